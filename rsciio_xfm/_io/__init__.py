@@ -1,0 +1,1 @@
+"""What the formats share; they import this, never one another."""

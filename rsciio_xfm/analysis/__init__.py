@@ -1,0 +1,1 @@
+"""Algorithms: plain functions on arrays that know nothing of files or HyperSpy."""

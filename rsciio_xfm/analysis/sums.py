@@ -1,0 +1,123 @@
+"""Sums of counts over pixels and over channels, exact and without copies of the map."""
+
+import dask.array as da
+import numpy as np
+
+from rsciio_xfm._io import lazy
+from rsciio_xfm._io.compiled import kernel
+
+_DTYPES = ("uint8", "uint16", "uint32")
+
+
+def can_sum(data: np.ndarray | da.Array) -> bool:
+    """Tell whether :func:`sum_spectrum` and :func:`sum_map` take an array.
+
+    Parameters
+    ----------
+    data
+        Any array.
+
+    Returns
+    -------
+    bool
+        True for unsigned integers of at most 32 bits in a plain numpy or dask array of
+        two axes or more, and for any map that is read from a file by this package.
+    """
+    if isinstance(data, da.Array):
+        if lazy.source_of(data) is not None:
+            return True
+        is_plain = isinstance(data._meta, np.ndarray)
+    else:
+        is_plain = type(data) is np.ndarray and data.flags.c_contiguous
+    return is_plain and data.ndim > 1 and data.dtype.name in _DTYPES and data.size > 0
+
+
+def sum_spectrum(data: np.ndarray | da.Array) -> np.ndarray | da.Array:
+    """Sum the spectra of a map.
+
+    Parameters
+    ----------
+    data
+        Counts, channels along the last axis; see :func:`can_sum`.
+
+    Returns
+    -------
+    numpy.ndarray or dask.array.Array
+        uint64, shape (channels,); lazy if `data` is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sum_spectrum(np.array([[1, 2], [3, 4]], dtype=np.uint16))
+    array([4, 6], dtype=uint64)
+    """
+    return _sum(data, lazy.sum_navigation, tuple(range(data.ndim - 1)))
+
+
+def sum_map(data: np.ndarray | da.Array) -> np.ndarray | da.Array:
+    """Sum the channels of each spectrum of a map.
+
+    Parameters
+    ----------
+    data
+        Counts, channels along the last axis; see :func:`can_sum`.
+
+    Returns
+    -------
+    numpy.ndarray or dask.array.Array
+        uint64, the shape of `data` without its last axis; lazy if `data` is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sum_map(np.array([[1, 2], [3, 4]], dtype=np.uint16))
+    array([3, 7], dtype=uint64)
+    """
+    return _sum(data, lazy.sum_signal, (data.ndim - 1,))
+
+
+def _sum(data, sum_source, axis):
+    if not isinstance(data, da.Array):
+        # dask's threads, over views of the array
+        chunks = lazy.default_chunks(data.shape, data.dtype, 0)
+        blocks = da.from_array(data, chunks=chunks, name=False)
+        return _reduce(blocks, axis).compute(scheduler="threads")
+    source = lazy.source_of(data)
+    return _reduce(data, axis) if source is None else sum_source(source)
+
+
+def _reduce(data: da.Array, axis: tuple[int, ...]) -> da.Array:
+    return da.reduction(
+        data, _sum_block, _sum_partial, axis=axis, dtype=np.uint64, concatenate=True
+    )
+
+
+def _sum_block(block: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    spectra = np.ascontiguousarray(block).reshape(-1, block.shape[-1])
+    if axis == (block.ndim - 1,):
+        total = np.zeros(spectra.shape[0], dtype=np.uint64)
+        _add_channels(spectra, total)
+    else:
+        total = np.zeros(spectra.shape[1], dtype=np.uint64)
+        _add_spectra(spectra, total)
+    return total.reshape([1 if i in axis else n for i, n in enumerate(block.shape)])
+
+
+def _sum_partial(block: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    return np.sum(block, axis=axis, keepdims=keepdims, dtype=np.uint64)
+
+
+@kernel
+def _add_spectra(spectra, total):
+    for i in range(spectra.shape[0]):
+        for j in range(spectra.shape[1]):
+            total[j] += np.uint64(spectra[i, j])
+
+
+@kernel
+def _add_channels(spectra, total):
+    for i in range(spectra.shape[0]):
+        counts = np.uint64(0)
+        for j in range(spectra.shape[1]):
+            counts += np.uint64(spectra[i, j])
+        total[i] = counts

@@ -1,0 +1,305 @@
+"""Where the records of each row lie: one pass over the record headers of a file.
+
+The pass checks every header and keeps, for each row of the map, the runs of bytes that
+hold its records. A file in raster order (as all files seen) has one run a row, so the
+index is next to nothing whatever the map's size. A file in any other order is read as
+well, at 12 bytes a run. The dead times are kept too: 4 bytes a record.
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rsciio_xfm._io.binary import (
+    BLOCK_BYTES,
+    little_endian,
+    open_unbuffered,
+    read_into,
+)
+from rsciio_xfm._io.compiled import kernel
+from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.geopixe._layout import ENTRY, RECORD, RECORD_MARK
+from rsciio_xfm.geopixe._parse import Header
+
+# Positions of the fields in 16-bit and 32-bit words, for the kernels.
+WORD = np.dtype(np.uint16).itemsize
+MARK_WORD = RECORD.fields["mark"][1] // WORD
+LENGTH_WORD = RECORD.fields["length"][1] // WORD
+X_WORD = RECORD.fields["x"][1] // WORD
+Y_WORD = RECORD.fields["y"][1] // WORD
+DETECTOR_WORD = RECORD.fields["detector"][1] // WORD
+DEAD_TIME_FLOAT = RECORD.fields["dead_time"][1] // RECORD["dead_time"].itemsize
+RECORD_BYTES = RECORD.itemsize
+ENTRY_BYTES = ENTRY.itemsize
+
+_RUNS_PER_PART = 2**16
+_MAX_RUN_BYTES = 2**32 - 1  # run lengths are kept as uint32
+
+# What a kernel stopped at.
+(
+    END_OF_BLOCK,
+    WRONG_MARK,
+    WRONG_LENGTH,
+    OUTSIDE,
+    REPEATED,
+    PAST_END,
+    RUNS_FULL,
+) = range(7)
+
+
+@dataclass(frozen=True)
+class Index:
+    """The records of a file, by row of the map.
+
+    Attributes
+    ----------
+    run_start, run_length
+        Byte offset (int64) and length in bytes (uint32) of each run of records of one
+        row, ordered by row, then by offset.
+    row_pointer
+        int64, shape (n_rows + 1,): row y has the runs
+        ``row_pointer[y]:row_pointer[y + 1]``.
+    dead_time
+        float32, shape (n_detectors, n_rows, n_columns), percent as the file has it, NaN
+        where the file has no record.
+    n_records
+        Records that are whole.
+    """
+
+    run_start: np.ndarray
+    run_length: np.ndarray
+    row_pointer: np.ndarray
+    dead_time: np.ndarray
+    n_records: int
+
+    @property
+    def n_missing(self) -> int:
+        """Number of spectra (pixel and detector) without a record."""
+        return self.dead_time.size - self.n_records
+
+
+def build_index(filename: str | Path, header: Header) -> Index:
+    """Index the records of a file in one pass of bounded memory.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+    header
+        Its header, from :func:`rsciio_xfm.geopixe._parse.read_header`.
+
+    Returns
+    -------
+    Index
+        Every record in it is whole, within the map, and the only one of its pixel and
+        detector.
+
+    Raises
+    ------
+    CorruptFileError
+        A record has a wrong mark or length, lies outside the map, or stands twice.
+
+    Warns
+    -----
+    UserWarning
+        Records are missing; says how many spectra and pixels.
+    """
+    path = Path(filename)
+    dead_time = np.full(header.map_shape, np.nan, dtype=np.float32)
+    seen = np.zeros((dead_time.size + 7) // 8, dtype=np.uint8)
+    # n_runs in the current part, row of the last record, start of its run, records.
+    state = np.array([0, -1, 0, 0], dtype=np.int64)
+    limits = np.array([header.file_size, RECORD_BYTES + ENTRY_BYTES * header.n_channels])
+    parts = [_new_part()]
+    buffer = np.empty(BLOCK_BYTES, dtype=np.uint8)
+    position = header.data_offset
+    with open_unbuffered(path) as file:
+        while position < header.file_size:
+            n_bytes = read_into(file, position, buffer, BLOCK_BYTES)
+            if n_bytes < RECORD_BYTES:
+                _check_cut_header(buffer[:n_bytes], path, position)
+                break
+            words = little_endian(buffer, np.uint16)
+            floats = little_endian(buffer, np.float32)
+            consumed, status = _index_block(
+                words,
+                floats,
+                n_bytes,
+                position,
+                limits,
+                seen,
+                dead_time,
+                *parts[-1],
+                state,
+            )
+            position += consumed
+            if status == RUNS_FULL:
+                parts.append(_new_part())
+                state[0] = 0
+            elif status == PAST_END:
+                _check_cut_record(file, path, position, header)
+                break
+            elif status != END_OF_BLOCK:
+                _raise_corrupt(status, buffer[consumed:], path, position, header)
+    parts[-1] = tuple(part[: state[0]] for part in parts[-1])
+    index = Index(*_sort_runs(parts, position, header), dead_time, int(state[3]))
+    if index.n_missing:
+        _warn_missing(index, seen, path, position, header)
+    return index
+
+
+@kernel
+def _index_block(
+    words, floats, n_bytes, base, limits, seen, dead_time, run_start, run_row, state
+):
+    """Index the records that begin in a block; return the bytes used and a status.
+
+    A block begins at a record. The lengths of records are multiples of 4, so each
+    record of the block is aligned.
+    """
+    file_size, max_length = limits
+    n_detectors, n_rows, n_columns = dead_time.shape
+    at = 0
+    while at + RECORD_BYTES <= n_bytes:
+        word = at // WORD
+        if words[word + MARK_WORD] != RECORD_MARK:
+            return at, WRONG_MARK
+        length = np.int64(words[word + LENGTH_WORD]) | (
+            np.int64(words[word + LENGTH_WORD + 1]) << 16
+        )
+        if length < RECORD_BYTES or length > max_length or length % ENTRY_BYTES:
+            return at, WRONG_LENGTH
+        x = np.int64(words[word + X_WORD])
+        y = np.int64(words[word + Y_WORD])
+        detector = np.int64(words[word + DETECTOR_WORD])
+        if x >= n_columns or y >= n_rows or detector >= n_detectors:
+            return at, OUTSIDE
+        if base + at + length > file_size:
+            return at, PAST_END
+        spectrum = (detector * n_rows + y) * n_columns + x
+        bit = np.uint8(1 << (spectrum & 7))
+        if seen[spectrum >> 3] & bit:
+            return at, REPEATED
+        if y != state[1] or base + at + length - state[2] > _MAX_RUN_BYTES:
+            if state[0] == run_start.size:
+                return at, RUNS_FULL
+            run_start[state[0]] = base + at
+            run_row[state[0]] = y
+            state[0] += 1
+            state[1] = y
+            state[2] = base + at
+        seen[spectrum >> 3] |= bit
+        dead_time[detector, y, x] = floats[at // 4 + DEAD_TIME_FLOAT]
+        state[3] += 1
+        at += length
+    return at, END_OF_BLOCK
+
+
+def _new_part() -> tuple[np.ndarray, np.ndarray]:
+    """Room for the start and the row of some runs, in the file's order."""
+    return (
+        np.empty(_RUNS_PER_PART, dtype=np.int64),
+        np.empty(_RUNS_PER_PART, dtype=np.uint16),
+    )
+
+
+def _sort_runs(
+    parts: list[tuple[np.ndarray, np.ndarray]], data_end: int, header: Header
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Order the runs by row; a run ends where the next one of the file starts."""
+    row_pointer = np.zeros(header.n_rows + 1, dtype=np.int64)
+    for _, rows in parts:
+        row_pointer[1:] += np.bincount(rows, minlength=header.n_rows)
+    np.cumsum(row_pointer, out=row_pointer)
+    run_start = np.empty(row_pointer[-1], dtype=np.int64)
+    run_length = np.empty(row_pointer[-1], dtype=np.uint32)
+    next_slot = row_pointer[:-1].copy()
+    while parts:
+        starts, rows = parts.pop(0)
+        end = parts[0][0][0] if parts else data_end
+        _place_runs(starts, rows, end, next_slot, run_start, run_length)
+    return run_start, run_length, row_pointer
+
+
+@kernel
+def _place_runs(starts, rows, end, next_slot, run_start, run_length):
+    for i in range(starts.size):
+        slot = next_slot[rows[i]]
+        next_slot[rows[i]] += 1
+        run_start[slot] = starts[i]
+        run_length[slot] = (starts[i + 1] if i + 1 < starts.size else end) - starts[i]
+
+
+def _raise_corrupt(
+    status: int, found: np.ndarray, path: Path, position: int, header: Header
+) -> None:
+    record = found[:RECORD_BYTES].view(RECORD)[0]
+    raw = found[:RECORD_BYTES].tobytes()
+    limits = (
+        f"x < {header.n_columns}, y < {header.n_rows}, detector < {header.n_detectors}"
+    )
+    place = f"x={record['x']}, y={record['y']}, detector={record['detector']}"
+    problem = {
+        WRONG_MARK: f"the mark of a record is {raw[:2]!r}, expected b'DP'",
+        WRONG_LENGTH: (
+            f"the length of a record is {record['length']}, expected {RECORD_BYTES} plus "
+            f"{ENTRY_BYTES} for each of at most {header.n_channels} channels"
+        ),
+        OUTSIDE: f"a record is at {place}, expected {limits}",
+        REPEATED: f"the record at {place} stands twice, expected one",
+    }[status]
+    raise CorruptFileError(
+        f"{path}: {problem} (byte {position}). The file is damaged, or its header is not "
+        "its own."
+    )
+
+
+def _check_cut_header(rest: np.ndarray, path: Path, position: int) -> None:
+    """Accept the start of a record header at the end of the file, nothing else."""
+    mark = RECORD_MARK.to_bytes(2, "little")
+    found = rest.tobytes()
+    if found[:2] != mark[: len(found)]:
+        raise CorruptFileError(
+            f"{path}: the mark of a record is {found[:2]!r}, expected {mark!r} (byte "
+            f"{position}). {len(found)} bytes that are no record follow the last one."
+        )
+
+
+def _check_cut_record(file, path: Path, position: int, header: Header) -> None:
+    """Tell a record that is cut off by the end of the file from a wrong length.
+
+    What is there of a record that is cut off is a list of ascending channels.
+    """
+    rest = np.empty(header.file_size - position, dtype=np.uint8)
+    n_bytes = read_into(file, position, rest, rest.size)
+    whole = (n_bytes - RECORD_BYTES) // ENTRY_BYTES
+    entries = rest[RECORD_BYTES : RECORD_BYTES + whole * ENTRY_BYTES].view(ENTRY)
+    channels = entries["channel"].astype(np.int64)
+    if np.any(np.diff(channels) <= 0) or np.any(channels >= header.n_channels):
+        length = rest[:RECORD_BYTES].view(RECORD)[0]["length"]
+        raise CorruptFileError(
+            f"{path}: the length of a record is {length}, expected at most the "
+            f"{n_bytes} bytes to the end of the file (byte {position}), and what follows "
+            "is not one record that was cut off."
+        )
+
+
+def _warn_missing(
+    index: Index, seen: np.ndarray, path: Path, position: int, header: Header
+) -> None:
+    n_pixels = header.n_rows * header.n_columns
+    spectra = math.prod(header.map_shape)
+    whole = np.unpackbits(seen, count=spectra, bitorder="little")
+    pixels = np.count_nonzero(~whole.reshape(header.n_detectors, -1).all(axis=0))
+    cut = header.file_size - position
+    warnings.warn(
+        f"{path}: {pixels} of {n_pixels} pixels are missing or incomplete: the file holds "
+        f"{index.n_records} of {spectra} spectra"
+        + (f" and ends within a record (byte {position})" if cut else "")
+        + ". The counts of the missing spectra are zero, their dead times NaN.",
+        UserWarning,
+        stacklevel=4,
+    )

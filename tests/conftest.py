@@ -1,0 +1,32 @@
+"""Fixtures that all tests share."""
+
+import os
+from pathlib import Path
+
+import matplotlib as mpl
+import psutil
+import pytest
+
+mpl.use("agg")
+
+DATA = Path(
+    os.environ.get("RSCIIO_XFM_DATA", Path(__file__).parents[2] / "shared" / "data")
+)
+
+
+@pytest.fixture(scope="session")
+def real_geopixe() -> Path:
+    """A map measured on an IXRF Atlas: 20 x 5 pixels, 2 detectors, 4096 channels."""
+    path = DATA / "geopixe" / "mo_anode_20x5_2det.GeoPIXE"
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_open_files(tmp_path):
+    """Fail a test that leaves one of its files, or a real one, open."""
+    yield
+    roots = (str(tmp_path.parent), str(DATA))
+    left = [f.path for f in psutil.Process().open_files() if f.path.startswith(roots)]
+    assert not left
