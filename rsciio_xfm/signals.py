@@ -196,10 +196,12 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
             self._metadata.set_item(LIVE_TIME, float(real_time * mean))
 
     def _assign_subclass(self, chunks: Any = False) -> None:
+        # Another class would carry the map along without cropping it.
+        dead_time = self._metadata.get_item(DEAD_TIME)
+        drop_dead_time(self._metadata)
         super()._assign_subclass(chunks=chunks)
-        if not isinstance(self, EDSXFMSpectrum):
-            # Another class would carry the map along without cropping it.
-            drop_dead_time(self._metadata)
+        if dead_time is not None and isinstance(self, EDSXFMSpectrum):
+            self._metadata.set_item(DEAD_TIME, dead_time)
 
     def _slicer(
         self, slices: Any, isNavigation: bool | None = None, out: Any = None
@@ -207,8 +209,10 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         key = self._get_array_slices(slices, isNavigation)
         result = super()._slicer(slices, isNavigation, out=out)
         sliced = result if out is None else out
-        if self._lazy and out is None and sliced.data.ndim == len(key):
-            sliced.data = take(self.data, key)
+        if self._lazy and out is None:
+            data = take(self.data, key)
+            if data.shape == sliced.data.shape:
+                sliced.data = data
         dead_time = self._dead_time()
         if dead_time is not None and isNavigation is not False:
             axes = self.axes_manager.navigation_axes
@@ -433,10 +437,9 @@ def _fit_dead_time(metadata: Any, axes_manager: Any) -> None:
     others = [size for name, size in theirs.items() if name not in ours]
     if theirs | ours == theirs and set(others) <= {1}:
         # The same axes, transposed or without those of one pixel.
-        if ours:
-            order = [*ours, *detectors]
-            dead_time = _take_axes(dead_time, order)
-            metadata.set_item(DEAD_TIME, dead_time)
+        order = [*ours, *detectors]
+        if order:
+            metadata.set_item(DEAD_TIME, _take_axes(dead_time, order))
     elif list(theirs.values()) != list(ours.values()):
         drop_dead_time(metadata)
     # Otherwise the axes were renamed.

@@ -4,7 +4,6 @@ A format provides one subclass of :class:`FileArray`. Everything else, lazy arra
 eager reading and sums that never build the map, follows from it.
 """
 
-import itertools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -28,24 +27,9 @@ _SUM_MAX_TASKS = 1024
 Range = tuple[int, int]
 
 
-class FileArray(ABC):
-    """An array in a file: shape, dtype and ``[slices]``.
+class ArrayLike(ABC):
+    """What dask needs of an array: shape, dtype and ``[slices]``."""
 
-    It holds the path of the file and where the data lie in it, never an open file, so
-    that it can be pickled and read by any number of threads and processes at once.
-    Subclasses are dataclasses with these attributes.
-
-    Attributes
-    ----------
-    path : str
-        The file.
-    shape : tuple of int
-        Navigation axes first, the spectrum's channels last.
-    dtype : numpy.dtype
-        Of the counts.
-    """
-
-    path: str
     shape: tuple[int, ...]
     dtype: np.dtype
 
@@ -66,8 +50,23 @@ class FileArray(ABC):
         Returns
         -------
         numpy.ndarray
-            The counts of the block, C-contiguous.
+            The block, C-contiguous.
         """
+
+    @abstractmethod
+    def __dask_tokenize__(self) -> tuple: ...
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        ranges, rest = split_key(key, self.shape)
+        return self.read(ranges)[rest]
+
+
+class FileArray(ArrayLike):
+    """The counts in a file as an array: navigation axes first, channels last.
+
+    It holds the path of the file and where the data lie in it, never an open file, so
+    that it can be pickled and read by any number of threads and processes at once.
+    """
 
     @abstractmethod
     def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
@@ -97,10 +96,6 @@ class FileArray(ABC):
     def file_bytes(self) -> int:
         """Return how many bytes of the file the array takes up."""
 
-    def __getitem__(self, key: Any) -> np.ndarray:
-        ranges, rest = split_key(key, self.shape)
-        return self.read(ranges)[rest]
-
 
 @dataclass(frozen=True)
 class View(FileArray):
@@ -118,11 +113,6 @@ class View(FileArray):
     ranges: tuple[Range, ...]
 
     @property
-    def path(self) -> str:
-        """The file."""
-        return self.source.path
-
-    @property
     def shape(self) -> tuple[int, ...]:
         """Size of the block."""
         return tuple(stop - start for start, stop in self.ranges)
@@ -132,7 +122,8 @@ class View(FileArray):
         """Of the counts."""
         return self.source.dtype
 
-    def _shifted(self, ranges: tuple[Range, ...]) -> tuple[Range, ...]:
+    def shifted(self, ranges: tuple[Range, ...]) -> tuple[Range, ...]:
+        """Turn ranges within the view into those of the whole."""
         return tuple(
             (origin + start, origin + stop)
             for (origin, _), (start, stop) in zip(self.ranges, ranges, strict=True)
@@ -140,15 +131,15 @@ class View(FileArray):
 
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block of the view."""
-        return self.source.read(self._shifted(ranges))
+        return self.source.read(self.shifted(ranges))
 
     def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the spectra of a block of the view."""
-        return self.source.sum_navigation(self._shifted(ranges))
+        return self.source.sum_navigation(self.shifted(ranges))
 
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the channels of a block of the view for each pixel."""
-        return self.source.sum_signal(self._shifted(ranges))
+        return self.source.sum_signal(self.shifted(ranges))
 
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
@@ -186,14 +177,7 @@ def from_source(source: FileArray, chunks: Any = "auto") -> da.Array:
     """
     if isinstance(chunks, str) and chunks == "auto":
         chunks = default_chunks(source.shape, source.dtype, source.row_axis())
-    array = da.from_array(
-        source,
-        chunks=chunks,
-        name="rsciio_xfm-" + dask.base.tokenize(source, chunks),
-        asarray=True,
-        fancy=False,
-        meta=np.empty((0,) * source.ndim, dtype=source.dtype),
-    )
+    array = _from_array(source, chunks)
     _SOURCES[array.name] = source
     return array
 
@@ -216,19 +200,21 @@ def take(array: da.Array, key: tuple) -> da.Array:
     Returns
     -------
     dask.array.Array
-        ``array[key]``. If `array` is the whole of an array-like and the slices have a
-        step of 1, then so is the result, and its sums are fast as well.
+        ``array[key]``. If `array` is the whole of an array-like, the file is asked for
+        just this block; and if the slices have a step of 1, the result is the whole of an
+        array-like too, and its sums are as fast.
     """
-    sliced = array[key]
     source = source_of(array)
-    if source is None or sliced.ndim != array.ndim or 0 in sliced.shape:
-        return sliced
+    if source is None:
+        return array[key]
     ranges, rest = split_key(key, source.shape)
-    if any(part != slice(None) for part in rest):
-        return sliced
+    block = array[tuple(slice(*r) for r in ranges)]
+    if 0 in block.shape:
+        return array[key]
     if isinstance(source, View):
-        ranges, source = source._shifted(ranges), source.source
-    return from_source(View(source, ranges), sliced.chunks)
+        ranges, source = source.shifted(ranges), source.source
+    block = from_source(View(source, ranges), block.chunks)
+    return block if all(r == slice(None) for r in rest) else block[rest]
 
 
 def sum_navigation(source: FileArray) -> da.Array:
@@ -244,9 +230,8 @@ def sum_navigation(source: FileArray) -> da.Array:
     dask.array.Array
         uint64, shape (channels,).
     """
-    shape = source.shape[-1:]
-    parts = _delay_rows(source, source.sum_navigation.__name__)
-    return da.stack([da.from_delayed(p, shape, np.uint64) for p, _ in parts]).sum(axis=0)
+    parts = _from_array(_PartSums(source, _split_rows(source)), (1, -1))
+    return parts.sum(axis=0, split_every=_SUM_MAX_TASKS)
 
 
 def sum_signal(source: FileArray) -> da.Array:
@@ -262,32 +247,72 @@ def sum_signal(source: FileArray) -> da.Array:
     dask.array.Array
         uint64, shape of the navigation axes.
     """
-    axis, shape = source.row_axis(), source.shape[:-1]
-    parts = [
-        da.from_delayed(part, (*shape[:axis], n_rows, *shape[axis + 1 :]), np.uint64)
-        for part, n_rows in _delay_rows(source, source.sum_signal.__name__)
-    ]
-    return da.concatenate(parts, axis=axis)
+    chunks: list[Any] = [-1] * (source.ndim - 1)
+    chunks[source.row_axis()] = tuple(np.diff(_split_rows(source)).tolist())
+    return _from_array(_PixelSums(source), tuple(chunks))
 
 
-def _delay_rows(source: FileArray, method: str) -> list[tuple[Any, int]]:
-    """Delay a method of a source for each range of rows; return it with their number."""
-    axis = source.row_axis()
-    n_rows = source.shape[axis]
+@dataclass(frozen=True)
+class _PartSums(ArrayLike):
+    """Sum spectra of ranges of rows, shape (ranges, channels)."""
+
+    source: FileArray
+    edges: tuple[int, ...]
+    dtype = np.dtype(np.uint64)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.edges) - 1, self.source.shape[-1])
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        parts, channels = ranges
+        whole: list[Range] = [(0, size) for size in self.source.shape]
+        whole[-1] = channels
+        totals = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
+        for i, part in enumerate(range(*parts)):
+            whole[self.source.row_axis()] = self.edges[part], self.edges[part + 1]
+            totals[i] = self.source.sum_navigation(tuple(whole))
+        return totals
+
+    def __dask_tokenize__(self) -> tuple:
+        return ("rsciio_xfm-part-sums", self.source.__dask_tokenize__(), self.edges)
+
+
+@dataclass(frozen=True)
+class _PixelSums(ArrayLike):
+    """Total counts of each pixel."""
+
+    source: FileArray
+    dtype = np.dtype(np.uint64)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.source.shape[:-1]
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        return self.source.sum_signal((*ranges, (0, self.source.shape[-1])))
+
+    def __dask_tokenize__(self) -> tuple:
+        return ("rsciio_xfm-pixel-sums", self.source.__dask_tokenize__())
+
+
+def _split_rows(source: FileArray) -> tuple[int, ...]:
+    """Return the edges of the ranges of rows that are summed by one task each."""
+    n_rows = source.shape[source.row_axis()]
     n_tasks = math.ceil(source.file_bytes() / _SUM_FILE_BYTES)
-    n_tasks = min(n_tasks, n_rows, _SUM_MAX_TASKS) or 1
-    edges = [n_rows * i // n_tasks for i in range(n_tasks + 1)]
-    whole = [(0, size) for size in source.shape]
-    delayed = dask.delayed(source, pure=True, traverse=False)
-    return [
-        (
-            getattr(delayed, method)(
-                (*whole[:axis], (start, stop), *whole[axis + 1 :]), pure=True
-            ),
-            stop - start,
-        )
-        for start, stop in itertools.pairwise(edges)
-    ]
+    n_tasks = max(1, min(n_tasks, n_rows, _SUM_MAX_TASKS))
+    return tuple(n_rows * i // n_tasks for i in range(n_tasks + 1))
+
+
+def _from_array(source: ArrayLike, chunks: Any) -> da.Array:
+    return da.from_array(
+        source,
+        chunks=chunks,
+        name="rsciio_xfm-" + dask.base.tokenize(source, chunks),
+        asarray=True,
+        fancy=False,
+        meta=np.empty((0,) * source.ndim, dtype=source.dtype),
+    )
 
 
 def default_chunks(

@@ -1,11 +1,16 @@
 """Sums of counts over pixels and over channels, exact and without copies of the map."""
 
+import math
+from concurrent.futures import ThreadPoolExecutor
+
 import dask.array as da
 import numpy as np
+from dask.system import CPU_COUNT
 
 from rsciio_xfm._io import lazy
 from rsciio_xfm._io.compiled import kernel
 
+_BLOCK_BYTES = 16 * 2**20
 _DTYPES = ("uint8", "uint16", "uint32")
 
 
@@ -29,7 +34,8 @@ def can_sum(data: np.ndarray | da.Array) -> bool:
         is_plain = isinstance(data._meta, np.ndarray)
     else:
         is_plain = type(data) is np.ndarray and data.flags.c_contiguous
-    return is_plain and data.ndim > 1 and data.dtype.name in _DTYPES and data.size > 0
+    is_counts = data.dtype.name in _DTYPES and data.dtype.isnative
+    return is_plain and is_counts and data.ndim > 1 and data.size > 0
 
 
 def sum_spectrum(data: np.ndarray | da.Array) -> np.ndarray | da.Array:
@@ -78,12 +84,23 @@ def sum_map(data: np.ndarray | da.Array) -> np.ndarray | da.Array:
 
 def _sum(data, sum_source, axis):
     if not isinstance(data, da.Array):
-        # dask's threads, over views of the array
-        chunks = lazy.default_chunks(data.shape, data.dtype, 0)
-        blocks = da.from_array(data, chunks=chunks, name=False)
-        return _reduce(blocks, axis).compute(scheduler="threads")
+        return _sum_in_threads(data, axis)
     source = lazy.source_of(data)
     return _reduce(data, axis) if source is None else sum_source(source)
+
+
+def _sum_in_threads(data: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
+    """Sum an array in memory; dask would copy it first."""
+    spectra = data.reshape(-1, data.shape[-1])
+    n_blocks = math.ceil(spectra.nbytes / _BLOCK_BYTES)
+    blocks = np.array_split(spectra, min(n_blocks, len(spectra)))
+    is_map = axis == (data.ndim - 1,)
+    with ThreadPoolExecutor(CPU_COUNT) as executor:
+        axis = (1,) if is_map else (0,)
+        sums = list(executor.map(lambda b: _sum_block(b, axis, keepdims=False), blocks))
+    if is_map:
+        return np.concatenate(sums, axis=None).reshape(data.shape[:-1])
+    return np.sum(sums, axis=0, dtype=np.uint64)[0]
 
 
 def _reduce(data: da.Array, axis: tuple[int, ...]) -> da.Array:

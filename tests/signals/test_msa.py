@@ -1,0 +1,124 @@
+"""Spectra saved as MSA come back with what EDS needs, whatever was saved before."""
+
+import exspy
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from rsciio_xfm.signals import EDSXFMSpectrum
+from tests.builders import geopixe as builder
+
+
+@pytest.fixture(params=["lazy", "eager"])
+def s(request, tmp_path):
+    path = builder.write_map(tmp_path / "map.GeoPIXE")
+    return hs.load(path, lazy=request.param == "lazy").inav[1:4].sum()
+
+
+def keywords(path):
+    lines = path.read_text(encoding="latin-1").splitlines()
+    pairs = [line[1:].split(":", 1) for line in lines if line.startswith("#")]
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def eds(signal):
+    instrument = signal.metadata.Acquisition_instrument
+    return instrument.SEM if instrument.has_item("SEM") else instrument.TEM
+
+
+@pytest.mark.parametrize("arguments", [{}, {"format": "XY"}])
+def test_round_trip(s, tmp_path, arguments):
+    path = tmp_path / "sum.msa"
+    s.save(path, **arguments)
+    for kwds in ({}, {"signal_type": "EDS_XFM"}):
+        again = hs.load(path, **kwds)
+        assert isinstance(again, exspy.signals.EDSSpectrum)
+        np.testing.assert_array_equal(again.data, np.asarray(s.data))
+        assert again.axes_manager[0].scale == pytest.approx(0.01)
+        assert again.axes_manager[0].units == "keV"
+        assert eds(again).beam_energy == 50
+        expected = s.metadata.Acquisition_instrument.SEM.Detector.EDS
+        assert eds(again).Detector.EDS.live_time == pytest.approx(expected.live_time)
+        assert eds(again).Detector.EDS.real_time == pytest.approx(expected.real_time)
+        assert eds(again).Detector.EDS.elevation_angle == 20
+        assert again.metadata.General.date == "2022-10-26"
+        assert again.metadata.General.time == "10:55:00"
+    assert isinstance(again, EDSXFMSpectrum)
+
+
+def test_keywords_in_the_standards_order(s, tmp_path):
+    path = tmp_path / "sum.msa"
+    s.save(path)
+    found = keywords(path)
+    assert list(found)[:6] == ["FORMAT", "VERSION", "TITLE", "DATE", "TIME", "OWNER"]
+    assert found["SIGNALTYPE"] == "EDS"
+    assert found["DATE"] == "26-OCT-2022"
+    assert found["TIME"] == "10:55"
+    assert float(found["BEAMKV"]) == 50
+
+
+def test_the_signal_is_unchanged(s, tmp_path):
+    before = s.metadata.as_dictionary()
+    original = s.original_metadata.as_dictionary()
+    s.save(tmp_path / "sum.msa")
+    assert s.metadata.Signal.signal_type == "EDS_XFM"
+    assert list(s.metadata.as_dictionary()) == list(before)
+    assert s.metadata.has_item("Acquisition_instrument.SEM.Detector.EDS.dead_time")
+    assert not s.metadata.has_item("Acquisition_instrument.TEM")
+    assert s.original_metadata.as_dictionary() == original
+
+
+@pytest.mark.parametrize("first", ["EDS_SEM", "EDS_TEM", "EDS_XFM"])
+def test_several_types_in_one_process(s, tmp_path, first):
+    """RosettaSciIO's writer remembers the type that it wrote first."""
+    if s._lazy:
+        s.compute(show_progressbar=False)
+    for i, kind in enumerate([first, "EDS_TEM", "EDS_XFM", "EDS_SEM", "EDS_XFM"]):
+        other = s.deepcopy()
+        other.set_signal_type(kind)
+        path = tmp_path / f"{i}.msa"
+        other.save(path)
+        if kind == "EDS_XFM":
+            assert float(keywords(path)["BEAMKV"]) == 50
+            assert float(keywords(path)["LIVETIME"]) > 0
+
+
+@pytest.mark.filterwarnings("ignore:The 'extension' parameter:FutureWarning")
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("a.msa", {}),
+        ("a.MSA", {}),
+        ("a.emsa", {}),
+        ("a", {"extension": "msa"}),
+        ("a.dat", {"extension": ".msa"}),
+        ("a.txt", {"file_format": "MSA"}),
+    ],
+)
+def test_all_ways_to_name_the_format(s, tmp_path, name, arguments):
+    s.save(tmp_path / name, **arguments)
+    (path,) = set(tmp_path.glob("a*"))
+    assert keywords(path)["SIGNALTYPE"] == "EDS"
+
+
+def test_no_date(s, tmp_path):
+    del s.metadata.General.date, s.metadata.General.time
+    s.save(tmp_path / "sum.msa")
+    assert keywords(tmp_path / "sum.msa")["DATE"] == ""
+    again = hs.load(tmp_path / "sum.msa")
+    assert "date" not in again.metadata.General
+
+
+def test_overwrite_is_respected(s, tmp_path):
+    path = tmp_path / "sum.msa"
+    path.write_text("precious")
+    s.save(path, overwrite=False)
+    assert path.read_text() == "precious"
+    s.save(path, overwrite=True)
+    assert path.read_text() != "precious"
+
+
+def test_a_map_is_refused_as_by_hyperspy(tmp_path):
+    s = hs.load(builder.write_map(tmp_path / "map.GeoPIXE"))
+    with pytest.raises(TypeError, match="does not support this data"):
+        s.save(tmp_path / "map.msa")
