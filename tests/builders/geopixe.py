@@ -37,7 +37,9 @@ def header_text(tree, n_detector_entries=2):
         json.dumps({"Idx": i, "Elt": 14, "Azim (°)": 10.0 * i, "Alpha (°)": 2.35e30})
         for i in range(n_detector_entries)
     ]
-    return (text[:-2] + "".join(f',\n\t"Detector": {e}' for e in entries) + "\n}").encode()
+    return (
+        text[:-2] + "".join(f',\n\t"Detector": {e}' for e in entries) + "\n}"
+    ).encode()
 
 
 def record(x, y, detector, entries, dead_time=10.0, mark=b"DP", length=None):

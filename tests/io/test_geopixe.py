@@ -186,7 +186,12 @@ class TestOptions:
     def test_detector_axis(self, small):
         result = read(small, lazy=True, sum_detectors=False)
         assert result["data"].shape == SMALL
-        assert [axis["name"] for axis in result["axes"]] == ["detector", "y", "x", "Energy"]
+        assert [axis["name"] for axis in result["axes"]] == [
+            "detector",
+            "y",
+            "x",
+            "Energy",
+        ]
         assert [axis["index_in_array"] for axis in result["axes"]] == [0, 1, 2, 3]
         # time per spectrum is now that of one detector
         eds = result["metadata"]["Acquisition_instrument"]["SEM"]["Detector"]["EDS"]
@@ -327,7 +332,9 @@ class TestSizes:
 
 
 class TestSlices:
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(data=st.data())
     def test_any_slice_is_that_of_the_array(self, small, data):
         array = read(small, lazy=True, sum_detectors=False)["data"]
@@ -351,7 +358,9 @@ class TestSlices:
         with pytest.raises(IndexError):
             source[5]
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
     @given(data=st.data(), is_summed=st.booleans())
     def test_sums_of_any_block(self, small, data, is_summed):
         array = read(small, lazy=True, sum_detectors=is_summed)["data"]

@@ -30,10 +30,14 @@ class TestHeader:
         [
             (b"", TruncatedFileError, "the file has 0 bytes"),
             (b"\x01", TruncatedFileError, "the file has 1 bytes"),
-            (b"\xff\xff{}", TruncatedFileError, "length is 65535 bytes, expected at most"),
+            (
+                b"\xff\xff{}",
+                TruncatedFileError,
+                "length is 65535 bytes, expected at most",
+            ),
             (b"\x00\x00", FileFormatError, "not JSON"),
             (b"\x89HDF\r\n\x1a\n" + b"\x00" * 40000, FileFormatError, r"not JSON.*b'DF"),
-            (b"\x05\x00{\"\xff\"}", FileFormatError, r"not UTF-8.*\(byte 4\)"),
+            (b'\x05\x00{"\xff"}', FileFormatError, r"not UTF-8.*\(byte 4\)"),
             (b"\x02\x00[]", FileFormatError, "JSON list, expected an object"),
             (b"\x02\x00{}", FileFormatError, "'File Header' is None, expected"),
             (b"\x05\x00{'a'}", FileFormatError, r"not JSON.*\(byte 3\)"),
@@ -84,7 +88,8 @@ class TestHeader:
             file_reader(path)
 
     @pytest.mark.parametrize(
-        "size", [(65536, 65536, 4096, 2), (65536, 65536, 65536, 65536), (9000, 3000, 9, 2)]
+        "size",
+        [(65536, 65536, 4096, 2), (65536, 65536, 65536, 65536), (9000, 3000, 9, 2)],
     )
     def test_a_map_that_the_file_cannot_hold(self, path, size):
         builder.write(path, builder.header_tree(size[0], size[1], size[3], size[2]), [])
@@ -110,7 +115,9 @@ class TestHeader:
         ],
     )
     def test_a_scale_that_is_missing(self, path, name, value, match):
-        builder.write(path, builder.header_tree(**{name: value}), builder.random_records())
+        builder.write(
+            path, builder.header_tree(**{name: value}), builder.random_records()
+        )
         with pytest.warns(UserWarning, match=match):
             (result,) = file_reader(path)
         lost = {"Gain (eV)": -1, "Width (mm)": 1, "Height (mm)": 0}.get(name)
@@ -136,9 +143,13 @@ class TestHeader:
             (result,) = file_reader(path)
         assert "beam_energy" not in result["metadata"]["Acquisition_instrument"]["SEM"]
 
-    @pytest.mark.parametrize("stamp", [None, 5, "", "yesterday", "13/45/2022 at 10:55 am"])
+    @pytest.mark.parametrize(
+        "stamp", [None, 5, "", "yesterday", "13/45/2022 at 10:55 am"]
+    )
     def test_no_date(self, path, stamp):
-        builder.write(path, builder.header_tree(Timestamp=stamp), builder.random_records())
+        builder.write(
+            path, builder.header_tree(Timestamp=stamp), builder.random_records()
+        )
         assert "date" not in file_reader(path)[0]["metadata"]["General"]
 
     def test_number_of_detectors_from_their_entries(self, path):
@@ -159,8 +170,10 @@ class TestHeader:
 
 
 def offset_of(records, n, tree=None):
-    return 2 + len(builder.header_text(tree or builder.header_tree())) + sum(
-        len(r) for r in records[:n]
+    return (
+        2
+        + len(builder.header_text(tree or builder.header_tree()))
+        + sum(len(r) for r in records[:n])
     )
 
 
@@ -249,7 +262,7 @@ class TestTruncated:
     def test_cut_within_a_record(self, path, kept, is_lazy):
         records = builder.random_records()
         records[41] = builder.record(6, 2, 1, [(1, 1), (5, 2), (9, 3)])
-        cut = records[:41] + [records[41][:kept]]
+        cut = [*records[:41], records[41][:kept]]
         builder.write(path, builder.header_tree(), cut)
         # 41 spectra are whole: 20 pixels with both detectors, one with the first only
         match = "15 of 35 pixels .* holds 41 of 70 spectra and ends within a record"

@@ -122,13 +122,18 @@ class TestSlicesReachTheReader:
         from rsciio_xfm.geopixe._data import GeoPIXEArray
 
         asked = []
-        for name in ("read", "sum_navigation", "sum_signal"):
 
-            def spy(self, ranges, name=name, method=getattr(GeoPIXEArray, name)):
+        def spy_on(name):
+            method = getattr(GeoPIXEArray, name)
+
+            def spy(source, ranges):
                 asked.append((name, ranges))
-                return method(self, ranges)
+                return method(source, ranges)
 
             monkeypatch.setattr(GeoPIXEArray, name, spy)
+
+        for name in ("read", "sum_navigation", "sum_signal"):
+            spy_on(name)
         return asked
 
     def test_isig_sum(self, path, asked):
@@ -203,7 +208,9 @@ class TestSums:
         expected = plain.sum(axis)
         found = s.sum(axis)
         np.testing.assert_array_equal(values(found), expected.data)
-        assert found.axes_manager.navigation_shape == expected.axes_manager.navigation_shape
+        assert (
+            found.axes_manager.navigation_shape == expected.axes_manager.navigation_shape
+        )
         assert found.axes_manager.signal_shape == expected.axes_manager.signal_shape
 
     def test_out(self, s):
@@ -311,7 +318,7 @@ class TestDeadTimeFollows:
     def test_source_is_unchanged(self, s, dead):
         for change in (
             lambda: s.inav[2:4],
-            lambda: s.sum(),
+            s.sum,
             lambda: s.rebin(scale=(7, 5, 1)),
             lambda: s.swap_axes("x", "y"),
         ):
@@ -513,7 +520,11 @@ class TestMissingPixels:
     def test_live_time_of_what_was_measured(self, s, dead):
         measured = live(dead.transpose(1, 2, 0).ravel()[:41]).sum()
         assert times(s.sum())[0] == pytest.approx(measured)
-        for summed in (s.sum("x").sum(), s.rebin(scale=(7, 1, 1)).sum(), s.sum("y").sum()):
+        for summed in (
+            s.sum("x").sum(),
+            s.rebin(scale=(7, 1, 1)).sum(),
+            s.sum("y").sum(),
+        ):
             assert times(summed)[0] == pytest.approx(measured)
         assert s.get_live_time().data.sum() == pytest.approx(measured)
 

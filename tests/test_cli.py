@@ -1,0 +1,188 @@
+"""The command line: its words, its files and its errors."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import rsciio_xfm
+from rsciio_xfm import cli
+from tests.builders import geopixe as builder
+
+
+@pytest.fixture
+def run():
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def path(tmp_path):
+    return builder.write_map(tmp_path / "map.GeoPIXE")
+
+
+class TestInfo:
+    def test_real_file(self, run, real_geopixe):
+        text = run("info", real_geopixe)
+        for expected in (
+            "683488 bytes",
+            "uint16",
+            "Energy      4096 from 0 to 40.95, step 0.01 keV",
+            "x           20 from 0",
+            "y           5 from 0",
+            "Detector 0  100 spectra; dead time 27.03 % on average",
+            "Detector 1  100 spectra; dead time 31.72 % on average",
+            "Timestamp: 10/26/2022 at 10:55 am",
+            "UA (µA): 200.0",
+            "Elt: Mo",
+        ):
+            assert expected in text
+
+    def test_missing_spectra(self, run, tmp_path):
+        records = builder.random_records()[:41]
+        records[3] = builder.record(1, 0, 1, [(1, 1)], dead_time=0)
+        path = builder.write(tmp_path / "cut.GeoPIXE", builder.header_tree(), records)
+        text = run("info", path)
+        assert "Warning: " in text and "41 of 70 spectra" in text
+        assert "1 dead times not recorded, 15 spectra missing" in text
+
+    def test_no_counts_are_read_and_hyperspy_is_not_imported(self, path):
+        code = (
+            "import sys; from rsciio_xfm import cli; from rsciio_xfm.geopixe import _data;"
+            "_data.GeoPIXEArray.read = None;"
+            f"cli.main(['info', {str(path)!r}], standalone_mode=False);"
+            "assert 'hyperspy' not in sys.modules"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+    def test_other_formats(self, run, tmp_path):
+        (tmp_path / "a.txt").write_text("no map")
+        text = run("info", tmp_path / "a.txt", code=1)
+        assert "the extension is '.txt', expected one of geopixe" in text
+
+    def test_damaged(self, run, tmp_path):
+        (tmp_path / "a.GeoPIXE").write_bytes(b"")
+        text = run("info", tmp_path / "a.GeoPIXE", code=1)
+        assert text.startswith("Error: ") and "the file has 0 bytes" in text
+        assert "Traceback" not in text
+
+
+class TestSpectrum:
+    @pytest.mark.parametrize(
+        ("arguments", "key"),
+        [
+            ((), (slice(None), slice(None))),
+            (("--x", 1, 4), (slice(None), slice(1, 4))),
+            (("--y", 0, 1, "--x", 6, 7), (slice(0, 1), slice(6, 7))),
+        ],
+    )
+    def test_region(self, run, path, tmp_path, arguments, key):
+        output = tmp_path / "out" / "region.msa"
+        text = run("spectrum", path, *arguments, "-o", output)
+        expected = hs.load(path).data[key].sum(axis=(0, 1))
+        found = hs.load(output)
+        np.testing.assert_array_equal(found.data, expected)
+        assert f"{expected.sum()} counts" in text
+
+    def test_detector(self, run, path, tmp_path):
+        run("spectrum", path, "--detector", 1, "-o", tmp_path / "one.hspy")
+        found = hs.load(tmp_path / "one.hspy")
+        expected = hs.load(path, detector=1).data.sum(axis=(0, 1))
+        np.testing.assert_array_equal(found.data, expected)
+        run("spectrum", path, "--detector", 2, "-o", tmp_path / "two.msa", code=1)
+
+    @pytest.mark.parametrize("ends", [(3, 3), (4, 2), (0, 8), (-1, 3), (7, 9)])
+    def test_ranges_outside_the_map(self, run, path, tmp_path, ends):
+        output = tmp_path / "region.msa"
+        text = run("spectrum", path, "--x", *ends, "-o", output, code=1)
+        assert "the map has 7 pixels along x" in text
+        assert not output.exists()
+
+    def test_nothing_is_overwritten_unasked(self, run, path, tmp_path):
+        output = tmp_path / "region.msa"
+        output.write_text("precious")
+        text = run("spectrum", path, "-o", output, code=1)
+        assert "use --overwrite" in text
+        assert output.read_text() == "precious"
+        run("spectrum", path, "-o", output, "--overwrite")
+        assert output.read_text() != "precious"
+
+    def test_unknown_format(self, run, path, tmp_path):
+        text = run("spectrum", path, "-o", tmp_path / "a.xyz", code=1)
+        assert "extension does not correspond" in text
+
+
+class TestDemo:
+    def test_made_map(self, run, tmp_path, monkeypatch):
+        from rsciio_xfm import _demo
+
+        small = lambda file: _demo_write(file, 24, 12)  # noqa: E731
+        _demo_write = _demo.write_demo_map
+        monkeypatch.setattr(_demo, "write_demo_map", small)
+        text = run("demo", "-o", tmp_path)
+        for word in ("Made", "Opened", "Spectrum", "Images", "Memory", "Wrote"):
+            assert f"\n{word}" in f"\n{text}"
+        assert "LazyEDSXFMSpectrum" in text
+        assert (tmp_path / "demo.png").stat().st_size > 10000
+        s = hs.load(tmp_path / "demo_spectrum.msa")
+        assert s.data.sum() > 0
+
+    def test_real_file(self, run, real_geopixe, tmp_path):
+        text = run("demo", real_geopixe, "-o", tmp_path, "--element", "Fe")
+        assert "Fe_Ka" in text
+        text = run("demo", real_geopixe, "-o", tmp_path, code=1)
+        assert "use --overwrite" in text
+
+    def test_temporary_folder(self, run, real_geopixe):
+        text = run("demo", real_geopixe)
+        written = [Path(line.split()[-1]) for line in text.splitlines()[-2:]]
+        assert [path.suffix for path in written] == [".msa", ".png"]
+        for path in written:
+            path.unlink()
+        path.parent.rmdir()
+
+    @pytest.mark.parametrize(
+        ("element", "match"), [("Xx", "not a valid"), ("U", "no line of U")]
+    )
+    def test_wrong_element(self, run, path, tmp_path, element, match):
+        assert match in run("demo", path, "-o", tmp_path, "--element", element, code=1)
+
+    def test_empty_map(self, run, tmp_path):
+        path = builder.write(tmp_path / "a.GeoPIXE", builder.header_tree(), [])
+        text = run("demo", path, "-o", tmp_path, code=1)
+        assert "no peak found" in text
+
+
+def test_known_elements_are_where_they_were_put(tmp_path):
+    from rsciio_xfm._demo import write_demo_map
+
+    write_demo_map(tmp_path / "demo.GeoPIXE", 24, 12)
+    total = hs.load(tmp_path / "demo.GeoPIXE", lazy=True).sum()
+    total.compute(show_progressbar=False)
+    assert cli._strongest_element(total) == "Ca"
+    for center in (3.69, 6.40, 8.05, 4.51):  # Ca, Fe, Cu, Ti
+        peak = total.isig[center - 0.1 : center + 0.1].data.max()
+        assert peak > 2 * total.isig[center - 0.4 : center - 0.3].data.mean()
+
+
+def test_installed_command(tmp_path):
+    command = Path(sys.executable).with_name("rsciio-xfm")
+    result = subprocess.run(
+        [command, "--version"], check=True, capture_output=True, text=True
+    )
+    assert rsciio_xfm.__version__ in result.stdout
+    for name in ("info", "spectrum", "demo"):
+        assert (
+            name
+            in subprocess.run(
+                [command, "-h"], check=True, capture_output=True, text=True
+            ).stdout
+        )

@@ -1,0 +1,113 @@
+"""What RosettaSciIO and HyperSpy ask of every format, checked for each of ours."""
+
+import importlib
+import inspect
+
+import numpy as np
+import pytest
+
+from rsciio_xfm._register import read_specifications
+from rsciio_xfm.exceptions import FileFormatError
+from tests.builders import geopixe
+
+BUILDERS = {"rsciio_xfm.geopixe": geopixe.write_map}
+SPECIFICATIONS = read_specifications()
+
+
+@pytest.fixture(params=SPECIFICATIONS, ids=lambda s: s["name"])
+def specification(request):
+    return request.param
+
+
+@pytest.fixture
+def reader(specification):
+    return importlib.import_module(specification["api"]).file_reader
+
+
+@pytest.fixture
+def path(specification, tmp_path):
+    extension = specification["file_extensions"][specification["default_extension"]]
+    return BUILDERS[specification["api"]](tmp_path / f"map.{extension}")
+
+
+def test_every_format_has_a_builder():
+    assert {s["api"] for s in SPECIFICATIONS} == set(BUILDERS)
+
+
+def test_specification(specification):
+    kinds = {
+        "name": str,
+        "name_aliases": list,
+        "description": str,
+        "full_support": bool,
+        "file_extensions": list,
+        "default_extension": int,
+        "writes": (bool, list),
+        "non_uniform_axis": bool,
+        "lazy": bool,
+        "distributed": bool,
+        "source": str,
+    }
+    for key, kind in kinds.items():
+        assert isinstance(specification[key], kind), key
+    extensions = specification["file_extensions"]
+    # HyperSpy compares in lower case
+    assert {e.lower() for e in extensions} <= set(extensions)
+
+
+def test_module(specification):
+    module = importlib.import_module(specification["api"])
+    expected = {"file_reader"} | ({"file_writer"} if specification["writes"] else set())
+    assert set(dir(module)) == expected
+
+
+def test_signature(reader):
+    """A misspelt option fails: no ``**kwargs``; the common ones have their names."""
+    parameters = inspect.signature(reader).parameters
+    assert list(parameters)[:3] == ["filename", "lazy", "chunks"]
+    assert parameters["lazy"].default is False
+    kinds = {p.kind for p in parameters.values()}
+    assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+    for section in ("Parameters", "Returns", "Raises", "Examples"):
+        assert f"{section}\n    ---" in reader.__doc__
+    for name in parameters:
+        assert f"\n    {name}\n" in reader.__doc__
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_dictionaries(reader, path, is_lazy):
+    for file_dict in reader(path, lazy=is_lazy):
+        assert {"data", "axes", "metadata", "original_metadata"} <= set(file_dict)
+        data, axes = file_dict["data"], file_dict["axes"]
+        assert np.issubdtype(data.dtype, np.integer)
+        assert data.shape == tuple(axis["size"] for axis in axes)
+        assert [axis["index_in_array"] for axis in axes] == list(range(data.ndim))
+        for axis in axes:
+            assert set(axis) == {
+                "size", "index_in_array", "name", "scale", "offset", "units", "navigate"
+            }  # fmt: skip
+        assert axes[-1]["name"] == "Energy" and axes[-1]["units"] == "keV"
+        assert [axis["navigate"] for axis in axes] == [True] * (len(axes) - 1) + [False]
+        metadata = file_dict["metadata"]
+        assert metadata["General"]["original_filename"] == path.name
+        assert metadata["General"]["title"] == path.stem
+
+
+def test_lazy_is_eager(reader, path):
+    for eager, lazy in zip(reader(path), reader(path, lazy=True), strict=True):
+        assert eager["data"].dtype == lazy["data"].dtype
+        np.testing.assert_array_equal(eager["data"], lazy["data"].compute())
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00", b"DP", bytes(range(256)) * 64])
+def test_other_content(reader, path, content):
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError) as caught:
+        reader(path, lazy=True)
+    assert str(path) in str(caught.value)
+    assert "byte" in str(caught.value)
+
+
+def test_missing_file(reader, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        reader(tmp_path / "nowhere")

@@ -1,0 +1,65 @@
+"""Maps on a cluster of processes whose memory is below that of the dense map."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from rsciio_xfm._demo import write_demo_map
+
+distributed = pytest.importorskip("distributed")
+
+# A worker needs about 250 MiB for itself and the package.
+WORKER_MEMORY = 700 * 2**20
+COLUMNS, ROWS = 256, 400  # 800 MiB of uint16
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("distributed") / "map.GeoPIXE"
+    write_demo_map(path, COLUMNS, ROWS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=WORKER_MEMORY,
+            dashboard_address=None,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_local_cluster(path, client):
+    s = hs.load(path, lazy=True)
+    assert s.data.nbytes > WORKER_MEMORY
+    plain = s.data.max(axis=(0, 1)).compute()  # every chunk is decoded by a worker
+    spectrum, image = s.sum(), s.isig[3.6:3.8].sum("Energy")
+    for signal in (spectrum, image):
+        signal.compute(show_progressbar=False)
+    region = s.inav[10:30, 380:].deepcopy()
+    region.compute(show_progressbar=False)
+
+    workers = client.run(lambda: __import__("os").getpid())
+    assert len(set(workers.values())) == 2
+
+    with client.as_current():
+        pass
+    import dask
+
+    with dask.config.set(scheduler="threads"):
+        expected = hs.load(path, lazy=True)
+        np.testing.assert_array_equal(plain, expected.data.max(axis=(0, 1)).compute())
+        np.testing.assert_array_equal(spectrum.data, expected.sum().data.compute())
+        window = expected.isig[3.6:3.8].data.sum(axis=-1).compute()
+        np.testing.assert_array_equal(image.data, window)
+        block = expected.data[380:, 10:30].compute()
+        np.testing.assert_array_equal(region.data, block)

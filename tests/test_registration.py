@@ -1,0 +1,137 @@
+"""How HyperSpy and RosettaSciIO find the package, in processes of their own."""
+
+import subprocess
+import sys
+import textwrap
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+import rsciio_xfm
+from tests.builders import geopixe as builder
+
+PACKAGE = Path(rsciio_xfm.__file__).parent
+
+
+def python(code, *arguments, **kwds):
+    """Run code in a new process and return what it prints."""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        **kwds,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_load_needs_no_other_import(tmp_path):
+    path = builder.write_map(tmp_path / "map.GeoPIXE")
+    for name in ("map.GeoPIXE", "map.geopixe", "MAP.GEOPIXE"):
+        target = path.with_name(name)
+        if not target.exists():
+            target.write_bytes(path.read_bytes())
+        printed = python(
+            """
+            import sys
+            import hyperspy.api as hs
+            print(hs.load(sys.argv[1], lazy=True))
+            """,
+            str(target),
+        )
+        assert "LazyEDSXFMSpectrum" in printed
+
+
+def test_known_signal_types():
+    printed = python("import hyperspy.api as hs; hs.print_known_signal_types()")
+    (line,) = [line for line in printed.splitlines() if "EDS_XFM" in line]
+    assert "EDSXFMSpectrum" in line and "rsciio_xfm" in line
+
+
+def test_reader_does_not_import_hyperspy(tmp_path):
+    path = builder.write_map(tmp_path / "map.GeoPIXE")
+    printed = python(
+        """
+        import sys
+        import rsciio_xfm
+        print(sorted({"numpy", "dask", "numba", "hyperspy", "exspy"} & set(sys.modules)))
+        (map_,) = rsciio_xfm.geopixe.file_reader(sys.argv[1])
+        print(map_["data"].shape, "hyperspy" in sys.modules, "exspy" in sys.modules)
+        """,
+        str(path),
+    )
+    assert printed.splitlines() == ["[]", "(5, 7, 32) False False"]
+
+
+def test_registering_twice_is_harmless():
+    printed = python(
+        """
+        import rsciio_xfm
+        from rsciio import IO_PLUGINS
+        from rsciio_xfm._register import register
+        register()
+        register()
+        print([p["api"] for p in IO_PLUGINS if "geopixe" in p["file_extensions"]])
+        """
+    )
+    assert printed.strip() == "['rsciio_xfm.geopixe']"
+
+
+def test_no_extension_is_claimed_twice():
+    from rsciio import IO_PLUGINS
+
+    ours = [p for p in IO_PLUGINS if p["api"].startswith("rsciio_xfm")]
+    others = [p for p in IO_PLUGINS if not p["api"].startswith("rsciio_xfm")]
+    assert ours
+    for plugin in ours:
+        for other in others:
+            assert not set(plugin["file_extensions"]) & set(other["file_extensions"])
+
+
+@pytest.mark.parametrize("text", ["not: [yaml", "- a\n- list", ""])
+def test_a_broken_specification_does_not_break_hyperspy(tmp_path, text):
+    """A copy of the package with a broken file in it: a warning, and HyperSpy works."""
+    import shutil
+
+    shutil.copytree(
+        PACKAGE, tmp_path / "rsciio_xfm", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (tmp_path / "rsciio_xfm" / "geopixe" / "specifications.yaml").write_text(text)
+    printed = python(
+        """
+        import sys, warnings
+        sys.path.insert(0, sys.argv[1])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            import hyperspy.api as hs
+        import rsciio_xfm
+        assert rsciio_xfm.__file__.startswith(sys.argv[1]), rsciio_xfm.__file__
+        print([str(w.message) for w in caught if "rsciio_xfm" in str(w.message)])
+        print(hs.signals.Signal1D([1, 2]))
+        """,
+        str(tmp_path),
+        cwd=tmp_path,
+    )
+    assert "could not register its file formats" in printed
+    assert "<Signal1D" in printed
+
+
+def test_entry_point():
+    (entry,) = [e for e in entry_points(group="hyperspy.extensions") if "xfm" in e.name]
+    assert entry.name == entry.value == "rsciio_xfm._register"
+    assert (PACKAGE / "hyperspy_extension.yaml").is_file()
+
+
+def test_top_level_description_is_the_packages():
+    top = PACKAGE.parent / "hyperspy_extension.yaml"
+    if not top.exists():
+        pytest.skip("not a checkout of the project")
+    assert top.resolve() == PACKAGE / "hyperspy_extension.yaml"
+
+
+def test_submodules():
+    assert "geopixe" in dir(rsciio_xfm)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = rsciio_xfm.nothing
