@@ -21,10 +21,10 @@ DWELL_MS = 100.0
 # What lies where, the matrix first: elements with the counts of their K lines, relative
 # to those of the background, and the mean counts of a record.
 _PHASES = (
-    ({"Ca": 0.5, "Fe": 0.1, "Sr": 0.02}, 2200),
-    ({"Fe": 0.8, "Mn": 0.1, "Cr": 0.05}, 3000),
-    ({"Cu": 0.7, "Zn": 0.2}, 2600),
-    ({"Ti": 0.5, "Ca": 0.2}, 1700),
+    ({"Ca": 0.5, "Fe": 0.1, "Sr": 0.02}, 1850),
+    ({"Fe": 0.8, "Mn": 0.1, "Cr": 0.05}, 2500),
+    ({"Cu": 0.7, "Zn": 0.2}, 2200),
+    ({"Ti": 0.5, "Ca": 0.2}, 1450),
 )
 ELEMENTS = tuple(sorted({name for phase, _ in _PHASES for name in phase}))
 _VARIANTS = 64  # different spectra of each phase, detector and brightness

@@ -4,7 +4,11 @@ The dead time of a measurement is the part of its real time, in percent, during 
 detector could not count. NaN stands for a measurement that was not made.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
+
+_PART = 2**20
 
 
 def live_fraction(dead_time: np.ndarray) -> np.ndarray:
@@ -44,14 +48,29 @@ def mean_live_fraction(dead_time: np.ndarray) -> float:
     float
         From 0 to 1; 0 for an empty array.
     """
+    total = sum(live_fraction(part).sum() for part in _parts(dead_time))
+    return float(total / dead_time.size) if dead_time.size else 0.0
+
+
+def count_recorded(dead_time: np.ndarray) -> int:
+    """Count the dead times that an instrument recorded, in bounded memory.
+
+    Parameters
+    ----------
+    dead_time
+        Percent, any shape.
+
+    Returns
+    -------
+    int
+        How many are above 0 and at most 100: instruments write 0 where they have none.
+    """
+    return sum(np.count_nonzero((p > 0) & (p <= 100)) for p in _parts(dead_time))
+
+
+def _parts(dead_time: np.ndarray) -> Iterator[np.ndarray]:
     flat = np.ravel(dead_time)
-    if not flat.size:
-        return 0.0
-    step = 2**20
-    total = sum(
-        live_fraction(flat[i : i + step]).sum() for i in range(0, flat.size, step)
-    )
-    return float(total / flat.size)
+    return (flat[i : i + _PART] for i in range(0, flat.size, _PART))
 
 
 def combine_dead_time(dead_time: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:

@@ -18,7 +18,7 @@ from rsciio_xfm._io.metadata import (
     keep_dead_time_with_its_class,
     order_axes,
 )
-from rsciio_xfm.analysis.deadtime import mean_live_fraction
+from rsciio_xfm.analysis.deadtime import count_recorded, mean_live_fraction
 from rsciio_xfm.geopixe._data import geopixe_array
 from rsciio_xfm.geopixe._index import Index, build_index
 from rsciio_xfm.geopixe._parse import (
@@ -215,8 +215,9 @@ def _build_axes(header: Header, rebin_energy: int, n_bins: int) -> list[dict[str
 def _build_metadata(
     path: Path, header: Header, index: Index, detectors: tuple[int, ...], is_summed: bool
 ) -> dict[str, Any]:
-    dead_time = index.dead_time[list(detectors)]
-    _warn_unrecorded(path, index, dead_time)
+    # One detector, or all of them: a view, as the map may be large.
+    dead_time = index.dead_time[detectors[0] : detectors[-1] + 1]
+    _warn_unrecorded(path, dead_time, index.n_records[list(detectors)].sum())
     axes = _build_axes(header, 1, 1)[:2]
     if len(detectors) > 1 or not is_summed:
         axes.insert(0, _detector_axis(len(detectors)))
@@ -288,14 +289,13 @@ def _is_angle(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) <= 360
 
 
-def _warn_unrecorded(path: Path, index: Index, dead_time: np.ndarray) -> None:
-    recorded = np.count_nonzero((dead_time > 0) & (dead_time <= 100))
-    unrecorded = dead_time.size - recorded - index.n_missing
-    if unrecorded > 0:
+def _warn_unrecorded(path: Path, dead_time: np.ndarray, n_records: int) -> None:
+    unrecorded = n_records - count_recorded(dead_time)
+    if unrecorded:
         warnings.warn(
-            f"{path}: {unrecorded} of {dead_time.size} dead times are not recorded (0, "
-            "NaN or beyond 0-100 %). Live times take 0 as no dead time: those of these "
-            "pixels are too long.",
+            f"{path}: {unrecorded} of {n_records} dead times are not recorded (0, NaN or "
+            "beyond 0-100 %). Live times take 0 as no dead time: those of these pixels "
+            "are too long.",
             UserWarning,
             stacklevel=4,
         )

@@ -66,19 +66,14 @@ class Index:
         float32, shape (n_detectors, n_rows, n_columns), percent as the file has it, NaN
         where the file has no record.
     n_records
-        Records that are whole.
+        int64, shape (n_detectors,): records that are whole.
     """
 
     run_start: np.ndarray
     run_length: np.ndarray
     row_pointer: np.ndarray
     dead_time: np.ndarray
-    n_records: int
-
-    @property
-    def n_missing(self) -> int:
-        """Number of spectra (pixel and detector) without a record."""
-        return self.dead_time.size - self.n_records
+    n_records: np.ndarray
 
 
 def build_index(filename: str | Path, header: Header) -> Index:
@@ -110,8 +105,9 @@ def build_index(filename: str | Path, header: Header) -> Index:
     path = Path(filename)
     dead_time = np.full(header.map_shape, np.nan, dtype=np.float32)
     seen = np.zeros((dead_time.size + 7) // 8, dtype=np.uint8)
-    # n_runs in the current part, row of the last record, start of its run, records.
-    state = np.array([0, -1, 0, 0], dtype=np.int64)
+    n_records = np.zeros(header.n_detectors, dtype=np.int64)
+    # Runs in the current part, row of the last record, start of its run.
+    state = np.array([0, -1, 0], dtype=np.int64)
     limits = np.array([header.file_size, RECORD_BYTES + ENTRY_BYTES * header.n_channels])
     parts = [_new_part()]
     buffer = np.empty(BLOCK_BYTES, dtype=np.uint8)
@@ -132,6 +128,7 @@ def build_index(filename: str | Path, header: Header) -> Index:
                 limits,
                 seen,
                 dead_time,
+                n_records,
                 *parts[-1],
                 state,
             )
@@ -145,15 +142,25 @@ def build_index(filename: str | Path, header: Header) -> Index:
             elif status != END_OF_BLOCK:
                 _raise_corrupt(status, buffer[consumed:], path, position, header)
     parts[-1] = tuple(part[: state[0]] for part in parts[-1])
-    index = Index(*_sort_runs(parts, position, header), dead_time, int(state[3]))
-    if index.n_missing:
+    index = Index(*_sort_runs(parts, position, header), dead_time, n_records)
+    if n_records.sum() < dead_time.size:
         _warn_missing(index, seen, path, position, header)
     return index
 
 
 @kernel
 def _index_block(
-    words, floats, n_bytes, base, limits, seen, dead_time, run_start, run_row, state
+    words,
+    floats,
+    n_bytes,
+    base,
+    limits,
+    seen,
+    dead_time,
+    n_records,
+    run_start,
+    run_row,
+    state,
 ):
     """Index the records that begin in a block; return the bytes used and a status.
 
@@ -193,7 +200,7 @@ def _index_block(
             state[2] = base + at
         seen[spectrum >> 3] |= bit
         dead_time[detector, y, x] = floats[at // 4 + DEAD_TIME_FLOAT]
-        state[3] += 1
+        n_records[detector] += 1
         at += length
     return at, END_OF_BLOCK
 
@@ -297,7 +304,7 @@ def _warn_missing(
     cut = header.file_size - position
     warnings.warn(
         f"{path}: {pixels} of {n_pixels} pixels are missing or incomplete: the file holds "
-        f"{index.n_records} of {spectra} spectra"
+        f"{index.n_records.sum()} of {spectra} spectra"
         + (f" and ends within a record (byte {position})" if cut else "")
         + ". The counts of the missing spectra are zero, their dead times NaN.",
         UserWarning,

@@ -309,6 +309,26 @@ class TestDeadTimes:
         assert np.float32(found).tobytes() == np.float32(value).tobytes()
         assert 0 <= eds["live_time"] <= eds["real_time"]
 
+    @pytest.mark.filterwarnings("error")
+    def test_of_the_detector_that_is_read(self, path):
+        records = builder.random_records()
+        records[3] = builder.record(1, 0, 1, [(1, 1)], dead_time=0)
+        builder.write(path, builder.header_tree(), records)
+        file_reader(path, detector=0)
+        with pytest.warns(UserWarning, match="1 of 35 dead times"):
+            file_reader(path, detector=1)
+
+    def test_and_missing_spectra(self, path):
+        records = builder.random_records()[:41]
+        records[3] = builder.record(1, 0, 1, [(1, 1)], dead_time=float("nan"))
+        builder.write(path, builder.header_tree(), records)
+        with pytest.warns(UserWarning) as caught:
+            file_reader(path)
+        messages = [str(warning.message) for warning in caught]
+        assert len(messages) == 2
+        assert "holds 41 of 70 spectra" in messages[0]
+        assert "1 of 41 dead times are not recorded" in messages[1]
+
 
 class TestChangedFile:
     def test_changed_after_opening(self, path):
