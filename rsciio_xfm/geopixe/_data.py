@@ -33,6 +33,7 @@ from rsciio_xfm.geopixe._parse import Header
 
 _DONE, _CHANGED, _CHANNEL, _OVERFLOW = range(4)
 
+_MAX_COUNTS = np.iinfo(ENTRY["counts"]).max
 # An entry as one 32-bit number: kernels load it at once.
 _CHANNEL_BITS = np.uint32(0xFFFF)
 _COUNTS_SHIFT = np.uint32(8 * ENTRY.fields["counts"][1])
@@ -347,15 +348,27 @@ def _decode(words, entries, n_bytes, dense, box, detectors, window, is_clear, li
 
 @kernel
 def _sum_spectra(words, entries, n_bytes, total, box, detectors, window):
-    """Add the counts of whole records to one spectrum."""
+    """Add the counts of whole records to one spectrum.
+
+    They are added up as 32-bit numbers, which fit the cache better, and moved to the
+    total before one more record could overflow them.
+    """
+    partial = np.zeros(total.size, dtype=np.uint32)
+    most = np.int64(2**32 - 1) - np.int64(window[3]) * _MAX_COUNTS
     at = 0
     while at < n_bytes:
         stop, place, _, _ = _next_record(words, at, box, detectors)
         if place >= 0:
-            _, is_inside = _add_entries(entries, at + RECORD_BYTES, stop, total, window)
+            sums, is_inside = _add_entries(
+                entries, at + RECORD_BYTES, stop, partial, window
+            )
             if not is_inside:
                 return at, _CHANNEL
+            if np.int64(sums) > most:
+                total += partial
+                partial[:] = 0
         at = stop
+    total += partial
     return at, _DONE
 
 

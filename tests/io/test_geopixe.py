@@ -231,6 +231,20 @@ class TestOverflow:
         with pytest.raises(OverflowError, match="above 255"):
             read(path, dtype="uint8")
 
+    @pytest.mark.parametrize("n_channels", [4, 65536])
+    def test_sums_beyond_32_bits(self, tmp_path, n_channels):
+        """More than 2**32 counts in a channel, within one block of the file."""
+        size = {"n_columns": 300, "n_rows": 300, "n_detectors": 1}
+        tree = builder.header_tree(**size, n_channels=n_channels)
+        places = [(x, y) for y in range(300) for x in range(300)]
+        records = [builder.record(x, y, 0, [(1, 65535), (3, 65535)]) for x, y in places]
+        path = builder.write(tmp_path / "bright.GeoPIXE", tree, records)
+        source = lazy.source_of(read(path, lazy=True)["data"])
+        found = source.sum_navigation(((0, 300), (0, 300), (0, 4)))
+        np.testing.assert_array_equal(found, [0, 65535 * 90000, 0, 65535 * 90000])
+        found = source.sum_navigation(((0, 300), (0, 300), (2, 4)))
+        np.testing.assert_array_equal(found, [0, 65535 * 90000])
+
     def test_sums_do_not_overflow(self, tmp_path):
         source = lazy.source_of(read(self.path(tmp_path), lazy=True)["data"])
         whole = ((0, 1), (0, 1), (0, 4))
@@ -409,7 +423,7 @@ class TestChunks:
         chunks = lazy.default_chunks((3000, 9000, 4096), np.dtype("uint16"), 0)
         assert chunks == (1, 9000, 4096)
         chunks = lazy.default_chunks((512, 512, 4096), np.dtype("uint16"), 0)
-        assert chunks == (4, 512, 4096)
+        assert chunks == (7, 512, 4096)
         chunks = lazy.default_chunks((2, 3, 4, 5), np.dtype("uint16"), 1)
         assert chunks == (2, 3, 4, 5)
 
