@@ -16,9 +16,9 @@ import numpy as np
 import yaml
 
 import rsciio_xfm
+from rsciio_xfm._io.progress import bar_options, shown
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_PROGRESS_DELAY = 2  # seconds without a progress bar
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -260,10 +260,10 @@ def _load(file: Path, **kwds: Any) -> Any:
 
 
 def _compute(signal: Any, label: str) -> Any:
-    """Compute a lazy signal, with a progress bar on a terminal if it takes long."""
+    """Compute a lazy signal, with a progress bar."""
     from tqdm.dask import TqdmCallback
 
-    with TqdmCallback(desc=label, delay=_PROGRESS_DELAY, disable=None):
+    with TqdmCallback(desc=label, **bar_options()):
         signal.compute(show_progressbar=False)
     return signal
 
@@ -318,7 +318,7 @@ def _timed() -> Iterator[list[float]]:
 def _errors_as_messages() -> Iterator[None]:
     """Print this package's warnings and what is wrong with a file in a line each."""
     logging.getLogger("hyperspy").setLevel(logging.CRITICAL)
-    with warnings.catch_warnings(record=True) as caught:
+    with shown(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             yield

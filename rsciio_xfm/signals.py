@@ -10,6 +10,7 @@ from exspy.signals import EDSSEMSpectrum, LazyEDSSEMSpectrum
 from exspy.utils.eds import take_off_angle
 from hyperspy.signal import BaseSignal
 
+from rsciio_xfm._dead_time import combine, copy_axes, fit, has_own_detectors, rebin
 from rsciio_xfm._io import msa
 from rsciio_xfm._io.lazy import take
 from rsciio_xfm._io.metadata import (
@@ -22,11 +23,7 @@ from rsciio_xfm._io.metadata import (
     SIGNAL_TYPE,
     drop_dead_time,
 )
-from rsciio_xfm.analysis.deadtime import (
-    combine_dead_time,
-    live_fraction,
-    mean_live_fraction,
-)
+from rsciio_xfm.analysis.deadtime import live_fraction, mean_live_fraction
 from rsciio_xfm.analysis.sums import can_sum, sum_map, sum_spectrum
 
 __all__ = ["EDSXFMSpectrum", "LazyEDSXFMSpectrum"]
@@ -53,7 +50,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         metadata = self._metadata
         axes_manager = getattr(self, "axes_manager", None)
         if axes_manager is not None and metadata.has_item(DEAD_TIME):
-            _fit_dead_time(metadata, axes_manager)
+            fit(metadata, axes_manager)
         return metadata
 
     def get_dead_time(self) -> BaseSignal:
@@ -82,7 +79,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
                 "in an operation that dead times cannot follow."
             )
         dead_time = dead_time.deepcopy()
-        _copy_axes(self, dead_time)
+        copy_axes(self, dead_time)
         return dead_time
 
     def get_live_time(self) -> BaseSignal:
@@ -112,7 +109,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
                 "(s, all summed detectors together)."
             )
         live_time.data = live_fraction(live_time.data)
-        if _has_own_detectors(live_time, self):
+        if has_own_detectors(live_time, self):
             live_time = live_time.mean(DETECTOR_AXIS)
         live_time.data = live_time.data * real_time
         live_time.metadata.General.title = "Live time"
@@ -195,6 +192,19 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
             mean = mean_live_fraction(np.asarray(dead_time.data))
             self._metadata.set_item(LIVE_TIME, float(real_time * mean))
 
+    def _deepcopy_with_new_data(self, *args: Any, **kwds: Any) -> Any:
+        # The map is shared, not copied: nothing changes it in place.
+        dead_time = self._metadata.get_item(DEAD_TIME)
+        drop_dead_time(self._metadata)
+        try:
+            result = super()._deepcopy_with_new_data(*args, **kwds)
+        finally:
+            if dead_time is not None:
+                self._metadata.set_item(DEAD_TIME, dead_time)
+        if dead_time is not None:
+            result._metadata.set_item(DEAD_TIME, dead_time)
+        return result
+
     def _assign_subclass(self, chunks: Any = False) -> None:
         # Another class would carry the map along without cropping it.
         dead_time = self._metadata.get_item(DEAD_TIME)
@@ -229,9 +239,9 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         """
         dead_time, cropped = self._dead_time(), self.axes_manager[axis]
         if dead_time is not None and cropped.navigate:
-            dead_time = dead_time.deepcopy()
             at = self.axes_manager.navigation_axes.index(cropped)
-            dead_time.crop(at, cropped._get_index(start), cropped._get_index(end))
+            kept = slice(cropped._get_index(start), cropped._get_index(end))
+            dead_time = dead_time.inav[(slice(None),) * at + (kept,)]
         super().crop(axis, start=start, end=end, convert_units=convert_units)
         self._set_dead_time(dead_time)
 
@@ -286,7 +296,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
             axes = self.axes_manager.navigation_axes
             by = [float(factors[axis.index_in_array]) for axis in axes]
             rebinned = result if out is None else out
-            rebinned._set_dead_time(_rebin_dead_time(dead_time, by, crop))
+            rebinned._set_dead_time(rebin(dead_time, by, crop))
         return result
 
     def unfold_navigation_space(self) -> bool:
@@ -365,19 +375,11 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         dead_time = self._dead_time()
         if dead_time is None:
             return None
-        all_axes = self.axes_manager.navigation_axes
         # The dead times of detectors stay apart when their spectra are added.
-        axes = [a for a in axes if a.name != DETECTOR_AXIS]
-        names = [dead_time.axes_manager.navigation_axes[all_axes.index(a)] for a in axes]
-        if not names:
-            return dead_time.deepcopy()
-        combined = dead_time.sum(tuple(a.index_in_axes_manager for a in names))
-        combined.data = np.atleast_1d(
-            combine_dead_time(
-                np.asarray(dead_time.data), tuple(a.index_in_array for a in names)
-            )
+        ours = self.axes_manager.navigation_axes
+        return combine(
+            dead_time, [ours.index(a) for a in axes if a.name != DETECTOR_AXIS]
         )
-        return combined
 
     def _apply_function_on_data_and_remove_axis(
         self, function: Any, axes: Any, out: Any = None, **kwargs: Any
@@ -407,68 +409,3 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
 
 class LazyEDSXFMSpectrum(EDSXFMSpectrum, LazyEDSSEMSpectrum):
     """Lazy :class:`EDSXFMSpectrum`: the spectra are read when they are needed."""
-
-
-def _has_own_detectors(dead_time: BaseSignal, signal: BaseSignal) -> bool:
-    """Tell whether dead times have a detector axis that the spectra do not have."""
-    return _has_detectors(dead_time) and not _has_detectors(signal)
-
-
-def _has_detectors(signal: BaseSignal) -> bool:
-    return DETECTOR_AXIS in [axis.name for axis in signal.axes_manager.navigation_axes]
-
-
-def _copy_axes(signal: BaseSignal, dead_time: BaseSignal) -> None:
-    """Give the dead times the calibration that the signal's axes have now."""
-    theirs = dead_time.axes_manager.navigation_axes
-    for axis, other in zip(signal.axes_manager.navigation_axes, theirs, strict=False):
-        for attribute in ("name", "scale", "offset", "units"):
-            setattr(other, attribute, getattr(axis, attribute))
-
-
-def _fit_dead_time(metadata: Any, axes_manager: Any) -> None:
-    """Order the axes of the dead-time map as those of the spectra, or drop the map."""
-    dead_time = metadata.get_item(DEAD_TIME)
-    ours = {axis.name: axis.size for axis in axes_manager.navigation_axes}
-    theirs = {axis.name: axis.size for axis in dead_time.axes_manager.navigation_axes}
-    detectors = {} if DETECTOR_AXIS in ours else _pop(theirs, DETECTOR_AXIS)
-    if list(theirs.items()) == list(ours.items()):
-        return
-    others = [size for name, size in theirs.items() if name not in ours]
-    if theirs | ours == theirs and set(others) <= {1}:
-        # The same axes, transposed or without those of one pixel.
-        order = [*ours, *detectors]
-        if order:
-            metadata.set_item(DEAD_TIME, _take_axes(dead_time, order))
-    elif list(theirs.values()) != list(ours.values()):
-        drop_dead_time(metadata)
-    # Otherwise the axes were renamed.
-
-
-def _pop(axes: dict[str, int], name: str) -> dict[str, int]:
-    return {name: axes.pop(name)} if name in axes else {}
-
-
-def _take_axes(dead_time: BaseSignal, names: list[str]) -> BaseSignal:
-    """Return the dead times with their axes in this order; others have one pixel."""
-    for axis in dead_time.axes_manager.navigation_axes:
-        if axis.name not in names:
-            dead_time = dead_time.sum(axis.name)
-    return dead_time.transpose(navigation_axes=names, signal_axes=[])
-
-
-def _rebin_dead_time(dead_time: BaseSignal, by: list[float], crop: bool) -> BaseSignal:
-    """Return the dead times of pixels that are added up, in equal real times."""
-    extra = len(dead_time.axes_manager.navigation_axes) - len(by)
-    scale = [*by, *[1.0] * extra]
-    values = np.asarray(dead_time.data)
-
-    def rebin(data: np.ndarray) -> BaseSignal:
-        signal = dead_time._deepcopy_with_new_data(data)
-        return signal.rebin(scale=scale, crop=crop)
-
-    rebinned = rebin(live_fraction(values))
-    is_measured = rebin((~np.isnan(values)).astype(np.float64)).data > 0
-    percent = 100 * (1 - rebinned.data / np.prod(by))
-    rebinned.data = np.where(is_measured, percent, np.nan)
-    return rebinned

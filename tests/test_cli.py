@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import rsciio_xfm
 from rsciio_xfm import cli
+from rsciio_xfm._io import progress
 from tests.builders import geopixe as builder
 
 
@@ -73,6 +74,22 @@ class TestInfo:
         text = run("info", tmp_path / "a.GeoPIXE", code=1)
         assert text.startswith("Error: ") and "the file has 0 bytes" in text
         assert "Traceback" not in text
+
+
+class TestProgress:
+    def test_silent_in_the_library_and_without_a_terminal(self, path, monkeypatch, capfd):
+        monkeypatch.setattr("rsciio_xfm._io.progress._DELAY", 0)
+        hs.load(path, lazy=True)
+        with progress.shown():
+            hs.load(path, lazy=True)
+        assert capfd.readouterr() == ("", "")
+
+    def test_shown_on_a_terminal(self, path, monkeypatch, capfd):
+        monkeypatch.setattr("rsciio_xfm._io.progress._DELAY", 0)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        with progress.shown():
+            hs.load(path, lazy=True)
+        assert "Indexing map.GeoPIXE: 100%" in capfd.readouterr().err
 
 
 class TestSpectrum:

@@ -1,5 +1,8 @@
 """Maps on a cluster of processes whose memory is below that of the dense map."""
 
+import os
+
+import dask
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -48,12 +51,8 @@ def test_local_cluster(path, client):
     region = s.inav[10:30, 380:].deepcopy()
     region.compute(show_progressbar=False)
 
-    workers = client.run(lambda: __import__("os").getpid())
+    workers = client.run(os.getpid)
     assert len(set(workers.values())) == 2
-
-    with client.as_current():
-        pass
-    import dask
 
     with dask.config.set(scheduler="threads"):
         expected = hs.load(path, lazy=True)

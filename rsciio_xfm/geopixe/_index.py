@@ -3,7 +3,8 @@
 The pass checks every header and keeps, for each row of the map, the runs of bytes that
 hold its records. A file in raster order (as all files seen) has one run a row, so the
 index is next to nothing whatever the map's size. A file in any other order is read as
-well, at 12 bytes a run. The dead times are kept too: 4 bytes a record.
+well, at 12 bytes a run (18 while it is built). The dead times are kept too: 4 bytes a
+record.
 """
 
 import math
@@ -20,6 +21,7 @@ from rsciio_xfm._io.binary import (
     read_into,
 )
 from rsciio_xfm._io.compiled import kernel
+from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.geopixe._layout import ENTRY, RECORD, RECORD_MARK
 from rsciio_xfm.geopixe._parse import Header
@@ -106,23 +108,25 @@ def build_index(filename: str | Path, header: Header) -> Index:
     dead_time = np.full(header.map_shape, np.nan, dtype=np.float32)
     seen = np.zeros((dead_time.size + 7) // 8, dtype=np.uint8)
     n_records = np.zeros(header.n_detectors, dtype=np.int64)
-    # Runs in the current part, row of the last record, start of its run.
-    state = np.array([0, -1, 0], dtype=np.int64)
+    # Runs in the current part, row of the last record.
+    state = np.array([0, -1], dtype=np.int64)
     limits = np.array([header.file_size, RECORD_BYTES + ENTRY_BYTES * header.n_channels])
     parts = [_new_part()]
     buffer = np.empty(BLOCK_BYTES, dtype=np.uint8)
     position = header.data_offset
-    with open_unbuffered(path) as file:
+    with (
+        open_unbuffered(path) as file,
+        bytes_bar(header.file_size, f"Indexing {path.name}") as bar,
+    ):
+        bar.update(position)
         while position < header.file_size:
             n_bytes = read_into(file, position, buffer, BLOCK_BYTES)
             if n_bytes < RECORD_BYTES:
                 _check_cut_header(buffer[:n_bytes], path, position)
                 break
-            words = little_endian(buffer, np.uint16)
-            floats = little_endian(buffer, np.float32)
             consumed, status = _index_block(
-                words,
-                floats,
+                little_endian(buffer, np.uint16),
+                little_endian(buffer, np.float32),
                 n_bytes,
                 position,
                 limits,
@@ -133,16 +137,17 @@ def build_index(filename: str | Path, header: Header) -> Index:
                 state,
             )
             position += consumed
+            bar.update(consumed)
             if status == RUNS_FULL:
                 parts.append(_new_part())
-                state[0] = 0
+                state[:] = 0, -1
             elif status == PAST_END:
                 _check_cut_record(file, path, position, header)
                 break
             elif status != END_OF_BLOCK:
                 _raise_corrupt(status, buffer[consumed:], path, position, header)
     parts[-1] = tuple(part[: state[0]] for part in parts[-1])
-    index = Index(*_sort_runs(parts, position, header), dead_time, n_records)
+    index = Index(*_sort_runs(parts, header), dead_time, n_records)
     if n_records.sum() < dead_time.size:
         _warn_missing(index, seen, path, position, header)
     return index
@@ -158,7 +163,7 @@ def _index_block(
     seen,
     dead_time,
     n_records,
-    run_start,
+    run_length,
     run_row,
     state,
 ):
@@ -190,14 +195,16 @@ def _index_block(
         bit = np.uint8(1 << (spectrum & 7))
         if seen[spectrum >> 3] & bit:
             return at, REPEATED
-        if y != state[1] or base + at + length - state[2] > _MAX_RUN_BYTES:
-            if state[0] == run_start.size:
+        run = state[0] - 1
+        if y != state[1] or run_length[run] + length > _MAX_RUN_BYTES:
+            run += 1
+            if run == run_length.size:
                 return at, RUNS_FULL
-            run_start[state[0]] = base + at
-            run_row[state[0]] = y
-            state[0] += 1
+            run_length[run] = 0
+            run_row[run] = y
+            state[0] = run + 1
             state[1] = y
-            state[2] = base + at
+        run_length[run] += length
         seen[spectrum >> 3] |= bit
         dead_time[detector, y, x] = floats[at // 4 + DEAD_TIME_FLOAT]
         n_records[detector] += 1
@@ -206,17 +213,17 @@ def _index_block(
 
 
 def _new_part() -> tuple[np.ndarray, np.ndarray]:
-    """Room for the start and the row of some runs, in the file's order."""
+    """Room for the length and the row of some runs, in the file's order."""
     return (
-        np.empty(_RUNS_PER_PART, dtype=np.int64),
+        np.empty(_RUNS_PER_PART, dtype=np.uint32),
         np.empty(_RUNS_PER_PART, dtype=np.uint16),
     )
 
 
 def _sort_runs(
-    parts: list[tuple[np.ndarray, np.ndarray]], data_end: int, header: Header
+    parts: list[tuple[np.ndarray, np.ndarray]], header: Header
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Order the runs by row; a run ends where the next one of the file starts."""
+    """Order the runs by row; each starts where the one before it in the file ends."""
     row_pointer = np.zeros(header.n_rows + 1, dtype=np.int64)
     for _, rows in parts:
         row_pointer[1:] += np.bincount(rows, minlength=header.n_rows)
@@ -224,20 +231,22 @@ def _sort_runs(
     run_start = np.empty(row_pointer[-1], dtype=np.int64)
     run_length = np.empty(row_pointer[-1], dtype=np.uint32)
     next_slot = row_pointer[:-1].copy()
-    while parts:
-        starts, rows = parts.pop(0)
-        end = parts[0][0][0] if parts else data_end
-        _place_runs(starts, rows, end, next_slot, run_start, run_length)
+    start = header.data_offset
+    for lengths, rows in parts:
+        start = _place_runs(lengths, rows, start, next_slot, run_start, run_length)
     return run_start, run_length, row_pointer
 
 
 @kernel
-def _place_runs(starts, rows, end, next_slot, run_start, run_length):
-    for i in range(starts.size):
+def _place_runs(lengths, rows, start, next_slot, run_start, run_length):
+    """Put the runs of a part where their rows are; return where the last one ends."""
+    for i in range(lengths.size):
         slot = next_slot[rows[i]]
         next_slot[rows[i]] += 1
-        run_start[slot] = starts[i]
-        run_length[slot] = (starts[i + 1] if i + 1 < starts.size else end) - starts[i]
+        run_start[slot] = start
+        run_length[slot] = lengths[i]
+        start += lengths[i]
+    return start
 
 
 def _raise_corrupt(

@@ -3,6 +3,7 @@
 import pickle
 import random
 import struct
+import tracemalloc
 
 import dask
 import dask.array as da
@@ -12,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm._io import lazy
-from rsciio_xfm.geopixe import file_reader
+from rsciio_xfm._io.binary import BLOCK_BYTES
+from rsciio_xfm.geopixe import _index, file_reader
 from rsciio_xfm.geopixe._index import build_index
+from rsciio_xfm.geopixe._layout import RECORD, RECORD_MARK
 from rsciio_xfm.geopixe._parse import read_header
 from tests.builders import geopixe as builder
 
@@ -289,6 +292,41 @@ class TestOrders:
         path = builder.write_map(tmp_path / "other.GeoPIXE", order=columns)
         data = read(path, lazy=True, sum_detectors=False)["data"]
         np.testing.assert_array_equal(data.compute(), expected_counts(path, SMALL))
+
+    @pytest.mark.parametrize("order", [None, serpentine])
+    def test_runs_longer_than_their_length_can_say(self, tmp_path, monkeypatch, order):
+        """The compiled kernel has the constant built in: its Python is run instead."""
+        monkeypatch.setattr(_index, "_MAX_RUN_BYTES", 300)
+        monkeypatch.setattr(_index, "_RUNS_PER_PART", 3)
+        monkeypatch.setattr(_index, "_index_block", _index._index_block.py_func)
+        path = builder.write_map(tmp_path / "a.GeoPIXE", order=order)
+        index = build_index(path, read_header(path))
+        assert len(index.run_start) > 5
+        assert index.run_length.max() <= 300
+        data = read(path, lazy=True, sum_detectors=False)["data"]
+        np.testing.assert_array_equal(data.compute(), expected_counts(path, SMALL))
+
+    @pytest.mark.parametrize(("is_shuffled", "most"), [(False, 5), (True, 24)])
+    def test_memory_of_the_index(self, tmp_path, is_shuffled, most):
+        """At most 24 bytes a record, 4 (the dead times) in raster order, and a buffer."""
+        shape = (700, 400, 2)
+        rows = np.zeros(shape, dtype=RECORD)
+        rows["mark"], rows["length"], rows["dead_time"] = RECORD_MARK, RECORD.itemsize, 5
+        rows["y"], rows["x"], rows["detector"] = np.indices(shape)
+        records = rows.ravel()
+        if is_shuffled:
+            records = np.random.default_rng(0).permutation(records)
+        tree = builder.header_tree(400, 700, 2, 8)
+        path = builder.write(tmp_path / "a.GeoPIXE", tree, [records.tobytes()])
+        del rows, records
+        header = read_header(path)
+        build_index(path, header)  # loads the kernels
+        tracemalloc.start()
+        index = build_index(path, header)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert index.n_records.sum() == np.prod(shape)
+        assert peak - BLOCK_BYTES - 2**20 <= most * np.prod(shape)
 
     @pytest.mark.parametrize("block", [64, 100, 1000])
     def test_blocks_that_cut_records(self, tmp_path, monkeypatch, block):

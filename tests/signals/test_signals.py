@@ -431,6 +431,11 @@ class TestDeadTimeFollows:
         for copied in (s.deepcopy(), s.copy(), s.as_lazy()):
             self.check(copied, dead)
 
+    def test_copies_are_independent(self, s, dead):
+        copied = s.deepcopy()
+        copied.metadata.get_item(DEAD_TIME).data[:] = 0
+        self.check(s, dead)
+
     def test_map_function(self, s, dead):
         doubled = s.map(lambda spectrum: spectrum * 2, inplace=False, lazy_output=False)
         self.check(doubled, dead)

@@ -1,0 +1,46 @@
+"""Progress bars, on the command line only: a library does not print unasked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from tqdm import tqdm
+
+_DELAY = 2  # seconds
+_is_shown = ContextVar("is_shown", default=False)
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Show the progress bars of what is done inside, if it takes long, on a terminal."""
+    token = _is_shown.set(True)
+    try:
+        yield
+    finally:
+        _is_shown.reset(token)
+
+
+def bar_options() -> dict[str, Any]:
+    """Return the options of every bar.
+
+    Returns
+    -------
+    dict
+        For :class:`tqdm.tqdm`: silent outside of :func:`shown`, for the first two seconds,
+        and where standard error is no terminal.
+    """
+    return {"delay": _DELAY, "disable": None if _is_shown.get() else True}
+
+
+def bytes_bar(total: int, description: str) -> tqdm:
+    """Make a bar for the bytes of a file.
+
+    Parameters
+    ----------
+    total
+        Size of the file.
+    description
+        What is done.
+    """
+    return tqdm(total=total, desc=description, unit="B", unit_scale=True, **bar_options())
