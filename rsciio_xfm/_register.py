@@ -46,7 +46,14 @@ def register() -> None:
 
         known = {plugin["api"] for plugin in IO_PLUGINS}
         IO_PLUGINS.extend(s for s in read_specifications() if s["api"] not in known)
-    except (ImportError, OSError, KeyError, TypeError, yaml.YAMLError) as exc:
+    except (
+        ImportError,
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        yaml.YAMLError,
+    ) as exc:
         warnings.warn(
             f"rsciio_xfm could not register its file formats ({exc!r}); other formats "
             "are not affected. Reinstall rsciio_xfm to repair it.",

@@ -3,11 +3,15 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import matplotlib as mpl
 import psutil
 import pytest
 
 mpl.use("agg")
+# Kernels are compiled or loaded in the first example, and machines are shared.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 DATA = Path(
     os.environ.get("RSCIIO_XFM_DATA", Path(__file__).parents[2] / "shared" / "data")

@@ -90,7 +90,7 @@ def test_no_extension_is_claimed_twice():
             assert not set(plugin["file_extensions"]) & set(other["file_extensions"])
 
 
-@pytest.mark.parametrize("text", ["not: [yaml", "- a\n- list", ""])
+@pytest.mark.parametrize("text", [b"not: [yaml", b"- a\n- list", b"", b'name: "\xff"'])
 def test_a_broken_specification_does_not_break_hyperspy(tmp_path, text):
     """A copy of the package with a broken file in it: a warning, and HyperSpy works."""
     import shutil
@@ -98,7 +98,7 @@ def test_a_broken_specification_does_not_break_hyperspy(tmp_path, text):
     shutil.copytree(
         PACKAGE, tmp_path / "rsciio_xfm", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (tmp_path / "rsciio_xfm" / "geopixe" / "specifications.yaml").write_text(text)
+    (tmp_path / "rsciio_xfm" / "geopixe" / "specifications.yaml").write_bytes(text)
     printed = python(
         """
         import sys, warnings

@@ -1,9 +1,15 @@
 """Reading ranges of bytes into a buffer that is used again."""
 
+import os
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+
+_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 # Blocks of this size, read into memory that is already touched, stream a file as fast as
 # larger ones and keep resident memory flat.
@@ -11,8 +17,68 @@ BLOCK_BYTES = 4 * 2**20
 
 
 def open_unbuffered(filename: str | Path) -> BinaryIO:
-    """Open a file for :func:`read_into`, without Python's own buffer."""
+    """Open a regular file for :func:`read_into`, without Python's own buffer.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+
+    Raises
+    ------
+    FileFormatError
+        The path is that of a folder, a device or a pipe, which could wait for ever.
+    """
+    kind = os.stat(filename).st_mode
+    if not stat.S_ISREG(kind):
+        raise FileFormatError(
+            f"{filename}: the path is that of a {_KINDS.get(stat.S_IFMT(kind), 'device')}, "
+            "expected a file (byte 0)."
+        )
     return open(filename, "rb", buffering=0)
+
+
+def identify(file: BinaryIO) -> tuple[int, ...]:
+    """Return what changes when a file is written again or replaced.
+
+    Parameters
+    ----------
+    file
+        An open file.
+
+    Returns
+    -------
+    tuple of int
+        Size in bytes, modification time in ns, number of the file on its disk.
+    """
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def check_unchanged(file: BinaryIO, path: str | Path, identity: tuple[int, ...]) -> None:
+    """Refuse a file that is not the one that was opened before.
+
+    Parameters
+    ----------
+    file
+        An open file.
+    path
+        Its path.
+    identity
+        From :func:`identify`, when it was opened before.
+
+    Raises
+    ------
+    CorruptFileError
+        The file was written again or replaced.
+    """
+    now = identify(file)
+    if now != identity:
+        raise CorruptFileError(
+            f"{path}: the file was changed since it was opened: size {now[0]} bytes and "
+            f"modification time {now[1]} ns (file number {now[2]}), expected {identity[0]}, "
+            f"{identity[1]} and {identity[2]} (byte 0). Load it again."
+        )
 
 
 def read_into(file: BinaryIO, offset: int, buffer: np.ndarray, n_bytes: int) -> int:

@@ -8,7 +8,6 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakValueDictionary
 
 import dask
 import dask.array as da
@@ -24,6 +23,7 @@ MAX_CHUNK_BYTES = 128 * 2**20
 # many tasks there are at most.
 _SUM_FILE_BYTES = 32 * 2**20
 _SUM_MAX_TASKS = 1024
+_MEMORY_SHARE = 0.9  # of what is available, for reading eagerly
 
 Range = tuple[int, int]
 
@@ -156,10 +156,6 @@ class View(FileArray):
         return ("rsciio_xfm-view", self.source.__dask_tokenize__(), self.ranges)
 
 
-# The array-like behind a lazy array, by the array's name; dask's names are unique.
-_SOURCES: WeakValueDictionary[str, FileArray] = WeakValueDictionary()
-
-
 def from_source(source: FileArray, chunks: Any = "auto") -> da.Array:
     """Make a dask array of an array-like over a file.
 
@@ -178,14 +174,28 @@ def from_source(source: FileArray, chunks: Any = "auto") -> da.Array:
     """
     if isinstance(chunks, str) and chunks == "auto":
         chunks = default_chunks(source.shape, source.dtype, source.row_axis())
-    array = _from_array(source, chunks)
-    _SOURCES[array.name] = source
-    return array
+    return _from_array(source, chunks)
 
 
 def source_of(array: da.Array) -> FileArray | None:
-    """Return the array-like that a dask array is the whole of, None if there is none."""
-    return _SOURCES.get(array.name)
+    """Return the array-like that a dask array is the whole of.
+
+    Parameters
+    ----------
+    array
+        Any dask array.
+
+    Returns
+    -------
+    FileArray or None
+        None if the array is not from :func:`from_source`, or no longer: if it was
+        computed from it, persisted, rechunked or sliced (but see :func:`take`).
+    """
+    # dask keeps what an array is made from in a layer of its own.
+    key = f"original-{array.name}"
+    layer = getattr(array.dask, "layers", {}).get(key, {})
+    source = layer.get(key)
+    return source if isinstance(source, FileArray) else None
 
 
 def take(array: da.Array, key: tuple) -> da.Array:
@@ -341,9 +351,10 @@ def default_chunks(
     if row_bytes <= MAX_CHUNK_BYTES:
         chunk[row_axis] = min(shape[row_axis], max(1, CHUNK_BYTES // row_bytes))
         return tuple(chunk)
-    # A row is too large: cut the axis after the rows, the pixels of a row.
-    pixel_bytes = row_bytes // shape[row_axis + 1]
-    chunk[row_axis + 1] = max(1, MAX_CHUNK_BYTES // pixel_bytes)
+    # A row is too large: cut its pixels, and if need be what comes before the rows.
+    for axis in (row_axis + 1, *range(row_axis)):
+        rest = math.prod(chunk) * dtype.itemsize // chunk[axis]
+        chunk[axis] = max(1, min(chunk[axis], MAX_CHUNK_BYTES // rest))
     return tuple(chunk)
 
 
@@ -369,7 +380,7 @@ def read_all(source: FileArray, path: str) -> np.ndarray:
     """
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     available = psutil.virtual_memory().available
-    if n_bytes > available:
+    if n_bytes > _MEMORY_SHARE * available:
         raise MemoryError(
             f"{path}: the map {source.shape} of {source.dtype} needs "
             f"{n_bytes / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB are "

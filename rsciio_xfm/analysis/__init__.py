@@ -1,1 +1,1 @@
-"""Algorithms: plain functions on arrays that know nothing of files or HyperSpy."""
+"""Algorithms: plain functions on arrays that know nothing of formats or HyperSpy."""

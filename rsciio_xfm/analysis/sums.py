@@ -31,7 +31,7 @@ def can_sum(data: np.ndarray | da.Array) -> bool:
     if isinstance(data, da.Array):
         if lazy.source_of(data) is not None:
             return True
-        is_plain = isinstance(data._meta, np.ndarray)
+        is_plain = type(data._meta) is np.ndarray  # a masked array is not
     else:
         is_plain = type(data) is np.ndarray and data.flags.c_contiguous
     is_counts = data.dtype.name in _DTYPES and data.dtype.isnative

@@ -19,17 +19,23 @@ from rsciio_xfm._io.metadata import (
     order_axes,
 )
 from rsciio_xfm.analysis.deadtime import count_recorded, mean_live_fraction
-from rsciio_xfm.geopixe._data import geopixe_array
+from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.geopixe._data import GeoPIXEArray, geopixe_array
 from rsciio_xfm.geopixe._index import Index, build_index
 from rsciio_xfm.geopixe._parse import (
     Header,
     file_fields,
+    is_number,
     read_header,
     source_fields,
 )
 
 _DTYPES = ("uint8", "uint16", "uint32", "uint64")
 _TIMESTAMP = "%m/%d/%Y at %I:%M %p"
+
+# A map of which less is there is read lazily only, unless it is small.
+_LEAST_SHARE = 0.01
+_EMPTY_BYTES = 64 * 2**20
 
 # Names in metadata.Acquisition_instrument.XRF for keys of the header's "X-ray Source".
 _SOURCE_ITEMS = {
@@ -135,6 +141,8 @@ def file_reader(
         n_bins=n_bins,
         dtype=_choose_dtype(dtype),
     )
+    if not lazy:
+        _check_worth_reading(path, header, index, source)
     data = from_source(source, chunks) if lazy else read_all(source, str(path))
     axes = _build_axes(header, rebin_energy, n_bins)
     if source.ndim == 4:
@@ -148,6 +156,21 @@ def file_reader(
             "post_process": [keep_dead_time_with_its_class],
         }
     ]
+
+
+def _check_worth_reading(
+    path: Path, header: Header, index: Index, source: GeoPIXEArray
+) -> None:
+    """Refuse to fill memory with the zeros of a map of which next to nothing is there."""
+    n_bytes = math.prod(source.shape) * source.dtype.itemsize
+    share = index.n_records.sum() / math.prod(header.map_shape)
+    if n_bytes > _EMPTY_BYTES and share < _LEAST_SHARE:
+        raise FileFormatError(
+            f"{path}: the file holds {index.n_records.sum()} of "
+            f"{math.prod(header.map_shape)} spectra, expected at least "
+            f"{_LEAST_SHARE:.0%} for reading all {n_bytes / 2**20:.0f} MiB of the map (byte "
+            f"{header.data_offset}). Use lazy=True."
+        )
 
 
 def _choose_detectors(header: Header, detector: int | None) -> tuple[int, ...]:
@@ -185,9 +208,9 @@ def _count_bins(header: Header, rebin_energy: int, cutoff: float | None) -> int:
     if header.ev_per_channel is None:
         raise ValueError("cutoff_at_kV needs a header with Gain (eV), and this has none.")
     kev_per_bin = header.ev_per_channel / 1000 * rebin_energy
-    if not math.isfinite(cutoff) or round(cutoff / kev_per_bin) < 1:
+    if not is_number(cutoff) or round(cutoff / kev_per_bin) < 1:
         raise ValueError(
-            f"cutoff_at_kV is {cutoff}, expected at least one channel, {kev_per_bin} keV."
+            f"cutoff_at_kV is {cutoff!r}, expected at least one channel, {kev_per_bin} keV."
         )
     return min(n_bins, round(cutoff / kev_per_bin))
 
@@ -227,7 +250,7 @@ def _build_metadata(
     if header.dwell_s is not None:
         eds["real_time"] = header.dwell_s * (len(detectors) if is_summed else 1)
         eds["live_time"] = eds["real_time"] * mean_live_fraction(dead_time)
-    xrf = _build_xrf(header, detectors)
+    xrf = _build_xrf(path, header, detectors)
     # Other angles than these would be the preferences of exspy, not the instrument's.
     if _is_angle(xrf.get("take_off_angle")):
         eds["elevation_angle"] = xrf["take_off_angle"]
@@ -257,18 +280,18 @@ def _build_general(path: Path, header: Header) -> dict[str, Any]:
     }
 
 
-def _build_xrf(header: Header, detectors: tuple[int, ...]) -> dict[str, Any]:
+def _build_xrf(path: Path, header: Header, detectors: tuple[int, ...]) -> dict[str, Any]:
     source = source_fields(header)
     xrf = {name: source[key] for name, key in _SOURCE_ITEMS.items() if key in source}
     voltage = xrf.pop("tube_voltage", None)
-    if isinstance(voltage, int | float) and 0 < voltage < math.inf:
+    if is_number(voltage) and voltage > 0:
         xrf["tube_voltage"] = float(voltage)
     else:
         warnings.warn(
-            f"the header's KV is {voltage!r:.40}, expected the tube's voltage in kV: the "
-            "beam energy stays unknown. Set it with set_microscope_parameters.",
+            f"{path}: the header's KV is {voltage!r:.40}, expected the tube's voltage in "
+            "kV: the beam energy stays unknown. Set it with set_microscope_parameters.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     if header.dwell_s is not None:
         xrf["dwell_time"] = header.dwell_s
@@ -286,7 +309,7 @@ def _detector_field(header: Header, detector: int, name: str) -> Any:
 
 def _is_angle(value: Any) -> bool:
     """Tell an angle from what uninitialised memory left in some headers."""
-    return isinstance(value, int | float) and abs(value) <= 360
+    return is_number(value) and abs(value) <= 360
 
 
 def _warn_unrecorded(path: Path, dead_time: np.ndarray, n_records: int) -> None:
@@ -294,8 +317,8 @@ def _warn_unrecorded(path: Path, dead_time: np.ndarray, n_records: int) -> None:
     if unrecorded:
         warnings.warn(
             f"{path}: {unrecorded} of {n_records} dead times are not recorded (0, NaN or "
-            "beyond 0-100 %). Live times take 0 as no dead time: those of these pixels "
-            "are too long.",
+            "beyond 0-100 %), and the live times of these pixels are wrong: 0 counts as "
+            "no dead time; NaN, as where nothing was measured, as no live time.",
             UserWarning,
             stacklevel=4,
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from rsciio_xfm._io.binary import (
     BLOCK_BYTES,
+    check_unchanged,
     little_endian,
     open_unbuffered,
     read_into,
@@ -28,11 +29,12 @@ from rsciio_xfm.geopixe._index import (
     Y_WORD,
     Index,
 )
-from rsciio_xfm.geopixe._layout import ENTRY, RECORD_MARK
+from rsciio_xfm.geopixe._layout import ENTRY, RECORD, RECORD_MARK
 from rsciio_xfm.geopixe._parse import Header
 
 _DONE, _CHANGED, _CHANNEL, _OVERFLOW = range(4)
 
+_WIDER = {"uint8": "uint16", "uint16": "uint32", "uint32": "uint64"}
 _MAX_COUNTS = np.iinfo(ENTRY["counts"]).max
 # An entry as one 32-bit number: kernels load it at once.
 _CHANNEL_BITS = np.uint32(0xFFFF)
@@ -47,8 +49,8 @@ class GeoPIXEArray(FileArray):
     ----------
     path
         The file.
-    file_size, mtime_ns
-        Of the file when it was indexed.
+    identity
+        Of the file when it was indexed, see :func:`rsciio_xfm._io.binary.identify`.
     run_start, run_length, row_pointer
         Where the records are, see :class:`rsciio_xfm.geopixe._index.Index`.
     n_rows, n_columns, n_channels
@@ -67,8 +69,7 @@ class GeoPIXEArray(FileArray):
     """
 
     path: str
-    file_size: int
-    mtime_ns: int
+    identity: tuple[int, ...]
     run_start: np.ndarray
     run_length: np.ndarray
     row_pointer: np.ndarray
@@ -93,14 +94,13 @@ class GeoPIXEArray(FileArray):
 
     def file_bytes(self) -> int:
         """Return the size of the file."""
-        return self.file_size
+        return self.identity[0]
 
     def __dask_tokenize__(self) -> tuple:
         return (
             "rsciio_xfm-geopixe",
-            os.path.abspath(self.path),
-            self.file_size,
-            self.mtime_ns,
+            self.path,
+            self.identity,
             self.detector_axis,
             self.is_summed,
             self.rebin_energy,
@@ -169,13 +169,14 @@ class GeoPIXEArray(FileArray):
         longest = RECORD_BYTES + ENTRY_BYTES * self.n_channels
         buffer = np.empty(BLOCK_BYTES + longest, dtype=np.uint8)
         with open_unbuffered(self.path) as file:
-            self._check_unchanged(os.fstat(file.fileno()))
+            check_unchanged(file, self.path, self.identity)
             for start, stop in self._segments(first_row, last_row):
                 position = start
                 while position < stop:
                     wanted = min(buffer.size, stop - position)
                     n_bytes = read_into(file, position, buffer, wanted)
-                    whole = _whole_records(little_endian(buffer, np.uint16), n_bytes)
+                    words = little_endian(buffer, np.uint16)
+                    whole = _whole_records(words, n_bytes, longest)
                     if whole == 0:
                         self._raise(_CHANGED, position)
                     yield buffer[:whole], position
@@ -192,27 +193,20 @@ class GeoPIXEArray(FileArray):
         lasts = stops[np.concatenate((gaps, [-1]))] if starts.size else stops
         return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
-    def _check_unchanged(self, now: os.stat_result) -> None:
-        if now.st_size != self.file_size or now.st_mtime_ns != self.mtime_ns:
-            raise CorruptFileError(
-                f"{self.path}: the file has {now.st_size} bytes and was changed since it "
-                f"was opened with {self.file_size} bytes, expected the same file. Load "
-                "it again."
-            )
-
     def _raise(self, status: int, position: int) -> NoReturn:
         if status == _OVERFLOW:
             raise OverflowError(
                 f"{self.path}: the counts of a channel, summed over detectors or "
                 f"channels, are above {np.iinfo(self.dtype).max}, the most that "
                 f"{self.dtype} holds (record at byte {position}). Load the map with "
-                "dtype='uint32'."
+                f"dtype={_WIDER[self.dtype.name]!r}."
             )
         if status == _CHANNEL:
+            found, at = _find_wrong_channel(self.path, position, self.n_channels)
             raise CorruptFileError(
-                f"{self.path}: the channel of an entry is beyond the header's Chan, "
-                f"expected less than {self.n_channels} (record at byte {position}). The "
-                "file is damaged."
+                f"{self.path}: the channels of a record are {found}, expected ascending "
+                f"channels less than {self.n_channels}, the header's Chan (byte {at}). "
+                "The file is damaged."
             )
         raise CorruptFileError(
             f"{self.path}: no record of the map that was indexed is here (byte "
@@ -247,9 +241,9 @@ def geopixe_array(
     for place, detector in enumerate(detectors):
         places[detector] = 0 if is_summed else place
     return GeoPIXEArray(
-        path=str(filename),
-        file_size=header.file_size,
-        mtime_ns=os.stat(filename).st_mtime_ns,
+        # Workers and later calls may have another working folder.
+        path=os.path.abspath(filename),
+        identity=header.identity,
         run_start=index.run_start,
         run_length=index.run_length,
         row_pointer=index.row_pointer,
@@ -264,16 +258,31 @@ def geopixe_array(
     )
 
 
+def _find_wrong_channel(path: str, position: int, n_channels: int) -> tuple[str, int]:
+    """Return what is wrong with the channels of a record, and at which byte."""
+    length = np.fromfile(path, dtype=RECORD, count=1, offset=position)["length"][0]
+    at = position + RECORD_BYTES
+    n_entries = (int(length) - RECORD_BYTES) // ENTRY_BYTES
+    entries = np.fromfile(path, dtype=ENTRY, count=n_entries, offset=at)
+    channels = entries["channel"].astype(np.int64)
+    is_wrong = (channels >= n_channels) | (np.diff(channels, prepend=-1) <= 0)
+    wrong = np.flatnonzero(is_wrong)[0]
+    found = ", ".join(str(c) for c in channels[max(0, wrong - 1) : wrong + 1])
+    return f"..., {found}, ...", at + int(wrong) * ENTRY_BYTES
+
+
 @kernel
-def _whole_records(words, n_bytes):
-    """Return how many bytes of a block are whole records, 0 if the first is none."""
+def _whole_records(words, n_bytes, longest):
+    """Return how many bytes of a block are whole records, 0 if anything else is there."""
     at = 0
     while at + RECORD_BYTES <= n_bytes:
         word = at // WORD
         length = np.int64(words[word + LENGTH_WORD]) | (
             np.int64(words[word + LENGTH_WORD + 1]) << 16
         )
-        if words[word + MARK_WORD] != RECORD_MARK or length < RECORD_BYTES:
+        if words[word + MARK_WORD] != RECORD_MARK:
+            return 0
+        if length < RECORD_BYTES or length > longest or length % ENTRY_BYTES:
             return 0
         if at + length > n_bytes:
             break
@@ -302,22 +311,23 @@ def _add_entries(entries, start, stop, spectrum, window):
     """Add the entries of a record to a spectrum that begins at the window's channel.
 
     Return all sums, combined bit by bit (as no sum is tested by itself, the loop has no
-    branch for it), and whether all channels are within the map.
+    branch for it), and whether all channels ascend and are within the map.
     """
     first, span, rebin, n_channels = window
     sums = np.uint64(0)
-    is_inside = True
+    is_valid = True
+    before = np.int64(-1)
     for i in range(np.uint64(start // ENTRY_BYTES), np.uint64(stop // ENTRY_BYTES)):
         entry = entries[i]
+        is_valid &= np.int64(entry & _CHANNEL_BITS) > before
+        before = np.int64(entry & _CHANNEL_BITS)
         channel = (entry & _CHANNEL_BITS) - first  # wraps around below the window
         if channel < span:
             bin_ = np.uint64(channel if rebin == 1 else channel // rebin)
             counts = np.uint64(spectrum[bin_]) + np.uint64(entry >> _COUNTS_SHIFT)
             sums |= counts
             spectrum[bin_] = counts
-        elif channel + first >= n_channels:
-            is_inside = False
-    return sums, is_inside
+    return sums, is_valid and before < n_channels
 
 
 @kernel
@@ -335,10 +345,10 @@ def _decode(words, entries, n_bytes, dense, box, detectors, window, is_clear, li
             if not is_clear[place, row, column]:
                 is_clear[place, row, column] = True
                 spectrum[:] = 0
-            sums, is_inside = _add_entries(
+            sums, is_valid = _add_entries(
                 entries, at + RECORD_BYTES, stop, spectrum, window
             )
-            if not is_inside:
+            if not is_valid:
                 return at, _CHANNEL
             if sums > limit:  # limit is 2**n - 1: only a sum above it has a higher bit
                 return at, _OVERFLOW
@@ -359,10 +369,10 @@ def _sum_spectra(words, entries, n_bytes, total, box, detectors, window):
     while at < n_bytes:
         stop, place, _, _ = _next_record(words, at, box, detectors)
         if place >= 0:
-            sums, is_inside = _add_entries(
+            sums, is_valid = _add_entries(
                 entries, at + RECORD_BYTES, stop, partial, window
             )
-            if not is_inside:
+            if not is_valid:
                 return at, _CHANNEL
             if np.int64(sums) > most:
                 total += partial
@@ -381,17 +391,18 @@ def _sum_channels(words, entries, n_bytes, dense, box, detectors, window):
         stop, place, row, column = _next_record(words, at, box, detectors)
         if place >= 0:
             counts = np.uint64(0)
-            is_inside = True
+            is_valid = True
+            before = np.int64(-1)
             for i in range(
                 np.uint64((at + RECORD_BYTES) // ENTRY_BYTES),
                 np.uint64(stop // ENTRY_BYTES),
             ):
+                is_valid &= np.int64(entries[i] & _CHANNEL_BITS) > before
+                before = np.int64(entries[i] & _CHANNEL_BITS)
                 channel = (entries[i] & _CHANNEL_BITS) - first
                 if channel < span:
                     counts += np.uint64(entries[i] >> _COUNTS_SHIFT)
-                elif channel + first >= n_channels:
-                    is_inside = False
-            if not is_inside:
+            if not is_valid or before >= n_channels:
                 return at, _CHANNEL
             dense[place, row, column] += counts
         at = stop

@@ -16,6 +16,7 @@ import numpy as np
 
 from rsciio_xfm._io.binary import (
     BLOCK_BYTES,
+    check_unchanged,
     little_endian,
     open_unbuffered,
     read_into,
@@ -118,6 +119,7 @@ def build_index(filename: str | Path, header: Header) -> Index:
         open_unbuffered(path) as file,
         bytes_bar(header.file_size, f"Indexing {path.name}") as bar,
     ):
+        check_unchanged(file, path, header.identity)
         bar.update(position)
         while position < header.file_size:
             n_bytes = read_into(file, position, buffer, BLOCK_BYTES)

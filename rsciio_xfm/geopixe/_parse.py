@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 from rsciio_xfm.geopixe._layout import HEADER_LENGTH, MAX_INDEX, RECORD
 
 _FILE = "File Header"
 _SOURCE = "X-ray Source"
+_MAX_DEPTH = 20  # of the header's tree; 2 in the files seen
+_SCALES = 1e-9, 1e9  # mm, ms, eV
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Header:
         Real time per pixel, None where the header has none.
     data_offset, file_size
         Bytes.
+    identity
+        Of the file, see :func:`rsciio_xfm._io.binary.identify`.
     """
 
     tree: dict[str, Any]
@@ -46,6 +51,7 @@ class Header:
     dwell_s: float | None
     data_offset: int
     file_size: int
+    identity: tuple[int, ...]
 
     @property
     def map_shape(self) -> tuple[int, int, int]:
@@ -74,7 +80,8 @@ def read_header(filename: str | Path) -> Header:
         The header is not the JSON of a map, or describes a map that the file cannot hold.
     """
     path = Path(filename)
-    with path.open("rb") as file:
+    with open_unbuffered(path) as file:
+        identity = identify(file)
         start = file.read(HEADER_LENGTH.itemsize)
         if len(start) < HEADER_LENGTH.itemsize:
             raise TruncatedFileError(
@@ -84,14 +91,13 @@ def read_header(filename: str | Path) -> Header:
             )
         length = int.from_bytes(start, "little")
         text = file.read(length)
-        file_size = path.stat().st_size
     if len(text) < length:
         raise TruncatedFileError(
             f"{path}: the header's length is {length} bytes, expected at most the "
             f"{len(text)} that follow (byte 0). It is no GeoPIXE map, or is cut off."
         )
     tree = parse_tree(text, path)
-    return parse_header(tree, path, HEADER_LENGTH.itemsize + length, file_size)
+    return parse_header(tree, path, HEADER_LENGTH.itemsize + length, identity)
 
 
 def parse_tree(text: bytes, path: Path) -> dict[str, Any]:
@@ -133,13 +139,14 @@ def parse_tree(text: bytes, path: Path) -> dict[str, Any]:
             f"{path}: the header is a JSON {type(tree).__name__}, expected an object "
             f"with {_FILE!r} (byte {start})."
         )
+    tree = _clean(tree, path)
     if "Detector" in tree and not isinstance(tree["Detector"], list):
         tree["Detector"] = [tree["Detector"]]
     return tree
 
 
 def parse_header(
-    tree: dict[str, Any], path: Path, data_offset: int, file_size: int
+    tree: dict[str, Any], path: Path, data_offset: int, identity: tuple[int, ...]
 ) -> Header:
     """Take the sizes and scales of a map from its header.
 
@@ -149,8 +156,10 @@ def parse_header(
         The header, from :func:`parse_tree`.
     path
         Named in errors.
-    data_offset, file_size
-        Where the records begin and end, bytes.
+    data_offset
+        Where the records begin, bytes.
+    identity
+        Of the file; its size comes first.
 
     Returns
     -------
@@ -189,7 +198,8 @@ def parse_header(
         height_mm=_scale(fields, "Height (mm)", path, "y stays uncalibrated"),
         dwell_s=None if dwell_ms is None else dwell_ms / 1000,
         data_offset=data_offset,
-        file_size=file_size,
+        file_size=identity[0],
+        identity=identity,
     )
     _check_map_size(header, path)
     return header
@@ -221,7 +231,24 @@ def _merge_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _is_number(value: Any) -> bool:
+def _clean(value: Any, path: Path, depth: int = 0) -> Any:
+    """Replace what cannot be saved as text, and refuse what is nested without end."""
+    if depth > _MAX_DEPTH:
+        raise FileFormatError(
+            f"{path}: the header is nested more than {_MAX_DEPTH} levels deep, expected 2 "
+            f"(byte {HEADER_LENGTH.itemsize})."
+        )
+    if isinstance(value, dict):
+        return {_clean(k, path): _clean(v, path, depth + 1) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_clean(v, path, depth + 1) for v in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
+    return value
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a JSON value is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -234,7 +261,7 @@ def _size(
     fields: dict[str, Any], name: str, path: Path, default: int | None = None
 ) -> int:
     value = fields.get(name, default)
-    if not _is_number(value) or value != int(value) or not 1 <= value <= MAX_INDEX:
+    if not is_number(value) or value != int(value) or not 1 <= value <= MAX_INDEX:
         raise FileFormatError(
             f"{path}: the header's {name} is {value!r:.40}, expected a whole number from "
             f"1 to {MAX_INDEX} (byte {HEADER_LENGTH.itemsize})."
@@ -244,13 +271,13 @@ def _size(
 
 def _scale(fields: dict[str, Any], name: str, path: Path, lost: str) -> float | None:
     value = fields.get(name)
-    if _is_number(value) and value > 0:
+    if is_number(value) and _SCALES[0] <= value <= _SCALES[1]:
         return float(value)
     found = "missing" if value is None else f"{value!r:.40}"
     warnings.warn(
         f"{path}: the header's {name} is {found}, expected a positive number: {lost}.",
         UserWarning,
-        stacklevel=6,
+        stacklevel=5,
     )
     return None
 

@@ -16,7 +16,7 @@ def test_live_fraction():
     assert live_fraction(dead_time.astype(np.float32)).dtype == np.float64
 
 
-def test_mean_live_fraction(monkeypatch):
+def test_mean_live_fraction():
     dead_time = np.random.default_rng(0).uniform(0, 100, (3, 1100, 1000))
     expected = 1 - dead_time.mean() / 100
     assert mean_live_fraction(dead_time) == pytest.approx(expected)

@@ -55,8 +55,19 @@ def test_any_number_of_axes(shape):
         np.ones((3, 4), dtype=np.uint16).T,
         np.ma.masked_array(np.ones((3, 4), dtype=np.uint16)),
         da.ones((3, 4)),
+        da.ma.masked_array(da.ones((3, 4), dtype="uint16"), da.zeros((3, 4), dtype=bool)),
     ],
-    ids=["float", "signed", "swapped", "1d", "empty", "strided", "masked", "lazy float"],
+    ids=[
+        "float",
+        "signed",
+        "swapped",
+        "1d",
+        "empty",
+        "strided",
+        "masked",
+        "lazy float",
+        "lazy masked",
+    ],
 )
 def test_what_is_left_to_numpy(data):
     assert not sums.can_sum(data)

@@ -86,9 +86,11 @@ def decode(path):
     content = Path(path).read_bytes()
     at = 2 + struct.unpack_from("<H", content)[0]
     spectra = {}
-    while at < len(content):
+    while at + 16 <= len(content):
         mark, length, x, y, detector, _ = struct.unpack_from(RECORD, content, at)
         assert mark == b"DP"
+        if at + length > len(content):
+            break  # cut off
         numbers = struct.unpack_from(f"<{(length - 16) // 2}H", content, at + 16)
         counts = dict(zip(numbers[::2], numbers[1::2], strict=True))
         spectra[x, y, detector] = (content[at + 12 : at + 16], counts)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rsciio_xfm._io import lazy
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
-from rsciio_xfm.geopixe import file_reader
+from rsciio_xfm.geopixe import _api, file_reader
 from tests.builders import geopixe as builder
 
 
@@ -112,6 +113,7 @@ class TestHeader:
             ("Width (mm)", "wide", "x stays uncalibrated"),
             ("Height (mm)", float("inf"), "y stays uncalibrated"),
             ("Height (mm)", -(10**400), "y stays uncalibrated"),
+            ("Gain (eV)", 5e-324, "the energy axis stays uncalibrated"),
         ],
     )
     def test_a_scale_that_is_missing(self, path, name, value, match):
@@ -135,7 +137,21 @@ class TestHeader:
         with pytest.raises(ValueError, match="needs a header with Gain"):
             file_reader(path, cutoff_at_kV=1)
 
-    @pytest.mark.parametrize("source", [None, [], {"Elt": "Mo"}, {"KV": "high"}])
+    def test_nested_objects(self, path):
+        text = b'{"a":' * 300 + b"1" + b"}" * 300
+        builder.write(path, None, [], text=text)
+        with pytest.raises(FileFormatError, match="nested more than 20 levels"):
+            file_reader(path)
+
+    def test_text_that_cannot_be_saved(self, path):
+        tree = builder.header_tree() | {"Note": "a\ud800b\0c"}
+        builder.write(path, tree, builder.random_records())
+        (result,) = file_reader(path)
+        assert result["original_metadata"]["Note"] == "a?b?c"
+
+    @pytest.mark.parametrize(
+        "source", [None, [], {"Elt": "Mo"}, {"KV": "high"}, {"KV": 10**400}, {"KV": 0}]
+    )
     def test_no_beam_energy(self, path, source):
         tree = builder.header_tree() | {"X-ray Source": source}
         builder.write(path, tree, builder.random_records())
@@ -166,6 +182,17 @@ class TestHeader:
 
     def test_missing_file(self, path):
         with pytest.raises(FileNotFoundError):
+            file_reader(path)
+
+    def test_a_folder(self, path):
+        path.mkdir()
+        with pytest.raises(FileFormatError, match="the path is that of a folder"):
+            file_reader(path)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+    def test_a_pipe(self, path):
+        os.mkfifo(path)
+        with pytest.raises(FileFormatError, match="the path is that of a pipe"):
             file_reader(path)
 
 
@@ -226,20 +253,35 @@ class TestRecords:
         records = builder.random_records()
         records[20] = builder.record(3, 1, 0, [(1, 1), (channel, 1)])
         builder.write(path, builder.header_tree(), records)
-        with pytest.raises(CorruptFileError, match="expected less than 32") as caught:
+        match = rf"\.\.\., 1, {channel}, \.\.\., expected ascending channels less than 32"
+        with pytest.raises(CorruptFileError, match=match) as caught:
             counts(path, lazy=is_lazy)
-        assert f"byte {offset_of(records, 20)})" in str(caught.value)
+        assert f"byte {offset_of(records, 20) + 20})" in str(caught.value)
+
+    @pytest.mark.parametrize("entries", [[(3, 5), (1, 2)], [(0, 1), (3, 5), (3, 5)]])
+    def test_channels_that_do_not_ascend(self, path, entries):
+        records = builder.random_records()
+        records[20] = builder.record(3, 1, 0, entries)
+        builder.write(path, builder.header_tree(), records)
+        data = file_reader(path, lazy=True)[0]["data"]
+        source = lazy.source_of(data)
+        whole = tuple((0, n) for n in source.shape)
+        windows = ((0, 5), (0, 7), (10, 20))
+        for read in (source.read, source.sum_navigation, source.sum_signal):
+            for ranges in (whole, windows):
+                with pytest.raises(
+                    CorruptFileError, match=f"{entries[-1][0]}, .* ascending"
+                ):
+                    read(ranges)
 
     def test_a_channel_beyond_chan_is_found_in_sums(self, path):
-        from rsciio_xfm._io import lazy
-
         records = builder.random_records()
         records[20] = builder.record(3, 1, 0, [(1, 1), (32, 1)])
         builder.write(path, builder.header_tree(), records)
         source = lazy.source_of(file_reader(path, lazy=True)[0]["data"])
         whole = tuple((0, n) for n in source.shape)
         for method in (source.sum_navigation, source.sum_signal):
-            with pytest.raises(CorruptFileError, match="expected less than 32"):
+            with pytest.raises(CorruptFileError, match="channels less than 32"):
                 method(whole)
 
     def test_garbage_after_the_last_record(self, path):
@@ -275,6 +317,17 @@ class TestTruncated:
         expected[:, 3:] = 0
         np.testing.assert_array_equal(data[:, :2], expected[:, :2])
         np.testing.assert_array_equal(data, expected)
+
+    def test_next_to_nothing_is_read_lazily_only(self, path):
+        tree = builder.header_tree(1000, 1000, 1, 1024)
+        builder.write(path, tree, [builder.record(0, 0, 0, [(1, 1)])])
+        with pytest.warns(UserWarning, match="1 of 1000000 spectra"):
+            assert file_reader(path, lazy=True)[0]["data"].shape == (1000, 1000, 1024)
+        tracemalloc.start()
+        with pytest.warns(UserWarning), pytest.raises(FileFormatError, match="lazy=True"):
+            file_reader(path)
+        assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+        tracemalloc.stop()
 
     def test_cut_between_records(self, path):
         builder.write(path, builder.header_tree(), builder.random_records()[:40])
@@ -339,6 +392,29 @@ class TestChangedFile:
         with pytest.raises(CorruptFileError, match="was changed since it was opened"):
             data.compute()
 
+    def test_replaced_by_a_twin(self, path):
+        """Another file of the same size and time."""
+        builder.write_map(path)
+        status = path.stat()
+        data = file_reader(path, lazy=True)[0]["data"]
+        other = builder.write_map(path.with_name("other.GeoPIXE"), seed=0)
+        os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+        other.replace(path)
+        with pytest.raises(CorruptFileError, match="file number"):
+            data.compute()
+
+    def test_changed_while_it_is_opened(self, path, monkeypatch):
+        builder.write_map(path)
+        build_index = _api.build_index
+
+        def change_first(*arguments):
+            os.utime(path, ns=(0, 0))
+            return build_index(*arguments)
+
+        monkeypatch.setattr(_api, "build_index", change_first)
+        with pytest.raises(CorruptFileError, match="was changed since it was opened"):
+            file_reader(path, lazy=True)
+
     def test_gone_after_opening(self, path):
         builder.write_map(path)
         data = file_reader(path, lazy=True)[0]["data"]
@@ -377,7 +453,22 @@ def test_any_damage_is_an_error_or_a_map(tmp_path, data):
     cut = data.draw(st.integers(0, len(content)) | st.just(len(content)))
     path.write_bytes(content[:cut] + data.draw(st.binary(max_size=20)))
     try:
-        (result,) = file_reader(path, lazy=True)
-        result["data"].compute(scheduler="sync")
+        (result,) = file_reader(path, lazy=True, sum_detectors=False)
+        source = lazy.source_of(result["data"])
+        whole = tuple((0, n) for n in source.shape)
+        counts = [
+            source.read(whole),
+            source.sum_navigation(whole),
+            source.sum_signal(whole),
+        ]
     except (FileFormatError, OverflowError) as error:
-        assert str(path) in str(error)
+        assert str(path) in str(error) and "byte" in str(error)
+        return
+    # What is read is what the tests' own decoder finds in the records that are whole.
+    expected = np.zeros(source.shape, dtype=np.int64)
+    for (x, y, detector), (_, spectrum) in builder.decode(path).items():
+        for channel, n in spectrum.items():
+            expected[detector, y, x, channel] = n
+    np.testing.assert_array_equal(counts[0], expected)
+    np.testing.assert_array_equal(counts[1], expected.sum(axis=(0, 1, 2)))
+    np.testing.assert_array_equal(counts[2], expected.sum(axis=-1))
