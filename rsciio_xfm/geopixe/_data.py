@@ -307,27 +307,38 @@ def _next_record(words, at, box, detectors):
 
 
 @kernel
-def _add_entries(entries, start, stop, spectrum, window):
+def _are_channels_valid(entries, first, last, n_channels):
+    """Tell whether the channels of a record's entries ascend and are within the map.
+
+    The difference of two channels has its highest bit set if the second is larger; a
+    loop without branches, which the compiler makes one of vectors.
+    """
+    order = np.uint32(0xFFFFFFFF)
+    for i in range(first, last - 1):
+        order &= (entries[i] & _CHANNEL_BITS) - (entries[i + 1] & _CHANNEL_BITS)
+    is_ascending = order >> np.uint32(31) == 1
+    return first == last or (
+        is_ascending and (entries[last - 1] & _CHANNEL_BITS) < n_channels
+    )
+
+
+@kernel
+def _add_entries(entries, first_entry, last_entry, spectrum, window):
     """Add the entries of a record to a spectrum that begins at the window's channel.
 
-    Return all sums, combined bit by bit (as no sum is tested by itself, the loop has no
-    branch for it), and whether all channels ascend and are within the map.
+    Return all sums, combined bit by bit: as no sum is tested by itself, the loop has no
+    branch for it.
     """
-    first, span, rebin, n_channels = window
+    first, span, rebin, _ = window
     sums = np.uint64(0)
-    is_valid = True
-    before = np.int64(-1)
-    for i in range(np.uint64(start // ENTRY_BYTES), np.uint64(stop // ENTRY_BYTES)):
-        entry = entries[i]
-        is_valid &= np.int64(entry & _CHANNEL_BITS) > before
-        before = np.int64(entry & _CHANNEL_BITS)
-        channel = (entry & _CHANNEL_BITS) - first  # wraps around below the window
+    for i in range(np.uint64(first_entry), np.uint64(last_entry)):
+        channel = (entries[i] & _CHANNEL_BITS) - first  # wraps around below the window
         if channel < span:
             bin_ = np.uint64(channel if rebin == 1 else channel // rebin)
-            counts = np.uint64(spectrum[bin_]) + np.uint64(entry >> _COUNTS_SHIFT)
+            counts = np.uint64(spectrum[bin_]) + np.uint64(entries[i] >> _COUNTS_SHIFT)
             sums |= counts
             spectrum[bin_] = counts
-    return sums, is_valid and before < n_channels
+    return sums
 
 
 @kernel
@@ -341,15 +352,14 @@ def _decode(words, entries, n_bytes, dense, box, detectors, window, is_clear, li
     while at < n_bytes:
         stop, place, row, column = _next_record(words, at, box, detectors)
         if place >= 0:
+            first, last = (at + RECORD_BYTES) // ENTRY_BYTES, stop // ENTRY_BYTES
+            if not _are_channels_valid(entries, first, last, window[3]):
+                return at, _CHANNEL
             spectrum = dense[place, row, column]
             if not is_clear[place, row, column]:
                 is_clear[place, row, column] = True
                 spectrum[:] = 0
-            sums, is_valid = _add_entries(
-                entries, at + RECORD_BYTES, stop, spectrum, window
-            )
-            if not is_valid:
-                return at, _CHANNEL
+            sums = _add_entries(entries, first, last, spectrum, window)
             if sums > limit:  # limit is 2**n - 1: only a sum above it has a higher bit
                 return at, _OVERFLOW
         at = stop
@@ -369,11 +379,10 @@ def _sum_spectra(words, entries, n_bytes, total, box, detectors, window):
     while at < n_bytes:
         stop, place, _, _ = _next_record(words, at, box, detectors)
         if place >= 0:
-            sums, is_valid = _add_entries(
-                entries, at + RECORD_BYTES, stop, partial, window
-            )
-            if not is_valid:
+            first, last = (at + RECORD_BYTES) // ENTRY_BYTES, stop // ENTRY_BYTES
+            if not _are_channels_valid(entries, first, last, window[3]):
                 return at, _CHANNEL
+            sums = _add_entries(entries, first, last, partial, window)
             if np.int64(sums) > most:
                 total += partial
                 partial[:] = 0
@@ -385,25 +394,18 @@ def _sum_spectra(words, entries, n_bytes, total, box, detectors, window):
 @kernel
 def _sum_channels(words, entries, n_bytes, dense, box, detectors, window):
     """Add the counts of whole records to a map (detector, y, x)."""
-    first, span, _, n_channels = window
+    first_channel, span, _, n_channels = window
     at = 0
     while at < n_bytes:
         stop, place, row, column = _next_record(words, at, box, detectors)
         if place >= 0:
-            counts = np.uint64(0)
-            is_valid = True
-            before = np.int64(-1)
-            for i in range(
-                np.uint64((at + RECORD_BYTES) // ENTRY_BYTES),
-                np.uint64(stop // ENTRY_BYTES),
-            ):
-                is_valid &= np.int64(entries[i] & _CHANNEL_BITS) > before
-                before = np.int64(entries[i] & _CHANNEL_BITS)
-                channel = (entries[i] & _CHANNEL_BITS) - first
-                if channel < span:
-                    counts += np.uint64(entries[i] >> _COUNTS_SHIFT)
-            if not is_valid or before >= n_channels:
+            first, last = (at + RECORD_BYTES) // ENTRY_BYTES, stop // ENTRY_BYTES
+            if not _are_channels_valid(entries, first, last, n_channels):
                 return at, _CHANNEL
+            counts = np.uint64(0)
+            for i in range(np.uint64(first), np.uint64(last)):
+                if (entries[i] & _CHANNEL_BITS) - first_channel < span:
+                    counts += np.uint64(entries[i] >> _COUNTS_SHIFT)
             dense[place, row, column] += counts
         at = stop
     return at, _DONE
