@@ -1,8 +1,8 @@
 """Dead-time maps as HyperSpy signals: what keeps them in line with the spectra.
 
 A map has the navigation axes of the spectra, in their order; where the spectra are sums
-over detectors, a further one, ``detector``. Maps are shared between signals and never
-changed in place.
+over detectors, a further one, ``detector``, and says so. Maps are shared between signals
+and never changed in place.
 """
 
 from typing import Any
@@ -10,56 +10,51 @@ from typing import Any
 import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm._io.metadata import DEAD_TIME, DETECTOR_AXIS, drop_dead_time
-from rsciio_xfm.analysis.deadtime import combine_dead_time, live_fraction
+from rsciio_xfm._io.metadata import DEAD_TIME, HAS_DETECTORS
+from rsciio_xfm.analysis.deadtime import (
+    combine_dead_time,
+    live_fraction,
+    mean_live_fraction,
+)
+
+_MEAN = "_rsciio_xfm_mean_live_fraction"
 
 
-def has_own_detectors(dead_time: BaseSignal, signal: BaseSignal) -> bool:
-    """Tell whether dead times have a detector axis that the spectra do not have."""
-    return _has_detectors(dead_time) and not _has_detectors(signal)
+def has_detectors(dead_time: BaseSignal) -> bool:
+    """Tell whether the last axis are detectors whose spectra were summed."""
+    return bool(dead_time.metadata.get_item(HAS_DETECTORS, False))
 
 
-def _has_detectors(signal: BaseSignal) -> bool:
-    return DETECTOR_AXIS in [axis.name for axis in signal.axes_manager.navigation_axes]
+def fits(dead_time: BaseSignal, axes_manager: Any) -> bool:
+    """Tell whether a map has the navigation axes of spectra, as far as sizes tell."""
+    ours = [axis.size for axis in axes_manager.navigation_axes]
+    theirs = [axis.size for axis in dead_time.axes_manager.navigation_axes]
+    if has_detectors(dead_time):
+        theirs.pop()
+    # HyperSpy leaves an axis of size 1 where there would be none.
+    return theirs == ours or (not ours and theirs == [1])
 
 
 def copy_axes(signal: BaseSignal, dead_time: BaseSignal) -> None:
-    """Give the dead times the calibration that the signal's axes have now."""
+    """Give the dead times the names and calibration that the signal's axes have now."""
     theirs = dead_time.axes_manager.navigation_axes
     for axis, other in zip(signal.axes_manager.navigation_axes, theirs, strict=False):
-        for attribute in ("name", "scale", "offset", "units"):
+        is_uniform = axis.is_uniform and other.is_uniform
+        for attribute in ("name", "units", *(("scale", "offset") if is_uniform else ())):
             setattr(other, attribute, getattr(axis, attribute))
 
 
-def fit(metadata: Any, axes_manager: Any) -> None:
-    """Order the axes of the dead-time map as those of the spectra, or drop the map."""
-    dead_time = metadata.get_item(DEAD_TIME)
-    ours = {axis.name: axis.size for axis in axes_manager.navigation_axes}
-    theirs = {axis.name: axis.size for axis in dead_time.axes_manager.navigation_axes}
-    detectors = {} if DETECTOR_AXIS in ours else _pop(theirs, DETECTOR_AXIS)
-    if list(theirs.items()) == list(ours.items()):
-        return
-    others = [size for name, size in theirs.items() if name not in ours]
-    if theirs | ours == theirs and set(others) <= {1}:
-        # The same axes, transposed or without those of one pixel.
-        order = [*ours, *detectors]
-        if order:
-            metadata.set_item(DEAD_TIME, _take_axes(dead_time, order))
-    elif list(theirs.values()) != list(ours.values()):
-        drop_dead_time(metadata)
-    # Otherwise the axes were renamed.
+def mean_live(dead_time: BaseSignal) -> float:
+    """Return the mean live fraction of a map; it is kept, as a map does not change."""
+    if not hasattr(dead_time, _MEAN):
+        setattr(dead_time, _MEAN, mean_live_fraction(np.asarray(dead_time.data)))
+    return getattr(dead_time, _MEAN)
 
 
-def _pop(axes: dict[str, int], name: str) -> dict[str, int]:
-    return {name: axes.pop(name)} if name in axes else {}
-
-
-def _take_axes(dead_time: BaseSignal, names: list[str]) -> BaseSignal:
-    """Return the dead times with their axes in this order; others have one pixel."""
-    for axis in dead_time.axes_manager.navigation_axes:
-        if axis.name not in names:
-            dead_time = dead_time.sum(axis.name)
-    return dead_time.transpose(navigation_axes=names, signal_axes=[])
+def reorder(dead_time: BaseSignal, order: list[int]) -> BaseSignal:
+    """Return the dead times with their navigation axes in another order."""
+    own = range(len(order), len(dead_time.axes_manager.navigation_axes))
+    return dead_time.transpose(navigation_axes=[*order, *own], signal_axes=[])
 
 
 def combine(dead_time: BaseSignal, axes: list[int]) -> BaseSignal:
@@ -75,12 +70,17 @@ def combine(dead_time: BaseSignal, axes: list[int]) -> BaseSignal:
     if not axes:
         return dead_time
     navigation_axes = dead_time.axes_manager.navigation_axes
+    in_array = tuple(navigation_axes[i].index_in_array for i in axes)
+    # HyperSpy's sum leaves the right axes; its values are replaced.
     combined = dead_time.sum(tuple(axes))
-    combined.data = np.atleast_1d(
-        combine_dead_time(
-            dead_time.data, tuple(navigation_axes[i].index_in_array for i in axes)
-        )
-    )
+    combined.data = np.atleast_1d(combine_dead_time(dead_time.data, in_array))
+    return combined
+
+
+def combine_detectors(dead_time: BaseSignal) -> BaseSignal:
+    """Return the dead times of spectra whose detectors are added up: they stay apart."""
+    combined = dead_time.deepcopy()
+    combined.metadata.set_item(HAS_DETECTORS, True)
     return combined
 
 
@@ -99,3 +99,27 @@ def rebin(dead_time: BaseSignal, by: list[float], crop: bool) -> BaseSignal:
     percent = 100 * (1 - rebinned.data / np.prod(by))
     rebinned.data = np.where(is_measured, percent, np.nan)
     return rebinned
+
+
+def combine_unmasked(dead_time: BaseSignal, is_unmasked: np.ndarray) -> BaseSignal:
+    """Return the dead times of spectra that are added up, some of them left out.
+
+    Parameters
+    ----------
+    dead_time
+        Of the spectra, percent.
+    is_unmasked
+        Which spectra are added up, in the shape of the navigation axes' data.
+    """
+    masked = dead_time._deepcopy_with_new_data(None)
+    masked.data = np.where(is_unmasked, dead_time.data, np.nan)
+    combined = combine(masked, list(range(is_unmasked.ndim)))
+    # What is left out counts as dead all the time so far.
+    share = np.count_nonzero(is_unmasked) / is_unmasked.size
+    combined.data = 100 - (100 - combined.data) / (share or 1.0)
+    return combined
+
+
+def attach(metadata: Any, dead_time: BaseSignal) -> None:
+    """Put a map into metadata."""
+    metadata.set_item(DEAD_TIME, dead_time)

@@ -1,7 +1,6 @@
 """The command line: ``rsciio-xfm info``, ``spectrum`` and ``demo``."""
 
 import contextlib
-import logging
 import math
 import sys
 import tempfile
@@ -32,9 +31,8 @@ def main() -> None:
 def info(file: Path) -> None:
     """Print header, size, detectors and dead times of FILE, without reading counts."""
     with _errors_as_messages():
-        map_ = _read_lazily(file)
-    for line in _describe(file, map_):
-        click.echo(line)
+        for line in _describe(file, _read_lazily(file)):
+            click.echo(line)
 
 
 @main.command()
@@ -54,17 +52,23 @@ def spectrum(
 ) -> None:
     """Sum the spectra of FILE, or of a region of it, and write the sum to OUTPUT.
 
-    The extension of OUTPUT chooses the format: .msa, .hspy and others that HyperSpy
-    writes for a single spectrum.
+    The extension of OUTPUT chooses the format: .msa, or .hspy to go on with HyperSpy.
     """
     with _errors_as_messages():
+        if not output.suffix:
+            raise click.ClickException(
+                f"{output} has no extension to choose the format by; use .msa or .hspy"
+            )
         _refuse_existing([output], overwrite)
-        signal = _load(file, detector=detector)
+        signal = _load(file, **({} if detector is None else {"detector": detector}))
         columns, rows = signal.axes_manager.navigation_shape
         region = signal.inav[_half_open("x", x, columns), _half_open("y", y, rows)]
         total = _compute(region.sum(), "Summing spectra")
-        total.save(output, overwrite=True)
-    click.echo(f"{output}: {total.data.sum()} counts of {_region_size(region)} pixels")
+        total.save(output, overwrite=overwrite)
+        text = f"{total.data.sum()} counts of {_region_size(region)} pixels"
+        click.echo(f"{output}: {text}")
+        if not total.data.any():
+            warnings.warn(f"there are no counts in this region of {file}", stacklevel=1)
 
 
 @main.command()
@@ -82,15 +86,22 @@ def demo(
     The results go to a new temporary folder unless --output names one.
     """
     with _errors_as_messages(), tempfile.TemporaryDirectory(prefix="rsciio-xfm-") as made:
+        _check_element(element)
         if file is None:
             file = Path(made) / "demo.GeoPIXE"
             _make_map(file)
+        names = [f"{file.stem}_spectrum.msa", f"{file.stem}.png"]
+        if output is not None:
+            _refuse_existing([output / name for name in names], overwrite)
+        total, figure = _run_demo(file, element)
         if output is None:
             output = Path(tempfile.mkdtemp(prefix="rsciio-xfm-results-"))
-        results = [output / f"{file.stem}_spectrum.msa", output / f"{file.stem}.png"]
-        _refuse_existing(results, overwrite)
         output.mkdir(parents=True, exist_ok=True)
-        _run_demo(file, element, *results)
+        msa, png = (output / name for name in names)
+        total.save(msa, overwrite=True)
+        figure.savefig(png, dpi=150)
+        click.echo(f"Wrote     {msa}")
+        click.echo(f"Wrote     {png}")
 
 
 def _make_map(file: Path) -> None:
@@ -104,7 +115,15 @@ def _make_map(file: Path) -> None:
     )
 
 
-def _run_demo(file: Path, element: str | None, msa: Path, png: Path) -> None:
+def _check_element(element: str | None) -> None:
+    from exspy.material import elements
+
+    if element is not None and element not in elements:
+        raise click.ClickException(f"--element is {element}, expected a symbol like Fe")
+
+
+def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
+    """Open a map and return its total spectrum and a picture."""
     import hyperspy.api as hs  # noqa: F401 (imported before memory and time are counted)
 
     import rsciio_xfm.signals  # noqa: F401
@@ -125,10 +144,7 @@ def _run_demo(file: Path, element: str | None, msa: Path, png: Path) -> None:
     click.echo(f"Images    total counts and {line} in {took[0]:.2f} s")
     memory = _peak_memory() - before
     click.echo(f"Memory    {_size(memory)} at most for all of this, beyond the imports")
-    total.save(msa, overwrite=True)
-    _draw(total, counts, image, line, window).savefig(png, dpi=150)
-    click.echo(f"Wrote     {msa}")
-    click.echo(f"Wrote     {png}")
+    return total, _draw(total, counts, image, line, window)
 
 
 def _strongest_element(total: Any) -> str:
@@ -204,15 +220,24 @@ def _read_lazily(file: Path) -> dict[str, Any]:
 
     from rsciio_xfm._register import read_specifications
 
-    extension = file.suffix.lstrip(".").lower()
-    known = []
+    extension = _extension(file)
+    known = set()
     for specification in read_specifications():
-        known += specification["file_extensions"]
-        if extension in specification["file_extensions"]:
+        known |= {e.lower() for e in specification["file_extensions"]}
+        if extension in known:
             reader = importlib.import_module(specification["api"])
             return reader.file_reader(file, lazy=True)[0]
-    raise click.ClickException(
-        f"{file}: the extension is {file.suffix!r}, expected one of {', '.join(known)}"
+    raise _wrong_extension(file, known)
+
+
+def _extension(file: Path) -> str:
+    return file.suffix.lstrip(".").lower()
+
+
+def _wrong_extension(file: Path, known: set[str]) -> click.ClickException:
+    return click.ClickException(
+        f"{file}: the extension is {file.suffix!r}, expected "
+        f"{' or '.join(f'.{e}' for e in sorted(known))}"
     )
 
 
@@ -255,7 +280,12 @@ def _describe_dead_times(dead_time: np.ndarray) -> Iterator[str]:
 
 def _load(file: Path, **kwds: Any) -> Any:
     import hyperspy.api as hs
+    from rsciio import IO_PLUGINS
 
+    # Its loggers tell users to report what is wrong with a file to RosettaSciIO.
+    hs.set_log_level("CRITICAL")
+    if not any(_extension(file) in plugin["file_extensions"] for plugin in IO_PLUGINS):
+        raise _wrong_extension(file, {"geopixe", "hspy"})
     return hs.load(file, lazy=True, **kwds)
 
 
@@ -317,7 +347,6 @@ def _timed() -> Iterator[list[float]]:
 @contextlib.contextmanager
 def _errors_as_messages() -> Iterator[None]:
     """Print this package's warnings and what is wrong with a file in a line each."""
-    logging.getLogger("hyperspy").setLevel(logging.CRITICAL)
     with shown(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

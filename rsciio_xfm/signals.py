@@ -3,15 +3,16 @@
 What a method computes is in :mod:`rsciio_xfm.analysis`; here it is applied to a signal.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from exspy.signals import EDSSEMSpectrum, LazyEDSSEMSpectrum
+from exspy.signals import EDSSEMSpectrum, EDSSpectrum, LazyEDSSEMSpectrum
 from exspy.utils.eds import take_off_angle
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm._dead_time import combine, copy_axes, fit, has_own_detectors, rebin
-from rsciio_xfm._io import msa
+from rsciio_xfm import _dead_time as maps
+from rsciio_xfm._io import writers
 from rsciio_xfm._io.lazy import take
 from rsciio_xfm._io.metadata import (
     DEAD_TIME,
@@ -22,8 +23,9 @@ from rsciio_xfm._io.metadata import (
     REAL_TIME,
     SIGNAL_TYPE,
     drop_dead_time,
+    drop_times,
 )
-from rsciio_xfm.analysis.deadtime import live_fraction, mean_live_fraction
+from rsciio_xfm.analysis.deadtime import live_time
 from rsciio_xfm.analysis.sums import can_sum, sum_map, sum_spectrum
 
 __all__ = ["EDSXFMSpectrum", "LazyEDSXFMSpectrum"]
@@ -39,19 +41,25 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     Every method of :class:`exspy.signals.EDSSEMSpectrum` works. Beyond these, the signal
     carries a dead-time map, ``metadata.Acquisition_instrument.SEM.Detector.EDS.dead_time``,
     that is cropped, summed, rebinned and transposed with the spectra. After any operation
-    it either fits the spectra or is gone.
+    it either fits the spectra or is gone, and live and real time with it.
     """
 
     _signal_type = SIGNAL_TYPE
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not kwargs.get("full_initialisation", True):
+            # A signal of another class becomes one of this. If it has a map, nothing kept
+            # that in line with the spectra. (For our own see _assign_subclass.)
+            drop_dead_time(self._metadata)
+
     @property
     def metadata(self) -> Any:
-        """The metadata; a dead-time map that no longer fits the spectra is not in them."""
-        metadata = self._metadata
+        """The metadata; a dead-time map that does not fit the spectra is not in them."""
         axes_manager = getattr(self, "axes_manager", None)
-        if axes_manager is not None and metadata.has_item(DEAD_TIME):
-            fit(metadata, axes_manager)
-        return metadata
+        if axes_manager is not None:
+            self._check_dead_time(axes_manager)
+        return self._metadata
 
     def get_dead_time(self) -> BaseSignal:
         """Return the dead time of each pixel and detector.
@@ -79,7 +87,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
                 "in an operation that dead times cannot follow."
             )
         dead_time = dead_time.deepcopy()
-        copy_axes(self, dead_time)
+        maps.copy_axes(self, dead_time)
         return dead_time
 
     def get_live_time(self) -> BaseSignal:
@@ -91,6 +99,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
             Seconds, real time x (1 - dead time / 100), added over the detectors that were
             summed; zero where nothing was measured. Its navigation axes are those of the
             spectra, so that ``s / s.get_live_time()`` are counts per second of live time.
+            Lazy if the spectra are.
 
         Raises
         ------
@@ -101,20 +110,27 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         -----
         Live time = dwell x (1 - dead time / 100) for each pixel and detector.
         """
-        live_time = self.get_dead_time()
+        dead_time = self.get_dead_time()
         real_time = self.metadata.get_item(REAL_TIME)
         if real_time is None:
             raise ValueError(
                 f"The real time of the spectra is not known; set metadata.{REAL_TIME} "
                 "(s, all summed detectors together)."
             )
-        live_time.data = live_fraction(live_time.data)
-        if has_own_detectors(live_time, self):
-            live_time = live_time.mean(DETECTOR_AXIS)
-        live_time.data = live_time.data * real_time
-        live_time.metadata.General.title = "Live time"
-        live_time.metadata.Signal.quantity = "Live time (s)"
-        return live_time
+        result, detector_axis = dead_time, None
+        if maps.has_detectors(dead_time):
+            detectors = dead_time.axes_manager.navigation_axes[-1]
+            detector_axis = detectors.index_in_array
+            result = dead_time.max(detectors.index_in_axes_manager)
+        seconds = live_time(dead_time.data, real_time, detector_axis)
+        result.data = np.atleast_1d(seconds)
+        result.metadata.General.title = "Live time"
+        result.metadata.Signal = {"quantity": "Live time (s)", "signal_type": ""}
+        if not self._lazy:
+            return result
+        # As an array in memory it would make HyperSpy compute a whole lazy map.
+        same_axes = result.data.shape == self.data.shape[:-1]
+        return result.as_lazy(chunks=self.data.chunks[:-1] if same_axes else None)
 
     def save(
         self,
@@ -126,14 +142,16 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     ) -> None:
         """Save the signal; see :meth:`hyperspy.api.signals.BaseSignal.save`.
 
-        RosettaSciIO's MSA writer knows only some signal types: the copy that it gets
-        tells it signal type, beam energy, live and real time, date and time.
+        Some of RosettaSciIO's writers know exspy's signal types only: they are given a copy
+        in a form that they know.
         """
+        prepare = writers.find_preparation(self, filename, extension, file_format)
         signal = self
-        if msa.is_msa(filename, extension, file_format):
+        if prepare is not None:
             signal = self._deepcopy_with_new_data(self.data)
             drop_dead_time(signal._metadata)
-            msa.prepare(signal)
+            prepare(signal)
+            signal.tmp_parameters = self.tmp_parameters  # where it was saved
         super(EDSXFMSpectrum, signal).save(
             filename, overwrite, extension, file_format, **kwds
         )
@@ -173,7 +191,24 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         """
         own = self._dead_time()
         super().get_calibration_from(ref, nb_pix=nb_pix)
-        self._set_dead_time(own)
+        drop_dead_time(self._metadata)
+        if own is not None:
+            maps.attach(self._metadata, own)
+
+    # The dead-time map.
+
+    def _check_dead_time(self, axes_manager: Any) -> None:
+        """Drop a map that does not fit, and the times with it; take one that is due."""
+        dead_time = self._metadata.get_item(DEAD_TIME)
+        if dead_time is None or maps.fits(dead_time, axes_manager):
+            return
+        due = self.__dict__.get("_due_dead_time")
+        if due is None:
+            drop_dead_time(self._metadata)
+            drop_times(self._metadata)
+        elif maps.fits(due, axes_manager):
+            maps.attach(self._metadata, due)
+        # Otherwise an operation is under way that will make the axes fit.
 
     def _dead_time(self) -> BaseSignal | None:
         dead_time = self.metadata.get_item(DEAD_TIME)
@@ -181,16 +216,48 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
             dead_time.compute(show_progressbar=False)
         return dead_time
 
-    def _set_dead_time(self, dead_time: BaseSignal | None) -> None:
-        """Carry a dead-time map, or none, and bring the live time in line with it."""
-        drop_dead_time(self._metadata)
-        if dead_time is None:
-            return
-        self._metadata.set_item(DEAD_TIME, dead_time)
-        real_time = self._metadata.get_item(REAL_TIME)
-        if real_time is not None and self._metadata.has_item(LIVE_TIME):
-            mean = mean_live_fraction(np.asarray(dead_time.data))
-            self._metadata.set_item(LIVE_TIME, float(real_time * mean))
+    def _carry(
+        self, result: BaseSignal, dead_time: BaseSignal | None, factor: float = 1.0
+    ) -> None:
+        """Give a result its dead times, and live and real times in line with them.
+
+        Parameters
+        ----------
+        result
+            Made from this signal.
+        dead_time
+            Of the result's spectra, None if they have none.
+        factor
+            Number of spectra of this signal that were added up in one of the result.
+        """
+        mine = self._dead_time()
+        share = 1.0
+        if mine is not None and dead_time is not None and maps.mean_live(mine) > 0:
+            share = maps.mean_live(dead_time) / maps.mean_live(mine)
+        for item, times in ((REAL_TIME, factor), (LIVE_TIME, factor * share)):
+            seconds = self._metadata.get_item(item)
+            if seconds is not None:
+                result._metadata.set_item(item, float(seconds * times))
+        if isinstance(result, EDSXFMSpectrum):
+            drop_dead_time(result._metadata)
+            if dead_time is not None:
+                maps.attach(result._metadata, dead_time)
+
+    def _carry_into(
+        self, out: BaseSignal | None, dead_time: BaseSignal | None, factor: float = 1.0
+    ) -> None:
+        """Announce dead times to a signal that is about to be given other axes.
+
+        Whoever listens to its events sees them in time.
+        """
+        if isinstance(out, EDSXFMSpectrum) and dead_time is not None:
+            out._due_dead_time = dead_time
+        if isinstance(out, BaseSignal):
+            self._carry(out, dead_time, factor)
+
+    def _done_into(self, out: BaseSignal | None) -> None:
+        if out is not None:
+            out.__dict__.pop("_due_dead_time", None)
 
     def _deepcopy_with_new_data(self, *args: Any, **kwds: Any) -> Any:
         # The map is shared, not copied: nothing changes it in place.
@@ -200,9 +267,9 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
             result = super()._deepcopy_with_new_data(*args, **kwds)
         finally:
             if dead_time is not None:
-                self._metadata.set_item(DEAD_TIME, dead_time)
+                maps.attach(self._metadata, dead_time)
         if dead_time is not None:
-            result._metadata.set_item(DEAD_TIME, dead_time)
+            maps.attach(result._metadata, dead_time)
         return result
 
     def _assign_subclass(self, chunks: Any = False) -> None:
@@ -211,23 +278,28 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         drop_dead_time(self._metadata)
         super()._assign_subclass(chunks=chunks)
         if dead_time is not None and isinstance(self, EDSXFMSpectrum):
-            self._metadata.set_item(DEAD_TIME, dead_time)
+            maps.attach(self._metadata, dead_time)
+
+    # Operations that dead times follow.
 
     def _slicer(
         self, slices: Any, isNavigation: bool | None = None, out: Any = None
     ) -> Any:
         key = self._get_array_slices(slices, isNavigation)
-        result = super()._slicer(slices, isNavigation, out=out)
-        sliced = result if out is None else out
-        if self._lazy and out is None:
-            data = take(self.data, key)
-            if data.shape == sliced.data.shape:
-                sliced.data = data
         dead_time = self._dead_time()
-        if dead_time is not None and isNavigation is not False:
+        navigates = isNavigation is not False and self.axes_manager.navigation_dimension
+        if dead_time is not None and navigates:
             axes = self.axes_manager.navigation_axes
-            inav = tuple(key[axis.index_in_array] for axis in axes)
-            sliced._set_dead_time(dead_time.inav[inav] if inav else dead_time)
+            dead_time = dead_time.inav[tuple(key[a.index_in_array] for a in axes)]
+        self._carry_into(out, dead_time)
+        result = super()._slicer(slices, isNavigation, out=out)
+        self._done_into(out)
+        if out is None:
+            if self._lazy:
+                data = take(self.data, key)
+                if data.shape == result.data.shape:
+                    result.data = data
+            self._carry(result, dead_time)
         return result
 
     def crop(
@@ -242,8 +314,11 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
             at = self.axes_manager.navigation_axes.index(cropped)
             kept = slice(cropped._get_index(start), cropped._get_index(end))
             dead_time = dead_time.inav[(slice(None),) * at + (kept,)]
+        self._carry_into(self, dead_time)
         super().crop(axis, start=start, end=end, convert_units=convert_units)
-        self._set_dead_time(dead_time)
+        self._done_into(self)
+        if dead_time is not None:
+            maps.attach(self._metadata, dead_time)
 
     def sum(self, axis: Any = None, out: Any = None, rechunk: Any = False) -> Any:
         """Sum over axes, all navigation axes if none is given.
@@ -251,15 +326,16 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         Counts are added up exactly, as 64-bit integers. Live and real times add up. See
         :meth:`hyperspy.api.signals.BaseSignal.sum` for the parameters.
         """
-        result = super().sum(axis=axis, out=out, rechunk=rechunk)
-        summed = result if out is None else out
         axes = self._navigation_axes_of(axis)
-        if axes and isinstance(summed, EDSXFMSpectrum):
-            real_time = self.metadata.get_item(REAL_TIME)
-            if real_time is not None:
-                factor = np.prod([a.size for a in axes])
-                summed._metadata.set_item(REAL_TIME, float(real_time * factor))
-            summed._set_dead_time(self._combined_dead_time(axes))
+        dead_time = self._combined_dead_time(axes)
+        factor = float(np.prod([a.size for a in axes]))
+        self._carry_into(out, dead_time, factor)
+        axis = self.axes_manager.navigation_axes if axis is None else axis
+        # exspy's own sum only multiplies the live time; that is done here.
+        result = super(EDSSpectrum, self).sum(axis=axis, out=out, rechunk=rechunk)
+        self._done_into(out)
+        if out is None and result is not self:
+            self._carry(result, dead_time, factor)
         return result
 
     def mean(self, axis: Any = None, out: Any = None, rechunk: Any = False) -> Any:
@@ -268,12 +344,50 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         Live and real time become those of the average spectrum: their means. See
         :meth:`hyperspy.api.signals.BaseSignal.mean` for the parameters.
         """
+        dead_time = self._combined_dead_time(self._navigation_axes_of(axis))
+        self._carry_into(out, dead_time)
         result = super().mean(axis=axis, out=out, rechunk=rechunk)
-        average = result if out is None else out
-        axes = self._navigation_axes_of(axis)
-        if axes and isinstance(average, EDSXFMSpectrum):
-            average._set_dead_time(self._combined_dead_time(axes))
+        self._done_into(out)
+        if out is None and result is not self:
+            self._carry(result, dead_time)
         return result
+
+    def nansum(self, axis: Any = None, out: Any = None, rechunk: Any = False) -> Any:
+        """Sum over axes without NaN, as circular and polygonal ROIs leave outside.
+
+        Over all navigation axes, live and real times are those of the spectra that are not
+        NaN; over some of them, they are gone. See
+        :meth:`hyperspy.api.signals.BaseSignal.nansum` for the parameters.
+        """
+        if self.data.dtype.kind != "f":
+            return self.sum(axis=axis, out=out, rechunk=rechunk)
+        result = super().nansum(axis=axis, out=out, rechunk=rechunk)
+        self._carry_unmasked(axis, result if out is None else out, is_sum=True)
+        return result
+
+    def nanmean(self, axis: Any = None, out: Any = None, rechunk: Any = False) -> Any:
+        """Average over axes without NaN; see :meth:`nansum`."""
+        if self.data.dtype.kind != "f":
+            return self.mean(axis=axis, out=out, rechunk=rechunk)
+        result = super().nanmean(axis=axis, out=out, rechunk=rechunk)
+        self._carry_unmasked(axis, result if out is None else out, is_sum=False)
+        return result
+
+    def _carry_unmasked(self, axis: Any, result: BaseSignal, is_sum: bool) -> None:
+        axes = self._navigation_axes_of(axis)
+        if not axes or not isinstance(result, EDSXFMSpectrum):
+            return
+        if len(axes) < self.axes_manager.navigation_dimension:
+            drop_dead_time(result._metadata)
+            drop_times(result._metadata)
+            return
+        # A mask covers whole spectra: one channel tells.
+        is_unmasked = ~np.isnan(np.asarray(self._data_aligned_with_axes[..., 0]))
+        dead_time = self._dead_time()
+        if dead_time is not None:
+            dead_time = maps.combine_unmasked(dead_time, is_unmasked)
+        factor = np.count_nonzero(is_unmasked) if is_sum else 1
+        self._carry(result, dead_time, factor)
 
     def rebin(
         self,
@@ -288,23 +402,54 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         See :meth:`hyperspy.api.signals.BaseSignal.rebin` for the parameters.
         """
         factors = self._validate_rebin_args_and_get_factors(new_shape, scale)
-        result = super().rebin(
+        axes = self.axes_manager.navigation_axes
+        by = [float(factors[axis.index_in_array]) for axis in axes]
+        dead_time = self._dead_time()
+        if dead_time is not None and set(by) != {1.0}:
+            dead_time = maps.rebin(dead_time, by, crop)
+        factor = float(np.prod(by))
+        self._carry_into(out, dead_time, factor)
+        # exspy's own rebin only multiplies the times; that is done here.
+        result = super(EDSSpectrum, self).rebin(
             new_shape=new_shape, scale=scale, crop=crop, dtype=dtype, out=out
         )
+        self._done_into(out)
+        if out is None:
+            self._carry(result, dead_time, factor)
+        return result
+
+    def squeeze(self) -> BaseSignal:
+        """Remove axes of one pixel; see :meth:`hyperspy.api.signals.BaseSignal.squeeze`."""
+        result = super().squeeze()
         dead_time = self._dead_time()
-        if dead_time is not None:
+        if dead_time is not None and isinstance(result, EDSXFMSpectrum):
             axes = self.axes_manager.navigation_axes
-            by = [float(factors[axis.index_in_array]) for axis in axes]
-            rebinned = result if out is None else out
-            rebinned._set_dead_time(rebin(dead_time, by, crop))
+            inav = tuple(0 if axis.size == 1 else slice(None) for axis in axes)
+            self._carry(result, dead_time.inav[inav] if inav else dead_time)
+        return result
+
+    def get_current_signal(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the spectrum at the current indices, with its own dead times.
+
+        See :meth:`hyperspy.api.signals.BaseSignal.get_current_signal`.
+        """
+        result = super().get_current_signal(*args, **kwargs)
+        dead_time = self._dead_time()
+        if dead_time is not None and isinstance(result, EDSXFMSpectrum):
+            indices = tuple(int(i) for i in self.axes_manager.indices)
+            self._carry(result, dead_time.inav[indices] if indices else dead_time)
         return result
 
     def unfold_navigation_space(self) -> bool:
         """Unfold the navigation axes; the dead times come back with :meth:`fold`."""
         folded = self._dead_time()
+        drop_dead_time(self._metadata)
         unfolded = super().unfold_navigation_space()
-        if unfolded:
-            self._folded_dead_time = folded
+        if folded is not None:
+            if unfolded:
+                self._folded_dead_time = folded
+            else:
+                maps.attach(self._metadata, folded)
         return unfolded
 
     def fold(self) -> None:
@@ -312,7 +457,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         super().fold()
         folded = self.__dict__.pop("_folded_dead_time", None)
         if folded is not None and self._dead_time() is None:
-            self._metadata.set_item(DEAD_TIME, folded)
+            maps.attach(self._metadata, folded)
 
     def interpolate_on_axis(
         self, new_axis: Any, axis: Any = 0, inplace: bool = False, degree: int = 1
@@ -334,8 +479,8 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
 
         See :meth:`hyperspy.api.signals.BaseSignal.transpose`.
         """
-        return self._drop_if_other_axes(
-            super().transpose(signal_axes, navigation_axes, optimize)
+        return self._follow_axes(
+            super().transpose, signal_axes, navigation_axes, optimize
         )
 
     def swap_axes(self, axis1: Any, axis2: Any, optimize: bool = False) -> Any:
@@ -343,23 +488,41 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
 
         See :meth:`hyperspy.api.signals.BaseSignal.swap_axes`.
         """
-        return self._drop_if_other_axes(super().swap_axes(axis1, axis2, optimize))
+        return self._follow_axes(super().swap_axes, axis1, axis2, optimize)
 
     def rollaxis(self, axis: Any, to_axis: Any, optimize: bool = False) -> Any:
         """Roll an axis; dead times follow if the same axes navigate.
 
         See :meth:`hyperspy.api.signals.BaseSignal.rollaxis`.
         """
-        return self._drop_if_other_axes(super().rollaxis(axis, to_axis, optimize))
+        return self._follow_axes(super().rollaxis, axis, to_axis, optimize)
 
-    def _drop_if_other_axes(self, result: BaseSignal) -> BaseSignal:
-        """Drop the dead times of a result that is navigated along other axes."""
-        ours, theirs = (
-            {axis.name for axis in signal.axes_manager.navigation_axes}
-            for signal in (self, result)
-        )
-        if ours != theirs:
-            drop_dead_time(result._metadata)
+    def _follow_axes(self, operation: Callable, *args: Any) -> BaseSignal:
+        """Run an operation that reorders axes, and reorder the dead times likewise."""
+        dead_time = self._dead_time()
+        if dead_time is None:
+            return operation(*args)
+        axes = self.axes_manager._axes
+        units = [axis.units for axis in axes]
+        # HyperSpy copies the axes; a mark on each tells afterwards where it went.
+        drop_dead_time(self._metadata)
+        try:
+            for i, axis in enumerate(axes):
+                axis.trait_set(trait_change_notify=False, units=str(i))
+            result = operation(*args)
+        finally:
+            for axis, unit in zip(axes, units, strict=True):
+                axis.trait_set(trait_change_notify=False, units=unit)
+            maps.attach(self._metadata, dead_time)
+        came_from = [int(a.units) for a in result.axes_manager.navigation_axes]
+        for axis in result.axes_manager._axes:
+            axis.trait_set(trait_change_notify=False, units=units[int(axis.units)])
+        mine = [axes.index(a) for a in self.axes_manager.navigation_axes]
+        if isinstance(result, EDSXFMSpectrum) and sorted(came_from) == sorted(mine):
+            order = [mine.index(i) for i in came_from]
+            self._carry(result, maps.reorder(dead_time, order) if order else dead_time)
+        elif isinstance(result, EDSXFMSpectrum):
+            drop_times(result._metadata)
         return result
 
     def _navigation_axes_of(self, axis: Any) -> tuple:
@@ -367,7 +530,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         if axis is None:
             return tuple(self.axes_manager.navigation_axes)
         axes = self.axes_manager[axis]
-        axes = axes if isinstance(axes, tuple) else (axes,)
+        axes = axes if np.iterable(axes) else (axes,)
         return tuple(a for a in axes if a.navigate)
 
     def _combined_dead_time(self, axes: tuple) -> BaseSignal | None:
@@ -376,23 +539,35 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         if dead_time is None:
             return None
         # The dead times of detectors stay apart when their spectra are added.
-        ours = self.axes_manager.navigation_axes
-        return combine(
-            dead_time, [ours.index(a) for a in axes if a.name != DETECTOR_AXIS]
-        )
+        ours = list(self.axes_manager.navigation_axes)
+        summed = [ours.index(axis) for axis in axes]
+        last = len(ours) - 1
+        if last in summed and ours[last].name == DETECTOR_AXIS:
+            summed.remove(last)
+            dead_time = maps.combine_detectors(dead_time)
+        return maps.combine(dead_time, summed)
+
+    # Sums by kernels.
 
     def _apply_function_on_data_and_remove_axis(
         self, function: Any, axes: Any, out: Any = None, **kwargs: Any
     ) -> Any:
         """Sum over all navigation axes, or over the energy, with a kernel."""
-        if function is np.sum and out is None:
+        if function is np.sum:
             reduced = self.axes_manager[axes]
-            reduced = reduced if isinstance(reduced, tuple) else (reduced,)
+            reduced = reduced if np.iterable(reduced) else (reduced,)
             total = self._sum_with_kernel({axis.index_in_array for axis in reduced})
-            if total is not None:
+            if total is not None and out is None:
                 result = self._deepcopy_with_new_data(total)
                 result._remove_axis([axis.index_in_axes_manager for axis in reduced])
                 return result
+            if total is not None and out.data.shape == total.shape:
+                if out._lazy:
+                    out.data = total
+                else:
+                    out.data[...] = total
+                out.events.data_changed.trigger(obj=out)
+                return None
         return super()._apply_function_on_data_and_remove_axis(
             function, axes, out=out, **kwargs
         )

@@ -58,7 +58,7 @@ class TestInfo:
     def test_no_counts_are_read_and_hyperspy_is_not_imported(self, path):
         code = (
             "import sys; from rsciio_xfm import cli; from rsciio_xfm.geopixe import _data;"
-            "_data.GeoPIXEArray.read = None;"
+            "_data.GeoPIXEArray._run = None;"
             f"cli.main(['info', {str(path)!r}], standalone_mode=False);"
             "assert 'hyperspy' not in sys.modules"
         )
@@ -67,7 +67,11 @@ class TestInfo:
     def test_other_formats(self, run, tmp_path):
         (tmp_path / "a.txt").write_text("no map")
         text = run("info", tmp_path / "a.txt", code=1)
-        assert "the extension is '.txt', expected one of geopixe" in text
+        assert "the extension is '.txt', expected .geopixe" in text
+        for arguments in (("spectrum", "-o", tmp_path / "b.msa"), ("demo",)):
+            command, *rest = arguments
+            text = run(command, tmp_path / "a.txt", *rest, code=1)
+            assert "the extension is '.txt', expected .geopixe or .hspy" in text
 
     def test_damaged(self, run, tmp_path):
         (tmp_path / "a.GeoPIXE").write_bytes(b"")
@@ -132,6 +136,40 @@ class TestSpectrum:
         run("spectrum", path, "-o", output, "--overwrite")
         assert output.read_text() != "precious"
 
+    def test_no_extension(self, run, path, tmp_path):
+        (tmp_path / "name.hspy").write_text("precious")
+        text = run("spectrum", path, "-o", tmp_path / "name", code=1)
+        assert "has no extension" in text
+        assert (tmp_path / "name.hspy").read_text() == "precious"
+
+    def test_of_a_saved_map(self, path, tmp_path):
+        hs.load(path).inav[1:4].save(tmp_path / "crop.hspy")
+        # in a process of its own: HyperSpy keeps the lazy file open
+        command = Path(sys.executable).with_name("rsciio-xfm")
+        arguments = ["spectrum", tmp_path / "crop.hspy", "-o", tmp_path / "a.msa"]
+        subprocess.run([command, *arguments], check=True, capture_output=True)
+        expected = hs.load(path).data[:, 1:4].sum(axis=(0, 1))
+        np.testing.assert_array_equal(hs.load(tmp_path / "a.msa").data, expected)
+
+    def test_empty_region(self, run, tmp_path):
+        records = builder.random_records()[:41]
+        path = builder.write(tmp_path / "cut.GeoPIXE", builder.header_tree(), records)
+        text = run("spectrum", path, "--y", 4, 5, "-o", tmp_path / "a.msa")
+        assert "Warning: there are no counts in this region" in text
+
+    def test_no_advice_to_report_elsewhere(self, tmp_path):
+        (tmp_path / "a.GeoPIXE").write_bytes(b"")
+        command = Path(sys.executable).with_name("rsciio-xfm")
+        result = subprocess.run(
+            [command, "spectrum", tmp_path / "a.GeoPIXE", "-o", tmp_path / "a.msa"],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 1
+        assert result.stdout == ""
+        assert result.stderr.startswith("Error: ") and result.stderr.count("\n") == 1
+
     def test_unknown_format(self, run, path, tmp_path):
         text = run("spectrum", path, "-o", tmp_path / "a.xyz", code=1)
         assert "extension does not correspond" in text
@@ -167,7 +205,7 @@ class TestDemo:
         path.parent.rmdir()
 
     @pytest.mark.parametrize(
-        ("element", "match"), [("Xx", "not a valid"), ("U", "no line of U")]
+        ("element", "match"), [("fe", "expected a symbol"), ("U", "no line of U")]
     )
     def test_wrong_element(self, run, path, tmp_path, element, match):
         assert match in run("demo", path, "-o", tmp_path, "--element", element, code=1)

@@ -17,6 +17,10 @@ LIVE_TIME = f"{EDS_DETECTOR}.live_time"
 REAL_TIME = f"{EDS_DETECTOR}.real_time"
 # Percent, a signal with the navigation axes of the map (and perhaps detectors) only.
 DEAD_TIME = f"{EDS_DETECTOR}.dead_time"
+# exspy moves the node when a signal becomes one of a TEM.
+_DETECTOR_NODES = (EDS_DETECTOR, EDS_DETECTOR.replace(".SEM.", ".TEM."))
+# In the map's metadata: its last axis are detectors whose spectra were summed.
+HAS_DETECTORS = "Signal.has_detectors"
 
 
 def build_axis(
@@ -59,7 +63,9 @@ def order_axes(axes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [axis | {"index_in_array": i} for i, axis in enumerate(axes)]
 
 
-def build_dead_time(dead_time: np.ndarray, axes: list[dict[str, Any]]) -> dict[str, Any]:
+def build_dead_time(
+    dead_time: np.ndarray, axes: list[dict[str, Any]], has_detectors: bool
+) -> dict[str, Any]:
     """Describe a dead-time map; under the key ``_sig_dead_time`` HyperSpy makes it a signal.
 
     Parameters
@@ -68,13 +74,19 @@ def build_dead_time(dead_time: np.ndarray, axes: list[dict[str, Any]]) -> dict[s
         Percent.
     axes
         One for each axis of `dead_time`, all of them navigation axes.
+    has_detectors
+        Whether the spectra are sums over the first axis, the detectors.
     """
     return {
         "data": dead_time,
         "axes": order_axes(axes),
         "metadata": {
             "General": {"title": "Dead time"},
-            "Signal": {"quantity": "Dead time (%)", "signal_type": ""},
+            "Signal": {
+                "quantity": "Dead time (%)",
+                "signal_type": "",
+                "has_detectors": has_detectors,
+            },
         },
         # Held in memory, lazy spectra or not: it is a thousandth of their size.
         "attributes": {"_lazy": False},
@@ -90,5 +102,14 @@ def keep_dead_time_with_its_class(signal: "BaseSignal") -> "BaseSignal":
 
 def drop_dead_time(metadata: Any) -> None:
     """Delete the dead-time map from metadata that have one."""
-    if metadata.has_item(DEAD_TIME):
-        del metadata.get_item(EDS_DETECTOR).dead_time
+    for node in _DETECTOR_NODES:
+        if metadata.has_item(f"{node}.dead_time"):
+            del metadata.get_item(node).dead_time
+
+
+def drop_times(metadata: Any) -> None:
+    """Delete live and real time from metadata that have them."""
+    node = metadata.get_item(EDS_DETECTOR)
+    for path in (LIVE_TIME, REAL_TIME):
+        if metadata.has_item(path):
+            delattr(node, path.rsplit(".", 1)[-1])

@@ -31,8 +31,11 @@ def live_fraction(dead_time: np.ndarray) -> np.ndarray:
     >>> live_fraction(np.array([25.0, 100.0, np.nan]))
     array([0.75, 0.  , 0.  ])
     """
-    fraction = 1 - np.asarray(dead_time, dtype=np.float64) / 100
-    return np.clip(np.nan_to_num(fraction, nan=0.0), 0.0, 1.0)
+    fraction = np.array(dead_time, dtype=np.float64)
+    fraction /= -100
+    fraction += 1
+    np.nan_to_num(fraction, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
+    return np.clip(fraction, 0.0, 1.0, out=fraction)
 
 
 def mean_live_fraction(dead_time: np.ndarray) -> float:
@@ -98,5 +101,61 @@ def combine_dead_time(dead_time: np.ndarray, axis: tuple[int, ...]) -> np.ndarra
     >>> combine_dead_time(np.array([[10.0, 20.0], [np.nan, 40.0]]), axis=(0,))
     array([55., 30.])
     """
-    combined = 100 * (1 - live_fraction(dead_time).mean(axis=axis))
-    return np.where(np.isnan(dead_time).all(axis=axis), np.nan, combined)
+    axis = tuple(i % dead_time.ndim for i in axis)
+    shape = [n for i, n in enumerate(dead_time.shape) if i not in axis]
+    live, measured = np.zeros(shape), np.zeros(shape, dtype=bool)
+    # A range of rows at a time; rows are the last axis but one.
+    rows = max(0, dead_time.ndim - 2)
+    before = [i for i in range(rows) if i not in axis]
+    for part, values in _row_parts(dead_time):
+        kept = (slice(None),) * len(before) + (() if rows in axis else (part,))
+        live[kept] += live_fraction(values).sum(axis=axis)
+        measured[kept] |= ~np.isnan(values).all(axis=axis)
+    size = np.prod([dead_time.shape[i] for i in axis])
+    return np.where(measured, 100 * (1 - live / size), np.nan)
+
+
+def live_time(
+    dead_time: np.ndarray, real_time: float, detector_axis: int | None
+) -> np.ndarray:
+    """Live time of each spectrum.
+
+    Parameters
+    ----------
+    dead_time
+        Percent.
+    real_time
+        Of one spectrum in s, all its detectors together.
+    detector_axis
+        Axis of the detectors that were summed, if any.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, s, without the axis of the detectors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> live_time(np.array([[10.0, 20.0], [30.0, 40.0]]), 0.2, detector_axis=0)
+    array([0.16, 0.14])
+    """
+    if detector_axis is None:
+        live = live_fraction(dead_time)
+    else:
+        live = live_fraction(np.take(dead_time, 0, axis=detector_axis))
+        for i in range(1, dead_time.shape[detector_axis]):
+            live += live_fraction(np.take(dead_time, i, axis=detector_axis))
+        live /= dead_time.shape[detector_axis]
+    live *= real_time
+    return live
+
+
+def _row_parts(dead_time: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield ranges along the last axis but one (or the only one), and their values."""
+    axis = max(0, dead_time.ndim - 2)
+    n_rows = dead_time.shape[axis]
+    step = max(1, _PART * n_rows // max(1, dead_time.size))
+    for start in range(0, n_rows, step):
+        part = slice(start, start + step)
+        yield part, dead_time[(slice(None),) * axis + (part,)]

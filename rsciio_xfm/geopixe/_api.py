@@ -246,7 +246,11 @@ def _build_metadata(
         axes.insert(0, _detector_axis(len(detectors)))
     else:
         dead_time = dead_time[0]
-    eds: dict[str, Any] = {"_sig_dead_time": build_dead_time(dead_time, axes)}
+    eds: dict[str, Any] = {
+        "_sig_dead_time": build_dead_time(
+            dead_time, axes, has_detectors=is_summed and len(detectors) > 1
+        )
+    }
     if header.dwell_s is not None:
         eds["real_time"] = header.dwell_s * (len(detectors) if is_summed else 1)
         eds["live_time"] = eds["real_time"] * mean_live_fraction(dead_time)

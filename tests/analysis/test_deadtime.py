@@ -6,6 +6,7 @@ import pytest
 from rsciio_xfm.analysis.deadtime import (
     combine_dead_time,
     live_fraction,
+    live_time,
     mean_live_fraction,
 )
 
@@ -29,3 +30,23 @@ def test_combined_dead_time_keeps_the_live_time():
     # 0.9 + 0.7 of 3 real times
     assert combined[0] == pytest.approx(100 * (1 - 1.6 / 3))
     assert np.isnan(combined[1])
+
+
+@pytest.mark.parametrize("part", [1, 7, 2**20])
+@pytest.mark.parametrize("axis", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)])
+def test_combined_in_parts(monkeypatch, part, axis):
+    monkeypatch.setattr("rsciio_xfm.analysis.deadtime._PART", part)
+    dead_time = np.random.default_rng(0).uniform(0, 100, (2, 5, 3))
+    dead_time[:, 2] = np.nan
+    dead_time[0, 0, 0] = np.nan
+    expected = 100 * (1 - live_fraction(dead_time).mean(axis=axis))
+    expected = np.where(np.isnan(dead_time).all(axis=axis), np.nan, expected)
+    np.testing.assert_allclose(combine_dead_time(dead_time, axis), expected)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 2])
+def test_live_time(axis):
+    dead_time = np.random.default_rng(0).uniform(0, 100, (2, 5, 3))
+    fraction = live_fraction(dead_time)
+    expected = 0.3 * (fraction if axis is None else fraction.mean(axis=axis))
+    np.testing.assert_allclose(live_time(dead_time, 0.3, axis), expected)

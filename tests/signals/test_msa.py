@@ -109,6 +109,28 @@ def test_no_date(s, tmp_path):
     assert "date" not in again.metadata.General
 
 
+def test_saved_again_under_its_name(s, tmp_path):
+    """Without a name, or in a folder: where it came from, in its format."""
+    s.save(tmp_path / "sum.msa")
+    assert str(s.tmp_parameters.folder) == str(tmp_path)
+    assert (s.tmp_parameters.filename, s.tmp_parameters.extension) == ("sum", ".msa")
+    again = hs.load(tmp_path / "sum.msa", signal_type="EDS_XFM")
+    again.original_metadata.OWNER = "Curie"
+    again.save(overwrite=True)
+    assert keywords(tmp_path / "sum.msa")["SIGNALTYPE"] == "EDS"
+    assert keywords(tmp_path / "sum.msa")["OWNER"] == "Curie"
+    (tmp_path / "other").mkdir()
+    again.save(tmp_path / "other")
+    assert keywords(tmp_path / "other" / "sum.msa")["SIGNALTYPE"] == "EDS"
+
+
+def test_a_lazy_map_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    s = hs.load(builder.write_map(tmp_path / "map.GeoPIXE"), lazy=True)
+    monkeypatch.setattr(type(s), "compute", None)
+    with pytest.raises(TypeError, match="does not support this data"):
+        s.save(tmp_path / "map.msa")
+
+
 def test_overwrite_is_respected(s, tmp_path):
     path = tmp_path / "sum.msa"
     path.write_text("precious")

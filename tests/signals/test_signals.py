@@ -94,9 +94,27 @@ class TestClass:
             if other != "":
                 assert t.metadata.Acquisition_instrument.SEM.beam_energy == 50
 
-    def test_load_as_another_type(self, path, is_lazy):
-        t = hs.load(path, lazy=is_lazy, signal_type="EDS_SEM")
-        assert not isinstance(t, EDSXFMSpectrum) and not carries(t)
+    @pytest.mark.parametrize("other", ["EDS_SEM", "EDS_TEM", ""])
+    def test_load_as_another_type(self, path, is_lazy, other, tmp_path):
+        hs.load(path).save(tmp_path / "a.hspy")
+        for file in (path, tmp_path / "a.hspy"):
+            t = hs.load(file, lazy=is_lazy, signal_type=other)
+            assert not isinstance(t, EDSXFMSpectrum)
+            if file == path:
+                assert "dead_time" not in str(t.metadata)
+            # what another class carried along without cropping it is not taken over
+            t = t.inav[::-1]
+            t.set_signal_type("EDS_XFM")
+            assert isinstance(t, EDSXFMSpectrum) and not carries(t)
+            if is_lazy and file != path:
+                t.close_file()
+
+    def test_ripple(self, path, tmp_path):
+        s = hs.load(path)
+        s.save(tmp_path / "a.rpl")
+        again = hs.load(tmp_path / "a.rpl", signal_type="EDS_XFM")
+        np.testing.assert_array_equal(again.data, values(s))
+        assert again.metadata.Acquisition_instrument.SEM.beam_energy == 50
 
     def test_take_off_angle_and_resolution(self, s):
         assert s.get_take_off_angle() == pytest.approx(20)
@@ -247,13 +265,17 @@ class TestDeadTime:
             assert dead_time.axes_manager["x"].units == "mm"
 
     def test_live_time(self, s, s4, dead):
-        np.testing.assert_allclose(s.get_live_time().data, live(dead).sum(axis=0))
-        np.testing.assert_allclose(s4.get_live_time().data, live(dead))
+        np.testing.assert_allclose(values(s.get_live_time()), live(dead).sum(axis=0))
+        np.testing.assert_allclose(values(s4.get_live_time()), live(dead))
+        total = s.sum().get_live_time()
+        np.testing.assert_allclose(values(total), [live(dead).sum()])
         assert times(s) == pytest.approx((live(dead).sum(axis=0).mean(), 2 * DWELL))
         assert times(s4) == pytest.approx((live(dead).mean(), DWELL))
 
-    def test_counts_per_second(self, s, dead):
+    def test_counts_per_second(self, s, dead, is_lazy):
+        assert s.get_live_time()._lazy == is_lazy
         rate = s / s.get_live_time()
+        assert rate._lazy == is_lazy
         expected = values(s) / live(dead).sum(axis=0)[..., np.newaxis]
         np.testing.assert_allclose(values(rate), expected)
 
@@ -278,6 +300,11 @@ class TestDeadTime:
         )
         cropped = s.inav[2.0:6.0]  # pixels 1 and 2
         assert cropped.get_dead_time().axes_manager.navigation_shape == (2, 5, 2)
+
+    def test_axes_without_a_scale(self, path, dead):
+        s = hs.load(path)
+        s.axes_manager["x"].convert_to_non_uniform_axis()
+        np.testing.assert_array_equal(s.get_dead_time().data, dead)
 
     def test_axes_renamed(self, s, dead):
         s.axes_manager["x"].name = "stage"
@@ -386,7 +413,35 @@ class TestDeadTimeFollows:
         out = s.rebin(scale=(2, 2, 1))
         s.rebin(scale=(2, 2, 1), out=out)
         blocks = dead[:, :4, :6].reshape(2, 2, 2, 3, 2).mean(axis=(2, 4))
-        np.testing.assert_allclose(out.get_dead_time().data, blocks)
+        self.check(out, blocks, 4)
+        s.rebin(scale=(2, 2, 1), out=out)
+        self.check(out, blocks, 4)
+
+    def test_mean_out(self, s, dead):
+        out = s.inav[:3].mean("x")
+        s.mean("x", out=out)
+        self.check(out, dead.mean(axis=2))
+
+    def test_out_without_a_map(self, s):
+        """Times are set, not multiplied again and again."""
+        s.metadata.get_item(EDS).__delattr__("dead_time")
+        out = s.sum()
+        expected = times(out)
+        assert expected == pytest.approx((35 * times(s)[0], 35 * times(s)[1]))
+        s.sum(out=out)
+        assert times(out) == expected
+
+    def test_out_of_another_class(self, s, dead):
+        for other in ("", "EDS_SEM"):
+            out = s.inav[:3]
+            out.set_signal_type(other)
+            s.inav.__getitem__(slice(2, 5), out=out)
+            assert not carries(out)
+            np.testing.assert_array_equal(values(out), values(s)[:, 2:5])
+        out = s.rebin(scale=(7, 5, 1))
+        out.set_signal_type("EDS_SEM")
+        s.rebin(scale=(7, 5, 1), out=out)
+        assert times(out)[1] == pytest.approx(35 * 2 * DWELL)
 
     def test_transposed(self, s, s4, dead):
         swapped = dead.transpose(0, 2, 1)
@@ -402,6 +457,79 @@ class TestDeadTimeFollows:
         s.crop("y", 0.2, 0.6)
         s.crop("Energy", 3, 10)
         self.check(s, dead[:, 1:3, 2:6])
+
+    def test_renamed_and_transposed(self, tmp_path):
+        """On a square map sizes do not tell, and names may be anything."""
+        size = {"n_columns": 4, "n_rows": 4, "n_channels": 4}
+        s = hs.load(builder.write_map(tmp_path / "a.GeoPIXE", **size))
+        before = s.get_dead_time().data
+        for names in (("stage", "y"), ("y", "x"), ("a", "a")):
+            for axis, name in zip(s.axes_manager.navigation_axes, names, strict=True):
+                axis.name = name
+            np.testing.assert_array_equal(s.get_dead_time().data, before)
+            swapped = s.swap_axes(0, 1)
+            found = swapped.get_dead_time()
+            np.testing.assert_array_equal(found.data, before.transpose(0, 2, 1))
+            ours = [axis.name for axis in swapped.axes_manager.navigation_axes]
+            assert ours == list(names[::-1])
+            assert [axis.units for axis in swapped.axes_manager._axes] == ["mm"] * 2 + [
+                "keV"
+            ]
+            assert [axis.units for axis in s.axes_manager._axes] == ["mm"] * 2 + ["keV"]
+
+    def test_spectrum_at_the_indices(self, s, dead):
+        s.axes_manager.indices = (3, 2)
+        self.check(s.get_current_signal(), dead[:, 2, 3])
+        found = [times(spectrum)[0] for spectrum in s.inav[0:2, 0]]
+        assert found == pytest.approx(live(dead[:, 0, 0:2]).sum(axis=0))
+
+    def test_interactive_region(self, s, dead):
+        """HyperSpy's idiom: a region that is moved, and its sum that follows."""
+        roi = hs.roi.RectangularROI(left=0.0, top=0.0, right=0.3, bottom=0.4)
+        region = roi.interactive(s, navigation_signal=None)
+        total = hs.interactive(
+            region.sum,
+            event=region.events.data_changed,
+            recompute_out_event=region.axes_manager.events.any_axis_changed,
+        )
+        self.check(total, dead[:, :2, :3].mean(axis=(1, 2)), 6)
+        roi.right = 0.6
+        self.check(region, dead[:, :2, :6])
+        self.check(total, dead[:, :2, :6].mean(axis=(1, 2)), 12)
+        np.testing.assert_array_equal(
+            np.asarray(total.data), values(s)[:2, :6].sum(axis=(0, 1))
+        )
+        roi.left, roi.right = 0.1, 0.7
+        self.check(total, dead[:, :2, 1:7].mean(axis=(1, 2)), 12)
+
+    @pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning")
+    def test_circular_region(self, s, dead):
+        region = hs.roi.CircleROI(cx=0.3, cy=0.4, r=0.21)(s)
+        mask = np.isnan(values(region)[..., 0])
+        assert 0 < mask.sum() < mask.size
+        y, x = (round(a.offset / a.scale) for a in region.axes_manager._axes[:2])
+        inside = dead[:, y : y + mask.shape[0], x : x + mask.shape[1]][:, ~mask]
+        total = region.nansum()
+        self.check(total, inside.mean(axis=1), inside.shape[1])
+        self.check(region.nanmean(), inside.mean(axis=1))
+        for partial in (region.nansum("x"), region.nanmean("y")):
+            assert not carries(partial)
+            assert times(partial) == (None, None)
+
+    def test_nansum_of_integers(self, s, dead):
+        self.check(s.nansum(), dead.mean(axis=(1, 2)), 35)
+        self.check(s.nanmean("x"), dead.mean(axis=2))
+
+    def test_live_time_of_the_user(self, s, dead):
+        """What the user sets is scaled as the dead times say, not set back."""
+        s.set_microscope_parameters(live_time=7.0)
+        s.crop("Energy", 2, 20)
+        assert times(s)[0] == 7
+        assert times(s.isig[2:5])[0] == 7
+        assert times(s.inav[:])[0] == pytest.approx(7)
+        share = live(dead[:, :, :3]).mean() / live(dead).mean()
+        assert times(s.inav[:3])[0] == pytest.approx(7 * share)
+        assert times(s.sum())[0] == pytest.approx(7 * 35)
 
     def test_squeeze(self, s, dead):
         self.check(s.inav[2:3].squeeze(), dead[:, :, 2])
@@ -472,13 +600,20 @@ class TestDeadTimeIsGone:
             lambda s: hs.stack([s, s], lazy=True),
             lambda s: hs.stack([s, s], axis="x"),
             lambda s: s.split("x", step_sizes=[2])[0],
-            lambda s: s.get_current_signal(),
+            lambda s: s.integrate1D("x"),
+            lambda s: s.max(),
         ],
     )
     def test_gone(self, s, change):
         result = change(s)
         assert not carries(result)
         assert carries(s)
+        if isinstance(result, EDSXFMSpectrum):
+            assert times(result) == (None, None)
+
+    @pytest.mark.parametrize("name", ["max", "min", "std", "var"])
+    def test_statistics_of_detectors(self, s4, name):
+        assert not carries(getattr(s4, name)("detector"))
 
     def test_stack_of_as_many_as_detectors(self, s, s4):
         """A stack of 2 is no second detector axis, though it has its size."""
@@ -531,7 +666,7 @@ class TestMissingPixels:
             s.sum("y").sum(),
         ):
             assert times(summed)[0] == pytest.approx(measured)
-        assert s.get_live_time().data.sum() == pytest.approx(measured)
+        assert values(s.get_live_time()).sum() == pytest.approx(measured)
 
     def test_nothing_measured_stays_nothing(self, s):
         rows = s.sum("x").get_dead_time().data
