@@ -307,23 +307,23 @@ def _next_record(words, at, box, detectors):
 
 
 @kernel
-def _are_channels_valid(entries, first, last, n_channels):
+def _are_channels_valid(entries, n_channels):
     """Tell whether the channels of a record's entries ascend and are within the map.
 
     The difference of two channels has its highest bit set if the second is larger; a
     loop without branches, which the compiler makes one of vectors.
     """
     order = np.uint32(0xFFFFFFFF)
-    for i in range(first, last - 1):
+    for i in range(entries.size - 1):
         order &= (entries[i] & _CHANNEL_BITS) - (entries[i + 1] & _CHANNEL_BITS)
     is_ascending = order >> np.uint32(31) == 1
-    return first == last or (
-        is_ascending and (entries[last - 1] & _CHANNEL_BITS) < n_channels
+    return entries.size == 0 or (
+        is_ascending and (entries[-1] & _CHANNEL_BITS) < n_channels
     )
 
 
 @kernel
-def _add_entries(entries, first_entry, last_entry, spectrum, window):
+def _add_entries(entries, spectrum, window):
     """Add the entries of a record to a spectrum that begins at the window's channel.
 
     Return all sums, combined bit by bit: as no sum is tested by itself, the loop has no
@@ -331,7 +331,7 @@ def _add_entries(entries, first_entry, last_entry, spectrum, window):
     """
     first, span, rebin, _ = window
     sums = np.uint64(0)
-    for i in range(np.uint64(first_entry), np.uint64(last_entry)):
+    for i in range(entries.size):
         channel = (entries[i] & _CHANNEL_BITS) - first  # wraps around below the window
         if channel < span:
             bin_ = np.uint64(channel if rebin == 1 else channel // rebin)
@@ -352,14 +352,14 @@ def _decode(words, entries, n_bytes, dense, box, detectors, window, is_clear, li
     while at < n_bytes:
         stop, place, row, column = _next_record(words, at, box, detectors)
         if place >= 0:
-            first, last = (at + RECORD_BYTES) // ENTRY_BYTES, stop // ENTRY_BYTES
-            if not _are_channels_valid(entries, first, last, window[3]):
+            record = entries[(at + RECORD_BYTES) // ENTRY_BYTES : stop // ENTRY_BYTES]
+            if not _are_channels_valid(record, window[3]):
                 return at, _CHANNEL
             spectrum = dense[place, row, column]
             if not is_clear[place, row, column]:
                 is_clear[place, row, column] = True
                 spectrum[:] = 0
-            sums = _add_entries(entries, first, last, spectrum, window)
+            sums = _add_entries(record, spectrum, window)
             if sums > limit:  # limit is 2**n - 1: only a sum above it has a higher bit
                 return at, _OVERFLOW
         at = stop
@@ -379,10 +379,10 @@ def _sum_spectra(words, entries, n_bytes, total, box, detectors, window):
     while at < n_bytes:
         stop, place, _, _ = _next_record(words, at, box, detectors)
         if place >= 0:
-            first, last = (at + RECORD_BYTES) // ENTRY_BYTES, stop // ENTRY_BYTES
-            if not _are_channels_valid(entries, first, last, window[3]):
+            record = entries[(at + RECORD_BYTES) // ENTRY_BYTES : stop // ENTRY_BYTES]
+            if not _are_channels_valid(record, window[3]):
                 return at, _CHANNEL
-            sums = _add_entries(entries, first, last, partial, window)
+            sums = _add_entries(record, partial, window)
             if np.int64(sums) > most:
                 total += partial
                 partial[:] = 0
@@ -399,13 +399,13 @@ def _sum_channels(words, entries, n_bytes, dense, box, detectors, window):
     while at < n_bytes:
         stop, place, row, column = _next_record(words, at, box, detectors)
         if place >= 0:
-            first, last = (at + RECORD_BYTES) // ENTRY_BYTES, stop // ENTRY_BYTES
-            if not _are_channels_valid(entries, first, last, n_channels):
+            record = entries[(at + RECORD_BYTES) // ENTRY_BYTES : stop // ENTRY_BYTES]
+            if not _are_channels_valid(record, n_channels):
                 return at, _CHANNEL
             counts = np.uint64(0)
-            for i in range(np.uint64(first), np.uint64(last)):
-                if (entries[i] & _CHANNEL_BITS) - first_channel < span:
-                    counts += np.uint64(entries[i] >> _COUNTS_SHIFT)
+            for i in range(record.size):
+                if (record[i] & _CHANNEL_BITS) - first_channel < span:
+                    counts += np.uint64(record[i] >> _COUNTS_SHIFT)
             dense[place, row, column] += counts
         at = stop
     return at, _DONE
