@@ -1,6 +1,7 @@
 """The part of the signals that keeps a dead-time map in line with the spectra."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,20 +43,28 @@ class CarriesDeadTime(EDSSEMSpectrum):
         return self._metadata
 
     def get_calibration_from(self, ref: BaseSignal, nb_pix: int = 1) -> None:
-        """Copy calibration and metadata of a reference; the dead times stay one's own.
+        """Copy calibration and metadata of a reference; dead and live times stay one's own.
 
         Parameters
         ----------
         ref
             The reference.
         nb_pix
-            The live time of the reference is divided by it.
+            Without dead times of one's own, the reference's live and real time are taken,
+            divided by this.
         """
-        own = self._dead_time()
+        items = (DEAD_TIME, REAL_TIME, LIVE_TIME)
+        own = {item: self.metadata.get_item(item) for item in items}
         super().get_calibration_from(ref, nb_pix=nb_pix)
         drop_dead_time(self._metadata)
-        if own is not None:
-            maps.attach(self._metadata, own)
+        if own[DEAD_TIME] is not None:
+            for item, value in own.items():
+                if value is not None:
+                    self._metadata.set_item(item, value)
+        elif self._metadata.has_item(REAL_TIME):
+            self._metadata.set_item(
+                REAL_TIME, self._metadata.get_item(REAL_TIME) / nb_pix
+            )
 
     # The dead-time map.
 
@@ -105,20 +114,31 @@ class CarriesDeadTime(EDSSEMSpectrum):
             if dead_time is not None:
                 maps.attach(result._metadata, dead_time)
 
+    @contextmanager
     def _carry_into(
         self, out: BaseSignal | None, dead_time: BaseSignal | None, factor: float = 1.0
-    ) -> None:
-        """Announce dead times to a signal that is about to be given other axes.
+    ) -> Iterator[None]:
+        """Give a signal its dead times while an operation gives it other axes.
 
-        Whoever listens to its events sees them in time.
+        Whoever listens to its events sees them in time; if the operation fails, it has
+        what it had before.
         """
+        if not isinstance(out, BaseSignal):
+            yield
+            return
+        items = (DEAD_TIME, REAL_TIME, LIVE_TIME)
+        before = {item: out._metadata.get_item(item) for item in items}
         if isinstance(out, CarriesDeadTime) and dead_time is not None:
             out._due_dead_time = dead_time
-        if isinstance(out, BaseSignal):
-            self._carry(out, dead_time, factor)
-
-    def _done_into(self, out: BaseSignal | None) -> None:
-        if out is not None:
+        self._carry(out, dead_time, factor)
+        try:
+            yield
+        except BaseException:
+            for item, value in before.items():
+                if value is not None:
+                    out._metadata.set_item(item, value)
+            raise
+        finally:
             out.__dict__.pop("_due_dead_time", None)
 
     def _deepcopy_with_new_data(self, *args: Any, **kwds: Any) -> Any:
@@ -153,9 +173,8 @@ class CarriesDeadTime(EDSSEMSpectrum):
         if dead_time is not None and navigates:
             axes = self.axes_manager.navigation_axes
             dead_time = dead_time.inav[tuple(key[a.index_in_array] for a in axes)]
-        self._carry_into(out, dead_time)
-        result = super()._slicer(slices, isNavigation, out=out)
-        self._done_into(out)
+        with self._carry_into(out, dead_time):
+            result = super()._slicer(slices, isNavigation, out=out)
         if out is None:
             if self._lazy:
                 data = take(self.data, key)
@@ -176,9 +195,8 @@ class CarriesDeadTime(EDSSEMSpectrum):
             at = self.axes_manager.navigation_axes.index(cropped)
             kept = slice(cropped._get_index(start), cropped._get_index(end))
             dead_time = dead_time.inav[(slice(None),) * at + (kept,)]
-        self._carry_into(self, dead_time)
-        super().crop(axis, start=start, end=end, convert_units=convert_units)
-        self._done_into(self)
+        with self._carry_into(self, dead_time):
+            super().crop(axis, start=start, end=end, convert_units=convert_units)
         if dead_time is not None:
             maps.attach(self._metadata, dead_time)
 
@@ -191,11 +209,10 @@ class CarriesDeadTime(EDSSEMSpectrum):
         axes = self._navigation_axes_of(axis)
         dead_time = self._combined_dead_time(axes)
         factor = float(np.prod([a.size for a in axes]))
-        self._carry_into(out, dead_time, factor)
         axis = self.axes_manager.navigation_axes if axis is None else axis
-        # exspy's own sum only multiplies the live time; that is done here.
-        result = super(EDSSpectrum, self).sum(axis=axis, out=out, rechunk=rechunk)
-        self._done_into(out)
+        with self._carry_into(out, dead_time, factor):
+            # exspy's own sum only multiplies the live time; that is done here.
+            result = super(EDSSpectrum, self).sum(axis=axis, out=out, rechunk=rechunk)
         if out is None and result is not self:
             self._carry(result, dead_time, factor)
         return result
@@ -207,9 +224,8 @@ class CarriesDeadTime(EDSSEMSpectrum):
         :meth:`hyperspy.api.signals.BaseSignal.mean` for the parameters.
         """
         dead_time = self._combined_dead_time(self._navigation_axes_of(axis))
-        self._carry_into(out, dead_time)
-        result = super().mean(axis=axis, out=out, rechunk=rechunk)
-        self._done_into(out)
+        with self._carry_into(out, dead_time):
+            result = super().mean(axis=axis, out=out, rechunk=rechunk)
         if out is None and result is not self:
             self._carry(result, dead_time)
         return result
@@ -266,19 +282,22 @@ class CarriesDeadTime(EDSSEMSpectrum):
         factors = self._validate_rebin_args_and_get_factors(new_shape, scale)
         axes = self.axes_manager.navigation_axes
         by = [float(factors[axis.index_in_array]) for axis in axes]
-        dead_time = self._dead_time()
-        if dead_time is not None and set(by) != {1.0}:
-            dead_time = maps.rebin(dead_time, by, crop)
         factor = float(np.prod(by))
-        self._carry_into(out, dead_time, factor)
+        arguments = {"new_shape": new_shape, "scale": scale, "crop": crop, "dtype": dtype}
         # exspy's own rebin only multiplies the times; that is done here.
-        result = super(EDSSpectrum, self).rebin(
-            new_shape=new_shape, scale=scale, crop=crop, dtype=dtype, out=out
-        )
-        self._done_into(out)
+        rebin = super(EDSSpectrum, self).rebin
         if out is None:
-            self._carry(result, dead_time, factor)
-        return result
+            result = rebin(**arguments)
+            self._carry(result, self._rebinned_dead_time(by, crop), factor)
+            return result
+        with self._carry_into(out, self._rebinned_dead_time(by, crop), factor):
+            return rebin(**arguments, out=out)
+
+    def _rebinned_dead_time(self, by: list[float], crop: bool) -> BaseSignal | None:
+        dead_time = self._dead_time()
+        if dead_time is None or set(by) <= {1.0}:
+            return dead_time
+        return maps.rebin(dead_time, by, crop)
 
     def squeeze(self) -> BaseSignal:
         """Remove axes of one pixel; see :meth:`hyperspy.api.signals.BaseSignal.squeeze`."""
@@ -287,7 +306,7 @@ class CarriesDeadTime(EDSSEMSpectrum):
         if dead_time is not None and isinstance(result, CarriesDeadTime):
             axes = self.axes_manager.navigation_axes
             inav = tuple(0 if axis.size == 1 else slice(None) for axis in axes)
-            self._carry(result, dead_time.inav[inav] if inav else dead_time)
+            self._carry(result, dead_time.inav[inav] if 0 in inav else dead_time)
         return result
 
     def get_current_signal(self, *args: Any, **kwargs: Any) -> Any:

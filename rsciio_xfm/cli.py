@@ -17,6 +17,16 @@ import yaml
 import rsciio_xfm
 from rsciio_xfm._io.progress import bar_options, shown
 
+# What is wrong with a file, an argument or the machine, rather than with this program.
+_ERRORS = (
+    ImportError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -60,8 +70,15 @@ def spectrum(
                 f"{output} has no extension to choose the format by; use .msa or .hspy"
             )
         _refuse_existing([output], overwrite)
+        if output.exists() and output.samefile(file):
+            raise click.ClickException(f"{output} is the map itself")
         signal = _load(file, **({} if detector is None else {"detector": detector}))
-        columns, rows = signal.axes_manager.navigation_shape
+        shape = signal.axes_manager.navigation_shape
+        if len(shape) != 2:
+            raise click.ClickException(
+                f"{file} has {len(shape)} axes to navigate, not x and y"
+            )
+        columns, rows = shape
         region = signal.inav[_half_open("x", x, columns), _half_open("y", y, rows)]
         total = _compute(region.sum(), "Summing spectra")
         total.save(output, overwrite=overwrite)
@@ -351,7 +368,7 @@ def _errors_as_messages() -> Iterator[None]:
         warnings.simplefilter("always")
         try:
             yield
-        except (OSError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        except _ERRORS as error:
             raise click.ClickException(str(error)) from error
         finally:
             for warning in caught:

@@ -109,8 +109,9 @@ class EDSXFMSpectrum(CarriesDeadTime):
         if not self._lazy:
             return result
         # As an array in memory it would make HyperSpy compute a whole lazy map.
+        chunks = getattr(self.data, "chunks", None)
         same_axes = result.data.shape == self.data.shape[:-1]
-        return result.as_lazy(chunks=self.data.chunks[:-1] if same_axes else None)
+        return result.as_lazy(chunks=chunks[:-1] if chunks and same_axes else None)
 
     def save(
         self,

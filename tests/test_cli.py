@@ -151,6 +151,18 @@ class TestSpectrum:
         expected = hs.load(path).data[:, 1:4].sum(axis=(0, 1))
         np.testing.assert_array_equal(hs.load(tmp_path / "a.msa").data, expected)
 
+    def test_onto_itself(self, run, path, tmp_path):
+        hs.load(path).save(tmp_path / "map.hspy")
+        size = (tmp_path / "map.hspy").stat().st_size
+        arguments = (tmp_path / "map.hspy", "-o", tmp_path / "map.hspy", "--overwrite")
+        assert "is the map itself" in run("spectrum", *arguments, code=1)
+        assert (tmp_path / "map.hspy").stat().st_size == size
+
+    def test_no_map(self, run, path, tmp_path):
+        hs.load(path).sum().save(tmp_path / "sum.msa")
+        text = run("spectrum", tmp_path / "sum.msa", "-o", tmp_path / "a.msa", code=1)
+        assert text.startswith("Error: ") and "Traceback" not in text
+
     def test_empty_region(self, run, tmp_path):
         records = builder.random_records()[:41]
         path = builder.write(tmp_path / "cut.GeoPIXE", builder.header_tree(), records)

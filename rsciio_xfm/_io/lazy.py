@@ -192,6 +192,8 @@ def source_of(array: da.Array) -> FileArray | None:
         computed from it, persisted, rechunked or sliced (but see :func:`take`).
     """
     # dask keeps what an array is made from in a layer of its own.
+    if not isinstance(array, da.Array):  # HyperSpy leaves numpy's in some lazy signals
+        return None
     key = f"original-{array.name}"
     layer = getattr(array.dask, "layers", {}).get(key, {})
     source = layer.get(key)

@@ -531,6 +531,29 @@ class TestDeadTimeFollows:
         assert times(s.inav[:3])[0] == pytest.approx(7 * share)
         assert times(s.sum())[0] == pytest.approx(7 * 35)
 
+    def test_a_crop_that_fails(self, s, dead):
+        with pytest.raises(ValueError, match="need to be different"):
+            s.crop("x", 3, 3)
+        self.check(s, dead)
+        assert "_due_dead_time" not in s.__dict__
+
+    def test_an_empty_crop(self, s):
+        s.crop("x", 5, 2)
+        assert s.axes_manager.navigation_shape == (0, 5)
+
+    def test_an_out_that_does_not_fit(self, s, dead):
+        out = s.sum("x")
+        with pytest.raises(ValueError):
+            s.sum("y", out=out)
+        self.check(out, dead.mean(axis=2), 7)
+        assert "_due_dead_time" not in out.__dict__
+
+    def test_arrays_in_memory_in_a_lazy_signal(self, s):
+        """What numpy's functions make of a lazy signal."""
+        root = np.sqrt(s)
+        np.testing.assert_allclose(values(root.inav[1, 2]), np.sqrt(values(s)[2, 1]))
+        assert values(root.get_live_time()).shape == (5, 7)
+
     def test_squeeze(self, s, dead):
         self.check(s.inav[2:3].squeeze(), dead[:, :, 2])
         self.check(s.inav[2:3, 1:2].squeeze(), dead[:, 1, 2])
@@ -642,11 +665,14 @@ class TestDeadTimeIsGone:
     def test_calibration_from_a_reference(self, s, path, dead):
         """The reference's dead times are not ours, whatever its size."""
         reference = hs.load(path).inav[::-1]
-        s.get_calibration_from(reference)
+        before = times(s)
+        s.get_calibration_from(reference.sum(), nb_pix=35)
         np.testing.assert_array_equal(s.get_dead_time().data, dead)
+        assert times(s) == before
         plain = EDSXFMSpectrum(np.ones((5, 7, 32)))
-        plain.get_calibration_from(reference)
+        plain.get_calibration_from(reference.sum(), nb_pix=35)
         assert not carries(plain)
+        assert times(plain) == pytest.approx(before)
 
 
 class TestMissingPixels:
