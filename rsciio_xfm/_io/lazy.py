@@ -14,10 +14,10 @@ import dask.array as da
 import numpy as np
 import psutil
 
-# The largest chunks whose memory is used again: from 32 MiB on, glibc asks the system for
+# Chunks whose memory is used again: from 32 MiB on, glibc asks the system for
 # fresh memory each time, which is slower; smaller chunks only cost dask more. Resident
 # memory is (threads + 1) chunks.
-CHUNK_BYTES = 31 * 2**20
+CHUNK_BYTES = 22 * 2**20
 MAX_CHUNK_BYTES = 128 * 2**20
 # How much of the file one task reads for a sum that builds no chunk of the map, and how
 # many tasks there are at most.

@@ -453,7 +453,7 @@ class TestChunks:
         chunks = lazy.default_chunks((3000, 9000, 4096), np.dtype("uint16"), 0)
         assert chunks == (1, 9000, 4096)
         chunks = lazy.default_chunks((512, 512, 4096), np.dtype("uint16"), 0)
-        assert chunks == (7, 512, 4096)
+        assert chunks == (5, 512, 4096)
         chunks = lazy.default_chunks((2, 3, 4, 5), np.dtype("uint16"), 1)
         assert chunks == (2, 3, 4, 5)
 
