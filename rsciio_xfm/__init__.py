@@ -11,7 +11,7 @@ from rsciio_xfm._register import register
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "analysis", "exceptions", "geopixe", "signals"]
+__all__ = ["__version__", "analysis", "edax", "exceptions", "geopixe", "signals"]
 
 
 def __dir__() -> list[str]:

@@ -14,9 +14,12 @@ from rsciio_xfm._io.metadata import (
     DEAD_TIME,
     DETECTOR_AXIS,
     LIVE_TIME,
+    MAP_LIVE_TIME,
+    MAP_SPECTRA,
     REAL_TIME,
     drop_dead_time,
     drop_times,
+    live_time_of_spectrum,
 )
 
 
@@ -105,10 +108,13 @@ class CarriesDeadTime(EDSSEMSpectrum):
         share = 1.0
         if mine is not None and dead_time is not None and maps.mean_live(mine) > 0:
             share = maps.mean_live(dead_time) / maps.mean_live(mine)
-        for item, times in ((REAL_TIME, factor), (LIVE_TIME, factor * share)):
-            seconds = self._metadata.get_item(item)
-            if seconds is not None:
-                result._metadata.set_item(item, float(seconds * times))
+        real_time = self._metadata.get_item(REAL_TIME)
+        live_time = live_time_of_spectrum(self._metadata)
+        drop_times(result._metadata)
+        if real_time is not None:
+            result._metadata.set_item(REAL_TIME, float(real_time * factor))
+        if live_time is not None:
+            result._metadata.set_item(LIVE_TIME, float(live_time * factor * share))
         if isinstance(result, CarriesDeadTime):
             drop_dead_time(result._metadata)
             if dead_time is not None:
@@ -126,7 +132,7 @@ class CarriesDeadTime(EDSSEMSpectrum):
         if not isinstance(out, BaseSignal):
             yield
             return
-        items = (DEAD_TIME, REAL_TIME, LIVE_TIME)
+        items = (DEAD_TIME, REAL_TIME, LIVE_TIME, MAP_LIVE_TIME, MAP_SPECTRA)
         before = {item: out._metadata.get_item(item) for item in items}
         if isinstance(out, CarriesDeadTime) and dead_time is not None:
             out._due_dead_time = dead_time
@@ -303,10 +309,12 @@ class CarriesDeadTime(EDSSEMSpectrum):
         """Remove axes of one pixel; see :meth:`hyperspy.api.signals.BaseSignal.squeeze`."""
         result = super().squeeze()
         dead_time = self._dead_time()
-        if dead_time is not None and isinstance(result, CarriesDeadTime):
+        if isinstance(result, CarriesDeadTime):
             axes = self.axes_manager.navigation_axes
             inav = tuple(0 if axis.size == 1 else slice(None) for axis in axes)
-            self._carry(result, dead_time.inav[inav] if 0 in inav else dead_time)
+            if dead_time is not None and 0 in inav:
+                dead_time = dead_time.inav[inav]
+            self._carry(result, dead_time)
         return result
 
     def get_current_signal(self, *args: Any, **kwargs: Any) -> Any:
@@ -316,9 +324,11 @@ class CarriesDeadTime(EDSSEMSpectrum):
         """
         result = super().get_current_signal(*args, **kwargs)
         dead_time = self._dead_time()
-        if dead_time is not None and isinstance(result, CarriesDeadTime):
+        if isinstance(result, CarriesDeadTime):
             indices = tuple(int(i) for i in self.axes_manager.indices)
-            self._carry(result, dead_time.inav[indices] if indices else dead_time)
+            if dead_time is not None and indices:
+                dead_time = dead_time.inav[indices]
+            self._carry(result, dead_time)
         return result
 
     def unfold_navigation_space(self) -> bool:

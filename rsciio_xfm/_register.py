@@ -9,17 +9,25 @@ imports the parent package first. The entry point is therefore named
 ``rsciio_xfm._register``: HyperSpy imports ``rsciio_xfm``, which calls
 :func:`register`, before the first file is opened.
 
+Two readers for one extension make ``hs.load`` refuse to choose. A format of ours that
+RosettaSciIO reads too names RosettaSciIO's module in its specification (``replaces``): the
+existing entry is pointed to our module. RosettaSciIO's stays within reach,
+``hs.load(name, file_format=rsciio.edax)``, and the environment variable
+``RSCIIO_XFM_TAKE_OVER=0`` leaves it where it was.
+
 All this runs inside ``import hyperspy.api``. So only the standard library, PyYAML and
 RosettaSciIO are imported here, and a failure is a warning: it must not keep anybody
 from opening a file of another format.
 """
 
+import os
 import warnings
 from pathlib import Path
 
 import yaml
 
 _PACKAGE = Path(__file__).parent
+_SWITCH = "RSCIIO_XFM_TAKE_OVER"
 
 
 def read_specifications() -> list[dict]:
@@ -39,14 +47,21 @@ def read_specifications() -> list[dict]:
     return specifications
 
 
+def takes_over() -> bool:
+    """Tell whether our readers take the place of RosettaSciIO's for the same formats."""
+    return os.environ.get(_SWITCH, "1").strip().lower() not in ("0", "false", "no", "off")
+
+
 def register() -> None:
     """Add the formats of this package to ``rsciio.IO_PLUGINS``, each once."""
     try:
         from rsciio import IO_PLUGINS
 
-        known = {plugin["api"] for plugin in IO_PLUGINS}
-        IO_PLUGINS.extend(s for s in read_specifications() if s["api"] not in known)
+        specifications = read_specifications()
+        for specification in specifications:
+            _register_one(IO_PLUGINS, specification)
     except (
+        AttributeError,
         ImportError,
         OSError,
         LookupError,
@@ -60,3 +75,18 @@ def register() -> None:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def _register_one(plugins: list[dict], specification: dict) -> None:
+    if any(plugin["api"] == specification["api"] for plugin in plugins):
+        return
+    replaced = specification.get("replaces")
+    if replaced is None:
+        plugins.append(specification)
+    elif takes_over():
+        # In place, and the same object: whoever keeps the entry sees ours too.
+        for plugin in plugins:
+            if plugin["api"] == replaced:
+                plugin.update(specification)
+                return
+        plugins.append(specification)

@@ -8,9 +8,9 @@ import pytest
 
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import FileFormatError
-from tests.builders import geopixe
+from tests.builders import edax, geopixe
 
-BUILDERS = {"rsciio_xfm.geopixe": geopixe.write_map}
+BUILDERS = {"rsciio_xfm.edax": edax.write_map, "rsciio_xfm.geopixe": geopixe.write_map}
 SPECIFICATIONS = read_specifications()
 
 
@@ -108,6 +108,6 @@ def test_other_content(reader, path, content):
     assert "byte" in str(caught.value)
 
 
-def test_missing_file(reader, tmp_path):
+def test_missing_file(reader, path):
     with pytest.raises(FileNotFoundError):
-        reader(tmp_path / "nowhere")
+        reader(path.with_stem("nowhere"))

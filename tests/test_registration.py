@@ -1,5 +1,6 @@
 """How HyperSpy and RosettaSciIO find the package, in processes of their own."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import rsciio_xfm
+from tests.builders import edax as edax_builder
 from tests.builders import geopixe as builder
 
 PACKAGE = Path(rsciio_xfm.__file__).parent
@@ -129,6 +131,37 @@ def test_top_level_description_is_the_packages():
     if not top.exists():
         pytest.skip("not a checkout of the project")
     assert top.resolve() == PACKAGE / "hyperspy_extension.yaml"
+
+
+LOAD = """
+    import sys
+    import hyperspy.api as hs
+    import rsciio.edax
+    from rsciio import IO_PLUGINS
+    print(hs.load(sys.argv[1], lazy=True)._signal_type)
+    print(hs.load(sys.argv[1], lazy=True, file_format="EDAX")._signal_type)
+    print(hs.load(sys.argv[1], lazy=True, file_format=rsciio.edax)._signal_type)
+    print([p["api"] for p in IO_PLUGINS if "spd" in p["file_extensions"]])
+    """
+
+
+def test_take_over(tmp_path):
+    path = edax_builder.write_map(tmp_path / "map.spd", fName=b"map.bmp")
+    ours, named, upstream, plugins = python(LOAD, str(path)).splitlines()
+    assert (ours, named, upstream) == ("EDS_XFM", "EDS_XFM", "EDS_SEM")
+    assert plugins == "['rsciio_xfm.edax']"
+
+
+@pytest.mark.parametrize("value", ["0", "off", "False", "no"])
+def test_take_over_is_turned_off(tmp_path, value):
+    path = edax_builder.write_map(tmp_path / "map.spd", fName=b"map.bmp")
+    code = LOAD + "print(hs.load(sys.argv[1], file_format=rsciio_xfm.edax)._signal_type)"
+    code = code.replace("import rsciio.edax", "import rsciio.edax, rsciio_xfm.edax")
+    environment = os.environ | {"RSCIIO_XFM_TAKE_OVER": value}
+    *theirs, plugins, ours = python(code, str(path), env=environment).splitlines()
+    assert theirs == ["EDS_SEM"] * 3
+    assert plugins == "['rsciio.edax']"
+    assert ours == "EDS_XFM"  # still within reach
 
 
 def test_submodules():

@@ -6,6 +6,7 @@ eager reading and sums that never build the map, follows from it.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ import psutil
 # memory is (threads + 1) chunks.
 CHUNK_BYTES = 22 * 2**20
 MAX_CHUNK_BYTES = 128 * 2**20
+PIECE_BYTES = 4 * 2**20  # of counts that are looked at before the next are read
 # How much of the file one task reads for a sum that builds no chunk of the map, and how
 # many tasks there are at most.
 _SUM_FILE_BYTES = 32 * 2**20
@@ -89,6 +91,38 @@ class FileArray(ArrayLike):
             uint64, shape of the navigation axes of the block.
         """
 
+    def pieces(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block piece by piece, in memory that may be used again.
+
+        Parameters
+        ----------
+        ranges
+            ``(start, stop)`` for each axis, within the shape.
+
+        Yields
+        ------
+        held : tuple of (int, int)
+            The ranges that the piece holds: of the navigation axes a part of `ranges`, of
+            the channels all of them, and perhaps more.
+        counts : numpy.ndarray
+            The piece, C-contiguous, valid until the next one is asked for.
+
+        Notes
+        -----
+        Pieces that are zero throughout may be left out.
+        """
+        axis = self.row_axis()
+        row = [stop - start for start, stop in ranges]
+        row[axis] = 1
+        row_bytes = max(1, math.prod(row) * self.dtype.itemsize)
+        n_at_once = max(1, PIECE_BYTES // row_bytes)
+        for start in range(*ranges[axis], n_at_once):
+            rows = (start, min(start + n_at_once, ranges[axis][1]))
+            held = (*ranges[:axis], rows, *ranges[axis + 1 :])
+            yield held, self.read(held)
+
     @abstractmethod
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
@@ -141,6 +175,14 @@ class View(FileArray):
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the channels of a block of the view for each pixel."""
         return self.source.sum_signal(self.shifted(ranges))
+
+    def pieces(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block of the view piece by piece."""
+        for held, counts in self.source.pieces(self.shifted(ranges)):
+            own = zip(held, self.ranges, strict=True)
+            yield tuple((a - origin, b - origin) for (a, b), (origin, _) in own), counts
 
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
@@ -243,7 +285,7 @@ def sum_navigation(source: FileArray) -> da.Array:
     dask.array.Array
         uint64, shape (channels,).
     """
-    parts = _from_array(_PartSums(source, _split_rows(source)), (1, -1))
+    parts = _from_array(_PartSums(source, split_rows(source)), (1, -1))
     return parts.sum(axis=0, split_every=_SUM_MAX_TASKS)
 
 
@@ -261,7 +303,7 @@ def sum_signal(source: FileArray) -> da.Array:
         uint64, shape of the navigation axes.
     """
     chunks: list[Any] = [-1] * (source.ndim - 1)
-    chunks[source.row_axis()] = tuple(np.diff(_split_rows(source)).tolist())
+    chunks[source.row_axis()] = tuple(np.diff(split_rows(source)).tolist())
     return _from_array(_PixelSums(source), tuple(chunks))
 
 
@@ -309,8 +351,8 @@ class _PixelSums(ArrayLike):
         return ("rsciio_xfm-pixel-sums", self.source.__dask_tokenize__())
 
 
-def _split_rows(source: FileArray) -> tuple[int, ...]:
-    """Return the edges of the ranges of rows that are summed by one task each."""
+def split_rows(source: FileArray) -> tuple[int, ...]:
+    """Return the edges of the ranges of rows that one task each goes through."""
     n_rows = source.shape[source.row_axis()]
     n_tasks = math.ceil(source.file_bytes() / _SUM_FILE_BYTES)
     n_tasks = max(1, min(n_tasks, n_rows, _SUM_MAX_TASKS))

@@ -15,6 +15,10 @@ INSTRUMENT = "Acquisition_instrument.SEM"
 EDS_DETECTOR = f"{INSTRUMENT}.Detector.EDS"
 LIVE_TIME = f"{EDS_DETECTOR}.live_time"
 REAL_TIME = f"{EDS_DETECTOR}.real_time"
+# EDAX gives the live time of the whole map. As long as LIVE_TIME is MAP_LIVE_TIME, it is that
+# of MAP_SPECTRA spectra together.
+MAP_LIVE_TIME = f"{EDS_DETECTOR}.live_time_of_map"
+MAP_SPECTRA = f"{EDS_DETECTOR}.n_spectra_of_map"
 # Percent, a signal with the navigation axes of the map (and perhaps detectors) only.
 DEAD_TIME = f"{EDS_DETECTOR}.dead_time"
 # exspy moves the node when a signal becomes one of a TEM.
@@ -110,6 +114,48 @@ def drop_dead_time(metadata: Any) -> None:
 def drop_times(metadata: Any) -> None:
     """Delete live and real time from metadata that have them."""
     node = metadata.get_item(EDS_DETECTOR)
-    for path in (LIVE_TIME, REAL_TIME):
+    for path in (LIVE_TIME, REAL_TIME, MAP_LIVE_TIME, MAP_SPECTRA):
         if metadata.has_item(path):
             delattr(node, path.rsplit(".", 1)[-1])
+
+
+def build_live_time(
+    metadata: dict[str, Any], seconds: float, n_spectra: int | None = None
+) -> None:
+    """Put a live time into metadata.
+
+    Parameters
+    ----------
+    metadata
+        Of a signal, in the making.
+    seconds
+        The live time.
+    n_spectra
+        If it is that of so many spectra together: signals made from the map have that of
+        their own.
+    """
+    instrument = metadata.setdefault("Acquisition_instrument", {}).setdefault("SEM", {})
+    eds = instrument.setdefault("Detector", {}).setdefault("EDS", {})
+    eds["live_time"] = seconds
+    if n_spectra is not None:
+        eds["live_time_of_map"] = seconds
+        eds["n_spectra_of_map"] = n_spectra
+
+
+def live_time_of_spectrum(metadata: Any) -> float | None:
+    """Return the live time of one spectrum, whether metadata have it or a whole map's.
+
+    Parameters
+    ----------
+    metadata
+        Of a signal.
+
+    Returns
+    -------
+    float or None
+        Seconds; None if it is not known.
+    """
+    seconds = metadata.get_item(LIVE_TIME)
+    if seconds is not None and seconds == metadata.get_item(MAP_LIVE_TIME):
+        return seconds / metadata.get_item(MAP_SPECTRA)
+    return seconds

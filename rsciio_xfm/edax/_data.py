@@ -1,0 +1,203 @@
+"""The counts of a ``.spd`` map as an array-like over the file."""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from rsciio_xfm._io.binary import check_unchanged, open_unbuffered, read_into
+from rsciio_xfm._io.lazy import FileArray, Range
+from rsciio_xfm.analysis.sums import add_channels, add_spectra
+from rsciio_xfm.edax._parse import Header
+from rsciio_xfm.exceptions import CorruptFileError
+
+# Read at once into memory that is used again. As fast as larger blocks, and it is all the
+# memory that a sum needs: twenty users at once have no more than twenty of them a core.
+_BLOCK_BYTES = 2**21
+
+
+@dataclass(frozen=True)
+class EDAXArray(FileArray):
+    """Counts of a map, ``(y, x, E)``, or of a line scan, ``(x, E)``.
+
+    Attributes
+    ----------
+    path
+        The file.
+    identity
+        Of the file when its header was read, see
+        :func:`rsciio_xfm._io.binary.identify`.
+    data_offset
+        Byte at which the counts begin.
+    n_rows_present
+        Rows that are in the file; the rest are zeros.
+    shape
+        Of the array.
+    stored_dtype
+        Of the counts in the file.
+    """
+
+    path: str
+    identity: tuple[int, ...]
+    data_offset: int
+    n_rows_present: int
+    shape: tuple[int, ...]
+    stored_dtype: np.dtype
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the counts, in the byte order of this machine."""
+        return self.stored_dtype.newbyteorder("=")
+
+    def row_axis(self) -> int:
+        """Return the first axis."""
+        return 0
+
+    def file_bytes(self) -> int:
+        """Return the size of the file."""
+        return self.identity[0]
+
+    def __dask_tokenize__(self) -> tuple:
+        return (
+            "rsciio_xfm-edax",
+            self.path,
+            self.identity,
+            self.data_offset,
+            self.shape,
+            str(self.stored_dtype),
+        )
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read a block of the map; see :meth:`FileArray.read`."""
+        counts = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
+        rows = ranges[0]
+        n_present = max(0, min(rows[1], self.n_rows_present) - rows[0])
+        counts[n_present:] = 0
+        if counts[:n_present].size and ranges[-1] == (0, self.shape[-1]):
+            with self._open() as file:
+                self._fill(file, (rows[0], rows[0] + n_present), ranges[1:-1], counts)
+            return counts
+        for held, block in self.pieces(ranges):
+            first = ranges[-1][0] - held[-1][0]
+            wanted = slice(first, first + counts.shape[-1])
+            at = zip(held[:-1], ranges[:-1], strict=True)
+            place = tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
+            counts[place] = block[..., wanted]
+        return counts
+
+    def pieces(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block piece by piece, whole spectra; see :meth:`FileArray.pieces`."""
+        first_row, last_row = ranges[0][0], min(ranges[0][1], self.n_rows_present)
+        if last_row <= first_row or any(stop <= start for start, stop in ranges):
+            return
+        n_channels = self.shape[-1]
+        spectrum_bytes = n_channels * self.dtype.itemsize
+        n_at_once = max(1, _BLOCK_BYTES // spectrum_bytes)  # spectra
+        # One column for a line scan, whose rows are its spectra.
+        columns = ranges[1] if len(ranges) > 2 else (0, 1)
+        width = min(n_at_once, columns[1] - columns[0])
+        height = min(max(1, n_at_once // width), last_row - first_row)
+        buffer = np.empty(height * width * n_channels, dtype=self.dtype)
+        with self._open() as file:
+            for row in range(first_row, last_row, height):
+                rows = (row, min(row + height, last_row))
+                for column in range(*columns, width):
+                    part = (column, min(column + width, columns[1]))
+                    shape = (rows[1] - rows[0], part[1] - part[0], n_channels)
+                    block = buffer[: math.prod(shape)].reshape(shape)
+                    inner = (part,) if len(ranges) > 2 else ()
+                    block = block if inner else block[:, 0]
+                    self._fill(file, rows, inner, block)
+                    yield (rows, *inner, (0, n_channels)), block
+
+    def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the spectra of a block piece by piece."""
+        start, stop = ranges[-1]
+        total = np.zeros(self.shape[-1], dtype=np.uint64)
+        for _, block in self.pieces(ranges):
+            add_spectra(block.reshape(-1, block.shape[-1]), total)
+        return total[start:stop]
+
+    def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the channels of a block for each pixel, piece by piece."""
+        total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
+        for held, block in self.pieces(ranges):
+            at = zip(held[:-1], ranges[:-1], strict=True)
+            place = tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
+            sums = add_channels(block.reshape(-1, block.shape[-1]), *ranges[-1])
+            total[place] = sums.reshape(block.shape[:-1])
+        return total
+
+    def _open(self) -> BinaryIO:
+        file = open_unbuffered(self.path)
+        try:
+            check_unchanged(file, self.path, self.identity)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _fill(
+        self,
+        file: BinaryIO,
+        rows: Range,
+        columns: tuple[Range, ...],
+        counts: np.ndarray,
+    ) -> None:
+        """Read whole spectra of some rows into the start of an array."""
+        per_row = self.shape[1:]
+        row_bytes = math.prod(per_row) * self.dtype.itemsize
+        spectrum_bytes = self.shape[-1] * self.dtype.itemsize
+        start = self.data_offset + rows[0] * row_bytes
+        flat = counts.reshape(-1).view(np.uint8)
+        if not columns or columns[0] == (0, self.shape[1]):
+            self._read(file, start, flat, (rows[1] - rows[0]) * row_bytes)
+        else:
+            (first, last) = columns[0]
+            n_bytes = (last - first) * spectrum_bytes
+            start += first * spectrum_bytes
+            for i in range(rows[1] - rows[0]):
+                part = flat[i * n_bytes : (i + 1) * n_bytes]
+                self._read(file, start + i * row_bytes, part, n_bytes)
+        if not self.stored_dtype.isnative:
+            counts.byteswap(inplace=True)
+
+    def _read(
+        self, file: BinaryIO, offset: int, buffer: np.ndarray, n_bytes: int
+    ) -> None:
+        n_read = read_into(file, offset, buffer, n_bytes)
+        if n_read < n_bytes:
+            raise CorruptFileError(
+                f"{self.path}: the file ends here, expected {n_bytes - n_read} bytes more "
+                f"(byte {offset + n_read}). It was cut since it was opened; load it again."
+            )
+
+
+def edax_array(filename: str | Path, header: Header, endianness: str) -> EDAXArray:
+    """Make the array-like over a file.
+
+    Parameters
+    ----------
+    filename, header
+        The file and its header.
+    endianness
+        ``"<"`` or ``">"``.
+    """
+    shape: tuple[int, ...] = (header.n_rows, header.n_columns, header.n_channels)
+    if header.is_line_scan:
+        shape = (header.n_rows, header.n_channels)
+    return EDAXArray(
+        # Workers and later calls may have another working folder.
+        path=os.path.abspath(filename),
+        identity=header.identity,
+        data_offset=header.data_offset,
+        n_rows_present=header.n_rows_present,
+        shape=shape,
+        stored_dtype=np.dtype(f"{endianness}u{header.count_bytes}"),
+    )
