@@ -1,4 +1,4 @@
-"""The command line: ``rsciio-xfm info``, ``spectrum`` and ``demo``."""
+"""The command line: ``rsciio-xfm info``, ``spectrum``, ``image`` and ``demo``."""
 
 import contextlib
 import math
@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ _ERRORS = (
     TypeError,
     ValueError,
 )
+_PICTURE_PIXELS = 800  # of the longer side of a picture, at least
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -45,47 +46,258 @@ def info(file: Path) -> None:
             click.echo(line)
 
 
+def _region_options(command: Callable) -> Callable:
+    for option in (
+        click.option(
+            "--detector", type=int, help="This detector only, 0 being the first."
+        ),
+        click.option("--y", nargs=2, type=int, metavar="A B", help="Rows A to B - 1."),
+        click.option("--x", nargs=2, type=int, metavar="A B", help="Columns A to B - 1."),
+    ):
+        command = option(command)
+    return command
+
+
+def _output_options(command: Callable) -> Callable:
+    for option in (
+        click.option("--overwrite", is_flag=True, help="Replace what is there."),
+        click.option("-o", "--output", required=True, type=click.Path(path_type=Path)),
+    ):
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("file", type=_FILE)
-@click.option("--x", nargs=2, type=int, metavar="A B", help="Columns A to B - 1.")
-@click.option("--y", nargs=2, type=int, metavar="A B", help="Rows A to B - 1.")
-@click.option("--detector", type=int, help="This detector only, 0 being the first.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
+@_region_options
+@click.option(
+    "--mask",
+    "masks",
+    multiple=True,
+    type=_FILE,
+    help="Image (.npy, .png, .tif, .bmp) of the size of the map whose pixels that are not "
+    "0 make a region. Several give several spectra, in one pass over FILE.",
+)
+@click.option(
+    "--statistic",
+    type=click.Choice(["sum", "mean", "max"]),
+    default="sum",
+    help="What of all spectra: sum (the default), mean or, of each channel, maximum.",
+)
+@click.option(
+    "--format",
+    "msa_format",
+    type=click.Choice(["Y", "XY"], case_sensitive=False),
+    help="Of .msa: counts only, or a column of energies too.",
+)
+@_output_options
 def spectrum(
     file: Path,
     x: tuple[int, int] | None,
     y: tuple[int, int] | None,
     detector: int | None,
+    masks: tuple[Path, ...],
+    statistic: str,
+    msa_format: str | None,
     output: Path,
     overwrite: bool,
 ) -> None:
-    """Sum the spectra of FILE, or of a region of it, and write the sum to OUTPUT.
+    """Sum the spectra of FILE, or of regions of it, and write the sum to OUTPUT.
 
-    The extension of OUTPUT chooses the format: .msa, or .hspy to go on with HyperSpy.
+    The extension of OUTPUT chooses the format: .msa, or .hspy to go on with HyperSpy. With
+    several masks, their names are added to the name of OUTPUT.
     """
     with _errors_as_messages():
-        if not output.suffix:
+        if masks and (x or y or statistic != "sum"):
             raise click.ClickException(
-                f"{output} has no extension to choose the format by; use .msa or .hspy"
+                "--mask gives sums of its own regions: leave out --x, --y and --statistic"
             )
-        _refuse_existing([output], overwrite)
-        if output.exists() and output.samefile(file):
-            raise click.ClickException(f"{output} is the map itself")
-        signal = _load(file, **({} if detector is None else {"detector": detector}))
-        shape = signal.axes_manager.navigation_shape
-        if len(shape) != 2:
-            raise click.ClickException(
-                f"{file} has {len(shape)} axes to navigate, not x and y"
-            )
-        columns, rows = shape
-        region = signal.inav[_half_open("x", x, columns), _half_open("y", y, rows)]
-        total = _compute(region.sum(), "Summing spectra")
-        total.save(output, overwrite=overwrite)
-        text = f"{total.data.sum()} counts of {_region_size(region)} pixels"
-        click.echo(f"{output}: {text}")
-        if not total.data.any():
-            warnings.warn(f"there are no counts in this region of {file}", stacklevel=1)
+        if msa_format is not None and output.suffix.lower() != ".msa":
+            raise click.ClickException(f"--format is for .msa, and OUTPUT is {output}")
+        names = _unique([mask.stem for mask in masks])
+        outputs = _check_outputs(file, output, names, overwrite)
+        signal = _load_map(file, detector)
+        options = {} if msa_format is None else {"format": msa_format.upper()}
+        if masks:
+            regions = [_read_mask(mask, signal) for mask in masks]
+            with _bar("Summing spectra"):
+                found = signal.get_region_spectra(
+                    dict(zip(names, regions, strict=True)), show_progressbar=False
+                )
+            sizes = [f"{np.count_nonzero(region)}" for region in regions]
+            totals = list(found.values())
+        else:
+            region = _select(signal, x, y)
+            sizes = [_region_size(region)]
+            if statistic == "sum":
+                totals = [_compute(region.sum(), "Summing spectra")]
+            else:
+                with _bar("Summing spectra"):
+                    found = region.get_summary(show_progressbar=False)
+                totals = [found[statistic]]
+        for path, total, size in zip(outputs, totals, sizes, strict=True):
+            total.save(path, overwrite=overwrite, **options)
+            click.echo(f"{path}: {total.data.sum():.12g} counts of {size} pixels")
+            if not total.data.any():
+                warnings.warn(f"{path}: there are no counts in this region", stacklevel=1)
+
+
+@main.command()
+@click.argument("file", type=_FILE)
+@_region_options
+@click.option(
+    "--line",
+    "lines",
+    multiple=True,
+    metavar="LINE",
+    help="X-ray line like Fe_Ka, or element like Fe: the line that its beam excites best.",
+)
+@click.option(
+    "--energy",
+    "energies",
+    multiple=True,
+    nargs=2,
+    type=float,
+    metavar="A B",
+    help="Window of energies.",
+)
+@click.option(
+    "--channels",
+    multiple=True,
+    nargs=2,
+    type=int,
+    metavar="A B",
+    help="Window of channels A to B - 1.",
+)
+@click.option(
+    "--width",
+    type=click.FloatRange(min=0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Of the window of a line, in its full widths at half maximum.",
+)
+@click.option("--scale-bar", is_flag=True, help="Draw a scale bar into a .png picture.")
+@_output_options
+def image(
+    file: Path,
+    x: tuple[int, int] | None,
+    y: tuple[int, int] | None,
+    detector: int | None,
+    lines: tuple[str, ...],
+    energies: tuple[tuple[float, float], ...],
+    channels: tuple[tuple[int, int], ...],
+    width: float,
+    scale_bar: bool,
+    output: Path,
+    overwrite: bool,
+) -> None:
+    """Write images of energy windows of FILE, all of them in one pass over it.
+
+    Without a window it is the image of all counts. The extension of OUTPUT chooses the
+    format: .tif has the counts, .png is a picture, .hspy is to go on with HyperSpy. With
+    several windows, their names are added to the name of OUTPUT.
+    """
+    with _errors_as_messages():
+        if scale_bar and output.suffix.lower() != ".png":
+            raise click.ClickException(f"--scale-bar is for .png, and OUTPUT is {output}")
+        windows: dict[str, Any] = {line: line for line in lines}
+        windows |= {f"{a:g}-{b:g}_keV": (a, b) for a, b in energies}
+        windows |= {f"channels_{a}-{b}": (a, b) for a, b in channels}
+        for a, b in channels:
+            if a < 0 or b < 0:
+                raise click.ClickException(f"--channels is {a} {b}, expected 0 or more")
+        outputs = _check_outputs(file, output, list(windows), overwrite)
+        region = _select(_load_map(file, detector), x, y)
+        with _bar("Images"):
+            windows = windows or {"counts": (0, region.axes_manager.signal_size)}
+            found = region.get_window_images(windows, width, show_progressbar=False)
+        images = list(found.values())
+        for path, picture in zip(outputs, images, strict=True):
+            _save_image(picture, path, scale_bar, overwrite)
+            low, high = picture.data.min(), picture.data.max()
+            click.echo(f"{path}: {picture.data.sum()} counts, {low} to {high} a pixel")
+
+
+def _save_image(picture: Any, path: Path, scale_bar: bool, overwrite: bool) -> None:
+    options: dict[str, Any] = {}
+    if path.suffix.lower() == ".png":
+        rows, columns = picture.data.shape
+        factor = max(1, math.ceil(_PICTURE_PIXELS / max(rows, columns)))
+        options["output_size"] = (columns * factor, rows * factor)
+        if scale_bar:
+            options["scalebar"] = True
+    picture.save(path, overwrite=overwrite, **options)
+
+
+def _check_outputs(
+    file: Path, output: Path, names: list[str], overwrite: bool
+) -> list[Path]:
+    """Return the names of what is written, if it may be."""
+    if not output.suffix:
+        raise click.ClickException(
+            f"{output} has no extension to choose the format by, as in .msa, .tif or .hspy"
+        )
+    if not output.parent.is_dir():
+        raise click.ClickException(f"{output.parent} is no folder")
+    outputs = [output]
+    if len(names) > 1:
+        outputs = [output.with_stem(f"{output.stem}_{name}") for name in names]
+    _refuse_existing(outputs, overwrite)
+    for path in outputs:
+        if path.exists() and path.samefile(file):
+            raise click.ClickException(f"{path} is the map itself")
+    return outputs
+
+
+def _unique(names: list[str]) -> list[str]:
+    repeated = {name for name in names if names.count(name) > 1}
+    return [f"{n}_{i}" if n in repeated else n for i, n in enumerate(names)]
+
+
+def _load_map(file: Path, detector: int | None) -> Any:
+    """Load a map of x and y."""
+    if detector is not None and _extension(file) != "geopixe":
+        raise click.ClickException(f"{file}: --detector is for maps of several detectors")
+    signal = _load(file, **({} if detector is None else {"detector": detector}))
+    shape = signal.axes_manager.navigation_shape
+    if len(shape) != 2:
+        raise click.ClickException(
+            f"{file} has {len(shape)} axes to navigate, not x and y"
+        )
+    if not hasattr(signal, "get_window_images"):
+        signal.set_signal_type("EDS_XFM")
+    return signal
+
+
+def _select(signal: Any, x: tuple[int, int] | None, y: tuple[int, int] | None) -> Any:
+    columns, rows = signal.axes_manager.navigation_shape
+    return signal.inav[_half_open("x", x, columns), _half_open("y", y, rows)]
+
+
+def _read_mask(path: Path, signal: Any) -> np.ndarray:
+    from PIL import Image
+
+    if path.suffix.lower() == ".npy":
+        values = np.load(path, allow_pickle=False)
+    else:
+        with Image.open(path) as picture:
+            values = np.asarray(picture)
+        if values.ndim == 3:
+            values = values[..., :3].any(axis=-1)
+    expected = signal.axes_manager.navigation_shape[::-1]
+    if values.shape != expected:
+        raise click.ClickException(
+            f"{path}: the mask has {values.shape} rows and columns, the map has {expected}"
+        )
+    return values != 0
+
+
+@contextlib.contextmanager
+def _bar(label: str) -> Iterator[None]:
+    from tqdm.dask import TqdmCallback
+
+    with TqdmCallback(desc=label, **bar_options()):
+        yield
 
 
 @main.command()
@@ -260,8 +472,8 @@ def _wrong_extension(file: Path, known: set[str]) -> click.ClickException:
 
 def _describe(file: Path, map_: dict[str, Any]) -> Iterator[str]:
     data = map_["data"]
-    instrument = map_["metadata"]["Acquisition_instrument"]
-    eds = instrument["SEM"]["Detector"]["EDS"]
+    instrument = map_["metadata"].get("Acquisition_instrument", {}).get("SEM", {})
+    eds = instrument.get("Detector", {}).get("EDS", {})
     yield f"File        {file} ({file.stat().st_size} bytes)"
     yield f"Counts      {data.dtype}, {_size(data.nbytes)} if dense"
     for axis in reversed(map_["axes"]):
@@ -270,13 +482,40 @@ def _describe(file: Path, map_: dict[str, Any]) -> Iterator[str]:
         unit = axis["units"] or "(uncalibrated)"
         step = f"step {axis['scale']:.6g} {unit}"
         yield f"{axis['name']:<11} {axis['size']} from {first:.6g} to {last:.6g}, {step}"
+    if "beam_energy" in instrument:
+        yield f"beam_energy {instrument['beam_energy']:.6g} keV"
+    elements = map_["metadata"].get("Sample", {}).get("elements")
+    if elements:
+        yield f"elements    {', '.join(elements)}"
     for name in ("real_time", "live_time"):
         if name in eds:
-            yield f"{name:<11} {eds[name]:.6g} s per spectrum, detectors added, mean"
-    yield from _describe_dead_times(eds["_sig_dead_time"]["data"])
+            of = "per spectrum, detectors added, mean"
+            if "n_spectra_of_map" in eds:
+                of = f"of all {eds['n_spectra_of_map']} spectra together"
+            yield f"{name:<11} {eds[name]:.6g} s {of}"
+    if "_sig_dead_time" in eds:
+        yield from _describe_dead_times(eds["_sig_dead_time"]["data"])
     yield "Header"
-    text = yaml.safe_dump(map_["original_metadata"], allow_unicode=True, sort_keys=False)
+    tree = _plain(map_["original_metadata"])
+    text = yaml.safe_dump(
+        tree, allow_unicode=True, sort_keys=False, default_flow_style=None, width=88
+    )
     yield from (f"  {line}" for line in text.splitlines())
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy's values into Python's, which YAML can show."""
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bytes):
+        return value.rstrip(b"\0").decode("latin-1")
+    return value
 
 
 def _describe_dead_times(dead_time: np.ndarray) -> Iterator[str]:
@@ -308,9 +547,7 @@ def _load(file: Path, **kwds: Any) -> Any:
 
 def _compute(signal: Any, label: str) -> Any:
     """Compute a lazy signal, with a progress bar."""
-    from tqdm.dask import TqdmCallback
-
-    with TqdmCallback(desc=label, **bar_options()):
+    with _bar(label):
         signal.compute(show_progressbar=False)
     return signal
 

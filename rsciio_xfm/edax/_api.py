@@ -135,6 +135,10 @@ def file_reader(
         return [_read_spectrum(path, lazy, chunks, endianness, load_all_spc)]
     header = read_header(path, endianness)
     if select_type == "image":
+        if header.is_line_scan:
+            raise ValueError(
+                f"{path}: select_type is 'image', but a line scan has no image."
+            )
         pixel_size = _read_ipr(path, header, ipr_fname, endianness)
         return [_read_image(path, header, pixel_size, bmp_fname)]
     spc = _read_spc(path, header, spc_fname, endianness, load_all_spc)
@@ -234,7 +238,7 @@ def _build_metadata(path: Path, spc: sidecars.SpcHeader | None) -> dict[str, Any
         return number(name, lambda degrees: abs(degrees) <= 360, "degrees")
 
     def positive(name: str, unit: str) -> dict:
-        return number(name, lambda value: 0 < value < 1e7, f"more than 0 {unit}")
+        return number(name, lambda value: 1e-3 <= value < 1e7, f"more than 0 {unit}")
 
     eds = angle("azimuth") | angle("elevation") | positive("detReso", "eV")
     sem = positive("kV", "kV") | {"Stage": angle("tilt"), "Detector": {"EDS": eds}}
@@ -434,8 +438,6 @@ def _read_image(
     ipr: tuple[dict[str, Any], float, float] | None,
     given: str | Path | None,
 ) -> dict[str, Any]:
-    if header.is_line_scan:
-        raise ValueError(f"{path}: select_type is 'image', but a line scan has no image.")
     names = _image_names(path, header, ".bmp")
     beside = Path(given) if given else sidecars.find_file(path.parent, names)
     if beside is None or not beside.is_file():

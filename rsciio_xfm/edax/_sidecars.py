@@ -26,7 +26,7 @@ from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 
 _MAX_EV_PER_CHANNEL = 1000
 _MAX_KEV = 1000
-_MAX_UM_PER_PIXEL = 1e6
+_UM_PER_PIXEL = 1e-6, 1e6
 _MAX_XML_BYTES = 256 * 2**10  # 250 bytes in files seen
 _MAX_CSV_BYTES = 4 * 2**20
 _MAX_DEPTH = 20  # of an .xml file; 2 in files seen
@@ -222,11 +222,12 @@ def read_ipr(path: Path, endianness: str) -> tuple[dict[str, Any], float, float]
             f".ipr version {version} (byte {len(raw)})."
         )
     header = np.frombuffer(raw, dtype.newbyteorder(endianness), count=1)[0]
+    low, high = _UM_PER_PIXEL
     for name in ("mppX", "mppY"):
-        if not 0 < header[name] <= _MAX_UM_PER_PIXEL:
+        if not low <= header[name] <= high:
             raise FileFormatError(
-                f"{path}: {name} is {header[name]}, expected µm per pixel, more than 0 and "
-                f"at most {_MAX_UM_PER_PIXEL:g} (byte {dtype.fields[name][1]}). The file is "
+                f"{path}: {name} is {header[name]}, expected µm per pixel, "
+                f"{low:g} to {high:g} (byte {dtype.fields[name][1]}). The file is "
                 "damaged or of the other byte order."
             )
     tree = {name: header[name] for name in dtype.names}
