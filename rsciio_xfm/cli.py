@@ -139,7 +139,7 @@ def spectrum(
             total.save(path, overwrite=overwrite, **options)
             click.echo(f"{path}: {total.data.sum():.12g} counts of {size} pixels")
             if not total.data.any():
-                warnings.warn(f"{path}: there are no counts in this region", stacklevel=1)
+                warnings.warn(f"there are no counts in this region: {path}", stacklevel=1)
 
 
 @main.command()
@@ -237,8 +237,6 @@ def _check_outputs(
         raise click.ClickException(
             f"{output} has no extension to choose the format by, as in .msa, .tif or .hspy"
         )
-    if not output.parent.is_dir():
-        raise click.ClickException(f"{output.parent} is no folder")
     outputs = [output]
     if len(names) > 1:
         outputs = [output.with_stem(f"{output.stem}_{name}") for name in names]
@@ -497,9 +495,7 @@ def _describe(file: Path, map_: dict[str, Any]) -> Iterator[str]:
         yield from _describe_dead_times(eds["_sig_dead_time"]["data"])
     yield "Header"
     tree = _plain(map_["original_metadata"])
-    text = yaml.safe_dump(
-        tree, allow_unicode=True, sort_keys=False, default_flow_style=None, width=88
-    )
+    text = yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
     yield from (f"  {line}" for line in text.splitlines())
 
 
@@ -510,7 +506,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return ", ".join(str(v) for v in value.ravel().tolist())
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):

@@ -314,9 +314,13 @@ class EDSXFMSpectrum(CarriesDeadTime):
             drop_dead_time(signal._metadata)
             prepare(signal)
             signal.tmp_parameters = self.tmp_parameters  # where it was saved
+        n_saved = writers.count_operations(signal)
         super(EDSXFMSpectrum, signal).save(
             filename, overwrite, extension, file_format, **kwds
         )
+        # Unless the user did not want it overwritten:
+        if prepare is writers.prepare_msa and writers.count_operations(signal) > n_saved:
+            writers.write_counts_of_msa(signal, **kwds)
 
     # What exspy and HyperSpy do, made to work with this type and its dead times.
 

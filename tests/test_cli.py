@@ -8,10 +8,12 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 import rsciio_xfm
 from rsciio_xfm import cli
 from rsciio_xfm._io import progress
+from tests.builders import edax as edax_builder
 from tests.builders import geopixe as builder
 
 
@@ -78,6 +80,128 @@ class TestInfo:
         text = run("info", tmp_path / "a.GeoPIXE", code=1)
         assert text.startswith("Error: ") and "the file has 0 bytes" in text
         assert "Traceback" not in text
+
+
+class TestEDAX:
+    @pytest.fixture
+    def edax(self, tmp_path):
+        path = edax_builder.write_map(tmp_path / "map.spd", (8, 9, 1000), 2)
+        edax_builder.write_spc(path.with_suffix(".spc"), 1000, kV=15.0)
+        return path
+
+    def test_info(self, run, edax):
+        text = run("info", edax)
+        assert "x           9 from 0 to 4, step 0.5 µm" in text
+        assert "live_time   70 s of all 72 spectra together" in text
+        assert "elements    Al, Fe, O" in text
+        assert "fName: map_Img.bmp" in text and "WorkingDistance: '15.00'" in text
+
+    def test_info_without_files_beside(self, run, tmp_path):
+        path = edax_builder.write_map(tmp_path / "map.spd", sidecars=False)
+        text = run("info", path)
+        assert "step 1 (uncalibrated)" in text and "Warning: " in text
+
+    def test_info_of_a_spectrum(self, run, edax):
+        text = run("info", edax.with_suffix(".spc"))
+        assert "Energy      1000 from 0 to 9.99" in text
+        assert "live_time   70 s" in text
+
+    @pytest.mark.parametrize("statistic", ["sum", "mean", "max"])
+    def test_statistics(self, run, edax, tmp_path, statistic):
+        output = tmp_path / "a.hspy"
+        run("spectrum", edax, "--x", 2, 7, "--statistic", statistic, "-o", output)
+        counts = hs.load(edax).data[:, 2:7]
+        np.testing.assert_allclose(
+            hs.load(output).data, getattr(counts, statistic)(axis=(0, 1))
+        )
+
+    def test_masks(self, run, edax, tmp_path):
+        mask = np.zeros((8, 9), dtype=bool)
+        mask[2:4, 3:8] = True
+        np.save(tmp_path / "inside.npy", mask)
+        Image.fromarray(255 - mask * np.uint8(255)).save(tmp_path / "outside.png")
+        arguments = [
+            "--mask",
+            tmp_path / "inside.npy",
+            "--mask",
+            tmp_path / "outside.png",
+        ]
+        run("spectrum", edax, *arguments, "-o", tmp_path / "s.msa", "--format", "xy")
+        counts = hs.load(edax).data
+        for name, inside in (("inside", mask), ("outside", ~mask)):
+            path = tmp_path / f"s_{name}.msa"
+            np.testing.assert_array_equal(hs.load(path).data, counts[inside].sum(axis=0))
+            assert "DATATYPE    : XY" in path.read_text()
+            live_time = np.count_nonzero(inside) * 70 / 72
+            assert f"#LIVETIME    : {live_time:.6g}"[:20] in path.read_text()
+
+    def test_wrong_masks(self, run, edax, tmp_path):
+        np.save(tmp_path / "a.npy", np.ones((9, 8)))
+        output = ("-o", tmp_path / "s.msa")
+        text = run("spectrum", edax, "--mask", tmp_path / "a.npy", *output, code=1)
+        assert "the mask has (9, 8) rows and columns, the map has (8, 9)" in text
+        np.save(tmp_path / "a.npy", np.zeros((8, 9)))
+        text = run("spectrum", edax, "--mask", tmp_path / "a.npy", *output, code=1)
+        assert "Region 'a' has no pixel" in text
+        (tmp_path / "b.png").write_bytes(b"no image")
+        text = run("spectrum", edax, "--mask", tmp_path / "b.png", *output, code=1)
+        assert text.startswith("Error: ")
+        arguments = ("--mask", tmp_path / "a.npy", "--x", 1, 2)
+        assert "leave out --x" in run("spectrum", edax, *arguments, *output, code=1)
+
+    def test_images(self, run, edax, tmp_path):
+        windows = [
+            "--line",
+            "Fe_Ka",
+            "--line",
+            "Al",
+            "--energy",
+            1,
+            2,
+            "--channels",
+            5,
+            9,
+        ]
+        text = run("image", edax, *windows, "-o", tmp_path / "i.tif")
+        s = hs.load(edax)
+        expected = s.get_window_images(["Fe_Ka", "Al_Ka", (1.0, 2.0), (5, 9)])
+        names = ("Fe_Ka", "Al", "1-2_keV", "channels_5-9")
+        for name, image in zip(names, expected.values(), strict=True):
+            found = hs.load(tmp_path / f"i_{name}.tif")
+            np.testing.assert_array_equal(found.data, image.data)
+            assert found.data.dtype == np.uint32
+            assert found.axes_manager[0].scale == pytest.approx(0.5)
+            assert f"{image.data.sum()} counts" in text
+
+    def test_total_of_a_region(self, run, edax, tmp_path):
+        run("image", edax, "--y", 1, 5, "-o", tmp_path / "i.tif")
+        expected = hs.load(edax).data[1:5].sum(axis=2)
+        np.testing.assert_array_equal(hs.load(tmp_path / "i.tif").data, expected)
+
+    def test_picture(self, run, edax, tmp_path):
+        edax_builder.write_ipr(edax.with_suffix(".ipr"), 0.5, 0.5)
+        run("image", edax, "--line", "Fe", "-o", tmp_path / "i.png", "--scale-bar")
+        with Image.open(tmp_path / "i.png") as picture:
+            assert picture.size == (9 * 89, 8 * 89)
+
+    @pytest.mark.parametrize(
+        ("arguments", "match"),
+        [
+            (("--line", "Xx"), "'Xx' is no element"),
+            (("--line", "Fe_Qa"), "'Fe_Qa' is no X-ray line"),
+            (("--line", "Sr_Ka"), "expected"),
+            (("--energy", 3, 2), "at least one of the 1000 channels"),
+            (("--energy", 3, 200), "expected 0 to 9.99 keV"),
+            (("--channels", 5, 5), "at least one of the 1000 channels"),
+            (("--channels", -5, -2), "--channels is -5 -2, expected 0 or more"),
+            (("--detector", 0), "--detector is for maps of several detectors"),
+            (("--scale-bar",), "--scale-bar is for .png"),
+        ],
+    )
+    def test_wrong_windows(self, run, edax, tmp_path, arguments, match):
+        output = tmp_path / "i.tif"
+        assert match in run("image", edax, *arguments, "-o", output, code=1)
+        assert not output.exists()
 
 
 class TestProgress:

@@ -5,6 +5,9 @@ type, beam energy and live time, and the one for ripple files fails. So each is 
 of the signal in a form that it knows.
 """
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from datetime import date, time
 from pathlib import Path
@@ -74,7 +77,7 @@ def find_preparation(
     kind = _find_format(signal, filename, extension, file_format)
     axes = signal.axes_manager
     if kind in _MSA and axes.navigation_dimension == 0 and axes.signal_dimension == 1:
-        return _prepare_msa
+        return prepare_msa
     return _prepare_ripple if kind in _RIPPLE else None
 
 
@@ -96,7 +99,14 @@ def _prepare_ripple(signal: "BaseSignal") -> None:
     signal.metadata.Signal.signal_type = "EDS_SEM"
 
 
-def _prepare_msa(signal: "BaseSignal") -> None:
+def prepare_msa(signal: "BaseSignal") -> None:
+    """Give a spectrum the form in which RosettaSciIO's MSA writer keeps its metadata.
+
+    Parameters
+    ----------
+    signal
+        A copy of what is saved; it is changed.
+    """
     if signal._lazy:
         signal.compute(show_progressbar=False)
     metadata = signal.metadata
@@ -114,6 +124,52 @@ def _prepare_msa(signal: "BaseSignal") -> None:
     keywords["TIME"] = _format_time(metadata.General.get_item("time"))
     keywords["YUNITS"] = "Counts"
     signal._original_metadata = type(original)(keywords)
+
+
+def count_operations(signal: "BaseSignal") -> int:
+    """Return how often a signal was loaded and saved: after it was, it is one more."""
+    return len(signal.metadata.get_item("General.FileIO", {}).keys())
+
+
+def write_counts_of_msa(
+    signal: "BaseSignal",
+    format: str = "Y",
+    separator: str = ", ",
+    encoding: str = "latin-1",
+) -> None:
+    """Write the counts of an MSA file again, exactly.
+
+    RosettaSciIO writes 6 digits of each in XY form, and 6 decimals in Y form.
+
+    Parameters
+    ----------
+    signal
+        The spectrum that was just saved.
+    format, separator, encoding
+        Those it was saved with.
+    """
+    saved = signal.tmp_parameters
+    path = Path(saved.folder) / f"{saved.filename}.{saved.extension.lstrip('.')}"
+    # newline: as they are, carriage returns included
+    with path.open(encoding=encoding, errors="ignore", newline="") as file:
+        lines = file.readlines()
+    first = 1 + next(i for i, text in enumerate(lines) if text.startswith("#SPECTRUM "))
+    counts = signal.data.tolist()
+    if format == "XY":
+        energies = signal.axes_manager.signal_axes[0].axis
+        rows = [f"{x:.10g}{separator}{y}" for x, y in zip(energies, counts, strict=True)]
+    else:
+        rows = [f"{y}{separator}" for y in counts]
+    body = [f"{row}\r\n" for row in rows]
+    handle, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    try:
+        with open(handle, "w", encoding=encoding, errors="ignore", newline="") as file:
+            file.writelines([*lines[:first], *body, lines[-1]])
+        shutil.copymode(path, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def _format_date(text: str | None) -> str:

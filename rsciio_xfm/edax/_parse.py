@@ -130,8 +130,8 @@ def _check_tag(filename: str | Path, tag: bytes, is_line: bool) -> None:
     is_text = tag != b"" and tag.isascii() and tag.decode("ascii").isprintable()
     if tag.strip() != SPD_TAG and not (is_line and is_text):
         raise FileFormatError(
-            f"{filename}: the file begins with {bytes(tag)!r}, expected {SPD_TAG!r} (byte 0). It "
-            "is no EDAX map."
+            f"{filename}: the file begins with {bytes(tag)!r}, expected {SPD_TAG!r} (byte 0). "
+            "It is no EDAX map."
         )
 
 

@@ -144,3 +144,33 @@ def test_a_map_is_refused_as_by_hyperspy(tmp_path):
     s = hs.load(builder.write_map(tmp_path / "map.GeoPIXE"))
     with pytest.raises(TypeError, match="does not support this data"):
         s.save(tmp_path / "map.msa")
+
+
+@pytest.mark.parametrize("format", ["Y", "XY"])
+@pytest.mark.parametrize("separator", [", ", ",", "  , "])
+def test_counts_are_exact(tmp_path, format, separator):
+    """RosettaSciIO's XY form keeps 6 digits of them."""
+    counts = np.array([0, 1234567, 2**32 - 1, 2**40 + 1, 2**52 + 1], dtype=np.uint64)
+    s = EDSXFMSpectrum(counts)
+    s.axes_manager[0].trait_set(scale=0.0123456789, offset=-0.1, units="keV")
+    path = tmp_path / "a.msa"
+    s.save(path, format=format, separator=separator)
+    found = hs.load(path, signal_type="EDS_XFM")
+    np.testing.assert_array_equal(found.data, counts)
+    body = path.read_bytes().split(b"Starts Here\r\n")[1].split(b"\r\n")
+    assert len(body) == 6 and body[-1].startswith(b"#ENDOFDATA")
+    if format == "XY":
+        x, y = body[1].decode().split(separator)
+        assert float(x) == pytest.approx(-0.0876543211, abs=1e-11)
+        assert y == "1234567"
+    assert list(tmp_path.iterdir()) == [path]
+    # what is there and not to be overwritten stays
+    path.write_text("precious")
+    s.save(path, format=format, separator=separator, overwrite=False)
+    assert path.read_text() == "precious"
+
+
+def test_small_numbers_are_kept(tmp_path):
+    s = EDSXFMSpectrum(np.array([1e-9, 0.1 + 0.2, 1e9]))
+    s.save(tmp_path / "a.msa")
+    np.testing.assert_array_equal(hs.load(tmp_path / "a.msa").data, s.data)
