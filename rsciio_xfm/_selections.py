@@ -142,8 +142,19 @@ def _resolve_lines(
     edges = signal.estimate_integration_windows(
         windows_width=integration_windows, xray_lines=lines
     )
-    pairs = zip(lines, edges, strict=True)
-    return {str(n): _channels(signal, (float(a), float(b))) for n, (a, b) in pairs}
+    axis = signal.axes_manager.signal_axes[0]
+    resolved = {}
+    for line, (start, stop) in zip(lines, edges, strict=True):
+        # The window of a line at the very end of the spectra may reach beyond it.
+        inside = max(float(start), axis.low_value), min(float(stop), axis.high_value)
+        if inside[0] >= inside[1]:
+            raise ValueError(
+                f"The window of {line} is {start:.3f} to {stop:.3f} {axis.units or ''}, "
+                f"expected some of {axis.low_value:g} to {axis.high_value:g}, where the "
+                "spectra are."
+            )
+        resolved[str(line)] = _channels(signal, inside)
+    return resolved
 
 
 def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
