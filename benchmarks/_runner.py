@@ -18,23 +18,30 @@ def main(cases: dict[str, Callable[[str], Callable[[], object]]], path: str) -> 
     if len(sys.argv) < 3 or sys.argv[1] != "--case":
         return False
     action = cases[sys.argv[2]](path)
-    before = _peak_bytes(reset=True)
+    before = peak_bytes(reset=True)
     start = time.perf_counter()
     result = action()
     seconds = time.perf_counter() - start
-    peak = _peak_bytes(reset=False) - before
+    peak = peak_bytes(reset=False) - before
     print(json.dumps({"seconds": seconds, "peak": max(0, peak), "result": str(result)}))
     return True
 
 
 def compare(
-    script: str, names: list[str], path: str, repeats: int, slow: tuple[str, ...] = ()
+    script: str,
+    names: list[str],
+    path: str,
+    repeats: int,
+    slow: tuple[str, ...] = (),
+    is_cached: bool = True,
 ) -> None:
     """Run the cases in turn, several times, and print a Markdown table.
 
-    Slow cases run once. Ratios are medians of the ratios to the first case of one turn.
+    The file is read into the page cache first if `is_cached`. Slow cases run once. Ratios
+    are medians of the ratios to the first case of one turn.
     """
-    _read(path)
+    if is_cached:
+        _read(path)
     runs = {name: [] for name in names}
     for turn in range(repeats):
         for name in names:
@@ -70,7 +77,7 @@ def _read(path: str) -> None:
             pass
 
 
-def _peak_bytes(reset: bool) -> int:
+def peak_bytes(reset: bool) -> int:
     """Return the peak of resident memory, after setting it to what is resident now."""
     if reset:
         with open("/proc/self/clear_refs", "w") as file:

@@ -5,6 +5,8 @@ eager reading and sums that never build the map, follows from it.
 """
 
 import math
+import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import dask
 import dask.array as da
 import numpy as np
 import psutil
+from dask.system import CPU_COUNT
 
 # Chunks whose memory is used again: from 32 MiB on, glibc asks the system for
 # fresh memory each time, which is slower; smaller chunks only cost dask more. Resident
@@ -28,6 +31,22 @@ _SUM_MAX_TASKS = 1024
 _MEMORY_SHARE = 0.9  # of what is available, for reading eagerly
 
 Range = tuple[int, int]
+
+# How many tasks of one process read at once. Each of many users that compute in threads of one
+# process brings a pool of threads; more than there are processors, they take the
+# interpreter from each other and twenty wait twice as long together as one after the other.
+_N_SLOTS = CPU_COUNT
+slots = threading.BoundedSemaphore(_N_SLOTS)
+
+
+def _renew_slots() -> None:
+    """Free what threads hold that are not there after a fork."""
+    global slots  # noqa: PLW0603
+    slots = threading.BoundedSemaphore(_N_SLOTS)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_renew_slots)
 
 
 class ArrayLike(ABC):
@@ -61,7 +80,8 @@ class ArrayLike(ABC):
 
     def __getitem__(self, key: Any) -> np.ndarray:
         ranges, rest = split_key(key, self.shape)
-        return self.read(ranges)[rest]
+        with slots:
+            return self.read(ranges)[rest]
 
 
 class FileArray(ArrayLike):

@@ -11,6 +11,7 @@ import dask.array as da
 import numpy as np
 from dask.system import CPU_COUNT
 
+from rsciio_xfm._io import lazy
 from rsciio_xfm._io.lazy import PIECE_BYTES, FileArray, Range, source_of, split_rows
 
 _COMBINED_AT_ONCE = 8  # results, each of them in memory
@@ -85,7 +86,8 @@ def _consume_file(source: FileArray, consume: Callable) -> list[Any]:
 
 
 def _consume_part(source: FileArray, consume: Callable, ranges: tuple[Range, ...]) -> Any:
-    return consume(source.pieces(ranges), ranges)
+    with lazy.slots:
+        return consume(source.pieces(ranges), ranges)
 
 
 def _consume_blocks(data: da.Array, consume: Callable) -> list[Any]:

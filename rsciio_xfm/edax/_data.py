@@ -9,16 +9,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from rsciio_xfm._io.binary import check_unchanged, open_unbuffered, read_into
+from rsciio_xfm._io.binary import BLOCK_BYTES, check_unchanged, open_unbuffered, read_into
 from rsciio_xfm._io.lazy import FileArray, Range
 from rsciio_xfm.analysis.sums import add_channels, add_spectra
 from rsciio_xfm.edax._parse import Header
 from rsciio_xfm.exceptions import CorruptFileError
-
-# Read at once into memory that is used again. As fast as larger blocks, and it is all the
-# memory that a sum needs: twenty users at once have no more than twenty of them a core.
-_BLOCK_BYTES = 2**21
-
 
 @dataclass(frozen=True)
 class EDAXArray(FileArray):
@@ -98,7 +93,7 @@ class EDAXArray(FileArray):
             return
         n_channels = self.shape[-1]
         spectrum_bytes = n_channels * self.dtype.itemsize
-        n_at_once = max(1, _BLOCK_BYTES // spectrum_bytes)  # spectra
+        n_at_once = max(1, BLOCK_BYTES // spectrum_bytes)  # spectra
         # One column for a line scan, whose rows are its spectra.
         columns = ranges[1] if len(ranges) > 2 else (0, 1)
         width = min(n_at_once, columns[1] - columns[0])

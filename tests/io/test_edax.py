@@ -97,7 +97,7 @@ def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
     """Rows cut into columns, many rows at once, and all between."""
     from rsciio_xfm.edax import _data
 
-    monkeypatch.setattr(_data, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(_data, "BLOCK_BYTES", block_bytes)
     path = builder.write_map(tmp_path / "map.spd", (5, 7, 32), 2, ">")
     counts = read_counts(path, (5, 7, 32), 2, ">")
     source = source_of(read_one(path, lazy=True, endianness=">")["data"])
