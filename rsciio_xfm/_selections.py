@@ -123,6 +123,8 @@ def _resolve_lines(
     from exspy.material import elements
 
     lines = [name]
+    if "_" in name and not is_line(name):
+        raise ValueError(f"{name!r} is no X-ray line, expected one like Fe_Ka.")
     if "_" not in name:
         if name not in elements:
             raise ValueError(f"{name!r} is no element, expected a symbol like Fe.")
@@ -132,13 +134,6 @@ def _resolve_lines(
                 f"{name} has no line in the spectra that the beam excites; name one, as in "
                 f"'{name}_Ka'."
             )
-    else:
-        element, line = name.split("_", 1)
-        known = (
-            elements[element].Atomic_properties.Xray_lines if element in elements else {}
-        )
-        if line not in known:
-            raise ValueError(f"{name!r} is no X-ray line, expected one like Fe_Ka.")
     edges = signal.estimate_integration_windows(
         windows_width=integration_windows, xray_lines=lines
     )
@@ -155,6 +150,14 @@ def _resolve_lines(
             )
         resolved[str(line)] = _channels(signal, inside)
     return resolved
+
+
+def is_line(name: str) -> bool:
+    """Tell whether a name is that of an X-ray line, as exspy writes it."""
+    from exspy.material import elements
+
+    element, _, line = name.partition("_")
+    return element in elements and line in elements[element].Atomic_properties.Xray_lines
 
 
 def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:

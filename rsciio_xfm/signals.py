@@ -12,6 +12,7 @@ from exspy.signals import LazyEDSSEMSpectrum
 from exspy.utils.eds import take_off_angle
 from hyperspy.api import preferences
 from hyperspy.signal import BaseSignal
+from hyperspy.signals import Signal1D, Signal2D
 
 from rsciio_xfm import _dead_time as maps
 from rsciio_xfm._carrying import CarriesDeadTime
@@ -24,7 +25,7 @@ from rsciio_xfm._io.metadata import (
     drop_dead_time,
     drop_times,
 )
-from rsciio_xfm._selections import resolve_regions, resolve_windows
+from rsciio_xfm._selections import is_line, resolve_regions, resolve_windows
 from rsciio_xfm.analysis.deadtime import live_time
 from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
 from rsciio_xfm.analysis.sums import can_sum, sum_map, sum_spectrum
@@ -278,17 +279,18 @@ class EDSXFMSpectrum(CarriesDeadTime):
         return result
 
     def _make_image(self, data: np.ndarray, name: str) -> BaseSignal:
-        axes = self.axes_manager._axes[: data.ndim]
-        metadata = {"General": {"title": f"{self._title()}{name}"}}
-        if "_" in name and name in self.metadata.get_item("Sample.xray_lines", []):
+        axes = [axis.get_axis_dictionary() for axis in self.axes_manager._axes]
+        for axis in axes[: data.ndim][-2:]:
+            axis["navigate"] = False
+        metadata = {
+            "General": {"title": f"{self._title()}{name}"},
+            "Signal": {"quantity": "X-rays (Counts)"},
+        }
+        if is_line(name):
             element, _ = name.split("_", 1)
             metadata["Sample"] = {"elements": [element], "xray_lines": [name]}
-        metadata["Signal"] = {"quantity": "X-rays (Counts)"}
-        image = BaseSignal(
-            data, axes=[a.get_axis_dictionary() for a in axes], metadata=metadata
-        )
-        image = image.transpose(navigation_axes=data.ndim)
-        return image.transpose(signal_axes=min(2, data.ndim))
+        kind = Signal1D if data.ndim == 1 else Signal2D
+        return kind(data, axes=axes[: data.ndim], metadata=metadata)
 
     def _title(self) -> str:
         title = self.metadata.get_item("General.title", "")

@@ -15,6 +15,7 @@ from rsciio_xfm.analysis.sums import add_channels, add_spectra
 from rsciio_xfm.edax._parse import Header
 from rsciio_xfm.exceptions import CorruptFileError
 
+
 @dataclass(frozen=True)
 class EDAXArray(FileArray):
     """Counts of a map, ``(y, x, E)``, or of a line scan, ``(x, E)``.
