@@ -2,10 +2,15 @@
 
 import os
 import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import BinaryIO
 
 import numpy as np
+from dask.system import CPU_COUNT
 
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
@@ -14,6 +19,67 @@ _KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 # Blocks of this size, read into memory that is already touched, stream a file as fast as
 # larger ones and keep resident memory flat.
 BLOCK_BYTES = 4 * 2**20
+
+# As many places to work as there are processors, each with a buffer. Each of many users that
+# compute in threads of one process brings a pool of threads; if all worked at the same
+# time, they would take the interpreter from each other, and twenty would take twice as
+# long together as one after the other.
+_places: SimpleQueue[list[np.ndarray]] = SimpleQueue()
+_mine = threading.local()
+
+
+def _set_up_places() -> None:
+    """Make the places; after a fork too, as the threads that held some are not there."""
+    global _places  # noqa: PLW0603
+    _places = SimpleQueue()
+    for _ in range(CPU_COUNT + 1):  # one waits for the interpreter
+        _places.put([])
+
+
+_set_up_places()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_set_up_places)
+
+
+@contextmanager
+def workplace() -> Iterator[None]:
+    """Wait for a place to work, and keep it for what one task reads."""
+    if getattr(_mine, "place", None) is not None:  # within a task already
+        yield
+        return
+    places = _places
+    _mine.place = place = places.get()
+    try:
+        yield
+    finally:
+        _mine.place = None
+        places.put(place)
+
+
+@contextmanager
+def scratch(n_bytes: int) -> Iterator[np.ndarray]:
+    """Lend memory to read into; that of a workplace is used again by later tasks.
+
+    Parameters
+    ----------
+    n_bytes
+        Its size.
+
+    Yields
+    ------
+    numpy.ndarray
+        uint8, shape (`n_bytes`,), whatever it held before.
+    """
+    place = getattr(_mine, "place", None)
+    buffer = place.pop() if place else None
+    if buffer is None or buffer.size < n_bytes:
+        # At least a block, so that there is one size of them.
+        buffer = np.empty(max(n_bytes, BLOCK_BYTES), dtype=np.uint8)
+    try:
+        yield buffer[:n_bytes]
+    finally:
+        if place is not None and not place and buffer.size <= 2 * BLOCK_BYTES:
+            place.append(buffer)
 
 
 def open_unbuffered(filename: str | Path) -> BinaryIO:

@@ -5,8 +5,6 @@ eager reading and sums that never build the map, follows from it.
 """
 
 import math
-import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,35 +16,22 @@ import numpy as np
 import psutil
 from dask.system import CPU_COUNT
 
+from rsciio_xfm._io.binary import workplace
+
 # Chunks whose memory is used again: from 32 MiB on, glibc asks the system for
 # fresh memory each time, which is slower; smaller chunks only cost dask more. Resident
 # memory is (threads + 1) chunks.
 CHUNK_BYTES = 22 * 2**20
 MAX_CHUNK_BYTES = 128 * 2**20
 PIECE_BYTES = 4 * 2**20  # of counts that are looked at before the next are read
-# How much of the file one task reads for a sum that builds no chunk of the map, and how
-# many tasks there are at most.
-_SUM_FILE_BYTES = 32 * 2**20
+# How much of the file one task goes through for a sum that builds no chunk of the map, and
+# how many tasks there are: enough for all processors, and few, as each takes dask time.
+_SUM_FILE_BYTES = 32 * 2**20, 256 * 2**20
+_SUM_TASKS = max(16, 4 * CPU_COUNT)
 _SUM_MAX_TASKS = 1024
 _MEMORY_SHARE = 0.9  # of what is available, for reading eagerly
 
 Range = tuple[int, int]
-
-# How many tasks of one process read at once. Each of many users that compute in threads of one
-# process brings a pool of threads; more than there are processors, they take the
-# interpreter from each other and twenty wait twice as long together as one after the other.
-_N_SLOTS = CPU_COUNT
-slots = threading.BoundedSemaphore(_N_SLOTS)
-
-
-def _renew_slots() -> None:
-    """Free what threads hold that are not there after a fork."""
-    global slots  # noqa: PLW0603
-    slots = threading.BoundedSemaphore(_N_SLOTS)
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_slots)
 
 
 class ArrayLike(ABC):
@@ -80,7 +65,7 @@ class ArrayLike(ABC):
 
     def __getitem__(self, key: Any) -> np.ndarray:
         ranges, rest = split_key(key, self.shape)
-        with slots:
+        with workplace():
             return self.read(ranges)[rest]
 
 
@@ -374,7 +359,8 @@ class _PixelSums(ArrayLike):
 def split_rows(source: FileArray) -> tuple[int, ...]:
     """Return the edges of the ranges of rows that one task each goes through."""
     n_rows = source.shape[source.row_axis()]
-    n_tasks = math.ceil(source.file_bytes() / _SUM_FILE_BYTES)
+    most, least = (math.ceil(source.file_bytes() / size) for size in _SUM_FILE_BYTES)
+    n_tasks = min(most, max(least, _SUM_TASKS))
     n_tasks = max(1, min(n_tasks, n_rows, _SUM_MAX_TASKS))
     return tuple(n_rows * i // n_tasks for i in range(n_tasks + 1))
 

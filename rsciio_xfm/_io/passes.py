@@ -11,7 +11,7 @@ import dask.array as da
 import numpy as np
 from dask.system import CPU_COUNT
 
-from rsciio_xfm._io import lazy
+from rsciio_xfm._io.binary import workplace
 from rsciio_xfm._io.lazy import PIECE_BYTES, FileArray, Range, source_of, split_rows
 
 _COMBINED_AT_ONCE = 8  # results, each of them in memory
@@ -86,7 +86,7 @@ def _consume_file(source: FileArray, consume: Callable) -> list[Any]:
 
 
 def _consume_part(source: FileArray, consume: Callable, ranges: tuple[Range, ...]) -> Any:
-    with lazy.slots:
+    with workplace():
         return consume(source.pieces(ranges), ranges)
 
 

@@ -139,12 +139,12 @@ def add_spectra(spectra: np.ndarray, total: np.ndarray) -> None:
         uint64, shape (channels,); the sum is added to it.
     """
     if spectra.dtype.itemsize == total.dtype.itemsize // 2:
-        _add_rows(spectra, total)
+        add_rows(spectra, total)
         return
     # As 32-bit numbers they are added twice as fast, as many as cannot overflow.
     for start in range(0, len(spectra), _MOST_SPECTRA):
         partial = np.zeros(total.shape, dtype=np.uint32)
-        _add_rows(spectra[start : start + _MOST_SPECTRA], partial)
+        add_rows(spectra[start : start + _MOST_SPECTRA], partial)
         total += partial
 
 
@@ -182,7 +182,7 @@ def add_windows(spectra, windows, total):
 
 
 @kernel
-def _add_rows(spectra, total):
+def add_rows(spectra, total):
     """Add spectra to a total, four at a time: it is loaded and stored less often."""
     n_fours = spectra.shape[0] // 4
     for i in range(n_fours):

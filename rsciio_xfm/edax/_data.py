@@ -2,17 +2,29 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from rsciio_xfm._io.binary import BLOCK_BYTES, check_unchanged, open_unbuffered, read_into
+from rsciio_xfm._io.binary import (
+    BLOCK_BYTES,
+    check_unchanged,
+    open_unbuffered,
+    read_into,
+    scratch,
+)
 from rsciio_xfm._io.lazy import FileArray, Range
 from rsciio_xfm.analysis.sums import add_channels, add_spectra
 from rsciio_xfm.edax._parse import Header
+from rsciio_xfm.edax._stream import (
+    can_stream,
+    spectra_at_once,
+    stream_channels,
+    stream_spectra,
+)
 from rsciio_xfm.exceptions import CorruptFileError
 
 
@@ -99,8 +111,9 @@ class EDAXArray(FileArray):
         columns = ranges[1] if len(ranges) > 2 else (0, 1)
         width = min(n_at_once, columns[1] - columns[0])
         height = min(max(1, n_at_once // width), last_row - first_row)
-        buffer = np.empty(height * width * n_channels, dtype=self.dtype)
-        with self._open() as file:
+        n_bytes = height * width * spectrum_bytes
+        with self._open() as file, scratch(n_bytes) as memory:
+            buffer = memory.view(self.dtype)
             for row in range(first_row, last_row, height):
                 rows = (row, min(row + height, last_row))
                 for column in range(*columns, width):
@@ -116,19 +129,44 @@ class EDAXArray(FileArray):
         """Sum the spectra of a block piece by piece."""
         start, stop = ranges[-1]
         total = np.zeros(self.shape[-1], dtype=np.uint64)
-        for _, block in self.pieces(ranges):
-            add_spectra(block.reshape(-1, block.shape[-1]), total)
+        if not self._stream(stream_spectra, ranges, total):
+            total[:] = 0
+            for _, block in self.pieces(ranges):
+                add_spectra(block.reshape(-1, block.shape[-1]), total)
         return total[start:stop]
 
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the channels of a block for each pixel, piece by piece."""
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
-        for held, block in self.pieces(ranges):
-            at = zip(held[:-1], ranges[:-1], strict=True)
-            place = tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
-            sums = add_channels(block.reshape(-1, block.shape[-1]), *ranges[-1])
-            total[place] = sums.reshape(block.shape[:-1])
+        window = np.array([ranges[-1]], dtype=np.int64)
+        if not self._stream(stream_channels, ranges, window, total.reshape(1, -1)):
+            for held, block in self.pieces(ranges):
+                at = zip(held[:-1], ranges[:-1], strict=True)
+                place = tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
+                sums = add_channels(block.reshape(-1, block.shape[-1]), *ranges[-1])
+                total[place] = sums.reshape(block.shape[:-1])
         return total
+
+    def _stream(self, function: Callable, ranges: tuple[Range, ...], *rest: Any) -> bool:
+        """Run a kernel that reads the spectra of a block; return False if it cannot."""
+        first_row, last_row = ranges[0][0], min(ranges[0][1], self.n_rows_present)
+        if any(stop <= start for start, stop in ((first_row, last_row), *ranges[1:])):
+            return True  # nothing to add
+        if not can_stream or not self.stored_dtype.isnative:
+            return False
+        n_channels, itemsize = self.shape[-1], self.dtype.itemsize
+        row_bytes = math.prod(self.shape[1:]) * itemsize
+        spectrum_bytes = n_channels * itemsize
+        (first, last) = ranges[1] if len(ranges) > 2 else (0, 1)
+        n_runs, n_spectra = last_row - first_row, last - first
+        if n_spectra * spectrum_bytes == row_bytes:  # whole rows follow each other
+            n_runs, n_spectra = 1, n_runs * n_spectra
+        n_at_once = min(n_spectra, spectra_at_once(spectrum_bytes))
+        start = self.data_offset + first_row * row_bytes + first * spectrum_bytes
+        with self._open() as file, scratch(n_at_once * spectrum_bytes) as memory:
+            buffer = memory.view(self.dtype).reshape(n_at_once, n_channels)
+            where = (file.fileno(), start, row_bytes, n_runs, n_spectra)
+            return function(*where, buffer, *rest)
 
     def _open(self) -> BinaryIO:
         file = open_unbuffered(self.path)

@@ -14,6 +14,7 @@ from rsciio_xfm._io.binary import (
     little_endian,
     open_unbuffered,
     read_into,
+    scratch,
 )
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import FileArray, Range
@@ -167,8 +168,7 @@ class GeoPIXEArray(FileArray):
     def _blocks(self, first_row: int, last_row: int) -> Iterator[tuple[np.ndarray, int]]:
         """Yield the records of some rows: bytes that are whole records, file offset."""
         longest = RECORD_BYTES + ENTRY_BYTES * self.n_channels
-        buffer = np.empty(BLOCK_BYTES + longest, dtype=np.uint8)
-        with open_unbuffered(self.path) as file:
+        with open_unbuffered(self.path) as file, scratch(BLOCK_BYTES + longest) as buffer:
             check_unchanged(file, self.path, self.identity)
             for start, stop in self._segments(first_row, last_row):
                 position = start

@@ -77,7 +77,7 @@ def test_any_number_of_axes(shape):
 def test_files(tmp_path, monkeypatch, task_bytes, scheduler):
     if scheduler == "processes" and task_bytes != 200:
         pytest.skip("once is enough")
-    monkeypatch.setattr(lazy, "_SUM_FILE_BYTES", task_bytes)
+    monkeypatch.setattr(lazy, "_SUM_FILE_BYTES", (task_bytes, task_bytes))
     spd = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
     pixe = geopixe_builder.write_map(tmp_path / "a.GeoPIXE")
     with dask.config.set(scheduler=scheduler):
