@@ -17,10 +17,15 @@ from rsciio_xfm._io.metadata import (
     MAP_LIVE_TIME,
     MAP_SPECTRA,
     REAL_TIME,
+    SIGNAL_TYPE,
     drop_dead_time,
     drop_times,
     live_time_of_spectrum,
+    settle_live_time,
 )
+
+# Functions after which the methods of the same name see to the times.
+_KEEPING = (np.sum, np.mean, np.nansum, np.nanmean)
 
 
 class CarriesDeadTime(EDSSEMSpectrum):
@@ -56,10 +61,11 @@ class CarriesDeadTime(EDSSEMSpectrum):
             Without dead times of one's own, the reference's live and real time are taken,
             divided by this.
         """
-        items = (DEAD_TIME, REAL_TIME, LIVE_TIME)
+        items = (DEAD_TIME, REAL_TIME, LIVE_TIME, MAP_LIVE_TIME, MAP_SPECTRA)
         own = {item: self.metadata.get_item(item) for item in items}
         super().get_calibration_from(ref, nb_pix=nb_pix)
         drop_dead_time(self._metadata)
+        settle_live_time(self._metadata)
         if own[DEAD_TIME] is not None:
             for item, value in own.items():
                 if value is not None:
@@ -161,6 +167,9 @@ class CarriesDeadTime(EDSSEMSpectrum):
         return result
 
     def _assign_subclass(self, chunks: Any = False) -> None:
+        # Another class would multiply the live time of a whole map.
+        if self._metadata.get_item("Signal.signal_type") != SIGNAL_TYPE:
+            settle_live_time(self._metadata)
         # Another class would carry the map along without cropping it.
         dead_time = self._metadata.get_item(DEAD_TIME)
         drop_dead_time(self._metadata)
@@ -255,6 +264,20 @@ class CarriesDeadTime(EDSSEMSpectrum):
             return self.mean(axis=axis, out=out, rechunk=rechunk)
         result = super().nanmean(axis=axis, out=out, rechunk=rechunk)
         self._carry_unmasked(axis, result if out is None else out, is_sum=False)
+        return result
+
+    def _apply_function_on_data_and_remove_axis(
+        self, function: Callable, axes: Any, out: Any = None, **kwargs: Any
+    ) -> Any:
+        result = super()._apply_function_on_data_and_remove_axis(
+            function, axes, out=out, **kwargs
+        )
+        # Of a maximum over pixels, say, no time is that of all channels.
+        if function not in _KEEPING and self._navigation_axes_of(axes):
+            changed = result if out is None else out
+            if isinstance(changed, CarriesDeadTime):
+                drop_dead_time(changed._metadata)
+                drop_times(changed._metadata)
         return result
 
     def _carry_unmasked(self, axis: Any, result: BaseSignal, is_sum: bool) -> None:

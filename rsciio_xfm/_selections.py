@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperspy.roi import BaseROI
+from hyperspy.roi import BaseROI, Line2DROI
 from hyperspy.signal import BaseSignal
+
+from rsciio_xfm._io.metadata import EDS_DETECTOR
 
 if TYPE_CHECKING:
     from exspy.signals import EDSSEMSpectrum
@@ -38,20 +40,33 @@ def resolve_windows(
     ValueError
         A window is no line, element or pair, or is not within the spectra.
     """
+    if not integration_windows > 0:
+        raise ValueError(
+            f"integration_windows is {integration_windows}, expected above 0."
+        )
+    if not signal.axes_manager.signal_axes[0].is_uniform:
+        raise ValueError(
+            "The energy axis is not uniform, expected channels of one width."
+        )
     if windows is None:
         windows = _lines_of(signal)
-    elif isinstance(windows, str):
-        windows = [windows]
-    named = windows.items() if isinstance(windows, Mapping) else _name(signal, windows)
+    if isinstance(windows, Mapping):
+        named = {str(name): window for name, window in windows.items()}
+        if len(named) < len(windows):
+            raise ValueError(
+                f"Names of windows repeat, expected each once: {[*windows]}."
+            )
+    else:
+        named = dict.fromkeys(_as_list(windows))
     resolved: dict[str, tuple[int, int]] = {}
-    for name, window in named:
-        if isinstance(window, str):
-            pairs = _resolve_lines(signal, window, integration_windows)
-            if isinstance(windows, Mapping) and len(pairs) == 1:
-                pairs = {name: next(iter(pairs.values()))}
-            resolved |= pairs
+    for name, window in named.items():
+        if window is None and not isinstance(name, str):
+            resolved |= _resolve_pair(signal, name)
+        elif window is None or isinstance(window, str):
+            pairs = _resolve_lines(signal, window or name, integration_windows)
+            resolved |= pairs if window is None else {name: next(iter(pairs.values()))}
         else:
-            resolved[name] = _channels(signal, window)
+            resolved[name] = _channels(signal, *_pair(window))
     if not resolved:
         raise ValueError("There is no window: expected lines, elements or (start, stop).")
     return resolved
@@ -69,49 +84,68 @@ def _lines_of(signal: "EDSSEMSpectrum") -> list[str]:
     return [str(line) for line in lines]
 
 
-def _name(signal: "EDSSEMSpectrum", windows: Iterable[Any]) -> Iterable[tuple[str, Any]]:
+def _as_list(windows: Any) -> list[Any]:
+    """Return windows in a list, pairs as tuples."""
+    if isinstance(windows, str):
+        return [windows]
+    if not isinstance(windows, Iterable):
+        raise _no_window(windows)
     windows = list(windows)
     if len(windows) == _PAIR and all(isinstance(w, _NUMBERS) for w in windows):
-        windows = [tuple(windows)]  # a single pair
-    units = signal.axes_manager.signal_axes[0].units or ""
-    for window in windows:
-        if isinstance(window, str):
-            yield window, window
-            continue
-        start, stop = _pair(window)
-        if all(isinstance(w, int | np.integer) for w in (start, stop)):
-            yield f"channels {start}-{stop}", window
-        else:
-            yield f"{start}-{stop} {units}".strip(), window
+        return [tuple(windows)]  # a single pair
+    return [w if isinstance(w, str) else _pair(w) for w in windows]
 
 
 def _pair(window: Any) -> tuple[Any, Any]:
-    try:
-        start, stop = window
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"A window is {window!r:.60}, expected an X-ray line, an element, or a pair "
-            "(start, stop): numbers with a point are energies, whole numbers channels."
-        ) from None
-    return start, stop
+    if isinstance(window, str) or not isinstance(window, Iterable):
+        raise _no_window(window)
+    edges = tuple(window)
+    if len(edges) != _PAIR:
+        raise _no_window(window)
+    return edges
 
 
-def _channels(signal: "EDSSEMSpectrum", window: Any) -> tuple[int, int]:
-    start, stop = _pair(window)
+def _no_window(window: Any) -> ValueError:
+    return ValueError(
+        f"A window is {window!r:.60}, expected an X-ray line, an element, or a pair "
+        "(start, stop): numbers with a point are energies, whole numbers channels."
+    )
+
+
+def _resolve_pair(
+    signal: "EDSSEMSpectrum", window: tuple[Any, Any]
+) -> dict[str, tuple[int, int]]:
+    start, stop = _channels(signal, *window)
+    if all(isinstance(edge, float | np.floating) for edge in window):
+        units = signal.axes_manager.signal_axes[0].units or ""
+        return {f"{window[0]}-{window[1]} {units}".strip(): (start, stop)}
+    return {f"channels {start}-{stop}": (start, stop)}
+
+
+def _channels(signal: "EDSSEMSpectrum", start: Any, stop: Any) -> tuple[int, int]:
+    """Return the channels of a pair, as ``isig[start:stop]`` takes it."""
     axis = signal.axes_manager.signal_axes[0]
+    units = axis.units or "(without units: is its energy scale known?)"
     for edge in (start, stop):
         is_energy = isinstance(edge, float | np.floating)
-        if is_energy and not axis.low_value <= edge <= axis.high_value + axis.scale:
+        if is_energy and not axis.low_value <= edge <= axis.high_value + abs(axis.scale):
             raise ValueError(
                 f"A window is {start} to {stop}, expected {axis.low_value:g} to "
-                f"{axis.high_value:g} {axis.units or ''}, where the spectra are."
+                f"{axis.high_value:g} {units}, where the spectra are."
             )
-    # As isig[start:stop] takes them.
-    found = axis._get_array_slices(slice(start, stop)).indices(axis.size)
+        if isinstance(edge, int | np.integer) and not -axis.size <= edge <= axis.size:
+            raise ValueError(
+                f"A window is channels {start} to {stop}, expected 0 to {axis.size}."
+            )
+    try:
+        found = axis._get_array_slices(slice(start, stop)).indices(axis.size)
+    except (AttributeError, TypeError, ValueError) as error:  # text that is no energy
+        raise _no_window((start, stop)) from error
     if found[0] >= found[1]:
         raise ValueError(
             f"A window is {start} to {stop}, expected at least one of the {axis.size} "
-            "channels. Numbers with a point are energies, whole numbers are channels."
+            f"channels, {axis.low_value:g} to {axis.high_value:g} {units}. Numbers with a "
+            "point are energies, whole numbers are channels."
         )
     return found[0], found[1]
 
@@ -134,6 +168,14 @@ def _resolve_lines(
                 f"{name} has no line in the spectra that the beam excites; name one, as in "
                 f"'{name}_Ka'."
             )
+    resolution = f"{EDS_DETECTOR}.energy_resolution_MnKa"
+    if not signal.metadata.get_item(
+        resolution, signal.metadata.get_item(resolution.replace("SEM", "TEM"))
+    ):
+        raise ValueError(
+            f"metadata.{resolution} is not known, expected eV: the window of a line is as "
+            "wide as the detector makes it. Use set_microscope_parameters, or give pairs."
+        )
     edges = signal.estimate_integration_windows(
         windows_width=integration_windows, xray_lines=lines
     )
@@ -141,14 +183,15 @@ def _resolve_lines(
     resolved = {}
     for line, (start, stop) in zip(lines, edges, strict=True):
         # The window of a line at the very end of the spectra may reach beyond it.
-        inside = max(float(start), axis.low_value), min(float(stop), axis.high_value)
-        if inside[0] >= inside[1]:
+        first = max(float(start), axis.low_value)
+        last = float(stop) if stop <= axis.high_value else None
+        if first > axis.high_value or (last is not None and last <= axis.low_value):
             raise ValueError(
                 f"The window of {line} is {start:.3f} to {stop:.3f} {axis.units or ''}, "
                 f"expected some of {axis.low_value:g} to {axis.high_value:g}, where the "
                 "spectra are."
             )
-        resolved[str(line)] = _channels(signal, inside)
+        resolved[str(line)] = _channels(signal, first, last)
     return resolved
 
 
@@ -182,17 +225,36 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
     IndexError
         A pixel is not in the map.
     """
-    if isinstance(regions, BaseROI | BaseSignal | np.ndarray):
-        regions = [regions]
-    if not isinstance(regions, Mapping):
-        regions = {str(i): region for i, region in enumerate(regions)}
-    if not regions:
+    if isinstance(regions, Mapping):
+        named = {str(name): region for name, region in regions.items()}
+        if len(named) < len(regions):
+            raise ValueError(
+                f"Names of regions repeat, expected each once: {[*regions]}."
+            )
+    elif isinstance(regions, BaseROI | BaseSignal) or _is_mask(regions):
+        named = {"0": regions}
+    elif isinstance(regions, Iterable) and not isinstance(regions, str):
+        named = {str(i): region for i, region in enumerate(regions)}
+    else:
+        raise ValueError(
+            f"regions is {regions!r:.60}, expected boolean maps, lists of pixels or ROIs."
+        )
+    if not named:
         raise ValueError("There is no region: expected boolean maps, pixels or ROIs.")
-    masks = {str(name): _mask(signal, region) for name, region in regions.items()}
+    masks = {name: _mask(signal, region) for name, region in named.items()}
     for name, mask in masks.items():
         if not mask.any():
             raise ValueError(f"Region {name!r} has no pixel.")
     return masks
+
+
+def _is_mask(region: Any) -> bool:
+    """Tell whether something is a single boolean map, perhaps as nested lists."""
+    try:
+        array = np.asarray(region)
+    except ValueError:  # of parts of different lengths
+        return False
+    return array.dtype == bool and array.ndim <= _PAIR
 
 
 def _mask(signal: BaseSignal, region: Any) -> np.ndarray:
@@ -201,11 +263,14 @@ def _mask(signal: BaseSignal, region: Any) -> np.ndarray:
         return _mask_of_roi(signal, region, shape)
     if isinstance(region, BaseSignal):
         region = region.data
-    region = np.asarray(region)
+    try:
+        region = np.asarray(region)
+    except ValueError as error:
+        raise ValueError("A region has rows of different lengths.") from error
     if region.dtype == bool:
         if region.shape == shape:
             return region
-        if region.shape == shape[-region.ndim :]:
+        if region.ndim == _PAIR < len(shape) and region.shape == shape[-_PAIR:]:
             return np.broadcast_to(region, shape)  # the same of each detector
         raise ValueError(
             f"A region is a boolean map of shape {region.shape}, expected {shape}, the rows "
@@ -231,6 +296,11 @@ def _mask(signal: BaseSignal, region: Any) -> np.ndarray:
 
 
 def _mask_of_roi(signal: BaseSignal, roi: BaseROI, shape: tuple[int, ...]) -> np.ndarray:
+    if isinstance(roi, Line2DROI):  # it interpolates and averages: no set of pixels
+        raise ValueError(
+            "A region is a Line2DROI, expected one that consists of pixels. For a profile "
+            "apply it to the signal, roi(s)."
+        )
     # What it picks of a map of the pixels' numbers.
     numbers = BaseSignal(
         np.arange(np.prod(shape, dtype=int), dtype=float).reshape(shape),

@@ -19,6 +19,7 @@ from rsciio_xfm._io.progress import bar_options, shown
 
 # What is wrong with a file, an argument or the machine, rather than with this program.
 _ERRORS = (
+    EOFError,
     ImportError,
     MemoryError,
     NotImplementedError,
@@ -28,6 +29,9 @@ _ERRORS = (
     ValueError,
 )
 _PICTURE_PIXELS = 800  # of the longer side of a picture, at least
+_SPECTRA = (".msa", ".hspy")
+_IMAGES = (".tif", ".tiff", ".png", ".hspy")
+_MOST_SHOWN = 16  # numbers of an array in the header
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -108,6 +112,7 @@ def spectrum(
     several masks, their names are added to the name of OUTPUT.
     """
     with _errors_as_messages():
+        _check_extension(output, _SPECTRA)
         if masks and (x or y or statistic != "sum"):
             raise click.ClickException(
                 "--mask gives sums of its own regions: leave out --x, --y and --statistic"
@@ -198,16 +203,28 @@ def image(
     several windows, their names are added to the name of OUTPUT.
     """
     with _errors_as_messages():
+        _check_extension(output, _IMAGES)
         if scale_bar and output.suffix.lower() != ".png":
             raise click.ClickException(f"--scale-bar is for .png, and OUTPUT is {output}")
         windows: dict[str, Any] = {line: line for line in lines}
-        windows |= {f"{a:g}-{b:g}_keV": (a, b) for a, b in energies}
+        windows |= {f"{a:.10g}-{b:.10g}_keV": (a, b) for a, b in energies}
         windows |= {f"channels_{a}-{b}": (a, b) for a, b in channels}
+        if len(windows) < len(lines) + len(energies) + len(channels):
+            raise click.ClickException("a window is given twice")
         for a, b in channels:
             if a < 0 or b < 0:
                 raise click.ClickException(f"--channels is {a} {b}, expected 0 or more")
         outputs = _check_outputs(file, output, list(windows), overwrite)
-        region = _select(_load_map(file, detector), x, y)
+        region = _select(_load_map(file, detector, n_axes=(2,)), x, y)
+        steps = [(a.scale, a.units) for a in region.axes_manager.navigation_axes]
+        if scale_bar and not (
+            steps[0][1] == steps[1][1]
+            and math.isclose(steps[0][0], steps[1][0], rel_tol=1e-4)
+        ):
+            raise click.ClickException(
+                f"--scale-bar needs pixels that are as wide as high, and these are "
+                f"{steps[0][0]:g} by {steps[1][0]:g} {steps[0][1] or ''}"
+            )
         with _bar("Images"):
             windows = windows or {"counts": (0, region.axes_manager.signal_size)}
             found = region.get_window_images(windows, width, show_progressbar=False)
@@ -229,14 +246,21 @@ def _save_image(picture: Any, path: Path, scale_bar: bool, overwrite: bool) -> N
     picture.save(path, overwrite=overwrite, **options)
 
 
+def _check_extension(output: Path, known: tuple[str, ...]) -> None:
+    if not output.suffix:
+        raise click.ClickException(
+            f"{output} has no extension to choose the format by; use {' or '.join(known)}"
+        )
+    if output.suffix.lower() not in known:
+        raise click.ClickException(
+            f"the extension of {output} is {output.suffix}, expected {' or '.join(known)}"
+        )
+
+
 def _check_outputs(
     file: Path, output: Path, names: list[str], overwrite: bool
 ) -> list[Path]:
     """Return the names of what is written, if it may be."""
-    if not output.suffix:
-        raise click.ClickException(
-            f"{output} has no extension to choose the format by, as in .msa, .tif or .hspy"
-        )
     outputs = [output]
     if len(names) > 1:
         outputs = [output.with_stem(f"{output.stem}_{name}") for name in names]
@@ -248,19 +272,27 @@ def _check_outputs(
 
 
 def _unique(names: list[str]) -> list[str]:
-    repeated = {name for name in names if names.count(name) > 1}
-    return [f"{n}_{i}" if n in repeated else n for i, n in enumerate(names)]
+    """Add a number to names that repeat."""
+    unique: list[str] = []
+    for name in names:
+        n, found = 1, name
+        while found in unique:
+            n += 1
+            found = f"{name}_{n}"
+        unique.append(found)
+    return unique
 
 
-def _load_map(file: Path, detector: int | None) -> Any:
-    """Load a map of x and y."""
+def _load_map(file: Path, detector: int | None, n_axes: tuple[int, ...] = (1, 2)) -> Any:
+    """Load a map of x and y, or a line scan."""
     if detector is not None and _extension(file) != "geopixe":
         raise click.ClickException(f"{file}: --detector is for maps of several detectors")
     signal = _load(file, **({} if detector is None else {"detector": detector}))
     shape = signal.axes_manager.navigation_shape
-    if len(shape) != 2:
+    if len(shape) not in n_axes:
+        expected = "x and y" if n_axes == (2,) else "x, or x and y"
         raise click.ClickException(
-            f"{file} has {len(shape)} axes to navigate, not x and y"
+            f"{file} has {len(shape)} axes to navigate, not {expected}"
         )
     if not hasattr(signal, "get_window_images"):
         signal.set_signal_type("EDS_XFM")
@@ -268,8 +300,12 @@ def _load_map(file: Path, detector: int | None) -> Any:
 
 
 def _select(signal: Any, x: tuple[int, int] | None, y: tuple[int, int] | None) -> Any:
-    columns, rows = signal.axes_manager.navigation_shape
-    return signal.inav[_half_open("x", x, columns), _half_open("y", y, rows)]
+    columns, *rows = signal.axes_manager.navigation_shape
+    if not rows:
+        if y is not None:
+            raise click.ClickException("--y is given, and a line scan has x only")
+        return signal.inav[_half_open("x", x, columns)]
+    return signal.inav[_half_open("x", x, columns), _half_open("y", y, rows[0])]
 
 
 def _read_mask(path: Path, signal: Any) -> np.ndarray:
@@ -278,16 +314,23 @@ def _read_mask(path: Path, signal: Any) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         values = np.load(path, allow_pickle=False)
     else:
-        with Image.open(path) as picture:
-            values = np.asarray(picture)
+        try:
+            with Image.open(path) as picture:
+                # Black is outside, in colours too; transparency does not matter.
+                is_grey = picture.mode in ("1", "L", "F") or picture.mode.startswith("I")
+                values = np.asarray(picture if is_grey else picture.convert("RGB"))
+        except Image.DecompressionBombError as error:
+            raise click.ClickException(f"{path}: {error}") from error
         if values.ndim == 3:
-            values = values[..., :3].any(axis=-1)
+            values = values.any(axis=-1)
     expected = signal.axes_manager.navigation_shape[::-1]
     if values.shape != expected:
         raise click.ClickException(
             f"{path}: the mask has {values.shape} rows and columns, the map has {expected}"
         )
-    return values != 0
+    if values.dtype.kind not in "biuf":
+        raise click.ClickException(f"{path}: the mask is of {values.dtype}, not numbers")
+    return (values != 0) & ~np.isnan(values)
 
 
 @contextlib.contextmanager
@@ -443,18 +486,28 @@ def _draw(total: Any, counts: Any, image: Any, line: str, window: list[float]) -
 
 def _read_lazily(file: Path) -> dict[str, Any]:
     """Read a map with the reader of its extension, without HyperSpy."""
+    reader = _find_reader(file)
+    if reader is None:
+        raise _wrong_extension(file, _own_extensions())
+    return reader.file_reader(file, lazy=True)[0]
+
+
+def _find_reader(file: Path) -> Any:
+    """Return the module of ours that reads files of an extension, or None."""
     import importlib
 
     from rsciio_xfm._register import read_specifications
 
-    extension = _extension(file)
-    known = set()
     for specification in read_specifications():
-        known |= {e.lower() for e in specification["file_extensions"]}
-        if extension in known:
-            reader = importlib.import_module(specification["api"])
-            return reader.file_reader(file, lazy=True)[0]
-    raise _wrong_extension(file, known)
+        if _extension(file) in specification["file_extensions"]:
+            return importlib.import_module(specification["api"])
+    return None
+
+
+def _own_extensions() -> set[str]:
+    from rsciio_xfm._register import read_specifications
+
+    return {e.lower() for s in read_specifications() for e in s["file_extensions"]}
 
 
 def _extension(file: Path) -> str:
@@ -506,7 +559,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if isinstance(value, np.ndarray):
-        return ", ".join(str(v) for v in value.ravel().tolist())
+        shown = [str(v) for v in value.ravel()[:_MOST_SHOWN].tolist()]
+        return ", ".join([*shown, *(["..."] if value.size > _MOST_SHOWN else [])])
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):
@@ -537,8 +591,9 @@ def _load(file: Path, **kwds: Any) -> Any:
     # Its loggers tell users to report what is wrong with a file to RosettaSciIO.
     hs.set_log_level("CRITICAL")
     if not any(_extension(file) in plugin["file_extensions"] for plugin in IO_PLUGINS):
-        raise _wrong_extension(file, {"geopixe", "hspy"})
-    return hs.load(file, lazy=True, **kwds)
+        raise _wrong_extension(file, _own_extensions() | {"hspy"})
+    # Ours, even where it does not take the place of RosettaSciIO's.
+    return hs.load(file, lazy=True, file_format=_find_reader(file), **kwds)
 
 
 def _compute(signal: Any, label: str) -> Any:
@@ -570,9 +625,11 @@ def _refuse_existing(paths: list[Path], overwrite: bool) -> None:
 
 
 def _size(n_bytes: int) -> str:
-    return (
-        f"{n_bytes / 2**20:.0f} MiB" if n_bytes < 2**30 else f"{n_bytes / 2**30:.1f} GiB"
-    )
+    if n_bytes < 2**20:
+        return f"{n_bytes / 2**10:.0f} KiB"
+    if n_bytes < 2**30:
+        return f"{n_bytes / 2**20:.0f} MiB"
+    return f"{n_bytes / 2**30:.1f} GiB"
 
 
 def _peak_memory() -> int:
@@ -601,6 +658,8 @@ def _errors_as_messages() -> Iterator[None]:
         warnings.simplefilter("always")
         try:
             yield
+        except BrokenPipeError:  # into head, say: click ends quietly
+            raise
         except _ERRORS as error:
             raise click.ClickException(str(error)) from error
         finally:

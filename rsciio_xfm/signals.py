@@ -70,8 +70,9 @@ class EDSXFMSpectrum(CarriesDeadTime):
         dead_time = self._dead_time()
         if dead_time is None:
             raise ValueError(
-                "This signal carries no dead-time map: its file has none, or it was lost "
-                "in an operation that dead times cannot follow."
+                "This signal carries no dead-time map: its file has none (EDAX's have one "
+                "live time for all, in the metadata), or it was lost in an operation that "
+                "dead times cannot follow."
             )
         dead_time = dead_time.deepcopy()
         maps.copy_axes(self, dead_time)
@@ -144,7 +145,8 @@ class EDSXFMSpectrum(CarriesDeadTime):
         -------
         dict of str to hyperspy.api.signals.BaseSignal
             An image for each window, counts as uint32 or uint64, in memory, with x and y as
-            signal axes: it can be plotted, or saved as TIFF or PNG, as it is.
+            signal axes: it can be plotted as it is, saved as TIFF with its counts, or with
+            ``save("image.png", scalebar=True, output_size=800)`` as a picture.
 
         Raises
         ------

@@ -1,5 +1,6 @@
 """The command line: its words, its files and its errors."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,66 @@ class TestEDAX:
         arguments = ("--mask", tmp_path / "a.npy", "--x", 1, 2)
         assert "leave out --x" in run("spectrum", edax, *arguments, *output, code=1)
 
+    def test_masks_of_other_kinds(self, run, edax, tmp_path):
+        """Transparency and palettes do not count, NaN is outside."""
+        mask = np.zeros((8, 9), dtype=np.uint8)
+        mask[2, 3] = 255
+        grey = Image.fromarray(mask)
+        solid = Image.new("L", grey.size, 255)
+        Image.merge("LA", (grey, solid)).save(tmp_path / "la.png")
+        grey.convert("RGBA").save(tmp_path / "rgba.png")
+        palette = Image.fromarray((mask == 0).astype(np.uint8)).convert("P")
+        palette.putpalette([255, 255, 255, 0, 0, 0])
+        palette.save(tmp_path / "p.png")
+        np.save(tmp_path / "nan.npy", np.where(mask, 1.0, np.nan))
+        for name in ("la.png", "rgba.png", "p.png", "nan.npy"):
+            output = tmp_path / f"{name}.msa"
+            text = run("spectrum", edax, "--mask", tmp_path / name, "-o", output)
+            assert "counts of 1 pixels" in text
+            np.testing.assert_array_equal(hs.load(output).data, hs.load(edax).data[2, 3])
+        (tmp_path / "empty.npy").touch()
+        output = ("-o", tmp_path / "x.msa")
+        text = run("spectrum", edax, "--mask", tmp_path / "empty.npy", *output, code=1)
+        assert text.startswith("Error: ")
+
+    def test_masks_of_the_same_name(self, run, edax, tmp_path):
+        arguments = []
+        for i, name in enumerate(("a/m.npy", "b/m.npy", "m_2.npy")):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            np.save(tmp_path / name, np.arange(72).reshape(8, 9) <= i)
+            arguments += ["--mask", tmp_path / name]
+        run("spectrum", edax, *arguments, "-o", tmp_path / "s.hspy")
+        found = sorted(path.name for path in tmp_path.glob("s_*.hspy"))
+        assert found == ["s_m.hspy", "s_m_2.hspy", "s_m_2_2.hspy"]
+
+    def test_without_take_over(self, edax, tmp_path):
+        """The command line reads with our reader all the same."""
+        command = [Path(sys.executable).with_name("rsciio-xfm"), "spectrum", edax]
+        environment = os.environ | {"RSCIIO_XFM_TAKE_OVER": "0"}
+        output = tmp_path / "a.msa"
+        subprocess.run(
+            [*command, "-o", output], check=True, env=environment, capture_output=True
+        )
+        assert "#LIVETIME    : 70.0" in output.read_text()
+
+    def test_line_scan(self, run, tmp_path):
+        path = edax_builder.write_line(tmp_path / "line.lsd", n_spectra=5)
+        run("spectrum", path, "--x", 1, 4, "-o", tmp_path / "a.msa")
+        expected = hs.load(path).data[1:4].sum(axis=0, dtype=np.uint64)
+        np.testing.assert_array_equal(hs.load(tmp_path / "a.msa").data, expected)
+        output = ("-o", tmp_path / "b.msa")
+        assert "has x only" in run("spectrum", path, "--y", 0, 1, *output, code=1)
+        output = ("-o", tmp_path / "b.tif")
+        assert "has 1 axes to navigate" in run("image", path, *output, code=1)
+
+    @pytest.mark.parametrize(
+        ("command", "name"),
+        [("spectrum", "a.png"), ("image", "a.jpg"), ("image", "a.msa")],
+    )
+    def test_other_extensions(self, run, edax, tmp_path, command, name):
+        text = run(command, edax, "-o", tmp_path / name, code=1)
+        assert "the extension of" in text and not (tmp_path / name).exists()
+
     def test_images(self, run, edax, tmp_path):
         windows = [
             "--line",
@@ -184,6 +245,12 @@ class TestEDAX:
         with Image.open(tmp_path / "i.png") as picture:
             assert picture.size == (9 * 89, 8 * 89)
 
+    def test_scale_bar_of_oblong_pixels(self, run, edax, tmp_path):
+        output = tmp_path / "i.png"
+        text = run("image", edax, "--scale-bar", "-o", output, code=1)
+        assert "pixels that are as wide as high, and these are 0.5 by 0.25 µm" in text
+        assert not output.exists()
+
     @pytest.mark.parametrize(
         ("arguments", "match"),
         [
@@ -194,6 +261,9 @@ class TestEDAX:
             (("--energy", 3, 200), "expected 0 to 9.99 keV"),
             (("--channels", 5, 5), "at least one of the 1000 channels"),
             (("--channels", -5, -2), "--channels is -5 -2, expected 0 or more"),
+            (("--channels", 5, 1001), "expected 0 to 1000"),
+            (("--line", "Fe", "--line", "Fe"), "given twice"),
+            (("--energy", 6.3, 6.5, "--energy", 6.3, 6.5), "given twice"),
             (("--detector", 0), "--detector is for maps of several detectors"),
             (("--scale-bar",), "--scale-bar is for .png"),
         ],
@@ -308,7 +378,7 @@ class TestSpectrum:
 
     def test_unknown_format(self, run, path, tmp_path):
         text = run("spectrum", path, "-o", tmp_path / "a.xyz", code=1)
-        assert "extension does not correspond" in text
+        assert "the extension of" in text
 
 
 class TestDemo:

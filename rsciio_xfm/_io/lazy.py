@@ -434,8 +434,7 @@ def read_all(source: FileArray, path: str) -> np.ndarray:
         raise MemoryError(
             f"{path}: the map {source.shape} of {source.dtype} needs "
             f"{n_bytes / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB are "
-            "available. Use lazy=True to read it chunk by chunk, or rebin_energy, "
-            "cutoff_at_kV or detector to read less of it."
+            "available. Use lazy=True to read it chunk by chunk."
         )
     data = np.empty(source.shape, dtype=source.dtype)
     da.store(from_source(source), data, lock=False, scheduler="threads")

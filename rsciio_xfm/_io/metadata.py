@@ -156,6 +156,17 @@ def live_time_of_spectrum(metadata: Any) -> float | None:
         Seconds; None if it is not known.
     """
     seconds = metadata.get_item(LIVE_TIME)
-    if seconds is not None and seconds == metadata.get_item(MAP_LIVE_TIME):
-        return seconds / metadata.get_item(MAP_SPECTRA)
-    return seconds
+    n_spectra = metadata.get_item(MAP_SPECTRA)
+    if seconds is None or not n_spectra or seconds != metadata.get_item(MAP_LIVE_TIME):
+        return seconds
+    return seconds / n_spectra
+
+
+def settle_live_time(metadata: Any) -> None:
+    """Make the live time that of one spectrum, if it is that of a whole map."""
+    if metadata.has_item(MAP_LIVE_TIME):
+        seconds, real_time = live_time_of_spectrum(metadata), metadata.get_item(REAL_TIME)
+        drop_times(metadata)
+        for path, value in ((LIVE_TIME, seconds), (REAL_TIME, real_time)):
+            if value is not None:
+                metadata.set_item(path, value)

@@ -41,7 +41,17 @@ def over_pieces(
     -------
     Any
         Computed, with dask's scheduler if `data` is a dask array.
+
+    Raises
+    ------
+    TypeError
+        The array is masked.
     """
+    if isinstance(getattr(data, "_meta", data), np.ma.MaskedArray):
+        raise TypeError(
+            "The array is masked, expected a plain one: its masked numbers would be added "
+            "up too. Fill them, as with numpy.ma.filled."
+        )
     if not isinstance(data, da.Array):
         return _over_array(data, consume, combine)
     source = source_of(data)
@@ -94,12 +104,10 @@ def _consume_blocks(data: da.Array, consume: Callable) -> list[Any]:
     data = data.rechunk({data.ndim - 1: -1})
     consume = dask.delayed(consume, traverse=False)
     run = dask.delayed(_consume_block)
+    edges = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks]
     results = []
     for index, block in np.ndenumerate(data.to_delayed()):
-        ranges = tuple(
-            (sum(sizes[:i]), sum(sizes[: i + 1]))
-            for i, sizes in zip(index, data.chunks, strict=True)
-        )
+        ranges = tuple((e[i], e[i + 1]) for i, e in zip(index, edges, strict=True))
         results.append(run(block, consume, ranges))
     return results
 

@@ -1,7 +1,6 @@
 """``file_reader`` for EDAX maps, line scans and spectra."""
 
 import math
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from rsciio_xfm._io.lazy import from_source, read_all
 from rsciio_xfm._io.metadata import SIGNAL_TYPE, build_axis, build_live_time, order_axes
+from rsciio_xfm._io.warning import warn
 from rsciio_xfm.edax import _sidecars as sidecars
 from rsciio_xfm.edax._data import EDAXArray, edax_array
 from rsciio_xfm.edax._image import read_bmp
@@ -56,9 +56,9 @@ def file_reader(
         The spectrum that was saved with a map or line scan: energy scale, beam, elements,
         live time. ``<name>.spc`` by default.
     ipr_fname
-        Description of the image that was saved with a map: size of a pixel. By default the
-        one with the name of the image in the map's header, ``<name>_Img.ipr`` or
-        ``<name>.ipr``.
+        Description of the image that was saved with a map: size of a pixel. By default
+        ``<name>.ipr``, ``<name>_Img.ipr``, or the one with the name of the image in the
+        map's header.
     csv_fname
         Table that was saved with a line scan: distances. ``<name>.csv`` by default.
     endianness
@@ -126,19 +126,19 @@ def file_reader(
         raise ValueError(
             f"select_type is {select_type!r}, expected 'spectrum_image', 'image' or None."
         )
+    given = {
+        "spc_fname": spc_fname,
+        "ipr_fname": ipr_fname,
+        "csv_fname": csv_fname,
+        "xml_fname": xml_fname,
+        "bmp_fname": bmp_fname,
+        "select_type": select_type,
+    }
+    _check_options(path, extension, {name for name in given if given[name] is not None})
     if extension == ".spc":
-        if select_type is not None:
-            raise ValueError(
-                f"{path}: select_type is {select_type!r}, expected None: the file is a "
-                "single spectrum."
-            )
         return [_read_spectrum(path, lazy, chunks, endianness, load_all_spc)]
     header = read_header(path, endianness)
     if select_type == "image":
-        if header.is_line_scan:
-            raise ValueError(
-                f"{path}: select_type is 'image', but a line scan has no image."
-            )
         pixel_size = _read_ipr(path, header, ipr_fname, endianness)
         return [_read_image(path, header, pixel_size, bmp_fname)]
     spc = _read_spc(path, header, spc_fname, endianness, load_all_spc)
@@ -159,13 +159,33 @@ def file_reader(
     return [result]
 
 
+def _check_options(path: Path, extension: str, given: set[str]) -> None:
+    """Refuse options that would do nothing."""
+    used = {
+        ".spc": set(),
+        ".lsd": {"spc_fname", "csv_fname"},
+        ".spd": {"spc_fname", "ipr_fname", "xml_fname", "bmp_fname", "select_type"},
+    }[extension]
+    kind = {".spc": "single spectrum", ".lsd": "line scan", ".spd": "map"}[extension]
+    unused = sorted(given - used)
+    if unused:
+        raise ValueError(
+            f"{path}: {', '.join(unused)} given, expected "
+            f"{' or '.join(sorted(used)) or 'none of these'}: the file is a {kind}."
+        )
+    if "bmp_fname" in given and "select_type" not in given:
+        raise ValueError(
+            f"{path}: bmp_fname given, expected select_type='image' with it."
+        )
+
+
 def _read_spectrum(
     path: Path, lazy: bool, chunks: Any, endianness: str, load_all: bool
 ) -> dict[str, Any]:
     spc = sidecars.read_spc(path, endianness, load_all)
     counts = sidecars.read_spc_counts(path, spc, endianness)
     if counts.size < spc.n_channels:
-        _warn(
+        warn(
             f"{path}: the file ends early: {counts.size} of {spc.n_channels} channels are "
             "there, the rest are zeros."
         )
@@ -246,7 +266,9 @@ def _build_metadata(path: Path, spc: sidecars.SpcHeader | None) -> dict[str, Any
     if not _is_time(spc):
         faults.append(f"liveTime is {spc.tree['liveTime']}, expected seconds")
     if faults:
-        _warn(f"{path}: the .spc file is damaged: {'; '.join(faults)}. Left out.")
+        warn(
+            f"{path}: the .spc file is damaged or not whole: {'; '.join(faults)}. Left out."
+        )
     return metadata
 
 
@@ -266,13 +288,13 @@ def _is_time(spc: sidecars.SpcHeader) -> bool:
 def _warn_size(path: Path, header: Header) -> None:
     rows = "spectra" if header.is_line_scan else "rows"
     if header.n_rows_present < header.n_rows:
-        _warn(
+        warn(
             f"{path}: the file ends early: {header.n_rows_present} of {header.n_rows} "
             f"{rows} are there, the rest are zeros."
         )
     # A line scan keeps room for more spectra than it has.
     elif header.n_bytes_left >= header.row_bytes and not header.is_line_scan:
-        _warn(
+        warn(
             f"{path}: {header.n_bytes_left} bytes follow the {header.n_rows} rows of the "
             "map that its header describes. They are not read."
         )
@@ -299,12 +321,12 @@ def _find(
     """Return the path of a file beside a map; warn and return None if it is not there."""
     if given is not None:
         if not Path(given).is_file():
-            raise FileNotFoundError(f"{given}: there is no such file beside {path}")
+            raise FileNotFoundError(f"{given}: there is no such file, for {path}")
         return Path(given)
     names = list(dict.fromkeys(names))
     found = sidecars.find_file(path.parent, names)
     if found is None:
-        _warn(f"{path}: no {' or '.join(names)} beside it: {effect}.")
+        warn(f"{path}: no {' or '.join(names)} beside it: {effect}.")
     return found
 
 
@@ -317,7 +339,7 @@ def _read_beside(
     try:
         return read(path, *arguments)
     except (FileFormatError, OSError) as error:
-        _warn(f"{error} It is not used: {effect}.")
+        warn(f"{error} It is not used: {effect}.")
         return None
 
 
@@ -331,7 +353,7 @@ def _read_spc(
         common = "EDAX saves more channels there than in a map, but"
         if spc.n_channels < header.n_channels:
             common = "EDAX does not save fewer channels there than in a map:"
-        _warn(
+        warn(
             f"{beside}: the spectrum has {spc.n_channels} channels, {path.name} has "
             f"{header.n_channels}. {common} check that it belongs to it, as the energy "
             f"scale is taken from it: {spc.kev_per_channel * 1000:g} eV per channel from "
@@ -341,9 +363,14 @@ def _read_spc(
 
 
 def _image_names(path: Path, header: Header, extension: str) -> list[str]:
+    """Return the names under which a map's image or its description may lie.
+
+    The name in the header is what the map had when it was measured, and in a folder of
+    several maps perhaps another's by now: the map's own name comes first.
+    """
     stem = Path(header.image_name).stem
-    names = [f"{stem}{extension}"] if stem else []
-    return [*names, f"{path.stem}_Img{extension}", f"{path.stem}{extension}"]
+    names = [f"{path.stem}{extension}", f"{path.stem}_Img{extension}"]
+    return [*names, *([f"{stem}{extension}"] if stem else [])]
 
 
 def _read_ipr(
@@ -387,9 +414,7 @@ def _add_xml(path: Path, given: str | Path | None, result: dict[str, Any]) -> No
             instrument = result["metadata"].setdefault("Acquisition_instrument", {})
             instrument.setdefault("SEM", {})["working_distance"] = millimetres
         else:
-            _warn(
-                f"{beside}: WorkingDistance is {distance!r:.40}, expected mm. Left out."
-            )
+            warn(f"{beside}: WorkingDistance is {distance!r:.40}, expected mm. Left out.")
     label = _attribute(root, "SpectrumLabel", "Label")
     if label and label.strip():
         sample = result["metadata"].setdefault("Sample", {})
@@ -398,6 +423,8 @@ def _add_xml(path: Path, given: str | Path | None, result: dict[str, Any]) -> No
 
 def _attribute(root: Any, element: str, name: str) -> str | None:
     found = root.get(element) if isinstance(root, dict) else None
+    if isinstance(found, list):  # it stands more than once: the first one
+        found = next((item for item in found if isinstance(item, dict)), None)
     value = found.get(name) if isinstance(found, dict) else None
     return value if isinstance(value, str) else None
 
@@ -427,7 +454,7 @@ def _add_distances(
             "units": "µm" if units in ("um", "µm", "μm") else units,
         }
         return
-    _warn(
+    warn(
         f"{beside}: the table has {fault}, expected one for each, evenly spaced: {effect}."
     )
 
@@ -465,7 +492,3 @@ def _read_image(
         },
         "original_metadata": original,
     }
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=4)

@@ -13,6 +13,8 @@ from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 # A header that promises a thousand times what is in the file is damaged, not that of a
 # scan that was stopped.
 _LEAST_SHARE = 1e-3
+# Pixels along an axis, or channels; microscopes have thousands.
+_MAX_SIZE = 2**20
 _OTHER = {"<": ">", ">": "<"}
 
 
@@ -151,8 +153,8 @@ def _check_fields(filename: str | Path, raw: bytes, endianness: str) -> None:
 
 def _find_wrong_field(header: np.void) -> tuple[str, int, str] | None:
     for name in ("nPoints", "nLines", "nChannels"):
-        if header[name] < 1:
-            return name, int(header[name]), "at least 1"
+        if not 1 <= header[name] <= _MAX_SIZE:
+            return name, int(header[name]), f"1 to {_MAX_SIZE}"
     if header["countBytes"] not in COUNT_BYTES:
         return "countBytes", int(header["countBytes"]), "1, 2 or 4"
     if header["dataOffset"] < SPD_HEADER.itemsize:

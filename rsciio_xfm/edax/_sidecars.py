@@ -133,6 +133,8 @@ def read_spc(path: Path, endianness: str, load_all: bool) -> SpcHeader:
             )
     elements, faults = _read_elements(header)
     tree = _read_whole_spc(path, raw, header, endianness) if load_all else None
+    if load_all and tree is None:
+        faults.append("not all of its fields can be read, as load_all_spc asks for")
     return SpcHeader(
         tree=tree or {name: header[name] for name in dtype.names},
         n_channels=int(header["numPts"]),
@@ -169,14 +171,17 @@ def _read_moment(header: np.void) -> datetime | None:
 def _read_whole_spc(
     path: Path, raw: bytes, header: np.void, endianness: str
 ) -> dict[str, Any] | None:
-    """Return all fields of a header, as RosettaSciIO reads them; None if some are missing."""
+    """Return all fields of a header, as RosettaSciIO reads them; None if it cannot."""
     from rsciio.edax import file_reader
 
     version = round(float(header["fVersion"]), 2)
     needed = SPC_WHOLE_070 if version >= _FULL_HEADER_SINCE else SPC_WHOLE_061
     if len(raw) < needed or path.suffix.lower() != ".spc":
         return None
-    (spectrum,) = file_reader(str(path), endianness=endianness, load_all_spc=True)
+    try:
+        (spectrum,) = file_reader(str(path), endianness=endianness, load_all_spc=True)
+    except (KeyError, IndexError, TypeError, ValueError):  # of elements, say
+        return None
     tree = spectrum["original_metadata"]["spc_header"]
     return {name: value for name, value in tree.items() if not name.startswith("filler")}
 
@@ -300,7 +305,11 @@ def read_csv(path: Path) -> tuple[dict[str, str], np.ndarray, str | None]:
     FileFormatError
         The file has no column of distances, or one of them is no number.
     """
-    text = _read_text(path, _MAX_CSV_BYTES).decode("utf-8-sig", errors="replace")
+    raw = _read_text(path, _MAX_CSV_BYTES)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
     lines = text.splitlines(keepends=True)
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
@@ -318,7 +327,7 @@ def read_csv(path: Path) -> tuple[dict[str, str], np.ndarray, str | None]:
     cells = [
         (at + i, row[column])
         for i, row in enumerate(rows[at:])
-        if i and len(row) > column
+        if i and len(row) > column and row[column]
     ]
     for line, cell in cells:
         if not _is_float(cell):

@@ -199,6 +199,17 @@ def test_live_times(path):
     cropped = s.deepcopy()
     cropped.crop("x", 1, 4)
     assert cropped.metadata.get_item(f"{EDS}.live_time") == pytest.approx(2)
+    for other in (s.max(), s.min("x"), s.std()):  # no time is that of all channels
+        assert not other.metadata.has_item(f"{EDS}.live_time")
+    for signal_type in ("EDS_SEM", "EDS_TEM", "EDS_XFM"):
+        plain = s.deepcopy()
+        plain.set_signal_type(signal_type)
+        item = f"{EDS}.live_time"
+        item = item.replace("SEM", "TEM") if signal_type == "EDS_TEM" else item
+        assert plain.sum().metadata.get_item(item) == pytest.approx(70)
+    one = s.inav[0, 0]
+    one.get_calibration_from(s)
+    assert one.metadata.get_item(f"{EDS}.live_time") == 2
     s.set_microscope_parameters(live_time=3.0)  # the user's word: of each spectrum
     assert s.sum().metadata.get_item(f"{EDS}.live_time") == pytest.approx(105)
 
@@ -289,6 +300,22 @@ def test_names_of_the_ipr(path, name):
     assert read_one(path)["axes"][0]["scale"] == 0.25
 
 
+def test_its_own_files_come_first(tmp_path):
+    """In a folder of several maps that were all measured under the same name."""
+    builder.write_ipr(tmp_path / "map_Img.ipr", 99.0, 99.0)
+    for name, size in (("A", 0.5), ("B", 0.25)):
+        path = builder.write_map(tmp_path / f"{name}.spd")
+        builder.write_ipr(path.with_suffix(".ipr"), size, size)
+        assert read_one(path)["axes"][0]["scale"] == size
+
+
+def test_warnings_point_here(tmp_path):
+    path = builder.write_map(tmp_path / "map.spd", sidecars=False)
+    with pytest.warns(UserWarning) as caught:
+        file_reader(path)
+    assert {w.filename for w in caught} == {__file__}
+
+
 def test_missing_files(tmp_path):
     path = builder.write_map(tmp_path / "map.spd", sidecars=False)
     with pytest.warns(UserWarning) as caught:
@@ -324,7 +351,7 @@ def test_given_image_and_table(tmp_path, path):
 
 def test_missing_image(path):
     path.with_suffix(".bmp").unlink()
-    with pytest.raises(FileNotFoundError, match=r"map_Img\.bmp or map\.bmp"):
+    with pytest.raises(FileNotFoundError, match=r"map\.bmp or map_Img\.bmp"):
         read_one(path, select_type="image")
 
 
@@ -415,8 +442,19 @@ def test_spc_version_061(path):
 def test_load_all_of_a_short_spc(path):
     """The header is whole, what follows the counts is not."""
     builder.write_spc(path.with_suffix(".spc"), size=4000)
-    header = read_one(path, load_all_spc=True)["original_metadata"]["spc_header"]
+    with pytest.warns(UserWarning, match="not all of its fields can be read"):
+        header = read_one(path, load_all_spc=True)["original_metadata"]["spc_header"]
     assert header["evPerChan"] == 10
+
+
+def test_load_all_of_an_spc_that_upstream_cannot_read(path):
+    """It names an element that is none."""
+    spc = builder.write_spc(path.with_suffix(".spc"), at=(0, 26, 8, *[0] * 45))
+    with pytest.warns(UserWarning, match="not all of its fields.*Left out"):
+        result = read_one(path, load_all_spc=True)
+    assert result["metadata"]["Sample"]["elements"] == ["Fe", "O"]
+    with pytest.warns(UserWarning, match="atomic number is 0"):
+        assert read_one(spc, load_all_spc=True)["data"].shape == (32,)
 
 
 def test_truncated_spectrum(tmp_path):
@@ -535,6 +573,14 @@ def test_table_with_any_header(tmp_path, n_header):
     assert (axis["scale"], axis["offset"], axis["units"]) == (-2.5, 10.0, "mm")
 
 
+def test_table_in_another_code_page(tmp_path):
+    path = builder.write_line(tmp_path / "line.lsd")
+    text = "Point,Distance (µm),Fe K\n1,0,5\n2,1.5,5\n3,3,5\nTotal,,15\n"
+    path.with_suffix(".csv").write_bytes(text.encode("latin-1"))
+    axis = read_one(path)["axes"][0]
+    assert (axis["scale"], axis["units"]) == (1.5, "µm")
+
+
 def test_line_of_one_point(tmp_path):
     path = builder.write_line(tmp_path / "line.lsd", n_spectra=1)
     with pytest.warns(UserWarning, match="single distance"):
@@ -549,6 +595,13 @@ def test_files_beside_that_are_folders(path):
         read_one(path)
 
 
+def test_xml_with_repeated_names(path):
+    text = '<a Geometry="x"><Geometry WorkingDistance="7.5"/><Geometry/></a>'
+    path.with_suffix(".xml").write_text(text)
+    sem = read_one(path)["metadata"]["Acquisition_instrument"]["SEM"]
+    assert sem["working_distance"] == 7.5
+
+
 # Headers that lie.
 
 
@@ -559,10 +612,13 @@ def test_files_beside_that_are_folders(path):
         ({"countBytes": 3}, r"countBytes is 3, expected 1, 2 or 4 \(byte 36\)"),
         ({"countBytes": 0}, "countBytes is 0"),
         ({"countBytes": 8}, "countBytes is 8"),
-        ({"nPoints": 0}, r"nPoints is 0, expected at least 1 \(byte 24\)"),
+        ({"nPoints": 0}, r"nPoints is 0, expected 1 to 1048576 \(byte 24\)"),
         ({"nPoints": -1}, "nPoints is -1"),
         ({"nLines": 0}, "nLines is 0"),
         ({"nChannels": 0}, "nChannels is 0"),
+        ({"nLines": 2**32 - 1, "nPoints": 2**31 - 1}, "nPoints is 2147483647"),
+        ({"nLines": 5 * 10**8, "nPoints": 1, "nChannels": 1}, "nLines is 500000000"),
+        ({"nChannels": 2**32 - 1}, "nChannels is 4294967295"),
         ({"dataOffset": 0}, "dataOffset is 0, expected at least 1068"),
         ({"dataOffset": 1067}, "dataOffset is 1067"),
     ],
@@ -580,11 +636,10 @@ def test_header_that_cannot_be(tmp_path, fields, match, lazy):
     [
         {"dataOffset": 10**9},
         {"dataOffset": 2**32 - 1},
-        {"nChannels": 2**32 - 1},
-        {"nPoints": 2**31 - 1},
-        {"nLines": 2**32 - 1},
+        {"nChannels": 2**20},
+        {"nPoints": 2**20},
         {"nLines": 10**6, "nPoints": 10**6},
-        {"nLines": 2**32 - 1, "nPoints": 2**31 - 1, "nChannels": 2**32 - 1},
+        {"nLines": 2**20, "nPoints": 2**20, "nChannels": 2**20},
         {"nLines": 20000},
     ],
 )
@@ -703,10 +758,20 @@ def test_wrong_options(path, options, match):
 def test_other_files(tmp_path):
     with pytest.raises(ValueError, match=r"'\.txt', expected one of"):
         file_reader(tmp_path / "map.txt")
-    with pytest.raises(ValueError, match="single spectrum"):
-        file_reader(builder.write_spc(tmp_path / "a.spc"), select_type="image")
-    with pytest.raises(ValueError, match="no image"):
-        file_reader(builder.write_line(tmp_path / "a.lsd"), select_type="image")
+    spectrum = builder.write_spc(tmp_path / "a.spc")
+    line = builder.write_line(tmp_path / "a.lsd")
+    map_ = builder.write_map(tmp_path / "a.spd")
+    for path, options, match in (
+        (spectrum, {"select_type": "image"}, "single spectrum"),
+        (spectrum, {"spc_fname": spectrum}, "spc_fname given, expected none"),
+        (line, {"select_type": "image"}, "select_type given.*line scan"),
+        (line, {"ipr_fname": "a.ipr"}, "ipr_fname given"),
+        (map_, {"csv_fname": "a.csv"}, "csv_fname given"),
+        (map_, {"bmp_fname": "a.bmp"}, "expected select_type='image'"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            file_reader(path, **options)
+    map_.unlink()
     with pytest.raises(FileFormatError, match="folder"):
         (tmp_path / "map.spd").mkdir()
         file_reader(tmp_path / "map.spd")

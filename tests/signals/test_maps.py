@@ -99,6 +99,11 @@ class TestWindowImages:
             (["Sr_Ka"], "window of Sr_Ka is .*where the spectra are"),
             ([(1, 2, 3)], "expected an X-ray line"),
             ([5], "expected an X-ray line"),
+            (5, "expected an X-ray line"),
+            ([("6.3", "6.5")], "expected an X-ray line"),
+            ({"a": ["Fe", "Al"]}, "expected an X-ray line"),
+            ([(5, 1001)], "channels 5 to 1001, expected 0 to 1000"),
+            ({1: (0, 5), "1": (2, 3)}, "repeat"),
             ([(5, 5)], "at least one of the 1000 channels"),
             ([(2.0, 1.0)], "at least one of the 1000 channels"),
             ([(1.0, 11.0)], "expected 0 to 9.99 keV"),
@@ -109,6 +114,30 @@ class TestWindowImages:
     def test_wrong_windows(self, s, windows, match):
         with pytest.raises(ValueError, match=match):
             s.get_window_images(windows, **QUIET)
+
+    def test_line_at_the_end(self, s, counts):
+        """Its window is cut where the spectra end, the last channel is in it."""
+        part = s.isig[:641]
+        start, stop = part.estimate_integration_windows(xray_lines=["Fe_Ka"])[0]
+        assert stop > part.axes_manager[-1].high_value
+        (image,) = part.get_window_images(["Fe_Ka"], **QUIET).values()
+        first = round(float(start) / 0.01)
+        np.testing.assert_array_equal(image.data, counts[..., first:641].sum(axis=2))
+
+    def test_resolution_is_not_known(self, s):
+        del s.metadata.Acquisition_instrument.SEM.Detector.EDS.energy_resolution_MnKa
+        with pytest.raises(ValueError, match="energy_resolution_MnKa is not known"):
+            s.get_window_images(["Fe_Ka"])
+
+    @pytest.mark.parametrize("width", [0, -1, float("nan")])
+    def test_wrong_width(self, s, width):
+        with pytest.raises(ValueError, match="integration_windows is"):
+            s.get_window_images(["Fe_Ka"], integration_windows=width)
+
+    def test_names_of_pairs(self, s):
+        pairs = [(-10, -1), (100, 5.0), ("6300 eV", "6.5 keV")]
+        names = list(s.get_window_images(pairs, **QUIET))
+        assert names == ["channels 990-999", "channels 100-500", "channels 630-650"]
 
     def test_nothing_to_map(self, s):
         for item in ("Sample.elements", "Sample.xray_lines"):
@@ -160,8 +189,9 @@ class TestRegionSpectra:
         ):
             spectrum = s.get_region_spectra([region], **QUIET)["0"]
             np.testing.assert_array_equal(spectrum.data, counts[mask].sum(axis=0))
-        alone = s.get_region_spectra(mask, **QUIET)["0"]
-        np.testing.assert_array_equal(alone.data, counts[mask].sum(axis=0))
+        for alone in (mask, mask.tolist()):
+            (found,) = s.get_region_spectra(alone, **QUIET).values()
+            np.testing.assert_array_equal(found.data, counts[mask].sum(axis=0))
 
     def test_rois(self, s):
         x, y = s.axes_manager.navigation_axes
@@ -188,6 +218,12 @@ class TestRegionSpectra:
             ([[(7, 0)]], IndexError, r"pixel is \(7, 0\).*\(7, 5\)"),
             ([[(0, -1)]], IndexError, r"pixel is \(0, -1\)"),
             (["iron"], ValueError, "A region is"),
+            ("iron", ValueError, "expected boolean maps"),
+            (None, ValueError, "expected boolean maps"),
+            ([np.ones(7, dtype=bool)], ValueError, r"expected \(5, 7\)"),
+            ([[(1, 2), (3,)]], ValueError, "different lengths"),
+            ({1: [(0, 0)], "1": [(0, 1)]}, ValueError, "repeat"),
+            (hs.roi.Line2DROI(0, 0.1, 0.2, 0.1, 0.1), ValueError, "Line2DROI"),
         ],
     )
     def test_wrong_regions(self, s, regions, error, match):
@@ -244,3 +280,11 @@ def test_progress_bar(path, capsys):
     s.get_summary(show_progressbar=False)
     hs.load(path).get_summary(show_progressbar=True)
     assert capsys.readouterr().out == ""
+
+
+def test_masked_numbers(path):
+    s = hs.load(path)
+    s.data = np.ma.masked_array(s.data, mask=s.data > 5)
+    for method in (s.get_summary, lambda: s.get_window_images((1, 5))):
+        with pytest.raises(TypeError, match="masked"):
+            method()
