@@ -58,7 +58,7 @@ def window_images(
     dtype = _window_dtype(data.dtype, int(np.diff(edges).max()))
     consume = partial(_sum_windows, windows=edges - first, dtype=dtype)
     parts = over_pieces(data, consume, _join)
-    return _place(parts, np.empty((len(edges), *data.shape[:-1]), dtype=dtype))
+    return _place(parts, (len(edges), *data.shape[:-1]), dtype)
 
 
 def region_spectra(
@@ -146,7 +146,7 @@ def summarise(data: np.ndarray | da.Array) -> dict[str, np.ndarray]:
     total, highest, parts = over_pieces(
         data, partial(_summarise, dtype=dtype, kind=data.dtype), _merge
     )
-    counts = _place(parts, np.empty((1, *data.shape[:-1]), dtype=dtype))[0]
+    counts = _place(parts, (1, *data.shape[:-1]), dtype)[0]
     return {"sum": total, "max": highest, "counts": counts}
 
 
@@ -265,8 +265,9 @@ def _merge(results: list[tuple[np.ndarray, np.ndarray, _Parts]]) -> Any:
     return _add(list(totals)), np.maximum.reduce(peaks), _join(list(parts))
 
 
-def _place(parts: _Parts, images: np.ndarray) -> np.ndarray:
-    images[...] = 0
+def _place(parts: _Parts, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Put parts of images together; where there is none, they are zero."""
+    images = np.zeros(shape, dtype=dtype)
     for ranges, part in parts:
         images[(slice(None), *(slice(*r) for r in ranges))] = part
     return images
