@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rsciio_xfm._demo import write_demo_map
+from tests.builders import edax as edax_builder
 
 distributed = pytest.importorskip("distributed")
 
@@ -16,10 +17,22 @@ WORKER_MEMORY = 700 * 2**20
 COLUMNS, ROWS = 256, 400  # 800 MiB of uint16
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("distributed") / "map.GeoPIXE"
-    write_demo_map(path, COLUMNS, ROWS)
+@pytest.fixture(scope="module", params=["GeoPIXE", "spd"])
+def path(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("distributed") / f"map.{request.param}"
+    if request.param == "GeoPIXE":
+        write_demo_map(path, COLUMNS, ROWS)
+        return path
+    shape = (ROWS, COLUMNS, 4096)
+    rng = np.random.default_rng(0)
+    edax_builder.write_map(path, (1, 1, 4096))  # for what lies beside it
+    with path.open("wb") as file:
+        file.write(edax_builder.spd_header(shape, 2))
+        file.truncate(1068 + 2 * ROWS * COLUMNS * 4096)
+        for row in range(0, ROWS, 10):
+            file.seek(1068 + 2 * row * COLUMNS * 4096)
+            counts = rng.integers(0, 99, shape[1:], dtype=np.uint16)
+            file.write(counts.astype("<u2").tobytes())
     return path
 
 
@@ -50,6 +63,12 @@ def test_local_cluster(path, client):
         signal.compute(show_progressbar=False)
     region = s.inav[10:30, 380:].deepcopy()
     region.compute(show_progressbar=False)
+
+    window = s.get_window_images((3.6, 3.8), show_progressbar=False)["3.6-3.8 keV"]
+    np.testing.assert_array_equal(window.data, image.data)
+    summary = s.get_summary(show_progressbar=False)
+    np.testing.assert_array_equal(summary["sum"].data, spectrum.data)
+    np.testing.assert_array_equal(summary["max"].data, plain)
 
     workers = client.run(os.getpid)
     assert len(set(workers.values())) == 2

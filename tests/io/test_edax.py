@@ -108,6 +108,61 @@ def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
     np.testing.assert_array_equal(source.sum_signal(box), expected.sum(axis=2))
 
 
+@pytest.mark.parametrize("count_bytes", [1, 2, 4])
+@pytest.mark.parametrize("map_bytes", [2**25, 5000, 50000])
+@pytest.mark.parametrize("offset", [1068, 1069, 1070])
+def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
+    """They are looked at in the file's own pages, where these lie well."""
+    from rsciio_xfm.edax import _data
+
+    monkeypatch.setattr(_data, "_MAP_BYTES", map_bytes)
+    shape = (5, 7, 1030)
+    path = builder.write_map(
+        tmp_path / "map.spd", shape, count_bytes, sidecars=False, dataOffset=offset
+    )
+    builder.write_spc(path.with_suffix(".spc"), 1030)
+    counts = read_counts(path, shape, count_bytes, offset=offset)
+    with pytest.warns(UserWarning):
+        s = hs.load(path, lazy=True)
+    source = source_of(s.data)
+    assert source._can_map(((0, 5), (0, 7), (5, 9))) == (
+        7 * 1030 * count_bytes <= map_bytes and offset % count_bytes == 0
+    )
+    expected = counts[..., 5:9].sum(axis=2, dtype=np.uint64)
+    np.testing.assert_array_equal(source.sum_signal(((0, 5), (0, 7), (5, 9))), expected)
+    np.testing.assert_array_equal(source[1:4, :, 5:9], counts[1:4, :, 5:9])
+    np.testing.assert_array_equal(source[1:4, 2:3, 5:9], counts[1:4, 2:3, 5:9])
+    image = s.isig[5:9].sum("Energy")
+    np.testing.assert_array_equal(image.data.compute(), expected)
+    found = s.get_window_images([(5, 9), (200, 210)], show_progressbar=False)
+    np.testing.assert_array_equal(found["channels 5-9"].data, expected)
+    expected = counts[..., 200:210].sum(axis=2, dtype=np.uint64)
+    np.testing.assert_array_equal(found["channels 200-210"].data, expected)
+
+
+def test_without_pread(path, monkeypatch):
+    """As on Windows, and where reading within a kernel fails."""
+    from rsciio_xfm.edax import _data
+
+    counts = read_counts(path, (5, 7, 32), 2)
+    for broken in ("can_stream", "stream_spectra"):
+        with monkeypatch.context() as patch:
+            patch.setattr(_data, broken, False if broken == "can_stream" else refuse)
+            patch.setattr(_data, "stream_channels", refuse)
+            source = source_of(read_one(path, lazy=True)["data"])
+            box = ((0, 5), (1, 7), (0, 32))
+            expected = counts[:, 1:].astype(np.uint64)
+            np.testing.assert_array_equal(
+                source.sum_navigation(box), expected.sum(axis=(0, 1))
+            )
+            np.testing.assert_array_equal(source.sum_signal(box), expected.sum(axis=2))
+
+
+def refuse(*arguments):
+    arguments[-1][...] = 7  # what was added before it failed
+    return False
+
+
 def test_pickled(tmp_path):
     path = builder.write_map(tmp_path / "map.spd")
     data = read_one(path, lazy=True)["data"]
