@@ -1,7 +1,6 @@
 """Twenty users of one large EDAX map at once, in threads and in processes."""
 
 import multiprocessing
-import os
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -9,6 +8,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from rsciio_xfm._io import binary
 from rsciio_xfm._io.lazy import take
 from rsciio_xfm.analysis.maps import window_images
 from rsciio_xfm.analysis.sums import sum_spectrum
@@ -108,22 +108,16 @@ def test_processes(path):
     check(path, answers)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_fork_while_threads_read(path):
+def test_places_after_a_fork():
     """A child has all places to work, though threads of its parent held some."""
-    data = file_reader(path, lazy=True)[0]["data"]
-    context = multiprocessing.get_context("fork")
-    with ThreadPoolExecutor(4) as executor:
-        running = [executor.submit(ask, path, user) for user in range(8)]
-        processes = [context.Process(target=_read_a_part, args=(data,)) for _ in range(4)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(60)
-            assert process.exitcode == 0
-        check(path, [future.result() for future in running])
-
-
-def _read_a_part(data):
-    take(data, (slice(0, 2), slice(0, 2))).compute(scheduler="synchronous")
+    held = binary._places
+    taken = [held.get() for _ in range(held.qsize())]
+    try:
+        binary._set_up_places()  # what is registered to run in the child
+        assert binary._places is not held
+        with binary.workplace(), binary.scratch(10) as memory:
+            assert memory.size == 10
+    finally:
+        binary._places = held
+        for place in taken:
+            held.put(place)
