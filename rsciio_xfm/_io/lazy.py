@@ -356,6 +356,18 @@ class _PixelSums(ArrayLike):
         return ("rsciio_xfm-pixel-sums", self.source.__dask_tokenize__())
 
 
+def place_in(held: tuple[Range, ...], ranges: tuple[Range, ...]) -> tuple[slice, ...]:
+    """Return where a piece lies in its part, along the navigation axes.
+
+    Parameters
+    ----------
+    held, ranges
+        Of the piece, see :meth:`FileArray.pieces`, and of the part.
+    """
+    at = zip(held[:-1], ranges[:-1], strict=True)
+    return tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
+
+
 def split_rows(source: FileArray) -> tuple[int, ...]:
     """Return the edges of the ranges of rows that one task each goes through."""
     n_rows = source.shape[source.row_axis()]

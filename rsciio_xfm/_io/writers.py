@@ -161,7 +161,7 @@ def write_counts_of_msa(
     else:
         rows = [f"{y}{separator}" for y in counts]
     body = [f"{row}\r\n" for row in rows]
-    handle, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=".msa-", dir=path.parent)
     try:
         with open(handle, "w", encoding=encoding, errors="ignore", newline="") as file:
             file.writelines([*lines[:first], *body, lines[-1]])

@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm._io.compiled import kernel
-from rsciio_xfm._io.lazy import Range, take
+from rsciio_xfm._io.lazy import Range, place_in, take
 from rsciio_xfm._io.passes import Pieces, over_pieces
 from rsciio_xfm.analysis.sums import add_channels, add_spectra, add_windows, is_counts
 
@@ -179,7 +179,7 @@ def _sum_windows(
             add_windows(spectra, edges, sums)
         else:
             sums = np.stack([spectra[:, a:b].sum(axis=1, dtype=dtype) for a, b in edges])
-        place = (slice(None), *_place_in(held, ranges))
+        place = (slice(None), *place_in(held, ranges))
         images[place] = sums.reshape(len(edges), *block.shape[:-1])
     return [] if images is None else [(ranges[:-1], images)]
 
@@ -217,7 +217,7 @@ def _summarise(
         first = ranges[-1][0] - held[-1][0]
         spectra = block.reshape(-1, block.shape[-1])
         n_seen += len(spectra)
-        place = (0, *_place_in(held, ranges))
+        place = (0, *place_in(held, ranges))
         if is_counts(block):
             whole = np.zeros(spectra.shape[1], dtype=np.uint64)
             add_spectra(spectra, whole)
@@ -244,12 +244,6 @@ def _zeros(ranges: tuple[Range, ...], n_images: int, dtype: np.dtype) -> np.ndar
     return np.zeros(
         (n_images, *(stop - start for start, stop in ranges[:-1])), dtype=dtype
     )
-
-
-def _place_in(held: tuple[Range, ...], ranges: tuple[Range, ...]) -> tuple[slice, ...]:
-    """Return where a piece lies in its part."""
-    at = zip(held[:-1], ranges[:-1], strict=True)
-    return tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
 
 
 def _join(results: list[_Parts]) -> _Parts:

@@ -323,7 +323,6 @@ def _find(
         if not Path(given).is_file():
             raise FileNotFoundError(f"{given}: there is no such file, for {path}")
         return Path(given)
-    names = list(dict.fromkeys(names))
     found = sidecars.find_file(path.parent, names)
     if found is None:
         warn(f"{path}: no {' or '.join(names)} beside it: {effect}.")
@@ -370,7 +369,7 @@ def _image_names(path: Path, header: Header, extension: str) -> list[str]:
     """
     stem = Path(header.image_name).stem
     names = [f"{path.stem}{extension}", f"{path.stem}_Img{extension}"]
-    return [*names, *([f"{stem}{extension}"] if stem else [])]
+    return list(dict.fromkeys([*names, *([f"{stem}{extension}"] if stem else [])]))
 
 
 def _read_ipr(
@@ -468,7 +467,7 @@ def _read_image(
     names = _image_names(path, header, ".bmp")
     beside = Path(given) if given else sidecars.find_file(path.parent, names)
     if beside is None or not beside.is_file():
-        looked_for = given or " or ".join(dict.fromkeys(names))
+        looked_for = given or " or ".join(names)
         raise FileNotFoundError(f"{path}: no image {looked_for} beside it.")
     image = read_bmp(beside)
     n_rows, n_columns = image.shape[:2]

@@ -17,7 +17,7 @@ from rsciio_xfm._io.binary import (
     read_into,
     scratch,
 )
-from rsciio_xfm._io.lazy import FileArray, Range
+from rsciio_xfm._io.lazy import FileArray, Range, place_in
 from rsciio_xfm.analysis.sums import add_channels, add_spectra
 from rsciio_xfm.edax._parse import Header
 from rsciio_xfm.edax._stream import (
@@ -70,6 +70,16 @@ class EDAXArray(FileArray):
         """Of the counts, in the byte order of this machine."""
         return self.stored_dtype.newbyteorder("=")
 
+    @property
+    def spectrum_bytes(self) -> int:
+        """Bytes of a spectrum in the file."""
+        return self.shape[-1] * self.dtype.itemsize
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row in the file."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
     def row_axis(self) -> int:
         """Return the first axis."""
         return 0
@@ -101,9 +111,7 @@ class EDAXArray(FileArray):
         for held, block in self.pieces(ranges):
             first = ranges[-1][0] - held[-1][0]
             wanted = slice(first, first + counts.shape[-1])
-            at = zip(held[:-1], ranges[:-1], strict=True)
-            place = tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
-            counts[place] = block[..., wanted]
+            counts[place_in(held, ranges)] = block[..., wanted]
         return counts
 
     def pieces(
@@ -117,7 +125,7 @@ class EDAXArray(FileArray):
             yield from self._map_pieces((first_row, last_row), ranges[1:-1])
             return
         n_channels = self.shape[-1]
-        spectrum_bytes = n_channels * self.dtype.itemsize
+        spectrum_bytes = self.spectrum_bytes
         n_at_once = max(1, BLOCK_BYTES // spectrum_bytes)  # spectra
         # One column for a line scan, whose rows are its spectra.
         columns = ranges[1] if len(ranges) > 2 else (0, 1)
@@ -140,14 +148,13 @@ class EDAXArray(FileArray):
     def _can_map(self, ranges: tuple[Range, ...]) -> bool:
         """Tell whether few bytes of whole rows are wanted: others need not be copied."""
         start, stop = ranges[-1]
-        n_channels, itemsize = self.shape[-1], self.dtype.itemsize
         return (
             self.stored_dtype.isnative
-            and self.data_offset % itemsize == 0
+            and self.data_offset % self.dtype.itemsize == 0
             and ranges[1:-1] == tuple((0, size) for size in self.shape[1:-1])
-            and (stop - start) * _NARROW <= n_channels
-            and n_channels * itemsize >= _NARROW_BYTES
-            and math.prod(self.shape[1:]) * itemsize <= _MAP_BYTES
+            and (stop - start) * _NARROW <= self.shape[-1]
+            and self.spectrum_bytes >= _NARROW_BYTES
+            and self.row_bytes <= _MAP_BYTES
         )
 
     def _map_pieces(
@@ -155,7 +162,7 @@ class EDAXArray(FileArray):
     ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
         """Yield whole rows as they lie in the file, mapped while they are looked at."""
         per_row = self.shape[1:]
-        row_bytes = math.prod(per_row) * self.dtype.itemsize
+        row_bytes = self.row_bytes
         n_at_once = max(1, _MAP_BYTES // row_bytes)
         with self._open() as file:
             for row in range(rows[0], rows[1], n_at_once):
@@ -192,10 +199,8 @@ class EDAXArray(FileArray):
         rest = (window, total.reshape(1, -1))
         if self._can_map(ranges) or not self._stream(stream_channels, ranges, *rest):
             for held, block in self.pieces(ranges):
-                at = zip(held[:-1], ranges[:-1], strict=True)
-                place = tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
                 sums = add_channels(block.reshape(-1, block.shape[-1]), *ranges[-1])
-                total[place] = sums.reshape(block.shape[:-1])
+                total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])
         return total
 
     def _stream(self, function: Callable, ranges: tuple[Range, ...], *rest: Any) -> bool:
@@ -205,9 +210,7 @@ class EDAXArray(FileArray):
             return True  # nothing to add
         if not can_stream or not self.stored_dtype.isnative:
             return False
-        n_channels, itemsize = self.shape[-1], self.dtype.itemsize
-        row_bytes = math.prod(self.shape[1:]) * itemsize
-        spectrum_bytes = n_channels * itemsize
+        row_bytes, spectrum_bytes = self.row_bytes, self.spectrum_bytes
         (first, last) = ranges[1] if len(ranges) > 2 else (0, 1)
         n_runs, n_spectra = last_row - first_row, last - first
         if n_spectra * spectrum_bytes == row_bytes:  # whole rows follow each other
@@ -215,7 +218,7 @@ class EDAXArray(FileArray):
         n_at_once = min(n_spectra, spectra_at_once(spectrum_bytes))
         start = self.data_offset + first_row * row_bytes + first * spectrum_bytes
         with self._open() as file, scratch(n_at_once * spectrum_bytes) as memory:
-            buffer = memory.view(self.dtype).reshape(n_at_once, n_channels)
+            buffer = memory.view(self.dtype).reshape(n_at_once, self.shape[-1])
             where = (file.fileno(), start, row_bytes, n_runs, n_spectra)
             return function(*where, buffer, *rest)
 
@@ -236,9 +239,7 @@ class EDAXArray(FileArray):
         counts: np.ndarray,
     ) -> None:
         """Read whole spectra of some rows into the start of an array."""
-        per_row = self.shape[1:]
-        row_bytes = math.prod(per_row) * self.dtype.itemsize
-        spectrum_bytes = self.shape[-1] * self.dtype.itemsize
+        row_bytes, spectrum_bytes = self.row_bytes, self.spectrum_bytes
         start = self.data_offset + rows[0] * row_bytes
         flat = counts.reshape(-1).view(np.uint8)
         if not columns or columns[0] == (0, self.shape[1]):
