@@ -2,7 +2,6 @@
 
 import math
 import operator
-import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from rsciio_xfm._io.metadata import (
     keep_dead_time_with_its_class,
     order_axes,
 )
+from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.deadtime import count_recorded, mean_live_fraction
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.geopixe._data import GeoPIXEArray, geopixe_array
@@ -291,11 +291,9 @@ def _build_xrf(path: Path, header: Header, detectors: tuple[int, ...]) -> dict[s
     if is_number(voltage) and voltage > 0:
         xrf["tube_voltage"] = float(voltage)
     else:
-        warnings.warn(
+        warn(
             f"{path}: the header's KV is {voltage!r:.40}, expected the tube's voltage in "
-            "kV: the beam energy stays unknown. Set it with set_microscope_parameters.",
-            UserWarning,
-            stacklevel=4,
+            "kV: the beam energy stays unknown. Set it with set_microscope_parameters."
         )
     if header.dwell_s is not None:
         xrf["dwell_time"] = header.dwell_s
@@ -319,10 +317,8 @@ def _is_angle(value: Any) -> bool:
 def _warn_unrecorded(path: Path, dead_time: np.ndarray, n_records: int) -> None:
     unrecorded = n_records - count_recorded(dead_time)
     if unrecorded:
-        warnings.warn(
+        warn(
             f"{path}: {unrecorded} of {n_records} dead times are not recorded (0, NaN or "
             "beyond 0-100 %), and the live times of these pixels are wrong: 0 counts as "
-            "no dead time; NaN, as where nothing was measured, as no live time.",
-            UserWarning,
-            stacklevel=4,
+            "no dead time; NaN, as where nothing was measured, as no live time."
         )

@@ -8,7 +8,6 @@ record.
 """
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from rsciio_xfm._io.binary import (
 )
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.progress import bytes_bar
+from rsciio_xfm._io.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.geopixe._layout import ENTRY, RECORD, RECORD_MARK
 from rsciio_xfm.geopixe._parse import Header
@@ -313,11 +313,9 @@ def _warn_missing(
     whole = np.unpackbits(seen, count=spectra, bitorder="little")
     pixels = np.count_nonzero(~whole.reshape(header.n_detectors, -1).all(axis=0))
     cut = header.file_size - position
-    warnings.warn(
+    warn(
         f"{path}: {pixels} of {n_pixels} pixels are missing or incomplete: the file holds "
         f"{index.n_records.sum()} of {spectra} spectra"
         + (f" and ends within a record (byte {position})" if cut else "")
-        + ". The counts of the missing spectra are zero, their dead times NaN.",
-        UserWarning,
-        stacklevel=4,
+        + ". The counts of the missing spectra are zero, their dead times NaN."
     )

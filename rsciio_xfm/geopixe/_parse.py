@@ -2,12 +2,12 @@
 
 import json
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rsciio_xfm._io.binary import identify, open_unbuffered
+from rsciio_xfm._io.warning import warn
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 from rsciio_xfm.geopixe._layout import HEADER_LENGTH, MAX_INDEX, RECORD
 
@@ -274,11 +274,7 @@ def _scale(fields: dict[str, Any], name: str, path: Path, lost: str) -> float | 
     if is_number(value) and _SCALES[0] <= value <= _SCALES[1]:
         return float(value)
     found = "missing" if value is None else f"{value!r:.40}"
-    warnings.warn(
-        f"{path}: the header's {name} is {found}, expected a positive number: {lost}.",
-        UserWarning,
-        stacklevel=5,
-    )
+    warn(f"{path}: the header's {name} is {found}, expected a positive number: {lost}.")
     return None
 
 
