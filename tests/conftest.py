@@ -34,3 +34,9 @@ def no_open_files(tmp_path):
     roots = (str(tmp_path.parent), str(DATA))
     left = [f.path for f in psutil.Process().open_files() if f.path.startswith(roots)]
     assert not left
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Keep the indices of tests out of the user's cache."""
+    monkeypatch.setenv("RSCIIO_XFM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))

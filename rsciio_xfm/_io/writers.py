@@ -5,14 +5,12 @@ type, beam energy and live time, and the one for ripple files fails. So each is 
 of the signal in a form that it knows.
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rsciio_xfm._io.atomic import replacing
 from rsciio_xfm._io.metadata import INSTRUMENT
 
 if TYPE_CHECKING:
@@ -161,15 +159,9 @@ def write_counts_of_msa(
     else:
         rows = [f"{y}{separator}" for y in counts]
     body = [f"{row}\r\n" for row in rows]
-    handle, temporary = tempfile.mkstemp(prefix=".msa-", dir=path.parent)
-    try:
-        with open(handle, "w", encoding=encoding, errors="ignore", newline="") as file:
-            file.writelines([*lines[:first], *body, lines[-1]])
-        shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    text = "".join([*lines[:first], *body, lines[-1]])
+    with replacing(path) as file:
+        file.write(text.encode(encoding, "ignore"))
 
 
 def _format_date(text: str | None) -> str:

@@ -68,7 +68,29 @@ def count_recorded(dead_time: np.ndarray) -> int:
     int
         How many are above 0 and at most 100: instruments write 0 where they have none.
     """
-    return sum(np.count_nonzero((p > 0) & (p <= 100)) for p in _parts(dead_time))
+    return sum(np.count_nonzero(is_recorded(p)) for p in _parts(dead_time))
+
+
+def is_recorded(dead_time: np.ndarray) -> np.ndarray:
+    """Tell which dead times an instrument recorded.
+
+    Parameters
+    ----------
+    dead_time
+        Percent, any shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, False for what is 0, NaN, or beyond 0 to 100.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_recorded(np.array([12.5, 0.0, np.nan, 100.0, 130.0]))
+    array([ True, False, False,  True, False])
+    """
+    return (dead_time > 0) & (dead_time <= 100)
 
 
 def _parts(dead_time: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,8 +1,11 @@
 """IXRF/CSIRO ``.GeoPIXE`` maps: sparse spectra, dead time for each pixel and detector."""
 
 from rsciio_xfm.geopixe._api import file_reader
+from rsciio_xfm.geopixe._copy import crop, fill_deadtime
+from rsciio_xfm.geopixe._table import write_table
+from rsciio_xfm.geopixe._write import file_writer
 
-__all__ = ["file_reader"]
+__all__ = ["crop", "file_reader", "file_writer", "fill_deadtime", "write_table"]
 
 
 def __dir__() -> list[str]:

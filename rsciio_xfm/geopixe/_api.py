@@ -21,8 +21,10 @@ from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.deadtime import count_recorded, mean_live_fraction
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.geopixe._data import GeoPIXEArray, geopixe_array
-from rsciio_xfm.geopixe._index import Index, build_index
+from rsciio_xfm.geopixe._index import Index, read_index
 from rsciio_xfm.geopixe._parse import (
+    HEADER_TEXT,
+    TIMESTAMP,
     Header,
     file_fields,
     is_number,
@@ -31,7 +33,6 @@ from rsciio_xfm.geopixe._parse import (
 )
 
 _DTYPES = ("uint8", "uint16", "uint32", "uint64")
-_TIMESTAMP = "%m/%d/%Y at %I:%M %p"
 
 # A map of which less is there is read lazily only, unless it is small.
 _LEAST_SHARE = 0.01
@@ -59,6 +60,7 @@ def file_reader(
     dtype: Any = None,
     rebin_energy: int = 1,
     cutoff_at_kV: float | None = None,
+    cache: bool = True,
 ) -> list[dict[str, Any]]:
     """Read an IXRF/CSIRO ``.GeoPIXE`` map.
 
@@ -82,6 +84,9 @@ def file_reader(
         Sum so many channels into one; has to be a divisor of the number of channels.
     cutoff_at_kV
         Read only channels up to this energy, in keV.
+    cache
+        Keep the index of a file above 64 MiB in the user's cache, and take it from there
+        when the same file is opened again.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def file_reader(
         `sum_detectors` is False. ``axes``: x and y in mm, Energy in keV. ``metadata``:
         as exspy wants them, the dead time in percent, ``(detector, y, x)``, included.
         ``original_metadata``: the header; ``"Detector"`` is a list, as the key stands
-        once for each detector.
+        once for each detector. ``_header_text`` is the header as it stands in the file.
 
     Raises
     ------
@@ -130,7 +135,7 @@ def file_reader(
     header = read_header(path)
     detectors = _choose_detectors(header, detector)
     n_bins = _count_bins(header, rebin_energy, cutoff_at_kV)
-    index = build_index(path, header)
+    index = read_index(path, header, cache)
     source = geopixe_array(
         path,
         header,
@@ -152,7 +157,7 @@ def file_reader(
             "data": data,
             "axes": order_axes(axes),
             "metadata": _build_metadata(path, header, index, detectors, source.is_summed),
-            "original_metadata": header.tree,
+            "original_metadata": header.tree | {HEADER_TEXT: header.text},
             "post_process": [keep_dead_time_with_its_class],
         }
     ]
@@ -275,7 +280,7 @@ def _build_general(path: Path, header: Header) -> dict[str, Any]:
     general = {"title": path.stem, "original_filename": path.name}
     try:
         stamp = file_fields(header).get("Timestamp", "")
-        moment = datetime.strptime(stamp, _TIMESTAMP)
+        moment = datetime.strptime(stamp, TIMESTAMP)
     except (TypeError, ValueError):
         return general  # as text it stays in original_metadata
     return general | {

@@ -157,7 +157,7 @@ class GeoPIXEArray(FileArray):
             [first * rebin, (last - first) * rebin, rebin, self.n_channels],
             dtype=np.uint32,
         )
-        for raw, position in self._blocks(first_row, last_row):
+        for raw, position in self.blocks(first_row, last_row):
             words, entries = little_endian(raw, np.uint16), little_endian(raw, np.uint32)
             at, status = function(
                 words, entries, raw.size, counts, box, detectors, window, *arguments
@@ -165,8 +165,26 @@ class GeoPIXEArray(FileArray):
             if status != _DONE:
                 self._raise(status, position + at)
 
-    def _blocks(self, first_row: int, last_row: int) -> Iterator[tuple[np.ndarray, int]]:
-        """Yield the records of some rows: bytes that are whole records, file offset."""
+    def blocks(self, first_row: int, last_row: int) -> Iterator[tuple[np.ndarray, int]]:
+        """Yield the records of some rows, in the order of the file.
+
+        Parameters
+        ----------
+        first_row, last_row
+            Half-open range of rows.
+
+        Yields
+        ------
+        raw : numpy.ndarray
+            uint8, whole records, valid until the next ones are asked for.
+        position : int
+            Byte offset of the first.
+
+        Raises
+        ------
+        CorruptFileError
+            The file is not the one that was indexed, or no longer.
+        """
         longest = RECORD_BYTES + ENTRY_BYTES * self.n_channels
         with open_unbuffered(self.path) as file, scratch(BLOCK_BYTES + longest) as buffer:
             check_unchanged(file, self.path, self.identity)
@@ -181,6 +199,13 @@ class GeoPIXEArray(FileArray):
                         self._raise(_CHANGED, position)
                     yield buffer[:whole], position
                     position += whole
+            # What was written to in the meantime may be old here and new there.
+            check_unchanged(file, self.path, self.identity)
+
+    def count_bytes(self, first_row: int, last_row: int) -> int:
+        """Return how many bytes the records of some rows take up."""
+        runs = slice(self.row_pointer[first_row], self.row_pointer[last_row])
+        return int(self.run_length[runs].sum(dtype=np.int64))
 
     def _segments(self, first_row: int, last_row: int) -> list[Range]:
         """Return the byte ranges that hold the records of some rows, in file order."""
@@ -258,6 +283,35 @@ def geopixe_array(
     )
 
 
+def whole_array(
+    filename: str | Path,
+    header: Header,
+    index: Index,
+    detectors: tuple[int, ...] | None = None,
+) -> GeoPIXEArray:
+    """Make the array-like over all that a file holds, detector by detector.
+
+    Parameters
+    ----------
+    filename, header, index
+        The file, its header and its index.
+    detectors
+        Those to read; None is all.
+    """
+    if detectors is None:
+        detectors = tuple(range(header.n_detectors))
+    return geopixe_array(
+        filename,
+        header,
+        index,
+        detectors=detectors,
+        is_summed=False,
+        rebin_energy=1,
+        n_bins=header.n_channels,
+        dtype=np.dtype(np.uint16),
+    )
+
+
 def _find_wrong_channel(path: str, position: int, n_channels: int) -> tuple[str, int]:
     """Return what is wrong with the channels of a record, and at which byte."""
     length = np.fromfile(path, dtype=RECORD, count=1, offset=position)["length"][0]
@@ -291,7 +345,7 @@ def _whole_records(words, n_bytes, longest):
 
 
 @kernel
-def _next_record(words, at, box, detectors):
+def next_record(words, at, box, detectors):
     """Return the end of a record and its place (detector, y, x) in a block, or -1."""
     word = at // WORD
     length = np.int64(words[word + LENGTH_WORD]) | (
@@ -350,7 +404,7 @@ def _decode(words, entries, n_bytes, dense, box, detectors, window, is_clear, li
     """
     at = 0
     while at < n_bytes:
-        stop, place, row, column = _next_record(words, at, box, detectors)
+        stop, place, row, column = next_record(words, at, box, detectors)
         if place >= 0:
             record = entries[(at + RECORD_BYTES) // ENTRY_BYTES : stop // ENTRY_BYTES]
             if not _are_channels_valid(record, window[3]):
@@ -377,7 +431,7 @@ def _sum_spectra(words, entries, n_bytes, total, box, detectors, window):
     most = np.int64(2**32 - 1) - np.int64(window[3]) * _MAX_COUNTS
     at = 0
     while at < n_bytes:
-        stop, place, _, _ = _next_record(words, at, box, detectors)
+        stop, place, _, _ = next_record(words, at, box, detectors)
         if place >= 0:
             record = entries[(at + RECORD_BYTES) // ENTRY_BYTES : stop // ENTRY_BYTES]
             if not _are_channels_valid(record, window[3]):
@@ -397,7 +451,7 @@ def _sum_channels(words, entries, n_bytes, dense, box, detectors, window):
     first_channel, span, _, n_channels = window
     at = 0
     while at < n_bytes:
-        stop, place, row, column = _next_record(words, at, box, detectors)
+        stop, place, row, column = next_record(words, at, box, detectors)
         if place >= 0:
             record = entries[(at + RECORD_BYTES) // ENTRY_BYTES : stop // ENTRY_BYTES]
             if not _are_channels_valid(record, n_channels):

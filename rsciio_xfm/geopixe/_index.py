@@ -7,12 +7,14 @@ well, at 12 bytes a run (18 while it is built). The dead times are kept too: 4 b
 record.
 """
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rsciio_xfm._io import cache as caches
 from rsciio_xfm._io.binary import (
     BLOCK_BYTES,
     check_unchanged,
@@ -37,6 +39,9 @@ DETECTOR_WORD = RECORD.fields["detector"][1] // WORD
 DEAD_TIME_FLOAT = RECORD.fields["dead_time"][1] // RECORD["dead_time"].itemsize
 RECORD_BYTES = RECORD.itemsize
 ENTRY_BYTES = ENTRY.itemsize
+
+# To be changed whenever an index of an older version must not be used.
+_CACHE_KIND = "geopixe-1"
 
 _RUNS_PER_PART = 2**16
 _MAX_RUN_BYTES = 2**32 - 1  # run lengths are kept as uint32
@@ -70,6 +75,10 @@ class Index:
         where the file has no record.
     n_records
         int64, shape (n_detectors,): records that are whole.
+    n_missing_pixels
+        Pixels of which a record is missing.
+    stop
+        Byte offset where the last whole record ends.
     """
 
     run_start: np.ndarray
@@ -77,6 +86,81 @@ class Index:
     row_pointer: np.ndarray
     dead_time: np.ndarray
     n_records: np.ndarray
+    n_missing_pixels: int
+    stop: int
+
+
+def read_index(filename: str | Path, header: Header, cache: bool = True) -> Index:
+    """Index the records of a file, or take the index that was kept of it.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+    header
+        Its header, from :func:`rsciio_xfm.geopixe._parse.read_header`.
+    cache
+        Whether an index may be taken from, and kept in, the user's cache.
+
+    Returns
+    -------
+    Index
+        As of :func:`build_index`.
+
+    Raises
+    ------
+    CorruptFileError
+        A record has a wrong mark or length, lies outside the map, or stands twice.
+
+    Warns
+    -----
+    UserWarning
+        Records are missing; says how many spectra and pixels.
+    """
+    path = Path(filename)
+    digest = hashlib.sha256(header.text.encode("utf-8")).hexdigest()
+    key = (*header.identity, digest)
+    found = caches.load(_CACHE_KIND, path, key) if cache else None
+    index = None if found is None else _unpack(found, header)
+    if index is None:
+        index = build_index(path, header)
+        if cache:
+            caches.save(_CACHE_KIND, path, key, vars(index))
+    if index.n_missing_pixels:
+        _warn_missing(index, path, header)
+    return index
+
+
+def _unpack(found: dict[str, np.ndarray], header: Header) -> Index | None:
+    """Make an index of what was kept, unless it cannot be that of the file."""
+    try:
+        index = Index(
+            **found | {name: int(found[name]) for name in ("n_missing_pixels", "stop")}
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+    runs = index.run_start.shape
+    expected = {
+        "run_start": (np.int64, runs),
+        "run_length": (np.uint32, runs),
+        "row_pointer": (np.int64, (header.n_rows + 1,)),
+        "dead_time": (np.float32, header.map_shape),
+        "n_records": (np.int64, (header.n_detectors,)),
+    }
+    for name, (dtype, shape) in expected.items():
+        held = getattr(index, name)
+        if held.dtype != dtype or held.shape != shape:
+            return None
+    pointer, stops = index.row_pointer, index.run_start + index.run_length
+    is_sound = (
+        len(runs) == 1
+        and pointer[0] == 0
+        and pointer[-1] == runs[0]
+        and np.all(np.diff(pointer) >= 0)
+        and np.all(index.run_start >= header.data_offset)
+        and np.all(stops <= header.file_size)
+    )
+    return index if is_sound else None
 
 
 def build_index(filename: str | Path, header: Header) -> Index:
@@ -99,11 +183,6 @@ def build_index(filename: str | Path, header: Header) -> Index:
     ------
     CorruptFileError
         A record has a wrong mark or length, lies outside the map, or stands twice.
-
-    Warns
-    -----
-    UserWarning
-        Records are missing; says how many spectra and pixels.
     """
     path = Path(filename)
     dead_time = np.full(header.map_shape, np.nan, dtype=np.float32)
@@ -149,10 +228,18 @@ def build_index(filename: str | Path, header: Header) -> Index:
             elif status != END_OF_BLOCK:
                 _raise_corrupt(status, buffer[consumed:], path, position, header)
     parts[-1] = tuple(part[: state[0]] for part in parts[-1])
-    index = Index(*_sort_runs(parts, header), dead_time, n_records)
+    n_missing = 0
     if n_records.sum() < dead_time.size:
-        _warn_missing(index, seen, path, position, header)
-    return index
+        whole = np.unpackbits(seen, count=dead_time.size, bitorder="little")
+        whole = whole.reshape(header.n_detectors, -1).all(axis=0)
+        n_missing = whole.size - int(np.count_nonzero(whole))
+    return Index(
+        *_sort_runs(parts, header),
+        dead_time=dead_time,
+        n_records=n_records,
+        n_missing_pixels=n_missing,
+        stop=position,
+    )
 
 
 @kernel
@@ -305,17 +392,12 @@ def _check_cut_record(file, path: Path, position: int, header: Header) -> None:
         )
 
 
-def _warn_missing(
-    index: Index, seen: np.ndarray, path: Path, position: int, header: Header
-) -> None:
+def _warn_missing(index: Index, path: Path, header: Header) -> None:
     n_pixels = header.n_rows * header.n_columns
-    spectra = math.prod(header.map_shape)
-    whole = np.unpackbits(seen, count=spectra, bitorder="little")
-    pixels = np.count_nonzero(~whole.reshape(header.n_detectors, -1).all(axis=0))
-    cut = header.file_size - position
+    is_cut = header.file_size > index.stop
     warn(
-        f"{path}: {pixels} of {n_pixels} pixels are missing or incomplete: the file holds "
-        f"{index.n_records.sum()} of {spectra} spectra"
-        + (f" and ends within a record (byte {position})" if cut else "")
+        f"{path}: {index.n_missing_pixels} of {n_pixels} pixels are missing or incomplete: "
+        f"the file holds {index.n_records.sum()} of {math.prod(header.map_shape)} spectra"
+        + (f" and ends within a record (byte {index.stop})" if is_cut else "")
         + ". The counts of the missing spectra are zero, their dead times NaN."
     )

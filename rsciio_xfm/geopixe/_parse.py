@@ -11,8 +11,12 @@ from rsciio_xfm._io.warning import warn
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 from rsciio_xfm.geopixe._layout import HEADER_LENGTH, MAX_INDEX, RECORD
 
-_FILE = "File Header"
-_SOURCE = "X-ray Source"
+FILE = "File Header"
+SOURCE = "X-ray Source"
+TIMESTAMP = "%m/%d/%Y at %I:%M %p"  # of "Timestamp"
+# Of original_metadata: the header as it stands in the file. HyperSpy does not show names
+# that begin with an underscore.
+HEADER_TEXT = "_header_text"
 _MAX_DEPTH = 20  # of the header's tree; 2 in the files seen
 _SCALES = 1e-9, 1e9  # mm, ms, eV
 
@@ -23,8 +27,10 @@ class Header:
 
     Attributes
     ----------
+    text
+        The whole JSON header as it stands in the file.
     tree
-        The whole JSON header. A key that stands more than once holds the list of its
+        The same, parsed. A key that stands more than once holds the list of its
         values; ``"Detector"`` always holds a list.
     n_rows, n_columns, n_detectors, n_channels
         Size of the map.
@@ -40,6 +46,7 @@ class Header:
         Of the file, see :func:`rsciio_xfm._io.binary.identify`.
     """
 
+    text: str
     tree: dict[str, Any]
     n_rows: int
     n_columns: int
@@ -97,7 +104,7 @@ def read_header(filename: str | Path) -> Header:
             f"{len(text)} that follow (byte 0). It is no GeoPIXE map, or is cut off."
         )
     tree = parse_tree(text, path)
-    return parse_header(tree, path, HEADER_LENGTH.itemsize + length, identity)
+    return parse_header(text.decode("utf-8"), tree, path, identity)
 
 
 def parse_tree(text: bytes, path: Path) -> dict[str, Any]:
@@ -137,7 +144,7 @@ def parse_tree(text: bytes, path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise FileFormatError(
             f"{path}: the header is a JSON {type(tree).__name__}, expected an object "
-            f"with {_FILE!r} (byte {start})."
+            f"with {FILE!r} (byte {start})."
         )
     tree = _clean(tree, path)
     if "Detector" in tree and not isinstance(tree["Detector"], list):
@@ -146,18 +153,18 @@ def parse_tree(text: bytes, path: Path) -> dict[str, Any]:
 
 
 def parse_header(
-    tree: dict[str, Any], path: Path, data_offset: int, identity: tuple[int, ...]
+    text: str, tree: dict[str, Any], path: Path, identity: tuple[int, ...]
 ) -> Header:
     """Take the sizes and scales of a map from its header.
 
     Parameters
     ----------
+    text
+        The header.
     tree
-        The header, from :func:`parse_tree`.
+        The same, from :func:`parse_tree`.
     path
         Named in errors.
-    data_offset
-        Where the records begin, bytes.
     identity
         Of the file; its size comes first.
 
@@ -176,14 +183,15 @@ def parse_header(
     UserWarning
         A scale is missing or no positive number; it is then None.
     """
-    fields = tree.get(_FILE)
+    fields = tree.get(FILE)
     if not isinstance(fields, dict):
         raise FileFormatError(
-            f"{path}: the header's {_FILE!r} is {fields!r:.40}, expected an object with "
+            f"{path}: the header's {FILE!r} is {fields!r:.40}, expected an object with "
             f"Xres, Yres and Chan (byte {HEADER_LENGTH.itemsize}). It is not a GeoPIXE map."
         )
     dwell_ms = _scale(fields, "Dwell (mS)", path, "live and real time stay unknown")
     header = Header(
+        text=text,
         tree=tree,
         n_rows=_size(fields, "Yres", path),
         n_columns=_size(fields, "Xres", path),
@@ -197,7 +205,7 @@ def parse_header(
         width_mm=_scale(fields, "Width (mm)", path, "x stays uncalibrated"),
         height_mm=_scale(fields, "Height (mm)", path, "y stays uncalibrated"),
         dwell_s=None if dwell_ms is None else dwell_ms / 1000,
-        data_offset=data_offset,
+        data_offset=HEADER_LENGTH.itemsize + len(text.encode("utf-8")),
         file_size=identity[0],
         identity=identity,
     )
@@ -207,13 +215,13 @@ def parse_header(
 
 def source_fields(header: Header) -> dict[str, Any]:
     """Return the header's ``"X-ray Source"``, empty where there is none."""
-    fields = header.tree.get(_SOURCE)
+    fields = header.tree.get(SOURCE)
     return fields if isinstance(fields, dict) else {}
 
 
 def file_fields(header: Header) -> dict[str, Any]:
     """Return the header's ``"File Header"``."""
-    return header.tree[_FILE]
+    return header.tree[FILE]
 
 
 def _merge_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -405,13 +405,13 @@ class TestChangedFile:
 
     def test_changed_while_it_is_opened(self, path, monkeypatch):
         builder.write_map(path)
-        build_index = _api.build_index
+        read_index = _api.read_index
 
         def change_first(*arguments):
             os.utime(path, ns=(0, 0))
-            return build_index(*arguments)
+            return read_index(*arguments)
 
-        monkeypatch.setattr(_api, "build_index", change_first)
+        monkeypatch.setattr(_api, "read_index", change_first)
         with pytest.raises(CorruptFileError, match="was changed since it was opened"):
             file_reader(path, lazy=True)
 

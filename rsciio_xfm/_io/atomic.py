@@ -1,0 +1,89 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+def check_destination(
+    filename: str | Path, destination: str | Path, overwrite: bool
+) -> None:
+    """Refuse to write a file over the one it is made from, or over any other unasked.
+
+    Parameters
+    ----------
+    filename
+        What is read.
+    destination
+        What will be written.
+    overwrite
+        Whether it may be there.
+
+    Raises
+    ------
+    ValueError
+        Both are one file.
+    FileExistsError
+        The destination is there.
+    """
+    destination = Path(destination)
+    if not destination.exists():
+        return
+    if destination.samefile(filename):
+        raise ValueError(
+            f"{destination}: the destination is the file that is read, expected another."
+        )
+    if not overwrite:
+        raise FileExistsError(
+            f"{destination}: the destination exists; use overwrite=True to replace it."
+        )
+
+
+@contextlib.contextmanager
+def replacing(filename: str | Path) -> Iterator[BinaryIO]:
+    """Open a file to be written under a temporary name and moved in place when it is whole.
+
+    Parameters
+    ----------
+    filename
+        Path of the file. If it is there, it stays as it is until the new one is complete,
+        and whatever happens before.
+
+    Yields
+    ------
+    binary file
+        What is written in large pieces passes its buffer by.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written, as when the disk is full; it names the file.
+
+    Examples
+    --------
+    >>> with replacing("map.GeoPIXE") as file:  # doctest: +SKIP
+    ...     file.write(b"...")
+    """
+    # A link stays one: what it points to is replaced.
+    path = Path(os.path.realpath(filename))
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            # Not tempfile's: the permissions of a new file are those that the user chose.
+            with open(temporary, "xb") as file:
+                yield file
+            if path.exists():
+                shutil.copymode(path, temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+    except OSError as exc:
+        if exc.filename not in (None, str(temporary), temporary):
+            raise
+        raise type(exc)(exc.errno, exc.strerror, str(filename)) from exc

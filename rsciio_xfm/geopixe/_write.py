@@ -1,0 +1,440 @@
+"""``file_writer`` for ``.GeoPIXE`` maps."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.system import CPU_COUNT
+
+from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm._io.compiled import kernel
+from rsciio_xfm._io.lazy import default_chunks, take
+from rsciio_xfm._io.metadata import DETECTOR_AXIS
+from rsciio_xfm._io.progress import bytes_bar
+from rsciio_xfm._io.warning import warn
+from rsciio_xfm.analysis.deadtime import combine_dead_time
+from rsciio_xfm.geopixe._header import (
+    DETECTOR,
+    dump_header,
+    edit_header,
+    encode_header,
+    keep_detectors,
+)
+from rsciio_xfm.geopixe._layout import ENTRY, MAX_INDEX, RECORD, RECORD_MARK
+from rsciio_xfm.geopixe._parse import (
+    FILE,
+    HEADER_TEXT,
+    SOURCE,
+    TIMESTAMP,
+    is_number,
+    parse_tree,
+)
+
+_MOST_CHANNELS = 2**16 - 1
+_MOST_COUNTS = np.iinfo(ENTRY["counts"]).max
+_COUNTS_SHIFT = np.uint32(8 * ENTRY.fields["counts"][1])
+_LOW, _HALF = np.uint32(0xFFFF), np.uint32(16)
+_RECORD_BYTES, _ENTRY_BYTES = RECORD.itemsize, ENTRY.itemsize
+_DONE, _FULL, _RANGE = range(3)
+
+_MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "µm": 1e-3, "μm": 1e-3, "um": 1e-3, "nm": 1e-6}
+_EV = {"eV": 1.0, "keV": 1e3, "MeV": 1e6}
+_SAME = 1e-6  # relative difference of numbers that say the same
+_BATCH = 2 * CPU_COUNT  # chunks that are in work together
+
+
+def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
+    """Write a map of X-ray spectra as ``.GeoPIXE``.
+
+    Parameters
+    ----------
+    filename
+        Path of the file. It is replaced when the new one is whole; until then it is as it was.
+    signal
+        Dictionary of a signal, as :meth:`hyperspy.api.signals.BaseSignal.save` passes it.
+        ``data``: counts, ``(y, x, E)`` or ``(detector, y, x, E)``, integers, as a numpy
+        or a dask array, which is computed chunk by chunk.
+
+    Raises
+    ------
+    TypeError
+        The counts are no integers.
+    ValueError
+        The signal is something that the format cannot hold: other axes, an energy axis that
+        does not start at 0, more than 65535 channels or 65536 pixels along an axis, negative
+        counts or more than 65535 in a channel, a header of more than 65535 bytes.
+    OSError
+        The file cannot be written; what was there is as it was.
+
+    Warns
+    -----
+    UserWarning
+        An axis has units that the header cannot state.
+
+    Notes
+    -----
+    The header is that of the file that was loaded, in ``original_metadata``, character by
+    character but for what is different now: sizes, steps of the axes, real time of a spectrum,
+    beam energy, date and time. Of other maps it is made from the metadata.
+
+    Dead times are those of the map that the metadata carry; where detectors were summed, the
+    mean, so that live times are right; without such a map 0, not recorded. A spectrum that has
+    neither counts nor a dead time (NaN) gets no record.
+
+    Source of the format: see ``_layout.py``.
+
+    Examples
+    --------
+    >>> s = hs.load("map.GeoPIXE", lazy=True, sum_detectors=False)  # doctest: +SKIP
+    >>> s.inav[20:40, 10:30].save("part.GeoPIXE")  # doctest: +SKIP
+    """
+    path = Path(filename)
+    data = signal["data"]
+    axes = _check_axes(path, signal["axes"], data)
+    header = encode_header(_build_header(path, signal, axes), path)
+    data = data if data.ndim == 4 else data[np.newaxis]
+    dead_time = _find_dead_time(signal["metadata"], data.shape[:-1])
+    with bytes_bar(data.nbytes, f"Writing {path.name}") as bar, replacing(path) as file:
+        file.write(header)
+        _write_records(file, path, data, dead_time, bar)
+
+
+def _check_axes(
+    path: Path, axes: list[dict[str, Any]], data: Any
+) -> list[dict[str, Any]]:
+    """Return the axes in the array's order, if the format can hold them."""
+    if data.dtype.kind not in "iu":
+        raise TypeError(
+            f"{path}: the counts are {data.dtype}, expected integers: the format holds "
+            "whole counts. Convert them with the signal's change_dtype method."
+        )
+    if isinstance(getattr(data, "_meta", data), np.ma.MaskedArray):
+        raise TypeError(f"{path}: the array is masked, expected a plain one.")
+    axes = sorted(axes, key=lambda axis: axis.get("index_in_array", 0))
+    navigates = [axis["navigate"] for axis in axes]
+    shape = tuple(axis["size"] for axis in axes)
+    if data.ndim not in (3, 4) or navigates != [True] * (data.ndim - 1) + [False]:
+        raise ValueError(
+            f"{path}: the signal has {sum(navigates)} navigation axes (array {shape}), "
+            "expected x and y, or x, y and detector, with the channels last. Of a line, "
+            "s.inav[:, 3:4] is a map of one row."
+        )
+    if data.ndim == 4 and axes[0]["name"] != DETECTOR_AXIS:
+        raise ValueError(
+            f"{path}: the first axis of the array is {axes[0]['name']!r}, expected "
+            f"{DETECTOR_AXIS!r}: the format has no other third axis."
+        )
+    if 0 in shape or max(shape[:-1]) > MAX_INDEX or shape[-1] > _MOST_CHANNELS:
+        raise ValueError(
+            f"{path}: the array is {shape}, expected 1 to {MAX_INDEX} pixels along each axis "
+            f"and 1 to {_MOST_CHANNELS} channels."
+        )
+    energy = axes[-1]
+    if abs(energy["offset"]) > _SAME * abs(energy["scale"]):
+        raise ValueError(
+            f"{path}: the energy of channel 0 is {energy['offset']:g} {energy['units']}, "
+            "expected 0: the format has no offset. Save channels from 0 on, without "
+            "rebin_energy."
+        )
+    for axis in axes[-3:]:
+        if not axis["scale"] > 0:
+            raise ValueError(
+                f"{path}: the step of {axis['name']} is {axis['scale']}, expected above 0."
+            )
+    return axes
+
+
+# The header.
+
+
+def _build_header(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str:
+    metadata = signal["metadata"]
+    text = _find_text(path, signal.get("original_metadata", {}))
+    tree = parse_tree(text.encode("utf-8"), path)
+    n_detectors = axes[0]["size"] if len(axes) == 4 else 1
+    text = _drop_detectors(text, tree, metadata, n_detectors)
+    y, x, energy = axes[-3:]
+    wanted = {
+        FILE: {
+            "Timestamp": _format_time(metadata, tree),
+            "Dwell (mS)": _times(
+                _get(metadata, "SEM", "Detector", "EDS", "real_time"), 1e3
+            ),
+            "Xres": x["size"],
+            "Yres": y["size"],
+            "Width (mm)": _times(_step(path, x, _MM), x["size"]),
+            "Height (mm)": _times(_step(path, y, _MM), y["size"]),
+            "Dets": n_detectors,
+            "Chan": energy["size"],
+            "Gain (eV)": _step(path, energy, _EV),
+        },
+        SOURCE: {"KV": _get(metadata, "SEM", "beam_energy")},
+    }
+    changes = {}
+    for section, fields in wanted.items():
+        held = tree.get(section)
+        held = held if isinstance(held, dict) else {}
+        changes[section] = {
+            name: value
+            for name, value in fields.items()
+            if value is not None and not _says(held.get(name), value)
+        }
+    # A field that is added comes first: so that new ones come in this order.
+    changes = {
+        s: dict(reversed(fields.items())) for s, fields in changes.items() if fields
+    }
+    return edit_header(text, changes)
+
+
+def _find_text(path: Path, original: dict[str, Any]) -> str:
+    """Return the header that was loaded, if the metadata still say what it says."""
+    text = original.get(HEADER_TEXT)
+    tree = {key: value for key, value in original.items() if key != HEADER_TEXT}
+    if isinstance(text, str):
+        try:
+            if parse_tree(text.encode("utf-8"), path) == _plain(tree):
+                return text
+        except ValueError:  # somebody changed it
+            pass
+    if isinstance(tree.get(FILE), dict):
+        return dump_header(_plain(tree))
+    return "{\n\t" + f'"{FILE}": {{\n\t}},\n\t"{SOURCE}": {{\n\t}}\n' + "}"
+
+
+def _plain(value: Any) -> Any:
+    """Turn what metadata hold, perhaps loaded from a file, into what JSON gives."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return value
+
+
+def _drop_detectors(
+    text: str, tree: dict[str, Any], metadata: dict[str, Any], n_detectors: int
+) -> str:
+    """Leave out the entries of detectors that were not read."""
+    kept = _get(metadata, "XRF", "detectors")
+    entries = tree.get(DETECTOR, [])
+    if kept is None or len(kept) != n_detectors or len(entries) == n_detectors:
+        return text
+    return keep_detectors(text, [int(d) for d in kept], len(entries))
+
+
+def _get(metadata: dict[str, Any], *names: str) -> Any:
+    found: Any = metadata.get("Acquisition_instrument", {})
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _times(value: Any, factor: float) -> float | None:
+    value = _plain(value)
+    return float(value * factor) if is_number(value) else None
+
+
+def _step(path: Path, axis: dict[str, Any], units: dict[str, float]) -> float | None:
+    """Return the step of an axis in the header's unit, None if it is not calibrated."""
+    factor = units.get(str(axis["units"]))
+    if factor is None:
+        if axis["scale"] != 1:
+            warn(
+                f"{path}: the unit of {axis['name']} is {axis['units']!s:.40}, expected one "
+                f"of {', '.join(units)}: its step is not written."
+            )
+        return None
+    return float(axis["scale"] * factor)
+
+
+def _says(held: Any, value: Any) -> bool:
+    if is_number(held) and is_number(value):
+        return math.isclose(held, value, rel_tol=_SAME)
+    return held == value
+
+
+def _format_time(metadata: dict[str, Any], tree: dict[str, Any]) -> str | None:
+    """Return the date and time, unless the header's says the same."""
+    general = metadata.get("General", {})
+    try:
+        moment = datetime.combine(
+            date.fromisoformat(general["date"]), time.fromisoformat(general["time"])
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+    moment = moment.replace(second=0, microsecond=0, tzinfo=None)
+    held = tree.get(FILE, {}).get("Timestamp")
+    try:
+        if datetime.strptime(held, TIMESTAMP) == moment:
+            return held
+    except (TypeError, ValueError):
+        pass
+    # Names of locales must not get into the file.
+    half = "am" if moment.hour < 12 else "pm"
+    return f"{moment:%m/%d/%Y} at {moment:%I:%M} {half}"
+
+
+def _find_dead_time(metadata: dict[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+    """Return the dead times of the records, float32, (detector, y, x)."""
+    carried = _get(metadata, "SEM", "Detector", "EDS", "_sig_dead_time")
+    if carried is None:
+        return np.zeros(shape, dtype=np.float32)
+    values = np.asarray(carried["data"])
+    if carried["metadata"]["Signal"].get("has_detectors", False):
+        one = len(values) == 1
+        values = values if one else combine_dead_time(values, axis=(0,))
+    return np.asarray(values, dtype=np.float32).reshape(shape)
+
+
+# The records.
+
+
+def _write_records(
+    file: BinaryIO, path: Path, data: Any, dead_time: np.ndarray, bar: Any
+) -> None:
+    """Write the records in the order of y, x, detector, while the next are encoded."""
+    if not isinstance(data, da.Array):
+        chunks = default_chunks(data.shape, data.dtype, row_axis=1)
+        data = da.from_array(data, chunks=chunks, name=False)
+    with ThreadPoolExecutor(1) as writer:
+        previous = None
+        for rows, parts in _encode(path, data, dead_time):
+            if previous is not None:
+                previous.result()
+            previous = writer.submit(_write_rows, file, parts)
+            bar.update((rows[1] - rows[0]) * data.nbytes // data.shape[1])
+        if previous is not None:
+            previous.result()
+
+
+def _write_rows(file: BinaryIO, parts: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Write some rows, each of them in parts from left to right."""
+    for row in range(len(parts[0][1]) - 1):
+        for encoded, ends in parts:
+            file.write(encoded[ends[row] : ends[row + 1]])
+
+
+def _encode(
+    path: Path, data: da.Array, dead_time: np.ndarray
+) -> Iterator[tuple[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]]]:
+    """Yield the encoded records of ranges of rows, several of them made at a time."""
+    encode = dask.delayed(_encode_block)
+    row_edges = np.cumsum((0, *data.chunks[1])).tolist()
+    column_edges = np.cumsum((0, *data.chunks[2])).tolist()
+    n_across = len(data.chunks[2])
+    n_rows = max(1, _BATCH // n_across)
+    ranges = list(itertools.pairwise(row_edges))
+    for start in range(0, len(ranges), n_rows):
+        batch = ranges[start : start + n_rows]
+        # Only this part of the graph is looked at.
+        part = take(data, (slice(None), slice(batch[0][0], batch[-1][1])))
+        part = part.rechunk(
+            {0: -1, 1: tuple(b - a for a, b in batch), 2: data.chunks[2], 3: -1}
+        )
+        blocks = part.to_delayed()[0, :, :, 0]
+        tasks = [
+            encode(blocks[i, j], dead_time[:, a:b, c:d], (a, c), str(path))
+            for i, (a, b) in enumerate(batch)
+            for j, (c, d) in enumerate(itertools.pairwise(column_edges))
+        ]
+        done = dask.compute(*tasks)
+        for i, rows in enumerate(batch):
+            yield rows, list(done[i * n_across : (i + 1) * n_across])
+
+
+def _encode_block(
+    block: np.ndarray, dead_time: np.ndarray, origin: tuple[int, int], path: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Encode the records of a block (detector, y, x, E).
+
+    Returns
+    -------
+    encoded : numpy.ndarray
+        Little-endian uint32, the records.
+    ends : numpy.ndarray
+        Where each row begins in them, and where the last one ends.
+    """
+    block = np.ascontiguousarray(block)
+    heads = np.zeros(block.shape[:-1], dtype=RECORD)
+    heads["mark"] = RECORD_MARK
+    heads["detector"] = np.arange(block.shape[0])[:, np.newaxis, np.newaxis]
+    heads["y"] = np.arange(origin[0], origin[0] + block.shape[1])[:, np.newaxis]
+    heads["x"] = np.arange(origin[1], origin[1] + block.shape[2])
+    heads["dead_time"] = dead_time
+    # Everything is 4 bytes long or a multiple of it: numbers of 32 bits are written.
+    quads = heads.view("<u4").astype(np.uint32).reshape(*heads.shape, -1)
+    is_absent = np.isnan(dead_time)
+    longest = quads.shape[-1] + block.shape[-1]
+    encoded = np.empty(max(block.size // 8, longest), dtype=np.uint32)
+    ends = np.zeros(block.shape[1] + 1, dtype=np.int64)
+    place = np.zeros(2, dtype=np.int64)  # the next spectrum, and where its record begins
+    while True:
+        status = _encode_spectra(block, quads, is_absent, encoded, ends, place)
+        if status == _DONE:
+            return encoded[: place[1]].astype("<u4"), ends
+        if status == _RANGE:
+            _raise_range(path, block, int(place[0]), origin)
+        larger = np.empty(2 * encoded.size + longest, dtype=np.uint32)
+        larger[: place[1]] = encoded[: place[1]]
+        encoded = larger
+
+
+def _raise_range(
+    path: str, block: np.ndarray, spectrum: int, origin: tuple[int, int]
+) -> None:
+    pixel, detector = divmod(spectrum, block.shape[0])
+    row, column = divmod(pixel, block.shape[2])
+    counts = block[detector, row, column]
+    channel = np.flatnonzero((counts < 0) | (counts > _MOST_COUNTS))[0]
+    raise ValueError(
+        f"{path}: the counts of channel {channel} at x={origin[1] + column}, "
+        f"y={origin[0] + row}, detector={detector} are {counts[channel]}, expected 0 to "
+        f"{_MOST_COUNTS}: the format cannot hold others."
+    )
+
+
+@kernel
+def _encode_spectra(block, heads, is_absent, encoded, ends, place):
+    """Encode spectra, the detectors of a pixel together, until there is no room."""
+    n_detectors, n_rows, n_columns, n_channels = block.shape
+    n_head = heads.shape[-1]
+    at = place[1]
+    for spectrum in range(place[0], n_detectors * n_rows * n_columns):
+        if at + n_head + n_channels > encoded.size:
+            place[0], place[1] = spectrum, at
+            return _FULL
+        pixel, detector = divmod(spectrum, n_detectors)
+        row, column = divmod(pixel, n_columns)
+        counts = block[detector, row, column]
+        n = 0
+        seen = counts[0]
+        for channel in range(n_channels):
+            # Written in any case, kept if it is not zero: no branch to be guessed.
+            entry = np.uint32(channel) | np.uint32(counts[channel]) << _COUNTS_SHIFT
+            encoded[at + n_head + n] = entry
+            n += counts[channel] != 0
+            seen |= counts[channel]
+        # A negative number, or a bit above the 16th, is in the combination of all.
+        if seen < 0 or np.uint64(seen) > _MOST_COUNTS:
+            place[0], place[1] = spectrum, at
+            return _RANGE
+        if n > 0 or not is_absent[detector, row, column]:
+            head = heads[detector, row, column]
+            length = np.uint32(_RECORD_BYTES + _ENTRY_BYTES * n)
+            for i in range(n_head):
+                encoded[at + i] = head[i]
+            # The length comes after the mark, and before x.
+            encoded[at] = (head[0] & _LOW) | (length << _HALF)
+            encoded[at + 1] = (head[1] & ~_LOW) | (length >> _HALF)
+            at += n_head + n
+        ends[row + 1] = at
+    place[1] = at
+    return _DONE
