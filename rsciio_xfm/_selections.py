@@ -7,7 +7,7 @@ import numpy as np
 from hyperspy.roi import BaseROI, Line2DROI
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm._io.metadata import EDS_DETECTOR
+from rsciio_xfm._io.metadata import EDS_DETECTOR, XRF
 
 if TYPE_CHECKING:
     from exspy.signals import EDSSEMSpectrum
@@ -314,3 +314,30 @@ def _mask_of_roi(signal: BaseSignal, roi: BaseROI, shape: tuple[int, ...]) -> np
     mask = np.zeros(shape, dtype=bool)
     mask.ravel()[picked[np.isfinite(picked)].astype(int)] = True
     return mask
+
+
+def scattered_line(metadata: Any) -> float | None:
+    """Return the energy of the line of an X-ray tube that samples scatter most.
+
+    Parameters
+    ----------
+    metadata
+        Of a signal; its node XRF names the tube's target.
+
+    Returns
+    -------
+    float or None
+        keV: Ka of the target, as exspy has it; La if the tube's voltage is too low for
+        that. None if the target or the voltage is not known.
+    """
+    from exspy.material import elements
+
+    target = metadata.get_item(f"{XRF}.tube_target")
+    voltage = metadata.get_item(f"{XRF}.tube_voltage")
+    if target not in elements or voltage is None:
+        return None
+    lines = elements[target].Atomic_properties.Xray_lines
+    for name in ("Ka", "La"):
+        if name in lines and lines[name]["energy (keV)"] < voltage:
+            return float(lines[name]["energy (keV)"])
+    return None

@@ -92,6 +92,17 @@ def save(
     return entry
 
 
+def find(kind: str, path: str | Path, key: tuple) -> Path | None:
+    """Return where something is kept of a file, None if it is not, or not of this one.
+
+    Parameters
+    ----------
+    kind, path, key
+        As for :func:`load`.
+    """
+    return None if load(kind, path, key) is None else _entry(kind, path)
+
+
 def folder() -> Path:
     """Return the folder of the cache: ``RSCIIO_XFM_CACHE_DIR``, or the system's for users."""
     chosen = os.environ.get(FOLDER)

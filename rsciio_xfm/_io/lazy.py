@@ -128,6 +128,16 @@ class FileArray(ArrayLike):
             held = (*ranges[:axis], rows, *ranges[axis + 1 :])
             yield held, self.read(held)
 
+    def by_detector(self) -> "FileArray | None":
+        """Return the same with the detectors that it is the sum of along the first axis.
+
+        Returns
+        -------
+        FileArray or None
+            None if it is no such sum, or the file does not hold its parts.
+        """
+        return None
+
     @abstractmethod
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
@@ -188,6 +198,13 @@ class View(FileArray):
         for held, counts in self.source.pieces(self.shifted(ranges)):
             own = zip(held, self.ranges, strict=True)
             yield tuple((a - origin, b - origin) for (a, b), (origin, _) in own), counts
+
+    def by_detector(self) -> FileArray | None:
+        """Return the same block of each detector."""
+        source = self.source.by_detector()
+        if source is None:
+            return None
+        return View(source, ((0, source.shape[0]), *self.ranges))
 
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
@@ -389,7 +406,10 @@ def _from_array(source: ArrayLike, chunks: Any) -> da.Array:
 
 
 def default_chunks(
-    shape: tuple[int, ...], dtype: np.dtype, row_axis: int
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    row_axis: int,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> tuple[int, ...]:
     """Choose chunks of whole rows with all channels.
 
@@ -401,6 +421,8 @@ def default_chunks(
         Of the array.
     row_axis
         Axis of the rows.
+    chunk_bytes
+        Size of a chunk, unless that is less than a row.
 
     Returns
     -------
@@ -410,8 +432,8 @@ def default_chunks(
     chunk = list(shape)
     chunk[row_axis] = 1
     row_bytes = math.prod(chunk) * dtype.itemsize
-    if row_bytes <= MAX_CHUNK_BYTES:
-        chunk[row_axis] = min(shape[row_axis], max(1, CHUNK_BYTES // row_bytes))
+    if row_bytes <= max(chunk_bytes, MAX_CHUNK_BYTES):
+        chunk[row_axis] = min(shape[row_axis], max(1, chunk_bytes // row_bytes))
         return tuple(chunk)
     # A row is too large: cut its pixels, and if need be what comes before the rows.
     for axis in (row_axis + 1, *range(row_axis)):

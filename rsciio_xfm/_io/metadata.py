@@ -12,6 +12,7 @@ DETECTOR_AXIS = "detector"
 
 # exspy looks for these.
 INSTRUMENT = "Acquisition_instrument.SEM"
+XRF = "Acquisition_instrument.XRF"  # what exspy has no place for
 EDS_DETECTOR = f"{INSTRUMENT}.Detector.EDS"
 LIVE_TIME = f"{EDS_DETECTOR}.live_time"
 REAL_TIME = f"{EDS_DETECTOR}.real_time"

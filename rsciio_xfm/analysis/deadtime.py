@@ -4,10 +4,15 @@ The dead time of a measurement is the part of its real time, in percent, during 
 detector could not count. NaN stands for a measurement that was not made.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
+# Above about this dead time, in percent, detectors count fewer photons the more arrive.
+SATURATION = 65.0
+
+_PERCENTILES = (5, 25, 75, 95)
 _PART = 2**20
 
 
@@ -181,3 +186,52 @@ def _row_parts(dead_time: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     for start in range(0, n_rows, step):
         part = slice(start, start + step)
         yield part, dead_time[(slice(None),) * axis + (part,)]
+
+
+def summarise_dead_time(
+    dead_time: np.ndarray, saturation: float = SATURATION
+) -> dict[str, int | float]:
+    """Return the statistics of dead times.
+
+    Parameters
+    ----------
+    dead_time
+        Percent, any shape.
+    saturation
+        Percent from which a spectrum counts as saturated.
+
+    Returns
+    -------
+    dict
+        ``n_spectra`` that were measured (not NaN), ``n_recorded`` of them whose dead time is
+        above 0 and at most 100, and of these ``mean``, ``median``, ``min``, ``max`` and the
+        percentiles ``p5``, ``p25``, ``p75`` and ``p95`` (NaN if there are none), and
+        ``n_saturated``.
+
+    Raises
+    ------
+    ValueError
+        The limit is not within 0 and 100.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = summarise_dead_time(np.array([10.0, 20.0, 90.0, 0.0, np.nan]))
+    >>> found["n_spectra"], found["n_recorded"], found["median"], found["n_saturated"]
+    (4, 3, 20.0, 1)
+    """
+    if not 0 <= saturation <= 100:
+        raise ValueError(f"saturation is {saturation!r}, expected 0 to 100 %.")
+    values = dead_time[is_recorded(dead_time)]
+    names = ["min", *(f"p{p}" for p in _PERCENTILES), "median", "max"]
+    found = dict.fromkeys(["mean", *names], math.nan)
+    if values.size:
+        levels = np.percentile(values, [0, *_PERCENTILES, 50, 100]).tolist()
+        found = {"mean": float(values.mean(dtype=float))}
+        found |= dict(zip(names, levels, strict=True))
+    return {
+        "n_spectra": int(dead_time.size - np.count_nonzero(np.isnan(dead_time))),
+        "n_recorded": int(values.size),
+        **{name: found[name] for name in ("mean", "median", "min", *names[1:-2], "max")},
+        "n_saturated": int(np.count_nonzero(values >= saturation)),
+    }

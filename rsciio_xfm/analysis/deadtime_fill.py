@@ -57,6 +57,7 @@ def fill_dead_time(
     missing: np.ndarray,
     model: str = "fit",
     *,
+    has_detectors: bool = False,
     value: float | None = None,
     coefficients: str | Sequence[float] = "cubic",
     dwell_ms: float | None = None,
@@ -70,11 +71,14 @@ def fill_dead_time(
         Spectra, channels along the last axis. It is not looked at for a constant.
     dead_time
         Percent, shape of the navigation axes of `data`; or one axis more, the first, for
-        detectors of whose spectra `data` is the sum.
+        the detectors of whose spectra `data` is the sum.
     missing
         Which to fill, shape of `dead_time`.
     model
         ``"fit"``, ``"constant"`` or ``"polynomial"``.
+    has_detectors
+        Whether the first axis of `dead_time` are detectors, each of which has a fit of its
+        own.
     value
         The constant, percent.
     coefficients
@@ -92,9 +96,10 @@ def fill_dead_time(
     filled : numpy.ndarray
         float32, within 0 and 100, 100 excluded; what is not missing is bit for bit as it was.
     report : list of dict
-        For each detector (each entry of the first axis, if `dead_time` has three axes):
-        ``model`` that was used, ``n_filled``, ``n_known``, and for a fit the median absolute
-        ``error`` in percent points of spectra left out of it (cross-validation).
+        For each detector: ``model`` that was used, ``n_filled``, ``n_known``; and for a
+        fit, of some of the spectra, ``measured`` and ``predicted`` dead times, the latter by
+        fits that had not seen them (cross-validation), and the median absolute ``error`` of
+        these in percent points.
 
     Raises
     ------
@@ -125,9 +130,7 @@ def fill_dead_time(
         )
     check_model(model, value, coefficients)
     filled = np.array(dead_time, dtype=np.float32)
-    is_sum = dead_time.ndim == data.ndim
-    # Detectors first; a map of one detector is one entry.
-    values = filled if is_sum or filled.ndim == 3 else filled[np.newaxis]
+    values = filled if has_detectors else filled[np.newaxis]
     masks = missing.reshape(values.shape)
     known = is_recorded(values) & ~masks
     report: list[dict[str, Any]] = [
@@ -147,6 +150,7 @@ def fill_dead_time(
     if model == "polynomial" or known.sum() < _LEAST_KNOWN:
         _check_dwell(dwell_ms, model)
     learnt = _choose_known(values, known) if is_fit else np.zeros_like(known)
+    is_sum = has_detectors and dead_time.ndim == data.ndim
     features = _features_of(data, masks | learnt, is_sum, tube_channel)
     for d, entry in enumerate(report):
         own = features[d]
@@ -281,7 +285,9 @@ def _fit_or_fall_back(
         if is_pooled:
             warn(f"{what}it is made with those of the other detectors too.")
             entry["model"] = "fit of all detectors"
-        entry["error"] = _cross_validate(train, targets)
+        left_out = _cross_validate(train, targets)
+        entry["error"] = float(np.median(np.abs(left_out - targets)))
+        entry |= {"measured": targets, "predicted": left_out}
         return _predict(train, targets, unknown)
     published = evaluate_polynomial(unknown[:, 0] / dwell_ms)
     if not len(targets):
@@ -295,17 +301,14 @@ def _fit_or_fall_back(
     return published * factor
 
 
-def _cross_validate(train: np.ndarray, targets: np.ndarray) -> float:
-    """Return the median absolute error in percent points of what was left out."""
+def _cross_validate(train: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Predict the dead time of each spectrum by a fit that it was left out of."""
     fold = np.random.default_rng(0).permutation(len(targets)) % _N_FOLDS
-    errors = [
-        np.abs(
-            _predict(train[fold != k], targets[fold != k], train[fold == k])
-            - targets[fold == k]
-        )
-        for k in range(_N_FOLDS)
-    ]
-    return float(np.median(np.concatenate(errors)))
+    predicted = np.empty(len(targets))
+    for k in range(_N_FOLDS):
+        known = fold != k
+        predicted[~known] = _predict(train[known], targets[known], train[~known])
+    return predicted
 
 
 def _predict(train: np.ndarray, targets: np.ndarray, unknown: np.ndarray) -> np.ndarray:

@@ -141,7 +141,8 @@ def fill_deadtime(
     -------
     list of dict
         For each detector the ``model`` that was used, ``n_filled``, ``n_known``, and of a fit
-        the cross-validated median absolute ``error`` in percent points.
+        the cross-validated median absolute ``error`` in percent points, and what it was
+        calculated from, ``measured`` and ``predicted``.
 
     Raises
     ------
@@ -168,7 +169,7 @@ def fill_deadtime(
     --------
     >>> from rsciio_xfm import geopixe
     >>> geopixe.fill_deadtime("map.GeoPIXE", "filled.GeoPIXE")  # doctest: +SKIP
-    [{'model': 'fit', 'n_filled': 12, 'n_known': 88, 'error': 1.3}]
+    [{'model': 'fit', 'n_filled': 12, 'n_known': 88, 'error': 1.3, ...
     """
     check_model(model, value, coefficients)
     path = Path(filename)
@@ -182,6 +183,7 @@ def fill_deadtime(
         index.dead_time,
         missing,
         model,
+        has_detectors=True,
         value=value,
         coefficients=coefficients,
         dwell_ms=None if header.dwell_s is None else header.dwell_s * 1000,

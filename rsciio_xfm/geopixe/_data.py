@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,6 +92,14 @@ class GeoPIXEArray(FileArray):
     def row_axis(self) -> int:
         """Return the axis of y."""
         return self.ndim - 3
+
+    def by_detector(self) -> "GeoPIXEArray | None":
+        """Return the same, not summed."""
+        if not self.is_summed:
+            return None
+        places = np.cumsum(np.array(self.detector_axis) >= 0) - 1
+        places[np.array(self.detector_axis) < 0] = -1
+        return replace(self, detector_axis=tuple(places.tolist()), is_summed=False)
 
     def file_bytes(self) -> int:
         """Return the size of the file."""

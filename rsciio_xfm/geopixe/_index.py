@@ -118,8 +118,7 @@ def read_index(filename: str | Path, header: Header, cache: bool = True) -> Inde
         Records are missing; says how many spectra and pixels.
     """
     path = Path(filename)
-    digest = hashlib.sha256(header.text.encode("utf-8")).hexdigest()
-    key = (*header.identity, digest)
+    key = _cache_key(header)
     found = caches.load(_CACHE_KIND, path, key) if cache else None
     index = None if found is None else _unpack(found, header)
     if index is None:
@@ -129,6 +128,15 @@ def read_index(filename: str | Path, header: Header, cache: bool = True) -> Inde
     if index.n_missing_pixels:
         _warn_missing(index, path, header)
     return index
+
+
+def cached_at(filename: str | Path, header: Header) -> Path | None:
+    """Return where the index of a file is kept, None if it is not."""
+    return caches.find(_CACHE_KIND, filename, _cache_key(header))
+
+
+def _cache_key(header: Header) -> tuple:
+    return (*header.identity, hashlib.sha256(header.text.encode("utf-8")).hexdigest())
 
 
 def _unpack(found: dict[str, np.ndarray], header: Header) -> Index | None:

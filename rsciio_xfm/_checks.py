@@ -1,0 +1,50 @@
+"""What several methods of the signals need before they begin."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from dask.diagnostics import ProgressBar
+
+if TYPE_CHECKING:
+    from hyperspy.signal import BaseSignal
+
+
+def check_axes(signal: "BaseSignal") -> None:
+    """Refuse a signal that is no map of spectra.
+
+    Parameters
+    ----------
+    signal
+        Any.
+
+    Raises
+    ------
+    ValueError
+        It has no axes to navigate, or its channels are not last in the array.
+    """
+    last = signal.data.ndim - 1
+    in_array = [axis.index_in_array for axis in signal.axes_manager.signal_axes]
+    if in_array != [last] or not signal.axes_manager.navigation_dimension:
+        raise ValueError(
+            f"The signal is {signal}, expected spectra with axes to navigate, and their "
+            "channels last in the array."
+        )
+
+
+def progress(
+    signal: "BaseSignal", show_progressbar: bool | None
+) -> AbstractContextManager:
+    """Return what shows the progress of dask's computations.
+
+    Parameters
+    ----------
+    signal
+        If it is not lazy, nothing is shown.
+    show_progressbar
+        None is HyperSpy's preference.
+    """
+    from hyperspy.api import preferences
+
+    if show_progressbar is None:
+        show_progressbar = preferences.General.show_progressbar
+    return ProgressBar() if show_progressbar and signal._lazy else nullcontext()

@@ -1,0 +1,516 @@
+"""What the signals can do with their dead times."""
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from hyperspy.signal import BaseSignal
+
+from rsciio_xfm import _dead_time as maps
+from rsciio_xfm import _plots
+from rsciio_xfm._carrying import CarriesDeadTime
+from rsciio_xfm._checks import check_axes, progress
+from rsciio_xfm._io.lazy import from_source, source_of
+from rsciio_xfm._io.metadata import (
+    DETECTOR_AXIS,
+    INSTRUMENT,
+    LIVE_TIME,
+    REAL_TIME,
+    XRF,
+    drop_dead_time,
+)
+from rsciio_xfm._io.warning import warn
+from rsciio_xfm.analysis.deadtime import (
+    SATURATION,
+    combine_dead_time,
+    is_recorded,
+    live_fraction,
+    live_time,
+    summarise_dead_time,
+)
+from rsciio_xfm.analysis.deadtime_fill import fill_dead_time
+from rsciio_xfm.analysis.sums import can_sum, sum_map
+
+FILL = f"{XRF}.dead_time_fill"
+
+
+class HasDeadTime(CarriesDeadTime):
+    """EDS spectra whose dead times can be looked at, filled in and corrected for."""
+
+    def get_dead_time(self) -> BaseSignal:
+        """Return the dead time of each pixel and detector.
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+            Percent. Its navigation axes are those of the spectra; where detectors were
+            summed, they are a further one, ``detector``. NaN where nothing was measured.
+
+        Raises
+        ------
+        ValueError
+            The signal carries no dead-time map.
+
+        Examples
+        --------
+        >>> s = hs.load("map.GeoPIXE", lazy=True)  # doctest: +SKIP
+        >>> s.get_dead_time().mean("detector").T.plot()  # doctest: +SKIP
+        """
+        dead_time = self._require_dead_time().deepcopy()
+        maps.copy_axes(self, dead_time)
+        return dead_time
+
+    def get_live_time(self) -> BaseSignal:
+        """Return the live time of each spectrum.
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+            Seconds, real time x (1 - dead time / 100), added over the detectors that were
+            summed; zero where nothing was measured. Its navigation axes are those of the
+            spectra, so that ``s / s.get_live_time()`` are counts per second of live time.
+            Lazy if the spectra are.
+
+        Raises
+        ------
+        ValueError
+            The signal carries no dead-time map, or its real time is not known.
+
+        Notes
+        -----
+        Live time = dwell x (1 - dead time / 100) for each pixel and detector.
+        """
+        dead_time = self.get_dead_time()
+        real_time = self.metadata.get_item(REAL_TIME)
+        if real_time is None:
+            raise ValueError(
+                f"The real time of the spectra is not known; set metadata.{REAL_TIME} "
+                "(s, all summed detectors together)."
+            )
+        result, detector_axis = dead_time, None
+        if maps.has_detectors(dead_time):
+            detectors = dead_time.axes_manager.navigation_axes[-1]
+            detector_axis = detectors.index_in_array
+            result = dead_time.max(detectors.index_in_axes_manager)
+        seconds = live_time(dead_time.data, real_time, detector_axis)
+        result.data = np.atleast_1d(seconds)
+        result.metadata.General.title = "Live time"
+        result.metadata.Signal = {"quantity": "Live time (s)", "signal_type": ""}
+        if not self._lazy:
+            return result
+        # As an array in memory it would make HyperSpy compute a whole lazy map.
+        chunks = getattr(self.data, "chunks", None)
+        same_axes = result.data.shape == self.data.shape[:-1]
+        return result.as_lazy(chunks=chunks[:-1] if chunks and same_axes else None)
+
+    def fill_deadtime(
+        self,
+        model: str = "fit",
+        value: float | None = None,
+        coefficients: Any = "cubic",
+        show_progressbar: bool | None = None,
+    ) -> BaseSignal:
+        """Fill in the dead times that were not recorded.
+
+        Parameters
+        ----------
+        model
+            ``"fit"``: learn, for each detector, from the spectra whose dead time is known.
+            ``"constant"``: a value. ``"polynomial"``: of the counts per ms of dwell.
+        value
+            The constant, percent.
+        coefficients
+            Of the polynomial, for percent, that of power 0 first; or ``"cubic"`` or
+            ``"linear"``, which were published for detectors with a time constant of 0.5 us.
+        show_progressbar
+            Of lazy signals; None is HyperSpy's preference.
+
+        Returns
+        -------
+        EDSXFMSpectrum
+            The same spectra, not copied, with a new dead-time map and the live time that it
+            gives. ``metadata.Acquisition_instrument.XRF.dead_time_fill`` says for each
+            detector which ``model`` was used, ``n_filled`` and ``n_known``; of a fit also the
+            median absolute ``error``, in percent points, of spectra that were left out of it.
+
+        Raises
+        ------
+        ValueError
+            The signal carries no dead-time map, or the model or its value is none.
+
+        Warns
+        -----
+        UserWarning
+            Too few dead times are known for a fit: says what is used instead.
+
+        See Also
+        --------
+        rsciio_xfm.analysis.deadtime_fill.fill_dead_time : what the models are
+        rsciio_xfm.geopixe.fill_deadtime : the same for a file, without loading it
+
+        Notes
+        -----
+        A dead time is missing if it is 0, NaN, or beyond 0 to 100 %. Where it is NaN and there
+        are no counts, nothing was measured, and it stays NaN.
+
+        Examples
+        --------
+        >>> filled = s.fill_deadtime()  # doctest: +SKIP
+        >>> filled.metadata.Acquisition_instrument.XRF.dead_time_fill  # doctest: +SKIP
+        """
+        check_axes(self)
+        dead_time = self._require_dead_time()
+        values = np.asarray(dead_time.data)
+        data = self._data_of(dead_time)
+        real_time = self.metadata.get_item(REAL_TIME)
+        if real_time is not None and data is not self.data:
+            real_time /= len(values)  # of one detector
+        with progress(self, show_progressbar):
+            missing = ~is_recorded(values) & ~_not_measured(values, data)
+            filled, report = fill_dead_time(
+                data,
+                values,
+                missing,
+                model,
+                has_detectors=self._has_detectors(dead_time),
+                value=value,
+                coefficients=coefficients,
+                dwell_ms=None if real_time is None else 1000 * real_time,
+                tube_channel=self._tube_channel(),
+            )
+        result = self._deepcopy_with_new_data(self.data)
+        self._carry(result, dead_time._deepcopy_with_new_data(filled))
+        for name, entry in zip(self._detector_names(dead_time), report, strict=True):
+            for key, item in entry.items():
+                # HyperSpy does not show names that begin with an underscore.
+                shown = f"_{key}" if isinstance(item, np.ndarray) else key
+                node = name.lower().replace(" ", "_")
+                result._metadata.set_item(f"{FILL}.{node}.{shown}", item)
+        return result
+
+    def apply_live_time_correction(self) -> BaseSignal:
+        """Return the counts that a detector without dead time would have had.
+
+        Returns
+        -------
+        EDSXFMSpectrum
+            Counts / live fraction of each spectrum, float32, lazy if the signal is. It
+            carries no dead times any more; its live time is its real time. NaN where there is
+            no live time: where nothing was measured, or the dead time is 100 %.
+
+        Raises
+        ------
+        ValueError
+            The signal carries no dead-time map: there is none, or it was corrected before.
+
+        Warns
+        -----
+        UserWarning
+            Some dead times were not recorded, or leave no live time; says how many.
+
+        Notes
+        -----
+        Live fraction = 1 - dead time / 100; of spectra that are the sum of detectors, the mean
+        of theirs. Where the dead times of detectors differ much, load them apart
+        (``sum_detectors=False``), correct, and then ``sum("detector")``.
+
+        Examples
+        --------
+        >>> rate = s.fill_deadtime().apply_live_time_correction()  # doctest: +SKIP
+        """
+        check_axes(self)
+        dead_time = self._require_dead_time()
+        values = np.asarray(dead_time.data)
+        n_unknown = np.count_nonzero(~is_recorded(values) & ~np.isnan(values))
+        if n_unknown:
+            warn(
+                f"{n_unknown} of {values.size} dead times are not recorded (0 or beyond 0-100 "
+                "%): these counts are taken as they are. Use fill_deadtime first."
+            )
+        live = live_fraction(values)
+        if maps.has_detectors(dead_time):
+            live = live.mean(axis=0)
+        n_dead = np.count_nonzero(live == 0)
+        if n_dead:
+            warn(f"{n_dead} of {live.size} spectra have no live time: they become NaN.")
+        with np.errstate(divide="ignore"):
+            factor = (1 / live).astype(np.float32)
+        factor[live == 0] = np.nan
+        if isinstance(self.data, da.Array):
+            factor = da.from_array(factor, chunks=self.data.chunks[:-1])
+        corrected = self.data.astype(np.float32) * factor[..., np.newaxis]
+        result = self._deepcopy_with_new_data(corrected)
+        real_time = self.metadata.get_item(REAL_TIME)
+        drop_dead_time(result._metadata)
+        if real_time is not None:
+            result._metadata.set_item(LIVE_TIME, real_time)
+        return result
+
+    def get_dead_time_statistics(
+        self, saturation: float = SATURATION
+    ) -> dict[str, dict[str, int | float]]:
+        """Return the statistics of the dead times of each detector.
+
+        Parameters
+        ----------
+        saturation
+            Percent from which a spectrum counts as saturated: from about 65 % on, detectors
+            count fewer photons the more arrive.
+
+        Returns
+        -------
+        dict
+            For each detector (``"Detector 0"``) what
+            :func:`rsciio_xfm.analysis.deadtime.summarise_dead_time` returns: ``n_spectra``,
+            ``n_recorded``, ``mean``, ``median``, ``min``, percentiles, ``max``,
+            ``n_saturated``.
+
+        Raises
+        ------
+        ValueError
+            The signal carries no dead-time map.
+
+        Examples
+        --------
+        >>> s.get_dead_time_statistics()["Detector 0"]["median"]  # doctest: +SKIP
+        26.97
+        """
+        return {
+            name: summarise_dead_time(values, saturation)
+            for name, values in self._dead_times().items()
+        }
+
+    def plot_dead_time(self) -> np.ndarray:
+        """Draw the dead times of each detector as a map.
+
+        Returns
+        -------
+        numpy.ndarray
+            matplotlib's axes, one for each detector.
+
+        Raises
+        ------
+        ValueError
+            The signal carries no dead-time map, or is no map of x and y.
+
+        Examples
+        --------
+        >>> s.plot_dead_time()  # doctest: +SKIP
+        """
+        steps = self._steps()
+        dead_times = self._dead_times()
+        shape = next(iter(dead_times.values())).shape
+        axes = _plots.new_axes(len(dead_times), shape)
+        for ax, (name, values) in zip(axes, dead_times.items(), strict=True):
+            _plots.draw_map(ax, values, steps, f"{name}: dead time", "%", vmin=0)
+        return axes
+
+    def plot_dead_time_histogram(self, ax: Any = None) -> Any:
+        """Draw how often each dead time occurs, for each detector.
+
+        Parameters
+        ----------
+        ax
+            Where to; None makes a figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes.
+
+        Raises
+        ------
+        ValueError
+            The signal carries no dead-time map.
+
+        Examples
+        --------
+        >>> s.plot_dead_time_histogram()  # doctest: +SKIP
+        """
+        found = self._dead_times()
+        ax = _plots.new_axes()[0] if ax is None else ax
+        return _plots.draw_histogram(ax, list(found.values()), list(found))
+
+    def plot_dead_time_against_counts(
+        self, ax: Any = None, show_progressbar: bool | None = None
+    ) -> Any:
+        """Draw the dead time of each spectrum against its counts, for each detector.
+
+        Parameters
+        ----------
+        ax
+            Where to; None makes a figure.
+        show_progressbar
+            Of lazy signals, whose counts are summed for this; None is HyperSpy's preference.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes. Where detectors were summed, and their spectra cannot be read apart, the
+            mean of their dead times is drawn against the counts of both.
+
+        Raises
+        ------
+        ValueError
+            The signal carries no dead-time map.
+
+        Examples
+        --------
+        >>> s.plot_dead_time_against_counts()  # doctest: +SKIP
+        """
+        check_axes(self)
+        dead_time = self._require_dead_time()
+        data = self._data_of(dead_time)
+        with progress(self, show_progressbar):
+            counts = _counts_of(data)
+        found = self._dead_times()
+        if counts.ndim < np.ndim(dead_time.data):
+            found = {"Sum": combine_dead_time(np.asarray(dead_time.data), axis=(0,))}
+            counts = counts[np.newaxis]
+        elif len(found) == 1:
+            counts = counts.reshape(1, -1)
+        ax = _plots.new_axes()[0] if ax is None else ax
+        return _plots.draw_against_counts(ax, list(found.values()), counts, list(found))
+
+    def plot_detector_difference(self) -> np.ndarray:
+        """Draw how the dead times of the detectors differ, as a map.
+
+        Returns
+        -------
+        numpy.ndarray
+            matplotlib's axes. Of two detectors it is one: the first less the second. Of more
+            it is each of them less the mean of all.
+
+        Raises
+        ------
+        ValueError
+            The signal has no dead times of several detectors, or is no map of x and y.
+
+        Examples
+        --------
+        >>> s.plot_detector_difference()  # doctest: +SKIP
+        """
+        steps, found = self._steps(), self._dead_times()
+        if len(found) == 1:
+            raise ValueError(
+                "The dead times are those of one detector, expected several to compare."
+            )
+        names, values = list(found), np.stack(list(found.values())).astype(float)
+        if len(names) == 2:
+            images = {f"{names[0]} - {names[1]}": values[0] - values[1]}
+        else:
+            mean = values.mean(axis=0)
+            images = {f"{n} - mean": v - mean for n, v in zip(names, values, strict=True)}
+        axes = _plots.new_axes(len(images), values.shape[1:])
+        for ax, (name, image) in zip(axes, images.items(), strict=True):
+            limit = _plots.difference_limit(image)
+            options = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+            title = f"Dead time: {name}"
+            _plots.draw_map(ax, image, steps, title, "% points", **options)
+        return axes
+
+    def plot_filled_dead_time(self, ax: Any = None) -> Any:
+        """Draw what a fit gives for spectra whose dead time is known, against it.
+
+        Parameters
+        ----------
+        ax
+            Where to; None makes a figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes. Each point is a spectrum that was left out of the fit that predicted it.
+
+        Raises
+        ------
+        ValueError
+            The dead times were not filled in by a fit, see :meth:`fill_deadtime`.
+
+        Examples
+        --------
+        >>> s.fill_deadtime().plot_filled_dead_time()  # doctest: +SKIP
+        """
+        report = self.metadata.get_item(FILL)
+        entries = {} if report is None else report.as_dictionary()
+        fits = {n: e for n, e in entries.items() if "_predicted" in e}
+        if not fits:
+            raise ValueError(
+                "No dead times of this signal were filled in by a fit: use fill_deadtime "
+                "first, if any are missing."
+            )
+        ax = _plots.new_axes()[0] if ax is None else ax
+        return _plots.draw_predicted(
+            ax,
+            [np.asarray(e["_measured"]) for e in fits.values()],
+            [np.asarray(e["_predicted"]) for e in fits.values()],
+            [name.replace("_", " ").capitalize() for name in fits],
+        )
+
+    def _require_dead_time(self) -> BaseSignal:
+        dead_time = self._dead_time()
+        if dead_time is None:
+            raise ValueError(
+                "This signal carries no dead-time map: its file has none (EDAX's have one "
+                "live time for all, in the metadata), it was lost in an operation that dead "
+                "times cannot follow, or the counts are corrected already."
+            )
+        return dead_time
+
+    def _has_detectors(self, dead_time: BaseSignal) -> bool:
+        """Tell whether the first axis of the map's array are detectors, summed or not."""
+        last = dead_time.axes_manager.navigation_axes[-1]
+        is_axis = last.name == DETECTOR_AXIS and last.index_in_array == 0
+        return maps.has_detectors(dead_time) or (is_axis and np.ndim(dead_time.data) > 1)
+
+    def _detector_names(self, dead_time: BaseSignal) -> list[str]:
+        """Return the names of detectors, with the numbers that they have in the file."""
+        n = len(dead_time.data) if self._has_detectors(dead_time) else 1
+        numbers = self.metadata.get_item(f"{XRF}.detectors")
+        if numbers is None or len(numbers) != n:
+            numbers = range(n)
+        return [f"Detector {number}" for number in numbers]
+
+    def _dead_times(self) -> dict[str, np.ndarray]:
+        """Return the dead times of each detector, by its name."""
+        dead_time = self._require_dead_time()
+        values = np.asarray(dead_time.data)
+        if not self._has_detectors(dead_time):
+            values = values[np.newaxis]
+        return dict(zip(self._detector_names(dead_time), values, strict=True))
+
+    def _data_of(self, dead_time: BaseSignal) -> Any:
+        """Return the spectra of each detector if they can be had, else those of the signal."""
+        if maps.has_detectors(dead_time):
+            source = source_of(self.data)
+            parts = None if source is None else source.by_detector()
+            if parts is not None and parts.shape[0] == len(dead_time.data):
+                return from_source(parts)
+        return self.data
+
+    def _steps(self) -> tuple[tuple[float, str | None], ...]:
+        axes = self.axes_manager.navigation_axes[:2]
+        if len(axes) < 2 or not all(axis.is_uniform for axis in axes):
+            raise ValueError(f"The signal is {self}, expected a map of x and y.")
+        known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
+        return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))
+
+    def _tube_channel(self) -> int | None:
+        """Return the first channel above the energy of the beam."""
+        beam_energy = self.metadata.get_item(f"{INSTRUMENT}.beam_energy")
+        energy = self.axes_manager.signal_axes[0]
+        if beam_energy is None or energy.units != "keV" or not energy.is_uniform:
+            return None
+        return int((beam_energy - energy.offset) / energy.scale) + 1
+
+
+def _not_measured(values: np.ndarray, data: Any) -> np.ndarray:
+    """Tell where there is neither a dead time nor a count."""
+    is_nan = np.isnan(values)
+    if is_nan.any():
+        is_nan &= _counts_of(data) == 0
+    return is_nan
+
+
+def _counts_of(data: Any) -> np.ndarray:
+    return np.asarray(sum_map(data) if can_sum(data) else data.sum(axis=-1))

@@ -1,0 +1,312 @@
+"""Images and spectra that the signals make of themselves in one pass over the file."""
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from hyperspy.signal import BaseSignal
+from hyperspy.signals import Signal1D, Signal2D
+
+from rsciio_xfm import _dead_time as maps
+from rsciio_xfm import _plots
+from rsciio_xfm._carrying import CarriesDeadTime
+from rsciio_xfm._checks import check_axes, progress
+from rsciio_xfm._io.lazy import take
+from rsciio_xfm._io.metadata import drop_dead_time, drop_times
+from rsciio_xfm._selections import (
+    is_line,
+    resolve_regions,
+    resolve_windows,
+    scattered_line,
+)
+from rsciio_xfm.analysis.colour import channel_colours, mix_colours, to_rgb8
+from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
+from rsciio_xfm.analysis.sums import can_sum, sum_spectrum
+
+
+class MakesMaps(CarriesDeadTime):
+    """EDS spectra that make images, spectra of regions and summaries."""
+
+    def get_window_images(
+        self,
+        windows: Any = None,
+        integration_windows: float = 2.0,
+        show_progressbar: bool | None = None,
+    ) -> dict[str, BaseSignal]:
+        """Sum the counts in energy windows for each pixel, all in one pass over the file.
+
+        Parameters
+        ----------
+        windows
+            X-ray lines (``"Fe_Ka"``), elements (``"Fe"``: the line that exspy chooses), pairs
+            ``(start, stop)`` as ``isig`` takes them (numbers with a point are energies,
+            whole numbers channels), in a list; or in a dictionary that gives them names.
+            None: the lines, or else elements, of the metadata.
+        integration_windows
+            Width of the window of a line, in multiples of its full width at half maximum.
+        show_progressbar
+            Of lazy signals; None is HyperSpy's preference.
+
+        Returns
+        -------
+        dict of str to hyperspy.api.signals.BaseSignal
+            An image for each window, counts as uint32 or uint64, in memory, with x and y as
+            signal axes: it can be plotted as it is, saved as TIFF with its counts, or with
+            ``save("image.png", scalebar=True, output_size=800)`` as a picture.
+
+        Raises
+        ------
+        ValueError
+            A window is no line, element or pair, or is not within the spectra.
+
+        Examples
+        --------
+        >>> s = hs.load("map.spd", lazy=True)  # doctest: +SKIP
+        >>> images = s.get_window_images(["Fe_Ka", "Ca", (6.3, 6.5)])  # doctest: +SKIP
+        >>> images["Fe_Ka"].plot()  # doctest: +SKIP
+        """
+        check_axes(self)
+        resolved = resolve_windows(self, windows, integration_windows)
+        with progress(self, show_progressbar):
+            images = window_images(self.data, list(resolved.values()))
+        return {
+            name: self._make_image(image, name)
+            for name, image in zip(resolved, images, strict=True)
+        }
+
+    def get_region_spectra(
+        self, regions: Any, show_progressbar: bool | None = None
+    ) -> dict[str, BaseSignal]:
+        """Sum the spectra of regions, all in one pass over the file.
+
+        Parameters
+        ----------
+        regions
+            Boolean maps (arrays, rows first, or signals), lists of pixels ``(x, y)``, or
+            HyperSpy's ROIs; in a list, or in a dictionary that gives them names. They may
+            overlap.
+        show_progressbar
+            Of lazy signals; None is HyperSpy's preference.
+
+        Returns
+        -------
+        dict of str to EDSXFMSpectrum
+            The sum of each region, in memory, with its own live and dead time. Without
+            names they are ``"0"``, ``"1"``, ...
+
+        Raises
+        ------
+        ValueError
+            A region is none of these, or has no pixel.
+        IndexError
+            A pixel is not in the map.
+
+        Examples
+        --------
+        >>> images = s.get_window_images(["Fe_Ka"])  # doctest: +SKIP
+        >>> iron = images["Fe_Ka"].data > 100  # doctest: +SKIP
+        >>> spectra = s.get_region_spectra(
+        ...     {"iron": iron, "rest": ~iron, "spot": [(10, 20), (11, 20)]}
+        ... )  # doctest: +SKIP
+        >>> spectra["iron"].save("iron.msa")  # doctest: +SKIP
+        """
+        check_axes(self)
+        masks = resolve_regions(self, regions)
+        with progress(self, show_progressbar):
+            totals = region_spectra(self.data, list(masks.values()))
+        spectra = {}
+        for (name, mask), total in zip(masks.items(), totals, strict=True):
+            spectra[name] = self._make_spectrum(total, name)
+            dead_time = self._dead_time()
+            if dead_time is not None:
+                dead_time = maps.combine_unmasked(dead_time, mask)
+            self._carry(spectra[name], dead_time, float(np.count_nonzero(mask)))
+        return spectra
+
+    def get_summary(self, show_progressbar: bool | None = None) -> dict[str, BaseSignal]:
+        """Return sum, mean and maximum of all spectra and the map of all counts.
+
+        They are made in one pass over the file.
+
+        Parameters
+        ----------
+        show_progressbar
+            Of lazy signals; None is HyperSpy's preference.
+
+        Returns
+        -------
+        dict of str to hyperspy.api.signals.BaseSignal
+            ``"sum"``, ``"mean"`` and ``"max"``, spectra; the first two with their live
+            times. ``"counts"``, an image. In memory.
+
+        Examples
+        --------
+        >>> summary = s.get_summary()  # doctest: +SKIP
+        >>> summary["max"].plot()  # doctest: +SKIP
+        """
+        check_axes(self)
+        with progress(self, show_progressbar):
+            found = summarise(self.data)
+        axes = self._navigation_axes_of(None)
+        dead_time = self._combined_dead_time(axes)
+        n_spectra = int(np.prod([axis.size for axis in axes]))
+        data = {
+            "sum": found["sum"],
+            "mean": found["sum"] / n_spectra,
+            "max": found["max"],
+        }
+        result = {name: self._make_spectrum(d, name) for name, d in data.items()}
+        self._carry(result["sum"], dead_time, float(n_spectra))
+        self._carry(result["mean"], dead_time)
+        # No time is that of a spectrum whose channels come from different pixels.
+        drop_dead_time(result["max"]._metadata)
+        drop_times(result["max"]._metadata)
+        return result | {"counts": self._make_image(found["counts"], "counts")}
+
+    def get_colour_map(
+        self,
+        scale: str = "linear",
+        energy_range: tuple[float, float] | None = None,
+        percentile: float = 99.5,
+        show_progressbar: bool | None = None,
+    ) -> Signal2D:
+        """Return a picture in which each energy has a hue, in one pass over the file.
+
+        Parameters
+        ----------
+        scale
+            ``"linear"``: counts are the weight of the hue of their energy; ``"log"``: the
+            logarithm of 1 + counts, which shows weak lines too.
+        energy_range
+            Energies from red to magenta; counts beyond them are left out. None: from the first
+            channel to the tube's line that the sample scatters (Ka of its anode), or, if that
+            is not known, to the last channel that has counts.
+        percentile
+            Of the pixels: how bright is as bright as can be.
+        show_progressbar
+            Of lazy signals; None is HyperSpy's preference.
+
+        Returns
+        -------
+        hyperspy.api.signals.Signal2D
+            8-bit RGB, in memory. ``metadata.Signal.energy_range`` has the energies. Save it as
+            ``.png`` or ``.tif``.
+
+        Raises
+        ------
+        ValueError
+            The scale is none of these, the range is not within the spectra, or the signal is
+            no map of x and y.
+
+        Examples
+        --------
+        >>> picture = s.get_colour_map("log")  # doctest: +SKIP
+        >>> picture.plot()  # doctest: +SKIP
+        >>> picture.save("colours.png")  # doctest: +SKIP
+        """
+        check_axes(self)
+        if self.axes_manager.navigation_dimension != 2:
+            raise ValueError(f"The signal is {self}, expected a map of x and y.")
+        start, stop = self._colour_channels(energy_range, show_progressbar)
+        data = self.data
+        key = (..., slice(start, None))
+        data = take(data, key) if isinstance(data, da.Array) else data[key]
+        with progress(self, show_progressbar):
+            mixed = mix_colours(data, channel_colours(stop - start), scale)
+        axes = [axis.get_axis_dictionary() for axis in self.axes_manager._axes[:-1]]
+        for axis in axes:
+            axis["navigate"] = True
+        axes.append({"size": 3, "navigate": False, "name": "RGB"})
+        picture = Signal1D(to_rgb8(mixed, percentile), axes=axes)
+        picture.change_dtype("rgb8")
+        energy = self.axes_manager.signal_axes[0]
+        picture.metadata.General.title = f"{self._title()}colours of energies"
+        ends = [float(energy.offset + energy.scale * i) for i in (start, stop - 1)]
+        picture.metadata.set_item("Signal.energy_range", ends)
+        return picture
+
+    def plot_colour_map(
+        self,
+        scale: str = "linear",
+        energy_range: tuple[float, float] | None = None,
+        percentile: float = 99.5,
+        show_progressbar: bool | None = None,
+    ) -> np.ndarray:
+        """Draw the picture of :meth:`get_colour_map` above the hues of its energies.
+
+        Parameters
+        ----------
+        scale, energy_range, percentile, show_progressbar
+            As of :meth:`get_colour_map`.
+
+        Returns
+        -------
+        numpy.ndarray
+            matplotlib's axes: of the picture, and of the hues.
+
+        Examples
+        --------
+        >>> s.plot_colour_map("log")  # doctest: +SKIP
+        """
+        picture = self.get_colour_map(scale, energy_range, percentile, show_progressbar)
+        ends = picture.metadata.Signal.energy_range
+        colours = picture.data.view(np.uint8).reshape(*picture.data.shape, 3)
+        energy = self.axes_manager.signal_axes[0]
+        n_channels = round((ends[1] - ends[0]) / energy.scale) + 1
+        return _plots.draw_colour_map(
+            colours,
+            tuple((axis.scale, axis.units) for axis in self.axes_manager.navigation_axes),
+            f"{self._title()}{scale}",
+            channel_colours(n_channels),
+            (ends[0], ends[1], energy.units),
+        )
+
+    def _colour_channels(
+        self, energy_range: tuple[float, float] | None, show_progressbar: bool | None
+    ) -> tuple[int, int]:
+        """Return the first channel that has a colour and the one after the last."""
+        energy = self.axes_manager.signal_axes[0]
+        if energy_range is not None:
+            ends = tuple(float(end) for end in energy_range)
+            ((start, stop),) = resolve_windows(self, [ends], 1.0).values()
+            return start, stop
+        line = scattered_line(self.metadata)
+        if line is not None and energy.units == "keV" and energy.is_uniform:
+            stop = int(np.ceil((line - energy.offset) / energy.scale)) + 1
+            if 1 < stop <= energy.size:
+                return 0, stop
+        with progress(self, show_progressbar):
+            total = np.asarray(
+                sum_spectrum(self.data)
+                if can_sum(self.data)
+                else self.data.sum(axis=tuple(range(self.data.ndim - 1)))
+            )
+        filled = np.flatnonzero(total)
+        return 0, int(filled[-1]) + 1 if filled.size else energy.size
+
+    def _make_spectrum(self, data: np.ndarray, name: str) -> BaseSignal:
+        result = self._deepcopy_with_new_data(data)
+        result._lazy = False
+        navigation_axes = self.axes_manager.navigation_axes
+        result._remove_axis([axis.index_in_axes_manager for axis in navigation_axes])
+        result._assign_subclass()
+        result._metadata.General.title = f"{self._title()}{name}"
+        return result
+
+    def _make_image(self, data: np.ndarray, name: str) -> BaseSignal:
+        axes = [axis.get_axis_dictionary() for axis in self.axes_manager._axes]
+        for axis in axes[: data.ndim][-2:]:
+            axis["navigate"] = False
+        metadata = {
+            "General": {"title": f"{self._title()}{name}"},
+            "Signal": {"quantity": "X-rays (Counts)"},
+        }
+        if is_line(name):
+            element, _ = name.split("_", 1)
+            metadata["Sample"] = {"elements": [element], "xray_lines": [name]}
+        kind = Signal1D if data.ndim == 1 else Signal2D
+        return kind(data, axes=axes[: data.ndim], metadata=metadata)
+
+    def _title(self) -> str:
+        title = self.metadata.get_item("General.title", "")
+        return f"{title}: " if title else ""

@@ -1,0 +1,190 @@
+"""``rsciio-xfm analyse``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from rsciio_xfm.cli._common import (
+    FILE,
+    dask_bar,
+    errors_as_messages,
+    extension,
+    load_map,
+    refuse_existing,
+)
+from rsciio_xfm.cli._info import describe
+
+_DPI = 150
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--detector", type=int, help="This detector only, 0 being the first.")
+@click.option(
+    "--saturation",
+    type=click.FloatRange(0, 100),
+    default=65.0,
+    show_default=True,
+    help="Dead time in percent from which a spectrum counts as saturated.",
+)
+@click.option(
+    "--table", is_flag=True, help="Of a .GeoPIXE map a table of all records too."
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
+)
+@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+def analyse(
+    file: Path,
+    detector: int | None,
+    saturation: float,
+    table: bool,
+    output: Path,
+    overwrite: bool,
+) -> None:
+    """Write pictures and tables of the map in FILE to a folder.
+
+    They are: the header, the sum and the highest of all spectra, the map of all counts, and
+    the colours of energies; of maps with dead times also their statistics, maps, histogram,
+    dead times against counts, what detectors differ by, and how well missing dead times can
+    be filled in.
+    """
+    with errors_as_messages():
+        if table and extension(file) != "geopixe":
+            raise click.ClickException(f"{file}: --table is for .GeoPIXE")
+        import matplotlib as mpl
+
+        mpl.use("agg")
+        signal = load_map(file, detector, n_axes=(2,))
+        results = _results(file, signal, saturation, detector)
+        if table:
+            results["records.csv"] = lambda path: _write_table(file, path)
+        refuse_existing([output / name for name in results], overwrite)
+        output.mkdir(parents=True, exist_ok=True)
+        for name, write in results.items():
+            with dask_bar(name):
+                write(output / name)
+            click.echo(f"Wrote  {output / name}")
+
+
+def _results(
+    file: Path, signal: Any, saturation: float, detector: int | None
+) -> dict[str, Callable[[Path], None]]:
+    """Return what writes each result, by its name."""
+    summary: dict[str, Any] = {}
+
+    def summarise() -> dict[str, Any]:
+        if not summary:  # one pass for three results
+            summary.update(signal.get_summary(show_progressbar=False))
+        return summary
+
+    results: dict[str, Callable[[Path], None]] = {
+        "info.txt": lambda path: _write_info(file, path, detector),
+        "sum.msa": lambda path: summarise()["sum"].save(path, overwrite=True),
+        "spectra.csv": lambda path: _write_spectra(summarise(), path),
+        "spectra.png": lambda path: _save(_draw_spectra(summarise()), path),
+        "counts.png": lambda path: _save(_draw_counts(signal, summarise()), path),
+    }
+    for scale in ("linear", "log"):
+        results[f"colours_{scale}.png"] = lambda path, scale=scale: _save(
+            signal.plot_colour_map(scale, show_progressbar=False), path
+        )
+    try:
+        dead_time = signal.get_dead_time()
+    except ValueError:  # the format has none
+        return results
+    statistics = signal.get_dead_time_statistics(saturation)
+    results |= {
+        "dead_time.csv": lambda path: _write_statistics(statistics, path),
+        "dead_time_map.png": lambda path: _save(signal.plot_dead_time(), path),
+        "dead_time_histogram.png": lambda path: _save(
+            signal.plot_dead_time_histogram(), path
+        ),
+        "dead_time_against_counts.png": lambda path: _save(
+            signal.plot_dead_time_against_counts(show_progressbar=False), path
+        ),
+    }
+    if len(statistics) > 1:
+        results["detector_difference.png"] = lambda path: _save(
+            signal.plot_detector_difference(), path
+        )
+    values = np.asarray(dead_time.data)
+    n_recorded = sum(entry["n_recorded"] for entry in statistics.values())
+    if 0 < n_recorded < np.count_nonzero(~np.isnan(values)):
+        results["filled_against_measured.png"] = lambda path: _fill(signal, path)
+    return results
+
+
+def _fill(signal: Any, path: Path) -> None:
+    filled = signal.fill_deadtime(show_progressbar=False)
+    try:
+        axes = filled.plot_filled_dead_time()
+    except ValueError:  # too few are known for a fit; a warning said so
+        return
+    _save(axes, path)
+
+
+def _save(axes: Any, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    figure = np.ravel(axes)[0].figure
+    figure.savefig(path, dpi=_DPI)
+    plt.close(figure)
+
+
+def _write_info(file: Path, path: Path, detector: int | None) -> None:
+    lines = describe(file, {} if detector is None else {"detector": detector})
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_table(file: Path, path: Path) -> None:
+    from rsciio_xfm import geopixe
+
+    geopixe.write_table(file, path, overwrite=True)
+
+
+def _write_statistics(statistics: dict[str, dict[str, Any]], path: Path) -> None:
+    names = list(next(iter(statistics.values())))
+    lines = [",".join(["detector", *names])]
+    for detector, entry in statistics.items():
+        values = [f"{entry[name]:.6g}" for name in names]
+        lines.append(",".join([detector.rsplit(" ", 1)[-1], *values]))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_spectra(summary: dict[str, Any], path: Path) -> None:
+    energy = summary["sum"].axes_manager[-1].axis
+    rows = zip(
+        energy.tolist(),
+        summary["sum"].data.tolist(),
+        summary["max"].data.tolist(),
+        strict=True,
+    )
+    text = "".join(f"{e:.10g},{total},{highest}\n" for e, total, highest in rows)
+    path.write_text(f"energy_keV,sum,max\n{text}", encoding="utf-8")
+
+
+def _draw_spectra(summary: dict[str, Any]) -> Any:
+    from rsciio_xfm._plots import draw_spectra, new_axes
+
+    energy = summary["sum"].axes_manager[-1]
+    spectra = {
+        "Sum of all spectra": summary["sum"].data,
+        "Highest counts of a spectrum": summary["max"].data,
+    }
+    (ax,) = new_axes(is_wide=True)
+    return draw_spectra(ax, energy.axis, energy.units, spectra)
+
+
+def _draw_counts(signal: Any, summary: dict[str, Any]) -> Any:
+    from rsciio_xfm._plots import draw_map, new_axes
+
+    image = summary["counts"].data
+    (ax,) = new_axes(shape=image.shape)
+    steps = tuple(
+        (axis.scale, axis.units) for axis in signal.axes_manager.navigation_axes
+    )
+    return draw_map(ax, image, steps, "Counts of all channels", "Counts")

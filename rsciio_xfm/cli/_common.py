@@ -1,0 +1,255 @@
+"""What the commands share: options, loading, names of results, messages."""
+
+import contextlib
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rsciio_xfm._io.progress import bar_options, shown
+
+# What is wrong with a file, an argument or the machine, rather than with this program.
+ERRORS = (
+    EOFError,
+    ImportError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def region_options(command: Callable) -> Callable:
+    for option in (
+        click.option(
+            "--detector", type=int, help="This detector only, 0 being the first."
+        ),
+        click.option("--y", nargs=2, type=int, metavar="A B", help="Rows A to B - 1."),
+        click.option("--x", nargs=2, type=int, metavar="A B", help="Columns A to B - 1."),
+    ):
+        command = option(command)
+    return command
+
+
+def output_options(command: Callable) -> Callable:
+    for option in (
+        click.option("--overwrite", is_flag=True, help="Replace what is there."),
+        click.option("-o", "--output", required=True, type=click.Path(path_type=Path)),
+    ):
+        command = option(command)
+    return command
+
+
+def check_extension(output: Path, known: tuple[str, ...]) -> None:
+    if not output.suffix:
+        raise click.ClickException(
+            f"{output} has no extension to choose the format by; use {' or '.join(known)}"
+        )
+    if output.suffix.lower() not in [one.lower() for one in known]:
+        raise click.ClickException(
+            f"the extension of {output} is {output.suffix}, expected {' or '.join(known)}"
+        )
+
+
+def check_outputs(
+    file: Path, output: Path, names: list[str], overwrite: bool
+) -> list[Path]:
+    """Return the names of what is written, if it may be."""
+    outputs = [output]
+    if len(names) > 1:
+        outputs = [output.with_stem(f"{output.stem}_{name}") for name in names]
+    refuse_existing(outputs, overwrite)
+    for path in outputs:
+        if path.exists() and path.samefile(file):
+            raise click.ClickException(f"{path} is the map itself")
+    return outputs
+
+
+def unique(names: list[str]) -> list[str]:
+    """Add a number to names that repeat."""
+    unique: list[str] = []
+    for name in names:
+        n, found = 1, name
+        while found in unique:
+            n += 1
+            found = f"{name}_{n}"
+        unique.append(found)
+    return unique
+
+
+def load_map(
+    file: Path, detector: int | None, n_axes: tuple[int, ...] = (1, 2), **kwds: Any
+) -> Any:
+    """Load a map of x and y, or a line scan."""
+    if detector is not None and extension(file) != "geopixe":
+        raise click.ClickException(f"{file}: --detector is for maps of several detectors")
+    signal = load(file, **kwds | ({} if detector is None else {"detector": detector}))
+    shape = signal.axes_manager.navigation_shape
+    if len(shape) not in n_axes:
+        expected = "x and y" if n_axes == (2,) else "x, or x and y"
+        raise click.ClickException(
+            f"{file} has {len(shape)} axes to navigate, not {expected}"
+        )
+    if not hasattr(signal, "get_window_images"):
+        signal.set_signal_type("EDS_XFM")
+    return signal
+
+
+def select(signal: Any, x: tuple[int, int] | None, y: tuple[int, int] | None) -> Any:
+    columns, *rows = signal.axes_manager.navigation_shape
+    if not rows:
+        if y is not None:
+            raise click.ClickException("--y is given, and a line scan has x only")
+        return signal.inav[half_open("x", x, columns)]
+    return signal.inav[half_open("x", x, columns), half_open("y", y, rows[0])]
+
+
+@contextlib.contextmanager
+def dask_bar(label: str) -> Iterator[None]:
+    from tqdm.dask import TqdmCallback
+
+    with TqdmCallback(desc=label, **bar_options()):
+        yield
+
+
+def read_lazily(file: Path, **options: Any) -> dict[str, Any]:
+    """Read a map with the reader of its extension, without HyperSpy."""
+    reader = find_reader(file)
+    if reader is None:
+        raise wrong_extension(file, own_extensions())
+    return reader.file_reader(file, lazy=True, **options)[0]
+
+
+def find_reader(file: Path) -> Any:
+    """Return the module of ours that reads files of an extension, or None."""
+    import importlib
+
+    from rsciio_xfm._register import read_specifications
+
+    for specification in read_specifications():
+        if extension(file) in specification["file_extensions"]:
+            return importlib.import_module(specification["api"])
+    return None
+
+
+def own_extensions() -> set[str]:
+    from rsciio_xfm._register import read_specifications
+
+    return {e.lower() for s in read_specifications() for e in s["file_extensions"]}
+
+
+def extension(file: Path) -> str:
+    return file.suffix.lstrip(".").lower()
+
+
+def wrong_extension(file: Path, known: set[str]) -> click.ClickException:
+    return click.ClickException(
+        f"{file}: the extension is {file.suffix!r}, expected "
+        f"{' or '.join(f'.{e}' for e in sorted(known))}"
+    )
+
+
+def load(file: Path, **kwds: Any) -> Any:
+    import hyperspy.api as hs
+    from rsciio import IO_PLUGINS
+
+    # Its loggers tell users to report what is wrong with a file to RosettaSciIO.
+    hs.set_log_level("CRITICAL")
+    if not any(extension(file) in plugin["file_extensions"] for plugin in IO_PLUGINS):
+        raise wrong_extension(file, own_extensions() | {"hspy"})
+    # Ours, even where it does not take the place of RosettaSciIO's.
+    signal = hs.load(file, lazy=True, file_format=find_reader(file), **kwds)
+    _choose_chunks(signal)
+    return signal
+
+
+def _choose_chunks(signal: Any) -> None:
+    """Give a lazy signal chunks of the size that the user chose."""
+    from rsciio_xfm._io.lazy import default_chunks, from_source, source_of
+
+    chunk_bytes = (click.get_current_context().find_object(dict) or {}).get("chunk_bytes")
+    source = None if chunk_bytes is None else source_of(getattr(signal, "data", None))
+    if source is not None:
+        chunks = default_chunks(
+            source.shape, source.dtype, source.row_axis(), chunk_bytes
+        )
+        signal.data = from_source(source, chunks)
+
+
+def compute(signal: Any, label: str) -> Any:
+    """Compute a lazy signal, with a progress bar."""
+    with dask_bar(label):
+        signal.compute(show_progressbar=False)
+    return signal
+
+
+def half_open(name: str, ends: tuple[int, int] | None, size: int) -> slice:
+    if ends is None:
+        return slice(None)
+    if not 0 <= ends[0] < ends[1] <= size:
+        raise click.ClickException(
+            f"--{name} is {ends[0]} {ends[1]}, expected A < B within 0 and {size}: the "
+            f"map has {size} pixels along {name}"
+        )
+    return slice(*ends)
+
+
+def region_size(region: Any) -> str:
+    return " x ".join(str(n) for n in region.axes_manager.navigation_shape)
+
+
+def refuse_existing(paths: list[Path], overwrite: bool) -> None:
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise click.ClickException(f"{path} exists; use --overwrite to replace it")
+
+
+def show_size(n_bytes: int) -> str:
+    if n_bytes < 2**20:
+        return f"{n_bytes / 2**10:.0f} KiB"
+    if n_bytes < 2**30:
+        return f"{n_bytes / 2**20:.0f} MiB"
+    return f"{n_bytes / 2**30:.1f} GiB"
+
+
+def peak_memory() -> int:
+    """Return the largest resident memory that this process has had, in bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextlib.contextmanager
+def timed() -> Iterator[list[float]]:
+    took = [time.perf_counter()]
+    yield took
+    took[0] = time.perf_counter() - took[0]
+
+
+@contextlib.contextmanager
+def errors_as_messages() -> Iterator[None]:
+    """Print this package's warnings and what is wrong with a file in a line each."""
+    with shown(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except BrokenPipeError:  # into head, say: click ends quietly
+            raise
+        except ERRORS as error:
+            raise click.ClickException(str(error)) from error
+        finally:
+            for warning in caught:
+                if warning.category is UserWarning:
+                    click.echo(f"Warning: {warning.message}", err=True)

@@ -1,0 +1,165 @@
+"""``rsciio-xfm demo``."""
+
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from rsciio_xfm.cli._common import (
+    FILE,
+    compute,
+    errors_as_messages,
+    load,
+    peak_memory,
+    refuse_existing,
+    show_size,
+    timed,
+)
+
+
+@click.command()
+@click.argument("file", type=FILE, required=False)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder for results."
+)
+@click.option("--element", help="Element to map; the strongest peak's by default.")
+@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+def demo(
+    file: Path | None, output: Path | None, element: str | None, overwrite: bool
+) -> None:
+    """Open FILE (without one, a map made for this) and write a spectrum and a picture.
+
+    The results go to a new temporary folder unless --output names one.
+    """
+    with errors_as_messages(), tempfile.TemporaryDirectory(prefix="rsciio-xfm-") as made:
+        _check_element(element)
+        if file is None:
+            file = Path(made) / "demo.GeoPIXE"
+            _make_map(file)
+        names = [f"{file.stem}_spectrum.msa", f"{file.stem}.png"]
+        if output is not None:
+            refuse_existing([output / name for name in names], overwrite)
+        total, figure = _run_demo(file, element)
+        if output is None:
+            output = Path(tempfile.mkdtemp(prefix="rsciio-xfm-results-"))
+        output.mkdir(parents=True, exist_ok=True)
+        msa, png = (output / name for name in names)
+        total.save(msa, overwrite=True)
+        figure.savefig(png, dpi=150)
+        click.echo(f"Wrote     {msa}")
+        click.echo(f"Wrote     {png}")
+
+
+def _make_map(file: Path) -> None:
+    from rsciio_xfm._demo import ELEMENTS, write_demo_map
+
+    with timed() as took:
+        write_demo_map(file)
+    size = show_size(file.stat().st_size)
+    click.echo(
+        f"Made      {file.name}, {size} with {', '.join(ELEMENTS)}, in {took[0]:.1f} s"
+    )
+
+
+def _check_element(element: str | None) -> None:
+    from exspy.material import elements
+
+    if element is not None and element not in elements:
+        raise click.ClickException(f"--element is {element}, expected a symbol like Fe")
+
+
+def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
+    """Open a map and return its total spectrum and a picture."""
+    import hyperspy.api as hs  # noqa: F401 (imported before memory and time are counted)
+
+    import rsciio_xfm.signals  # noqa: F401
+
+    before = peak_memory()
+    with timed() as took:
+        signal = load(file)
+    dense = math.prod(signal.data.shape) * signal.data.dtype.itemsize
+    click.echo(f"Opened    {signal} in {took[0]:.2f} s; dense it is {show_size(dense)}")
+    with timed() as took:
+        total = compute(signal.sum(), "Total spectrum")
+    click.echo(f"Spectrum  {total.data.sum()} counts summed in {took[0]:.2f} s")
+    total.set_elements([element or _strongest_element(total)])
+    with timed() as took:
+        counts = compute(signal.sum("Energy"), "Total counts")
+        line, window = _line_window(total)
+        image = compute(signal.isig[window[0] : window[1]].sum("Energy"), line)
+    click.echo(f"Images    total counts and {line} in {took[0]:.2f} s")
+    memory = peak_memory() - before
+    click.echo(
+        f"Memory    {show_size(memory)} at most for all of this, beyond the imports"
+    )
+    return total, _draw(total, counts, image, line, window)
+
+
+def _strongest_element(total: Any) -> str:
+    """Name the element whose line is nearest to the highest peak of a spectrum.
+
+    Only lines that the beam can excite count, and none of the scattered tube lines, which
+    lie in the upper half of the spectrum.
+    """
+    from exspy.utils.eds import get_xray_lines_near_energy
+
+    energy = total.axes_manager[-1].axis
+    beam = total.metadata.get_item("Acquisition_instrument.SEM.beam_energy", energy[-1])
+    is_line = (energy > 1) & (energy < 0.3 * beam)
+    if not is_line.any() or not total.data[is_line].any():
+        raise click.ClickException("no peak found in the spectrum; use --element")
+    peak = energy[is_line][np.argmax(total.data[is_line])]
+    lines = get_xray_lines_near_energy(peak, width=0.5, only_lines=("Ka",))
+    if not len(lines):
+        raise click.ClickException(f"no K line near {peak:.2f} keV; use --element")
+    return str(lines[0]).split("_")[0]
+
+
+def _line_window(total: Any) -> tuple[str, list[float]]:
+    total.add_lines()
+    lines = total.metadata.get_item("Sample.xray_lines", [])
+    if not len(lines):
+        elements = total.metadata.Sample.elements
+        raise click.ClickException(f"no line of {', '.join(elements)} in the spectrum")
+    (window,) = total.estimate_integration_windows(xray_lines=lines[:1])
+    return str(lines[0]), [float(edge) for edge in window]
+
+
+def _draw(total: Any, counts: Any, image: Any, line: str, window: list[float]) -> Any:
+    """Draw spectrum, total-counts map and one element's map."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    axes = figure.subplot_mosaic(
+        [["spectrum", "spectrum"], ["counts", "image"]], height_ratios=[3, 2]
+    )
+    energy = total.axes_manager[-1]
+    axes["spectrum"].semilogy(energy.axis, np.maximum(total.data, 0.5), lw=0.8)
+    axes["spectrum"].axvspan(
+        *window, color="tab:orange", alpha=0.4, label=f"{line} window"
+    )
+    axes["spectrum"].set(
+        xlabel=f"Energy ({energy.units})",
+        ylabel="Counts per channel",
+        title=total.metadata.General.title,
+        xlim=(
+            0,
+            energy.axis[np.flatnonzero(total.data)[-1]] if total.data.any() else None,
+        ),
+        ylim=(0.5, None),
+    )
+    axes["spectrum"].legend()
+    for name, signal, title in (
+        ("counts", counts, "Total counts"),
+        ("image", image, f"{line} counts"),
+    ):
+        x, y = signal.axes_manager.navigation_axes
+        extent = (0, x.size * x.scale, y.size * y.scale, 0)
+        drawn = axes[name].imshow(signal.data, extent=extent, cmap="viridis")
+        axes[name].set(xlabel=f"x ({x.units})", ylabel=f"y ({y.units})", title=title)
+        beside = axes[name].inset_axes((1.03, 0, 0.04, 1))
+        figure.colorbar(drawn, cax=beside, label="Counts")
+    return figure

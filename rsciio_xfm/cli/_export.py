@@ -1,0 +1,115 @@
+"""``rsciio-xfm export``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rsciio_xfm.cli._common import (
+    FILE,
+    check_extension,
+    check_outputs,
+    dask_bar,
+    errors_as_messages,
+    extension,
+    half_open,
+    load_map,
+    output_options,
+    region_options,
+    select,
+    show_size,
+)
+
+_FORMATS = (".npy", ".csv", ".hspy", ".zspy", ".emd", ".GeoPIXE")
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@region_options
+@click.option(
+    "--separate-detectors",
+    is_flag=True,
+    help="Keep the detectors of a .GeoPIXE map apart, as first axis, instead of their sum.",
+)
+@output_options
+def export(
+    file: Path,
+    x: tuple[int, int] | None,
+    y: tuple[int, int] | None,
+    detector: int | None,
+    separate_detectors: bool,
+    output: Path,
+    overwrite: bool,
+) -> None:
+    """Write the map of FILE, or a part of it, to OUTPUT, chunk by chunk.
+
+    The extension of OUTPUT chooses the format: .npy is a plain array, .hspy, .zspy and .emd
+    are HyperSpy's, .GeoPIXE holds any map of counts. .csv is a table of x, y, detector, dead
+    time, counts and length of each record of a whole .GeoPIXE map.
+    """
+    with errors_as_messages():
+        check_extension(output, _FORMATS)
+        check_outputs(file, output, [], overwrite)
+        kind = extension(output)
+        if kind == "csv":
+            if x or y or detector is not None or separate_detectors:
+                raise click.ClickException(
+                    "a .csv is of all records: use crop for a part of them"
+                )
+            _write_table(file, output, overwrite)
+        else:
+            separate = {"sum_detectors": False} if separate_detectors else {}
+            if separate and extension(file) != "geopixe":
+                raise click.ClickException(
+                    f"{file}: --separate-detectors is for .GeoPIXE"
+                )
+            if separate and detector is not None:
+                raise click.ClickException(
+                    "--separate-detectors and --detector are given"
+                )
+            signal = load_map(file, detector, n_axes=(1, 2, 3), **separate)
+            _write(_select(signal, x, y), output, overwrite)
+        click.echo(f"{output}: {show_size(output_bytes(output))}")
+
+
+def output_bytes(output: Path) -> int:
+    """Return the size of a file, or of all files in a folder."""
+    if output.is_file():
+        return output.stat().st_size
+    return sum(part.stat().st_size for part in output.rglob("*") if part.is_file())
+
+
+def _select(signal: Any, x: tuple[int, int] | None, y: tuple[int, int] | None) -> Any:
+    if signal.axes_manager.navigation_dimension < 3:
+        return select(signal, x, y)
+    # x and y come first, whatever follows.
+    columns, rows = signal.axes_manager.navigation_shape[:2]
+    return signal.inav[half_open("x", x, columns), half_open("y", y, rows)]
+
+
+def _write_table(file: Path, output: Path, overwrite: bool) -> None:
+    if extension(file) != "geopixe":
+        raise click.ClickException(f"{file}: a .csv is made of .GeoPIXE files only")
+    from rsciio_xfm import geopixe
+
+    geopixe.write_table(file, output, overwrite=overwrite)
+
+
+def _write(signal: Any, output: Path, overwrite: bool) -> None:
+    if extension(output) == "npy":
+        from rsciio_xfm._io.export import write_npy
+
+        with dask_bar(f"Writing {output.name}"):
+            write_npy(signal.data, output)
+    else:
+        # HyperSpy's writers have bars of their own, and need a terminal no more than ours.
+        is_own = extension(output) == "geopixe"
+        options = (
+            {} if is_own or extension(output) == "emd" else {"show_progressbar": False}
+        )
+        try:
+            signal.save(output, overwrite=overwrite, **options)
+        except ModuleNotFoundError as exc:  # zarr is what .zspy needs
+            raise click.ClickException(
+                f"{output}: {exc}; install it with pip install 'rosettasciio[zspy]'"
+            ) from exc

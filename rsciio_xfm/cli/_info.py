@@ -1,0 +1,97 @@
+"""``rsciio-xfm info``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import yaml
+
+from rsciio_xfm.cli._common import FILE, errors_as_messages, read_lazily, show_size
+
+_MOST_SHOWN = 16  # numbers of an array in the header
+
+
+@click.command()
+@click.argument("file", type=FILE)
+def info(file: Path) -> None:
+    """Print header, size, detectors and dead times of FILE, without reading counts."""
+    with errors_as_messages():
+        for line in describe(file):
+            click.echo(line)
+
+
+def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]:
+    """Yield lines that say what a file holds.
+
+    Parameters
+    ----------
+    file
+        Its path.
+    options
+        Of the reader.
+    """
+    map_ = read_lazily(file, **options or {})
+    data = map_["data"]
+    instrument = map_["metadata"].get("Acquisition_instrument", {}).get("SEM", {})
+    eds = instrument.get("Detector", {}).get("EDS", {})
+    yield f"File        {file} ({file.stat().st_size} bytes)"
+    yield f"Counts      {data.dtype}, {show_size(data.nbytes)} if dense"
+    for axis in reversed(map_["axes"]):
+        first = axis["offset"]
+        last = first + axis["scale"] * (axis["size"] - 1)
+        unit = axis["units"] or "(uncalibrated)"
+        step = f"step {axis['scale']:.6g} {unit}"
+        yield f"{axis['name']:<11} {axis['size']} from {first:.6g} to {last:.6g}, {step}"
+    if "beam_energy" in instrument:
+        yield f"beam_energy {instrument['beam_energy']:.6g} keV"
+    elements = map_["metadata"].get("Sample", {}).get("elements")
+    if elements:
+        yield f"elements    {', '.join(elements)}"
+    for name in ("real_time", "live_time"):
+        if name in eds:
+            of = "per spectrum, detectors added, mean"
+            if "n_spectra_of_map" in eds:
+                of = f"of all {eds['n_spectra_of_map']} spectra together"
+            yield f"{name:<11} {eds[name]:.6g} s {of}"
+    if "_sig_dead_time" in eds:
+        yield from _describe_dead_times(eds["_sig_dead_time"]["data"])
+    yield "Header"
+    tree = _plain(map_["original_metadata"])
+    text = yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
+    yield from (f"  {line}" for line in text.splitlines())
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy's values into Python's, which YAML can show."""
+    if isinstance(value, dict):
+        # Names that begin with an underscore are not for people.
+        named = ((str(key), v) for key, v in value.items())
+        return {key: _plain(v) for key, v in named if not key.startswith("_")}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        shown = [str(v) for v in value.ravel()[:_MOST_SHOWN].tolist()]
+        return ", ".join([*shown, *(["..."] if value.size > _MOST_SHOWN else [])])
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bytes):
+        return value.rstrip(b"\0").decode("latin-1")
+    return value
+
+
+def _describe_dead_times(dead_time: np.ndarray) -> Iterator[str]:
+    for number, values in enumerate(dead_time.reshape(-1, *dead_time.shape[-2:])):
+        known = values[(values > 0) & (values <= 100)]
+        missing = np.count_nonzero(np.isnan(values))
+        unrecorded = values.size - known.size - missing
+        text = f"Detector {number}  {values.size - missing} spectra"
+        if known.size:
+            low, median, high = np.percentile(known, [5, 50, 95])
+            text += (
+                f"; dead time {known.mean(dtype=float):.2f} % on average, median "
+                f"{median:.2f} %, 5th to 95th percentile {low:.2f} to {high:.2f} %, "
+                f"{known.min():.2f} to {known.max():.2f} % in all"
+            )
+        yield f"{text}; {unrecorded} dead times not recorded, {missing} spectra missing"
