@@ -143,11 +143,12 @@ def draw_against_counts(
         Of the detectors.
     """
     rng = np.random.default_rng(0)
+    size = 12
     for values, total, name in zip(dead_time, counts, names, strict=True):
         known = np.flatnonzero(is_recorded(values))
         if known.size > _MOST_POINTS:
             known = rng.choice(known, _MOST_POINTS, replace=False)
-        size = 12 if known.size < 1000 else 3
+        size = min(size, 12 if known.size < 1000 else 3)
         ax.scatter(
             total.ravel()[known],
             values.ravel()[known],
@@ -163,7 +164,7 @@ def draw_against_counts(
         ylim=(0, 100),
     )
     ax.set_xlim(left=0)
-    ax.legend()
+    ax.legend(markerscale=1 if size > 3 else 3)
     return ax
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 import rsciio_xfm
 from rsciio_xfm import cli
-from rsciio_xfm.cli import _demo
 from rsciio_xfm._io import progress
+from rsciio_xfm.cli import _demo
 from tests.builders import edax as edax_builder
 from tests.builders import geopixe as builder
 

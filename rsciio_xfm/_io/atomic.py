@@ -84,6 +84,8 @@ def replacing(filename: str | Path) -> Iterator[BinaryIO]:
                 temporary.unlink(missing_ok=True)
             raise
     except OSError as exc:
-        if exc.filename not in (None, str(temporary), temporary):
+        # Of the file itself, not of what the caller reads from.
+        is_own = exc.filename in (None, str(temporary)) and exc.errno is not None
+        if not is_own:
             raise
         raise type(exc)(exc.errno, exc.strerror, str(filename)) from exc

@@ -10,7 +10,6 @@ import hashlib
 import os
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +50,12 @@ def load(kind: str, path: str | Path, key: tuple) -> dict[str, np.ndarray] | Non
     if entry is None or not _is_large(key):
         return None
     try:
-        with np.load(entry, allow_pickle=False) as held:
+        with entry.open("rb") as file, np.load(file, allow_pickle=False) as held:
             if str(held[_STAMP]) != _stamp(kind, path, key):
                 return None
             found = {name: held[name] for name in held.files if name != _STAMP}
         os.utime(entry)  # it is in use: others are deleted before it
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:
         return None
     return found
 

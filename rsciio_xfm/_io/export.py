@@ -1,5 +1,6 @@
 """A map as a plain array on disk."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -35,6 +36,8 @@ def write_npy(data: np.ndarray | da.Array, destination: str | Path) -> None:
         head = {"descr": data.dtype.str, "fortran_order": False, "shape": data.shape}
         np.lib.format.write_array_header_2_0(file, head)
         file.flush()
+        if not data.nbytes:
+            return
         _reserve(file.fileno(), file.tell(), data.nbytes, file.name)
         target = _Slots(file.name)
         if isinstance(data, da.Array):
@@ -58,12 +61,10 @@ class _Slots:
 
 def _reserve(descriptor: int, offset: int, n_bytes: int, path: str) -> None:
     """Make room before anything is written: a map of a full disk would end the process."""
-    if not n_bytes:
-        return
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, offset, n_bytes)
         return
     free = shutil.disk_usage(Path(path).parent).free
     if free < n_bytes:
-        raise OSError(28, f"{n_bytes} bytes are needed, {free} are free", path)
+        raise OSError(errno.ENOSPC, f"{n_bytes} bytes are needed, {free} are free", path)
     os.ftruncate(descriptor, offset + n_bytes)

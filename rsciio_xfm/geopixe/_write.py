@@ -39,10 +39,10 @@ from rsciio_xfm.geopixe._parse import (
 
 _MOST_CHANNELS = 2**16 - 1
 _MOST_COUNTS = np.iinfo(ENTRY["counts"]).max
+_COUNTS_BYTES = ENTRY["counts"].itemsize
 _COUNTS_SHIFT = np.uint32(8 * ENTRY.fields["counts"][1])
 _LOW, _HALF = np.uint32(0xFFFF), np.uint32(16)
 _RECORD_BYTES, _ENTRY_BYTES = RECORD.itemsize, ENTRY.itemsize
-_DONE, _FULL, _RANGE = range(3)
 
 _MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "µm": 1e-3, "μm": 1e-3, "um": 1e-3, "nm": 1e-6}
 _EV = {"eV": 1.0, "keV": 1e3, "MeV": 1e6}
@@ -362,7 +362,7 @@ def _encode_block(
     ends : numpy.ndarray
         Where each row begins in them, and where the last one ends.
     """
-    block = np.ascontiguousarray(block)
+    block = _narrow(block, origin, path)
     heads = np.zeros(block.shape[:-1], dtype=RECORD)
     heads["mark"] = RECORD_MARK
     heads["detector"] = np.arange(block.shape[0])[:, np.newaxis, np.newaxis]
@@ -377,55 +377,50 @@ def _encode_block(
     ends = np.zeros(block.shape[1] + 1, dtype=np.int64)
     place = np.zeros(2, dtype=np.int64)  # the next spectrum, and where its record begins
     while True:
-        status = _encode_spectra(block, quads, is_absent, encoded, ends, place)
-        if status == _DONE:
+        if _encode_spectra(block, quads, is_absent, encoded, ends, place):
             return encoded[: place[1]].astype("<u4"), ends
-        if status == _RANGE:
-            _raise_range(path, block, int(place[0]), origin)
         larger = np.empty(2 * encoded.size + longest, dtype=np.uint32)
         larger[: place[1]] = encoded[: place[1]]
         encoded = larger
 
 
-def _raise_range(
-    path: str, block: np.ndarray, spectrum: int, origin: tuple[int, int]
-) -> None:
-    pixel, detector = divmod(spectrum, block.shape[0])
-    row, column = divmod(pixel, block.shape[2])
-    counts = block[detector, row, column]
-    channel = np.flatnonzero((counts < 0) | (counts > _MOST_COUNTS))[0]
-    raise ValueError(
-        f"{path}: the counts of channel {channel} at x={origin[1] + column}, "
-        f"y={origin[0] + row}, detector={detector} are {counts[channel]}, expected 0 to "
-        f"{_MOST_COUNTS}: the format cannot hold others."
-    )
+def _narrow(block: np.ndarray, origin: tuple[int, int], path: str) -> np.ndarray:
+    """Return counts as numbers of 8 or 16 bits, if they are within the format's range."""
+    if block.dtype.kind == "u" and block.dtype.itemsize <= _COUNTS_BYTES:
+        return np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("="))
+    if block.min() < 0 or block.max() > _MOST_COUNTS:
+        wrong = np.argwhere((block < 0) | (block > _MOST_COUNTS))[0]
+        detector, row, column, channel = wrong.tolist()
+        raise ValueError(
+            f"{path}: the counts of channel {channel} at x={origin[1] + column}, "
+            f"y={origin[0] + row}, detector={detector} are {block[tuple(wrong)]}, expected 0 "
+            f"to {_MOST_COUNTS}: the format cannot hold others."
+        )
+    return block.astype(np.uint16, order="C")
 
 
 @kernel
 def _encode_spectra(block, heads, is_absent, encoded, ends, place):
-    """Encode spectra, the detectors of a pixel together, until there is no room."""
+    """Encode spectra, the detectors of a pixel together; return whether that was all.
+
+    If not, there is no more room.
+    """
     n_detectors, n_rows, n_columns, n_channels = block.shape
     n_head = heads.shape[-1]
     at = place[1]
     for spectrum in range(place[0], n_detectors * n_rows * n_columns):
         if at + n_head + n_channels > encoded.size:
             place[0], place[1] = spectrum, at
-            return _FULL
+            return False
         pixel, detector = divmod(spectrum, n_detectors)
         row, column = divmod(pixel, n_columns)
         counts = block[detector, row, column]
         n = 0
-        seen = counts[0]
         for channel in range(n_channels):
             # Written in any case, kept if it is not zero: no branch to be guessed.
             entry = np.uint32(channel) | np.uint32(counts[channel]) << _COUNTS_SHIFT
             encoded[at + n_head + n] = entry
             n += counts[channel] != 0
-            seen |= counts[channel]
-        # A negative number, or a bit above the 16th, is in the combination of all.
-        if seen < 0 or np.uint64(seen) > _MOST_COUNTS:
-            place[0], place[1] = spectrum, at
-            return _RANGE
         if n > 0 or not is_absent[detector, row, column]:
             head = heads[detector, row, column]
             length = np.uint32(_RECORD_BYTES + _ENTRY_BYTES * n)
@@ -437,4 +432,4 @@ def _encode_spectra(block, heads, is_absent, encoded, ends, place):
             at += n_head + n
         ends[row + 1] = at
     place[1] = at
-    return _DONE
+    return True

@@ -8,6 +8,7 @@ from rsciio_xfm.analysis.deadtime import (
     live_fraction,
     live_time,
     mean_live_fraction,
+    summarise_dead_time,
 )
 
 
@@ -50,3 +51,31 @@ def test_live_time(axis):
     fraction = live_fraction(dead_time)
     expected = 0.3 * (fraction if axis is None else fraction.mean(axis=axis))
     np.testing.assert_allclose(live_time(dead_time, 0.3, axis), expected)
+
+
+def test_statistics():
+    values = np.concatenate([np.arange(1.0, 100.0), [0, -5, 130, np.inf, np.nan]])
+    found = summarise_dead_time(values.reshape(8, 13))
+    known = np.arange(1.0, 100.0)
+    assert found == {
+        "n_spectra": 103,
+        "n_recorded": 99,
+        "mean": 50.0,
+        "median": 50.0,
+        "min": 1.0,
+        "p5": np.percentile(known, 5),
+        "p25": np.percentile(known, 25),
+        "p75": np.percentile(known, 75),
+        "p95": np.percentile(known, 95),
+        "max": 99.0,
+        "n_saturated": 35,
+    }
+    assert summarise_dead_time(values, saturation=99)["n_saturated"] == 1
+
+
+def test_statistics_of_nothing():
+    found = summarise_dead_time(np.array([0.0, np.nan]))
+    assert (found["n_spectra"], found["n_recorded"], found["n_saturated"]) == (1, 0, 0)
+    assert np.isnan(found["median"]) and np.isnan(found["p95"])
+    with pytest.raises(ValueError, match="saturation is 120"):
+        summarise_dead_time(np.ones(3), saturation=120)
