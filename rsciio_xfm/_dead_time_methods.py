@@ -297,8 +297,7 @@ class HasDeadTime(CarriesDeadTime):
         --------
         >>> s.plot_dead_time()  # doctest: +SKIP
         """
-        steps = self._steps()
-        dead_times = self._dead_times()
+        dead_times, steps = self._dead_times(), self._steps()
         shape = next(iter(dead_times.values())).shape
         axes = _plots.new_axes(len(dead_times), shape)
         for ax, (name, values) in zip(axes, dead_times.items(), strict=True):
@@ -390,7 +389,7 @@ class HasDeadTime(CarriesDeadTime):
         --------
         >>> s.plot_detector_difference()  # doctest: +SKIP
         """
-        steps, found = self._steps(), self._dead_times()
+        found, steps = self._dead_times(), self._steps()
         if len(found) == 1:
             raise ValueError(
                 "The dead times are those of one detector, expected several to compare."
@@ -490,7 +489,8 @@ class HasDeadTime(CarriesDeadTime):
 
     def _steps(self) -> tuple[tuple[float, str | None], ...]:
         axes = self.axes_manager.navigation_axes[:2]
-        if len(axes) < 2 or not all(axis.is_uniform for axis in axes):
+        names = [axis.name for axis in axes]
+        if len(axes) < 2 or DETECTOR_AXIS in names or not all(a.is_uniform for a in axes):
             raise ValueError(f"The signal is {self}, expected a map of x and y.")
         known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
         return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))

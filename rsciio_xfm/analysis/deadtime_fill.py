@@ -319,7 +319,6 @@ def _predict(train: np.ndarray, targets: np.ndarray, unknown: np.ndarray) -> np.
     """
     from scipy.interpolate import RBFInterpolator
 
-    # 1000 is about the counts of a spectrum; only the ratio to others matters.
     scale = max(float(train[:, 0].mean()), 1.0)
     columns = _columns(train, scale)
     centre, width = columns.mean(axis=0), columns.std(axis=0)
@@ -365,6 +364,7 @@ def _independent(columns: np.ndarray, width: np.ndarray) -> list[int]:
 
 def _columns(features: np.ndarray, scale: float) -> np.ndarray:
     """Turn totals, mean channels and counts of bands into what a spline can learn from."""
+    features = features.astype(np.float64)
     total = np.maximum(features[:, 0], 1.0)[:, np.newaxis]
     shares = np.log((features[:, 2:] + 2) / total)
     return np.hstack([np.log(total), total / scale, np.log(features[:, 1:2] + 1), shares])
