@@ -141,7 +141,8 @@ class HasDeadTime(CarriesDeadTime):
         Warns
         -----
         UserWarning
-            Too few dead times are known for a fit: says what is used instead.
+            Too few dead times are known for a fit: says what is used instead. Or the spectra
+            are sums of detectors, in memory, so that the sum has to stand for each.
 
         See Also
         --------
@@ -151,7 +152,8 @@ class HasDeadTime(CarriesDeadTime):
         Notes
         -----
         A dead time is missing if it is 0, NaN, or beyond 0 to 100 %. Where it is NaN and there
-        are no counts, nothing was measured, and it stays NaN.
+        are no counts, nothing was measured, and it stays NaN; so it does wherever the spectra
+        are sums of detectors that cannot be read apart.
 
         Examples
         --------
@@ -160,26 +162,44 @@ class HasDeadTime(CarriesDeadTime):
         """
         check_axes(self)
         dead_time = self._require_dead_time()
-        values = np.asarray(dead_time.data)
+        axis = self._detector_axis(dead_time)
+        values = np.moveaxis(np.asarray(dead_time.data), axis or 0, 0)
         data = self._data_of(dead_time)
+        is_sum = maps.has_detectors(dead_time) and data is self.data and len(values) > 1
+        if is_sum and model != "constant":
+            warn(
+                "The spectra are sums of detectors that cannot be read apart: the sum stands "
+                "for each of them. Load the map lazily, or with sum_detectors=False."
+            )
         real_time = self.metadata.get_item(REAL_TIME)
         if real_time is not None and data is not self.data:
             real_time /= len(values)  # of one detector
+        if data is self.data and axis:
+            data = (
+                da.moveaxis(data, axis, 0) if self._lazy else np.moveaxis(data, axis, 0)
+            )
         with progress(self, show_progressbar):
-            missing = ~is_recorded(values) & ~_not_measured(values, data)
+            missing = ~is_recorded(values)
+            if is_sum:  # nothing tells which of the detectors measured
+                missing &= ~np.isnan(values)
+            else:
+                missing &= ~_not_measured(values, data)
             filled, report = fill_dead_time(
                 data,
                 values,
                 missing,
                 model,
-                has_detectors=self._has_detectors(dead_time),
+                has_detectors=axis is not None,
                 value=value,
                 coefficients=coefficients,
                 dwell_ms=None if real_time is None else 1000 * real_time,
                 tube_channel=self._tube_channel(),
             )
         result = self._deepcopy_with_new_data(self.data)
+        filled = np.ascontiguousarray(np.moveaxis(filled, 0, axis or 0))
         self._carry(result, dead_time._deepcopy_with_new_data(filled))
+        if result._metadata.has_item(FILL):
+            del result._metadata.get_item(XRF).dead_time_fill
         for name, entry in zip(self._detector_names(dead_time), report, strict=True):
             for key, item in entry.items():
                 # HyperSpy does not show names that begin with an underscore.
@@ -221,11 +241,11 @@ class HasDeadTime(CarriesDeadTime):
         check_axes(self)
         dead_time = self._require_dead_time()
         values = np.asarray(dead_time.data)
-        n_unknown = np.count_nonzero(~is_recorded(values) & ~np.isnan(values))
+        n_unknown = np.count_nonzero(values <= 0)
         if n_unknown:
             warn(
-                f"{n_unknown} of {values.size} dead times are not recorded (0 or beyond 0-100 "
-                "%): these counts are taken as they are. Use fill_deadtime first."
+                f"{n_unknown} of {values.size} dead times are not recorded (0 or less): these "
+                "counts are taken as they are. Use fill_deadtime first."
             )
         live = live_fraction(values)
         if maps.has_detectors(dead_time):
@@ -362,12 +382,11 @@ class HasDeadTime(CarriesDeadTime):
         data = self._data_of(dead_time)
         with progress(self, show_progressbar):
             counts = _counts_of(data)
-        found = self._dead_times()
+        found, axis = self._dead_times(), self._detector_axis(dead_time)
         if counts.ndim < np.ndim(dead_time.data):
             found = {"Sum": combine_dead_time(np.asarray(dead_time.data), axis=(0,))}
-            counts = counts[np.newaxis]
-        elif len(found) == 1:
-            counts = counts.reshape(1, -1)
+            axis = None
+        counts = counts[np.newaxis] if axis is None else np.moveaxis(counts, axis, 0)
         ax = _plots.new_axes()[0] if ax is None else ax
         return _plots.draw_against_counts(ax, list(found.values()), counts, list(found))
 
@@ -456,26 +475,30 @@ class HasDeadTime(CarriesDeadTime):
             )
         return dead_time
 
-    def _has_detectors(self, dead_time: BaseSignal) -> bool:
-        """Tell whether the first axis of the map's array are detectors, summed or not."""
-        last = dead_time.axes_manager.navigation_axes[-1]
-        is_axis = last.name == DETECTOR_AXIS and last.index_in_array == 0
-        return maps.has_detectors(dead_time) or (is_axis and np.ndim(dead_time.data) > 1)
+    def _detector_axis(self, dead_time: BaseSignal) -> int | None:
+        """Return which axis of the map's array are detectors, summed or not."""
+        axes = dead_time.axes_manager.navigation_axes
+        if maps.has_detectors(dead_time):
+            return axes[-1].index_in_array
+        found = [axis.index_in_array for axis in axes if axis.name == DETECTOR_AXIS]
+        return found[0] if found and len(axes) > 1 else None
 
     def _detector_names(self, dead_time: BaseSignal) -> list[str]:
         """Return the names of detectors, with the numbers that they have in the file."""
-        n = len(dead_time.data) if self._has_detectors(dead_time) else 1
-        numbers = self.metadata.get_item(f"{XRF}.detectors")
-        if numbers is None or len(numbers) != n:
-            numbers = range(n)
-        return [f"Detector {number}" for number in numbers]
+        index = self._detector_axis(dead_time)
+        if index is None:
+            numbers = self.metadata.get_item(f"{XRF}.detectors")
+            is_one = numbers is not None and len(numbers) == 1
+            return [f"Detector {numbers[0] if is_one else 0}"]
+        axes = dead_time.axes_manager.navigation_axes
+        (axis,) = (axis for axis in axes if axis.index_in_array == index)
+        return [f"Detector {number:g}" for number in axis.axis]
 
     def _dead_times(self) -> dict[str, np.ndarray]:
         """Return the dead times of each detector, by its name."""
         dead_time = self._require_dead_time()
-        values = np.asarray(dead_time.data)
-        if not self._has_detectors(dead_time):
-            values = values[np.newaxis]
+        values, axis = np.asarray(dead_time.data), self._detector_axis(dead_time)
+        values = values[np.newaxis] if axis is None else np.moveaxis(values, axis, 0)
         return dict(zip(self._detector_names(dead_time), values, strict=True))
 
     def _data_of(self, dead_time: BaseSignal) -> Any:
@@ -488,9 +511,9 @@ class HasDeadTime(CarriesDeadTime):
         return self.data
 
     def _steps(self) -> tuple[tuple[float, str | None], ...]:
-        axes = self.axes_manager.navigation_axes[:2]
-        names = [axis.name for axis in axes]
-        if len(axes) < 2 or DETECTOR_AXIS in names or not all(a.is_uniform for a in axes):
+        axes = self.axes_manager.navigation_axes
+        axes = [axis for axis in axes if axis.name != DETECTOR_AXIS]
+        if len(axes) != 2 or not all(axis.is_uniform for axis in axes):
             raise ValueError(f"The signal is {self}, expected a map of x and y.")
         known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
         return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))

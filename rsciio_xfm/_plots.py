@@ -220,7 +220,7 @@ def draw_spectra(
     last = 1
     for name, counts in spectra.items():
         ax.semilogy(energy, np.maximum(counts, 0.5), lw=0.8, label=name)
-        last = max(last, *np.flatnonzero(counts).tolist()[-1:])
+        last = max([last, *np.flatnonzero(counts).tolist()[-1:]])
     ax.set(
         xlabel=f"Energy ({units})" if units else "Channel",
         ylabel="Counts",

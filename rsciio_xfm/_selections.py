@@ -334,7 +334,8 @@ def scattered_line(metadata: Any) -> float | None:
 
     target = metadata.get_item(f"{XRF}.tube_target")
     voltage = metadata.get_item(f"{XRF}.tube_voltage")
-    if target not in elements or voltage is None:
+    is_known = isinstance(target, str) and target in elements
+    if not is_known or voltage is None:
         return None
     lines = elements[target].Atomic_properties.Xray_lines
     for name in ("Ka", "La"):

@@ -26,13 +26,14 @@ def check_destination(
     Raises
     ------
     ValueError
-        Both are one file.
+        Both are one file, or the destination is no file.
     FileExistsError
         The destination is there.
     """
     destination = Path(destination)
     if not destination.exists():
         return
+    _check_kind(destination)
     if destination.samefile(filename):
         raise ValueError(
             f"{destination}: the destination is the file that is read, expected another."
@@ -62,6 +63,8 @@ def replacing(filename: str | Path) -> Iterator[BinaryIO]:
     ------
     OSError
         The file cannot be written, as when the disk is full; it names the file.
+    ValueError
+        What is there is a folder, a pipe or a device.
 
     Examples
     --------
@@ -70,7 +73,9 @@ def replacing(filename: str | Path) -> Iterator[BinaryIO]:
     """
     # A link stays one: what it points to is replaced.
     path = Path(os.path.realpath(filename))
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    _check_kind(path)
+    name = path.name.encode("utf-8", "ignore")[:200].decode("utf-8", "ignore")
+    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
     try:
         try:
             # Not tempfile's: the permissions of a new file are those that the user chose.
@@ -89,3 +94,11 @@ def replacing(filename: str | Path) -> Iterator[BinaryIO]:
         if not is_own:
             raise
         raise type(exc)(exc.errno, exc.strerror, str(filename)) from exc
+
+
+def _check_kind(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise ValueError(
+            f"{path}: a {'folder' if path.is_dir() else 'device or pipe'} has this name, "
+            "expected a file or none."
+        )

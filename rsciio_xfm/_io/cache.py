@@ -54,7 +54,8 @@ def load(kind: str, path: str | Path, key: tuple) -> dict[str, np.ndarray] | Non
             if str(held[_STAMP]) != _stamp(kind, path, key):
                 return None
             found = {name: held[name] for name in held.files if name != _STAMP}
-        os.utime(entry)  # it is in use: others are deleted before it
+        with contextlib.suppress(OSError):  # of a cache that may only be read
+            os.utime(entry)  # it is in use: others are deleted before it
     except Exception:
         return None
     return found
@@ -86,7 +87,7 @@ def save(
         with replacing(entry) as file:
             np.savez(file, **arrays, **{_STAMP: np.array(_stamp(kind, path, key))})
         _delete_oldest(entry.parent)
-    except OSError:
+    except (OSError, ValueError):
         return None  # the index is in memory all the same
     return entry
 

@@ -111,12 +111,14 @@ def to_rgb8(mixed: np.ndarray, percentile: float = 99.5) -> np.ndarray:
     >>> to_rgb8(np.array([[0.0, 2.0, 4.0], [0.0, 0.0, 2.0]]), percentile=100).tolist()
     [[0, 128, 255], [0, 0, 128]]
     """
-    brightest = np.nan_to_num(mixed).max(axis=-1)
+    # What is below 0, or no number, is black, and does not matter to the rest.
+    mixed = np.clip(np.where(np.isfinite(mixed), mixed, 0.0), 0.0, None)
+    brightest = mixed.max(axis=-1)
     top = float(np.percentile(brightest, percentile)) if brightest.size else 0.0
     top = top or float(brightest.max(initial=0.0)) or 1.0
     # Pixels that are too bright by a factor are darkened by it.
     excess = np.maximum(brightest / top, 1.0)[..., np.newaxis]
-    return np.round(255 * np.nan_to_num(mixed) / top / excess).astype(np.uint8)
+    return np.round(255 * mixed / top / excess).astype(np.uint8)
 
 
 _Parts = list[tuple[tuple[Range, ...], np.ndarray]]
@@ -135,7 +137,9 @@ def _mix(
             _add_colours(spectra, first, colours, table, is_log, part)
         else:
             wanted = spectra[:, first : first + len(colours)].astype(float)
-            part = (np.log1p(np.maximum(wanted, 0)) if is_log else wanted) @ colours
+            with np.errstate(invalid="ignore"):  # no number gives no number
+                weights = np.log1p(np.maximum(wanted, 0)) if is_log else wanted
+                part = weights @ colours
         mixed[place_in(held, ranges)] = part.reshape(*block.shape[:-1], 3)
     return [(ranges[:-1], mixed)]
 

@@ -48,7 +48,8 @@ _N_FOLDS = 5
 _N_ROBUST = 2  # times that outliers are found and given less weight
 _HUBER = 2.5  # standard deviations beyond which a value is an outlier
 _PREDICTED_AT_ONCE = 2**14
-_HIGHEST = float(np.nextafter(np.float32(100), np.float32(0)))
+# What is filled in is above 0, which would be missing again, and below 100 %.
+_LEAST, _HIGHEST = 1e-6, float(np.nextafter(np.float32(100), np.float32(0)))
 
 
 def fill_dead_time(
@@ -94,7 +95,8 @@ def fill_dead_time(
     Returns
     -------
     filled : numpy.ndarray
-        float32, within 0 and 100, 100 excluded; what is not missing is bit for bit as it was.
+        Of the type of `dead_time`; what is filled in is above 0 and below 100, what is not
+        missing is bit for bit as it was.
     report : list of dict
         For each detector: ``model`` that was used, ``n_filled``, ``n_known``; and for a
         fit, of some of the spectra, ``measured`` and ``predicted`` dead times, the latter by
@@ -129,7 +131,8 @@ def fill_dead_time(
             "dead times."
         )
     check_model(model, value, coefficients)
-    filled = np.array(dead_time, dtype=np.float32)
+    is_float = dead_time.dtype.kind == "f"
+    filled = np.array(dead_time, dtype=dead_time.dtype if is_float else np.float32)
     values = filled if has_detectors else filled[np.newaxis]
     masks = missing.reshape(values.shape)
     known = is_recorded(values) & ~masks
@@ -169,7 +172,7 @@ def fill_dead_time(
             )
         else:
             predicted = evaluate_polynomial(unknown[:, 0] / dwell_ms, coefficients)
-        values[d][masks[d]] = np.clip(predicted, 0, _HIGHEST)
+        values[d][masks[d]] = np.clip(predicted, _LEAST, _HIGHEST)
     return filled, report
 
 
@@ -215,9 +218,8 @@ def check_model(
     """
     if model not in MODELS:
         raise ValueError(f"model is {model!r}, expected one of {', '.join(MODELS)}.")
-    if model == "constant" and not (
-        isinstance(value, int | float | np.number) and 0 < value < 100
-    ):
+    is_number = isinstance(value, int | float | np.number)
+    if model == "constant" and not (is_number and _LEAST <= value <= _HIGHEST):
         raise ValueError(
             f"value is {value!r}, expected the constant dead time in percent, above 0 and "
             "less than 100."
@@ -230,8 +232,16 @@ def check_model(
                 f"coefficients is {coefficients!r}, expected numbers or one of "
                 f"{', '.join(PRESETS)}."
             )
-    elif not len(coefficients) or not np.isfinite(np.asarray(coefficients, float)).all():
+    elif not _are_numbers(coefficients):
         raise ValueError(f"coefficients is {coefficients!r}, expected finite numbers.")
+
+
+def _are_numbers(coefficients: Any) -> bool:
+    try:
+        numbers = np.asarray(coefficients, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return numbers.ndim == 1 and numbers.size > 0 and bool(np.isfinite(numbers).all())
 
 
 def _check_dwell(dwell_ms: float | None, model: str) -> None:

@@ -1,5 +1,6 @@
 """``rsciio-xfm analyse``."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def analyse(
         for name, write in results.items():
             with dask_bar(name):
                 write(output / name)
-            click.echo(f"Wrote  {output / name}")
+            if (output / name).exists():
+                click.echo(f"Wrote  {output / name}")
 
 
 def _results(
@@ -92,6 +94,8 @@ def _results(
         results[f"colours_{scale}.png"] = lambda path, scale=scale: _save(
             signal.plot_colour_map(scale, show_progressbar=False), path
         )
+    if signal.axes_manager.signal_size == 1:
+        del results["sum.msa"]  # one channel is no spectrum to HyperSpy
     try:
         dead_time = signal.get_dead_time()
     except ValueError:  # the format has none
@@ -119,10 +123,10 @@ def _results(
 
 
 def _fill(signal: Any, path: Path) -> None:
-    filled = signal.fill_deadtime(show_progressbar=False)
     try:
-        axes = filled.plot_filled_dead_time()
-    except ValueError:  # too few are known for a fit; a warning said so
+        axes = signal.fill_deadtime(show_progressbar=False).plot_filled_dead_time()
+    except ValueError as error:  # too few are known for a fit
+        warnings.warn(f"{path.name} is not written: {error}", stacklevel=1)
         return
     _save(axes, path)
 

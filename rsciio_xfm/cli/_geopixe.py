@@ -8,6 +8,7 @@ import click
 from rsciio_xfm.cli._common import (
     FILE,
     check_extension,
+    check_outputs,
     errors_as_messages,
     extension,
     output_options,
@@ -78,6 +79,7 @@ def crop(
         from rsciio_xfm import geopixe
         from rsciio_xfm.geopixe._parse import read_header
 
+        check_outputs(file, output, [], overwrite)
         geopixe.crop(
             file, output, x=x, y=y, detectors=detectors or None, overwrite=overwrite
         )
@@ -136,6 +138,7 @@ def fill_deadtime(
             )
         from rsciio_xfm import geopixe
 
+        check_outputs(file, output, [], overwrite)
         report = geopixe.fill_deadtime(
             file,
             output,

@@ -18,7 +18,7 @@ from rsciio_xfm.geopixe._data import GeoPIXEArray, next_record, whole_array
 from rsciio_xfm.geopixe._header import edit_header, encode_header, keep_detectors
 from rsciio_xfm.geopixe._index import ENTRY_BYTES, read_index
 from rsciio_xfm.geopixe._layout import RECORD
-from rsciio_xfm.geopixe._parse import FILE, Header, read_header, source_fields
+from rsciio_xfm.geopixe._parse import FILE, Header, is_number, read_header, source_fields
 
 # Where the fields of a record are, in bytes.
 _X = RECORD.fields["x"][1]
@@ -178,6 +178,9 @@ def fill_deadtime(
     index = read_index(path, header, cache)
     source = whole_array(path, header, index)
     missing = ~is_recorded(index.dead_time)
+    is_nan = np.isnan(index.dead_time)
+    if np.count_nonzero(~is_nan) == index.n_records.sum():
+        missing &= ~is_nan  # none of them has a record
     filled, report = fill_dead_time(
         from_source(source),
         index.dead_time,
@@ -208,8 +211,7 @@ def fill_deadtime(
 def tube_channel(header: Header) -> int | None:
     """Return the first channel above the tube's voltage, None if that is not known."""
     voltage = source_fields(header).get("KV")
-    is_known = isinstance(voltage, int | float) and voltage > 0
-    if not is_known or header.ev_per_channel is None:
+    if not (is_number(voltage) and voltage > 0) or header.ev_per_channel is None:
         return None
     return int(min(voltage * 1000 / header.ev_per_channel, 2**31)) + 1
 
@@ -219,7 +221,12 @@ def _half_open(
 ) -> tuple[int, int]:
     if ends is None:
         return (0, size)
-    start, stop = (operator.index(end) for end in ends)
+    try:
+        start, stop = map(operator.index, ends)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{path}: {name} is {ends!r:.40}, expected two whole numbers, (start, stop)."
+        ) from None
     if not 0 <= start < stop <= size:
         raise ValueError(
             f"{path}: {name} is ({start}, {stop}), expected start < stop within 0 and "
@@ -234,7 +241,12 @@ def _choose(
     if detectors is None:
         return tuple(range(n_detectors))
     wanted = detectors if isinstance(detectors, Iterable) else [detectors]
-    kept = sorted({operator.index(d) for d in wanted})
+    try:
+        kept = sorted({operator.index(d) for d in wanted})
+    except TypeError:
+        raise TypeError(
+            f"{path}: detectors is {detectors!r:.40}, expected whole numbers."
+        ) from None
     if not kept or kept[0] < 0 or kept[-1] >= n_detectors:
         raise ValueError(
             f"{path}: detectors is {detectors!r}, expected some of 0 to {n_detectors - 1}: "

@@ -40,7 +40,7 @@ def edit_header(text: str, changes: dict[str, dict[str, Any]]) -> str:
         The header, JSON that was parsed before.
     changes
         For each section of the header (``"File Header"``) the fields to be changed and their
-        new values. What is not there is added at the start.
+        new values. What is not there is added at the start; None removes a field.
 
     Returns
     -------
@@ -58,19 +58,21 @@ def edit_header(text: str, changes: dict[str, dict[str, Any]]) -> str:
             text = _insert(text, _skip(text, 0), section, {})
         for name, value in fields.items():
             (place, *_) = (m for m in _members(text, _skip(text, 0)) if m.key == section)
+            if text[place.value_start] != "{":  # null, say
+                text = text[: place.value_start] + "{}" + text[place.stop :]
             text = _set_field(text, place.value_start, name, value)
     return text
 
 
 def keep_detectors(text: str, kept: list[int], n_detectors: int) -> str:
-    """Remove the ``"Detector"`` entries of detectors that are left out.
+    """Leave the ``"Detector"`` entries of some detectors, in their order.
 
     Parameters
     ----------
     text
         The header.
     kept
-        Detectors to keep, ascending.
+        Detectors to keep, in the order that they are to have.
     n_detectors
         Of the map. If there is not one entry for each, none is removed.
 
@@ -83,16 +85,15 @@ def keep_detectors(text: str, kept: list[int], n_detectors: int) -> str:
     entries = [i for i, m in enumerate(members) if m.key == DETECTOR]
     if len(entries) != n_detectors:
         return text
+    values = [text[members[i].value_start : members[i].stop] for i in entries]
     # From the last one on, so that what comes before stays where it is.
-    for detector in reversed(range(n_detectors)):
-        if detector in kept:
-            continue
-        i = entries[detector]
-        if i > 0:  # with the comma before it
-            text = text[: members[i - 1].stop] + text[members[i].stop :]
-        elif len(members) > 1:  # with the comma after it
-            text = text[: members[i].start] + text[members[i + 1].start :]
-        members = list(_members(text, _skip(text, 0)))
+    for n, i in reversed(list(enumerate(entries))):
+        if n < len(kept):
+            member = members[i]
+            text = text[: member.value_start] + values[kept[n]] + text[member.stop :]
+        else:
+            text = _remove(text, members, i)
+            members = list(_members(text, _skip(text, 0)))
     return text
 
 
@@ -147,8 +148,19 @@ def _set_field(text: str, start: int, name: str, value: Any) -> str:
     """Set a field of the object that starts somewhere in the text."""
     for member in _members(text, start):
         if member.key == name:
+            if value is None:
+                members = list(_members(text, start))
+                return _remove(text, members, members.index(member))
             return text[: member.value_start] + _dump(value) + text[member.stop :]
-    return _insert(text, start, name, value)
+    return text if value is None else _insert(text, start, name, value)
+
+
+def _remove(text: str, members: list[_Member], i: int) -> str:
+    """Remove a member of an object, and the comma before it, or else after it."""
+    if i > 0:
+        return text[: members[i - 1].stop] + text[members[i].stop :]
+    stop = members[1].start if len(members) > 1 else members[0].stop
+    return text[: members[0].start] + text[stop:]
 
 
 def _insert(text: str, start: int, name: str, value: Any) -> str:

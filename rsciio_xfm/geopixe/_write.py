@@ -1,6 +1,7 @@
 """``file_writer`` for ``.GeoPIXE`` maps."""
 
 import itertools
+import json
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from rsciio_xfm._io.lazy import default_chunks, take
 from rsciio_xfm._io.metadata import DETECTOR_AXIS
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.warning import warn
-from rsciio_xfm.analysis.deadtime import combine_dead_time
+from rsciio_xfm.analysis.deadtime import combine_dead_time, is_recorded
 from rsciio_xfm.geopixe._header import (
     DETECTOR,
     dump_header,
@@ -126,9 +127,15 @@ def _check_axes(
             "expected x and y, or x, y and detector, with the channels last. Of a line, "
             "s.inav[:, 3:4] is a map of one row."
         )
-    if data.ndim == 4 and axes[0]["name"] != DETECTOR_AXIS:
+    names = [axis["name"] for axis in axes]
+    if DETECTOR_AXIS in names[-3:]:
         raise ValueError(
-            f"{path}: the first axis of the array is {axes[0]['name']!r}, expected "
+            f"{path}: the axes of the array are {names}, expected {DETECTOR_AXIS!r} before y "
+            "and x, or not there."
+        )
+    if data.ndim == 4 and names[0] != DETECTOR_AXIS:
+        raise ValueError(
+            f"{path}: the first axis of the array is {names[0]!r}, expected "
             f"{DETECTOR_AXIS!r}: the format has no other third axis."
         )
     if 0 in shape or max(shape[:-1]) > MAX_INDEX or shape[-1] > _MOST_CHANNELS:
@@ -159,14 +166,15 @@ def _build_header(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]
     text = _find_text(path, signal.get("original_metadata", {}))
     tree = parse_tree(text.encode("utf-8"), path)
     n_detectors = axes[0]["size"] if len(axes) == 4 else 1
-    text = _drop_detectors(text, tree, metadata, n_detectors)
+    text = _arrange_detectors(text, tree, metadata, axes)
     y, x, energy = axes[-3:]
+    # exspy moves the node when a signal becomes one of a TEM.
+    node = "SEM" if _get(metadata, "SEM") else "TEM"
+    real_time = _get(metadata, node, "Detector", "EDS", "real_time")
     wanted = {
         FILE: {
             "Timestamp": _format_time(metadata, tree),
-            "Dwell (mS)": _times(
-                _get(metadata, "SEM", "Detector", "EDS", "real_time"), 1e3
-            ),
+            "Dwell (mS)": _times(real_time, 1e3),
             "Xres": x["size"],
             "Yres": y["size"],
             "Width (mm)": _times(_step(path, x, _MM), x["size"]),
@@ -175,7 +183,7 @@ def _build_header(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]
             "Chan": energy["size"],
             "Gain (eV)": _step(path, energy, _EV),
         },
-        SOURCE: {"KV": _get(metadata, "SEM", "beam_energy")},
+        SOURCE: {"KV": _times(_get(metadata, node, "beam_energy"), 1.0)},
     }
     changes = {}
     for section, fields in wanted.items():
@@ -184,7 +192,7 @@ def _build_header(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]
         changes[section] = {
             name: value
             for name, value in fields.items()
-            if value is not None and not _says(held.get(name), value)
+            if not _says(tree, held.get(name), name, value)
         }
     # A field that is added comes first: so that new ones come in this order.
     changes = {
@@ -199,13 +207,22 @@ def _find_text(path: Path, original: dict[str, Any]) -> str:
     tree = {key: value for key, value in original.items() if key != HEADER_TEXT}
     if isinstance(text, str):
         try:
-            if parse_tree(text.encode("utf-8"), path) == _plain(tree):
+            held = parse_tree(text.encode("utf-8"), path)
+            if _as_text(held) == _as_text(_plain(tree)):
                 return text
-        except ValueError:  # somebody changed it
+        except (TypeError, ValueError):  # somebody changed it
             pass
     if isinstance(tree.get(FILE), dict):
-        return dump_header(_plain(tree))
+        try:
+            return dump_header(_plain(tree))
+        except TypeError as exc:
+            raise TypeError(f"{path}: original_metadata: {exc}, expected text.") from exc
     return "{\n\t" + f'"{FILE}": {{\n\t}},\n\t"{SOURCE}": {{\n\t}}\n' + "}"
+
+
+def _as_text(tree: dict[str, Any]) -> str:
+    """Return what two trees can be compared by; in this, NaN is NaN."""
+    return json.dumps(tree, sort_keys=True)
 
 
 def _plain(value: Any) -> Any:
@@ -219,15 +236,23 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _drop_detectors(
-    text: str, tree: dict[str, Any], metadata: dict[str, Any], n_detectors: int
+def _arrange_detectors(
+    text: str, tree: dict[str, Any], metadata: dict[str, Any], axes: list[dict[str, Any]]
 ) -> str:
-    """Leave out the entries of detectors that were not read."""
-    kept = _get(metadata, "XRF", "detectors")
+    """Leave the entries of the detectors that are written, in their order."""
     entries = tree.get(DETECTOR, [])
-    if kept is None or len(kept) != n_detectors or len(entries) == n_detectors:
+    if len(axes) == 4:
+        # The axis counts them, however it was cropped or reversed.
+        axis = axes[0]
+        kept = [axis["offset"] + axis["scale"] * i for i in range(axis["size"])]
+    else:
+        kept = _plain(_get(metadata, "XRF", "detectors")) or []
+        if len(kept) != 1:  # the sum of several
+            return text
+    numbers = [round(number) for number in kept]
+    if numbers != kept or not set(numbers) <= set(range(len(entries))):
         return text
-    return keep_detectors(text, [int(d) for d in kept], len(entries))
+    return keep_detectors(text, numbers, len(entries))
 
 
 def _get(metadata: dict[str, Any], *names: str) -> Any:
@@ -255,7 +280,14 @@ def _step(path: Path, axis: dict[str, Any], units: dict[str, float]) -> float | 
     return float(axis["scale"] * factor)
 
 
-def _says(held: Any, value: Any) -> bool:
+def _says(tree: dict[str, Any], held: Any, name: str, value: Any) -> bool:
+    """Tell whether a field of the header may stay as it is."""
+    if value is None:
+        # What is not known any more must go, if it would be taken for a number.
+        return name == "Timestamp" or not (is_number(held) and held > 0)
+    if name == "Dets" and held is None and tree.get(FILE):
+        # Of a header without it the entries were counted.
+        held = len(tree.get(DETECTOR, [])) or 1
     if is_number(held) and is_number(value):
         return math.isclose(held, value, rel_tol=_SAME)
     return held == value
@@ -288,9 +320,11 @@ def _find_dead_time(metadata: dict[str, Any], shape: tuple[int, ...]) -> np.ndar
     if carried is None:
         return np.zeros(shape, dtype=np.float32)
     values = np.asarray(carried["data"])
-    if carried["metadata"]["Signal"].get("has_detectors", False):
-        one = len(values) == 1
-        values = values if one else combine_dead_time(values, axis=(0,))
+    if carried["metadata"]["Signal"].get("has_detectors", False) and len(values) > 1:
+        is_known = (is_recorded(values) | np.isnan(values)).all(axis=0)
+        mean = combine_dead_time(values, axis=(0,))
+        # One that was not recorded leaves the mean unknown.
+        values = np.where(is_known | np.isnan(mean), mean, 0)
     return np.asarray(values, dtype=np.float32).reshape(shape)
 
 

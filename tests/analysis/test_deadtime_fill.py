@@ -230,3 +230,39 @@ class TestPolynomial:
     def test_wrong_shape(self):
         with pytest.raises(ValueError, match="missing has the shape"):
             fill_dead_time(np.ones((2, 3)), np.ones(2), np.ones(3, bool))
+
+
+@pytest.mark.parametrize("value", [99.9999999, 1e-50, 100, 0, -1, "33", None, np.nan])
+def test_constants_that_would_be_missing_again(value):
+    with pytest.raises(ValueError, match="value is"):
+        fill_dead_time(
+            np.ones((2, 3)), np.zeros(2), np.ones(2, bool), "constant", value=value
+        )
+
+
+@pytest.mark.parametrize(
+    "coefficients", [5.0, [[1, 2], [3, 4]], ["a"], [], [np.nan], "x"]
+)
+def test_coefficients_that_are_none(coefficients):
+    with pytest.raises(ValueError, match="coefficients is"):
+        deadtime_fill.check_model("polynomial", None, coefficients)
+
+
+@pytest.mark.parametrize("counts", [[0, 0], [5, 0], [5, 50]])
+def test_maps_of_hardly_any_difference(counts):
+    data = np.zeros((12, 10, 40), np.uint16)
+    data[::2, :, 3], data[1::2, :, 3] = counts
+    dead_time = np.full((12, 10), 100, np.float32)
+    dead_time[:, ::3] = 0
+    filled, _ = fill(data, dead_time, dead_time == 0)
+    assert np.all((filled > 0) & (filled <= 100))
+
+
+def test_filled_is_never_missing_again():
+    data = np.zeros((3, 4, 10), np.uint8)
+    missing = np.ones((3, 4), bool)
+    for coefficients in ([-5.0], "linear"):
+        filled, _ = fill(
+            data, np.zeros((3, 4)), missing, "polynomial", coefficients=coefficients
+        )
+        assert np.all(filled.astype(np.float32) > 0)

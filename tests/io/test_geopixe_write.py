@@ -467,3 +467,122 @@ def test_detectors_of_a_header(kept, first, last):
 def test_struct_of_a_record():
     """The record of the tests is that of the format: 16 bytes, little-endian."""
     assert struct.calcsize(builder.RECORD) == 16
+
+
+class TestWhatIsNotKnown:
+    """A number in the header that is not known any more would be a wrong one."""
+
+    def test_unit_that_is_gone(self, path, out):
+        s = load(path).inav[:3]
+        s.axes_manager["x"].units, s.axes_manager["x"].scale = "px", 1
+        s.save(out)
+        assert "Width (mm)" not in header_of(out)
+        assert "Height (mm)" in header_of(out)
+
+    def test_real_time_that_is_gone(self, path, out):
+        load(path).max("x").transpose(navigation_axes=[0])  # has none either
+        s = load(path).isig[:20]
+        del s.metadata.Acquisition_instrument.SEM.Detector.EDS.real_time
+        s.save(out)
+        assert "Dwell" not in header_of(out)
+
+    def test_tem(self, path, out):
+        s = hs.load(path)
+        s.set_signal_type("EDS_TEM")
+        s.save(out)
+        fields = json.loads(header_of(out))
+        assert fields["File Header"]["Dwell (mS)"] == 200.0
+        assert fields["X-ray Source"]["KV"] == 50.0
+
+    def test_sum_of_an_unrecorded_dead_time(self, tmp_path, out):
+        records = [
+            builder.record(
+                x, y, d, [(1, 5)], [20.0, 0.0 if x == 1 else 130.0 if x == 2 else 40.0][d]
+            )
+            for y in range(5)
+            for x in range(7)
+            for d in (0, 1)
+        ]
+        path = builder.write(tmp_path / "map.GeoPIXE", builder.header_tree(), records)
+        with pytest.warns(UserWarning, match="not recorded"):
+            s = hs.load(path)
+        s.save(out)
+        with pytest.warns(UserWarning, match="10 of 35 dead times are not recorded"):
+            found = hs.load(out).get_dead_time().data
+        np.testing.assert_array_equal(found[0], np.float32([30, 0, 0, 30, 30, 30, 30]))
+
+    @pytest.mark.filterwarnings("ignore:.*beam energy stays unknown:UserWarning")
+    @pytest.mark.parametrize("source", [None, [1], "x", 3])
+    def test_source_that_is_no_object(self, tmp_path, out, source):
+        tree = builder.header_tree() | {"X-ray Source": source}
+        path = builder.write(tmp_path / "map.GeoPIXE", tree, builder.random_records())
+        s = load(path)
+        s.save(out)
+        assert out.read_bytes() == path.read_bytes()
+        s.metadata.Acquisition_instrument.SEM.beam_energy = 40.0
+        s.save(out, overwrite=True)
+        assert json.loads(header_of(out))["X-ray Source"] == {"KV": 40.0}
+
+    def test_header_without_dets(self, tmp_path, out):
+        tree = builder.header_tree()
+        del tree["File Header"]["Dets"]
+        tree["Note"] = math.nan
+        path = builder.write(tmp_path / "map.GeoPIXE", tree, builder.random_records())
+        load(path).save(tmp_path / "s.hspy")
+        hs.load(tmp_path / "s.hspy").save(out)
+        assert out.read_bytes() == path.read_bytes()
+
+    def test_bytes_in_the_original_metadata(self, path, out):
+        s = load(path)
+        s.original_metadata.set_item("Note", b"bytes")
+        with pytest.raises(TypeError, match=r"out\.GeoPIXE: original_metadata: bytes"):
+            s.save(out)
+
+
+class TestDetectorAxis:
+    def entries(self, path):
+        found = []
+        json.loads(
+            header_of(path), object_pairs_hook=lambda p: found.extend(p) or dict(p)
+        )
+        return [value["Idx"] for key, value in found if key == "Detector"]
+
+    def test_one_of_them(self, path, out):
+        s = load(path).inav[:, :, 1:2]
+        s.save(out)
+        assert self.entries(out) == [1]
+        again = hs.load(out)
+        np.testing.assert_array_equal(again.data, s.data[0])
+        node = again.metadata.Acquisition_instrument.SEM.Detector.EDS
+        assert node.azimuth_angle == 10.0
+
+    def test_reversed(self, path, out):
+        s = load(path).inav[:, :, ::-1]
+        s.save(out)
+        assert self.entries(out) == [1, 0]
+        np.testing.assert_array_equal(load(out).data, s.data)
+
+    def test_instead_of_y(self, path, out):
+        with pytest.raises(ValueError, match=r"\['detector', 'x', 'Energy'\], expected"):
+            load(path).inav[:, 3].save(out)
+
+    def test_last(self, path, out):
+        s = load(path).transpose(navigation_axes=[2, 0, 1])
+        with pytest.raises(ValueError, match="expected 'detector' before y and x"):
+            s.save(out)
+
+
+def test_pipes_and_folders_are_not_replaced(path, tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "pipe.GeoPIXE")
+    (tmp_path / "folder.GeoPIXE").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(ValueError, match=r"expected a file or none"):
+            geopixe.crop(path, tmp_path / f"{name}.GeoPIXE", overwrite=True)
+
+
+def test_long_names(path, tmp_path):
+    out = tmp_path / ("日" * 80 + ".GeoPIXE")
+    load(path).save(out)
+    assert out.read_bytes() == path.read_bytes()
