@@ -11,6 +11,7 @@ release = version = rsciio_xfm.__version__
 extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosectionlabel",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
@@ -19,6 +20,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "rsciio_xfm"
 html_theme_options = {"secondary_sidebar_items": ["page-toc"], "show_prev_next": False}
 html_show_sourcelink = False
+autosectionlabel_prefix_document = True
 autodoc_typehints = "signature"
 numpydoc_show_class_members = False
 copybutton_prompt_text = ">>> |$ "
