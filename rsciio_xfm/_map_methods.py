@@ -114,14 +114,39 @@ class MakesMaps(CarriesDeadTime):
         masks = resolve_regions(self, regions)
         with progress(self, show_progressbar):
             totals = region_spectra(self.data, list(masks.values()))
-        spectra = {}
-        for (name, mask), total in zip(masks.items(), totals, strict=True):
-            spectra[name] = self._make_spectrum(total, name)
-            dead_time = self._dead_time()
-            if dead_time is not None:
-                dead_time = maps.combine_unmasked(dead_time, mask)
-            self._carry(spectra[name], dead_time, float(np.count_nonzero(mask)))
-        return spectra
+        return {
+            name: self._sum_of(total, mask, name)
+            for (name, mask), total in zip(masks.items(), totals, strict=True)
+        }
+
+    def _sum_of(self, total: np.ndarray, mask: np.ndarray, name: str) -> BaseSignal:
+        """Return the sum of some of the spectra as a signal, with its times."""
+        spectrum = self._make_spectrum(total, name)
+        dead_time = self._dead_time()
+        if dead_time is not None:
+            dead_time = maps.combine_unmasked(dead_time, mask)
+        self._carry(spectrum, dead_time, float(np.count_nonzero(mask)))
+        return spectrum
+
+    def _carry_to_averages(self, averages: BaseSignal, masks: list[np.ndarray]) -> None:
+        """Give average spectra of regions, along one axis, their dead times."""
+        dead_time = self._dead_time()
+        if dead_time is None or not masks:
+            drop_dead_time(averages._metadata)
+            return
+        parts = [maps.combine_unmasked(dead_time, mask) for mask in masks]
+        # Detectors that were summed stay apart, before the axis of the regions.
+        values = np.stack([np.asarray(part.data) for part in parts], axis=-1)
+        has_detectors = maps.has_detectors(dead_time)
+        values = values if has_detectors else values.reshape(-1)
+        axes = [axis.get_axis_dictionary() for axis in averages.axes_manager._axes[:1]]
+        if has_detectors:
+            axes.insert(0, {"size": len(values), "name": "detector", "navigate": True})
+        combined = BaseSignal(
+            values, axes=axes, metadata=dead_time.metadata.as_dictionary()
+        )
+        combined = combined.transpose(signal_axes=[]) if values.ndim else combined
+        self._carry(averages, combined)
 
     def get_summary(self, show_progressbar: bool | None = None) -> dict[str, BaseSignal]:
         """Return sum, mean and maximum of all spectra and the map of all counts.

@@ -273,6 +273,106 @@ def draw_colour_map(
     return axes
 
 
+def draw_classes(
+    labels: np.ndarray,
+    embedding: np.ndarray,
+    spectra: np.ndarray,
+    energy: np.ndarray,
+    units: str | None,
+    steps: tuple[Scale, ...],
+    fractions: np.ndarray,
+    lines: Mapping[str, float],
+) -> np.ndarray:
+    """Draw classes as a map, in an embedding, and their spectra.
+
+    Parameters
+    ----------
+    labels
+        Class of each pixel, shape (y, x) or (x,); -1 for none.
+    embedding
+        Shape (pixels, dimensions), in the order of `labels`; NaN where masked.
+    spectra
+        Of the classes, shape (classes, channels).
+    energy, units
+        Of the channels.
+    steps
+        Of the axes of the map, see :func:`draw_map`.
+    fractions
+        Of the classes.
+    lines
+        X-ray lines to be marked and their energies.
+
+    Returns
+    -------
+    numpy.ndarray
+        Axes of map, embedding and spectra.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
+
+    n_classes = len(spectra)
+    wheel = plt.get_cmap("tab10" if n_classes <= 10 else "turbo", max(n_classes, 1))
+    colours = [(0.85, 0.85, 0.85, 1.0), *(wheel(k) for k in range(n_classes))]
+    figure = plt.figure(figsize=(10, 7.5), layout="constrained")
+    axes = figure.subplot_mosaic(
+        [["map", "embedding"], ["spectra", "spectra"]], height_ratios=[3, 2]
+    )
+    image = np.atleast_2d(labels)
+    if labels.ndim == 1:
+        steps = (steps[0], (1.0, None))
+    draw_map(
+        axes["map"],
+        image,
+        steps,
+        "Classes",
+        cmap=ListedColormap(colours),
+        vmin=-1.5,
+        vmax=n_classes - 0.5,
+        aspect="auto" if labels.ndim == 1 else None,
+    )
+    flat = labels.ravel()
+    shown = np.flatnonzero(np.isfinite(embedding[:, 0]))
+    if shown.size > _MOST_POINTS:
+        shown = np.random.default_rng(0).choice(shown, _MOST_POINTS, replace=False)
+    second = embedding[:, 1] if embedding.shape[1] > 1 else np.zeros(len(embedding))
+    axes["embedding"].scatter(
+        embedding[shown, 0],
+        second[shown],
+        s=2,
+        linewidths=0,
+        c=[colours[k + 1] for k in flat[shown]],
+    )
+    axes["embedding"].set(title="Embedding", xlabel="Component 0", ylabel="Component 1")
+    last = 1
+    for k, counts in enumerate(spectra):
+        floor = counts[counts > 0].min(initial=1.0) / 2
+        label = f"{k}: {100 * fractions[k]:.1f} %"
+        axes["spectra"].semilogy(
+            energy, np.maximum(counts, floor), lw=0.9, color=colours[k + 1], label=label
+        )
+        last = max([last, *np.flatnonzero(counts).tolist()[-1:]])
+    for name, position in lines.items():
+        axes["spectra"].axvline(position, color="0.6", lw=0.6, zorder=0)
+        axes["spectra"].annotate(
+            name,
+            (position, 1),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            va="top",
+            ha="right",
+            fontsize="x-small",
+        )
+    axes["spectra"].set(
+        title="Average spectra",
+        xlabel=f"Energy ({units})" if units else "Channel",
+        ylabel="Counts per pixel",
+        xlim=(energy[0], energy[min(last, len(energy) - 1)]),
+    )
+    if n_classes:
+        axes["spectra"].legend(ncols=1 + n_classes // 7, fontsize="small")
+    return np.array([axes["map"], axes["embedding"], axes["spectra"]])
+
+
 def difference_limit(image: np.ndarray) -> float:
     """Return the value that a scale around 0 should end at, whatever a few pixels do."""
     finite = np.abs(image[np.isfinite(image)])

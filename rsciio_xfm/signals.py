@@ -9,6 +9,7 @@ import numpy as np
 from exspy.signals import LazyEDSSEMSpectrum
 from exspy.utils.eds import take_off_angle
 
+from rsciio_xfm import _classify
 from rsciio_xfm._dead_time_methods import HasDeadTime
 from rsciio_xfm._io import writers
 from rsciio_xfm._io.metadata import (
@@ -37,6 +38,13 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
     """
 
     _signal_type = SIGNAL_TYPE
+
+    # Functions of signals of any type, here as methods.
+    pca = _classify.pca
+    umap = _classify.umap
+    kmeans = _classify.kmeans
+    classify = _classify.classify
+    estimate_n_classes = _classify.estimate_n_classes
 
     def save(
         self,

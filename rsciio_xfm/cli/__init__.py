@@ -8,6 +8,7 @@ import click
 
 import rsciio_xfm
 from rsciio_xfm.cli._analyse import analyse
+from rsciio_xfm.cli._classify import classify
 from rsciio_xfm.cli._demo import demo
 from rsciio_xfm.cli._export import export
 from rsciio_xfm.cli._geopixe import crop, fill_deadtime, index
@@ -72,6 +73,7 @@ for command in (
     spectrum,
     image,
     analyse,
+    classify,
     crop,
     fill_deadtime,
     export,

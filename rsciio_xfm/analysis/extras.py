@@ -1,0 +1,37 @@
+"""Packages that not everybody needs."""
+
+import importlib
+from types import ModuleType
+
+_PACKAGES = {"sklearn": "scikit-learn", "umap": "umap-learn"}
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import a module of an optional package.
+
+    Parameters
+    ----------
+    module
+        Its name.
+    extra
+        The extra of rsciio_xfm that installs it.
+
+    Returns
+    -------
+    module
+        The module.
+
+    Raises
+    ------
+    ImportError
+        It is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.split(".")[0] != module:
+            raise
+        raise ImportError(
+            f"{_PACKAGES.get(module, module)} is needed for this and not installed: "
+            f'pip install "rsciio-xfm[{extra}]"'
+        ) from exc

@@ -1,0 +1,130 @@
+"""``rsciio-xfm classify``."""
+
+from pathlib import Path
+
+import click
+
+from rsciio_xfm.cli._common import (
+    FILE,
+    errors_as_messages,
+    load_map,
+    refuse_existing,
+    region_options,
+    region_size,
+    select,
+)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@region_options
+@click.option(
+    "--n-classes",
+    type=click.IntRange(min=1),
+    help="How many classes; without it, as many as a sample of the map suggests.",
+)
+@click.option(
+    "--reducer",
+    type=click.Choice(["umap", "pca"]),
+    default="umap",
+    show_default=True,
+    help="What the embedding is made by; pca is faster.",
+)
+@click.option(
+    "--classifier",
+    type=click.Choice(["kmeans", "hdbscan"]),
+    default="kmeans",
+    show_default=True,
+    help="hdbscan finds the number of classes itself.",
+)
+@click.option(
+    "--on",
+    "classify_on",
+    type=click.Choice(["pca", "embedding"]),
+    default="pca",
+    show_default=True,
+    help="What the classifier looks at.",
+)
+@click.option(
+    "--n-pca",
+    type=click.IntRange(1, 50),
+    default=10,
+    show_default=True,
+    help="Principal components.",
+)
+@click.option(
+    "--scaling",
+    type=click.Choice(["poisson", "sqrt", "log", "none"]),
+    default="poisson",
+    show_default=True,
+    help="Of the counts.",
+)
+@click.option(
+    "--energy", nargs=2, type=float, metavar="A B", help="Energies that are looked at."
+)
+@click.option(
+    "--min-counts",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Pixels with fewer counts are left out.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
+)
+@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+def classify(
+    file: Path,
+    x: tuple[int, int] | None,
+    y: tuple[int, int] | None,
+    detector: int | None,
+    n_classes: int | None,
+    reducer: str,
+    classifier: str,
+    classify_on: str,
+    n_pca: int,
+    scaling: str,
+    energy: tuple[float, float] | None,
+    min_counts: float,
+    seed: int,
+    output: Path,
+    overwrite: bool,
+) -> None:
+    """Find classes of the spectra in FILE and write them to a folder.
+
+    For each class an .msa with the sum of its spectra and its live time, the map of the
+    classes (labels.tif, -1 where there is none), a table and a picture.
+    """
+    with errors_as_messages():
+        if classifier == "hdbscan" and n_classes is not None:
+            raise click.ClickException(
+                "--n-classes is not for hdbscan, which finds it out"
+            )
+        refuse_existing([output / "labels.tif", output / "classes.csv"], overwrite)
+        import matplotlib as mpl
+
+        mpl.use("agg")
+        region = select(load_map(file, detector), x, y)
+        options = {
+            "scaling": scaling,
+            "energy_range": energy,
+            "min_counts": min_counts,
+            "show_progressbar": False,
+        }
+        if n_classes is None and classifier == "kmeans":
+            n_classes = region.estimate_n_classes(
+                n_components=n_pca, random_state=seed, **options
+            )
+        found = region.classify(
+            reducer=reducer,
+            classifier=classifier,
+            n_classes=n_classes,
+            random_state=seed,
+            n_pca=n_pca,
+            classify_on=classify_on,
+            **options,
+        )
+        click.echo(f"{file}: {len(found.sums)} classes of {region_size(region)} pixels")
+        for path in found.save(output, overwrite=overwrite):
+            click.echo(f"Wrote  {path}")
