@@ -41,12 +41,12 @@ def compare(
     are medians of the ratios to the first case of one turn.
     """
     if is_cached:
-        _read(path)
+        read(path)
     runs = {name: [] for name in names}
     for turn in range(repeats):
         for name in names:
             if name not in slow or turn == 0:
-                runs[name].append(_run(script, name, path))
+                runs[name].append(run(script, name, path))
     print("| what | time (s) | ratio | peak memory (MiB) | result |")
     print("|---|---|---|---|---|")
     first = [run["seconds"] for run in runs[names[0]]]
@@ -60,7 +60,7 @@ def compare(
         )
 
 
-def _run(script: str, name: str, path: str) -> dict:
+def run(script: str, name: str, path: str) -> dict:
     result = subprocess.run(
         [sys.executable, "-W", "ignore", script, "--case", name, path],
         check=True,
@@ -70,7 +70,7 @@ def _run(script: str, name: str, path: str) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def _read(path: str) -> None:
+def read(path: str) -> None:
     """Bring the file into the page cache."""
     with open(path, "rb", buffering=0) as file:
         while file.read(2**24):

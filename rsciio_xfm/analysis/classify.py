@@ -8,6 +8,7 @@ the order of work.
 """
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -353,7 +354,8 @@ def cluster(
     -------
     numpy.ndarray
         int16, shape (points,): 0 for the largest class, 1 for the next, ...; -1 for what
-        HDBSCAN finds in no class.
+        HDBSCAN finds in no class. There are fewer classes than asked for if there are fewer
+        different points.
 
     Raises
     ------
@@ -480,10 +482,13 @@ def _fit_kmeans(
     points: np.ndarray, n_classes: int, n_init: int, random_state: int
 ) -> np.ndarray:
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     # One thread: several add up in an order that changes.
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        # Of points that are equal: there are fewer classes then.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         model = KMeans(n_classes, n_init=n_init, random_state=random_state)
         return model.fit(np.ascontiguousarray(points, dtype=np.float64)).cluster_centers_
 

@@ -218,7 +218,6 @@ class TestClasses:
         with pytest.raises(ValueError, match="at least 3"):
             estimate_n_classes(np.ones((2, 2)))
 
-    @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
     def test_how_many_of_equal_points(self):
         assert set(estimate_n_classes(np.ones((20, 2)), 4)) == {2, 3, 4}
 

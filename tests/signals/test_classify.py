@@ -1,0 +1,329 @@
+"""Classification of signals: what HyperSpy makes of it, live times, other types."""
+
+import dask
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import rsciio_xfm
+from tests.builders import geopixe as builder
+from tests.builders import phantom
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def phases():
+    return phantom.make(40, 50, counts=600, n_grains=20)
+
+
+def make(data, signal_type="EDS_XFM"):
+    s = hs.signals.Signal1D(data)
+    s.metadata.General.title = "phantom"
+    energy = s.axes_manager[-1]
+    energy.name, energy.scale, energy.units = "Energy", phantom.KEV, "keV"
+    for axis, name in zip(s.axes_manager.navigation_axes, "xyz", strict=False):
+        axis.name, axis.scale, axis.units = name, 0.5, "mm"
+    s.set_signal_type(signal_type)
+    return s
+
+
+@pytest.fixture
+def signal(phases):
+    return make(phases[0])
+
+
+@pytest.fixture(scope="module")
+def path(phases, tmp_path_factory):
+    """The phantom as a GeoPIXE map of two detectors, with dead times."""
+    rng = np.random.default_rng(0)
+    half = rng.binomial(phases[0], 0.5)
+    counts = np.stack([half, phases[0] - half])
+    records = [
+        builder.record(
+            x,
+            y,
+            d,
+            [(int(c), int(counts[d, y, x, c])) for c in np.flatnonzero(counts[d, y, x])],
+            10.0 + 5 * phases[1][y, x] + d,
+        )
+        for y in range(40)
+        for x in range(50)
+        for d in range(2)
+    ]
+    tree = builder.header_tree(50, 40, 2, phantom.N_CHANNELS)
+    tree["File Header"]["Gain (eV)"] = 1000 * phantom.KEV
+    return builder.write(tmp_path_factory.mktemp("classify") / "m.GeoPIXE", tree, records)
+
+
+def load(path, **kwds):
+    return hs.load(path, lazy=True, **kwds)
+
+
+def eds(signal):
+    return signal.metadata.Acquisition_instrument.SEM.Detector.EDS
+
+
+class TestHyperSpy:
+    def test_components(self, signal, phases, tmp_path):
+        scores = signal.pca(8)
+        assert scores.data.shape == (40, 50, 8)
+        assert scores.axes_manager["x"].scale == 0.5
+        signal.plot_explained_variance_ratio(n=20)
+        signal.plot_decomposition_results()
+        signal.plot_decomposition_loadings(3)
+        signal.plot_decomposition_factors(3)
+        model = signal.get_decomposition_model(7)
+        # The model is the map without noise.
+        smooth = phases[0].mean(axis=(0, 1))
+        np.testing.assert_allclose(model.data.mean(axis=(0, 1)), smooth, atol=0.1)
+        noise = np.abs(model.data - phases[0]).mean()
+        assert noise < np.abs(smooth - phases[0]).mean()
+        signal.save(tmp_path / "s.hspy")
+        again = hs.load(tmp_path / "s.hspy")
+        again.plot_decomposition_results()
+        np.testing.assert_array_equal(
+            again.learning_results.loadings, signal.learning_results.loadings
+        )
+
+    def test_classes(self, signal, phases, tmp_path):
+        labels = signal.kmeans(6)
+        assert labels.data.dtype == np.int16
+        assert adjusted_rand_score(phases[1].ravel(), labels.data.ravel()) > 0.95
+        np.testing.assert_array_equal(
+            signal.get_cluster_labels(merged=True).data, labels.data
+        )
+        sums = signal.get_cluster_signals("sum")
+        for k in range(6):
+            np.testing.assert_array_equal(
+                sums.data[k], phases[0][labels.data == k].sum(axis=0)
+            )
+        signal.plot_cluster_labels()
+        signal.plot_cluster_signals()
+        signal.plot_cluster_distances()
+        signal.save(tmp_path / "s.hspy")
+        again = hs.load(tmp_path / "s.hspy")
+        np.testing.assert_array_equal(
+            again.get_cluster_labels(merged=True).data, labels.data
+        )
+
+    def test_how_many(self, signal):
+        assert signal.estimate_n_classes() == 6
+        assert signal.learning_results.estimated_number_of_clusters == 6
+        signal.plot_cluster_metric()
+
+    def test_masked(self, signal):
+        mask = np.zeros((40, 50), bool)
+        mask[:5] = True
+        for form in (mask, hs.signals.Signal2D(mask), hs.signals.BaseSignal(mask).T):
+            labels = signal.kmeans(6, navigation_mask=form)
+            assert (labels.data[:5] == -1).all() and labels.data[5:].min() == 0
+            merged = signal.get_cluster_labels(merged=True).data
+            np.testing.assert_array_equal(merged, labels.data)
+            signal.plot_cluster_labels()
+            signal.plot_decomposition_results()
+
+
+class TestResult:
+    def test_times_and_spectra(self, path, phases):
+        s = load(path)
+        found = s.classify("pca", show_progressbar=False)
+        labels = found.labels.data
+        assert adjusted_rand_score(phases[1].ravel(), labels.ravel()) > 0.95
+        live = np.asarray(s.get_live_time().data)
+        for k, total in enumerate(found.sums):
+            inside = labels == k
+            np.testing.assert_array_equal(total.data, phases[0][inside].sum(axis=0))
+            assert eds(total).live_time == pytest.approx(live[inside].sum())
+            assert eds(total).real_time == pytest.approx(0.2 * inside.sum())
+            average = found.spectra.inav[k]
+            np.testing.assert_allclose(average.data, total.data / inside.sum())
+            assert eds(average).live_time == pytest.approx(live[inside].mean())
+            assert found.fractions[k] == pytest.approx(inside.mean())
+        assert found.spectra.metadata.Signal.signal_type == "EDS_XFM"
+        assert found.spectra.axes_manager.navigation_axes[0].name == "class"
+        assert found.embedding.data.shape == (40, 50, 2)
+        assert found.parameters["pixels"] == 2000
+
+    def test_the_same_whatever_the_chunks(self, path, phases):
+        expected = make(phases[0]).classify("pca").labels.data
+        for s in (
+            load(path),
+            load(path, chunks=(7, 9, 100)),
+            load(path, sum_detectors=False).sum("detector"),
+            load(path).swap_axes("x", "y").swap_axes("x", "y"),
+            make(phases[0].astype(float)),
+            make(phases[0].astype(">u2")),
+        ):
+            found = s.classify("pca", show_progressbar=False)
+            np.testing.assert_array_equal(found.labels.data, expected)
+
+    @pytest.mark.parametrize("scheduler", ["synchronous", "processes"])
+    def test_schedulers(self, path, scheduler):
+        expected = load(path).kmeans(6, show_progressbar=False).data
+        with dask.config.set(scheduler=scheduler):
+            found = load(path).kmeans(6, show_progressbar=False).data
+        np.testing.assert_array_equal(found, expected)
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_cluster(self, path):
+        distributed = pytest.importorskip("distributed")
+        expected = load(path).kmeans(6, show_progressbar=False).data
+        with (
+            distributed.LocalCluster(
+                n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            ) as cluster,
+            distributed.Client(cluster),
+        ):
+            found = load(path).kmeans(6, show_progressbar=False).data
+        np.testing.assert_array_equal(found, expected)
+
+    def test_saved(self, path, tmp_path):
+        found = load(path).classify("pca", show_progressbar=False)
+        written = found.save(tmp_path / "r")
+        assert {p.name for p in written} == {p.name for p in (tmp_path / "r").iterdir()}
+        assert {"class_5.msa", "labels.tif", "classes.csv", "classes.png"} < {
+            p.name for p in written
+        }
+        again = hs.load(tmp_path / "r" / "class_0.msa", signal_type="EDS_XFM")
+        np.testing.assert_array_equal(again.data, found.sums[0].data)
+        assert eds(again).live_time == pytest.approx(eds(found.sums[0]).live_time)
+        np.testing.assert_array_equal(
+            hs.load(tmp_path / "r" / "labels.tif").data, found.labels.data
+        )
+        table = np.genfromtxt(tmp_path / "r" / "classes.csv", delimiter=",", names=True)
+        assert table["pixels"].sum() == 2000
+        with pytest.raises(FileExistsError, match="overwrite=True"):
+            found.save(tmp_path / "r")
+        found.save(tmp_path / "r", overwrite=True)
+
+    def test_plot(self, path):
+        s = load(path)
+        s.set_elements(["Fe", "Ca"])
+        s.set_lines(["Fe_Ka", "Ca_Ka"])
+        axes = s.classify("pca", show_progressbar=False).plot()
+        (image,) = axes[0].get_images()
+        np.testing.assert_allclose(image.get_extent(), [0, 0.7, 1.0, 0])
+        assert len(axes[1].collections[0].get_offsets()) == 2000
+        assert len(axes[2].get_lines()) == 6 + 2
+        assert [t.get_text() for t in axes[2].texts] == ["Ca_Ka", "Fe_Ka"]
+
+    def test_lines(self, path, tmp_path):
+        found = (
+            load(path).inav[:, 20].classify("pca", n_classes=3, show_progressbar=False)
+        )
+        assert found.labels.data.shape == (50,)
+        found.plot()
+        found.save(tmp_path / "line")
+        assert hs.load(tmp_path / "line" / "labels.tif").data.shape[-1] == 50
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_umap(self, phases):
+        s = make(phases[0][:25, :30])
+        first = s.classify(n_classes=4, show_progressbar=False)
+        second = s.as_lazy().classify(n_classes=4, show_progressbar=False)
+        np.testing.assert_array_equal(first.embedding.data, second.embedding.data)
+        np.testing.assert_array_equal(first.labels.data, second.labels.data)
+        on = s.classify(n_classes=4, classify_on="embedding", show_progressbar=False)
+        np.testing.assert_array_equal(on.embedding.data, first.embedding.data)
+        embedding = s.umap(show_progressbar=False)
+        np.testing.assert_array_equal(embedding.data, first.embedding.data)
+
+    def test_hdbscan(self, path):
+        found = load(path).classify(
+            "pca", 3, "hdbscan", None, n_pca=5, show_progressbar=False
+        )
+        assert len(found.sums) == found.labels.data.max() + 1
+        found.plot()
+
+    def test_energy_range(self, path):
+        s = load(path)
+        expected = s.isig[2.0:10.0].kmeans(4, show_progressbar=False).data
+        found = s.kmeans(4, energy_range=(2.0, 10.0), show_progressbar=False).data
+        np.testing.assert_array_equal(found, expected)
+
+
+class TestOtherTypes:
+    @pytest.mark.parametrize("signal_type", ["EDS_TEM", "EDS_SEM", ""])
+    def test_type_stays(self, phases, signal_type):
+        s = make(phases[0], signal_type)
+        kind = type(s)
+        found = rsciio_xfm.classify(s, "pca")
+        assert type(s) is kind
+        assert found.spectra.metadata.get_item("Signal.signal_type", "") == signal_type
+        expected = make(phases[0]).classify("pca").labels.data
+        np.testing.assert_array_equal(found.labels.data, expected)
+        for name in ("pca", "kmeans", "estimate_n_classes"):
+            getattr(rsciio_xfm, name)(s)
+        s.plot_cluster_labels()
+
+    def test_live_time_of_tem(self, phases):
+        s = make(phases[0], "EDS_TEM")
+        s.set_microscope_parameters(live_time=0.5, real_time=0.6, beam_energy=200)
+        found = rsciio_xfm.classify(s, "pca")
+        node = found.sums[0].metadata.Acquisition_instrument.TEM.Detector.EDS
+        n_pixels = np.count_nonzero(found.labels.data == 0)
+        assert node.live_time == pytest.approx(0.5 * n_pixels)
+
+
+class TestBadInput:
+    def test_detectors(self, path):
+        with pytest.raises(ValueError, match=r"s.sum\('detector'\)"):
+            load(path, sum_detectors=False).classify()
+
+    @pytest.mark.parametrize(
+        ("options", "match"),
+        [
+            ({"n_classes": 10**6}, "n_classes is 1000000, .* 2000 spectra"),
+            ({"n_classes": 0}, "n_classes is 0"),
+            ({"reducer": "tsne"}, "reducer is 'tsne', expected one of pca, umap"),
+            ({"classifier": "x"}, "classifier is 'x'"),
+            ({"classify_on": "x"}, "classify_on is 'x'"),
+            ({"scaling": "x"}, "scaling is 'x'"),
+            ({"min_counts": 1e9}, "All 2000 spectra"),
+            ({"navigation_mask": np.ones((3, 3), bool)}, r"shape \(3, 3\)"),
+            ({"energy_range": (300.0, 400.0)}, "where the spectra are"),
+        ],
+    )
+    def test_options(self, signal, options, match):
+        with pytest.raises((ValueError, IndexError), match=match):
+            signal.classify(**{"reducer": "pca"} | options)
+
+    def test_misspelt(self, signal):
+        with pytest.raises(TypeError, match="min_count"):
+            signal.classify("pca", min_count=3)
+
+    def test_empty_and_nan(self, phases):
+        with pytest.raises(ValueError, match="All 12 spectra"):
+            make(np.zeros((3, 4, 9), np.uint8)).classify("pca")
+        data = phases[0].astype(float)
+        data[0, :3] = np.nan
+        labels = make(data).classify("pca").labels.data
+        assert (labels[0, :3] == -1).all() and np.count_nonzero(labels < 0) == 3
+
+    def test_one_pixel_and_one_channel(self):
+        with pytest.raises(ValueError, match="n_classes is 6"):
+            make(np.ones((1, 1, 9), np.uint8)).classify("pca")
+        found = make(np.ones((1, 1, 9), np.uint8)).classify("pca", n_classes=1)
+        assert found.labels.data.tolist() == [[0]]
+        # One channel, all the same: one class, however many are asked for.
+        found = rsciio_xfm.classify(make(np.ones((5, 4, 1), np.uint8), ""), "pca")
+        assert len(found.sums) == 1 and not found.labels.data.any()
+
+    def test_one_spectrum(self, signal):
+        with pytest.raises(ValueError, match="axes to navigate"):
+            signal.inav[1, 2].classify("pca")
+
+    def test_missing_extra(self, signal, monkeypatch):
+        import sys
+
+        monkeypatch.setitem(sys.modules, "umap", None)
+        with pytest.raises(ImportError, match=r'pip install "rsciio-xfm\[learning\]"'):
+            signal.classify()
+        signal.classify("pca")
