@@ -56,14 +56,27 @@ class Classification:
         numpy.ndarray
             matplotlib's axes: map, embedding, spectra. X-ray lines of the metadata
             (``set_lines``, ``set_elements``) are marked.
+
+        Raises
+        ------
+        ValueError
+            The signal had more than two axes to navigate.
         """
         axes = self.spectra.axes_manager
         energy = axes.signal_axes[0]
+        labels = self.labels.data
+        if labels.ndim > 2 and labels.size == np.prod(labels.shape[-2:]):
+            labels = labels.reshape(labels.shape[-2:])
+        if labels.ndim > 2:
+            raise ValueError(
+                f"The labels are {self.labels}, expected those of a map or of a line to plot."
+            )
         steps = tuple(
-            (a.scale, _text(a.units)) for a in self.labels.axes_manager.signal_axes
+            (getattr(axis, "scale", 1.0), _text(axis.units))
+            for axis in self.labels.axes_manager.signal_axes
         )
         return _plots.draw_classes(
-            self.labels.data,
+            labels,
             self.embedding.data.reshape(-1, self.embedding.data.shape[-1]),
             self.spectra.data.reshape(-1, energy.size),
             energy.axis,
@@ -98,13 +111,18 @@ class Classification:
         import matplotlib.pyplot as plt
 
         folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is a file, expected a folder or none.")
         names = [f"class_{k}.msa" for k in range(len(self.sums))]
         names += ["labels.tif", "classes.csv", "parameters.txt", "classes.png"]
         paths = [folder / name for name in names]
-        for path in paths:
-            if path.exists() and not overwrite:
-                raise FileExistsError(f"{path} exists; use overwrite=True to replace it.")
+        old = results_in(folder)
+        if old and not overwrite:
+            raise FileExistsError(f"{old[0]} exists; use overwrite=True to replace it.")
+        figure = self.plot()[0].figure
         folder.mkdir(parents=True, exist_ok=True)
+        for path in old:  # there may have been more classes
+            path.unlink()
         for spectrum, path in zip(self.sums, paths, strict=False):
             spectrum.save(path, overwrite=True)
         labels = self.labels.deepcopy()
@@ -115,7 +133,6 @@ class Classification:
         self._write_table(paths[-3])
         text = "".join(f"{key}: {value}\n" for key, value in self.parameters.items())
         paths[-2].write_text(text, encoding="utf-8")
-        figure = self.plot()[0].figure
         figure.savefig(paths[-1], dpi=_DPI)
         plt.close(figure)
         return paths
@@ -129,6 +146,13 @@ class Classification:
             counts = spectrum.data.sum()
             rows.append(f"{k},{n_pixels},{self.fractions[k]:.6g},{counts:.12g},{seconds}")
         path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def results_in(folder: Path) -> list[Path]:
+    """Return what :meth:`Classification.save` has written to a folder before."""
+    names = ("labels.tif", "classes.csv", "parameters.txt", "classes.png")
+    found = [folder / name for name in names if (folder / name).exists()]
+    return sorted(folder.glob("class_[0-9]*.msa")) + found
 
 
 def pca(
@@ -155,7 +179,8 @@ def pca(
         Channels that make one feature; ``"auto"`` makes at most 512 features.
     scaling
         ``"poisson"`` (by the square root of the mean spectrum), ``"sqrt"``, ``"log"`` or
-        ``"none"``.
+        ``"none"``. Of ``"sqrt"`` and ``"log"``, HyperSpy's ``get_decomposition_model`` is a
+        model of these, not of the counts.
     navigation_mask
         Boolean map or signal; True leaves a pixel out.
     min_counts
@@ -181,12 +206,19 @@ def pca(
     >>> scores = rsciio_xfm.pca(s, n_components=8)  # doctest: +SKIP
     >>> s.plot_explained_variance_ratio(n=20)  # doctest: +SKIP
     """
-    with progress(signal, show_progressbar):
-        features = _prepare(
-            signal, energy_range, rebin, scaling, navigation_mask, min_counts
-        )
-        found = functions.reduce_pca(features, n_components)
-    _keep_pca(signal, features, found)
+    features, found = _find_components(
+        "pca",
+        signal,
+        n_components,
+        show_progressbar,
+        {
+            "energy_range": energy_range,
+            "rebin": rebin,
+            "scaling": scaling,
+            "navigation_mask": navigation_mask,
+            "min_counts": min_counts,
+        },
+    )
     return _map_of(signal, features.used, found.scores, "Principal components")
 
 
@@ -235,13 +267,12 @@ def umap(
         As of :func:`pca`, or there are too few pixels.
     """
     require("umap", "learning")
-    scores = pca(
-        signal,
-        min(n_pca, functions.MOST_COMPONENTS),
-        show_progressbar=show_progressbar,
-        **preparation,
+    functions.check_whole("n_pca", n_pca)
+    n_pca = min(n_pca, functions.MOST_COMPONENTS)
+    features, found = _find_components(
+        "umap", signal, n_pca, show_progressbar, preparation
     )
-    points, used = _points_of(scores)
+    points, used = found.scores, features.used
     embedding = functions.reduce_umap(
         points,
         n_components,
@@ -297,8 +328,10 @@ def kmeans(
         As of :func:`pca`, or there are fewer pixels than classes.
     """
     require("sklearn", "learning")
-    scores = pca(signal, n_components, show_progressbar=show_progressbar, **preparation)
-    points, used = _points_of(scores)
+    features, found = _find_components(
+        "kmeans", signal, n_components, show_progressbar, preparation
+    )
+    points, used = found.scores, features.used
     labels = functions.cluster(points, n_classes, "kmeans", random_state, max_samples)
     label_map = _label_map(used, labels)
     with progress(signal, show_progressbar):
@@ -382,9 +415,13 @@ def classify(
             raise ValueError(f"{name} is {value!r}, expected one of {', '.join(known)}.")
     for module in ("sklearn", *(["umap"] if reducer == "umap" else [])):
         require(module, "learning")
+    functions.check_whole("n_components", n_components)
+    functions.check_whole("n_pca", n_pca)
     n_pca = max(min(n_pca, functions.MOST_COMPONENTS), n_components)
-    scores = pca(signal, n_pca, show_progressbar=show_progressbar, **preparation)
-    points, used = _points_of(scores)
+    features, found = _find_components(
+        "classify", signal, n_pca, show_progressbar, preparation
+    )
+    points, used = found.scores, features.used
     if reducer == "pca":
         embedding = points[:, :n_components]
     else:
@@ -421,11 +458,18 @@ def classify(
         "random_state": random_state,
         "n_pca": points.shape[1],
         "classify_on": classify_on,
+        "energy_range": preparation.get("energy_range"),
+        "rebin": features.rebin,
+        "scaling": features.scaling,
+        "min_counts": preparation.get("min_counts", _PREPARATION["min_counts"]),
         "pixels": used.size,
         "pixels_masked": int(used.size - len(labels)),
-        "pixels_fitted_by_classifier": min(max_samples, len(labels)),
-        **preparation,
+        "pixels_fitted_by_classifier": min(
+            max_samples if classifier == "kmeans" else max_samples // 10, len(labels)
+        ),
     }
+    if classifier == "hdbscan":
+        parameters["min_class_size"] = min_class_size
     if reducer == "umap":
         parameters["pixels_fitted_by_umap"] = min(max_umap_samples, len(labels))
     return Classification(
@@ -477,16 +521,67 @@ def estimate_n_classes(
         As of :func:`pca`, or there are fewer than 3 pixels.
     """
     require("sklearn", "learning")
-    scores = pca(signal, n_components, show_progressbar=show_progressbar, **preparation)
-    points, _ = _points_of(scores)
-    found = functions.estimate_n_classes(points, max_classes, random_state)
-    best = max(found, key=found.get) if found else 1
+    _, found = _find_components(
+        "estimate_n_classes", signal, n_components, show_progressbar, preparation
+    )
+    points = found.scores
+    silhouettes = functions.estimate_n_classes(points, max_classes, random_state)
+    best = max(silhouettes, key=silhouettes.get) if silhouettes else 1
+    if silhouettes and silhouettes[best] <= 0:
+        best = 1  # all spectra are the same
     results = signal.learning_results
     results.cluster_metric = "silhouette"
-    results.cluster_metric_index = list(found)
-    results.cluster_metric_data = list(found.values())
+    results.cluster_metric_index = list(silhouettes)
+    results.cluster_metric_data = list(silhouettes.values())
     results.estimated_number_of_clusters = best
     return best
+
+
+# Of learning_results, what was found from other components before.
+_OF_COMPONENTS = (
+    "bss_algorithm",
+    "bss_factors",
+    "bss_loadings",
+    "cluster_algorithm",
+    "cluster_centers",
+    "cluster_centroid_signals",
+    "cluster_centroids",
+    "cluster_distances",
+    "cluster_labels",
+    "cluster_membership",
+    "cluster_sum_signals",
+    "number_of_clusters",
+    "unmixing_matrix",
+)
+
+_PREPARATION = {
+    "energy_range": None,
+    "rebin": "auto",
+    "scaling": "poisson",
+    "navigation_mask": None,
+    "min_counts": 1,
+}
+
+
+def _find_components(
+    caller: str,
+    signal: BaseSignal,
+    n_components: int,
+    show_progressbar: bool | None,
+    preparation: dict[str, Any],
+) -> tuple[functions.Features, functions.Components]:
+    """Find the components of a signal, and put them where HyperSpy looks for them."""
+    for name in preparation:
+        if name not in _PREPARATION:
+            raise TypeError(
+                f"{caller}() got an unexpected option {name!r}; those of the preparation are "
+                f"{', '.join(_PREPARATION)}."
+            )
+    with progress(signal, show_progressbar):
+        features = _prepare(signal, **_PREPARATION | preparation)
+        found = functions.reduce_pca(features, n_components)
+    _keep_pca(signal, features, found)
+    return features, found
 
 
 def _prepare(
@@ -506,16 +601,15 @@ def _prepare(
         )
     channels = None
     if energy_range is not None:
-        ((channels),) = resolve_windows(signal, [tuple(energy_range)], 1.0).values()
+        try:
+            window = tuple(energy_range)
+        except TypeError:
+            raise ValueError(
+                f"energy_range is {energy_range!r}, expected a pair (start, stop)."
+            ) from None
+        ((channels),) = resolve_windows(signal, [window], 1.0).values()
     if isinstance(navigation_mask, BaseSignal):
         navigation_mask = np.asarray(navigation_mask.data)
-    if navigation_mask is not None:
-        navigation_mask = np.asarray(navigation_mask)
-        navigation_mask = navigation_mask.reshape(
-            signal.data.shape[:-1]
-            if navigation_mask.size == np.prod(signal.data.shape[:-1])
-            else navigation_mask.shape
-        )
     return functions.prepare(
         signal.data, channels, rebin, scaling, navigation_mask, min_counts
     )
@@ -540,10 +634,10 @@ def _lines_of(signal: BaseSignal) -> dict[str, float]:
     names = signal.metadata.get_item("Sample.xray_lines", [])
     found = {}
     for name in names:
-        element, line = str(name).split("_")
-        found[str(name)] = elements[element].Atomic_properties.Xray_lines[line][
-            "energy (keV)"
-        ]
+        element, line, *_ = f"{name}_".split("_")
+        path = f"{element}.Atomic_properties.Xray_lines.{line}"
+        if line and elements.has_item(path):
+            found[str(name)] = float(elements.get_item(path)["energy (keV)"])
     return found
 
 
@@ -569,11 +663,6 @@ def _map_of(
     axes = [axis | {"navigate": True} for axis in _navigation_axes(signal)]
     axes.append({"size": points.shape[1], "name": "component", "navigate": False})
     return Signal1D(data, axes=axes, metadata=_title(signal, what))
-
-
-def _points_of(scores: BaseSignal) -> tuple[np.ndarray, np.ndarray]:
-    used = ~np.isnan(scores.data[..., 0])
-    return scores.data[used], used
 
 
 def _label_map(used: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -681,7 +770,8 @@ def _keep_pca(
     results.unfolded, results.original_shape = False, None
     results.navigation_mask = None if features.used.all() else ~features.used
     results.signal_mask = None
-    for name in ("bss_factors", "bss_loadings", "unmixing_matrix", "bss_algorithm"):
+    # What was found from other components.
+    for name in _OF_COMPONENTS:
         setattr(results, name, None)
 
 

@@ -4,7 +4,8 @@ Spectra become features (a window of channels, rebinned and scaled), which are n
 pass over the map makes them again, piece by piece. Features are whole multiples of a step, so
 small that it drowns in counting noise, and all sums over pixels are sums of whole numbers
 below 2**53: they are exact in float64, and so the same whatever the chunks, the scheduler and
-the order of work.
+the order of work. (Of spectra that are floats the weights of the features come from sums that
+are not exact; they are rounded to 32 bits.)
 """
 
 import math
@@ -20,6 +21,7 @@ import numpy as np
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import Range, place_in, take
 from rsciio_xfm._io.passes import Pieces, over_pieces
+from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.analysis.sums import is_counts
 
@@ -35,8 +37,9 @@ MOST_COMPONENTS = 50  # that UMAP starts from
 _EXACT_BITS = 53  # of float64
 _FEATURE_BITS = 16
 _COMPONENT_BITS = 26
-# A feature beyond this many times its counting noise is a fault, not a phase.
-_MOST_NOISE = 4096.0
+# Of a step, in standard deviations of the features. What is then beyond the highest multiple
+# of the step, at least 500 of them, is cut off: it is a fault, not a phase.
+_MOST_STEP = 1 / 16
 _TRANSFORMED_AT_ONCE = 20_000
 _CELLS = 64  # of a coarse clustering that samples are drawn from
 _N_INIT = 5
@@ -115,7 +118,8 @@ def prepare(
     channels
         Window of channels, half-open; None takes all.
     rebin
-        How many channels make one feature; ``"auto"`` makes at most 512 features.
+        How many channels make one feature; ``"auto"`` makes at most 512 features. Channels
+        that are left over at the end are left out.
     scaling
         ``"poisson"``: divided by the square root of their mean, so that counting noise is the
         same in all features; ``"sqrt"`` of the counts, so that it is the same in all
@@ -123,7 +127,8 @@ def prepare(
     navigation_mask
         bool, shape of the navigation axes; True leaves a spectrum out.
     min_counts
-        Spectra with fewer counts in the window are left out, and those with any NaN.
+        Spectra with fewer counts in the window are left out, and those with any NaN or
+        infinity.
 
     Returns
     -------
@@ -142,6 +147,47 @@ def prepare(
     >>> features.used.tolist(), features.n_features
     ([True, False], 3)
     """
+    start, rebin, n_features = _check_features(data, channels, rebin, scaling, min_counts)
+    used = _check_mask(data, navigation_mask)
+    blank = Features(
+        data=_crop(data, start, start + n_features * rebin),
+        used=used,
+        start=start,
+        rebin=rebin,
+        n_features=n_features,
+        scaling=scaling,
+        weights=np.ones(n_features),
+        step=1.0,
+        limit=1.0,
+    )
+    total, squares, peak, counts = _survey(blank, min_counts)
+    used = used & (counts >= min_counts)
+    n_used = np.count_nonzero(used)
+    if not n_used:
+        raise ValueError(
+            f"All {used.size} spectra are masked, empty or have fewer counts than "
+            f"{min_counts} in channels {start} to {start + n_features * rebin - 1}, expected "
+            "some to classify."
+        )
+    moments = total / n_used, squares / n_used, peak
+    weights, step, limit = _choose_steps(blank, n_used, *moments)
+    return _replace(blank, used=used, weights=weights, step=step, limit=limit)
+
+
+def _check_features(
+    data: np.ndarray | da.Array,
+    channels: tuple[int, int] | None,
+    rebin: int | str,
+    scaling: str,
+    min_counts: float,
+) -> tuple[int, int, int]:
+    """Return the first channel, how many make a feature, and how many features there are."""
+    if data.dtype.kind not in "biuf":
+        raise ValueError(f"The spectra are {data.dtype}, expected real numbers.")
+    if not isinstance(min_counts, int | float | np.number) or isinstance(
+        min_counts, bool
+    ):
+        raise ValueError(f"min_counts is {min_counts!r}, expected a number.")
     if scaling not in SCALINGS:
         raise ValueError(
             f"scaling is {scaling!r}, expected one of {', '.join(SCALINGS)}."
@@ -154,11 +200,16 @@ def prepare(
         )
     if rebin == "auto":
         rebin = max(1, math.ceil((stop - start) / MAX_FEATURES))
-    if not isinstance(rebin, int | np.integer) or not 1 <= rebin <= stop - start:
+    is_whole = isinstance(rebin, int | np.integer) and not isinstance(rebin, bool)
+    if not is_whole or not 1 <= rebin <= stop - start:
         raise ValueError(
             f"rebin is {rebin!r}, expected 'auto' or a whole number from 1 to {stop - start}."
         )
-    n_features = (stop - start) // int(rebin)
+    return int(start), int(rebin), int((stop - start) // rebin)
+
+
+def _check_mask(data: np.ndarray | da.Array, navigation_mask: Any) -> np.ndarray:
+    """Return which spectra may be used."""
     used = np.ones(data.shape[:-1], dtype=bool)
     if navigation_mask is not None:
         mask = np.asarray(navigation_mask)
@@ -168,32 +219,40 @@ def prepare(
                 f"boolean one of shape {used.shape}."
             )
         used &= ~mask
-    blank = Features(
-        data=_crop(data, start, start + n_features * int(rebin)),
-        used=used,
-        start=start,
-        rebin=int(rebin),
-        n_features=n_features,
-        scaling=scaling,
-        weights=np.ones(n_features),
-        step=1.0,
-        limit=1.0,
-    )
-    total, peak, counts = _survey(blank, min_counts)
-    used = used & (counts >= min_counts)  # NaN is not
-    n_used = np.count_nonzero(used)
-    if not n_used:
-        raise ValueError(
-            f"All {used.size} spectra are masked, empty or have fewer counts than "
-            f"{min_counts}, expected some to classify."
-        )
-    weights, highest = _weights(total / n_used, peak, scaling)
+    if data.dtype.kind == "f":  # NaN and infinity, in the window or not
+        with np.errstate(all="ignore"):
+            used &= np.isfinite(np.asarray(data.sum(axis=-1)))
+    return used
+
+
+def _choose_steps(
+    features: Features,
+    n_used: int,
+    mean: np.ndarray,
+    mean_square: np.ndarray,
+    peak: np.ndarray,
+) -> tuple[np.ndarray, float, float]:
+    """Return weights, step and limit of the features, from their moments and maxima."""
+    scaling, kind = features.scaling, features.data.dtype.kind
+    variance = np.maximum(mean_square - mean**2, 0)
     bits = min(_FEATURE_BITS, (_EXACT_BITS - math.ceil(math.log2(n_used + 1))) // 2)
     limit = 2.0**bits - 1
-    step = max(highest, 1e-12) / limit
-    if scaling == "none" and data.dtype.kind in "biu":
+    weights = np.ones(features.n_features)
+    if scaling == "poisson":
+        weights = _weights(mean, variance, kind == "f", n_used)
+    highest = peak.copy()
+    _scale(highest, scaling)
+    step = max(float((highest * weights).max()), 1e-300) / limit
+    if scaling in ("poisson", "none"):  # one hot pixel must not make the steps coarse
+        spread = np.sqrt(variance) * weights
+        spread = spread[spread > 0]
+        if spread.size:
+            noise = np.percentile(spread, 50 if scaling == "poisson" else 95)
+            step = min(step, _MOST_STEP * float(noise))
+    if scaling == "none" and kind in "biu":
         step = max(step, 1.0)  # counts are whole numbers already
-    return _replace(blank, used=used, weights=weights, step=step, limit=limit)
+    # Whatever the order in which floats were added up.
+    return weights, float(np.float32(step)), limit
 
 
 def reduce_pca(features: Features, n_components: int = 10) -> Components:
@@ -232,8 +291,7 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
     >>> reduce_pca(prepare(data), n_components=3).scores.shape
     (600, 3)
     """
-    if n_components < 1:
-        raise ValueError(f"n_components is {n_components}, expected at least 1.")
+    check_whole("n_components", n_components)
     n_used = features.n_used
     n_components = min(n_components, features.n_features, n_used)
     products = over_pieces(
@@ -299,6 +357,10 @@ def reduce_umap(
     umap = require("umap", "learning")
     from tqdm import tqdm
 
+    check_whole("n_components", n_components)
+    check_whole("random_state", random_state, 0)
+    check_whole("max_samples", max_samples, n_components + 3)
+    check_whole("n_neighbors", n_neighbors, 2)
     if len(scores) < n_components + 3:
         raise ValueError(
             f"There are {len(scores)} spectra, expected at least {n_components + 3} for an "
@@ -368,19 +430,29 @@ def cluster(
         raise ValueError(
             f"classifier is {classifier!r}, expected one of {', '.join(CLASSIFIERS)}."
         )
-    if classifier == "kmeans" and not (
-        isinstance(n_classes, int | np.integer) and 1 <= n_classes <= len(points)
-    ):
+    check_whole("random_state", random_state, 0)
+    is_whole = isinstance(n_classes, int | np.integer) and not isinstance(n_classes, bool)
+    if classifier == "kmeans" and not (is_whole and 1 <= n_classes <= len(points)):
         raise ValueError(
             f"n_classes is {n_classes!r}, expected a whole number from 1 to the "
             f"{len(points)} spectra that are not masked."
         )
+    check_whole("min_class_size", min_class_size, 2)
+    least = n_classes if classifier == "kmeans" else 20 * min_class_size
+    check_whole("max_samples", max_samples, int(least))
     require("sklearn", "learning")
     if classifier == "kmeans":
         labels = _kmeans(points, int(n_classes), random_state, max_samples)
     else:
         labels = _hdbscan(points, random_state, max_samples // 10, min_class_size)
-    return _by_size(labels)
+    labels = _by_size(labels)
+    n_found = int(labels.max(initial=-1)) + 1
+    if classifier == "kmeans" and n_found < n_classes:
+        warn(
+            f"There are {n_found} classes, expected {n_classes}: the spectra differ too "
+            "little."
+        )
+    return labels
 
 
 def estimate_n_classes(
@@ -419,6 +491,8 @@ def estimate_n_classes(
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits
 
+    check_whole("max_classes", max_classes, 2)
+    check_whole("random_state", random_state, 0)
     if len(points) < 3:
         raise ValueError(f"There are {len(points)} spectra, expected at least 3.")
     chosen = points[choose_samples(points, max_samples, random_state)]
@@ -468,6 +542,28 @@ def choose_samples(points: np.ndarray, max_samples: int, random_state: int) -> n
     n_left = max_samples - np.count_nonzero(chosen)
     chosen[rest[np.argsort(turn, kind="stable")[:n_left]]] = True
     return np.flatnonzero(chosen)
+
+
+def check_whole(name: str, value: Any, least: int = 1) -> None:
+    """Refuse a number that is not whole, or too small.
+
+    Parameters
+    ----------
+    name, value
+        Of an argument.
+    least
+        That it may be.
+
+    Raises
+    ------
+    ValueError
+        It names the argument, and what it is.
+    """
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or value < least:
+        raise ValueError(
+            f"{name} is {value!r}, expected a whole number, at least {least}."
+        )
 
 
 def _kmeans(
@@ -547,9 +643,9 @@ def _bare(features: Features) -> Features:
 
 def _survey(
     features: Features, min_counts: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return sum and maximum of each feature, and the counts of each spectrum."""
-    total, peak, parts = over_pieces(
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return sum, sum of squares and maximum of each feature, and each spectrum's counts."""
+    total, squares, peak, parts = over_pieces(
         features.data,
         partial(_survey_part, features=_bare(features), min_counts=min_counts),
         _merge_survey,
@@ -557,13 +653,13 @@ def _survey(
     counts = np.zeros(features.used.shape)
     for ranges, part in parts:
         counts[tuple(slice(*r) for r in ranges)] = part
-    return total, peak, counts
+    return total, squares, peak, counts
 
 
 def _survey_part(
     pieces: Pieces, ranges: tuple[Range, ...], features: Features, min_counts: float
 ) -> Any:
-    total, peak = np.zeros(features.n_features), np.zeros(features.n_features)
+    total, squares, peak = np.zeros((3, features.n_features))
     counts = np.zeros([stop - start for start, stop in ranges[:-1]])
     for held, spectra, place, inside in _spectra(pieces, ranges, features):
         binned = _bin(spectra, -held[-1][0], features)
@@ -572,16 +668,18 @@ def _survey_part(
         wanted = binned[inside.ravel() & (sums >= min_counts)]
         if len(wanted):
             total += wanted.sum(axis=0)
+            squares += np.einsum("ij,ij->j", wanted, wanted)
             np.maximum(peak, wanted.max(axis=0), out=peak)
-    return total, peak, [(ranges[:-1], counts)]
+    return total, squares, peak, [(ranges[:-1], counts)]
 
 
 def _merge_survey(results: list[Any]) -> Any:
-    totals, peaks, parts = zip(*results, strict=True)
+    totals, squares, peaks, parts = zip(*results, strict=True)
     return (
         np.sum(totals, axis=0),
+        np.sum(squares, axis=0),
         np.max(peaks, axis=0),
-        [p for part in parts for p in part],
+        [part for several in parts for part in several],
     )
 
 
@@ -652,17 +750,29 @@ def _scale(values: np.ndarray, scaling: str) -> None:
 
 
 def _weights(
-    mean: np.ndarray, peak: np.ndarray, scaling: str
-) -> tuple[np.ndarray, float]:
-    """Return the weights of the features, and the highest value that one can have."""
-    weights = np.ones(len(mean))
-    if scaling == "poisson":
-        is_there = mean > 0
-        weights = np.where(is_there, 1 / np.sqrt(np.where(is_there, mean, 1)), 0)
-        return weights, float(min((peak * weights).max(), _MOST_NOISE))
-    highest = peak[np.newaxis].copy()
-    _scale(highest, scaling)
-    return weights, float(highest.max())
+    mean: np.ndarray, variance: np.ndarray, is_float: bool, n_spectra: int
+) -> np.ndarray:
+    """Return what gives all features the same counting noise.
+
+    Numbers that are no counts have noise of another origin too. The least variance of a
+    feature is about that; where the mean does not stand out, the variance is the noise.
+    """
+    noise = mean
+    if is_float:
+        error = np.sqrt(variance / n_spectra)
+        if (mean < -5 * error).any():
+            warn(
+                "The means of spectra are below 0, which counts are not: for what is left "
+                "after a subtraction use scaling='none'."
+            )
+        there = variance > 1e-12 * variance.max(initial=0.0)
+        floor = variance[there].min(initial=np.inf)
+        noise = np.where(mean > 5 * error, np.maximum(mean, floor), variance)
+        noise = np.where(there, noise, 0) if there.any() else mean
+    is_there = noise > 0
+    weights = np.where(is_there, 1 / np.sqrt(np.where(is_there, noise, 1)), 0)
+    # Whatever the order in which floats were added up.
+    return weights.astype(np.float32).astype(np.float64)
 
 
 def _add(results: list[np.ndarray]) -> np.ndarray:

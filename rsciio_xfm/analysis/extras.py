@@ -1,6 +1,7 @@
 """Packages that not everybody needs."""
 
 import importlib
+import warnings
 from types import ModuleType
 
 _PACKAGES = {"sklearn": "scikit-learn", "umap": "umap-learn"}
@@ -27,7 +28,10 @@ def require(module: str, extra: str) -> ModuleType:
         It is not installed; the message says how to install it.
     """
     try:
-        return importlib.import_module(module)
+        with warnings.catch_warnings():
+            # Of what the packages do not find themselves.
+            warnings.simplefilter("ignore", ImportWarning)
+            return importlib.import_module(module)
     except ModuleNotFoundError as exc:
         if exc.name is None or exc.name.split(".")[0] != module:
             raise

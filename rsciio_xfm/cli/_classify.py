@@ -69,7 +69,13 @@ from rsciio_xfm.cli._common import (
     show_default=True,
     help="Pixels with fewer counts are left out.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Random seed.",
+)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
 )
@@ -101,8 +107,13 @@ def classify(
             raise click.ClickException(
                 "--n-classes is not for hdbscan, which finds it out"
             )
-        refuse_existing([output / "labels.tif", output / "classes.csv"], overwrite)
+        if output.exists() and not output.is_dir():
+            raise click.ClickException(f"{output} is a file, expected a folder or none")
         import matplotlib as mpl
+
+        from rsciio_xfm._classify import results_in
+
+        refuse_existing(results_in(output), overwrite)
 
         mpl.use("agg")
         region = select(load_map(file, detector), x, y)

@@ -256,3 +256,75 @@ def test_missing_packages(monkeypatch, module, package, use):
         ImportError, match=rf'{package} .* pip install "rsciio-xfm\[learning\]"'
     ):
         use()
+
+
+class TestFloats:
+    """Numbers that are no counts: readout noise, other units, faults."""
+
+    @pytest.mark.parametrize("sigma", [0.1, 0.5, 1.0])
+    def test_readout_noise(self, phases, sigma):
+        data = phases[0] + np.random.default_rng(0).normal(0, sigma, phases[0].shape)
+        labels = cluster(reduce_pca(prepare(data), 10).scores, 6)
+        assert adjusted_rand_score(phases[1].ravel(), labels) > 0.9
+        found = reduce_pca(prepare(da.from_array(data, (13, 50, 100))), 10).scores
+        np.testing.assert_array_equal(cluster(found, 6), labels)
+
+    def test_channels_of_mean_zero(self, phases):
+        data = phases[0].astype(float)
+        noise = np.random.default_rng(0).normal(0, 1, (*data.shape[:2], 40))
+        data[..., 470:510] = noise - noise.mean(axis=(0, 1))
+        labels = cluster(reduce_pca(prepare(data), 10).scores, 6)
+        assert adjusted_rand_score(phases[1].ravel(), labels) > 0.9
+        for chunks in [(7, 9, 512), (13, 50, 100), (1, 50, 512)]:
+            found = reduce_pca(prepare(da.from_array(data, chunks)), 10).scores
+            np.testing.assert_array_equal(cluster(found, 6), labels)
+
+    def test_below_zero(self, phases):
+        with pytest.warns(UserWarning, match="scaling='none'"):
+            prepare(phases[0].astype(float) - 5, min_counts=-1e9)
+
+    @pytest.mark.parametrize("factor", [1e-6, 1e6, 1e12])
+    @pytest.mark.parametrize("scaling", ["poisson", "none"])
+    def test_units_do_not_matter(self, phases, factor, scaling):
+        data = phases[0] * factor
+        expected = reduce_pca(
+            prepare(phases[0].astype(float), scaling=scaling), 10
+        ).scores
+        found = reduce_pca(prepare(data, scaling=scaling, min_counts=0), 10).scores
+        labels = [cluster(scores, 6) for scores in (expected, found)]
+        assert adjusted_rand_score(*labels) > 0.98
+
+    @pytest.mark.parametrize("scaling", functions.SCALINGS)
+    @pytest.mark.parametrize("hot", [10**5, 10**7])
+    def test_a_hot_value(self, phases, scaling, hot):
+        data = phases[0].astype(np.uint32)
+        data[3, 3, 100] = hot
+        labels = cluster(reduce_pca(prepare(data, scaling=scaling), 10).scores, 7)
+        assert adjusted_rand_score(phases[1].ravel(), labels) > 0.85
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_faults_are_masked(self, phases, value):
+        data = phases[0].astype(np.float32)
+        data[3, 3, 400] = value
+        used = prepare(data, channels=(10, 300)).used
+        assert not used[3, 3] and np.count_nonzero(~used) == 1
+
+    def test_complex(self):
+        with pytest.raises(ValueError, match="expected real numbers"):
+            prepare(np.ones((2, 3), complex))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"random_state": -1}, "random_state is -1"),
+        ({"random_state": "a"}, "random_state is 'a'"),
+        ({"max_samples": 1}, "max_samples is 1, expected a whole number, at least 2"),
+        ({"max_samples": 5.5}, "max_samples is 5.5"),
+        ({"min_class_size": 0}, "min_class_size is 0"),
+        ({"n_classes": True}, "n_classes is True"),
+    ],
+)
+def test_wrong_numbers(options, match):
+    with pytest.raises(ValueError, match=match):
+        cluster(np.arange(20.0).reshape(10, 2), **{"n_classes": 2} | options)

@@ -259,7 +259,7 @@ class TestOtherTypes:
         assert found.spectra.metadata.get_item("Signal.signal_type", "") == signal_type
         expected = make(phases[0]).classify("pca").labels.data
         np.testing.assert_array_equal(found.labels.data, expected)
-        for name in ("pca", "kmeans", "estimate_n_classes"):
+        for name in ("pca", "estimate_n_classes", "kmeans"):
             getattr(rsciio_xfm, name)(s)
         s.plot_cluster_labels()
 
@@ -296,7 +296,9 @@ class TestBadInput:
             signal.classify(**{"reducer": "pca"} | options)
 
     def test_misspelt(self, signal):
-        with pytest.raises(TypeError, match="min_count"):
+        with pytest.raises(
+            TypeError, match=r"classify.*'min_count'; those of .*min_counts"
+        ):
             signal.classify("pca", min_count=3)
 
     def test_empty_and_nan(self, phases):
@@ -313,7 +315,8 @@ class TestBadInput:
         found = make(np.ones((1, 1, 9), np.uint8)).classify("pca", n_classes=1)
         assert found.labels.data.tolist() == [[0]]
         # One channel, all the same: one class, however many are asked for.
-        found = rsciio_xfm.classify(make(np.ones((5, 4, 1), np.uint8), ""), "pca")
+        with pytest.warns(UserWarning, match="1 classes, expected 6"):
+            found = rsciio_xfm.classify(make(np.ones((5, 4, 1), np.uint8), ""), "pca")
         assert len(found.sums) == 1 and not found.labels.data.any()
 
     def test_one_spectrum(self, signal):
@@ -327,3 +330,75 @@ class TestBadInput:
         with pytest.raises(ImportError, match=r'pip install "rsciio-xfm\[learning\]"'):
             signal.classify()
         signal.classify("pca")
+
+
+class TestAgain:
+    """What comes after something else."""
+
+    def test_other_components(self, signal):
+        signal.kmeans(4)
+        signal.pca(3)
+        assert signal.learning_results.cluster_labels is None
+        signal.estimate_n_classes()
+        signal.kmeans(4)
+        signal.plot_cluster_metric()
+        signal.classify("pca", classifier="hdbscan", n_classes=None)
+        assert signal.learning_results.cluster_labels is None
+
+    def test_fewer_classes_in_a_folder(self, signal, tmp_path):
+        signal.classify("pca", n_classes=5).save(tmp_path / "r")
+        (tmp_path / "r" / "mine.txt").write_text("stays")
+        signal.classify("pca", n_classes=2).save(tmp_path / "r", overwrite=True)
+        names = sorted(p.name for p in (tmp_path / "r").iterdir())
+        assert [n for n in names if n.endswith(".msa")] == ["class_0.msa", "class_1.msa"]
+        assert "mine.txt" in names
+        with pytest.raises(NotADirectoryError, match="is a file"):
+            signal.classify("pca").save(tmp_path / "r" / "mine.txt")
+
+    def test_parameters_say_it_all(self, signal):
+        found = signal.classify(
+            "pca", classifier="hdbscan", max_samples=1000, min_class_size=5
+        )
+        said = found.parameters
+        assert (said["rebin"], said["scaling"], said["min_counts"]) == (1, "poisson", 1)
+        assert said["pixels_fitted_by_classifier"] == 100
+
+    def test_mask_of_another_shape(self, signal):
+        with pytest.raises(ValueError, match=r"shape \(50, 40\), expected .* \(40, 50\)"):
+            signal.pca(navigation_mask=np.zeros((50, 40), bool))
+
+    def test_nan_beyond_the_window(self, phases):
+        data = phases[0].astype(float)
+        data[3, 3, 400] = np.nan
+        found = make(data).classify("pca", energy_range=(0.4, 12.0))
+        assert found.labels.data[3, 3] == -1
+        assert np.isfinite(found.spectra.data).all()
+
+    def test_lines_that_are_none(self, signal):
+        signal.metadata.set_item("Sample.xray_lines", ["foo", "Fe_Kz", "Fe_Ka"])
+        axes = signal.classify("pca").plot()
+        assert [t.get_text() for t in axes[2].texts] == ["Fe_Ka"]
+
+    def test_structureless(self):
+        s = make(np.full((10, 12, 20), 3, np.uint8))
+        assert s.estimate_n_classes() == 1
+
+    def test_three_axes(self, phases):
+        s = make(phases[0].reshape(4, 10, 50, -1))
+        found = s.classify("pca")
+        with pytest.raises(ValueError, match="expected those of a map or of a line"):
+            found.plot()
+
+    @pytest.mark.parametrize(
+        ("options", "match"),
+        [
+            ({"n_components": 0}, "n_components is 0"),
+            ({"n_pca": -3}, "n_pca is -3"),
+            ({"n_pca": 2.5}, "n_pca is 2.5"),
+            ({"energy_range": 5}, "energy_range is 5"),
+            ({"min_counts": "a"}, "min_counts is 'a'"),
+        ],
+    )
+    def test_numbers(self, signal, options, match):
+        with pytest.raises(ValueError, match=match):
+            signal.classify("pca", **options)
