@@ -18,6 +18,7 @@ from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.analysis.maps import region_spectra
 
 _DPI = 150
+_FILES = ("labels.tif", "classes.csv", "parameters.txt", "classes.png")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Classification:
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{folder} is a file, expected a folder or none.")
         names = [f"class_{k}.msa" for k in range(len(self.sums))]
-        names += ["labels.tif", "classes.csv", "parameters.txt", "classes.png"]
+        names += _FILES
         paths = [folder / name for name in names]
         old = results_in(folder)
         if old and not overwrite:
@@ -150,8 +151,7 @@ class Classification:
 
 def results_in(folder: Path) -> list[Path]:
     """Return what :meth:`Classification.save` has written to a folder before."""
-    names = ("labels.tif", "classes.csv", "parameters.txt", "classes.png")
-    found = [folder / name for name in names if (folder / name).exists()]
+    found = [folder / name for name in _FILES if (folder / name).exists()]
     return sorted(folder.glob("class_[0-9]*.msa")) + found
 
 
