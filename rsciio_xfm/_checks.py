@@ -31,6 +31,15 @@ def check_axes(signal: "BaseSignal") -> None:
         )
 
 
+def is_shown(show_progressbar: bool | None) -> bool:
+    """Tell whether progress is shown; None is HyperSpy's preference."""
+    from hyperspy.api import preferences
+
+    if show_progressbar is None:
+        show_progressbar = preferences.General.show_progressbar
+    return bool(show_progressbar)
+
+
 def progress(
     signal: "BaseSignal", show_progressbar: bool | None
 ) -> AbstractContextManager:
@@ -43,8 +52,5 @@ def progress(
     show_progressbar
         None is HyperSpy's preference.
     """
-    from hyperspy.api import preferences
-
-    if show_progressbar is None:
-        show_progressbar = preferences.General.show_progressbar
-    return ProgressBar() if show_progressbar and signal._lazy else nullcontext()
+    is_lazy = signal._lazy
+    return ProgressBar() if is_lazy and is_shown(show_progressbar) else nullcontext()

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal1D, Signal2D
@@ -13,6 +12,7 @@ from rsciio_xfm._carrying import CarriesDeadTime
 from rsciio_xfm._checks import check_axes, progress
 from rsciio_xfm._io.lazy import take
 from rsciio_xfm._io.metadata import drop_dead_time, drop_times
+from rsciio_xfm._made_signals import image_of, spectrum_of, title_of
 from rsciio_xfm._selections import (
     is_line,
     resolve_regions,
@@ -121,7 +121,7 @@ class MakesMaps(CarriesDeadTime):
 
     def _sum_of(self, total: np.ndarray, mask: np.ndarray, name: str) -> BaseSignal:
         """Return the sum of some of the spectra as a signal, with its times."""
-        spectrum = self._make_spectrum(total, name)
+        spectrum = spectrum_of(self, total, name)
         dead_time = self._dead_time()
         if dead_time is not None:
             dead_time = maps.combine_unmasked(dead_time, mask)
@@ -132,7 +132,7 @@ class MakesMaps(CarriesDeadTime):
         """Give average spectra of regions, along one axis, their dead times."""
         dead_time = self._dead_time()
         if dead_time is None or not masks:
-            drop_dead_time(averages._metadata)
+            self._carry(averages, None)
             return
         parts = [maps.combine_unmasked(dead_time, mask) for mask in masks]
         # Detectors that were summed stay apart, before the axis of the regions.
@@ -180,7 +180,7 @@ class MakesMaps(CarriesDeadTime):
             "mean": found["sum"] / n_spectra,
             "max": found["max"],
         }
-        result = {name: self._make_spectrum(d, name) for name, d in data.items()}
+        result = {name: spectrum_of(self, d, name) for name, d in data.items()}
         self._carry(result["sum"], dead_time, float(n_spectra))
         self._carry(result["mean"], dead_time)
         # No time is that of a spectrum whose channels come from different pixels.
@@ -233,9 +233,7 @@ class MakesMaps(CarriesDeadTime):
         if self.axes_manager.navigation_dimension != 2:
             raise ValueError(f"The signal is {self}, expected a map of x and y.")
         start, stop = self._colour_channels(energy_range, show_progressbar)
-        data = self.data
-        key = (..., slice(start, None))
-        data = take(data, key) if isinstance(data, da.Array) else data[key]
+        data = take(self.data, (..., slice(start, None)))
         with progress(self, show_progressbar):
             mixed = mix_colours(data, channel_colours(stop - start), scale)
         axes = [axis.get_axis_dictionary() for axis in self.axes_manager._axes[:-1]]
@@ -245,7 +243,7 @@ class MakesMaps(CarriesDeadTime):
         picture = Signal1D(to_rgb8(mixed, percentile), axes=axes)
         picture.change_dtype("rgb8")
         energy = self.axes_manager.signal_axes[0]
-        picture.metadata.General.title = f"{self._title()}colours of energies"
+        picture.metadata.General.title = title_of(self, "colours of energies")
         ends = [float(energy.offset + energy.scale * i) for i in (start, stop - 1)]
         picture.metadata.set_item("Signal.energy_range", ends)
         return picture
@@ -281,7 +279,7 @@ class MakesMaps(CarriesDeadTime):
         return _plots.draw_colour_map(
             colours,
             tuple((axis.scale, axis.units) for axis in self.axes_manager.navigation_axes),
-            f"{self._title()}{scale}",
+            title_of(self, scale),
             channel_colours(n_channels),
             (ends[0], ends[1], energy.units),
         )
@@ -309,29 +307,11 @@ class MakesMaps(CarriesDeadTime):
         filled = np.flatnonzero(total)
         return 0, int(filled[-1]) + 1 if filled.size else energy.size
 
-    def _make_spectrum(self, data: np.ndarray, name: str) -> BaseSignal:
-        result = self._deepcopy_with_new_data(data)
-        result._lazy = False
-        navigation_axes = self.axes_manager.navigation_axes
-        result._remove_axis([axis.index_in_axes_manager for axis in navigation_axes])
-        result._assign_subclass()
-        result._metadata.General.title = f"{self._title()}{name}"
-        return result
-
     def _make_image(self, data: np.ndarray, name: str) -> BaseSignal:
-        axes = [axis.get_axis_dictionary() for axis in self.axes_manager._axes]
-        for axis in axes[: data.ndim][-2:]:
-            axis["navigate"] = False
-        metadata = {
-            "General": {"title": f"{self._title()}{name}"},
-            "Signal": {"quantity": "X-rays (Counts)"},
-        }
+        image = image_of(self, data, name)
+        image.metadata.Signal.quantity = "X-rays (Counts)"
         if is_line(name):
             element, _ = name.split("_", 1)
-            metadata["Sample"] = {"elements": [element], "xray_lines": [name]}
-        kind = Signal1D if data.ndim == 1 else Signal2D
-        return kind(data, axes=axes[: data.ndim], metadata=metadata)
-
-    def _title(self) -> str:
-        title = self.metadata.get_item("General.title", "")
-        return f"{title}: " if title else ""
+            image.metadata.set_item("Sample.elements", [element])
+            image.metadata.set_item("Sample.xray_lines", [name])
+        return image

@@ -8,8 +8,12 @@ file.
 import contextlib
 import hashlib
 import os
+import struct
 import sys
 import time
+import tokenize
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,20 @@ MAX_BYTES = 4 * 2**30
 # its time of modification changing.
 _SETTLED_S = 2.0
 _STAMP = "identity"
+# What reading an entry raises that is not there, or is damaged.
+_DAMAGED = (
+    EOFError,
+    KeyError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def load(kind: str, path: str | Path, key: tuple) -> dict[str, np.ndarray] | None:
@@ -56,7 +74,7 @@ def load(kind: str, path: str | Path, key: tuple) -> dict[str, np.ndarray] | Non
             found = {name: held[name] for name in held.files if name != _STAMP}
         with contextlib.suppress(OSError):  # of a cache that may only be read
             os.utime(entry)  # it is in use: others are deleted before it
-    except Exception:
+    except _DAMAGED:
         return None
     return found
 
@@ -100,7 +118,14 @@ def find(kind: str, path: str | Path, key: tuple) -> Path | None:
     kind, path, key
         As for :func:`load`.
     """
-    return None if load(kind, path, key) is None else _entry(kind, path)
+    entry = _entry(kind, path)
+    if entry is None or not _is_large(key):
+        return None
+    try:
+        with entry.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            return entry if str(held[_STAMP]) == _stamp(kind, path, key) else None
+    except _DAMAGED:
+        return None
 
 
 def folder() -> Path:

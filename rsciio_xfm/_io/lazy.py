@@ -241,13 +241,13 @@ def from_source(source: FileArray, chunks: Any = "auto") -> da.Array:
     return _from_array(source, chunks)
 
 
-def source_of(array: da.Array) -> FileArray | None:
+def source_of(array: np.ndarray | da.Array) -> FileArray | None:
     """Return the array-like that a dask array is the whole of.
 
     Parameters
     ----------
     array
-        Any dask array.
+        Any array.
 
     Returns
     -------
@@ -264,19 +264,19 @@ def source_of(array: da.Array) -> FileArray | None:
     return source if isinstance(source, FileArray) else None
 
 
-def take(array: da.Array, key: tuple) -> da.Array:
-    """Slice a dask array; the slice of a file's array is again a file's array.
+def take(array: np.ndarray | da.Array, key: tuple) -> np.ndarray | da.Array:
+    """Slice an array; the slice of a file's array is again a file's array.
 
     Parameters
     ----------
     array
-        Any dask array.
+        Any dask or numpy array.
     key
-        Integers and slices, one for each axis.
+        Integers, slices and an ellipsis.
 
     Returns
     -------
-    dask.array.Array
+    numpy.ndarray or dask.array.Array
         ``array[key]``. If `array` is the whole of an array-like, the file is asked for
         just this block; and if the slices have a step of 1, the result is the whole of an
         array-like too, and its sums are as fast.

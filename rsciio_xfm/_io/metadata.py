@@ -23,7 +23,7 @@ MAP_SPECTRA = f"{EDS_DETECTOR}.n_spectra_of_map"
 # Percent, a signal with the navigation axes of the map (and perhaps detectors) only.
 DEAD_TIME = f"{EDS_DETECTOR}.dead_time"
 # exspy moves the node when a signal becomes one of a TEM.
-_DETECTOR_NODES = (EDS_DETECTOR, EDS_DETECTOR.replace(".SEM.", ".TEM."))
+DETECTOR_NODES = (EDS_DETECTOR, EDS_DETECTOR.replace(".SEM.", ".TEM."))
 # In the map's metadata: its last axis are detectors whose spectra were summed.
 HAS_DETECTORS = "Signal.has_detectors"
 
@@ -107,7 +107,7 @@ def keep_dead_time_with_its_class(signal: "BaseSignal") -> "BaseSignal":
 
 def drop_dead_time(metadata: Any) -> None:
     """Delete the dead-time map from metadata that have one."""
-    for node in _DETECTOR_NODES:
+    for node in DETECTOR_NODES:
         if metadata.has_item(f"{node}.dead_time"):
             del metadata.get_item(node).dead_time
 

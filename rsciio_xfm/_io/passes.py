@@ -66,6 +66,11 @@ def over_pieces(
     return results[0].compute()
 
 
+def join(results: list[list]) -> list:
+    """Combine lists of what each part gave, for :func:`over_pieces`."""
+    return [part for parts in results for part in parts]
+
+
 def _over_array(data: np.ndarray, consume: Callable, combine: Callable) -> Any:
     n_rows = len(data)
     n_parts = max(1, min(n_rows, math.ceil(data.nbytes / (4 * PIECE_BYTES))))

@@ -1,84 +1,35 @@
 """Classes of spectra: principal components, UMAP and clusters, out of core.
 
-Spectra become features (a window of channels, rebinned and scaled), which are never kept: each
-pass over the map makes them again, piece by piece. Features are whole multiples of a step, so
-small that it drowns in counting noise, and all sums over pixels are sums of whole numbers
-below 2**53: they are exact in float64, and so the same whatever the chunks, the scheduler and
-the order of work. (Of spectra that are floats the weights of the features come from sums that
-are not exact; they are rounded to 32 bits.)
+What they start from, features of the spectra, is in :mod:`rsciio_xfm.analysis.features`.
 """
 
-import math
 import warnings
-from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import dask.array as da
 import numpy as np
+from tqdm import tqdm
 
-from rsciio_xfm._io.compiled import kernel
-from rsciio_xfm._io.lazy import Range, place_in, take
-from rsciio_xfm._io.passes import Pieces, over_pieces
+from rsciio_xfm._io.lazy import Range
+from rsciio_xfm._io.passes import Pieces, join, over_pieces
+from rsciio_xfm._io.progress import bar_options
 from rsciio_xfm._io.warning import warn
+from rsciio_xfm.analysis.checks import check_whole, is_whole
 from rsciio_xfm.analysis.extras import require
-from rsciio_xfm.analysis.sums import is_counts
+from rsciio_xfm.analysis.features import Features, in_steps, spectra_of
 
-SCALINGS = ("poisson", "sqrt", "log", "none")
 CLASSIFIERS = ("kmeans", "hdbscan")
 REDUCERS = ("pca", "umap")
 MASKED = -1
 
-MAX_FEATURES = 512  # that "auto" rebins to
 MAX_SAMPLES = 200_000
-_UMAP_SAMPLES = 20_000
+MAX_UMAP_SAMPLES = 20_000
 MOST_COMPONENTS = 50  # that UMAP starts from
-_EXACT_BITS = 53  # of float64
-_FEATURE_BITS = 16
 _COMPONENT_BITS = 26
-# Of a step, in standard deviations of the features. What is then beyond the highest multiple
-# of the step, at least 500 of them, is cut off: it is a fault, not a phase.
-_MOST_STEP = 1 / 16
 _TRANSFORMED_AT_ONCE = 20_000
 _CELLS = 64  # of a coarse clustering that samples are drawn from
 _N_INIT = 5
-
-
-@dataclass(frozen=True)
-class Features:
-    """How the spectra of a map become features; see :func:`prepare`.
-
-    Attributes
-    ----------
-    data
-        The spectra, channels along the last axis.
-    used
-        bool, shape of the navigation axes: False for what is masked.
-    start, rebin, n_features
-        First channel, channels that make a feature, how many features.
-    scaling
-        Of :data:`SCALINGS`.
-    weights
-        float64, shape (n_features,): what a feature is multiplied by after scaling.
-    step, limit
-        What the features are whole multiples of, and the highest multiple.
-    """
-
-    data: Any
-    used: np.ndarray
-    start: int
-    rebin: int
-    n_features: int
-    scaling: str
-    weights: np.ndarray
-    step: float
-    limit: float
-
-    @property
-    def n_used(self) -> int:
-        """How many spectra are not masked."""
-        return int(np.count_nonzero(self.used))
 
 
 @dataclass(frozen=True)
@@ -101,160 +52,6 @@ class Components:
     explained_variance_ratio: np.ndarray
 
 
-def prepare(
-    data: np.ndarray | da.Array,
-    channels: tuple[int, int] | None = None,
-    rebin: int | str = "auto",
-    scaling: str = "poisson",
-    navigation_mask: np.ndarray | None = None,
-    min_counts: float = 1,
-) -> Features:
-    """Choose features of the spectra of a map, in one pass.
-
-    Parameters
-    ----------
-    data
-        Spectra, channels along the last axis.
-    channels
-        Window of channels, half-open; None takes all.
-    rebin
-        How many channels make one feature; ``"auto"`` makes at most 512 features. Channels
-        that are left over at the end are left out.
-    scaling
-        ``"poisson"``: divided by the square root of their mean, so that counting noise is the
-        same in all features; ``"sqrt"`` of the counts, so that it is the same in all
-        spectra too; ``"log"`` of 1 + counts; or ``"none"``.
-    navigation_mask
-        bool, shape of the navigation axes; True leaves a spectrum out.
-    min_counts
-        Spectra with fewer counts in the window are left out, and those with any NaN or
-        infinity.
-
-    Returns
-    -------
-    Features
-        What the other functions need to go through the map.
-
-    Raises
-    ------
-    ValueError
-        An argument does not suit the map, or all spectra are masked.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> features = prepare(np.array([[4, 1, 0], [0, 0, 0]], dtype=np.uint8), scaling="sqrt")
-    >>> features.used.tolist(), features.n_features
-    ([True, False], 3)
-    """
-    start, rebin, n_features = _check_features(data, channels, rebin, scaling, min_counts)
-    used = _check_mask(data, navigation_mask)
-    blank = Features(
-        data=_crop(data, start, start + n_features * rebin),
-        used=used,
-        start=start,
-        rebin=rebin,
-        n_features=n_features,
-        scaling=scaling,
-        weights=np.ones(n_features),
-        step=1.0,
-        limit=1.0,
-    )
-    total, squares, peak, counts = _survey(blank, min_counts)
-    used = used & (counts >= min_counts)
-    n_used = np.count_nonzero(used)
-    if not n_used:
-        raise ValueError(
-            f"All {used.size} spectra are masked, empty or have fewer counts than "
-            f"{min_counts} in channels {start} to {start + n_features * rebin - 1}, expected "
-            "some to classify."
-        )
-    moments = total / n_used, squares / n_used, peak
-    weights, step, limit = _choose_steps(blank, n_used, *moments)
-    return _replace(blank, used=used, weights=weights, step=step, limit=limit)
-
-
-def _check_features(
-    data: np.ndarray | da.Array,
-    channels: tuple[int, int] | None,
-    rebin: int | str,
-    scaling: str,
-    min_counts: float,
-) -> tuple[int, int, int]:
-    """Return the first channel, how many make a feature, and how many features there are."""
-    if data.dtype.kind not in "biuf":
-        raise ValueError(f"The spectra are {data.dtype}, expected real numbers.")
-    if not isinstance(min_counts, int | float | np.number) or isinstance(
-        min_counts, bool
-    ):
-        raise ValueError(f"min_counts is {min_counts!r}, expected a number.")
-    if scaling not in SCALINGS:
-        raise ValueError(
-            f"scaling is {scaling!r}, expected one of {', '.join(SCALINGS)}."
-        )
-    start, stop = (0, data.shape[-1]) if channels is None else channels
-    if not 0 <= start < stop <= data.shape[-1]:
-        raise ValueError(
-            f"channels is ({start}, {stop}), expected start < stop within 0 and "
-            f"{data.shape[-1]}, the number of channels."
-        )
-    if rebin == "auto":
-        rebin = max(1, math.ceil((stop - start) / MAX_FEATURES))
-    is_whole = isinstance(rebin, int | np.integer) and not isinstance(rebin, bool)
-    if not is_whole or not 1 <= rebin <= stop - start:
-        raise ValueError(
-            f"rebin is {rebin!r}, expected 'auto' or a whole number from 1 to {stop - start}."
-        )
-    return int(start), int(rebin), int((stop - start) // rebin)
-
-
-def _check_mask(data: np.ndarray | da.Array, navigation_mask: Any) -> np.ndarray:
-    """Return which spectra may be used."""
-    used = np.ones(data.shape[:-1], dtype=bool)
-    if navigation_mask is not None:
-        mask = np.asarray(navigation_mask)
-        if mask.dtype != bool or mask.shape != used.shape:
-            raise ValueError(
-                f"navigation_mask is a map of {mask.dtype}, shape {mask.shape}, expected a "
-                f"boolean one of shape {used.shape}."
-            )
-        used &= ~mask
-    if data.dtype.kind == "f":  # NaN and infinity, in the window or not
-        with np.errstate(all="ignore"):
-            used &= np.isfinite(np.asarray(data.sum(axis=-1)))
-    return used
-
-
-def _choose_steps(
-    features: Features,
-    n_used: int,
-    mean: np.ndarray,
-    mean_square: np.ndarray,
-    peak: np.ndarray,
-) -> tuple[np.ndarray, float, float]:
-    """Return weights, step and limit of the features, from their moments and maxima."""
-    scaling, kind = features.scaling, features.data.dtype.kind
-    variance = np.maximum(mean_square - mean**2, 0)
-    bits = min(_FEATURE_BITS, (_EXACT_BITS - math.ceil(math.log2(n_used + 1))) // 2)
-    limit = 2.0**bits - 1
-    weights = np.ones(features.n_features)
-    if scaling == "poisson":
-        weights = _weights(mean, variance, kind == "f", n_used)
-    highest = peak.copy()
-    _scale(highest, scaling)
-    step = max(float((highest * weights).max()), 1e-300) / limit
-    if scaling in ("poisson", "none"):  # one hot pixel must not make the steps coarse
-        spread = np.sqrt(variance) * weights
-        spread = spread[spread > 0]
-        if spread.size:
-            noise = np.percentile(spread, 50 if scaling == "poisson" else 95)
-            step = min(step, _MOST_STEP * float(noise))
-    if scaling == "none" and kind in "biu":
-        step = max(step, 1.0)  # counts are whole numbers already
-    # Whatever the order in which floats were added up.
-    return weights, float(np.float32(step)), limit
-
-
 def reduce_pca(features: Features, n_components: int = 10) -> Components:
     """Find principal components, in two passes over the map.
 
@@ -264,7 +61,7 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
     Parameters
     ----------
     features
-        From :func:`prepare`.
+        From :func:`rsciio_xfm.analysis.features.prepare`.
     n_components
         How many; as many as there can be if that is less.
 
@@ -280,13 +77,14 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
 
     Notes
     -----
-    The products are exact (see the module), and the components their eigenvectors, with the
-    sign that makes the largest element of each positive. The mean is not subtracted, as in
-    HyperSpy's ``decomposition``: it is about the first component.
+    The products are exact (see :mod:`rsciio_xfm.analysis.features`), and the components their
+    eigenvectors, with the sign that makes the largest element of each positive. The mean is
+    not subtracted, as in HyperSpy's ``decomposition``: it is about the first component.
 
     Examples
     --------
     >>> import numpy as np
+    >>> from rsciio_xfm.analysis.features import prepare
     >>> data = np.random.default_rng(0).poisson(5, (20, 30, 8)).astype(np.uint16)
     >>> reduce_pca(prepare(data), n_components=3).scores.shape
     (600, 3)
@@ -295,7 +93,7 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
     n_used = features.n_used
     n_components = min(n_components, features.n_features, n_used)
     products = over_pieces(
-        features.data, partial(_add_products, features=_bare(features)), _add
+        features.data, partial(_add_products, features=features.bare()), _add
     )
     values, vectors = np.linalg.eigh(products / n_used)
     variance = np.maximum(values[::-1], 0) * features.step**2
@@ -305,8 +103,8 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
     components = components * np.where(signs == 0, 1, signs)[:, np.newaxis]
     parts = over_pieces(
         features.data,
-        partial(_project, features=_bare(features), components=components),
-        _join,
+        partial(_project, features=features.bare(), components=components),
+        join,
     )
     places = np.concatenate([place for place, _ in parts])
     scores = np.concatenate([found for _, found in parts])
@@ -320,7 +118,7 @@ def reduce_umap(
     scores: np.ndarray,
     n_components: int = 2,
     random_state: int = 0,
-    max_samples: int = _UMAP_SAMPLES,
+    max_samples: int = MAX_UMAP_SAMPLES,
     n_neighbors: int = 15,
     min_dist: float = 0.1,
     show_progressbar: bool = False,
@@ -355,8 +153,6 @@ def reduce_umap(
         There are too few points.
     """
     umap = require("umap", "learning")
-    from tqdm import tqdm
-
     check_whole("n_components", n_components)
     check_whole("random_state", random_state, 0)
     check_whole("max_samples", max_samples, n_components + 3)
@@ -381,7 +177,8 @@ def reduce_umap(
     rest[chosen] = False
     places = np.flatnonzero(rest)
     blocks = range(0, len(places), _TRANSFORMED_AT_ONCE)
-    for start in tqdm(blocks, desc="UMAP", disable=not show_progressbar):
+    options = {} if show_progressbar else bar_options()
+    for start in tqdm(blocks, desc="UMAP", **options):
         block = places[start : start + _TRANSFORMED_AT_ONCE]
         embedding[block] = model.transform(scores[block])
     return embedding
@@ -431,8 +228,8 @@ def cluster(
             f"classifier is {classifier!r}, expected one of {', '.join(CLASSIFIERS)}."
         )
     check_whole("random_state", random_state, 0)
-    is_whole = isinstance(n_classes, int | np.integer) and not isinstance(n_classes, bool)
-    if classifier == "kmeans" and not (is_whole and 1 <= n_classes <= len(points)):
+    is_possible = is_whole(n_classes) and 1 <= n_classes <= len(points)
+    if classifier == "kmeans" and not is_possible:
         raise ValueError(
             f"n_classes is {n_classes!r}, expected a whole number from 1 to the "
             f"{len(points)} spectra that are not masked."
@@ -544,28 +341,6 @@ def choose_samples(points: np.ndarray, max_samples: int, random_state: int) -> n
     return np.flatnonzero(chosen)
 
 
-def check_whole(name: str, value: Any, least: int = 1) -> None:
-    """Refuse a number that is not whole, or too small.
-
-    Parameters
-    ----------
-    name, value
-        Of an argument.
-    least
-        That it may be.
-
-    Raises
-    ------
-    ValueError
-        It names the argument, and what it is.
-    """
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_whole or value < least:
-        raise ValueError(
-            f"{name} is {value!r}, expected a whole number, at least {least}."
-        )
-
-
 def _kmeans(
     points: np.ndarray, n_classes: int, random_state: int, max_samples: int
 ) -> np.ndarray:
@@ -624,72 +399,13 @@ def _by_size(labels: np.ndarray) -> np.ndarray:
     return numbers[labels]  # -1 is the last one
 
 
-def _crop(data: np.ndarray | da.Array, start: int, stop: int) -> np.ndarray | da.Array:
-    key = (..., slice(start, stop))
-    return take(data, key) if isinstance(data, da.Array) else data[key]
-
-
-def _replace(features: Features, **changes: Any) -> Features:
-    return Features(**vars(features) | changes)
-
-
-def _bare(features: Features) -> Features:
-    """Return the features without the map, which a task is given in pieces."""
-    return _replace(features, data=None)
-
-
-# What is done with the pieces of a part of the map.
-
-
-def _survey(
-    features: Features, min_counts: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return sum, sum of squares and maximum of each feature, and each spectrum's counts."""
-    total, squares, peak, parts = over_pieces(
-        features.data,
-        partial(_survey_part, features=_bare(features), min_counts=min_counts),
-        _merge_survey,
-    )
-    counts = np.zeros(features.used.shape)
-    for ranges, part in parts:
-        counts[tuple(slice(*r) for r in ranges)] = part
-    return total, squares, peak, counts
-
-
-def _survey_part(
-    pieces: Pieces, ranges: tuple[Range, ...], features: Features, min_counts: float
-) -> Any:
-    total, squares, peak = np.zeros((3, features.n_features))
-    counts = np.zeros([stop - start for start, stop in ranges[:-1]])
-    for held, spectra, place, inside in _spectra(pieces, ranges, features):
-        binned = _bin(spectra, -held[-1][0], features)
-        sums = binned.sum(axis=1)
-        counts[place] = sums.reshape(counts[place].shape)
-        wanted = binned[inside.ravel() & (sums >= min_counts)]
-        if len(wanted):
-            total += wanted.sum(axis=0)
-            squares += np.einsum("ij,ij->j", wanted, wanted)
-            np.maximum(peak, wanted.max(axis=0), out=peak)
-    return total, squares, peak, [(ranges[:-1], counts)]
-
-
-def _merge_survey(results: list[Any]) -> Any:
-    totals, squares, peaks, parts = zip(*results, strict=True)
-    return (
-        np.sum(totals, axis=0),
-        np.sum(squares, axis=0),
-        np.max(peaks, axis=0),
-        [part for several in parts for part in several],
-    )
-
-
 def _add_products(
     pieces: Pieces, ranges: tuple[Range, ...], features: Features
 ) -> np.ndarray:
     products = np.zeros((features.n_features, features.n_features))
     with _one_thread():
-        for held, spectra, _, inside in _spectra(pieces, ranges, features):
-            steps = _in_steps(spectra[inside.ravel()], -held[-1][0], features)
+        for held, spectra, _, inside in spectra_of(pieces, ranges, features):
+            steps = in_steps(spectra[inside.ravel()], -held[-1][0], features)
             products += steps.T @ steps
     return products
 
@@ -700,10 +416,10 @@ def _project(
     whole = np.round(components * 2.0**_COMPONENT_BITS)  # so that sums are exact
     results = []
     with _one_thread():
-        for held, spectra, _, inside in _spectra(pieces, ranges, features):
+        for held, spectra, _, inside in spectra_of(pieces, ranges, features):
             if not inside.any():
                 continue
-            steps = _in_steps(spectra[inside.ravel()], -held[-1][0], features)
+            steps = in_steps(spectra[inside.ravel()], -held[-1][0], features)
             at = zip(np.nonzero(inside), held[:-1], strict=True)
             places = np.ravel_multi_index(
                 [i + start for i, (start, _) in at], features.used.shape
@@ -712,93 +428,14 @@ def _project(
     return results
 
 
-def _spectra(
-    pieces: Pieces, ranges: tuple[Range, ...], features: Features
-) -> Iterable[tuple[tuple[Range, ...], np.ndarray, tuple[slice, ...], np.ndarray]]:
-    """Yield pieces as lists of spectra, where they lie, and which are not masked."""
-    for held, block in pieces:
-        inside = features.used[tuple(slice(*r) for r in held[:-1])]
-        yield held, block.reshape(-1, block.shape[-1]), place_in(held, ranges), inside
-
-
-def _bin(spectra: np.ndarray, first: int, features: Features) -> np.ndarray:
-    """Return the counts of each feature, float64."""
-    binned = np.empty((len(spectra), features.n_features))
-    if is_counts(spectra):
-        _add_bins(spectra, first, features.rebin, binned)
-    else:
-        wanted = spectra[:, first : first + features.n_features * features.rebin]
-        shape = (len(spectra), features.n_features, features.rebin)
-        wanted.reshape(shape).sum(axis=2, dtype=float, out=binned)
-    return binned
-
-
-def _in_steps(spectra: np.ndarray, first: int, features: Features) -> np.ndarray:
-    """Return the features as whole numbers of steps, float64."""
-    values = _bin(spectra, first, features)
-    _scale(values, features.scaling)
-    values *= features.weights / features.step
-    np.clip(values, -features.limit, features.limit, out=values)
-    return np.rint(values, out=values)
-
-
-def _scale(values: np.ndarray, scaling: str) -> None:
-    if scaling == "sqrt":
-        np.sqrt(np.maximum(values, 0, out=values), out=values)
-    elif scaling == "log":
-        np.log1p(np.maximum(values, 0, out=values), out=values)
-
-
-def _weights(
-    mean: np.ndarray, variance: np.ndarray, is_float: bool, n_spectra: int
-) -> np.ndarray:
-    """Return what gives all features the same counting noise.
-
-    Numbers that are no counts have noise of another origin too. The least variance of a
-    feature is about that; where the mean does not stand out, the variance is the noise.
-    """
-    noise = mean
-    if is_float:
-        error = np.sqrt(variance / n_spectra)
-        if (mean < -5 * error).any():
-            warn(
-                "The means of spectra are below 0, which counts are not: for what is left "
-                "after a subtraction use scaling='none'."
-            )
-        there = variance > 1e-12 * variance.max(initial=0.0)
-        floor = variance[there].min(initial=np.inf)
-        noise = np.where(mean > 5 * error, np.maximum(mean, floor), variance)
-        noise = np.where(there, noise, 0) if there.any() else mean
-    is_there = noise > 0
-    weights = np.where(is_there, 1 / np.sqrt(np.where(is_there, noise, 1)), 0)
-    # Whatever the order in which floats were added up.
-    return weights.astype(np.float32).astype(np.float64)
-
-
 def _add(results: list[np.ndarray]) -> np.ndarray:
     return np.sum(results, axis=0)
 
 
-def _join(results: list[list]) -> list:
-    return [part for parts in results for part in parts]
-
-
-def _one_thread() -> Any:
+def _one_thread() -> AbstractContextManager:
     """Leave the processors to dask's threads, each of which multiplies its own matrices."""
-    from contextlib import nullcontext
-
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:  # of an extra; slower without it
         return nullcontext()
     return threadpool_limits(1)
-
-
-@kernel
-def _add_bins(spectra, first, rebin, binned):
-    for i in range(spectra.shape[0]):
-        for k in range(binned.shape[1]):
-            total = np.uint64(0)
-            for j in range(first + k * rebin, first + (k + 1) * rebin):
-                total += np.uint64(spectra[i, j])
-            binned[i, k] = total

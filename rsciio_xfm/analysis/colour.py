@@ -7,7 +7,7 @@ import numpy as np
 
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import Range, place_in, take
-from rsciio_xfm._io.passes import Pieces, over_pieces
+from rsciio_xfm._io.passes import Pieces, join, over_pieces
 from rsciio_xfm.analysis.sums import is_counts
 
 SCALES = ("linear", "log")
@@ -80,11 +80,10 @@ def mix_colours(
             f"There are {len(colours)} colours, expected 1 to {data.shape[-1]}, the number "
             "of channels."
         )
-    key = (..., slice(0, len(colours)))
-    data = take(data, key) if isinstance(data, da.Array) else data[key]
+    data = take(data, (..., slice(0, len(colours))))
     consume = partial(_mix, colours=np.asarray(colours, float), is_log=scale == "log")
     mixed = np.zeros((*data.shape[:-1], 3))
-    for ranges, part in over_pieces(data, consume, _join):
+    for ranges, part in over_pieces(data, consume, join):
         mixed[tuple(slice(*r) for r in ranges)] = part
     return mixed
 
@@ -142,10 +141,6 @@ def _mix(
                 part = weights @ colours
         mixed[place_in(held, ranges)] = part.reshape(*block.shape[:-1], 3)
     return [(ranges[:-1], mixed)]
-
-
-def _join(results: list[_Parts]) -> _Parts:
-    return [part for parts in results for part in parts]
 
 
 @kernel

@@ -13,7 +13,7 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm._io.lazy import Range, place_in
-from rsciio_xfm._io.passes import Pieces, over_pieces
+from rsciio_xfm._io.passes import Pieces, join, over_pieces
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.deadtime import is_recorded
 from rsciio_xfm.analysis.sums import add_windows, is_counts
@@ -416,7 +416,7 @@ def _features_of(
     consume = partial(
         _reduce, wanted=needed, windows=_windows(data.shape[-1], tube_channel)
     )
-    parts = over_pieces(data, consume, _concatenate)
+    parts = over_pieces(data, consume, join)
     places = np.concatenate([place for place, _ in parts])
     features = np.concatenate([found for _, found in parts])
     features = features[np.argsort(places, kind="stable")]
@@ -464,7 +464,3 @@ def _reduce_spectra(spectra: np.ndarray, windows: np.ndarray) -> np.ndarray:
     mean = (middle @ sums) / np.maximum(total, 1.0)
     bands = np.add.reduceat(sums, _band_starts(len(windows)), axis=0)
     return np.vstack([total, mean, bands]).T
-
-
-def _concatenate(results: list[_Parts]) -> _Parts:
-    return [part for parts in results for part in parts]

@@ -9,7 +9,7 @@ import numpy as np
 
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import Range, place_in, take
-from rsciio_xfm._io.passes import Pieces, over_pieces
+from rsciio_xfm._io.passes import Pieces, join, over_pieces
 from rsciio_xfm.analysis.sums import add_channels, add_spectra, add_windows, is_counts
 
 
@@ -54,10 +54,10 @@ def window_images(
             )
     edges = np.array(windows, dtype=np.int64)
     first = edges.min()
-    data = _crop(data, (..., slice(int(first), int(edges.max()))))
+    data = take(data, (..., slice(int(first), int(edges.max()))))
     dtype = _window_dtype(data.dtype, int(np.diff(edges).max()))
     consume = partial(_sum_windows, windows=edges - first, dtype=dtype)
-    parts = over_pieces(data, consume, _join)
+    parts = over_pieces(data, consume, join)
     return _place(parts, (len(edges), *data.shape[:-1]), dtype)
 
 
@@ -107,11 +107,7 @@ def region_spectra(
     # Only what lies within the box of all regions is read.
     box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in inside)
     consume = partial(_sum_regions, masks=masks[(slice(None), *box)], dtype=dtype)
-    return over_pieces(_crop(data, (*box, slice(None))), consume, _add)
-
-
-def _crop(data: np.ndarray | da.Array, key: tuple) -> np.ndarray | da.Array:
-    return take(data, key) if isinstance(data, da.Array) else data[key]
+    return over_pieces(take(data, (*box, slice(None))), consume, _add)
 
 
 def summarise(data: np.ndarray | da.Array) -> dict[str, np.ndarray]:
@@ -246,17 +242,13 @@ def _zeros(ranges: tuple[Range, ...], n_images: int, dtype: np.dtype) -> np.ndar
     )
 
 
-def _join(results: list[_Parts]) -> _Parts:
-    return [part for parts in results for part in parts]
-
-
 def _add(results: list[np.ndarray]) -> np.ndarray:
     return np.sum(results, axis=0, dtype=results[0].dtype)
 
 
 def _merge(results: list[tuple[np.ndarray, np.ndarray, _Parts]]) -> Any:
     totals, peaks, parts = zip(*results, strict=True)
-    return _add(list(totals)), np.maximum.reduce(peaks), _join(list(parts))
+    return _add(list(totals)), np.maximum.reduce(peaks), join(list(parts))
 
 
 def _place(parts: _Parts, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

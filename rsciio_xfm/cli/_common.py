@@ -26,16 +26,17 @@ ERRORS = (
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def region_options(command: Callable) -> Callable:
-    for option in (
-        click.option(
-            "--detector", type=int, help="This detector only, 0 being the first."
-        ),
-        click.option("--y", nargs=2, type=int, metavar="A B", help="Rows A to B - 1."),
-        click.option("--x", nargs=2, type=int, metavar="A B", help="Columns A to B - 1."),
-    ):
-        command = option(command)
+def range_options(command: Callable) -> Callable:
+    for name, what in (("y", "Rows"), ("x", "Columns")):
+        command = click.option(
+            f"--{name}", nargs=2, type=int, metavar="A B", help=f"{what} A to B - 1."
+        )(command)
     return command
+
+
+def region_options(command: Callable) -> Callable:
+    text = "This detector only, 0 being the first."
+    return range_options(click.option("--detector", type=int, help=text)(command))
 
 
 def output_options(command: Callable) -> Callable:

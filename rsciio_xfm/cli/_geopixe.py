@@ -12,6 +12,7 @@ from rsciio_xfm.cli._common import (
     errors_as_messages,
     extension,
     output_options,
+    range_options,
     show_size,
     timed,
     wrong_extension,
@@ -54,8 +55,7 @@ def index(file: Path) -> None:
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--x", nargs=2, type=int, metavar="A B", help="Columns A to B - 1.")
-@click.option("--y", nargs=2, type=int, metavar="A B", help="Rows A to B - 1.")
+@range_options
 @click.option(
     "--detector",
     "detectors",

@@ -7,15 +7,14 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from rsciio_xfm.analysis import classify as functions
 from rsciio_xfm.analysis.classify import (
     choose_samples,
     cluster,
     estimate_n_classes,
-    prepare,
     reduce_pca,
     reduce_umap,
 )
+from rsciio_xfm.analysis.features import SCALINGS, prepare
 from tests.builders import phantom
 
 
@@ -38,7 +37,7 @@ def scaled(data, scaling, used=None):
 
 
 class TestComponents:
-    @pytest.mark.parametrize("scaling", functions.SCALINGS)
+    @pytest.mark.parametrize("scaling", SCALINGS)
     @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "int64", "float32"])
     def test_are_those_of_a_dense_decomposition(self, phases, scaling, dtype):
         data = phases[0].astype(dtype)
@@ -294,7 +293,7 @@ class TestFloats:
         labels = [cluster(scores, 6) for scores in (expected, found)]
         assert adjusted_rand_score(*labels) > 0.98
 
-    @pytest.mark.parametrize("scaling", functions.SCALINGS)
+    @pytest.mark.parametrize("scaling", SCALINGS)
     @pytest.mark.parametrize("hot", [10**5, 10**7])
     def test_a_hot_value(self, phases, scaling, hot):
         data = phases[0].astype(np.uint32)

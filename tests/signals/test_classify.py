@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import rsciio_xfm
+from tests.builders import edax as edax_builder
 from tests.builders import geopixe as builder
 from tests.builders import phantom
 
@@ -402,3 +403,16 @@ class TestAgain:
     def test_numbers(self, signal, options, match):
         with pytest.raises(ValueError, match=match):
             signal.classify("pca", **options)
+
+
+@pytest.mark.filterwarnings("ignore:.*live time:UserWarning")
+def test_live_times_of_an_edax_map(tmp_path):
+    """Its own is that of the whole map; those of averages and sums are not."""
+    path = edax_builder.write_map(tmp_path / "m.spd", (12, 14, 64), 2)
+    s = load(path)
+    seconds = eds(s).live_time
+    assert eds(s.inav[0, 0]).live_time == pytest.approx(seconds / 168)
+    found = s.classify("pca", n_classes=2, show_progressbar=False)
+    assert eds(found.spectra).live_time == pytest.approx(seconds / 168)
+    assert eds(found.spectra.inav[0]).live_time == pytest.approx(seconds / 168)
+    assert sum(eds(one).live_time for one in found.sums) == pytest.approx(seconds)

@@ -1,0 +1,92 @@
+"""Signals that are made of others: their maps, images and spectra."""
+
+from typing import Any
+
+import numpy as np
+from hyperspy.signal import BaseSignal
+from hyperspy.signals import Signal1D, Signal2D
+
+
+def _navigation_axes(signal: BaseSignal) -> list[dict[str, Any]]:
+    axes = [axis.get_axis_dictionary() for axis in signal.axes_manager._axes]
+    n = signal.axes_manager.navigation_dimension
+    return axes[:n]
+
+
+def title_of(signal: BaseSignal, what: str) -> str:
+    """Return the title of what is made of a signal: the signal's, and what it is.
+
+    Parameters
+    ----------
+    signal
+        What it is made of.
+    what
+        It is.
+    """
+    own = signal.metadata.get_item("General.title", "")
+    return f"{own}: {what}" if own else what
+
+
+def map_of(
+    signal: BaseSignal, used: np.ndarray, points: np.ndarray, what: str
+) -> BaseSignal:
+    """Return points, one for each pixel that is not masked, as a map of them.
+
+    Parameters
+    ----------
+    signal
+        What they are made of.
+    used
+        bool, shape of the navigation axes: where they belong; elsewhere is NaN.
+    points
+        Shape (pixels that are used, components).
+    what
+        It is.
+    """
+    data = np.full((*used.shape, points.shape[1]), np.nan, dtype=np.float32)
+    data[used] = points
+    axes = [axis | {"navigate": True} for axis in _navigation_axes(signal)]
+    axes.append({"size": points.shape[1], "name": "component", "navigate": False})
+    return Signal1D(
+        data, axes=axes, metadata={"General": {"title": title_of(signal, what)}}
+    )
+
+
+def image_of(signal: BaseSignal, data: np.ndarray, what: str) -> BaseSignal:
+    """Return an image whose signal axes are x and y; of a line, a Signal1D.
+
+    Parameters
+    ----------
+    signal
+        What it is made of.
+    data
+        Shape of the navigation axes.
+    what
+        It is.
+    """
+    axes = _navigation_axes(signal)
+    for axis in axes[-2:]:
+        axis["navigate"] = False
+    kind = Signal1D if data.ndim == 1 else Signal2D
+    return kind(data, axes=axes, metadata={"General": {"title": title_of(signal, what)}})
+
+
+def spectrum_of(signal: BaseSignal, data: np.ndarray, what: str) -> BaseSignal:
+    """Return one spectrum of the type of a signal, in memory, with its metadata.
+
+    Parameters
+    ----------
+    signal
+        What it is made of.
+    data
+        Shape (channels,).
+    what
+        It is.
+    """
+    result = signal._deepcopy_with_new_data(data)
+    result._lazy = False
+    axes = signal.axes_manager.navigation_axes
+    result._remove_axis([axis.index_in_axes_manager for axis in axes])
+    result._assign_subclass()
+    result._metadata.set_item("General.title", title_of(signal, what))
+    return result

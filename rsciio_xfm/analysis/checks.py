@@ -1,0 +1,31 @@
+"""Checks of arguments that several functions have."""
+
+from typing import Any
+
+import numpy as np
+
+
+def is_whole(value: Any) -> bool:
+    """Tell whether a value is a whole number; True and False are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def check_whole(name: str, value: Any, least: int = 1) -> None:
+    """Refuse a number that is not whole, or too small.
+
+    Parameters
+    ----------
+    name, value
+        Of an argument.
+    least
+        That it may be.
+
+    Raises
+    ------
+    ValueError
+        It names the argument, and what it is.
+    """
+    if not is_whole(value) or value < least:
+        raise ValueError(
+            f"{name} is {value!r}, expected a whole number, at least {least}."
+        )
