@@ -1,10 +1,10 @@
 """Spectra as features: a window of channels, rebinned and scaled, in whole steps.
 
 Features are never kept: each pass over the map makes them again, piece by piece. They are
-whole multiples of a step, so small that it drowns in counting noise. Sums of their products are
-then sums of whole numbers below 2**53: exact in float64, and so the same whatever the chunks,
-the scheduler and the order of work. (Of spectra that are floats the weights of the features
-come from sums that are not exact; they are rounded to 32 bits.)
+whole multiples of a step, so small that it drowns in counting noise. Sums of their products
+are then sums of whole numbers below 2**53: exact in float64, and so the same whatever the
+chunks, the scheduler and the order of work. (Of spectra that are floats the weights of the
+features come from sums that are not exact; they are rounded to 32 bits.)
 """
 
 import math

@@ -104,6 +104,7 @@ def load_map(
 
 
 def select(signal: Any, x: tuple[int, int] | None, y: tuple[int, int] | None) -> Any:
+    """Crop a signal along x and y, which come before all other axes to navigate."""
     columns, *rows = signal.axes_manager.navigation_shape
     if not rows:
         if y is not None:

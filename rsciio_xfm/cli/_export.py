@@ -12,7 +12,6 @@ from rsciio_xfm.cli._common import (
     dask_bar,
     errors_as_messages,
     extension,
-    half_open,
     load_map,
     output_options,
     region_options,
@@ -68,23 +67,15 @@ def export(
                     "--separate-detectors and --detector are given"
                 )
             signal = load_map(file, detector, n_axes=(1, 2, 3), **separate)
-            _write(_select(signal, x, y), output, overwrite)
-        click.echo(f"{output}: {show_size(output_bytes(output))}")
+            _write(select(signal, x, y), output, overwrite)
+        click.echo(f"{output}: {show_size(_output_bytes(output))}")
 
 
-def output_bytes(output: Path) -> int:
+def _output_bytes(output: Path) -> int:
     """Return the size of a file, or of all files in a folder."""
     if output.is_file():
         return output.stat().st_size
     return sum(part.stat().st_size for part in output.rglob("*") if part.is_file())
-
-
-def _select(signal: Any, x: tuple[int, int] | None, y: tuple[int, int] | None) -> Any:
-    if signal.axes_manager.navigation_dimension < 3:
-        return select(signal, x, y)
-    # x and y come first, whatever follows.
-    columns, rows = signal.axes_manager.navigation_shape[:2]
-    return signal.inav[half_open("x", x, columns), half_open("y", y, rows)]
 
 
 def _write_table(file: Path, output: Path, overwrite: bool) -> None:
