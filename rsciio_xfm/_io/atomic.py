@@ -71,6 +71,30 @@ def replacing(filename: str | Path) -> Iterator[BinaryIO]:
     >>> with replacing("map.GeoPIXE") as file:  # doctest: +SKIP
     ...     file.write(b"...")
     """
+    with replacing_path(filename) as temporary, open(temporary, "xb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing_path(filename: str | Path) -> Iterator[Path]:
+    """Give a temporary name, for a file that is moved in place when it is whole.
+
+    Parameters
+    ----------
+    filename
+        Path of the file. If it is there, it stays as it is until the new one is complete,
+        and whatever happens before.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write; the file has to be closed when the block is left.
+
+    Raises
+    ------
+    OSError, ValueError
+        See :func:`replacing`.
+    """
     # A link stays one: what it points to is replaced.
     path = Path(os.path.realpath(filename))
     _check_kind(path)
@@ -79,8 +103,7 @@ def replacing(filename: str | Path) -> Iterator[BinaryIO]:
     try:
         try:
             # Not tempfile's: the permissions of a new file are those that the user chose.
-            with open(temporary, "xb") as file:
-                yield file
+            yield temporary
             if path.exists():
                 shutil.copymode(path, temporary)
             os.replace(temporary, path)

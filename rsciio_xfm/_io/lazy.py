@@ -128,6 +128,16 @@ class FileArray(ArrayLike):
             held = (*ranges[:axis], rows, *ranges[axis + 1 :])
             yield held, self.read(held)
 
+    def known_total(self) -> np.ndarray | None:
+        """Return the sum of all spectra, where it is known without reading them.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            uint64, shape (channels,).
+        """
+        return None
+
     def by_detector(self) -> "FileArray | None":
         """Return the same with the detectors that it is the sum of along the first axis.
 
@@ -198,6 +208,14 @@ class View(FileArray):
         for held, counts in self.source.pieces(self.shifted(ranges)):
             own = zip(held, self.ranges, strict=True)
             yield tuple((a - origin, b - origin) for (a, b), (origin, _) in own), counts
+
+    def known_total(self) -> np.ndarray | None:
+        """Return that of the whole, if no pixel is left out."""
+        total = self.source.known_total()
+        whole = tuple((0, size) for size in self.source.shape[:-1])
+        if total is None or self.ranges[:-1] != whole:
+            return None
+        return total[slice(*self.ranges[-1])]
 
     def by_detector(self) -> FileArray | None:
         """Return the same block of each detector."""
@@ -307,6 +325,9 @@ def sum_navigation(source: FileArray) -> da.Array:
     dask.array.Array
         uint64, shape (channels,).
     """
+    total = source.known_total()
+    if total is not None:
+        return da.from_array(total, chunks=-1)
     parts = _from_array(_PartSums(source, split_rows(source)), (1, -1))
     return parts.sum(axis=0, split_every=_SUM_MAX_TASKS)
 

@@ -27,6 +27,14 @@ DETECTOR_NODES = (EDS_DETECTOR, EDS_DETECTOR.replace(".SEM.", ".TEM."))
 # In the map's metadata: its last axis are detectors whose spectra were summed.
 HAS_DETECTORS = "Signal.has_detectors"
 
+# By atomic number; files name elements from hydrogen to californium.
+_SYMBOLS = """
+H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se
+Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy
+Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf
+"""
+ELEMENTS = (None, *_SYMBOLS.split())
+
 
 def build_axis(
     name: str, size: int, scale: float | None, units: str | None, *, navigate: bool = True

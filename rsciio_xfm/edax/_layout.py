@@ -141,11 +141,3 @@ _IPR_333 = [
 ]
 IPR_333 = np.dtype(_IPR_333)
 IPR_334 = np.dtype([*_IPR_333, ("timeConstantNew", "<f4"), ("reserved4", "<2f4")])
-
-# By atomic number; spectra name elements from hydrogen to californium.
-_SYMBOLS = """
-H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se
-Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy
-Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf
-"""
-ELEMENTS = (None, *_SYMBOLS.split())

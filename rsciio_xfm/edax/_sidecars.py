@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm._io.binary import open_unbuffered
+from rsciio_xfm._io.metadata import ELEMENTS
 from rsciio_xfm.edax._layout import (
-    ELEMENTS,
     IPR_333,
     IPR_334,
     SPC_COUNTS,

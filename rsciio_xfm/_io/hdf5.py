@@ -1,0 +1,290 @@
+"""Reading HDF5 files: opened for each call, and past HDF5 where numbers lie as they are.
+
+HDF5 lets one thread in at a time. The numbers of a dataset without filters stand in the
+file as they are, at places that HDF5 tells: :class:`Values` keeps these places, and reads
+from the file itself, in any number of threads.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import h5py
+import numpy as np
+
+from rsciio_xfm._io.binary import (
+    check_unchanged,
+    identify,
+    open_unbuffered,
+    read_into,
+)
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# A dataset that claims to be larger than this is compared with what is stored of it.
+_UNCHECKED_BYTES = 2**20
+_MOST_COMPRESSION = 1100  # deflate's is 1032
+
+
+@contextmanager
+def open_hdf5(
+    filename: str | Path, identity: tuple[int, ...] | None = None
+) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+    identity
+        From :func:`rsciio_xfm._io.binary.identify`, if it has to be the file that was opened
+        before.
+
+    Yields
+    ------
+    h5py.File
+        Open for reading.
+
+    Raises
+    ------
+    FileFormatError
+        The file is no HDF5 file.
+    CorruptFileError
+        HDF5 cannot read what it points to, now or within the ``with`` block; or the file is
+        not the one that was opened before.
+    """
+    with open_unbuffered(filename) as file:
+        found = file.read(len(_SIGNATURE))
+        size = identify(file)[0]
+        if identity is not None:
+            check_unchanged(file, filename, identity)
+    # Of files with a block for the user before it, the signature is at a power of 2.
+    if found != _SIGNATURE and not h5py.is_hdf5(filename):
+        raise FileFormatError(
+            f"{filename}: the file begins with {found!r}, expected {_SIGNATURE!r}, the "
+            f"signature of HDF5 (byte 0; the file has {size} bytes)."
+        )
+    try:
+        with h5py.File(filename, "r") as file:
+            yield file
+    except FileFormatError:
+        raise
+    except (OSError, RuntimeError) as exc:
+        # Those of the system have a number; those of HDF5 do not.
+        if isinstance(exc, OSError) and exc.errno is not None:
+            raise
+        raise CorruptFileError(
+            f"{filename}: HDF5 cannot read it: {exc} (the file has {size} bytes, expected a "
+            "whole HDF5 file from byte 0). It is damaged, or was not written to its end."
+        ) from exc
+
+
+def check_size(path: str | Path, dataset: h5py.Dataset) -> None:
+    """Refuse a dataset that claims to hold more than can be in the file.
+
+    Parameters
+    ----------
+    path
+        Of the file, for the error.
+    dataset
+        What will be read whole.
+
+    Raises
+    ------
+    CorruptFileError
+        It is larger than what is stored of it.
+    """
+    claimed = dataset.nbytes
+    if claimed <= _UNCHECKED_BYTES or dataset.is_virtual or dataset.external:
+        return
+    creation = dataset.id.get_create_plist()
+    stored = dataset.id.get_storage_size()
+    most = stored * (_MOST_COMPRESSION if creation.get_nfilters() else 1)
+    if claimed > max(most, _UNCHECKED_BYTES):
+        raise CorruptFileError(
+            f"{path}: the dataset {dataset.name} is {dataset.shape} of {dataset.dtype}, "
+            f"{claimed} bytes, expected at most {most}: {stored} are stored "
+            f"({_where(dataset)})."
+        )
+
+
+def check_all_sizes(path: str | Path, group: h5py.Group) -> None:
+    """Do :func:`check_size` for each dataset of a group, for who reads them unchecked."""
+
+    def visit(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            check_size(path, item)
+
+    group.visititems(visit)
+
+
+def _where(dataset: h5py.Dataset) -> str:
+    """Return where a dataset's description is in the file."""
+    return f"byte {h5py.h5o.get_info(dataset.id).addr}"
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """The numbers of a dataset along its first axis, and where they are in the file.
+
+    Attributes
+    ----------
+    path, identity
+        The file, see :func:`rsciio_xfm._io.binary.identify`.
+    name
+        Of the dataset, whose shape is (size,) or (size, 1).
+    size
+        How many numbers there are.
+    dtype
+        Of the numbers in the file.
+    chunk_size
+        How many a chunk has; 0 if they are read by HDF5, as they are compressed, say.
+    offsets
+        int64, byte at which each chunk begins, -1 where there is none.
+    fill
+        What stands for numbers that are not stored.
+    """
+
+    path: str
+    identity: tuple[int, ...]
+    name: str
+    size: int
+    dtype: np.dtype
+    chunk_size: int
+    offsets: np.ndarray
+    fill: int
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[int, int, np.ndarray], None]]:
+        """Open the file for reading.
+
+        Yields
+        ------
+        callable
+            ``read(start, stop, out)`` fills `out`, of this dtype, with a range of numbers.
+        """
+        if self.chunk_size:
+            with open_unbuffered(self.path) as file:
+                check_unchanged(file, self.path, self.identity)
+                yield lambda start, stop, out: self._read_past(file, start, stop, out)
+                check_unchanged(file, self.path, self.identity)
+        else:
+            with open_hdf5(self.path, self.identity) as file:
+                dataset = file[self.name]
+                # Reading [:, 0] into one dimension is far faster than into two.
+                rest = (0,) * (dataset.ndim - 1)
+
+                def read(start: int, stop: int, out: np.ndarray) -> None:
+                    if stop > start:
+                        dataset.read_direct(out, np.s_[(slice(start, stop), *rest)])
+
+                yield read
+
+    def byte_of(self, position: int) -> int:
+        """Return the byte of the file at which a number is, or its chunk's; -1 if unknown."""
+        if not self.chunk_size:
+            return -1
+        chunk, inside = divmod(position, self.chunk_size)
+        return int(self.offsets[chunk]) + inside * self.dtype.itemsize
+
+    def _read_past(self, file: BinaryIO, start: int, stop: int, out: np.ndarray) -> None:
+        """Read from the file itself, neighbouring chunks together."""
+        if stop <= start:
+            return
+        width, n_bytes = self.chunk_size, self.dtype.itemsize
+        first, last = start // width, (stop - 1) // width
+        offsets = self.offsets[first : last + 1]
+        is_next = offsets[1:] - offsets[:-1] == width * n_bytes
+        is_next &= offsets[:-1] >= 0
+        breaks = (np.flatnonzero(~is_next) + 1).tolist()
+        raw = out.view(np.uint8)
+        at = start
+        for begin, end in itertools.pairwise([0, *breaks, len(offsets)]):
+            until = min(stop, (first + end) * width)
+            part = raw[(at - start) * n_bytes : (until - start) * n_bytes]
+            if offsets[begin] < 0:
+                out[at - start : until - start] = self.fill
+            else:
+                place = int(offsets[begin]) + (at - (first + begin) * width) * n_bytes
+                n_read = read_into(file, place, part, part.size)
+                if n_read < part.size:
+                    raise CorruptFileError(
+                        f"{self.path}: the file ends here, expected {part.size - n_read} "
+                        f"bytes more of {self.name} (byte {place + n_read})."
+                    )
+            at = until
+
+
+def find_values(
+    path: str | Path, identity: tuple[int, ...], dataset: h5py.Dataset
+) -> Values:
+    """Find where the numbers of a dataset are.
+
+    Parameters
+    ----------
+    path, identity
+        The file.
+    dataset
+        Integers of shape (n,) or (n, 1).
+
+    Returns
+    -------
+    Values
+        Read by HDF5 if they are compressed, or lie elsewhere than in this file.
+
+    Raises
+    ------
+    CorruptFileError
+        A chunk is beyond the end of the file.
+    """
+    size = dataset.shape[0]
+    # Workers and later calls may have another working folder.
+    common = (os.path.abspath(path), identity, dataset.name, size, dataset.dtype)
+    places = _find_places(dataset) if dataset.dtype.isnative else None
+    if places is None:
+        return Values(*common, 0, np.empty(0, np.int64), 0)
+    chunk_size, offsets = places
+    stops = offsets + chunk_size * dataset.dtype.itemsize
+    if len(offsets) and offsets[-1] >= 0 and dataset.chunks is None:
+        stops[-1] = offsets[-1] + size * dataset.dtype.itemsize
+    beyond = np.flatnonzero((offsets >= 0) & (stops > identity[0]))
+    if len(beyond):
+        at = offsets[beyond[0]]
+        raise CorruptFileError(
+            f"{path}: values {beyond[0] * chunk_size} on of {dataset.name} are beyond the "
+            f"end of the file, {identity[0]} bytes, expected within it (byte {at})."
+        )
+    return Values(*common, chunk_size, offsets, int(dataset.fillvalue))
+
+
+def _find_places(dataset: h5py.Dataset) -> tuple[int, np.ndarray] | None:
+    """Return the size of a chunk, and the byte of each, if the numbers lie there as such."""
+    creation = dataset.id.get_create_plist()
+    layout = creation.get_layout()
+    has_user_block = h5py.h5i.get_file_id(dataset.id).get_create_plist().get_userblock()
+    if creation.get_nfilters() or dataset.external or has_user_block:
+        return None
+    if layout == h5py.h5d.CONTIGUOUS:
+        offset = dataset.id.get_offset()
+        # None is stored of a dataset that nobody has written to.
+        places = [-1 if offset is None else offset] if dataset.shape[0] else []
+        return max(1, dataset.shape[0]), np.array(places, np.int64)
+    if layout != h5py.h5d.CHUNKED or not hasattr(dataset.id, "chunk_iter"):
+        return None
+    if dataset.chunks[1:] != dataset.shape[1:]:
+        return None
+    chunk_size = dataset.chunks[0]
+    offsets = np.full(-(-dataset.shape[0] // chunk_size), -1, dtype=np.int64)
+
+    def visit(info: h5py.h5d.StoreInfo) -> None:
+        index = info.chunk_offset[0] // chunk_size
+        if index < len(offsets):
+            offsets[index] = info.byte_offset
+
+    if len(offsets):
+        dataset.id.chunk_iter(visit)
+    return chunk_size, offsets

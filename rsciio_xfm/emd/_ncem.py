@@ -1,0 +1,308 @@
+"""Signals in NCEM's EMD files: those that were saved here, and maps of X-rays."""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import h5py
+import numpy as np
+
+from rsciio_xfm._io.hdf5 import check_size, open_hdf5
+from rsciio_xfm._io.lazy import (
+    MAX_CHUNK_BYTES,
+    PIECE_BYTES,
+    ArrayLike,
+    FileArray,
+    Range,
+    default_chunks,
+    from_source,
+    place_in,
+    read_all,
+)
+from rsciio_xfm._io.metadata import keep_dead_time_with_its_class
+from rsciio_xfm._io.warning import warn
+from rsciio_xfm.analysis.sums import add_channels, add_spectra, is_counts
+from rsciio_xfm.emd._layout import EXTRA, EXTRA_VERSION, GROUP_TYPE
+from rsciio_xfm.emd._tree import decode
+
+KINDS = "biufc"  # of numbers that are read and written here
+_EDS = "EDS"
+
+
+@dataclass(frozen=True)
+class StoredArray(ArrayLike):
+    """A dataset whose axes stand in the file in reverse order.
+
+    Attributes
+    ----------
+    path, identity
+        The file, see :func:`rsciio_xfm._io.binary.identify`.
+    name
+        Of the dataset.
+    shape
+        Of the array, slowest axis first.
+    stored_chunks
+        Of the dataset, in the order of the array's axes; the whole if it has none.
+    dtype
+        Of the numbers, in the byte order of this machine.
+    """
+
+    path: str
+    identity: tuple[int, ...]
+    name: str
+    shape: tuple[int, ...]
+    stored_chunks: tuple[int, ...]
+    dtype: np.dtype
+
+    def __dask_tokenize__(self) -> tuple:
+        return ("rsciio_xfm-stored", self.path, self.identity, self.name)
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
+        with open_hdf5(self.path, self.identity) as file:
+            self._fill(file[self.name], ranges, block)
+        return block
+
+    def _fill(
+        self, dataset: h5py.Dataset, ranges: tuple[Range, ...], block: np.ndarray
+    ) -> None:
+        """Read a block: whole, or row by row if chunks hold no more than a row each."""
+        if block.size == 0:
+            return
+        n_outer = max(0, self.ndim - 2)
+        if not n_outer or set(self.stored_chunks[:n_outer]) != {1}:
+            block[...] = dataset[tuple(slice(*r) for r in reversed(ranges))].T
+            return
+        # HDF5 is slow where neighbours in memory are not neighbours in the file.
+        inner = tuple(slice(*r) for r in reversed(ranges[n_outer:]))
+        for index in np.ndindex(block.shape[:n_outer]):
+            outer = [start + i for i, (start, _) in zip(index, ranges, strict=False)]
+            block[index] = dataset[(*inner, *reversed(outer))].T
+
+
+class StoredMap(StoredArray, FileArray):
+    """A dataset of spectra: counts, channels along the last axis."""
+
+    def row_axis(self) -> int:
+        """Return the axis of y: before x and the channels."""
+        return max(0, self.ndim - 3)
+
+    def file_bytes(self) -> int:
+        """Return the size of the array."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def pieces(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block piece by piece, the file open; see :meth:`FileArray.pieces`."""
+        axis = self.row_axis()
+        row = [stop - start for start, stop in ranges]
+        row[axis] = 1
+        row_bytes = max(1, math.prod(row) * self.dtype.itemsize)
+        # Chunks of the file as they are, rather than each of them several times.
+        height = max(1, PIECE_BYTES // row_bytes, self.stored_chunks[axis])
+        with open_hdf5(self.path, self.identity) as file:
+            for start in range(*ranges[axis], height):
+                rows = (start, min(start + height, ranges[axis][1]))
+                held = (*ranges[:axis], rows, *ranges[axis + 1 :])
+                block = np.empty([stop - start for start, stop in held], self.dtype)
+                self._fill(file[self.name], held, block)
+                yield held, block
+
+    def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the spectra of a block piece by piece."""
+        total = np.zeros(ranges[-1][1] - ranges[-1][0], dtype=np.uint64)
+        for _, block in self.pieces(ranges):
+            add_spectra(block.reshape(-1, block.shape[-1]), total)
+        return total
+
+    def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the channels of a block for each pixel, piece by piece."""
+        total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
+        for held, block in self.pieces(ranges):
+            sums = add_channels(block.reshape(-1, block.shape[-1]), 0, block.shape[-1])
+            total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])
+        return total
+
+
+def find_signals(file: h5py.File) -> dict[str, h5py.Group] | None:
+    """Return the groups of an EMD file, if all of them are read here.
+
+    Parameters
+    ----------
+    file
+        The file.
+
+    Returns
+    -------
+    dict or None
+        By the path of their data: signals that were saved here, maps that RosettaSciIO
+        saved; None if there are others.
+    """
+    groups: dict[str, h5py.Group] = {}
+    others = []
+
+    def visit(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Group) and GROUP_TYPE in item.attrs:
+            data = item.get("data")
+            if isinstance(data, h5py.Dataset) and (_is_saved_here(item) or _is_map(item)):
+                groups[data.name.strip("/")] = item
+            elif any(isinstance(child, h5py.Dataset) for child in item.values()):
+                others.append(item)
+
+    file.visititems(visit)
+    return None if others or not groups else groups
+
+
+def read_signal(
+    path: Path,
+    identity: tuple[int, ...],
+    group: h5py.Group,
+    lazy: bool,
+    chunks: Any,
+) -> dict[str, Any] | None:
+    """Read one signal of an EMD file.
+
+    Parameters
+    ----------
+    path, identity, group
+        The file and one of :func:`find_signals`.
+    lazy, chunks
+        See :func:`rsciio_xfm.emd.file_reader`.
+
+    Returns
+    -------
+    dict or None
+        None if what was saved beside the data is damaged.
+
+    Raises
+    ------
+    CorruptFileError
+        The data claim to be larger than what is stored of them.
+    """
+    dataset = group["data"]
+    if _is_saved_here(group):
+        signal = _read_extra(path, group)
+    else:
+        signal = _read_map_of_rosettasciio(path, dataset)
+    if signal is None:
+        return None
+    check_size(path, dataset)
+    shape = dataset.shape[::-1]
+    common = {
+        "path": os.path.abspath(path),
+        "identity": identity,
+        "name": dataset.name,
+        "shape": shape,
+        "stored_chunks": (dataset.chunks or dataset.shape)[::-1],
+        "dtype": dataset.dtype.newbyteorder("="),
+    }
+    navigates = [axis["navigate"] for axis in signal["axes"]]
+    is_map = is_counts(np.empty(0, common["dtype"])) and len(shape) > 1
+    is_map = is_map and navigates == [True] * (len(shape) - 1) + [False]
+    source = StoredMap(**common) if is_map else StoredArray(**common)
+    if lazy and len(shape) > 1:
+        data = from_source(source, _choose_chunks(source, chunks))
+    elif lazy:
+        data = da.from_array(dataset[()], chunks=chunks)
+    elif is_map:
+        data = read_all(source, str(path))
+    else:
+        data = source.read(tuple((0, size) for size in shape))
+    return signal | {"data": data, "post_process": [keep_dead_time_with_its_class]}
+
+
+def _choose_chunks(source: StoredArray, chunks: Any) -> Any:
+    """Return chunks that hold whole chunks of the file; of maps, whole rows of pixels."""
+    if not (isinstance(chunks, str) and chunks == "auto"):
+        return chunks
+    stored = source.stored_chunks
+    if not isinstance(source, StoredMap):
+        return stored
+    axis = source.row_axis()
+    chosen = list(default_chunks(source.shape, source.dtype, axis))
+    for i in range(source.ndim - 1):
+        if chosen[i] < source.shape[i]:
+            chosen[i] = max(stored[i], chosen[i] // stored[i] * stored[i])
+    if math.prod(chosen) * source.dtype.itemsize > MAX_CHUNK_BYTES:
+        chosen = [*stored[:-1], source.shape[-1]]
+    return tuple(chosen)
+
+
+# What was saved here.
+
+
+def _is_saved_here(group: h5py.Group) -> bool:
+    extra = group.get(EXTRA)
+    return isinstance(extra, h5py.Group) and "signal" in extra
+
+
+def _read_extra(path: Path, group: h5py.Group) -> dict[str, Any] | None:
+    """Read axes and metadata as they were saved; None, with a warning, if they are not."""
+    extra = group[EXTRA]
+    try:
+        version = int(extra.attrs.get("version", -1))
+        if version > EXTRA_VERSION:
+            raise ValueError(f"it is of version {version}, {EXTRA_VERSION} is known")
+        text = extra["signal"]
+        check_size(path, text)
+        stored = extra.get("arrays", {})
+        arrays = []
+        for i in range(len(stored)):
+            check_size(path, stored[str(i)])
+            arrays.append(stored[str(i)][()])
+        signal = decode(text[()].tobytes().decode("utf-8"), arrays)
+        sizes = tuple(axis["size"] for axis in signal["axes"])
+        if sizes != group["data"].shape[::-1]:
+            raise ValueError(f"its axes have {sizes} elements")
+        if not all(isinstance(axis["navigate"], bool) for axis in signal["axes"]):
+            raise ValueError("its axes are neither of navigation nor of signals")
+        wanted = ("axes", "metadata", "original_metadata", "learning_results")
+        return {name: signal[name] for name in wanted if name in signal}
+    except (
+        AttributeError,
+        KeyError,
+        OSError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as exc:
+        warn(
+            f"{path}: {group.name}/{EXTRA} cannot be read: {exc}. Expected what was saved "
+            "with the data: signal type, axes and metadata are those of the EMD file alone."
+        )
+        return None
+
+
+# Maps that RosettaSciIO saved.
+
+
+def _is_map(group: h5py.Group) -> bool:
+    """Tell whether RosettaSciIO saved X-ray spectra: it writes the type, and reads none."""
+    kind = group.attrs.get("signal_type", "")
+    data = group["data"]
+    return (
+        isinstance(kind, str)
+        and kind.startswith(_EDS)
+        and data.dtype.kind in KINDS
+        and all(f"dim{i + 1}" in group for i in range(data.ndim))
+    )
+
+
+def _read_map_of_rosettasciio(path: Path, dataset: h5py.Dataset) -> dict[str, Any]:
+    """Read all but the data with RosettaSciIO, and give the axes their roles."""
+    from rsciio.emd import file_reader
+
+    name = dataset.name.strip("/")
+    # Lazily, so that the data are not read; they are let go.
+    (signal,) = file_reader(str(path), lazy=True, dataset_path=[name])
+    del signal["data"]
+    for axis in signal["axes"]:
+        axis["navigate"] = axis["index_in_array"] != dataset.ndim - 1
+    signal["metadata"]["Signal"]["signal_type"] = dataset.parent.attrs["signal_type"]
+    return signal
