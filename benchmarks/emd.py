@@ -44,6 +44,13 @@ def cat(path):
     return lambda: _runner.read(path)
 
 
+def copy(path):
+    import shutil
+
+    target = Path(path).with_suffix(".copy")
+    return lambda: shutil.copyfile(path, target)
+
+
 def open_lazily(path):
     hs = warm_up()
 
@@ -185,7 +192,7 @@ OPEN = {
 }
 LARGE = {"cat": cat, "open lazily": open_lazily, "open and sum, decoded": open_and_sum}
 SAVE = {
-    "cat": cat,
+    "cp": copy,
     "save lazily": save(True),
     "load lazily and sum": load_saved(True),
     "save lazily, gzip": save(True, compression="gzip", compression_opts=1),
@@ -220,7 +227,11 @@ def write_velox(path, shape, repeats):
         streams = []
         for i in range(n_detectors):
             group = file.create_group(f"Data/SpectrumStream/{i:032x}")
-            put_json(group, "AcquisitionSettings", {"bincount": str(N_CHANNELS)})
+            put_json(
+                group,
+                "AcquisitionSettings",
+                {"bincount": str(N_CHANNELS), "StreamEncoding": "uint16"},
+            )
             put_metadata(group, describe(i, n_rows, n_columns))
             options = {"chunks": (8192, 1), "maxshape": (None, 1)}
             data = group.create_dataset("Data", (0, 1), "<u2", **options)

@@ -11,7 +11,7 @@ from rsciio_xfm._register import register
 
 __version__ = "0.1.0"
 
-_MODULES = ("analysis", "edax", "emd", "exceptions", "geopixe", "signals")
+_MODULES = ("analysis", "edax", "emd", "exceptions", "geopixe", "msa", "signals")
 # Functions of signals of any type.
 _FUNCTIONS = ("classify", "estimate_n_classes", "kmeans", "pca", "umap")
 

@@ -56,8 +56,8 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
     ) -> None:
         """Save the signal; see :meth:`hyperspy.api.signals.BaseSignal.save`.
 
-        Some of RosettaSciIO's writers know exspy's signal types only: they are given a copy
-        in a form that they know.
+        One of RosettaSciIO's writers knows exspy's signal types only: it is given a copy in a
+        form that it knows.
         """
         prepare = writers.find_preparation(self, filename, extension, file_format)
         signal = self
@@ -66,13 +66,9 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
             drop_dead_time(signal._metadata)
             prepare(signal)
             signal.tmp_parameters = self.tmp_parameters  # where it was saved
-        n_saved = writers.count_operations(signal)
         super(EDSXFMSpectrum, signal).save(
             filename, overwrite, extension, file_format, **kwds
         )
-        # Unless the user did not want it overwritten:
-        if prepare is writers.prepare_msa and writers.count_operations(signal) > n_saved:
-            writers.write_counts_of_msa(signal, **kwds)
 
     # What exspy and HyperSpy do, made to work with this type and its dead times.
 

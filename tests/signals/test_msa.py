@@ -1,9 +1,11 @@
 """Spectra saved as MSA come back with what EDS needs, whatever was saved before."""
 
+import dask.array as da
 import exspy
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from rsciio.msa import file_writer as upstream_writer
 
 from rsciio_xfm.signals import EDSXFMSpectrum
 from tests.builders import geopixe as builder
@@ -71,16 +73,52 @@ def test_the_signal_is_unchanged(s, tmp_path):
 @pytest.mark.parametrize("first", ["EDS_SEM", "EDS_TEM", "EDS_XFM"])
 def test_several_types_in_one_process(s, tmp_path, first):
     """RosettaSciIO's writer remembers the type that it wrote first."""
-    if s._lazy:
-        s.compute(show_progressbar=False)
     for i, kind in enumerate([first, "EDS_TEM", "EDS_XFM", "EDS_SEM", "EDS_XFM"]):
         other = s.deepcopy()
         other.set_signal_type(kind)
         path = tmp_path / f"{i}.msa"
         other.save(path)
-        if kind == "EDS_XFM":
-            assert float(keywords(path)["BEAMKV"]) == 50
-            assert float(keywords(path)["LIVETIME"]) > 0
+        assert keywords(path)["SIGNALTYPE"] == "EDS"
+        assert float(keywords(path)["BEAMKV"]) == 50
+        assert float(keywords(path)["LIVETIME"]) > 0
+
+
+def test_after_rosettasciio_wrote(s, tmp_path):
+    """It wrote an EDS_SEM signal, and looks for a SEM ever since."""
+    s = s.deepcopy()
+    s.compute(show_progressbar=False) if s._lazy else None
+    s.set_signal_type("EDS_SEM")
+    upstream_writer(str(tmp_path / "theirs.msa"), s._to_dictionary())
+    for kind in ("EDS_TEM", "EELS", "EDS_SEM"):
+        s.set_signal_type("EDS_TEM")  # where the node of the instrument is
+        s.set_signal_type(kind)
+        s.save(tmp_path / f"{kind}.msa")
+        assert float(keywords(tmp_path / f"{kind}.msa")["BEAMKV"]) == 50
+
+
+@pytest.mark.parametrize("kind", ["EDS_TEM", "EDS_SEM", "EDS_XFM", "EELS", ""])
+def test_lazy_spectrum_is_computed_once(tmp_path, kind):
+    computed = []
+
+    def count(block):
+        computed.append(block.shape)
+        return block
+
+    data = da.map_blocks(count, da.arange(64, chunks=32), meta=np.empty(0, int))
+    s = hs.signals.Signal1D(data).as_lazy()
+    s.set_signal_type(kind)
+    s.save(tmp_path / "a.msa")
+    assert computed == [(32,), (32,)]
+    np.testing.assert_array_equal(hs.load(tmp_path / "a.msa").data, np.arange(64))
+
+
+def test_other_keywords_of_a_file_are_kept(s, tmp_path):
+    s.save(tmp_path / "a.msa")
+    again = hs.load(tmp_path / "a.msa", signal_type="EDS_TEM")
+    again.original_metadata.add_dictionary({"EMISSION": 12.0, "LIVETIME-s": 99.0})
+    again.save(tmp_path / "b.msa")
+    found = keywords(tmp_path / "b.msa")
+    assert found["EMISSION"] == "12.0" and "LIVETIME-s" not in found
 
 
 @pytest.mark.filterwarnings("ignore:The 'extension' parameter:FutureWarning")
