@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from rsciio_xfm import cli
 from rsciio_xfm._io import progress
 from rsciio_xfm.cli import _demo
 from tests.builders import edax as edax_builder
+from tests.builders import emd as emd_builder
 from tests.builders import geopixe as builder
 
 
@@ -273,6 +275,52 @@ class TestEDAX:
         output = tmp_path / "i.tif"
         assert match in run("image", edax, *arguments, "-o", output, code=1)
         assert not output.exists()
+
+
+class TestEMD:
+    """Files that hold more than the map."""
+
+    COUNTS = emd_builder.make_counts((2, 3, 4, 5, 512))
+
+    @pytest.fixture
+    def velox(self, tmp_path):
+        return emd_builder.write_velox(tmp_path / "map.emd", self.COUNTS)
+
+    def test_info(self, run, velox):
+        text = run("info", velox)
+        assert "Beside it   HAADF, 5 x 4" in text
+        assert "X-ray energy 512 from -0.25 to 4.86, step 0.01 keV" in text
+        assert "beam_energy 300 keV" in text
+        assert "real_time   0.003 s per spectrum\n" in text
+        assert "DetectorName: SuperX1" in text
+
+    def test_spectrum(self, run, velox, tmp_path):
+        run("spectrum", velox, "--x", 1, 3, "-o", tmp_path / "a.msa")
+        s = hs.load(tmp_path / "a.msa")
+        expected = self.COUNTS[..., 1:3, :].sum((0, 1, 2, 3))
+        np.testing.assert_array_equal(s.data, expected)
+        assert s.metadata.Signal.signal_type == "EDS_TEM"
+        assert s.metadata.Acquisition_instrument.TEM.beam_energy == 300
+
+    def test_image_and_export(self, run, velox, tmp_path):
+        run("image", velox, "--energy", 0.0, 1.0, "-o", tmp_path / "a.tif")
+        image = np.asarray(Image.open(tmp_path / "a.tif"))
+        assert image.shape == (4, 5) and image.sum() > 0
+        run("export", velox, "-o", tmp_path / "a.npy")
+        found = np.load(tmp_path / "a.npy")
+        np.testing.assert_array_equal(found, self.COUNTS.sum((0, 1)))
+
+    def test_saved_map(self, run, tmp_path):
+        hs.load(builder.write_map(tmp_path / "map.GeoPIXE")).save(tmp_path / "b.emd")
+        text = run("info", tmp_path / "b.emd")
+        assert "Detector 0" in text and "detectors added" in text
+
+    def test_no_map(self, run, velox, tmp_path):
+        with h5py.File(velox, "a") as file:
+            del file["Data/SpectrumStream"]
+        text = run("spectrum", velox, "-o", tmp_path / "a.msa", code=1)
+        assert "holds 3 signals, 0 of them maps" in text
+        assert "No spectrum stream is present" in text
 
 
 class TestProgress:

@@ -9,6 +9,7 @@ import pytest
 
 from rsciio_xfm._demo import write_demo_map
 from tests.builders import edax as edax_builder
+from tests.builders import emd as emd_builder
 
 distributed = pytest.importorskip("distributed")
 
@@ -17,9 +18,37 @@ WORKER_MEMORY = 700 * 2**20
 COLUMNS, ROWS = 256, 400  # 800 MiB of uint16
 
 
-@pytest.fixture(scope="module", params=["GeoPIXE", "spd"])
+# Of Velox files, which hold more than the map.
+OPTIONS = {"lazy": True, "select_type": "spectrum_image", "signal_type": "EDS_XFM"}
+
+
+def load(path):
+    return hs.load(path, **(OPTIONS if path.suffix == ".emd" else {"lazy": True}))
+
+
+def write_velox(path):
+    rng = np.random.default_rng(0)
+    n_pixels, n_frames = ROWS * COLUMNS, 3
+    streams = []
+    for _ in range(2):
+        ends = np.cumsum(rng.poisson(3, n_frames * n_pixels) + 1) - 1
+        stream = rng.normal(390, 40, ends[-1] + 1).astype(np.uint16)
+        stream[ends] = emd_builder.MARK
+        streams.append(stream)
+    counts = np.broadcast_to(np.uint16(0), (2, n_frames, ROWS, COLUMNS, 4096))
+    return emd_builder.write_velox(
+        path, counts, streams, chunk=8192, has_table=False, has_spectra=False
+    )
+
+
+@pytest.fixture(scope="module", params=["GeoPIXE", "spd", "emd", "saved.emd"])
 def path(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("distributed") / f"map.{request.param}"
+    if request.param == "emd":
+        return write_velox(path)
+    if request.param == "saved.emd":
+        hs.load(write_velox(path.with_stem("velox")), **OPTIONS).save(path)
+        return path
     if request.param == "GeoPIXE":
         write_demo_map(path, COLUMNS, ROWS)
         return path
@@ -55,10 +84,10 @@ def client():
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_local_cluster(path, client):
-    s = hs.load(path, lazy=True)
+    s = load(path)
     assert s.data.nbytes > WORKER_MEMORY
     plain = s.data.max(axis=(0, 1)).compute()  # every chunk is decoded by a worker
-    spectrum, image = s.sum(), s.isig[3.6:3.8].sum("Energy")
+    spectrum, image = s.sum(), s.isig[3.6:3.8].sum(-1)
     for signal in (spectrum, image):
         signal.compute(show_progressbar=False)
     region = s.inav[10:30, 380:].deepcopy()
@@ -74,7 +103,7 @@ def test_local_cluster(path, client):
     assert len(set(workers.values())) == 2
 
     with dask.config.set(scheduler="threads"):
-        expected = hs.load(path, lazy=True)
+        expected = load(path)
         np.testing.assert_array_equal(plain, expected.data.max(axis=(0, 1)).compute())
         np.testing.assert_array_equal(spectrum.data, expected.sum().data.compute())
         window = expected.isig[3.6:3.8].data.sum(axis=-1).compute()

@@ -28,6 +28,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # A dataset that claims to be larger than this is compared with what is stored of it.
 _UNCHECKED_BYTES = 2**20
 _MOST_COMPRESSION = 1100  # deflate's is 1032
+_LEAST_CHUNK, _MANY = 2**8, 2**24  # numbers
 
 
 @contextmanager
@@ -83,7 +84,9 @@ def open_hdf5(
         ) from exc
 
 
-def check_size(path: str | Path, dataset: h5py.Dataset) -> None:
+def check_size(
+    path: str | Path, dataset: h5py.Dataset, unchecked_bytes: int = _UNCHECKED_BYTES
+) -> None:
     """Refuse a dataset that claims to hold more than can be in the file.
 
     Parameters
@@ -92,6 +95,8 @@ def check_size(path: str | Path, dataset: h5py.Dataset) -> None:
         Of the file, for the error.
     dataset
         What will be read whole.
+    unchecked_bytes
+        What it may hold anyway.
 
     Raises
     ------
@@ -99,12 +104,12 @@ def check_size(path: str | Path, dataset: h5py.Dataset) -> None:
         It is larger than what is stored of it.
     """
     claimed = dataset.nbytes
-    if claimed <= _UNCHECKED_BYTES or dataset.is_virtual or dataset.external:
+    if claimed <= unchecked_bytes or dataset.is_virtual or dataset.external:
         return
     creation = dataset.id.get_create_plist()
     stored = dataset.id.get_storage_size()
     most = stored * (_MOST_COMPRESSION if creation.get_nfilters() else 1)
-    if claimed > max(most, _UNCHECKED_BYTES):
+    if claimed > most:
         raise CorruptFileError(
             f"{path}: the dataset {dataset.name} is {dataset.shape} of {dataset.dtype}, "
             f"{claimed} bytes, expected at most {most}: {stored} are stored "
@@ -278,6 +283,8 @@ def _find_places(dataset: h5py.Dataset) -> tuple[int, np.ndarray] | None:
     if dataset.chunks[1:] != dataset.shape[1:]:
         return None
     chunk_size = dataset.chunks[0]
+    if chunk_size < _LEAST_CHUNK and dataset.shape[0] > _MANY:
+        return None  # the list of places would be as large as the numbers
     offsets = np.full(-(-dataset.shape[0] // chunk_size), -1, dtype=np.int64)
 
     def visit(info: h5py.h5d.StoreInfo) -> None:

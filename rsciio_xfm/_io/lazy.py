@@ -463,7 +463,7 @@ def default_chunks(
     return tuple(chunk)
 
 
-def read_all(source: FileArray, path: str) -> np.ndarray:
+def read_all(source: FileArray, path: str, chunks: Any = "auto") -> np.ndarray:
     """Read the whole of an array-like into memory, in threads.
 
     Parameters
@@ -472,6 +472,8 @@ def read_all(source: FileArray, path: str) -> np.ndarray:
         The array-like.
     path
         Named in the error.
+    chunks
+        That are read at a time, see :func:`from_source`.
 
     Returns
     -------
@@ -492,7 +494,7 @@ def read_all(source: FileArray, path: str) -> np.ndarray:
             "available. Use lazy=True to read it chunk by chunk."
         )
     data = np.empty(source.shape, dtype=source.dtype)
-    da.store(from_source(source), data, lock=False, scheduler="threads")
+    da.store(from_source(source, chunks), data, lock=False, scheduler="threads")
     return data
 
 

@@ -91,7 +91,9 @@ def load_map(
     """Load a map of x and y, or a line scan."""
     if detector is not None and extension(file) != "geopixe":
         raise click.ClickException(f"{file}: --detector is for maps of several detectors")
-    signal = load(file, **kwds | ({} if detector is None else {"detector": detector}))
+    found = load(file, **kwds | ({} if detector is None else {"detector": detector}))
+    signals = found if isinstance(found, list) else [found]
+    signal = choose_map(file, signals, _is_map)
     shape = signal.axes_manager.navigation_shape
     if len(shape) not in n_axes:
         expected = "x and y" if n_axes == (2,) else "x, or x and y"
@@ -121,30 +123,52 @@ def dask_bar(label: str) -> Iterator[None]:
         yield
 
 
-def read_lazily(file: Path, **options: Any) -> dict[str, Any]:
-    """Read a map with the reader of its extension, without HyperSpy."""
+def read_lazily(file: Path, **options: Any) -> list[dict[str, Any]]:
+    """Read signals with the reader of the file's extension, without HyperSpy."""
     reader = find_reader(file)
     if reader is None:
         raise wrong_extension(file, own_extensions())
-    return reader.file_reader(file, lazy=True, **options)[0]
+    return reader.file_reader(file, lazy=True, **options)
+
+
+def choose_map(file: Path, signals: list[Any], is_map: Callable[[Any], bool]) -> Any:
+    """Return the one map of spectra among what a file holds."""
+    if len(signals) == 1:
+        return signals[0]
+    maps = [signal for signal in signals if is_map(signal)]
+    if len(maps) != 1:
+        raise click.ClickException(
+            f"{file} holds {len(signals)} signals, {len(maps)} of them maps of X-ray spectra, "
+            "not one"
+        )
+    return maps[0]
+
+
+def _is_map(signal: Any) -> bool:
+    axes = signal.axes_manager
+    is_eds = signal.metadata.get_item("Signal.signal_type", "").startswith("EDS")
+    return is_eds and axes.signal_dimension == 1 and axes.navigation_dimension > 0
 
 
 def find_reader(file: Path) -> Any:
     """Return the module of ours that reads files of an extension, or None."""
     import importlib
 
-    from rsciio_xfm._register import read_specifications
-
-    for specification in read_specifications():
+    for specification in _specifications():
         if extension(file) in specification["file_extensions"]:
             return importlib.import_module(specification["api"])
     return None
 
 
 def own_extensions() -> set[str]:
+    return {e.lower() for s in _specifications() for e in s["file_extensions"]}
+
+
+def _specifications() -> list[dict[str, Any]]:
+    """Return those of formats that are read here: lazily."""
     from rsciio_xfm._register import read_specifications
 
-    return {e.lower() for s in read_specifications() for e in s["file_extensions"]}
+    return [s for s in read_specifications() if s["lazy"]]
 
 
 def extension(file: Path) -> str:
@@ -167,9 +191,10 @@ def load(file: Path, **kwds: Any) -> Any:
     if not any(extension(file) in plugin["file_extensions"] for plugin in IO_PLUGINS):
         raise wrong_extension(file, own_extensions() | {"hspy"})
     # Ours, even where it does not take the place of RosettaSciIO's.
-    signal = hs.load(file, lazy=True, file_format=find_reader(file), **kwds)
-    _choose_chunks(signal)
-    return signal
+    found = hs.load(file, lazy=True, file_format=find_reader(file), **kwds)
+    for signal in found if isinstance(found, list) else [found]:
+        _choose_chunks(signal)
+    return found
 
 
 def _choose_chunks(signal: Any) -> None:

@@ -32,11 +32,15 @@ def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]
     options
         Of the reader.
     """
-    map_ = read_lazily(file, **options or {})
+    signals = read_lazily(file, **options or {})
+    maps = [signal for signal in signals if _is_map(signal)]
+    map_ = maps[0] if len(maps) == 1 else signals[0]
     data = map_["data"]
-    instrument = map_["metadata"].get("Acquisition_instrument", {}).get("SEM", {})
+    instruments = map_["metadata"].get("Acquisition_instrument", {})
+    instrument = instruments.get("SEM") or instruments.get("TEM") or {}
     eds = instrument.get("Detector", {}).get("EDS", {})
     yield f"File        {file} ({file.stat().st_size} bytes)"
+    yield from _describe_others(signals, map_)
     yield f"Counts      {data.dtype}, {show_size(data.nbytes)} if dense"
     for axis in reversed(map_["axes"]):
         first = axis["offset"]
@@ -51,7 +55,9 @@ def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]
         yield f"elements    {', '.join(elements)}"
     for name in ("real_time", "live_time"):
         if name in eds:
-            of = "per spectrum, detectors added, mean"
+            of = "per spectrum"
+            if "_sig_dead_time" in eds:
+                of += ", detectors added, mean"
             if "n_spectra_of_map" in eds:
                 of = f"of all {eds['n_spectra_of_map']} spectra together"
             yield f"{name:<11} {eds[name]:.6g} s {of}"
@@ -61,6 +67,22 @@ def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]
     tree = _plain(map_["original_metadata"])
     text = yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
     yield from (f"  {line}" for line in text.splitlines())
+
+
+def _describe_others(
+    signals: list[dict[str, Any]], map_: dict[str, Any]
+) -> Iterator[str]:
+    for signal in signals:
+        if signal is not map_:
+            title = signal["metadata"]["General"]["title"]
+            size = " x ".join(str(n) for n in signal["data"].shape[::-1])
+            yield f"Beside it   {title}, {size}"
+
+
+def _is_map(signal: dict[str, Any]) -> bool:
+    roles = [axis["navigate"] for axis in signal["axes"]]
+    is_eds = signal["metadata"]["Signal"].get("signal_type", "").startswith("EDS")
+    return is_eds and len(roles) > 1 and roles == [True] * (len(roles) - 1) + [False]
 
 
 def _plain(value: Any) -> Any:

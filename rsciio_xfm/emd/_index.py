@@ -31,6 +31,7 @@ _CACHE_KIND = "emd-1"
 _BLOCK_VALUES = BLOCK_BYTES // VALUE.itemsize
 _MAX_TASKS = 4 * CPU_COUNT  # of a stream: each has a histogram
 _TASK_VALUES = 2**22
+_MANY_ROWS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +154,9 @@ def build_index(path: Path, header: VeloxHeader, values: list[Values]) -> Index:
     shapes = _choose_shapes(header, values)
     if not shapes:
         raise FileFormatError(
-            f"{path}: nothing says how many pixels the map has, expected images or Scan in "
-            f"the metadata of {header.streams[0].name} (byte 0)."
+            f"{path}: nothing says how many pixels the map has, expected images, or Scan in "
+            f"the metadata of {header.streams[0].name}, and no more rows than values in the "
+            "stream (byte 0)."
         )
     index = _index_streams(path, header, values, shapes[0])
     n_marks = max(s.n_marks for s in index.streams)
@@ -183,7 +185,9 @@ def _choose_shapes(
 ) -> list[tuple[int, int, int]]:
     """Return shapes of the map that are possible, the likeliest first."""
     counts = header.frame_counts or [1]
-    shapes = [(n, *shape) for shape in header.shapes for n in counts]
+    # A header may claim rows without end: there is at least a value in each.
+    most = max(_MANY_ROWS, max(v.size for v in values) + 1)
+    shapes = [(n, *s) for s in header.shapes for n in counts if n * s[0] <= most]
     longest = max(range(len(values)), key=lambda i: values[i].size)
     table = header.streams[longest].frame_table
     if len(header.shapes) > 1 and _is_possible(table, 2):

@@ -25,6 +25,8 @@ _TEXT_GROUPS = ("Displays", "Operations", "SharedProperties", "Features")
 _MOST_PIXELS = 2**31
 _MOST_CHANNELS = 65535  # the mark is no channel
 _MOST_JSON_BYTES = 2**26
+# Of a stream, which is never in memory as a whole; counting so much takes a minute.
+_MOST_EMPTY_BYTES = 2**36
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,7 @@ def _read_stream(path: Path, group: h5py.Group) -> Stream:
             f"{path}: {group.name}/Data is {found}, expected (n, 1) of {VALUE} "
             f"({_byte_of(group)})."
         )
+    check_size(path, data, _MOST_EMPTY_BYTES)
     settings = _read_text(path, group.get("AcquisitionSettings"))
     encoding = get(settings, "StreamEncoding") or get(settings, "encoding")
     if encoding not in (None, "uint16"):
@@ -298,7 +301,8 @@ def _images_of_map(tree: dict[str, Any]) -> list[str]:
     features = get(tree, "Features", "SIFeature")
     references = get(tree, "SharedProperties", "ImageSeriesDataReference")
     for feature in features.values() if isinstance(features, dict) else ():
-        for detector in get(feature, "stem", "stemDetectors") or ():
+        detectors = get(feature, "stem", "stemDetectors")
+        for detector in detectors if isinstance(detectors, list) else ():
             reference = str(get(detector, "data")).rsplit("/", 1)[-1]
             path = get(references, reference, "dataPath")
             names.append(str(path).rsplit("/", 1)[-1])

@@ -1,5 +1,6 @@
 """Maps of X-rays in Velox files, as dictionaries of signals."""
 
+import math
 import operator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rsciio_xfm._io.metadata import order_axes
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.emd import _metadata as metadata_of
 from rsciio_xfm.emd._data import VeloxArray, velox_array
-from rsciio_xfm.emd._index import read_index
+from rsciio_xfm.emd._index import Index, read_index
 from rsciio_xfm.emd._layout import EELS, SPECTRUM_IMAGES, STREAMS
 from rsciio_xfm.emd._parse import (
     Stream,
@@ -25,10 +26,14 @@ from rsciio_xfm.emd._parse import (
     read_velox_header,
 )
 from rsciio_xfm.emd._upstream import read_energy_loss, read_with_rosettasciio
+from rsciio_xfm.exceptions import FileFormatError
 
 # As of RosettaSciIO: exspy's quantification is a method of this type.
 _SIGNAL_TYPE = "EDS_TEM"
 _TITLE = "EDS"
+# A map of which less is there is read lazily only, unless it is small.
+_LEAST_SHARE = 0.01
+_EMPTY_BYTES = 64 * 2**20
 _PRUNED = (
     "No spectrum stream is present in the file, so that there is no map of X-rays to read: "
     'the file was pruned (Velox\'s "reduced data"), or another program than Velox wrote '
@@ -66,27 +71,29 @@ def read_velox(
     """
     select_type = "images" if select_type == "image" else select_type
     wants_maps = select_type in (None, "spectrum_image")
-    upstream = {"load_SI_image_stack": load_image_stack}
-    if not len(file.get(STREAMS, ())):
-        if SPECTRUM_IMAGES in file and wants_maps:
-            warn(f"{path}: {_PRUNED}")
-        return read_with_rosettasciio(
-            path, file, lazy, False, select_type=select_type, **upstream
-        )
-    is_optional = select_type is None
+    has_streams = len(file.get(STREAMS, ())) > 0
+    if wants_maps and SPECTRUM_IMAGES in file and not has_streams:
+        warn(f"{path}: {_PRUNED}")
+    kinds = ("single_spectrum", "images") if has_streams else (select_type,)
+    # Lazily RosettaSciIO keeps the file open, which is worth it for stacks of images alone.
+    is_large = lazy and (load_image_stack or SPECTRUM_IMAGES not in file)
+    is_optional = has_streams and select_type is None
     signals = []
-    for kind in ("single_spectrum", "images"):
+    for kind in kinds:
         if select_type in (None, kind):
-            # Lazily it keeps the file open, which is worth it for stacks of images alone.
-            is_large = lazy and load_image_stack and kind == "images"
             signals += read_with_rosettasciio(
-                path, file, is_large, is_optional, select_type=kind, **upstream
+                path,
+                file,
+                is_large and kind != "single_spectrum",
+                is_optional,
+                select_type=kind,
+                load_SI_image_stack=load_image_stack,
             )
     for signal in signals:
         _add_detector(signal)
         if lazy:
             signal["data"] = da.asarray(signal["data"])
-    if wants_maps:
+    if wants_maps and has_streams:
         if EELS in file:
             signals += read_energy_loss(path, file, is_optional)
         signals += _read_maps(path, identity, file, lazy, chunks, options)
@@ -138,10 +145,12 @@ def _read_maps(
             rebin_energy=rebin,
             dtype=dtype,
         )
-        if lazy:
-            data = from_source(source, _choose_chunks(source, chunks))
-        else:
-            data = read_all(source, str(path))
+        chosen = _choose_chunks(source, chunks if lazy else "auto")
+        if not lazy:
+            _check_worth_reading(path, index, source)
+        data = (
+            from_source(source, chosen) if lazy else read_all(source, str(path), chosen)
+        )
         members = [streams[i] for i in group]
         title = _TITLE if is_summed else members[0].detector
         original = _build_original(header, members[0], index.shape[0], source)
@@ -214,6 +223,19 @@ def _choose_chunks(source: VeloxArray, chunks: Any) -> Any:
         # A frame lies in one piece, and a row of all of them does not.
         return (1, *default_chunks(source.shape[1:], source.dtype, 0))
     return chunks
+
+
+def _check_worth_reading(path: Path, index: Index, source: VeloxArray) -> None:
+    """Refuse to fill memory with the zeros of a map of which next to nothing is there."""
+    n_bytes = math.prod(source.shape) * source.dtype.itemsize
+    n_spectra = math.prod(index.shape)
+    n_present = max(stream.n_marks for stream in index.streams) + 1
+    if n_bytes > _EMPTY_BYTES and n_present < _LEAST_SHARE * n_spectra:
+        raise FileFormatError(
+            f"{path}: the streams hold {n_present} of {n_spectra} spectra, expected at least "
+            f"{_LEAST_SHARE:.0%} for reading all {n_bytes / 2**20:.0f} MiB of the map (byte "
+            f"{index.streams[0].values.byte_of(0)}). Use lazy=True."
+        )
 
 
 # Axes and metadata.

@@ -32,25 +32,22 @@ _KEYWORDS = (
     "XPERCHAN",
     "OFFSET",
 )
-# What a file that was loaded says is old where metadata say it.
-_IN_METADATA = (
-    *(k for k in _KEYWORDS if k != "OWNER"),
-    "XLABEL",
-    "YLABEL",
-    "SIGNALTYPE",
-    "BEAMKV",
-    "PROBECUR",
-    "CONVANGLE",
-    "THICKNESS",
-    "XTILTSTGE",
-    "ELEVANGLE",
-    "AZIMANGLE",
-    "SOLIDANGLE",
-    "LIVETIME",
-    "REALTIME",
-    "FWHMMNKA",
-    "EDSDET",
-)
+_YUNITS = "Counts"
+# Where metadata have what a keyword says.
+_IN_METADATA = {
+    "BEAMKV": "Acquisition_instrument.TEM.beam_energy",
+    "PROBECUR": "Acquisition_instrument.TEM.beam_current",
+    "CONVANGLE": "Acquisition_instrument.TEM.convergence_angle",
+    "XTILTSTGE": "Acquisition_instrument.TEM.Stage.tilt_alpha",
+    "ELEVANGLE": "Acquisition_instrument.TEM.Detector.EDS.elevation_angle",
+    "AZIMANGLE": "Acquisition_instrument.TEM.Detector.EDS.azimuth_angle",
+    "SOLIDANGLE": "Acquisition_instrument.TEM.Detector.EDS.solid_angle",
+    "LIVETIME": "Acquisition_instrument.TEM.Detector.EDS.live_time",
+    "REALTIME": "Acquisition_instrument.TEM.Detector.EDS.real_time",
+    "FWHMMNKA": "Acquisition_instrument.TEM.Detector.EDS.energy_resolution_MnKa",
+    "EDSDET": "Acquisition_instrument.TEM.Detector.EDS.EDS_det",
+    "THICKNESS": "Sample.thickness",
+}
 # The standard's names, whatever the user's language.
 _MONTHS = [
     "JAN",
@@ -142,19 +139,26 @@ def _build_keywords(metadata: dict[str, Any], original: dict[str, Any]) -> dict[
     """Return keywords in the standard's order; the writer fills in those that it knows."""
     keywords = dict.fromkeys(_KEYWORDS, "")
     if original.get("FORMAT") == _FORMAT:
-        # Some have their unit behind them: ELEVANGLE-dg.
-        keywords |= {
-            key: value
-            for key, value in original.items()
-            if key.partition("-")[0].strip() not in _IN_METADATA
-        }
+        keywords |= {k: v for k, v in original.items() if not _is_old(metadata, k, v)}
     general = metadata.get("General", {})
     return keywords | {
         "FORMAT": _FORMAT,
         "DATE": _format_date(general.get("date")),
         "TIME": _format_time(general.get("time")),
-        "YUNITS": "Counts",
+        "YUNITS": keywords["YUNITS"] or _YUNITS,
     }
+
+
+def _is_old(metadata: dict[str, Any], keyword: str, value: Any) -> bool:
+    """Tell whether metadata do not say any more what a file said that was loaded."""
+    # Some have their unit behind them: "ELEVANGLE-dg".
+    path = _IN_METADATA.get(keyword.partition("-")[0].strip())
+    if path is None:
+        return False
+    found: Any = metadata
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found != value
 
 
 def _write_counts(

@@ -106,6 +106,22 @@ def uuid(i):
     return f"{i:032x}"
 
 
+def put_links(file, has_feature):
+    """Say which image was acquired with the map, and what was chosen."""
+    shared = file.create_group("SharedProperties")
+    reference = shared.create_group("ImageSeriesDataReference")
+    put_text(reference, "a" * 32, {"dataPath": f"/Data/Image/{uuid(400)}"})
+    link = f"/SharedProperties/ImageSeriesDataReference/{'a' * 32}"
+    settings = {"elementSelection": [6, 8, 20, 29], "elementProperties": []}
+    quantification = shared.create_group("EDSSpectrumQuantificationSettings")
+    put_text(quantification, "b" * 32, settings)
+    if has_feature:
+        feature = {"stem": {"stemDetectors": [{"data": link}]}}
+        put_text(file.create_group("Features/SIFeature"), "c" * 32, feature)
+    display = {"id": "HAADF", "data": link, "title": "HAADF"}
+    put_text(file.create_group("Displays/ImageDisplay"), "d" * 32, display)
+
+
 def write_velox(
     path,
     counts=None,
@@ -140,7 +156,8 @@ def write_velox(
         names = [f"SuperX{i + 1}" for i in range(n_detectors)]
         for i, name in enumerate(names):
             group = data.create_group(f"SpectrumStream/{uuid(100 - i)}")
-            stream, table = to_stream(counts[i], is_last_marked, seed=i)
+            if streams is None or has_table:
+                stream, table = to_stream(counts[i], is_last_marked, seed=i)
             if streams is not None:
                 stream = np.asarray(streams[i], dtype="<u2")
             group.create_dataset(
@@ -193,18 +210,7 @@ def write_velox(
             put_metadata(
                 group, [metadata("HAADF", 0, n_detectors, shape, **changes)] * frames
             )
-        shared = file.create_group("SharedProperties")
-        reference = shared.create_group("ImageSeriesDataReference")
-        put_text(reference, "a" * 32, {"dataPath": f"/Data/Image/{uuid(400)}"})
-        link = f"/SharedProperties/ImageSeriesDataReference/{'a' * 32}"
-        settings = {"elementSelection": [6, 8, 20, 29], "elementProperties": []}
-        quantification = shared.create_group("EDSSpectrumQuantificationSettings")
-        put_text(quantification, "b" * 32, settings)
-        if has_feature:
-            feature = {"stem": {"stemDetectors": [{"data": link}]}}
-            put_text(file.create_group("Features/SIFeature"), "c" * 32, feature)
-        display = {"id": "HAADF", "data": link, "title": "HAADF"}
-        put_text(file.create_group("Displays/ImageDisplay"), "d" * 32, display)
+        put_links(file, has_feature)
     return path
 
 

@@ -600,6 +600,54 @@ def test_lying_sizes(tmp_path, path, lazy):
     np.testing.assert_array_equal(compute(read_map(path)), COUNTS.sum((0, 1)))
 
 
+def test_lying_stream(path):
+    """A stream of which next to nothing is stored is not gone through."""
+    with h5py.File(path, "a") as file:
+        group = file[f"Data/SpectrumStream/{builder.uuid(100)}"]
+        del group["Data"]
+        group.create_dataset("Data", (2**50, 1), "u2", chunks=(8192, 1))
+    with pytest.raises(CorruptFileError, match="are stored"):
+        read_map(path, lazy=True)
+
+
+@pytest.mark.parametrize("frames", [10**9, 10**15])
+def test_lying_number_of_frames(tmp_path, frames):
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS, n_frames=frames)
+    np.testing.assert_array_equal(compute(read_map(path)), COUNTS.sum((0, 1)))
+
+
+def test_next_to_nothing_is_there(tmp_path):
+    counts = np.zeros((1, 1, 200, 300, 4096), np.uint16)
+    path = builder.write_velox(
+        tmp_path / "map.emd", counts, [[7, MARK, 8]], has_table=False, has_spectra=False
+    )
+    with warned("ends early"), pytest.raises(FileFormatError, match="Use lazy=True"):
+        read_map(path)
+    with warned("ends early"):
+        data = read_map(path, lazy=True)["data"]
+    assert data[0].compute().sum() == 2
+
+
+def test_values_that_are_not_stored(tmp_path):
+    """Chunks without data hold the fill value: marks of pixels without counts here."""
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS[:1])
+    with h5py.File(path, "a") as file:
+        (group,) = file["Data/SpectrumStream"].values()
+        stored = group["Data"][:, 0]
+        stop = (
+            int(np.flatnonzero(stored == MARK)[20]) + 1
+        )  # after the first frame's 21 pixels
+        del group["Data"]
+        shape = (stop + 39, 1)
+        data = group.create_dataset("Data", shape, "u2", chunks=(7, 1), fillvalue=MARK)
+        data[:stop, 0] = stored[:stop]
+    with warned("its spectrum in the file"):
+        signal = read_map(path, lazy=True)
+    expected = COUNTS[0].copy()
+    expected.reshape(60, 32)[21:] = 0
+    np.testing.assert_array_equal(compute(signal), expected.sum(0))
+
+
 def test_stream_of_another_kind(path):
     with h5py.File(path, "a") as file:
         group = file[f"Data/SpectrumStream/{builder.uuid(100)}"]

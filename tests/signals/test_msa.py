@@ -212,3 +212,40 @@ def test_small_numbers_are_kept(tmp_path):
     s = EDSXFMSpectrum(np.array([1e-9, 0.1 + 0.2, 1e9]))
     s.save(tmp_path / "a.msa")
     np.testing.assert_array_equal(hs.load(tmp_path / "a.msa").data, s.data)
+
+
+def test_file_with_units_comes_back(tmp_path):
+    """Keywords with their units, as other programs write them, and what they say."""
+    lines = [
+        "#FORMAT      : EMSA/MAS Spectral Data File",
+        "#VERSION     : 1.0",
+        "#TITLE       : NiO",
+        "#DATE        : 01-OCT-1991",
+        "#TIME        : 12:00",
+        "#OWNER       : Curie",
+        "#NPOINTS     : 3.",
+        "#NCOLUMNS    : 1.",
+        "#XUNITS      : eV",
+        "#YUNITS      : Intensity",
+        "#YLABEL      : X-RAY INTENSITY",
+        "#DATATYPE    : Y",
+        "#XPERCHAN    : 10.0",
+        "#OFFSET      : 200.0",
+        "#SIGNALTYPE  : EDS",
+        "#BEAMKV   -kV: 120.0",
+        "#LIVETIME  -s: 100.0",
+        "#ELEVANGLE-dg: 20.0",
+        "#EDSDET      : SIWLS",
+        "#SPECTRUM    : Spectral Data Starts Here",
+        "65, 67, 68,",
+        "#ENDOFDATA   : End Of Data and File",
+    ]
+    (tmp_path / "a.msa").write_text("\r\n".join(lines))
+    s = hs.load(tmp_path / "a.msa")
+    s.save(tmp_path / "b.msa")
+    again = hs.load(tmp_path / "b.msa")
+    trees = [x.metadata.as_dictionary() for x in (s, again)]
+    for tree in trees:
+        del tree["General"]["FileIO"], tree["General"]["original_filename"]
+    assert trees[0] == trees[1]
+    np.testing.assert_array_equal(again.data, s.data)
