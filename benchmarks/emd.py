@@ -18,7 +18,7 @@ SHAPE = (100, 4, 512, 512)  # frames, detectors, rows, columns
 N_CHANNELS = 4096
 N_EVENTS = 3.9  # per pixel, frame and detector: 1 GiB in all
 N_LARGE = 16  # times as many frames
-SAVED = (512, 512, 4096)
+SAVED = (1024, 512, 4096)
 
 
 # Cases: import and warm up, then return what is measured.
