@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,16 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # A dataset that claims to be larger than this is compared with what is stored of it.
 _UNCHECKED_BYTES = 2**20
 _MOST_COMPRESSION = 1100  # deflate's is 1032
+# What is raised of damaged files, among it what others raise too.
+_DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, UnicodeDecodeError)
+# How HDF5's errors begin, and h5py's of types that are damaged.
+_CANNOT = (
+    "Unable to",
+    "Can't",
+    "Couldn't",
+    "No NumPy equivalent",
+    "Python int too large",
+)
 _LEAST_CHUNK, _MANY = 2**8, 2**24  # numbers
 
 
@@ -58,30 +69,67 @@ def open_hdf5(
         HDF5 cannot read what it points to, now or within the ``with`` block; or the file is
         not the one that was opened before.
     """
-    with open_unbuffered(filename) as file:
-        found = file.read(len(_SIGNATURE))
-        size = identify(file)[0]
+    with open_unbuffered(filename) as raw:
+        found = raw.read(len(_SIGNATURE))
+        size = identify(raw)[0]
         if identity is not None:
-            check_unchanged(file, filename, identity)
-    # Of files with a block for the user before it, the signature is at a power of 2.
-    if found != _SIGNATURE and not h5py.is_hdf5(filename):
-        raise FileFormatError(
-            f"{filename}: the file begins with {found!r}, expected {_SIGNATURE!r}, the "
-            f"signature of HDF5 (byte 0; the file has {size} bytes)."
-        )
-    try:
-        with h5py.File(filename, "r") as file:
-            yield file
-    except FileFormatError:
-        raise
-    except (OSError, RuntimeError) as exc:
-        # Those of the system have a number; those of HDF5 do not.
-        if isinstance(exc, OSError) and exc.errno is not None:
+            check_unchanged(raw, filename, identity)
+        # Of files with a block for the user before it, the signature is at a power of 2.
+        if found != _SIGNATURE and not h5py.is_hdf5(filename):
+            raise FileFormatError(
+                f"{filename}: the file begins with {found!r}, expected {_SIGNATURE!r}, the "
+                f"signature of HDF5 (byte 0; the file has {size} bytes)."
+            )
+        try:
+            # Given a file rather than its name, HDF5 does not share with others of this
+            # process what it read of it before it was changed, and does not ask for a lock.
+            given = (
+                raw
+                if _stands_alone(os.path.abspath(filename), identify(raw))
+                else filename
+            )
+            with h5py.File(given, "r") as file:
+                yield file
+        except FileFormatError:
             raise
-        raise CorruptFileError(
-            f"{filename}: HDF5 cannot read it: {exc} (the file has {size} bytes, expected a "
-            "whole HDF5 file from byte 0). It is damaged, or was not written to its end."
-        ) from exc
+        except _DAMAGED as exc:
+            if not _is_of_hdf5(exc):
+                raise
+            raise CorruptFileError(
+                f"{filename}: HDF5 cannot read it: {exc} (the file has {size} bytes, expected "
+                "a whole HDF5 file from byte 0). It is damaged, or was not written to its end."
+            ) from exc
+
+
+@lru_cache(maxsize=64)
+def _stands_alone(path: str, identity: tuple[int, ...]) -> bool:
+    """Tell whether nothing in a file is in another one.
+
+    HDF5 looks for that by the way the file was opened: in a file without a name, in itself.
+    """
+
+    def is_elsewhere(_: bytes, link: h5py.h5l.LinkInfo) -> bool | None:
+        return True if link.type == h5py.h5l.TYPE_EXTERNAL else None
+
+    def is_virtual(_: str, item: h5py.Group | h5py.Dataset) -> bool | None:
+        return True if isinstance(item, h5py.Dataset) and item.is_virtual else None
+
+    try:
+        with open(path, "rb", buffering=0) as raw, h5py.File(raw, "r") as file:
+            return not (
+                file.id.links.visit(is_elsewhere, info=True)
+                or file.visititems(is_virtual)
+            )
+    except (ArithmeticError, KeyError, OSError, RuntimeError, TypeError, ValueError):
+        return False  # it is damaged; where, is said by whoever reads it
+
+
+def _is_of_hdf5(exc: Exception) -> bool:
+    """Tell what HDF5 says of a file from the system's errors, which have a number."""
+    if isinstance(exc, OSError):
+        return exc.errno is None
+    text = str(exc.args[0]) if exc.args else ""
+    return isinstance(exc, RuntimeError | UnicodeDecodeError) or text.startswith(_CANNOT)
 
 
 def check_size(
@@ -225,16 +273,16 @@ class Values:
 
 
 def find_values(
-    path: str | Path, identity: tuple[int, ...], dataset: h5py.Dataset
+    path: str | Path, identity: tuple[int, ...], file: h5py.File, name: str
 ) -> Values:
     """Find where the numbers of a dataset are.
 
     Parameters
     ----------
-    path, identity
+    path, identity, file
         The file.
-    dataset
-        Integers of shape (n,) or (n, 1).
+    name
+        Of a dataset of integers of shape (n,) or (n, 1), in this file.
 
     Returns
     -------
@@ -246,10 +294,12 @@ def find_values(
     CorruptFileError
         A chunk is beyond the end of the file.
     """
+    dataset = file[name]
     size = dataset.shape[0]
     # Workers and later calls may have another working folder.
-    common = (os.path.abspath(path), identity, dataset.name, size, dataset.dtype)
-    places = _find_places(dataset) if dataset.dtype.isnative else None
+    common = (os.path.abspath(path), identity, name, size, dataset.dtype)
+    is_here = dataset.file.id == file.id and dataset.dtype.isnative
+    places = _find_places(dataset) if is_here else None
     if places is None:
         return Values(*common, 0, np.empty(0, np.int64), 0)
     chunk_size, offsets = places
@@ -260,7 +310,7 @@ def find_values(
     if len(beyond):
         at = offsets[beyond[0]]
         raise CorruptFileError(
-            f"{path}: values {beyond[0] * chunk_size} on of {dataset.name} are beyond the "
+            f"{path}: values {beyond[0] * chunk_size} on of {name} are beyond the "
             f"end of the file, {identity[0]} bytes, expected within it (byte {at})."
         )
     return Values(*common, chunk_size, offsets, int(dataset.fillvalue))

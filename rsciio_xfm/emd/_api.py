@@ -1,5 +1,7 @@
 """``file_reader`` for EMD files."""
 
+import traceback
+from errno import ENOENT
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import check_all_sizes, open_hdf5
 from rsciio_xfm.emd._ncem import find_signals, read_signal
 from rsciio_xfm.emd._parse import is_ncem, is_velox
+from rsciio_xfm.emd._upstream import FAULTS
 from rsciio_xfm.emd._velox import read_velox
 from rsciio_xfm.emd._write import file_writer
-from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 __all__ = ["file_reader", "file_writer"]
 
@@ -96,6 +99,8 @@ def file_reader(
         Sums of counts do not fit `SI_dtype`; for a lazy array, when it is computed.
     MemoryError
         A map is larger than the available memory and `lazy` is False.
+    FileNotFoundError
+        The file has no such dataset.
     ValueError
         An argument does not suit the file.
 
@@ -136,6 +141,7 @@ def file_reader(
         "SI_dtype": SI_dtype,
         "cache": cache,
     }
+    others: list[str] | bool = []
     with open_hdf5(path, identity) as file:
         if is_velox(path, file):
             signals = read_velox(
@@ -149,12 +155,11 @@ def file_reader(
                 options,
             )
         elif is_ncem(file):
-            names = _list_names(dataset_path)
-            missing = [name for name in names or () if name not in file]
-            signals = None
-            if not missing and not stack_group:
-                signals = _read_ncem(path, identity, file, lazy, chunks, names)
-            if signals is None and not lazy:
+            names = [dataset_path] if isinstance(dataset_path, str) else dataset_path
+            signals, others = _read_ncem(
+                path, identity, file, lazy, chunks, names, stack_group
+            )
+            if others and not lazy:
                 check_all_sizes(path, file)
         else:
             raise FileFormatError(
@@ -162,27 +167,14 @@ def file_reader(
                 f"{', '.join(list(file)[:8]) or 'nothing'}, expected Velox's Version, or "
                 "version_major and version_minor among the attributes (byte 0)."
             )
-    if signals is None:
-        if missing:
-            raise OSError(
-                f"{path}: the file has no {', '.join(map(repr, missing))}, expected paths of "
-                f"its datasets as dataset_path."
-            )
-        from rsciio.emd import file_reader as read_others
-
-        return read_others(
-            str(path), lazy=lazy, dataset_path=dataset_path, stack_group=stack_group
-        )
+    if others:
+        signals += _read_others(path, lazy, others, names, stack_group)
     if not signals:
         raise FileFormatError(
             f"{path}: the file holds nothing of select_type={select_type!r}, expected at "
             "least one (byte 0, the whole file)."
         )
     return signals
-
-
-def _list_names(dataset_path: str | list[str] | None) -> list[str] | None:
-    return [dataset_path] if isinstance(dataset_path, str) else dataset_path
 
 
 def _read_ncem(
@@ -192,15 +184,70 @@ def _read_ncem(
     lazy: bool,
     chunks: Any,
     names: list[str] | None,
-) -> list[dict[str, Any]] | None:
-    """Read signals of an EMD file of NCEM's, None if RosettaSciIO has to read them."""
-    groups = find_signals(file)
-    if groups is None:
-        return None
+    stack_group: bool | None,
+) -> tuple[list[dict[str, Any]], list[str] | bool]:
+    """Read signals of an EMD file of NCEM's; and say what RosettaSciIO has to read.
+
+    Returns
+    -------
+    signals : list of dict
+    others : list of str or bool
+        Paths of data; True is what RosettaSciIO finds itself.
+    """
+    if stack_group:
+        return [], True
+    own, others = find_signals(file)
     if names is not None:
-        chosen = {name.strip("/") for name in names}
-        groups = {name: group for name, group in groups.items() if name in chosen}
-        if len(groups) < len(chosen):
-            return None
-    signals = [read_signal(path, identity, g, lazy, chunks) for g in groups.values()]
-    return None if None in signals else signals
+        missing = [name for name in names if name not in file]
+        if missing:
+            raise FileNotFoundError(
+                ENOENT,
+                f"The file has no {', '.join(map(repr, missing))}, expected as dataset_path "
+                f"of {', '.join([*own, *others][:8])}",
+                str(path),
+            )
+        own = {
+            name: group for name, group in own.items() if f"/{name}" in _absolute(names)
+        }
+        others = [name for name in names if name.strip("/") not in own]
+    signals = []
+    for name, group in own.items():
+        signal = read_signal(path, identity, group, lazy, chunks)
+        if signal is None:
+            others.append(name)
+        else:
+            signals.append(signal)
+    # As it finds them: it stacks some, and knows of data of other names.
+    return signals, others if own else True
+
+
+def _absolute(names: list[str]) -> set[str]:
+    return {f"/{name.strip('/')}" for name in names}
+
+
+def _read_others(
+    path: Path,
+    lazy: bool,
+    others: list[str] | bool,
+    names: list[str] | None,
+    stack_group: bool | None,
+) -> list[dict[str, Any]]:
+    """Read what is not read here with RosettaSciIO."""
+    from rsciio.emd import file_reader as read_others
+
+    try:
+        return read_others(
+            str(path),
+            lazy=lazy,
+            dataset_path=names if others is True else others,
+            stack_group=stack_group,
+        )
+    except FAULTS as exc:
+        if getattr(exc, "errno", None) is not None:
+            raise
+        # Lazily, it leaves the file open in these.
+        traceback.clear_frames(exc.__traceback__)
+        raise CorruptFileError(
+            f"{path}: RosettaSciIO cannot read it: {exc!r}. Expected an EMD file of NCEM's "
+            "specification or one of its kin (byte 0, the whole file)."
+        ) from exc

@@ -31,7 +31,7 @@ _CACHE_KIND = "emd-1"
 _BLOCK_VALUES = BLOCK_BYTES // VALUE.itemsize
 _MAX_TASKS = 4 * CPU_COUNT  # of a stream: each has a histogram
 _TASK_VALUES = 2**22
-_MANY_ROWS = 2**20
+_MANY_ROWS, _LEAST_ROW = 2**18, 8  # an index of as many rows as values would be larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +119,8 @@ def read_index(
     found = caches.load(_CACHE_KIND, path, key) if cache else None
     index = None if found is None else _unpack(path, identity, found, header)
     if index is None:
-        values = [
-            find_values(path, identity, file[f"{s.name}/Data"]) for s in header.streams
-        ]
+        names = [f"{stream.name}/Data" for stream in header.streams]
+        values = [find_values(path, identity, file, name) for name in names]
         index = build_index(path, header, values)
         if cache:
             caches.save(_CACHE_KIND, path, key, _pack(index))
@@ -162,13 +161,11 @@ def build_index(path: Path, header: VeloxHeader, values: list[Values]) -> Index:
     n_marks = max(s.n_marks for s in index.streams)
     if n_marks not in _marks_of(index.shape):
         # Now that the marks are counted: perhaps another shape has as many.
-        if not header.frame_counts:
-            shapes = [(max(1, -(-n_marks // (y * x))), y, x) for _, y, x in shapes]
         better = [shape for shape in shapes if n_marks in _marks_of(shape)]
+        if not better and n_marks > np.prod(index.shape, dtype=np.int64):
+            better = _find_more(path, header, index, n_marks)
         if better:
             index = _index_streams(path, header, values, better[0])
-        elif n_marks > np.prod(index.shape, dtype=np.int64):
-            _check_more(path, header, index, n_marks)
     for stream, described in zip(index.streams, header.streams, strict=True):
         _check_channels(path, described, stream)
     return index
@@ -185,8 +182,8 @@ def _choose_shapes(
 ) -> list[tuple[int, int, int]]:
     """Return shapes of the map that are possible, the likeliest first."""
     counts = header.frame_counts or [1]
-    # A header may claim rows without end: there is at least a value in each.
-    most = max(_MANY_ROWS, max(v.size for v in values) + 1)
+    # A header may claim rows without end: there are values in each.
+    most = max(_MANY_ROWS, max(s.n_stored for s in header.streams) // _LEAST_ROW)
     shapes = [(n, *s) for s in header.shapes for n in counts if n * s[0] <= most]
     longest = max(range(len(values)), key=lambda i: values[i].size)
     table = header.streams[longest].frame_table
@@ -337,14 +334,31 @@ def _count_values(values, base, n_columns, histogram, row_start, state):
 # What the pass shows to be wrong.
 
 
-def _check_more(path: Path, header: VeloxHeader, index: Index, n_marks: int) -> None:
-    """Refuse more spectra than the map has, unless each frame was seen to have its size."""
+def _find_more(
+    path: Path, header: VeloxHeader, index: Index, n_marks: int
+) -> list[tuple[int, int, int]]:
+    """Find the shape of a map of which the streams hold more than is said.
+
+    Returns
+    -------
+    list of tuple
+        Empty if each frame was seen to have its size: what follows them is no frame.
+
+    Raises
+    ------
+    CorruptFileError
+        No number of frames makes as many spectra.
+    """
     confirmed = index.shape[0] > 1 and all(
         stream.is_table_sound and described.frame_table.size > 1
         for stream, described in zip(index.streams, header.streams, strict=True)
     )
     if confirmed:
-        return
+        return []
+    frames = [(-(-n_marks // (y * x)), y, x) for y, x in header.shapes]
+    whole = [shape for shape in frames if n_marks in _marks_of(shape)]
+    if whole:
+        return whole
     known = ", ".join(f"{n} x {rows} x {columns}" for n, rows, columns in _all(header))
     raise CorruptFileError(
         f"{path}: the streams mark {n_marks} spectra, expected those of {known} frames, rows "
@@ -391,6 +405,11 @@ def _find_channel(values: Values, n_channels: int) -> int:
 
 def _warn(path: Path, header: VeloxHeader, index: Index) -> None:
     n_pixels = int(np.prod(index.shape, dtype=np.int64))
+    if header.frame_counts and index.shape[0] not in header.frame_counts:
+        warn(
+            f"{path}: the file says that it has {header.frame_counts[0]} frames, its streams "
+            f"have {index.shape[0]}, which are read."
+        )
     for described, stream in zip(header.streams, index.streams, strict=True):
         who = f"{path}: the stream of {described.detector}"
         if stream.values.size == 0:
@@ -408,11 +427,12 @@ def _warn(path: Path, header: VeloxHeader, index: Index) -> None:
                 f"({index.shape[0]} frames of {index.shape[1]} x {index.shape[2]} pixels). "
                 "Their counts are zero, the last one's perhaps not whole."
             )
-        elif stream.n_marks > n_pixels:
+        elif stream.row_start[-1] < stream.values.size:
+            n_left = stream.values.size - int(stream.row_start[-1])
             warn(
-                f"{who} holds {stream.n_marks - n_pixels} spectra more than the "
-                f"{index.shape[0]} frames of {index.shape[1]} x {index.shape[2]} pixels that "
-                "the file describes. They are not read."
+                f"{who} holds {n_left} values more than the {index.shape[0]} frames of "
+                f"{index.shape[1]} x {index.shape[2]} pixels that the file describes. They "
+                "are not read."
             )
         _warn_spectrum(who, header, described, stream)
 

@@ -76,7 +76,7 @@ def instrument(metadata: dict[str, Any]) -> dict[str, Any]:
 
     def put(node: dict, name: str, factor: float, digits: int | None, *keys: str) -> None:
         value = get_number(metadata, *keys)
-        if value is not None:
+        if value is not None and math.isfinite(value * factor):
             value *= factor
             node[name] = value if digits is None else round(value, digits)
 

@@ -27,7 +27,7 @@ from rsciio_xfm._io.metadata import keep_dead_time_with_its_class
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.sums import add_channels, add_spectra, is_counts
 from rsciio_xfm.emd._layout import EXTRA, EXTRA_VERSION, GROUP_TYPE
-from rsciio_xfm.emd._tree import decode
+from rsciio_xfm.emd._tree import decode, digest
 
 KINDS = "biufc"  # of numbers that are read and written here
 _EDS = "EDS"
@@ -130,8 +130,8 @@ class StoredMap(StoredArray, FileArray):
         return total
 
 
-def find_signals(file: h5py.File) -> dict[str, h5py.Group] | None:
-    """Return the groups of an EMD file, if all of them are read here.
+def find_signals(file: h5py.File) -> tuple[dict[str, h5py.Group], list[str]]:
+    """Find the signals of an EMD file.
 
     Parameters
     ----------
@@ -140,23 +140,27 @@ def find_signals(file: h5py.File) -> dict[str, h5py.Group] | None:
 
     Returns
     -------
-    dict or None
-        By the path of their data: signals that were saved here, maps that RosettaSciIO
-        saved; None if there are others.
+    own : dict of str to h5py.Group
+        By the path of their data, those that are read here: signals that were saved here, maps
+        that RosettaSciIO saved.
+    others : list of str
+        Paths of the data of others.
     """
-    groups: dict[str, h5py.Group] = {}
-    others = []
+    own: dict[str, h5py.Group] = {}
+    others: list[str] = []
 
-    def visit(_: str, item: h5py.Group | h5py.Dataset) -> None:
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Group) and GROUP_TYPE in item.attrs:
             data = item.get("data")
-            if isinstance(data, h5py.Dataset) and (_is_saved_here(item) or _is_map(item)):
-                groups[data.name.strip("/")] = item
-            elif any(isinstance(child, h5py.Dataset) for child in item.values()):
-                others.append(item)
+            if not isinstance(data, h5py.Dataset):
+                return
+            if data.shape is not None and (_is_saved_here(item) or _is_map(item)):
+                own[f"{name}/data"] = item
+            else:
+                others.append(f"{name}/data")
 
     file.visititems(visit)
-    return None if others or not groups else groups
+    return own, others
 
 
 def read_signal(
@@ -249,19 +253,21 @@ def _read_extra(path: Path, group: h5py.Group) -> dict[str, Any] | None:
         version = int(extra.attrs.get("version", -1))
         if version > EXTRA_VERSION:
             raise ValueError(f"it is of version {version}, {EXTRA_VERSION} is known")
-        text = extra["signal"]
-        check_size(path, text)
-        stored = extra.get("arrays", {})
+        check_size(path, extra["signal"])
+        text = extra["signal"][()]
+        stored = extra["arrays"]
         arrays = []
         for i in range(len(stored)):
             check_size(path, stored[str(i)])
             arrays.append(stored[str(i)][()])
-        signal = decode(text[()].tobytes().decode("utf-8"), arrays)
+        if extra.attrs.get("sha256") != digest(text, arrays):
+            raise ValueError("its checksum is another: it was changed")
+        signal = decode(text.tobytes().decode("utf-8"), arrays)
         sizes = tuple(axis["size"] for axis in signal["axes"])
         if sizes != group["data"].shape[::-1]:
             raise ValueError(f"its axes have {sizes} elements")
-        if not all(isinstance(axis["navigate"], bool) for axis in signal["axes"]):
-            raise ValueError("its axes are neither of navigation nor of signals")
+        for axis in signal["axes"]:
+            _check_calibration(path, group, axis)
         wanted = ("axes", "metadata", "original_metadata", "learning_results")
         return {name: signal[name] for name in wanted if name in signal}
     except (
@@ -277,6 +283,21 @@ def _read_extra(path: Path, group: h5py.Group) -> dict[str, Any] | None:
             "with the data: signal type, axes and metadata are those of the EMD file alone."
         )
         return None
+
+
+def _check_calibration(path: Path, group: h5py.Group, axis: dict[str, Any]) -> None:
+    """Take the calibration of an axis from the file, if another program changed it there."""
+    name = f"dim{group['data'].ndim - axis['index_in_array']}"
+    offset, second = (float(value) for value in group[name][:2])
+    expected = axis["offset"], axis["offset"] + axis["scale"]
+    if not np.allclose(
+        (offset, second), expected, rtol=1e-9, atol=1e-9 * abs(axis["scale"])
+    ):
+        warn(
+            f"{path}: {group.name}/{name} begins with {offset} and {second}, when it was "
+            f"saved with {expected[0]} and {expected[1]}: it was changed since, and is used."
+        )
+        axis["offset"], axis["scale"] = offset, second - offset
 
 
 # Maps that RosettaSciIO saved.

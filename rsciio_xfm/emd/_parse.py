@@ -1,6 +1,7 @@
 """What kind of EMD file a file is, and the JSON of Velox's."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 _TEXT_GROUPS = ("Displays", "Operations", "SharedProperties", "Features")
 _MOST_PIXELS = 2**31
 _MOST_CHANNELS = 65535  # the mark is no channel
+_USUAL_CHANNELS = 4096
 _MOST_JSON_BYTES = 2**26
 # Of a stream, which is never in memory as a whole; counting so much takes a minute.
 _MOST_EMPTY_BYTES = 2**36
@@ -45,6 +47,8 @@ class Stream:
         How many frames have metadata.
     n_values
         Values in the stream.
+    n_stored
+        Those of them that are in the file, the others being its fill value.
     n_channels
         Channels of a spectrum.
     frame_table
@@ -57,6 +61,7 @@ class Stream:
     metadata: dict[str, Any]
     n_metadata: int
     n_values: int
+    n_stored: int
     n_channels: int
     frame_table: np.ndarray
 
@@ -103,7 +108,7 @@ def get_number(tree: Any, *names: str) -> float | None:
     """Return a number of nested dictionaries, which may be text; None if it is none."""
     try:
         number = float(get(tree, *names))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     return number if np.isfinite(number) else None
 
@@ -138,19 +143,44 @@ def read_velox_header(path: Path, file: h5py.File) -> VeloxHeader:
     tree = {
         name: _read_text_group(path, file[name]) for name in _TEXT_GROUPS if name in file
     }
-    groups = file.get(STREAMS)
-    streams = []
-    if isinstance(groups, h5py.Group):
-        streams = [_read_stream(path, group) for group in groups.values()]
+    spectra = _read_spectra(path, file)
+    names = [f"{STREAMS}/{name}" for name in stream_names(file)]
+    streams = [_read_stream(path, name, file.get(name), spectra) for name in names]
+    _check_different(path, file, names)
     version = get_number(_read_text(path, file.get("Version")), "version")
     return VeloxHeader(
         version=int(version or 0),
         streams=streams,
         shapes=_find_shapes(path, file, tree, streams),
         frame_counts=_find_frame_counts(path, file, streams),
-        spectra=_read_spectra(path, file),
+        spectra=spectra,
         tree=tree,
     )
+
+
+def stream_names(file: h5py.File) -> list[str]:
+    """Return the names of the streams, none if the file has none."""
+    groups = file.get(STREAMS)
+    return list(groups) if isinstance(groups, h5py.Group) else []
+
+
+def _groups_of(file: h5py.File, name: str) -> Iterator[tuple[str, h5py.Group]]:
+    """Yield the groups in a group, if it is there; what else is in it is not ours."""
+    parent = file.get(name)
+    for key, group in parent.items() if isinstance(parent, h5py.Group) else ():
+        if isinstance(group, h5py.Group):
+            yield key, group
+
+
+def _check_different(path: Path, file: h5py.File, names: list[str]) -> None:
+    """Refuse to count one stream twice, under two names."""
+    data = [file[f"{name}/Data"] for name in names]
+    places = {(d.file.filename, h5py.h5o.get_info(d.id).addr) for d in data}
+    if len(places) < len(names):
+        raise CorruptFileError(
+            f"{path}: {STREAMS} has {len(names)} streams, expected as many different ones: "
+            f"there are {len(places)} ({_byte_of(file[STREAMS])})."
+        )
 
 
 def read_metadata(path: Path, group: h5py.Group, frame: int = 0) -> dict[str, Any]:
@@ -190,7 +220,12 @@ def _count_metadata(group: h5py.Group) -> int:
     return dataset.shape[1] if dataset.ndim > 1 else 1
 
 
-def _read_stream(path: Path, group: h5py.Group) -> Stream:
+def _read_stream(
+    path: Path,
+    name: str,
+    group: Any,
+    spectra: dict[str, tuple[np.ndarray, dict[str, Any]]],
+) -> Stream:
     data = group.get("Data") if isinstance(group, h5py.Group) else None
     is_stream = isinstance(data, h5py.Dataset) and data.ndim in (1, 2)
     if not is_stream or data.shape[1:] not in ((), (1,)) or data.dtype != VALUE:
@@ -198,7 +233,7 @@ def _read_stream(path: Path, group: h5py.Group) -> Stream:
             f"{data.shape} of {data.dtype}" if isinstance(data, h5py.Dataset) else data
         )
         raise CorruptFileError(
-            f"{path}: {group.name}/Data is {found}, expected (n, 1) of {VALUE} "
+            f"{path}: {name}/Data is {found}, expected (n, 1) of {VALUE} "
             f"({_byte_of(group)})."
         )
     check_size(path, data, _MOST_EMPTY_BYTES)
@@ -206,26 +241,32 @@ def _read_stream(path: Path, group: h5py.Group) -> Stream:
     encoding = get(settings, "StreamEncoding") or get(settings, "encoding")
     if encoding not in (None, "uint16"):
         raise FileFormatError(
-            f"{path}: the encoding of {group.name} is {encoding!r}, expected 'uint16' "
+            f"{path}: the encoding of {name} is {encoding!r}, expected 'uint16' "
             f"({_byte_of(group)})."
         )
+    first = read_metadata(path, group)
+    detector = get(first, "BinaryResult", "Detector")
+    if not isinstance(detector, str) or not detector:
+        detector = Path(name).name
     n_channels = get_number(settings, "bincount")
     if n_channels is None:
-        warn(f"{path}: {group.name} has no bincount, expected 4096, which is used.")
-        n_channels = 4096
+        n_channels = len(spectra[detector][0]) if detector in spectra else _USUAL_CHANNELS
+        warn(f"{path}: {name} has no bincount, expected {n_channels}, which is used.")
     if not 1 <= n_channels <= _MOST_CHANNELS or n_channels != int(n_channels):
         raise CorruptFileError(
-            f"{path}: the bincount of {group.name} is {n_channels:g}, expected 1 to "
+            f"{path}: the bincount of {name} is {n_channels:g}, expected 1 to "
             f"{_MOST_CHANNELS} channels ({_byte_of(group)})."
         )
-    first = read_metadata(path, group)
-    name = get(first, "BinaryResult", "Detector")
+    n_values = data.shape[0]
+    is_plain = not (data.is_virtual or data.external or data.compression)
+    n_stored = data.id.get_storage_size() // VALUE.itemsize if is_plain else n_values
     return Stream(
-        name=group.name,
-        detector=name if isinstance(name, str) and name else Path(group.name).name,
+        name=name,
+        detector=detector,
         metadata=first,
         n_metadata=_count_metadata(group),
-        n_values=data.shape[0],
+        n_values=n_values,
+        n_stored=min(n_stored, n_values),
         n_channels=int(n_channels),
         frame_table=_read_frame_table(path, group),
     )
@@ -234,7 +275,8 @@ def _read_stream(path: Path, group: h5py.Group) -> Stream:
 def _read_frame_table(path: Path, group: h5py.Group) -> np.ndarray:
     """Return the frame table, which may be wrong; empty if there is none."""
     table = group.get("FrameLocationTable")
-    if not isinstance(table, h5py.Dataset) or table.dtype.kind not in "iu":
+    is_table = isinstance(table, h5py.Dataset) and table.shape is not None
+    if not is_table or table.dtype.kind not in "iu":
         return np.empty(0, np.int64)
     check_size(path, table)
     return table[()].ravel().astype(np.int64)
@@ -244,10 +286,10 @@ def _read_spectra(
     path: Path, file: h5py.File
 ) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
     spectra = {}
-    groups = file.get(SPECTRA)
-    for group in groups.values() if isinstance(groups, h5py.Group) else ():
-        data = group.get("Data") if isinstance(group, h5py.Group) else None
-        if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "iu":
+    for _, group in _groups_of(file, SPECTRA):
+        data = group.get("Data")
+        is_spectrum = isinstance(data, h5py.Dataset) and data.shape is not None
+        if not is_spectrum or data.dtype.kind not in "iu":
             continue
         check_size(path, data)
         metadata = read_metadata(path, group)
@@ -259,8 +301,7 @@ def _read_spectra(
 
 def _find_frame_counts(path: Path, file: h5py.File, streams: list[Stream]) -> list[int]:
     counts = []
-    groups = file.get(SPECTRUM_IMAGES)
-    for group in groups.values() if isinstance(groups, h5py.Group) else ():
+    for _, group in _groups_of(file, SPECTRUM_IMAGES):
         settings = _read_text(path, group.get("SpectrumImageSettings"))
         last = get_number(settings, "endFramePosition")
         first = get_number(settings, "startFramePosition")
@@ -278,10 +319,9 @@ def _find_shapes(
 ) -> list[tuple[int, int]]:
     """Return sizes that the map may have: a file can hold images of other acquisitions."""
     images = {}
-    groups = file.get(IMAGES)
-    for name, group in groups.items() if isinstance(groups, h5py.Group) else ():
-        data = group.get("Data") if isinstance(group, h5py.Group) else None
-        if isinstance(data, h5py.Dataset) and data.ndim >= 2:
+    for name, group in _groups_of(file, IMAGES):
+        data = group.get("Data")
+        if isinstance(data, h5py.Dataset) and len(data.shape or ()) >= 2:
             images[name] = data.shape[:2]
     # The images that Velox says were acquired with the spectra.
     shapes = [images.get(name) for name in _images_of_map(tree)]
@@ -358,5 +398,7 @@ def _parse_json(path: Path, text: bytes, name: str) -> Any:
         return None
 
 
-def _byte_of(group: h5py.Group) -> str:
+def _byte_of(group: Any) -> str:
+    if not isinstance(group, h5py.Group):
+        return "byte unknown"
     return f"byte {h5py.h5o.get_info(group.id).addr}"

@@ -1,6 +1,7 @@
 """Metadata of any kind as JSON, with the arrays beside it."""
 
 import base64
+import hashlib
 import json
 from typing import Any
 
@@ -48,6 +49,15 @@ def decode(text: str, arrays: list[np.ndarray]) -> Any:
         The text is no JSON, or not of this kind.
     """
     return json.loads(text, object_hook=lambda node: _decode(node, arrays))
+
+
+def digest(text: np.ndarray, arrays: list[np.ndarray]) -> str:
+    """Return a checksum of a text, as bytes, and its arrays."""
+    sha = hashlib.sha256(text.tobytes())
+    for array in arrays:
+        sha.update(f"{array.dtype.str}{array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
 
 
 class _UnknownTypeError(TypeError):

@@ -3,6 +3,7 @@
 import logging
 import os
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from rsciio_xfm.emd._layout import STREAMS
 from rsciio_xfm.exceptions import FileFormatError
 
 # What its reader raises of files that are not as it expects.
-_FAULTS = (
+FAULTS = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -57,15 +58,16 @@ def read_with_rosettasciio(
     """
     from rsciio.emd import file_reader
 
-    for name in file:
-        if name != "Data":
-            continue
+    try:
         for kind, group in file["Data"].items():
             if kind != Path(STREAMS).name and isinstance(group, h5py.Group):
                 check_all_sizes(path, group)
-    try:
         return file_reader(str(path), lazy=lazy, **options)
-    except _FAULTS as exc:
+    except FAULTS as exc:
+        if isinstance(exc, FileFormatError) and not is_optional:
+            raise
+        # Lazily, it leaves the file open in these.
+        traceback.clear_frames(exc.__traceback__)
         what = options["select_type"] or "signals"
         text = f"{path}: its {what} cannot be read: {exc!r}"
         if not is_optional:

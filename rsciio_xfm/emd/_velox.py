@@ -2,6 +2,7 @@
 
 import math
 import operator
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from rsciio_xfm._io.warning import warn
 from rsciio_xfm.emd import _metadata as metadata_of
 from rsciio_xfm.emd._data import VeloxArray, velox_array
 from rsciio_xfm.emd._index import Index, read_index
-from rsciio_xfm.emd._layout import EELS, SPECTRUM_IMAGES, STREAMS
+from rsciio_xfm.emd._layout import EELS, SPECTRUM_IMAGES
 from rsciio_xfm.emd._parse import (
     Stream,
     VeloxHeader,
@@ -24,6 +25,7 @@ from rsciio_xfm.emd._parse import (
     get_number,
     read_metadata,
     read_velox_header,
+    stream_names,
 )
 from rsciio_xfm.emd._upstream import read_energy_loss, read_with_rosettasciio
 from rsciio_xfm.exceptions import FileFormatError
@@ -31,6 +33,7 @@ from rsciio_xfm.exceptions import FileFormatError
 # As of RosettaSciIO: exspy's quantification is a method of this type.
 _SIGNAL_TYPE = "EDS_TEM"
 _TITLE = "EDS"
+_UNIT = re.compile("(1/)?[A-Za-zµμÅ]{1,12}")
 # A map of which less is there is read lazily only, unless it is small.
 _LEAST_SHARE = 0.01
 _EMPTY_BYTES = 64 * 2**20
@@ -71,7 +74,7 @@ def read_velox(
     """
     select_type = "images" if select_type == "image" else select_type
     wants_maps = select_type in (None, "spectrum_image")
-    has_streams = len(file.get(STREAMS, ())) > 0
+    has_streams = len(stream_names(file)) > 0
     if wants_maps and SPECTRUM_IMAGES in file and not has_streams:
         warn(f"{path}: {_PRUNED}")
     kinds = ("single_spectrum", "images") if has_streams else (select_type,)
@@ -252,10 +255,11 @@ def _build_axes(path: Path, stream: Stream, source: VeloxArray) -> list[dict[str
 
     def space(name: str, size: int, extent: str) -> dict[str, Any]:
         step = get_number(result, "PixelSize", extent)
-        if step is None or unit is None:
+        if step is None or unit is None or not 0 < step * factor < math.inf:
             return _axis(name, size, 1.0, 0.0, None)
         offset = get_number(result, "Offset", name) or 0.0
-        return _axis(name, size, step * factor, offset * factor, unit)
+        offset = offset * factor if math.isfinite(offset * factor) else 0.0
+        return _axis(name, size, step * factor, offset, unit)
 
     axes = [space("y", n_rows, "height"), space("x", n_columns, "width")]
     scale = metadata_of.energy_scale(stream.metadata)
@@ -296,15 +300,24 @@ def _choose_unit(
     path: Path, unit: Any, step: float | None, size: int
 ) -> tuple[str | None, float]:
     """Return a unit in which half of an axis is 1 to 1000, and the factor to it."""
-    if step is None or not isinstance(unit, str) or not unit:
+    if step is None or not step > 0 or not isinstance(unit, str) or not unit:
         return None, 1.0
+    if _UNIT.fullmatch(unit) is None:  # what else is there would be computed
+        warn(f"{path}: {unit!r:.40} is no unit, expected one as m: it is kept as it is.")
+        return unit, 1.0
     registry = pint.get_application_registry()
     try:
         extent = registry.Quantity(step * size / 2, unit)
         compact = extent.to_compact()
         factor = float(registry.Quantity(1.0, unit).to(compact.units).magnitude)
         return f"{compact.units:~}", factor
-    except (pint.PintError, AttributeError, TypeError, ValueError) as exc:
+    except (
+        pint.PintError,
+        ArithmeticError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as exc:
         warn(
             f"{path}: {unit!r:.40} is no unit that is known ({exc}): it is kept as it is."
         )

@@ -1,12 +1,10 @@
 """``file_writer`` for NCEM's EMD files."""
 
-import io
 import itertools
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import dask
 import dask.array as da
@@ -14,8 +12,8 @@ import h5py
 import numpy as np
 from dask.system import CPU_COUNT
 
-from rsciio_xfm._io.atomic import replacing_path
 from rsciio_xfm._io.compiled import kernel
+from rsciio_xfm._io.hdf5_writer import replacing_hdf5
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.emd._layout import (
@@ -28,13 +26,30 @@ from rsciio_xfm.emd._layout import (
     VERSION,
 )
 from rsciio_xfm.emd._ncem import KINDS
-from rsciio_xfm.emd._tree import encode
+from rsciio_xfm.emd._tree import digest, encode
 
 # Spectra that lie together: much less makes an index of chunks that is slow, much more is
 # read for one pixel.
 _CHUNK_BYTES = 2**19
 _BATCH_BYTES = 64 * 2**20  # blocks of a dask array that are computed together
 _CHUNK_CACHE_BYTES = 2**25
+_MOST_ATTRIBUTE = 60000  # bytes; HDF5's limit is 65536 with what belongs to it
+# Types that a kernel moves.
+_PLAIN = (
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+)
 
 
 def file_writer(
@@ -61,16 +76,18 @@ def file_writer(
 
     Raises
     ------
+    TypeError
+        The data are masked, or neither numbers nor text.
     ValueError
-        The chunks do not suit the data.
+        The data are empty, the chunks do not suit them.
     OSError
         The file cannot be written; what was there is as it was.
 
     Warns
     -----
     UserWarning
-        Something in the metadata cannot be written: neither numbers, text, arrays, nor
-        dictionaries and lists of these.
+        Something in the metadata cannot be written: neither numbers, text, arrays of these,
+        nor dictionaries and lists. Of text data, all metadata.
 
     Notes
     -----
@@ -88,76 +105,52 @@ def file_writer(
     """
     path = Path(filename)
     data = signal["data"]
-    with replacing_path(path) as temporary:
-        if data.dtype.kind not in KINDS or 0 in data.shape:
+    _check(path, data)
+    with replacing_hdf5(path, rdcc_nbytes=_CHUNK_CACHE_BYTES) as (file, do):
+        if data.dtype.kind not in KINDS:
             from rsciio.emd import file_writer as write_others
 
-            write_others(str(temporary), signal, chunks=chunks, **kwds)
+            warn(
+                f"{path}: the data are {data.dtype}, expected numbers: of text, the title is "
+                "kept and neither axes' roles nor metadata."
+            )
+            do(write_others, file, signal, chunks=chunks, **kwds)
             return
-        with open(temporary, "x+b", buffering=0) as raw:
-            sink = _Sink(raw)
-            with h5py.File(sink, "w", rdcc_nbytes=_CHUNK_CACHE_BYTES) as file:
-                _write_file(file, path, signal, chunks, kwds, sink)
-            sink.check()
+        dataset = do(_write_header, file, path, signal, chunks, kwds)
+        with bytes_bar(data.nbytes, f"Writing {path.name}") as bar:
+            for place, block in _blocks(data):
+                do(_write_block, dataset, place, block)
+                bar.update(block.nbytes)
 
 
-class _Sink(io.RawIOBase):
-    """A file that HDF5 writes to, and that it never sees fail.
-
-    If the disk is full, HDF5 cannot close its file, and ends the process later. So the
-    error is kept here, and what is written after it goes nowhere.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._error: OSError | None = None
-
-    def check(self) -> None:
-        """Raise the error, if there was one."""
-        if self._error is not None:
-            raise self._error
-
-    def write(self, data: memoryview) -> int:
-        view = memoryview(data).cast("B")
-        done = 0
-        while done < len(view) and self._error is None:
-            try:
-                done += self._file.write(view[done:])
-            except OSError as exc:
-                self._error = exc
-        return len(view)
-
-    def truncate(self, size: int) -> int:
-        try:
-            return self._file.truncate(size)
-        except OSError as exc:
-            self._error = self._error or exc
-            return size
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def readinto(self, buffer: memoryview) -> int:
-        return self._file.readinto(buffer)
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
+def _check(path: Path, data: np.ndarray | da.Array) -> None:
+    """Refuse data that the format cannot hold."""
+    if isinstance(getattr(data, "_meta", data), np.ma.MaskedArray):
+        raise TypeError(
+            f"{path}: the array is masked, expected a plain one: what is masked would be "
+            "valid when it is loaded. Fill it, as with numpy.ma.filled."
+        )
+    if data.dtype.kind not in KINDS + "SU":
+        raise TypeError(f"{path}: the data are {data.dtype}, expected numbers or text.")
+    if any(np.isnan(size) for size in data.shape):
+        raise ValueError(
+            f"{path}: the sizes of the array's chunks are unknown, expected known ones: use "
+            "its compute_chunk_sizes method."
+        )
+    if 0 in data.shape:
+        raise ValueError(
+            f"{path}: the array is {data.shape}, expected one that is not empty."
+        )
 
 
-def _write_file(
+def _write_header(
     file: h5py.File,
     path: Path,
     signal: dict[str, Any],
     chunks: tuple[int, ...] | bool | None,
     kwds: dict[str, Any],
-    sink: _Sink,
-) -> None:
+) -> h5py.Dataset:
+    """Write everything but the data, and return where they go."""
     file.attrs["version_major"], file.attrs["version_minor"] = VERSION
     original = signal.get("original_metadata", {})
     for name in ROOT_GROUPS:
@@ -169,7 +162,7 @@ def _write_file(
     signals.attrs[GROUP_TYPE] = 1
     title = str(signal["metadata"].get("General", {}).get("title") or UNNAMED)
     # A slash would make groups of it; the title itself is in the metadata.
-    title = title.replace("/", "_").replace("\0", "_")
+    title = _clean(title).replace("/", "_")
     group = signals.create_group(UNNAMED if title in (".", "..") else title)
     group.attrs[GROUP_TYPE] = 1
     for key, value in signal["metadata"].get("Signal", {}).items():
@@ -179,21 +172,37 @@ def _write_file(
     _write_extra(group, path, signal, axes)
     for i, axis in enumerate(axes):
         _write_dimension(group, len(axes) - i, axis)
-    stored = _choose_chunks(path, signal["data"], axes, chunks)
-    _write_data(group, path, signal["data"], stored, kwds, sink)
+    data = signal["data"]
+    stored = _choose_chunks(path, data, axes, chunks)
+    return group.create_dataset(
+        "data",
+        shape=data.shape[::-1],
+        dtype=data.dtype.newbyteorder("="),
+        maxshape=(None,) * data.ndim,
+        chunks=True if stored is None else stored[::-1],
+        **kwds,
+    )
 
 
-def _put_attribute(group: h5py.Group, key: str, value: Any) -> None:
-    """Write an attribute; what HDF5 cannot hold as text, as everything is beside the data."""
+def _put_attribute(group: h5py.Group, key: Any, value: Any) -> None:
+    """Write an attribute; as text what HDF5 cannot hold, as all of it is beside the data."""
     if value is None:
         value = ""
     if isinstance(value, dict | list | tuple):
         text, arrays, _ = encode(value)
         value = text if not arrays else str(value)
+    if isinstance(value, str):
+        value = _clean(value)
+    name = _clean(str(key)) or "_"
     try:
-        group.attrs[str(key)] = value
+        group.attrs[name] = value
     except (OSError, RuntimeError, TypeError, ValueError):
-        group.attrs[str(key)] = str(value)[:60000]
+        group.attrs[name] = _clean(str(value))[:_MOST_ATTRIBUTE]
+
+
+def _clean(text: str) -> str:
+    """Return text that HDF5 can hold."""
+    return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
 
 
 def _write_extra(
@@ -221,10 +230,12 @@ def _write_extra(
         )
     extra = group.create_group(EXTRA)
     extra.attrs["version"] = EXTRA_VERSION
-    extra.create_dataset("signal", data=np.frombuffer(text.encode("utf-8"), np.uint8))
+    raw = np.frombuffer(text.encode("utf-8"), np.uint8)
+    extra.create_dataset("signal", data=raw)
     stored = extra.create_group("arrays")
     for i, array in enumerate(arrays):
         stored.create_dataset(str(i), data=array)
+    extra.attrs["sha256"] = digest(raw, arrays)
 
 
 def _plain_units(value: Any) -> Any:
@@ -236,8 +247,11 @@ def _write_dimension(group: h5py.Group, number: int, axis: dict[str, Any]) -> No
     """Write the coordinates of an axis, at least two: a reader takes their difference."""
     coordinates = axis["offset"] + axis["scale"] * np.arange(max(2, axis["size"]))
     dimension = group.create_dataset(f"dim{number}", data=coordinates)
-    dimension.attrs["name"] = axis["name"] if isinstance(axis["name"], str) else ""
-    units = axis["units"] if isinstance(axis["units"], str) else ""
+    name, units = (
+        _clean(axis[key]) if isinstance(axis[key], str) else ""
+        for key in ("name", "units")
+    )
+    dimension.attrs["name"] = name
     # As the specification spells units.
     dimension.attrs["units"] = f"[{'_'.join(units)}]" if units else ""
 
@@ -245,42 +259,32 @@ def _write_dimension(group: h5py.Group, number: int, axis: dict[str, Any]) -> No
 # The data.
 
 
-def _write_data(
-    group: h5py.Group,
-    path: Path,
-    data: np.ndarray | da.Array,
-    stored: tuple[int, ...] | None,
-    kwds: dict[str, Any],
-    sink: _Sink,
+def _write_block(
+    dataset: h5py.Dataset, place: tuple[slice, ...], block: np.ndarray
 ) -> None:
-    dataset = group.create_dataset(
-        "data",
-        shape=data.shape[::-1],
-        dtype=data.dtype.newbyteorder("="),
-        maxshape=(None,) * data.ndim,
-        chunks=True if stored is None else stored[::-1],
-        **kwds,
-    )
-    has_filters = dataset.id.get_create_plist().get_nfilters() > 0
-    # Chunks of spectra go into the file as they are: HDF5 would move them number by number.
-    is_direct = not has_filters and dataset.chunks[2:] == (1,) * (data.ndim - 2)
-    is_direct = is_direct and data.ndim > 1 and dataset.chunks[0] == data.shape[-1]
-    with bytes_bar(data.nbytes, f"Writing {path.name}") as bar:
-        for place, block in _blocks(data):
-            if is_direct and _holds_chunks(place, data.shape, dataset.chunks[1]):
-                spectra = np.ascontiguousarray(block, dtype=dataset.dtype)
-                _write_spectra(dataset, place, spectra)
-            else:
-                dataset[tuple(reversed(place))] = block.T
-            sink.check()
-            bar.update(block.nbytes)
+    """Write a block of the array to its place."""
+    if _holds_chunks(dataset, place):
+        _write_spectra(dataset, place, np.ascontiguousarray(block, dtype=dataset.dtype))
+    else:
+        dataset[tuple(reversed(place))] = block.T
 
 
-def _holds_chunks(place: tuple[slice, ...], shape: tuple[int, ...], width: int) -> bool:
-    """Tell whether a block of spectra holds whole chunks of the dataset."""
+def _holds_chunks(dataset: h5py.Dataset, place: tuple[slice, ...]) -> bool:
+    """Tell whether a block holds whole chunks of spectra, without filters.
+
+    They go into the file as they are: HDF5 would move them number by number.
+    """
+    n_channels, *rest = dataset.shape
+    depth, *others = dataset.chunks
+    if not rest or dataset.dtype.name not in _PLAIN or set(others[1:]) - {1}:
+        return False
+    if depth != n_channels or dataset.id.get_create_plist().get_nfilters():
+        return False
     pixels = place[-2]
-    is_whole = pixels.stop % width == 0 or pixels.stop == shape[-2]
-    return is_whole and pixels.start % width == 0 and place[-1] == slice(0, shape[-1])
+    is_whole = pixels.stop % others[0] == 0 or pixels.stop == rest[0]
+    return (
+        is_whole and pixels.start % others[0] == 0 and place[-1] == slice(0, n_channels)
+    )
 
 
 def _choose_chunks(
@@ -293,12 +297,13 @@ def _choose_chunks(
     if chunks is True:
         return None
     if chunks:
-        if len(chunks) != data.ndim or not all(
+        fits = isinstance(chunks, tuple | list) and len(chunks) == data.ndim
+        if not fits or not all(
             1 <= c <= size for c, size in zip(chunks, data.shape, strict=True)
         ):
             raise ValueError(
-                f"{path}: chunks is {chunks}, expected {data.ndim} sizes of at most "
-                f"{data.shape}."
+                f"{path}: chunks is {chunks}, expected {data.ndim} sizes from 1 to the "
+                f"array's, {data.shape}."
             )
         return tuple(chunks)
     navigates = [axis["navigate"] for axis in axes]

@@ -97,9 +97,9 @@ def file_writer(
 
     Notes
     -----
-    EDS spectra of any type are written as such, with beam energy, angles, live and real time,
-    and every digit of the counts. Of a file that was loaded, keywords that HyperSpy's metadata
-    do not have are kept.
+    EDS spectra of any type are written as such, with beam energy, angles, live and real time.
+    Every digit of real numbers is written. Of a file that was loaded, keywords that HyperSpy's
+    metadata do not have are kept.
 
     Examples
     --------
@@ -112,24 +112,42 @@ def file_writer(
     metadata = copy.deepcopy(signal["metadata"])
     original = dict(signal.get("original_metadata", {}))
     _put_instrument(metadata)
+    _shorten_title(metadata)
     is_eds = str(metadata["Signal"].get("signal_type", "")).startswith(_EDS)
     if is_eds:
         metadata["Signal"]["signal_type"] = "EDS_TEM"
         original = _build_keywords(metadata, original)
+    data = np.asarray(signal["data"])
     given = signal | {
-        "data": np.asarray(signal["data"]),
+        "data": data.astype(np.uint8) if data.dtype.kind == "b" else data,
+        "axes": [_without_gaps(axis) for axis in signal["axes"]],
         "metadata": metadata,
         "original_metadata": original,
     }
     with replacing_path(filename) as temporary:
         write_others(str(temporary), given, format, separator, encoding)
-        if is_eds:
+        if given["data"].dtype.kind in "iuf":
             _write_counts(temporary, given, format, separator, encoding)
+
+
+def _without_gaps(axis: dict[str, Any]) -> dict[str, Any]:
+    """Leave the name and units of an axis empty that it does not have."""
+    empty = {k: "" for k in ("name", "units") if not isinstance(axis.get(k), str)}
+    return axis | empty
+
+
+def _shorten_title(metadata: dict[str, Any]) -> None:
+    """Make a title one line: others would be read as keywords."""
+    general = metadata.get("General", {})
+    if isinstance(general.get("title"), str):
+        general["title"] = " ".join(general["title"].split())
 
 
 def _put_instrument(metadata: dict[str, Any]) -> None:
     """Put what is said of the instrument where the writer may look for it: at both places."""
-    instruments = metadata.get("Acquisition_instrument", {})
+    instruments = metadata.get("Acquisition_instrument")
+    if not isinstance(instruments, dict):
+        return
     for name, other in (("TEM", "SEM"), ("SEM", "TEM")):
         if isinstance(instruments.get(name), dict):
             instruments.setdefault(other, instruments[name])
@@ -143,8 +161,8 @@ def _build_keywords(metadata: dict[str, Any], original: dict[str, Any]) -> dict[
     general = metadata.get("General", {})
     return keywords | {
         "FORMAT": _FORMAT,
-        "DATE": _format_date(general.get("date")),
-        "TIME": _format_time(general.get("time")),
+        "DATE": _format_date(general.get("date")) or keywords["DATE"],
+        "TIME": _format_time(general.get("time"), str(keywords["TIME"])),
         "YUNITS": keywords["YUNITS"] or _YUNITS,
     }
 
@@ -158,7 +176,7 @@ def _is_old(metadata: dict[str, Any], keyword: str, value: Any) -> bool:
     found: Any = metadata
     for name in path.split("."):
         found = found.get(name) if isinstance(found, dict) else None
-    return found != value
+    return not np.array_equal(found, value)
 
 
 def _write_counts(
@@ -189,8 +207,16 @@ def _format_date(text: Any) -> str:
     return f"{day.day:02d}-{_MONTHS[day.month - 1]}-{day.year}"
 
 
-def _format_time(text: Any) -> str:
+def _format_time(text: Any, held: str) -> str:
+    """Return the time as the standard has it, unless that of the file says the same."""
+    moment = _parse_time(text)
+    if moment is None or moment == _parse_time(held):
+        return held
+    return moment.strftime("%H:%M")
+
+
+def _parse_time(text: Any) -> time | None:
     try:
-        return time.fromisoformat(text).strftime("%H:%M")
+        return time.fromisoformat(text)
     except (TypeError, ValueError):
-        return ""
+        return None

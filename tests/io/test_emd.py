@@ -3,12 +3,13 @@
 import pickle
 import warnings
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import dask
 import h5py
 import hyperspy.api as hs
 import numpy as np
+import psutil
 import pytest
 import rsciio.emd
 from hypothesis import given
@@ -487,12 +488,128 @@ def test_more_frames_than_said(tmp_path):
     """A frame that was not finished follows; the table says where frames start."""
     more = [np.concatenate([s, [MARK, 1, 1, MARK]]) for s in streams_of()]
     path = builder.write_velox(tmp_path / "map.emd", COUNTS, streams=more)
-    with warned("1 spectra more than the 3 frames"):
+    with warned("3 values more than the 3 frames"):
         signal = read_map(path)
     np.testing.assert_array_equal(compute(signal), COUNTS.sum((0, 1)))
     with warned():
         lazy = read_map(path, lazy=True)
     assert source_of(lazy["data"]).known_total() is None
+
+
+def test_counts_after_the_last_mark(tmp_path):
+    streams = [np.concatenate([s, [MARK, 3, 4]]) for s in streams_of()]
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS, streams=streams)
+    with warned("2 values more than the 3 frames"):
+        signal = read_map(path)
+    np.testing.assert_array_equal(compute(signal), COUNTS.sum((0, 1)))
+
+
+def test_frames_that_are_not_said(tmp_path):
+    """The number of frames is wrong and there is no table: the marks tell."""
+    path = builder.write_velox(
+        tmp_path / "map.emd", COUNTS, n_frames=2, has_table=False, n_metadata=1
+    )
+    with warned("says that it has 2 frames, its streams have 3"):
+        signal = read_map(path)
+    np.testing.assert_array_equal(compute(signal), COUNTS.sum((0, 1)))
+
+
+def test_many_frames_of_nothing(tmp_path):
+    """What is said takes no memory by itself."""
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS, n_frames=2**30)
+    with h5py.File(path, "a") as file:
+        group = file[f"Data/SpectrumStream/{builder.uuid(100)}"]
+        del group["Data"], group["FrameLocationTable"]
+        group.create_dataset("Data", (2**24, 1), "<u2", chunks=(8192, 1))
+        image = file[f"Data/Image/{builder.uuid(400)}"]
+        del image["Data"]
+        image["Data"] = np.zeros((1, 1, 1), "u1")
+    with warned():
+        index_before = psutil.Process().memory_info().rss
+        with suppress(FileFormatError):
+            read_map(path, lazy=True)
+        assert psutil.Process().memory_info().rss - index_before < 200 * 2**20
+
+
+def test_stream_in_another_file(tmp_path):
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS, has_spectra=False)
+    other = builder.write_velox(tmp_path / "other.emd", COUNTS[::-1], has_spectra=False)
+    name = f"Data/SpectrumStream/{builder.uuid(100)}"
+    with h5py.File(other, "a") as file:
+        file.move(name, "elsewhere")
+    with h5py.File(path, "a") as file:
+        del file[name]
+        file[name] = h5py.ExternalLink("other.emd", "/elsewhere")
+    for lazy in (False, True):
+        signal = read_map(path, lazy=lazy)
+        np.testing.assert_array_equal(compute(signal), 2 * COUNTS[1].sum(0))
+
+
+def test_stream_that_is_there_twice(path):
+    with h5py.File(path, "a") as file:
+        file["Data/SpectrumStream/again"] = file[
+            f"Data/SpectrumStream/{builder.uuid(100)}"
+        ]
+    with pytest.raises(CorruptFileError, match="expected as many different ones"):
+        read_map(path)
+
+
+def test_changed_in_place_while_open(tmp_path):
+    """HDF5 shares what it has read of a file: ours is read anew."""
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS)
+    whole = path.read_bytes()
+    with h5py.File(path, "a") as file:
+        del file["Data/SpectrumStream"]
+    with h5py.File(path) as held:
+        assert "SpectrumImage" in held["Data"]
+        path.write_bytes(whole)
+        np.testing.assert_array_equal(compute(read_map(path)), COUNTS.sum((0, 1)))
+
+
+@pytest.mark.parametrize(
+    "unit", ["9**9**9**9", "m/0", "(", "{}", "m^", "\0", "é", "furlong?"]
+)
+def test_units_are_not_computed(tmp_path, unit):
+    tree = builder.metadata("SuperX1", 1, 2, (4, 5))["BinaryResult"]
+    changes = {"BinaryResult": tree | {"PixelUnitX": unit}}
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS[:1], changes=changes)
+    with warned("is no unit"):
+        signal = read_map(path)
+    assert signal["axes"][1]["units"] == unit
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.__setitem__("Data/SpectrumStream/z", h5py.SoftLink("/nowhere")),
+        lambda file: file.__setitem__("Data/SpectrumImage/z", h5py.SoftLink("/nowhere")),
+        lambda file: file.__setitem__("Data/SpectrumImage/z", np.zeros(3)),
+        lambda file: file.__setitem__("Data/Image/z", h5py.ExternalLink("no.emd", "/x")),
+        lambda file: (
+            file["Data"].move("SpectrumStream", "z")
+            or file.__setitem__("Data/SpectrumStream", 3)
+        ),
+    ],
+)
+def test_odd_items(path, damage):
+    with h5py.File(path, "a") as file:
+        damage(file)
+    with warned():
+        try:
+            signals = file_reader(path)
+        except FileFormatError as exc:
+            assert "byte" in str(exc)
+            return
+    if signals[-1]["data"].ndim == 3:
+        np.testing.assert_array_equal(signals[-1]["data"], COUNTS.sum((0, 1)))
+
+
+def test_huge_numbers_in_json(tmp_path):
+    changes = {"Optics": {"CameraLength": 10**400, "AccelerationVoltage": "1e999"}}
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS, changes=changes)
+    signal = read_map(path)
+    assert "beam_energy" not in signal["metadata"]["Acquisition_instrument"]["TEM"]
+    np.testing.assert_array_equal(compute(signal), COUNTS.sum((0, 1)))
 
 
 @pytest.mark.parametrize("has_many_tasks", [False, True])

@@ -5,6 +5,7 @@ import pickle
 import resource
 import subprocess
 import sys
+import warnings
 from datetime import date
 
 import dask
@@ -126,9 +127,49 @@ def test_images_and_others(tmp_path, dtype, lazy):
 
 def test_text_is_left_to_rosettasciio(tmp_path):
     s = hs.signals.BaseSignal(np.array(["a", "bc"]))
-    s.save(tmp_path / "saved.emd")
+    with pytest.warns(UserWarning, match="expected numbers: of text"):
+        s.save(tmp_path / "saved.emd")
     again = hs.load(tmp_path / "saved.emd")
     assert list(again.data) == ["a", "bc"]
+
+
+@pytest.mark.parametrize("dtype", ["f2", "g", "G"])
+def test_types_that_kernels_do_not_know(tmp_path, dtype):
+    s = hs.signals.Signal1D(COUNTS.astype(dtype))
+    s.save(tmp_path / "saved.emd")
+    again = hs.load(tmp_path / "saved.emd")
+    assert again.data.dtype == s.data.dtype
+    np.testing.assert_array_equal(again.data, s.data)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (np.ma.masked_equal(COUNTS, 0), TypeError),
+        (np.zeros((3, 4), "M8[s]"), TypeError),
+        (np.array([[1], [1, 2]], object), TypeError),
+        (np.zeros((0, 4)), ValueError),
+        (da.from_array(COUNTS)[da.from_array(COUNTS) > 1], ValueError),
+    ],
+    ids=["masked", "times", "ragged", "empty", "unknown"],
+)
+def test_data_that_cannot_be_saved(tmp_path, data, error):
+    path = tmp_path / "saved.emd"
+    path.write_bytes(b"old")
+    signal = {"data": data, "axes": [], "metadata": {}}
+    with pytest.raises(error, match=r"saved.emd: .* expected"):
+        file_writer(path, signal)
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["saved.emd"]
+
+
+def test_text_that_hdf5_cannot_hold(tmp_path):
+    s = hs.signals.Signal1D(COUNTS)
+    s.metadata.General.title = "caf\udce9\0"
+    s.metadata.Signal.quantity = "\udce9"
+    s.axes_manager[0].name, s.axes_manager[0].units = "x\0", "\udce9m"
+    s.original_metadata.add_dictionary({"user": {"": 1, "name": "a\0b", "n": 10**100}})
+    s.save(tmp_path / "saved.emd")
+    assert_identity(hs.load(tmp_path / "saved.emd"), s)
 
 
 def test_decomposition(tmp_path):
@@ -263,7 +304,9 @@ def test_failure_leaves_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["saved.emd"]
 
 
-@pytest.mark.parametrize("options", ["", "compression='gzip', compression_opts=0"])
+@pytest.mark.parametrize(
+    "options", ["", "compression='gzip', compression_opts=0", "text"]
+)
 def test_full_disk(tmp_path, options):
     path = tmp_path / "saved.emd"
     path.write_bytes(b"old")
@@ -271,9 +314,11 @@ def test_full_disk(tmp_path, options):
 import resource, signal, numpy as np, hyperspy.api as hs
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 s = hs.signals.Signal1D(np.ones((64, 64, 1024), np.uint16))
+if {options == "text"}:
+    s = hs.signals.BaseSignal(np.array([["abc" * 9] * 300] * 300))
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 try:
-    s.save({str(path)!r}, overwrite=True, {options})
+    s.save({str(path)!r}, overwrite=True, {options.removeprefix("text")})
 except OSError as exc:
     print(exc.errno, exc.filename)
 """
@@ -382,8 +427,65 @@ def test_dataset_path(tmp_path):
     assert len(file_reader(path)) >= 1  # stacked or not as RosettaSciIO does
     (signal,) = file_reader(path, dataset_path="signals/other/data")
     assert signal["metadata"]["General"]["title"] == "other"
-    with pytest.raises(OSError, match="has no 'nothing'"):
+    with pytest.raises(FileNotFoundError, match="has no 'nothing'"):
         file_reader(path, dataset_path=["signals/other/data", "nothing"])
+
+
+def test_another_signal_beside_ours(tmp_path):
+    """It is read by RosettaSciIO, and ours is as it was saved."""
+    s = hs.signals.Signal1D(COUNTS)
+    s.set_signal_type("EDS_TEM")
+    s.save(tmp_path / "saved.emd")
+    with h5py.File(tmp_path / "saved.emd", "a") as file:
+        group = file.create_group("signals/other")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = group["dim1"] = np.arange(4.0)
+    again, other = hs.load(tmp_path / "saved.emd")
+    assert type(again) is type(s)
+    np.testing.assert_array_equal(other.data, np.arange(4.0))
+
+
+def test_calibrated_by_another_program(tmp_path):
+    s = hs.signals.Signal1D(COUNTS)
+    s.set_signal_type("EDS_TEM")
+    s.save(tmp_path / "saved.emd")
+    with h5py.File(tmp_path / "saved.emd", "a") as file:
+        file["signals/__unnamed__/dim2"][...] = 3 + 0.5 * np.arange(5)
+    with pytest.warns(UserWarning, match="dim2 begins with 3.0 and 3.5"):
+        again = hs.load(tmp_path / "saved.emd")
+    assert (again.axes_manager[0].offset, again.axes_manager[0].scale) == (3, 0.5)
+
+
+@pytest.mark.parametrize("n", range(2, 40, 3))
+def test_interrupted(tmp_path, n):
+    """Ctrl-C at any write: as if it had come a moment later."""
+    code = f"""
+import os, signal, numpy as np, hyperspy.api as hs
+from rsciio_xfm._io import hdf5_writer
+from pathlib import Path
+path = Path({str(tmp_path / "saved.emd")!r})
+s = hs.signals.Signal1D(np.random.default_rng(0).integers(0, 6e4, (50, 50, 500)).astype("u2"))
+s.inav[:2, :2].save(path)
+old, count, write = path.read_bytes(), [0], hdf5_writer._Sink.write
+def interrupted(self, data):
+    count[0] += 1
+    if count[0] == {n}:
+        os.kill(os.getpid(), signal.SIGINT)
+    return write(self, data)
+hdf5_writer._Sink.write = interrupted
+try:
+    s.save(path, overwrite=True, compression="gzip")
+    assert count[0] < {n}
+except KeyboardInterrupt:
+    assert path.read_bytes() == old and os.listdir(path.parent) == [path.name]
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # Damaged files.
@@ -397,6 +499,8 @@ def test_dataset_path(tmp_path):
         ),
         lambda extra: extra.attrs.__setitem__("version", 99),
         lambda extra: extra.move("arrays", "somewhere"),
+        lambda extra: extra.attrs.__setitem__("sha256", "0"),
+        lambda extra: extra["arrays/0"].__setitem__((0,) * extra["arrays/0"].ndim, 7),
     ],
 )
 def test_damaged_extra(tmp_path, map_, damage):
@@ -420,6 +524,26 @@ def test_lying_size(tmp_path):
     for lazy in (False, True):
         with pytest.raises(CorruptFileError, match="are stored"):
             file_reader(path, lazy=lazy)
+
+
+def test_flipped_bits(tmp_path):
+    """An error of ours, or the numbers and a warning, or nothing that matters was hit."""
+    s = hs.signals.Signal1D(np.ones((3, 4, 5), "u2"))
+    s.metadata.General.title = "map"
+    path = tmp_path / "saved.emd"
+    s.save(path)
+    whole = path.read_bytes()
+    places = np.flatnonzero(np.frombuffer(whole, np.uint8))
+    for place in np.random.default_rng(0).choice(places[places >= 96], 300):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x80
+        path.write_bytes(damaged)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                assert file_reader(path)
+            except ValueError:
+                continue
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])

@@ -214,6 +214,31 @@ def test_small_numbers_are_kept(tmp_path):
     np.testing.assert_array_equal(hs.load(tmp_path / "a.msa").data, s.data)
 
 
+@pytest.mark.parametrize("kind", ["EDS_SEM", "EELS", ""])
+@pytest.mark.parametrize("format", ["Y", "XY"])
+def test_every_digit(tmp_path, kind, format):
+    for data in ([8e-10, 0.1 + 0.2], [123456789, 987654321], [True, False]):
+        s = hs.signals.Signal1D(np.array(data))
+        s.set_signal_type(kind)
+        s.metadata.General.title = "two\nlines"
+        s.save(tmp_path / "a.msa", format=format, overwrite=True)
+        again = hs.load(tmp_path / "a.msa")
+        np.testing.assert_array_equal(again.data, data)
+        assert again.metadata.General.title == "two lines"
+        assert again.axes_manager[0].units in ("", s.axes_manager[0].units)
+
+
+def test_odd_metadata(tmp_path):
+    s = hs.signals.Signal1D(np.arange(3))
+    s.set_signal_type("EDS_TEM")
+    s.save(tmp_path / "a.msa")
+    s = hs.load(tmp_path / "a.msa")
+    s.metadata.set_item("Sample.thickness", np.arange(3))
+    s.original_metadata.add_dictionary({"THICKNESS": 3.0, "DATE": "1 Oct 1991"})
+    s.save(tmp_path / "b.msa")
+    assert keywords(tmp_path / "b.msa")["DATE"] == "1 Oct 1991"
+
+
 def test_file_with_units_comes_back(tmp_path):
     """Keywords with their units, as other programs write them, and what they say."""
     lines = [

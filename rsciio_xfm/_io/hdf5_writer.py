@@ -1,0 +1,132 @@
+"""Writing HDF5 files whole or not at all, whatever happens meanwhile.
+
+If a write fails, HDF5 cannot close its file, and ends the process later; what is raised within
+it, by Ctrl-C say, is lost, and its file is wrong. So it writes to a file of ours that keeps
+errors for later, and is not interrupted.
+"""
+
+import contextlib
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+
+from rsciio_xfm._io.atomic import replacing_path
+
+
+@contextlib.contextmanager
+def replacing_hdf5(
+    filename: str | Path, **options: Any
+) -> Iterator[tuple[h5py.File, Callable[..., Any]]]:
+    """Create an HDF5 file that is moved in place when it is whole.
+
+    Parameters
+    ----------
+    filename
+        Path of the file, see :func:`rsciio_xfm._io.atomic.replacing`.
+    **options
+        Of :class:`h5py.File`.
+
+    Yields
+    ------
+    file : h5py.File
+        Empty.
+    do : callable
+        ``do(function, *arguments)`` calls what writes to the file, and then raises what went
+        wrong meanwhile. Everything that writes to the file goes through it.
+
+    Raises
+    ------
+    OSError, ValueError
+        See :func:`rsciio_xfm._io.atomic.replacing`.
+    """
+    with (
+        replacing_path(filename) as temporary,
+        open(temporary, "x+b", buffering=0) as raw,
+    ):
+        sink = _Sink(raw)
+
+        def do(function: Callable, *arguments: Any, **keywords: Any) -> Any:
+            with _uninterrupted():
+                result = function(*arguments, **keywords)
+            sink.check()
+            return result
+
+        file = do(h5py.File, sink, "w", **options)
+        try:
+            yield file, do
+        finally:
+            with _uninterrupted():
+                file.close()
+        sink.check()
+
+
+class _Sink(io.RawIOBase):
+    """A file that HDF5 writes to, and that it never sees fail."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._error: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise the error, if there was one."""
+        if self._error is not None:
+            raise self._error
+
+    def _try(self, function: Callable, *arguments: Any) -> int:
+        """Do something unless it failed before; what is done after that is of no use."""
+        if self._error is None:
+            try:
+                return function(*arguments) or 0
+            except BaseException as exc:  # HDF5 loses it: it is raised later, by check
+                self._error = exc
+        return 0
+
+    def write(self, data: memoryview) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view) and self._error is None:
+            done += self._try(self._file.write, view[done:])
+        return len(view)
+
+    def truncate(self, size: int) -> int:
+        self._try(self._file.truncate, size)
+        return size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._try(self._file.seek, offset, whence)
+
+    def readinto(self, buffer: memoryview) -> int:
+        return self._try(self._file.readinto, buffer)
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep Ctrl-C until the block is over."""
+    before = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or before is None:  # others are not interrupted
+        yield
+        return
+    kept: list[tuple] = []
+    signal.signal(signal.SIGINT, lambda *arguments: kept.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if kept and callable(before):
+        before(*kept[0])
