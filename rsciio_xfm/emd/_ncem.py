@@ -29,7 +29,7 @@ from rsciio_xfm.analysis.sums import add_channels, add_spectra, is_counts
 from rsciio_xfm.emd._layout import EXTRA, EXTRA_VERSION, GROUP_TYPE
 from rsciio_xfm.emd._tree import decode, digest
 
-KINDS = "biufc"  # of numbers that are read and written here
+KINDS = "biufcV"  # of numbers, and of colours, that are read and written here
 _EDS = "EDS"
 
 

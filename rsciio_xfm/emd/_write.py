@@ -130,7 +130,8 @@ def _check(path: Path, data: np.ndarray | da.Array) -> None:
             f"{path}: the array is masked, expected a plain one: what is masked would be "
             "valid when it is loaded. Fill it, as with numpy.ma.filled."
         )
-    if data.dtype.kind not in KINDS + "SU":
+    is_known = data.dtype.kind in KINDS + "SU"
+    if not is_known or (data.dtype.kind == "V" and not data.dtype.names):
         raise TypeError(f"{path}: the data are {data.dtype}, expected numbers or text.")
     if any(np.isnan(size) for size in data.shape):
         raise ValueError(

@@ -133,6 +133,19 @@ def test_text_is_left_to_rosettasciio(tmp_path):
     assert list(again.data) == ["a", "bc"]
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("dtype", ["rgb8", "rgba16"])
+def test_colours(tmp_path, dtype, lazy):
+    n = 3 if dtype == "rgb8" else 4
+    s = hs.signals.Signal1D(np.arange(4 * 5 * 6 * n).reshape(4, 5, 6, n).astype("u1"))
+    s.change_dtype("u1" if n == 3 else "u2")
+    s.change_dtype(dtype)
+    s.metadata.General.title = "colours"
+    s = s.as_lazy() if lazy else s
+    s.save(tmp_path / "saved.emd")
+    assert_identity(hs.load(tmp_path / "saved.emd", lazy=lazy), s)
+
+
 @pytest.mark.parametrize("dtype", ["f2", "g", "G"])
 def test_types_that_kernels_do_not_know(tmp_path, dtype):
     s = hs.signals.Signal1D(COUNTS.astype(dtype))
