@@ -260,7 +260,7 @@ def _read_extra(path: Path, group: h5py.Group) -> dict[str, Any] | None:
         for i in range(len(stored)):
             check_size(path, stored[str(i)])
             arrays.append(stored[str(i)][()])
-        if extra.attrs.get("sha256") != digest(text, arrays):
+        if extra.attrs.get("sha256") != np.bytes_(digest(text, arrays)):
             raise ValueError("its checksum is another: it was changed")
         signal = decode(text.tobytes().decode("utf-8"), arrays)
         sizes = tuple(axis["size"] for axis in signal["axes"])

@@ -236,7 +236,8 @@ def _write_extra(
     stored = extra.create_group("arrays")
     for i, array in enumerate(arrays):
         stored.create_dataset(str(i), data=array)
-    extra.attrs["sha256"] = digest(raw, arrays)
+    # Of fixed length: HDF5 can loop for ever where text of any length was damaged.
+    extra.attrs["sha256"] = np.bytes_(digest(raw, arrays))
 
 
 def _plain_units(value: Any) -> Any:

@@ -512,7 +512,7 @@ except KeyboardInterrupt:
         ),
         lambda extra: extra.attrs.__setitem__("version", 99),
         lambda extra: extra.move("arrays", "somewhere"),
-        lambda extra: extra.attrs.__setitem__("sha256", "0"),
+        lambda extra: extra.attrs.__setitem__("sha256", np.bytes_("0")),
         lambda extra: extra["arrays/0"].__setitem__((0,) * extra["arrays/0"].ndim, 7),
     ],
 )
