@@ -27,7 +27,7 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # A dataset that claims to be larger than this is compared with what is stored of it.
-_UNCHECKED_BYTES = 2**20
+_UNCHECKED_BYTES = 2**26
 _MOST_COMPRESSION = 1100  # deflate's is 1032
 # What is raised of damaged files, among it what others raise too.
 _DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, UnicodeDecodeError)
@@ -135,16 +135,16 @@ def _is_of_hdf5(exc: Exception) -> bool:
 def check_size(
     path: str | Path, dataset: h5py.Dataset, unchecked_bytes: int = _UNCHECKED_BYTES
 ) -> None:
-    """Refuse a dataset that claims to hold more than can be in the file.
+    """Refuse a dataset that claims to hold far more than is in the file.
 
     Parameters
     ----------
     path
         Of the file, for the error.
     dataset
-        What will be read whole.
+        What will be read whole. Parts of it that nobody has written are not stored.
     unchecked_bytes
-        What it may hold anyway.
+        What it may hold anyway, as it may four times the file.
 
     Raises
     ------
@@ -157,6 +157,7 @@ def check_size(
     creation = dataset.id.get_create_plist()
     stored = dataset.id.get_storage_size()
     most = stored * (_MOST_COMPRESSION if creation.get_nfilters() else 1)
+    most = max(most, 4 * dataset.file.id.get_filesize() + unchecked_bytes)
     if claimed > most:
         raise CorruptFileError(
             f"{path}: the dataset {dataset.name} is {dataset.shape} of {dataset.dtype}, "

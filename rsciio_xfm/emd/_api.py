@@ -206,10 +206,9 @@ def _read_ncem(
                 f"of {', '.join([*own, *others][:8])}",
                 str(path),
             )
-        own = {
-            name: group for name, group in own.items() if f"/{name}" in _absolute(names)
-        }
-        others = [name for name in names if name.strip("/") not in own]
+        chosen = [name.strip("/") for name in names]
+        own = {name: own[name] for name in chosen if name in own}
+        others = [name for name in chosen if name not in own]
     signals = []
     for name, group in own.items():
         signal = read_signal(path, identity, group, lazy, chunks)
@@ -219,10 +218,6 @@ def _read_ncem(
             signals.append(signal)
     # As it finds them: it stacks some, and knows of data of other names.
     return signals, others if own else True
-
-
-def _absolute(names: list[str]) -> set[str]:
-    return {f"/{name.strip('/')}" for name in names}
 
 
 def _read_others(
