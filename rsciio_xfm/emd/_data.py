@@ -92,7 +92,7 @@ class VeloxArray(FileArray):
         counts = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
         dense = counts if self.has_frames else counts[np.newaxis]
         limit = self.dtype.type(np.iinfo(self.dtype).max)
-        self._run(_decode, ranges, dense, limit)
+        self._run(_decode, ranges, self._bins(ranges[-1]), dense, limit)
         return counts
 
     def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
@@ -100,19 +100,26 @@ class VeloxArray(FileArray):
         start, stop = ranges[-1]
         total = np.zeros(stop - start, dtype=np.uint64)
         is_whole = ranges[-2] == (0, self.n_columns)
-        self._run(_sum_values if is_whole else _sum_spectra, ranges, total)
+        kernel_of = _sum_values if is_whole else _sum_spectra
+        self._run(kernel_of, ranges, self._bins(ranges[-1]), total)
         return total
 
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum channels straight from the streams; see :meth:`FileArray.sum_signal`."""
-        shape = [stop - start for start, stop in ranges[:-1]]
-        counts = np.zeros(shape, dtype=np.uint64)
-        self._run(
-            _sum_channels, ranges, counts if self.has_frames else counts[np.newaxis]
-        )
+        counts = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
+        dense = counts if self.has_frames else counts[np.newaxis]
+        # The channels of the window are one.
+        bins = np.minimum(self._bins(ranges[-1]), 0)
+        self._run(_decode, ranges, bins, dense[..., np.newaxis], np.uint64(2**64 - 1))
         return counts
 
-    def _run(self, function: Callable, ranges: tuple[Range, ...], *outputs: Any) -> None:
+    def _run(
+        self,
+        function: Callable,
+        ranges: tuple[Range, ...],
+        bins: np.ndarray,
+        *outputs: Any,
+    ) -> None:
         """Run a kernel over the values of a block; it adds to the first of `outputs`."""
         if any(stop <= start for start, stop in ranges):
             return
@@ -120,7 +127,6 @@ class VeloxArray(FileArray):
         if self.has_frames:
             frames = (frames[0] + ranges[0][0], frames[0] + ranges[0][1])
         place = np.array([self.n_columns, *ranges[-2], rows[1] - rows[0]], np.int64)
-        bins = self._bins(ranges[-1])
         state = np.zeros(2, np.int64)
         # Filled from the start of one frame of a stream to the end of another.
         stops = np.empty(_RUNS, np.int64)
@@ -306,34 +312,4 @@ def _sum_spectra(values, stops, outs, place, bins, state, total):
                     total[bin_] += 1
         start = stops[run]
     state[0] = column
-    return _DONE
-
-
-@kernel
-def _sum_channels(values, stops, outs, place, bins, state, counts):
-    """Add events to a map (frame, y, x)."""
-    n_columns, first, last, n_rows = place
-    column, row = state
-    start = 0
-    for run in range(stops.size):
-        out = outs[run]
-        if out < 0:
-            out += _GOES_ON
-        else:
-            column, row = 0, 0
-        for i in range(start, stops[run]):
-            value = values[i]
-            if value == MARK:
-                column += 1
-                if column == n_columns:
-                    column = 0
-                    row += 1
-            elif first <= column < last:
-                if row >= n_rows:
-                    return _CHANGED
-                if bins[value] >= 0:
-                    counts[out, row, column - first] += 1
-        start = stops[run]
-    state[0] = column
-    state[1] = row
     return _DONE
