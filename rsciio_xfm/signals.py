@@ -11,13 +11,13 @@ from exspy.utils.eds import take_off_angle
 
 from rsciio_xfm import _classify
 from rsciio_xfm._dead_time_methods import HasDeadTime
-from rsciio_xfm._io import writers
 from rsciio_xfm._io.metadata import (
     EDS_DETECTOR,
     INSTRUMENT,
     SIGNAL_TYPE,
     drop_dead_time,
 )
+from rsciio_xfm._io.writers import is_ripple
 from rsciio_xfm._map_methods import MakesMaps
 from rsciio_xfm.analysis.sums import can_sum, sum_map, sum_spectrum
 
@@ -59,12 +59,11 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
         One of RosettaSciIO's writers knows exspy's signal types only: it is given a copy in a
         form that it knows.
         """
-        prepare = writers.find_preparation(self, filename, extension, file_format)
         signal = self
-        if prepare is not None:
+        if is_ripple(self, filename, extension, file_format):
             signal = self._deepcopy_with_new_data(self.data)
             drop_dead_time(signal._metadata)
-            prepare(signal)
+            signal._metadata.Signal.signal_type = "EDS_SEM"
             signal.tmp_parameters = self.tmp_parameters  # where it was saved
         super(EDSXFMSpectrum, signal).save(
             filename, overwrite, extension, file_format, **kwds

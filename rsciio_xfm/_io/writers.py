@@ -1,10 +1,5 @@
-"""What writers of RosettaSciIO need to write our signals well.
+"""Which of RosettaSciIO's writers cannot take our signals as they are."""
 
-They know the signal types of exspy only. With any other, the one for ripple files fails. So
-it is given a copy of the signal in a form that it knows.
-"""
-
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +9,10 @@ if TYPE_CHECKING:
 _RIPPLE = ("rpl", "raw", "ripple")
 
 
-def find_preparation(
+def is_ripple(
     signal: "BaseSignal", filename: Any, extension: str | None, file_format: str | None
-) -> "Callable[[BaseSignal], None] | None":
-    """Find what a signal needs before it is saved.
+) -> bool:
+    """Tell whether a signal is saved as ripple file, whose writer knows exspy's types only.
 
     Parameters
     ----------
@@ -25,14 +20,8 @@ def find_preparation(
         The signal.
     filename, extension, file_format
         As of :meth:`hyperspy.api.signals.BaseSignal.save`.
-
-    Returns
-    -------
-    callable or None
-        Changes a copy of the signal; None if the writer takes it as it is.
     """
-    kind = _find_format(signal, filename, extension, file_format)
-    return _prepare_ripple if kind in _RIPPLE else None
+    return _find_format(signal, filename, extension, file_format) in _RIPPLE
 
 
 def _find_format(
@@ -47,7 +36,3 @@ def _find_format(
     if extension is None:
         extension = signal.tmp_parameters.get_item("extension", "")
     return extension.lstrip(".").lower()
-
-
-def _prepare_ripple(signal: "BaseSignal") -> None:
-    signal.metadata.Signal.signal_type = "EDS_SEM"

@@ -93,7 +93,12 @@ def load_map(
         raise click.ClickException(f"{file}: --detector is for maps of several detectors")
     found = load(file, **kwds | ({} if detector is None else {"detector": detector}))
     signals = found if isinstance(found, list) else [found]
-    signal = choose_map(file, signals, _is_map)
+    signal = one_map(signals, _is_map)
+    if signal is None:
+        raise click.ClickException(
+            f"{file} holds {len(signals)} signals, "
+            f"{sum(map(_is_map, signals))} of them maps of X-ray spectra, not one"
+        )
     shape = signal.axes_manager.navigation_shape
     if len(shape) not in n_axes:
         expected = "x and y" if n_axes == (2,) else "x, or x and y"
@@ -131,17 +136,10 @@ def read_lazily(file: Path, **options: Any) -> list[dict[str, Any]]:
     return reader.file_reader(file, lazy=True, **options)
 
 
-def choose_map(file: Path, signals: list[Any], is_map: Callable[[Any], bool]) -> Any:
-    """Return the one map of spectra among what a file holds."""
-    if len(signals) == 1:
-        return signals[0]
-    maps = [signal for signal in signals if is_map(signal)]
-    if len(maps) != 1:
-        raise click.ClickException(
-            f"{file} holds {len(signals)} signals, {len(maps)} of them maps of X-ray spectra, "
-            "not one"
-        )
-    return maps[0]
+def one_map(signals: list[Any], is_map: Callable[[Any], bool]) -> Any:
+    """Return the one map of spectra among what a file holds, or all that it holds."""
+    maps = signals if len(signals) == 1 else [s for s in signals if is_map(s)]
+    return maps[0] if len(maps) == 1 else None
 
 
 def _is_map(signal: Any) -> bool:

@@ -8,7 +8,13 @@ import click
 import numpy as np
 import yaml
 
-from rsciio_xfm.cli._common import FILE, errors_as_messages, read_lazily, show_size
+from rsciio_xfm.cli._common import (
+    FILE,
+    errors_as_messages,
+    one_map,
+    read_lazily,
+    show_size,
+)
 
 _MOST_SHOWN = 16  # numbers of an array in the header
 
@@ -33,8 +39,7 @@ def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]
         Of the reader.
     """
     signals = read_lazily(file, **options or {})
-    maps = [signal for signal in signals if _is_map(signal)]
-    map_ = maps[0] if len(maps) == 1 else signals[0]
+    map_ = one_map(signals, _is_map) or signals[0]
     data = map_["data"]
     instruments = map_["metadata"].get("Acquisition_instrument", {})
     instrument = instruments.get("SEM") or instruments.get("TEM") or {}

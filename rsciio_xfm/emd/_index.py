@@ -362,7 +362,8 @@ def _find_more(
     known = ", ".join(f"{n} x {rows} x {columns}" for n, rows, columns in _all(header))
     raise CorruptFileError(
         f"{path}: the streams mark {n_marks} spectra, expected those of {known} frames, rows "
-        f"and columns, as the file describes the map (byte {_start_of(index.streams[0])})."
+        "and columns, as the file describes the map (byte "
+        f"{index.streams[0].values.byte_of(0)})."
     )
 
 
@@ -370,10 +371,6 @@ def _all(header: VeloxHeader) -> list[tuple[int, int, int]]:
     return [
         (n, *shape) for shape in header.shapes[:3] for n in header.frame_counts[:2] or [1]
     ]
-
-
-def _start_of(stream: StreamIndex) -> int:
-    return stream.values.byte_of(0)
 
 
 def _check_channels(path: Path, described: Stream, stream: StreamIndex) -> None:
