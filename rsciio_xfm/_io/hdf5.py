@@ -240,7 +240,7 @@ class Values:
 
     def byte_of(self, position: int) -> int:
         """Return the byte of the file at which a number is, or its chunk's; -1 if unknown."""
-        if not self.chunk_size:
+        if not self.chunk_size or position >= self.size:
             return -1
         chunk, inside = divmod(position, self.chunk_size)
         return int(self.offsets[chunk]) + inside * self.dtype.itemsize

@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -17,6 +18,7 @@ import psutil
 from dask.system import CPU_COUNT
 
 from rsciio_xfm._io.binary import workplace
+from rsciio_xfm.exceptions import FileFormatError
 
 # Chunks whose memory is used again: from 32 MiB on, glibc asks the system for
 # fresh memory each time, which is slower; smaller chunks only cost dask more. Resident
@@ -29,6 +31,7 @@ PIECE_BYTES = 4 * 2**20  # of counts that are looked at before the next are read
 _SUM_FILE_BYTES = 32 * 2**20, 256 * 2**20
 _SUM_TASKS = max(16, 4 * CPU_COUNT)
 _SUM_MAX_TASKS = 1024
+_EMPTY_BYTES = 64 * 2**20  # a map that is small may be empty
 _MEMORY_SHARE = 0.9  # of what is available, for reading eagerly
 
 Range = tuple[int, int]
@@ -461,6 +464,42 @@ def default_chunks(
         rest = math.prod(chunk) * dtype.itemsize // chunk[axis]
         chunk[axis] = max(1, min(chunk[axis], MAX_CHUNK_BYTES // rest))
     return tuple(chunk)
+
+
+def check_worth_reading(
+    path: str | Path,
+    source: FileArray,
+    n_present: int,
+    n_all: int,
+    what: str,
+    least_share: float,
+    byte: int,
+) -> None:
+    """Refuse to fill memory with the zeros of a map of which little is there.
+
+    Parameters
+    ----------
+    path, source
+        The file and its array-like.
+    n_present, n_all, what
+        How many are there, of how many, of what: rows, spectra.
+    least_share
+        Of a map that is not small, to be read eagerly.
+    byte
+        Where in the file they are, or end.
+
+    Raises
+    ------
+    FileFormatError
+        Less is there.
+    """
+    n_bytes = math.prod(source.shape) * source.dtype.itemsize
+    if n_bytes > _EMPTY_BYTES and n_present < least_share * n_all:
+        raise FileFormatError(
+            f"{path}: the file holds {n_present} of {n_all} {what}, expected at least "
+            f"{least_share:.0%} for reading all {n_bytes / 2**20:.0f} MiB of the map (byte "
+            f"{byte}). Use lazy=True."
+        )
 
 
 def read_all(source: FileArray, path: str, chunks: Any = "auto") -> np.ndarray:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm._io.lazy import from_source, read_all
+from rsciio_xfm._io.lazy import check_worth_reading, from_source, read_all
 from rsciio_xfm._io.metadata import SIGNAL_TYPE, build_axis, build_live_time, order_axes
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.edax import _sidecars as sidecars
-from rsciio_xfm.edax._data import EDAXArray, edax_array
+from rsciio_xfm.edax._data import edax_array
 from rsciio_xfm.edax._image import read_bmp
 from rsciio_xfm.edax._parse import Header, read_header
 from rsciio_xfm.exceptions import FileFormatError
@@ -20,7 +20,6 @@ _EXTENSIONS = (".spd", ".lsd", ".spc")
 _SELECTIONS = (None, "spectrum_image", "image")
 # A map of which less is there is read lazily only, unless it is small.
 _LEAST_SHARE = 0.25
-_EMPTY_BYTES = 64 * 2**20
 _UNEVEN = 0.01  # of a step, between the points of a line
 
 
@@ -145,7 +144,15 @@ def file_reader(
     source = edax_array(path, header, endianness)
     _warn_size(path, header)
     if not lazy:
-        _check_worth_reading(path, header, source)
+        check_worth_reading(
+            path,
+            source,
+            header.n_rows_present,
+            header.n_rows,
+            "rows",
+            _LEAST_SHARE,
+            byte=source.identity[0],
+        )
     result = _build_dict(path, header, spc)
     if header.is_line_scan:
         _add_distances(path, header, csv_fname, result)
@@ -297,18 +304,6 @@ def _warn_size(path: Path, header: Header) -> None:
         warn(
             f"{path}: {header.n_bytes_left} bytes follow the {header.n_rows} rows of the "
             "map that its header describes. They are not read."
-        )
-
-
-def _check_worth_reading(path: Path, header: Header, source: EDAXArray) -> None:
-    """Refuse to fill memory with the zeros of a map of which little is there."""
-    n_bytes = header.n_rows * header.row_bytes
-    if n_bytes > _EMPTY_BYTES and header.n_rows_present < _LEAST_SHARE * header.n_rows:
-        raise FileFormatError(
-            f"{path}: the file holds {header.n_rows_present} of {header.n_rows} rows, "
-            f"expected at least {_LEAST_SHARE:.0%} for reading all "
-            f"{n_bytes / 2**20:.0f} MiB of the map (byte {source.identity[0]}). Use "
-            "lazy=True."
         )
 
 

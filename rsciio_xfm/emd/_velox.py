@@ -11,12 +11,18 @@ import h5py
 import numpy as np
 import pint
 
-from rsciio_xfm._io.lazy import Range, default_chunks, from_source, read_all
+from rsciio_xfm._io.lazy import (
+    Range,
+    check_worth_reading,
+    default_chunks,
+    from_source,
+    read_all,
+)
 from rsciio_xfm._io.metadata import order_axes
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.emd import _metadata as metadata_of
 from rsciio_xfm.emd._data import VeloxArray, velox_array
-from rsciio_xfm.emd._index import Index, read_index
+from rsciio_xfm.emd._index import read_index
 from rsciio_xfm.emd._layout import EELS, SPECTRUM_IMAGES
 from rsciio_xfm.emd._parse import (
     Stream,
@@ -28,7 +34,6 @@ from rsciio_xfm.emd._parse import (
     stream_names,
 )
 from rsciio_xfm.emd._upstream import read_energy_loss, read_with_rosettasciio
-from rsciio_xfm.exceptions import FileFormatError
 
 # As of RosettaSciIO: exspy's quantification is a method of this type.
 _SIGNAL_TYPE = "EDS_TEM"
@@ -36,7 +41,6 @@ _TITLE = "EDS"
 _UNIT = re.compile("(1/)?[A-Za-zµμÅ]{1,12}")
 # A map of which less is there is read lazily only, unless it is small.
 _LEAST_SHARE = 0.01
-_EMPTY_BYTES = 64 * 2**20
 _PRUNED = (
     "No spectrum stream is present in the file, so that there is no map of X-rays to read: "
     'the file was pruned (Velox\'s "reduced data"), or another program than Velox wrote '
@@ -150,7 +154,15 @@ def _read_maps(
         )
         chosen = _choose_chunks(source, chunks if lazy else "auto")
         if not lazy:
-            _check_worth_reading(path, index, source)
+            check_worth_reading(
+                path,
+                source,
+                max(stream.n_marks for stream in index.streams) + 1,
+                math.prod(index.shape),
+                "spectra",
+                _LEAST_SHARE,
+                byte=index.streams[0].values.byte_of(0),
+            )
         data = (
             from_source(source, chosen) if lazy else read_all(source, str(path), chosen)
         )
@@ -226,19 +238,6 @@ def _choose_chunks(source: VeloxArray, chunks: Any) -> Any:
         # A frame lies in one piece, and a row of all of them does not.
         return (1, *default_chunks(source.shape[1:], source.dtype, 0))
     return chunks
-
-
-def _check_worth_reading(path: Path, index: Index, source: VeloxArray) -> None:
-    """Refuse to fill memory with the zeros of a map of which next to nothing is there."""
-    n_bytes = math.prod(source.shape) * source.dtype.itemsize
-    n_spectra = math.prod(index.shape)
-    n_present = max(stream.n_marks for stream in index.streams) + 1
-    if n_bytes > _EMPTY_BYTES and n_present < _LEAST_SHARE * n_spectra:
-        raise FileFormatError(
-            f"{path}: the streams hold {n_present} of {n_spectra} spectra, expected at least "
-            f"{_LEAST_SHARE:.0%} for reading all {n_bytes / 2**20:.0f} MiB of the map (byte "
-            f"{index.streams[0].values.byte_of(0)}). Use lazy=True."
-        )
 
 
 # Axes and metadata.

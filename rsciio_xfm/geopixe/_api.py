@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm._io.lazy import from_source, read_all
+from rsciio_xfm._io.lazy import check_worth_reading, from_source, read_all
 from rsciio_xfm._io.metadata import (
     DETECTOR_AXIS,
     SIGNAL_TYPE,
@@ -19,8 +19,7 @@ from rsciio_xfm._io.metadata import (
 )
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.deadtime import count_recorded, mean_live_fraction
-from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.geopixe._data import GeoPIXEArray, geopixe_array
+from rsciio_xfm.geopixe._data import geopixe_array
 from rsciio_xfm.geopixe._index import Index, read_index
 from rsciio_xfm.geopixe._parse import (
     HEADER_TEXT,
@@ -36,7 +35,6 @@ _DTYPES = ("uint8", "uint16", "uint32", "uint64")
 
 # A map of which less is there is read lazily only, unless it is small.
 _LEAST_SHARE = 0.01
-_EMPTY_BYTES = 64 * 2**20
 
 # Names in metadata.Acquisition_instrument.XRF for keys of the header's "X-ray Source".
 _SOURCE_ITEMS = {
@@ -147,7 +145,15 @@ def file_reader(
         dtype=_choose_dtype(dtype),
     )
     if not lazy:
-        _check_worth_reading(path, header, index, source)
+        check_worth_reading(
+            path,
+            source,
+            int(index.n_records.sum()),
+            math.prod(header.map_shape),
+            "spectra",
+            _LEAST_SHARE,
+            byte=header.data_offset,
+        )
     data = from_source(source, chunks) if lazy else read_all(source, str(path))
     axes = _build_axes(header, rebin_energy, n_bins)
     if source.ndim == 4:
@@ -161,21 +167,6 @@ def file_reader(
             "post_process": [keep_dead_time_with_its_class],
         }
     ]
-
-
-def _check_worth_reading(
-    path: Path, header: Header, index: Index, source: GeoPIXEArray
-) -> None:
-    """Refuse to fill memory with the zeros of a map of which next to nothing is there."""
-    n_bytes = math.prod(source.shape) * source.dtype.itemsize
-    share = index.n_records.sum() / math.prod(header.map_shape)
-    if n_bytes > _EMPTY_BYTES and share < _LEAST_SHARE:
-        raise FileFormatError(
-            f"{path}: the file holds {index.n_records.sum()} of "
-            f"{math.prod(header.map_shape)} spectra, expected at least "
-            f"{_LEAST_SHARE:.0%} for reading all {n_bytes / 2**20:.0f} MiB of the map (byte "
-            f"{header.data_offset}). Use lazy=True."
-        )
 
 
 def _choose_detectors(header: Header, detector: int | None) -> tuple[int, ...]:
