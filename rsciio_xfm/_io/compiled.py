@@ -21,3 +21,14 @@ def kernel(function: Callable) -> Callable:
         return numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:  # "cannot cache function: no locator available"
         return numba.njit(nogil=True)(function)
+
+
+@kernel
+def transpose(source, target):
+    """Copy columns to rows, in squares that stay in the cache."""
+    n_rows, n_columns = source.shape
+    for column in range(0, n_columns, 32):
+        for row in range(0, n_rows, 32):
+            for i in range(row, min(n_rows, row + 32)):
+                for j in range(column, min(n_columns, column + 32)):
+                    target[j, i] = source[i, j]

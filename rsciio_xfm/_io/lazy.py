@@ -466,6 +466,32 @@ def default_chunks(
     return tuple(chunk)
 
 
+def align_chunks(
+    shape: tuple[int, ...], dtype: np.dtype, row_axis: int, stored: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Choose chunks that hold whole chunks of the file, and rows of pixels if they can.
+
+    Parameters
+    ----------
+    shape, dtype, row_axis
+        As of :func:`default_chunks`.
+    stored
+        Chunks of the file.
+
+    Returns
+    -------
+    tuple of int
+        Size of a chunk along each axis.
+    """
+    chosen = list(default_chunks(shape, dtype, row_axis))
+    for i in range(len(shape) - 1):
+        if chosen[i] < shape[i]:
+            chosen[i] = max(stored[i], chosen[i] // stored[i] * stored[i])
+    if math.prod(chosen) * dtype.itemsize > MAX_CHUNK_BYTES:
+        chosen = [*stored[:-1], shape[-1]]
+    return tuple(chosen)
+
+
 def check_worth_reading(
     path: str | Path,
     source: FileArray,

@@ -33,7 +33,7 @@ def bar_options() -> dict[str, Any]:
     return {"delay": _DELAY, "disable": None if _is_shown.get() else True}
 
 
-def bytes_bar(total: int, description: str) -> tqdm:
+def bytes_bar(total: int, description: str, is_shown: bool | None = None) -> tqdm:
     """Make a bar for the bytes of a file.
 
     Parameters
@@ -42,5 +42,10 @@ def bytes_bar(total: int, description: str) -> tqdm:
         Size of the file.
     description
         What is done.
+    is_shown
+        Whether the user asked for it; None leaves it to :func:`shown`.
     """
-    return tqdm(total=total, desc=description, unit="B", unit_scale=True, **bar_options())
+    options = bar_options()
+    if is_shown is not None:
+        options["disable"] = not is_shown
+    return tqdm(total=total, desc=description, unit="B", unit_scale=True, **options)

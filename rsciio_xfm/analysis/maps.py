@@ -10,7 +10,13 @@ import numpy as np
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import Range, place_in, take
 from rsciio_xfm._io.passes import Pieces, join, over_pieces
-from rsciio_xfm.analysis.sums import add_channels, add_spectra, add_windows, is_counts
+from rsciio_xfm.analysis.sums import (
+    add_channels,
+    add_spectra,
+    add_windows,
+    is_counts,
+    raise_to,
+)
 
 
 def window_images(
@@ -219,7 +225,7 @@ def _summarise(
             add_spectra(spectra, whole)
             total += whole[first : first + n_channels]
             peak = np.zeros(spectra.shape[1], dtype=spectra.dtype)
-            _raise_to(spectra, peak)
+            raise_to(spectra, peak)
             peak = peak[first : first + n_channels]
             sums = add_channels(spectra, first, first + n_channels)
         else:
@@ -268,11 +274,3 @@ def _add_regions(spectra, inside, first, totals):
                 spectrum = spectra[i, first : first + total.size]
                 for j in range(total.size):
                     total[j] += np.uint64(spectrum[j])
-
-
-@kernel
-def _raise_to(spectra, highest):
-    for i in range(spectra.shape[0]):
-        spectrum = spectra[i]
-        for j in range(highest.size):
-            highest[j] = max(highest[j], spectrum[j])

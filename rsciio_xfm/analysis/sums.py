@@ -196,3 +196,12 @@ def add_rows(spectra, total):
         row = spectra[i]
         for j in range(total.size):
             total[j] += np.uint64(row[j])
+
+
+@kernel
+def raise_to(spectra, highest):
+    """Raise each channel of a spectrum to the highest of several, if that is more."""
+    for i in range(spectra.shape[0]):
+        spectrum = spectra[i]
+        for j in range(highest.size):
+            highest[j] = max(highest[j], spectrum[j])

@@ -11,23 +11,21 @@ import dask.array as da
 import h5py
 import numpy as np
 
+from rsciio_xfm._io.counted import CountedArray
 from rsciio_xfm._io.hdf5 import check_size, open_hdf5
 from rsciio_xfm._io.lazy import (
-    MAX_CHUNK_BYTES,
     PIECE_BYTES,
     ArrayLike,
-    FileArray,
     Range,
-    default_chunks,
+    align_chunks,
     from_source,
-    place_in,
     read_all,
 )
 from rsciio_xfm._io.metadata import keep_dead_time_with_its_class
+from rsciio_xfm._io.tree import decode_signal
 from rsciio_xfm._io.warning import warn
-from rsciio_xfm.analysis.sums import add_channels, add_spectra, is_counts
+from rsciio_xfm.analysis.sums import is_counts
 from rsciio_xfm.emd._layout import EXTRA, EXTRA_VERSION, GROUP_TYPE
-from rsciio_xfm.emd._tree import decode, digest
 
 KINDS = "biufcV"  # of numbers, and of colours, that are read and written here
 _EDS = "EDS"
@@ -85,7 +83,7 @@ class StoredArray(ArrayLike):
             block[index] = dataset[(*inner, *reversed(outer))].T
 
 
-class StoredMap(StoredArray, FileArray):
+class StoredMap(StoredArray, CountedArray):
     """A dataset of spectra: counts, channels along the last axis."""
 
     def row_axis(self) -> int:
@@ -113,21 +111,6 @@ class StoredMap(StoredArray, FileArray):
                 block = np.empty([stop - start for start, stop in held], self.dtype)
                 self._fill(file[self.name], held, block)
                 yield held, block
-
-    def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Sum the spectra of a block piece by piece."""
-        total = np.zeros(ranges[-1][1] - ranges[-1][0], dtype=np.uint64)
-        for _, block in self.pieces(ranges):
-            add_spectra(block.reshape(-1, block.shape[-1]), total)
-        return total
-
-    def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Sum the channels of a block for each pixel, piece by piece."""
-        total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
-        for held, block in self.pieces(ranges):
-            sums = add_channels(block.reshape(-1, block.shape[-1]), 0, block.shape[-1])
-            total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])
-        return total
 
 
 def find_signals(file: h5py.File) -> tuple[dict[str, h5py.Group], list[str]]:
@@ -228,14 +211,7 @@ def _choose_chunks(source: StoredArray, chunks: Any) -> Any:
     stored = source.stored_chunks
     if not isinstance(source, StoredMap):
         return stored
-    axis = source.row_axis()
-    chosen = list(default_chunks(source.shape, source.dtype, axis))
-    for i in range(source.ndim - 1):
-        if chosen[i] < source.shape[i]:
-            chosen[i] = max(stored[i], chosen[i] // stored[i] * stored[i])
-    if math.prod(chosen) * source.dtype.itemsize > MAX_CHUNK_BYTES:
-        chosen = [*stored[:-1], source.shape[-1]]
-    return tuple(chosen)
+    return align_chunks(source.shape, source.dtype, source.row_axis(), stored)
 
 
 # What was saved here.
@@ -260,16 +236,11 @@ def _read_extra(path: Path, group: h5py.Group) -> dict[str, Any] | None:
         for i in range(len(stored)):
             check_size(path, stored[str(i)])
             arrays.append(stored[str(i)][()])
-        if extra.attrs.get("sha256") != np.bytes_(digest(text, arrays)):
-            raise ValueError("its checksum is another: it was changed")
-        signal = decode(text.tobytes().decode("utf-8"), arrays)
-        sizes = tuple(axis["size"] for axis in signal["axes"])
-        if sizes != group["data"].shape[::-1]:
-            raise ValueError(f"its axes have {sizes} elements")
+        sha256 = bytes(extra.attrs.get("sha256", b"")).decode("ascii", "replace")
+        signal = decode_signal(text, arrays, sha256, group["data"].shape[::-1])
         for axis in signal["axes"]:
             _check_calibration(path, group, axis)
-        wanted = ("axes", "metadata", "original_metadata", "learning_results")
-        return {name: signal[name] for name in wanted if name in signal}
+        return signal
     except (
         AttributeError,
         KeyError,

@@ -12,9 +12,10 @@ import h5py
 import numpy as np
 from dask.system import CPU_COUNT
 
-from rsciio_xfm._io.compiled import kernel
+from rsciio_xfm._io.compiled import transpose
 from rsciio_xfm._io.hdf5_writer import replacing_hdf5
 from rsciio_xfm._io.progress import bytes_bar
+from rsciio_xfm._io.tree import digest, encode, encode_signal
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.emd._layout import (
     EXTRA,
@@ -26,7 +27,6 @@ from rsciio_xfm.emd._layout import (
     VERSION,
 )
 from rsciio_xfm.emd._ncem import KINDS
-from rsciio_xfm.emd._tree import digest, encode
 
 # Spectra that lie together: much less makes an index of chunks that is slow, much more is
 # read for one pixel.
@@ -210,39 +210,15 @@ def _write_extra(
     group: h5py.Group, path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]
 ) -> None:
     """Write what the specification has no place for."""
-    kept = ("name", "size", "offset", "scale", "units", "navigate", "is_binned")
-    tree = {
-        "axes": [
-            {key: _plain_units(axis[key]) for key in kept if key in axis}
-            | {"index_in_array": i}
-            for i, axis in enumerate(axes)
-        ],
-        "metadata": signal["metadata"],
-        "original_metadata": signal.get("original_metadata", {}),
-    }
-    results = signal.get("learning_results") or {}
-    if any(value is not None for value in results.values()):
-        tree["learning_results"] = results
-    text, arrays, left_out = encode(tree)
-    if left_out:
-        warn(
-            f"{path}: {', '.join(left_out)} cannot be written, expected numbers, text, "
-            "arrays, or dictionaries and lists of these: left out."
-        )
+    raw, arrays = encode_signal(path, signal, axes)
     extra = group.create_group(EXTRA)
     extra.attrs["version"] = EXTRA_VERSION
-    raw = np.frombuffer(text.encode("utf-8"), np.uint8)
     extra.create_dataset("signal", data=raw)
     stored = extra.create_group("arrays")
     for i, array in enumerate(arrays):
         stored.create_dataset(str(i), data=array)
     # Of fixed length: HDF5 can loop for ever where text of any length was damaged.
     extra.attrs["sha256"] = np.bytes_(digest(raw, arrays))
-
-
-def _plain_units(value: Any) -> Any:
-    """Turn the value of what was never set into None."""
-    return None if type(value).__name__ == "_Undefined" else value
 
 
 def _write_dimension(group: h5py.Group, number: int, axis: dict[str, Any]) -> None:
@@ -355,17 +331,6 @@ def _write_spectra(
         outer = [s.start + i for s, i in zip(place, index, strict=False)]
         for start in range(0, block.shape[-2], width):
             spectra = block[index][start : start + width]
-            _transpose(spectra, tile)
+            transpose(spectra, tile)
             offset = (0, place[-2].start + start, *reversed(outer))
             dataset.id.write_direct_chunk(offset, tile)
-
-
-@kernel
-def _transpose(source, target):
-    """Copy columns to rows, in squares that stay in the cache."""
-    n_rows, n_columns = source.shape
-    for column in range(0, n_columns, 32):
-        for row in range(0, n_rows, 32):
-            for i in range(row, min(n_rows, row + 32)):
-                for j in range(column, min(n_columns, column + 32)):
-                    target[j, i] = source[i, j]

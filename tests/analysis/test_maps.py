@@ -128,7 +128,7 @@ def test_part_of_the_channels_of_a_file(tmp_path):
 
 def test_one_pass_over_the_file(tmp_path, monkeypatch):
     """Each byte is read once, whatever is asked, and only rows of the regions are."""
-    from rsciio_xfm.edax import _data
+    from rsciio_xfm._io import raw_map as _data
 
     read = []
 

@@ -95,9 +95,9 @@ def test_any_slice(tmp_path_factory, data):
 @pytest.mark.parametrize("block_bytes", [1, 40, 300, 10**6])
 def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
     """Rows cut into columns, many rows at once, and all between."""
-    from rsciio_xfm.edax import _data
+    from rsciio_xfm._io import raw_map
 
-    monkeypatch.setattr(_data, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(raw_map, "BLOCK_BYTES", block_bytes)
     path = builder.write_map(tmp_path / "map.spd", (5, 7, 32), 2, ">")
     counts = read_counts(path, (5, 7, 32), 2, ">")
     source = source_of(read_one(path, lazy=True, endianness=">")["data"])
@@ -113,9 +113,9 @@ def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
 @pytest.mark.parametrize("offset", [1068, 1069, 1070])
 def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
     """They are looked at in the file's own pages, where these lie well."""
-    from rsciio_xfm.edax import _data
+    from rsciio_xfm._io import raw_map
 
-    monkeypatch.setattr(_data, "_MAP_BYTES", map_bytes)
+    monkeypatch.setattr(raw_map, "_MAP_BYTES", map_bytes)
     shape = (5, 7, 1030)
     path = builder.write_map(
         tmp_path / "map.spd", shape, count_bytes, sidecars=False, dataOffset=offset
@@ -142,13 +142,13 @@ def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
 
 def test_without_pread(path, monkeypatch):
     """As on Windows, and where reading within a kernel fails."""
-    from rsciio_xfm.edax import _data
+    from rsciio_xfm._io import raw_map
 
     counts = read_counts(path, (5, 7, 32), 2)
     for broken in ("can_stream", "stream_spectra"):
         with monkeypatch.context() as patch:
-            patch.setattr(_data, broken, False if broken == "can_stream" else refuse)
-            patch.setattr(_data, "stream_channels", refuse)
+            patch.setattr(raw_map, broken, False if broken == "can_stream" else refuse)
+            patch.setattr(raw_map, "stream_channels", refuse)
             source = source_of(read_one(path, lazy=True)["data"])
             box = ((0, 5), (1, 7), (0, 32))
             expected = counts[:, 1:].astype(np.uint64)

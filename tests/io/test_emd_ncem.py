@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsciio_xfm._io.lazy import source_of
+from rsciio_xfm._io.tree import decode, encode
 from rsciio_xfm.emd import file_reader, file_writer
-from rsciio_xfm.emd._tree import decode, encode
 from rsciio_xfm.exceptions import CorruptFileError
 from tests.builders import emd as builder
 from tests.builders import geopixe

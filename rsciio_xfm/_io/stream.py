@@ -1,4 +1,4 @@
-"""Sums of a ``.spd`` map without the interpreter: reading and adding in one kernel.
+"""Sums of a map of plain numbers without the interpreter: reading and adding in one kernel.
 
 Of twenty users in threads of one process, each would wait for the interpreter after every
 piece that it read. Where there is ``pread``, on all systems but Windows, a kernel calls it.

@@ -3,13 +3,98 @@
 import base64
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rsciio_xfm._io.warning import warn
+
 # Marks what JSON has no type for: {"!": type, "value": ...}.
 _MARK = "!"
 _ARRAY_KINDS = "biufcS"
+_KEPT_OF_AXES = ("name", "size", "offset", "scale", "units", "navigate", "is_binned")
+_KEPT_OF_SIGNALS = ("axes", "metadata", "original_metadata", "learning_results")
+
+
+def encode_signal(
+    path: str | Path, signal: dict[str, Any], axes: list[dict[str, Any]]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Turn all of a signal but its data into JSON.
+
+    Parameters
+    ----------
+    path
+        Of the file that it goes to, for the warning.
+    signal
+        Dictionary of a signal, as HyperSpy passes it to a writer.
+    axes
+        Of it, in the order of the array's axes.
+
+    Returns
+    -------
+    text : numpy.ndarray
+        uint8, JSON in UTF-8.
+    arrays : list of numpy.ndarray
+        See :func:`encode`.
+
+    Warns
+    -----
+    UserWarning
+        Something in the metadata cannot be written.
+    """
+    tree = {
+        "axes": [
+            {key: _plain_units(axis[key]) for key in _KEPT_OF_AXES if key in axis}
+            | {"index_in_array": i}
+            for i, axis in enumerate(axes)
+        ],
+        "metadata": signal["metadata"],
+        "original_metadata": signal.get("original_metadata", {}),
+    }
+    results = signal.get("learning_results") or {}
+    if any(value is not None for value in results.values()):
+        tree["learning_results"] = results
+    text, arrays, left_out = encode(tree)
+    if left_out:
+        warn(
+            f"{path}: {', '.join(left_out)} cannot be written, expected numbers, text, "
+            "arrays, or dictionaries and lists of these: left out."
+        )
+    return np.frombuffer(text.encode("utf-8"), np.uint8), arrays
+
+
+def decode_signal(
+    text: np.ndarray, arrays: list[np.ndarray], sha256: str, shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """Turn what :func:`encode_signal` made into the parts of a signal.
+
+    Parameters
+    ----------
+    text, arrays
+        From :func:`encode_signal`.
+    sha256
+        Of them, from :func:`digest`.
+    shape
+        Of the data.
+
+    Raises
+    ------
+    ValueError
+        They were changed, or are not of this shape.
+    """
+    if sha256 != digest(text, arrays):
+        raise ValueError("its checksum is another: it was changed")
+    signal = decode(text.tobytes().decode("utf-8"), arrays)
+    sizes = tuple(axis["size"] for axis in signal["axes"])
+    if sizes != shape:
+        raise ValueError(f"its axes have {sizes} elements")
+    return {name: signal[name] for name in _KEPT_OF_SIGNALS if name in signal}
+
+
+def _plain_units(value: Any) -> Any:
+    """Turn the value of what was never set into None."""
+    return None if type(value).__name__ == "_Undefined" else value
 
 
 def encode(tree: Any) -> tuple[str, list[np.ndarray], list[str]]:
