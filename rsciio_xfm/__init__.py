@@ -11,7 +11,16 @@ from rsciio_xfm._register import register
 
 __version__ = "0.1.0"
 
-_MODULES = ("analysis", "edax", "emd", "exceptions", "geopixe", "msa", "signals")
+_MODULES = (
+    "analysis",
+    "datastack",
+    "edax",
+    "emd",
+    "exceptions",
+    "geopixe",
+    "msa",
+    "signals",
+)
 # Functions of signals of any type.
 _FUNCTIONS = ("classify", "estimate_n_classes", "kmeans", "pca", "umap")
 

@@ -73,14 +73,14 @@ class TestInfo:
     def test_other_formats(self, run, tmp_path):
         (tmp_path / "a.txt").write_text("no map")
         text = run("info", tmp_path / "a.txt", code=1)
-        assert "the extension is '.txt', expected .de5 or .emd or .geopixe" in text
+        assert (
+            "the extension is '.txt', expected .datastack or .de5 or .emd or .geopixe"
+            in text
+        )
         for arguments in (("spectrum", "-o", tmp_path / "b.msa"), ("demo",)):
             command, *rest = arguments
             text = run(command, tmp_path / "a.txt", *rest, code=1)
-            assert (
-                "the extension is '.txt', expected .de5 or .emd or .geopixe or .hspy"
-                in text
-            )
+            assert "expected .datastack or .de5 or .emd or .geopixe or .hspy" in text
 
     def test_damaged(self, run, tmp_path):
         (tmp_path / "a.GeoPIXE").write_bytes(b"")

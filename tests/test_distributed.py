@@ -7,7 +7,9 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from rsciio_xfm import datastack
 from rsciio_xfm._demo import write_demo_map
+from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 
@@ -41,7 +43,25 @@ def write_velox(path):
     )
 
 
-@pytest.fixture(scope="module", params=["GeoPIXE", "spd", "emd", "saved.emd"])
+def write_stack(path):
+    """A stack of integers, calibrated, of a raw file that is empty but for some rows."""
+    rows = np.random.default_rng(0).integers(0, 99, (1, COLUMNS, 4096), dtype=np.uint16)
+    raw, rpl = datastack_builder.write_raw(
+        path.parent, rows, more="\nev-per-chan\t10", name=path.stem
+    )
+    rpl.write_text(rpl.read_text().replace("height\t1", f"height\t{ROWS}"))
+    with raw.open("r+b") as file:
+        for row in range(0, ROWS, 7):
+            file.seek(row * rows.nbytes)
+            file.write(np.roll(rows, row).astype("<u2").tobytes())
+        file.truncate(ROWS * rows.nbytes)
+    kwds = {"sigma": 0, "keep_integers": True, "show_progressbar": False}
+    return datastack.convert(raw, rpl, path, **kwds)
+
+
+@pytest.fixture(
+    scope="module", params=["GeoPIXE", "spd", "emd", "saved.emd", "datastack"]
+)
 def path(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("distributed") / f"map.{request.param}"
     if request.param == "emd":
@@ -49,6 +69,8 @@ def path(request, tmp_path_factory):
     if request.param == "saved.emd":
         hs.load(write_velox(path.with_stem("velox")), **OPTIONS).save(path)
         return path
+    if request.param == "datastack":
+        return write_stack(path)
     if request.param == "GeoPIXE":
         write_demo_map(path, COLUMNS, ROWS)
         return path

@@ -9,6 +9,7 @@ import click
 import rsciio_xfm
 from rsciio_xfm.cli._analyse import analyse
 from rsciio_xfm.cli._classify import classify
+from rsciio_xfm.cli._datastack import convert, preview, repack, tree
 from rsciio_xfm.cli._demo import demo
 from rsciio_xfm.cli._export import export
 from rsciio_xfm.cli._geopixe import crop, fill_deadtime, index
@@ -77,6 +78,10 @@ for command in (
     crop,
     fill_deadtime,
     export,
+    convert,
+    preview,
+    tree,
+    repack,
     demo,
 ):
     main.add_command(command)

@@ -19,7 +19,9 @@ from rsciio_xfm.cli._common import (
     show_size,
 )
 
-_FORMATS = (".npy", ".csv", ".hspy", ".zspy", ".emd", ".GeoPIXE")
+_FORMATS = (".npy", ".csv", ".hspy", ".zspy", ".emd", ".GeoPIXE", ".datastack")
+# Written here; HyperSpy's writers have bars of their own.
+_OWN = ("geopixe", "emd", "datastack")
 
 
 @click.command()
@@ -43,8 +45,8 @@ def export(
     """Write the map of FILE, or a part of it, to OUTPUT, chunk by chunk.
 
     The extension of OUTPUT chooses the format: .npy is a plain array, .hspy, .zspy and .emd
-    are HyperSpy's, .GeoPIXE holds any map of counts. .csv is a table of x, y, detector, dead
-    time, counts and length of each record of a whole .GeoPIXE map.
+    are HyperSpy's, .GeoPIXE holds any map of counts, .datastack is maxrf4u's. .csv is a table
+    of x, y, detector, dead time, counts and length of each record of a whole .GeoPIXE map.
     """
     with errors_as_messages():
         check_extension(output, _FORMATS)
@@ -93,14 +95,14 @@ def _write(signal: Any, output: Path, overwrite: bool) -> None:
         with dask_bar(f"Writing {output.name}"):
             write_npy(signal.data, output)
     else:
-        # HyperSpy's writers have bars of their own, and need a terminal no more than ours.
-        is_own = extension(output) == "geopixe"
-        options = (
-            {} if is_own or extension(output) == "emd" else {"show_progressbar": False}
-        )
+        options = {} if extension(output) in _OWN else {"show_progressbar": False}
         try:
             signal.save(output, overwrite=overwrite, **options)
-        except ModuleNotFoundError as exc:  # zarr is what .zspy needs
+        # .zspy needs zarr, and RosettaSciIO's writer one of its version 2.
+        except (AttributeError, ModuleNotFoundError) as exc:
+            if "zarr" not in str(exc):
+                raise
             raise click.ClickException(
-                f"{output}: {exc}; install it with pip install 'rosettasciio[zspy]'"
+                f"{output}: {exc}; install what it needs with pip install "
+                "'rosettasciio[zspy]'"
             ) from exc

@@ -1,0 +1,237 @@
+"""``rsciio-xfm convert``, ``preview``, ``tree`` and ``repack``, for MA-XRF scans."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from rsciio_xfm.cli._common import (
+    FILE,
+    check_extension,
+    errors_as_messages,
+    extension,
+    refuse_existing,
+    show_size,
+    timed,
+    wrong_extension,
+)
+
+_RAW = {"raw", "rpl"}
+
+
+def _raw_options(command: Callable) -> Callable:
+    for option in (
+        click.option(
+            "--rpl",
+            type=FILE,
+            help="Text that describes FILE; by default that of the same name beside it.",
+        ),
+        click.option("--flip-horizontal", is_flag=True, help="Mirror left to right."),
+        click.option("--flip-vertical", is_flag=True, help="Mirror top to bottom."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@_raw_options
+@click.option(
+    "--sigma",
+    type=float,
+    default=7.0,
+    show_default=True,
+    help="Smooth spectra by a Gaussian of so many channels; 0 stores the counts.",
+)
+@click.option(
+    "--integers",
+    is_flag=True,
+    help="Store counts as integers rather than float32; with --sigma 0.",
+)
+@click.option(
+    "--compressor",
+    type=click.Choice(["blosc", "zstd", "gzip", "none"]),
+    default="blosc",
+    show_default=True,
+)
+@click.option(
+    "--zarr-format",
+    type=click.Choice(["2", "3"]),
+    default="3",
+    show_default=True,
+    help="2 is for programs that use zarr 2.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="By default FILE with the extension .datastack.",
+)
+def convert(
+    file: Path,
+    rpl: Path | None,
+    sigma: float,
+    flip_horizontal: bool,
+    flip_vertical: bool,
+    integers: bool,
+    compressor: str,
+    zarr_format: str,
+    overwrite: bool,
+    output: Path | None,
+) -> None:
+    """Convert FILE, a .raw with its .rpl, to a .datastack of smoothed spectra."""
+    with errors_as_messages():
+        raw, rpl = _find_pair(file, rpl)
+        output = raw.with_suffix(".datastack") if output is None else output
+        check_extension(output, (".datastack",))
+        refuse_existing([output], overwrite)
+        from rsciio_xfm import datastack
+
+        with timed() as took:
+            datastack.convert(
+                raw,
+                rpl,
+                output,
+                sigma,
+                flip_horizontal,
+                flip_vertical,
+                compressor=None if compressor == "none" else compressor,
+                show_progressbar=sys.stderr.isatty(),
+                keep_integers=integers,
+                zarr_format=int(zarr_format),
+                overwrite=overwrite,
+            )
+        shape = datastack.tree(output)["maxrf_cube"]["shape"]
+        size = show_size(output.stat().st_size)
+        click.echo(
+            f"{output}: {shape[1]} x {shape[0]} pixels, {shape[2]} channels, {size}, "
+            f"{took[0]:.1f} s"
+        )
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@_raw_options
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A PNG; by default FILE with _preview.png behind its name.",
+)
+def preview(
+    file: Path,
+    rpl: Path | None,
+    flip_horizontal: bool,
+    flip_vertical: bool,
+    overwrite: bool,
+    output: Path | None,
+) -> None:
+    """Draw FILE, a .raw with its .rpl, around its highest peak, to see which way is up."""
+    with errors_as_messages():
+        raw, rpl = _find_pair(file, rpl)
+        output = Path(f"{raw}_preview.png") if output is None else output
+        check_extension(output, (".png",))
+        refuse_existing([output], overwrite)
+        from rsciio_xfm import datastack
+
+        found = datastack.preview(
+            raw, rpl, output, flip_horizontal, flip_vertical, overwrite=overwrite
+        )
+        height, width = found.image.shape
+        click.echo(
+            f"{output}: {width} x {height} pixels around channel {found.channel}, where the "
+            f"maximum is {found.max_spectrum[found.channel]}"
+        )
+
+
+@click.command()
+@click.argument("file", type=FILE)
+def tree(file: Path) -> None:
+    """List the arrays in FILE, a .datastack: shape, type, chunks, sizes, compression."""
+    with errors_as_messages():
+        _check_datastack(file)
+        from rsciio_xfm import datastack
+
+        rows = [("name", "shape", "type", "chunks", "size", "in the file", "compression")]
+        for name, array in datastack.tree(file).items():
+            rows.append(
+                (
+                    name if array["is_latest"] else f"{name} (older)",
+                    " x ".join(map(str, array["shape"])) or "1",
+                    array["dtype"],
+                    " x ".join(map(str, array["chunks"])) or "1",
+                    show_size(array["n_bytes"]),
+                    show_size(array["n_bytes_stored"]),
+                    array["compression"],
+                )
+            )
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            click.echo("  ".join(cells).rstrip())
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="NAME",
+    help="Array to keep; may be given several times. By default all of them.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The new file; by default it takes the place of FILE.",
+)
+def repack(
+    file: Path, select: tuple[str, ...], overwrite: bool, output: Path | None
+) -> None:
+    """Write FILE, a .datastack, anew with the newest version of each array only."""
+    with errors_as_messages():
+        _check_datastack(file)
+        if output is not None:
+            check_extension(output, (".datastack",))
+            refuse_existing([output], overwrite)
+        from rsciio_xfm import datastack
+
+        before = file.stat().st_size
+        names = datastack.repack(
+            file, select or None, output, show_progressbar=sys.stderr.isatty()
+        )
+        output = output or file
+        click.echo(
+            f"{output}: {', '.join(names)}; {show_size(before)} before, "
+            f"{show_size(output.stat().st_size)} now"
+        )
+
+
+def _find_pair(file: Path, rpl: Path | None) -> tuple[Path, Path]:
+    """Return the raw file and the text that describes it, one of which is `file`."""
+    if extension(file) not in _RAW:
+        raise wrong_extension(file, _RAW)
+    if rpl is not None:
+        if extension(file) != "raw":
+            raise click.ClickException(f"{file}: --rpl is for a .raw file")
+        return file, rpl
+    (other,) = _RAW - {extension(file)}
+    beside = [
+        path
+        for path in sorted(file.parent.iterdir())
+        if path.stem == file.stem and extension(path) == other
+    ]
+    if not beside:
+        raise click.ClickException(
+            f"{file.with_suffix('.' + other)} is not there, expected beside {file.name}"
+        )
+    return (file, beside[0]) if extension(file) == "raw" else (beside[0], file)
+
+
+def _check_datastack(file: Path) -> None:
+    if extension(file) != "datastack":
+        raise wrong_extension(file, {"datastack"})

@@ -1,0 +1,293 @@
+"""Arrays of a stack as signals: roles of their axes, calibration, metadata."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm._io.lazy import align_chunks, from_source, read_all
+from rsciio_xfm._io.metadata import (
+    SIGNAL_TYPE,
+    build_axis,
+    build_live_time,
+    keep_dead_time_with_its_class,
+    order_axes,
+)
+from rsciio_xfm._io.tree import decode_signal
+from rsciio_xfm._io.warning import warn
+from rsciio_xfm.analysis.sums import is_counts
+from rsciio_xfm.datastack._layout import (
+    ATTRIBUTES,
+    ATTRIBUTES_VERSION,
+    CUBE,
+    ENERGIES,
+    EXTRA_ARRAY,
+    MAX_SPECTRUM,
+)
+from rsciio_xfm.datastack._stack import Stack, StackArray, first_version, stack_array
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+
+# How far energies may be from a line, in channels, without a word.
+_STRAIGHT = 0.01
+_MOST_BENT = 0.5
+_CUBE_AXES = 3
+
+
+def find_cube(path: Path, stack: Stack) -> str:
+    """Return the name of the newest cube of a stack.
+
+    Raises
+    ------
+    FileFormatError
+        There is none.
+    CorruptFileError
+        It is no map of spectra.
+    """
+    if CUBE not in stack.arrays:
+        raise FileFormatError(
+            f"{path}: the file has no {CUBE!r}, expected it beside "
+            f"{', '.join(map(repr, stack.arrays)) or 'nothing'} (in the zip). Read others by "
+            "dataset_path."
+        )
+    name = stack.latest(CUBE)
+    check_cube(path, stack, name)
+    return name
+
+
+def check_cube(path: Path, stack: Stack, name: str) -> None:
+    """Refuse an array that is no map of spectra."""
+    array = stack.arrays[name]
+    if (
+        len(array.shape) != _CUBE_AXES
+        or 0 in array.shape
+        or array.dtype.kind not in "iuf"
+    ):
+        raise CorruptFileError(
+            f"{path}: {name!r} is {array.dtype} of shape {array.shape}, expected numbers of "
+            f"shape (y, x, E), none of them 0 (in the zip, {name}/)."
+        )
+
+
+def classify(stack: Stack, name: str, cube: str | None) -> str:
+    """Return ``"spectrum_image"``, ``"single_spectrum"``, ``"image"`` or ``"other"``."""
+    shape = stack.arrays[name].shape
+    if first_version(name) == CUBE:
+        return "spectrum_image"
+    if cube is None or not shape:
+        return "other"
+    *pixels, depth = stack.arrays[cube].shape
+    if shape == (*pixels, depth):
+        return "spectrum_image"
+    if shape[-1] == depth and len(shape) <= 2 and first_version(name) != ENERGIES:
+        return "single_spectrum"
+    if list(shape[-2:]) == pixels and len(shape) in (2, 3):
+        return "image"
+    return "other"
+
+
+def read_signal(
+    path: Path, stack: Stack, name: str, cube: str | None, lazy: bool, chunks: Any
+) -> dict[str, Any]:
+    """Read an array as a signal.
+
+    Parameters
+    ----------
+    path, stack, name
+        The file, what it holds, and the name of the array.
+    cube
+        Name of the map that the other arrays belong to; None if there is none.
+    lazy, chunks
+        See :func:`rsciio_xfm.datastack.file_reader`.
+
+    Returns
+    -------
+    dict
+        The signal.
+    """
+    kind = classify(stack, name, cube)
+    array = stack.arrays[name]
+    is_map = kind == "spectrum_image"
+    if is_map:
+        check_cube(path, stack, name)
+    source = stack_array(stack, name, is_map and is_counts(np.empty(0, array.dtype)))
+    signal = _restore(path, stack, name) if is_map else None
+    if signal is None:
+        signal = _describe(path, stack, name, kind)
+        if is_map or kind == "single_spectrum":
+            signal["axes"][-1] |= _energy_axis(path, stack, array.shape[-1]) or {}
+    elif (axis := _energy_axis(path, stack, array.shape[-1])) is not None:
+        # The file's own energies may have been calibrated since.
+        signal["axes"][-1] |= axis
+    return signal | {"data": _read_data(path, source, lazy, chunks)}
+
+
+def _read_data(path: Path, source: StackArray, lazy: bool, chunks: Any) -> Any:
+    if source.ndim == 0:
+        return source.read(()).reshape(1)
+    chosen = chunks
+    if isinstance(chunks, str) and chunks == "auto":
+        chosen = source.array.chunks
+        if source.ndim > 1:
+            chosen = align_chunks(source.shape, source.dtype, 0, chosen)
+    if not lazy:
+        return read_all(source, str(path), chosen)
+    return from_source(source, chosen)
+
+
+def _describe(path: Path, stack: Stack, name: str, kind: str) -> dict[str, Any]:
+    """Describe an array by its shape."""
+    array = stack.arrays[name]
+    own = array.attributes.get(ATTRIBUTES)
+    own = own if isinstance(own, dict) else {}
+    rpl = own.get("rpl")
+    rpl = rpl if isinstance(rpl, dict) else {}
+    title = path.stem if kind == "spectrum_image" else f"{path.stem} {name}"
+    is_spectra = kind in ("spectrum_image", "single_spectrum")
+    metadata: dict[str, Any] = {
+        "General": {"title": str(rpl.get("title") or title)},
+        "Signal": {"signal_type": SIGNAL_TYPE if is_spectra else ""},
+    }
+    metadata["General"]["original_filename"] = path.name
+    if kind == "spectrum_image":
+        sigma = own.get("sigma")
+        if sigma is None and array.dtype.kind == "f" and _looks_smoothed(stack):
+            metadata["Signal"]["smoothed"] = True
+        elif sigma:
+            metadata["Signal"] |= {"smoothed": True, "smoothing_sigma": sigma}
+        if "smoothed" in metadata["Signal"]:
+            metadata["General"]["title"] += " (smoothed)"
+        _add_times(metadata, rpl)
+    return {
+        "axes": order_axes(_build_axes(array.shape, kind)),
+        "metadata": metadata,
+        "original_metadata": {
+            "array": name,
+            "arrays": list(stack.arrays),
+            "attributes": array.attributes,
+            "compression": array.compression,
+        },
+    }
+
+
+def _build_axes(shape: tuple[int, ...], kind: str) -> list[dict[str, Any]]:
+    names, n_signal = [f"index {i}" for i in range(len(shape) - 1)] + ["index"], 1
+    if kind == "spectrum_image":
+        names = ["y", "x", "Energy"]
+    elif kind == "single_spectrum":
+        names[-1] = "Energy"
+    elif kind == "image":
+        names[-2:], n_signal = ["y", "x"], 2
+    if not shape:
+        shape, names = (1,), ["index"]
+    return [
+        build_axis(axis, size, None, None, navigate=i < len(shape) - n_signal)
+        for i, (axis, size) in enumerate(zip(names, shape, strict=True))
+    ]
+
+
+def _looks_smoothed(stack: Stack) -> bool:
+    """Tell whether maxrf4u smoothed a cube, as it does: maxima of counts are integers."""
+    if MAX_SPECTRUM not in stack.arrays:
+        return True
+    values = _read_all_of(stack, stack.latest(MAX_SPECTRUM))
+    return not np.array_equal(values, np.round(values))
+
+
+def _read_all_of(stack: Stack, name: str) -> np.ndarray:
+    source = stack_array(stack, name)
+    return source.read(tuple((0, size) for size in source.shape))
+
+
+def _add_times(metadata: dict[str, Any], rpl: dict[str, Any]) -> None:
+    """Add what a ``.rpl`` file says of the acquisition."""
+    for key, section, item in (
+        ("beam-energy", "SEM", "beam_energy"),
+        ("live-time", "live_time", None),
+        ("date", "General", "date"),
+        ("time", "General", "time"),
+    ):
+        value = rpl.get(key)
+        if not value:
+            continue
+        if section == "General":
+            metadata["General"][item] = str(value)
+            continue
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            continue
+        if not 0 < number < np.inf:
+            continue
+        if item is None:
+            build_live_time(metadata, number)
+        else:
+            instrument = metadata.setdefault("Acquisition_instrument", {})
+            instrument.setdefault(section, {})[item] = number
+
+
+def _energy_axis(path: Path, stack: Stack, depth: int) -> dict[str, Any] | None:
+    """Return offset, scale and units of the energy axis, None if there are no energies."""
+    if ENERGIES not in stack.arrays:
+        return None
+    name = stack.latest(ENERGIES)
+    energies = _read_all_of(stack, name)
+    where = f"{path}: {name!r}"
+    if energies.shape != (depth,) or energies.dtype.kind not in "iuf":
+        warn(
+            f"{where} is {energies.dtype} of shape {energies.shape}, expected one energy for "
+            f"each of {depth} channels: it is ignored."
+        )
+        return None
+    energies = energies.astype(float)
+    if not np.isfinite(energies).all() or depth < 2 or (np.diff(energies) <= 0).any():
+        warn(f"{where} does not ascend, expected energies in keV: it is ignored.")
+        return None
+    scale = (energies[-1] - energies[0]) / (depth - 1)
+    offset = energies[0]
+    bent = np.abs(offset + scale * np.arange(depth) - energies).max() / scale
+    if bent > _STRAIGHT:
+        warn(
+            f"{where} is no straight line: it is off by up to {bent:.2g} channels, expected a "
+            f"uniform axis: it is {'ignored' if bent > _MOST_BENT else 'taken for one'}."
+        )
+    if bent > _MOST_BENT:
+        return None
+    return {"offset": float(offset), "scale": float(scale), "units": "keV"}
+
+
+def pack(array: np.ndarray) -> np.ndarray:
+    """Turn an array of any type into bytes, as zarr has no common form of text."""
+    memory = io.BytesIO()
+    np.save(memory, array, allow_pickle=False)
+    return np.frombuffer(memory.getvalue(), np.uint8)
+
+
+def _unpack(packed: np.ndarray) -> np.ndarray:
+    return np.load(io.BytesIO(packed.tobytes()), allow_pickle=False)
+
+
+def _restore(path: Path, stack: Stack, name: str) -> dict[str, Any] | None:
+    """Return axes and metadata of a signal that was saved here; None if it was not."""
+    array = stack.arrays[name]
+    own = array.attributes.get(ATTRIBUTES)
+    if not isinstance(own, dict) or "signal" not in own:
+        return None
+    try:
+        if own.get("version", 0) > ATTRIBUTES_VERSION:
+            raise ValueError(
+                f"it is of version {own['version']}, {ATTRIBUTES_VERSION} is known"
+            )
+        text = np.frombuffer(own["signal"].encode("utf-8"), np.uint8)
+        arrays = [
+            _unpack(_read_all_of(stack, f"{EXTRA_ARRAY}{i}"))
+            for i in range(own["n_arrays"])
+        ]
+        signal = decode_signal(text, arrays, own["sha256"], array.shape)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as exc:
+        warn(
+            f"{path}: what was saved with {name!r} cannot be read: {exc}. Axes and metadata "
+            "are those of the array alone."
+        )
+        return None
+    return signal | {"post_process": [keep_dead_time_with_its_class]}

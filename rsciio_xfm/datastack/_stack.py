@@ -1,0 +1,369 @@
+"""A ``.datastack`` file: which arrays are in it, and one of them as an array-like."""
+
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from rsciio_xfm._io.binary import identify, open_unbuffered, scratch
+from rsciio_xfm._io.counted import CountedArray
+from rsciio_xfm._io.lazy import PIECE_BYTES, ArrayLike, Range
+from rsciio_xfm._io.warning import warn
+from rsciio_xfm.datastack._layout import ARRAY, ATTRIBUTES_OF_2, LOCAL_HEADER, ROOT
+from rsciio_xfm.datastack._zarr import Definition, decode_chunk, parse_array
+from rsciio_xfm.datastack._zip import Directory, Member, read_directory, read_member
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+
+_MOST_TEXT = 2**26  # bytes of a description
+# Of an array that is not small, at least this share of the chunks has to be there: its
+# shape may be a lie.
+_EMPTY_BYTES = 64 * 2**20
+_LEAST_SHARE = 0.001
+_HEAD_BYTES = LOCAL_HEADER.itemsize + 2**10
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a ``.datastack`` file holds.
+
+    Attributes
+    ----------
+    directory
+        Of the zip.
+    zarr_format
+        2 or 3.
+    arrays
+        By name, in the order of their names.
+    missing
+        Chunks that are not there, by the name of the array, of a zip that is damaged. In a
+        sound one they are all equal to the fill value.
+    """
+
+    directory: Directory
+    zarr_format: int
+    arrays: dict[str, Definition]
+    missing: dict[str, int]
+
+    def latest(self, name: str) -> str:
+        """Return the newest version of an array: that with most underscores.
+
+        Of a damaged file, it is the newest of which all chunks are there, if there is one.
+        """
+        if name not in self.arrays:
+            raise KeyError(name)
+        versions = [n for n in self.arrays if re.fullmatch(re.escape(name) + "_*", n)]
+        return self._newest_of(sorted(versions, key=len))
+
+    def _newest_of(self, versions: list[str]) -> str:
+        whole = [name for name in versions if not self.missing.get(name)]
+        return (whole or versions)[-1]
+
+    def newest(self) -> list[str]:
+        """Return the newest version of each array."""
+        versions: dict[str, list[str]] = {}
+        for name in sorted(self.arrays, key=len):
+            versions.setdefault(first_version(name), []).append(name)
+        return [self._newest_of(versions[name]) for name in sorted(versions)]
+
+
+def first_version(name: str) -> str:
+    """Return the name that an array had before it was written again."""
+    return name.rstrip("_") or name
+
+
+def read_stack(filename: str | Path) -> Stack:
+    """Read which arrays a ``.datastack`` file holds.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+
+    Returns
+    -------
+    Stack
+        Names without their first version (``"a_"``, but no ``"a"``) stand for themselves.
+
+    Raises
+    ------
+    FileFormatError
+        The file is no zip, or no zarr store of format 2 or 3.
+    CorruptFileError
+        The description of an array cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        The zip is damaged, or cut; chunks of an array are missing.
+    """
+    directory = read_directory(filename)
+    members = directory.members
+    found = [f for f, name in ROOT.items() if name in members]
+    names = {f: _names(members, text) for f, text in ARRAY.items()}
+    if not found:
+        # A root without description is as good as one with it.
+        found = [f for f, arrays in names.items() if arrays]
+    if not found:
+        shown = ", ".join(repr(name) for name in list(members)[:5]) or "nothing"
+        raise FileFormatError(
+            f"{filename}: the zip is no zarr store: it holds {shown}, expected "
+            f"{ROOT[2]} or {ROOT[3]} (byte 0, its directory)."
+        )
+    zarr_format = found[0]
+    arrays = {}
+    with open_unbuffered(filename) as file:
+        for name in names[zarr_format]:
+            text = _read_text(file, directory, f"{name}/{ARRAY[zarr_format]}")
+            attributes = f"{name}/{ATTRIBUTES_OF_2}"
+            is_there = zarr_format in ARRAY and attributes in members
+            more = _read_text(file, directory, attributes) if is_there else None
+            if zarr_format == max(ARRAY) and b'"group"' in text:
+                continue
+            arrays[name] = parse_array(str(filename), name, text, more)
+    missing = {}
+    if directory.fault is not None:
+        for name, array in arrays.items():
+            n_missing = math.prod(array.grid) - len(find_chunks(directory, array))
+            if n_missing:
+                missing[name] = n_missing
+    stack = Stack(directory, zarr_format, arrays, missing)
+    if directory.fault is not None:
+        _warn_of_damage(filename, stack)
+    return stack
+
+
+def _warn_of_damage(filename: str | Path, stack: Stack) -> None:
+    text = "all chunks of all arrays are there"
+    if stack.missing:
+        text = "; ".join(
+            f"{n} of {math.prod(stack.arrays[name].grid)} chunks of {name!r} are missing and "
+            "read as zeros"
+            for name, n in stack.missing.items()
+        )
+    warn(
+        f"{filename}: the zip is damaged: {stack.directory.fault}. What is whole is read: "
+        f"{', '.join(stack.arrays) or 'no array'}; {text}. rsciio_xfm.datastack.repack makes "
+        "a sound file of it."
+    )
+
+
+def _names(members: dict[str, Member], text: str) -> list[str]:
+    """Return the names of arrays in the root, by the description that each has."""
+    names = []
+    for member in members:
+        name, slash, rest = member.rpartition("/")
+        if slash and rest == text and "/" not in name:
+            names.append(name)
+    return sorted(names)
+
+
+def _read_text(file: BinaryIO, directory: Directory, name: str) -> bytes:
+    member = directory.members[name]
+    if max(member.size, member.n_bytes) > _MOST_TEXT:
+        raise CorruptFileError(
+            f"{directory.path}: {name} has {member.n_bytes} bytes, expected a description of "
+            f"at most {_MOST_TEXT} (byte {member.offset})."
+        )
+    return read_member(file, directory.path, name, member).tobytes()
+
+
+@dataclass(frozen=True)
+class StackArray(ArrayLike):
+    """An array of a stack.
+
+    Attributes
+    ----------
+    path, identity
+        The file, see :func:`rsciio_xfm._io.binary.identify`. Arrays may be appended to it in
+        the meantime; each chunk is checked.
+    array
+        Of the stack.
+    members
+        Of the chunks that are in the zip, by their number along each axis.
+    """
+
+    path: str
+    identity: tuple[int, ...]
+    array: Definition
+    members: dict[tuple[int, ...], Member]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the numbers, in the byte order of this machine."""
+        return self.array.dtype.newbyteorder("=")
+
+    def __dask_tokenize__(self) -> tuple:
+        return ("rsciio_xfm-datastack", self.path, self.identity, self.array.name)
+
+    def file_bytes(self) -> int:
+        """Return how many bytes its chunks take up in the file."""
+        return sum(member.size for member in self.members.values())
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
+        if block.size == 0:
+            return block
+        cells = [
+            range(start // chunk, math.ceil(stop / chunk))
+            for (start, stop), chunk in zip(ranges, self.array.chunks, strict=True)
+        ]
+        n_cells = math.prod(len(cell) for cell in cells)
+        # There may be many more chunks by the description than there are.
+        indices = (
+            itertools.product(*cells) if n_cells < len(self.members) else self.members
+        )
+        present = [
+            index
+            for index in indices
+            if index in self.members
+            and all(i in cell for i, cell in zip(index, cells, strict=True))
+        ]
+        if len(present) < n_cells:
+            block[...] = self.array.fill_value
+        largest = max((self.members[index].size for index in present), default=0)
+        with self._open() as file, scratch(_HEAD_BYTES + largest) as memory:
+            for index in present:
+                self._place(file, index, ranges, block, memory)
+        return block
+
+    def _open(self) -> BinaryIO:
+        file = open_unbuffered(self.path)
+        now = identify(file)
+        if now[2] != self.identity[2] or now[0] < self.identity[0]:
+            file.close()
+            raise CorruptFileError(
+                f"{self.path}: the file was replaced since it was opened: {now[0]} bytes "
+                f"(file number {now[2]}), expected at least {self.identity[0]} "
+                f"({self.identity[2]}; byte 0). Load it again."
+            )
+        return file
+
+    def _place(
+        self,
+        file: BinaryIO,
+        index: tuple[int, ...],
+        ranges: tuple[Range, ...],
+        block: np.ndarray,
+        memory: np.ndarray,
+    ) -> None:
+        """Put what a chunk holds of a block into it."""
+        array = self.array
+        into, out_of, is_whole = [], [], True
+        for i, (start, stop), chunk in zip(index, ranges, array.chunks, strict=True):
+            first, last = max(start, i * chunk), min(stop, (i + 1) * chunk)
+            into.append(slice(first - start, last - start))
+            out_of.append(slice(first - i * chunk, last - i * chunk))
+            is_whole &= last - first == chunk
+        target = block[(*into, ...)]  # a view, even of no axes
+        is_plain = array.order == "C" and array.dtype.isnative
+        if is_whole and is_plain and target.flags.c_contiguous:
+            self._decode(file, index, target, memory)
+            return
+        shape = array.chunks if array.order == "C" else array.chunks[::-1]
+        chunk = np.empty(shape, dtype=array.dtype)
+        self._decode(file, index, chunk, memory)
+        chunk = chunk if array.order == "C" else chunk.transpose()
+        target[...] = chunk[tuple(out_of)]
+
+    def _decode(
+        self,
+        file: BinaryIO,
+        index: tuple[int, ...],
+        chunk: np.ndarray,
+        memory: np.ndarray,
+    ) -> None:
+        name, member = self.array.key(index), self.members[index]
+        # A little more than the chunk: what cannot be compressed grows.
+        if member.n_bytes > 2 * self.array.chunk_bytes + 2**16:
+            raise CorruptFileError(
+                f"{self.path}: {name} has {member.n_bytes} bytes, expected those of a chunk "
+                f"of {self.array.chunk_bytes} (byte {member.offset})."
+            )
+        raw = read_member(file, self.path, name, member, memory)
+        decode_chunk(
+            self.path, name, self.array.codec, raw, chunk.reshape(-1).view(np.uint8)
+        )
+
+
+class StackMap(StackArray, CountedArray):
+    """An array of counts, channels along the last axis."""
+
+    def row_axis(self) -> int:
+        """Return the first axis."""
+        return 0
+
+    def pieces(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block chunk by chunk, no chunk twice; see :meth:`FileArray.pieces`."""
+        chunks = self.array.chunks
+        n_at_once = max(1, PIECE_BYTES // (math.prod(chunks) * self.dtype.itemsize))
+        steps = [chunks[0], *chunks[1:-1]]
+        if len(steps) > 1:
+            steps[-1] *= n_at_once
+        parts = [_cut(r, step) for r, step in zip(ranges[:-1], steps, strict=True)]
+        for held in itertools.product(*parts):
+            yield (*held, ranges[-1]), self.read((*held, ranges[-1]))
+
+
+def _cut(ends: Range, step: int) -> list[Range]:
+    """Cut a range where chunks begin."""
+    start, stop = ends
+    edges = [start, *range((start // step + 1) * step, stop, step), stop]
+    return list(itertools.pairwise(edges)) if stop > start else []
+
+
+def stack_array(stack: Stack, name: str, is_map: bool = False) -> StackArray:
+    """Make the array-like over an array of a stack.
+
+    Parameters
+    ----------
+    stack, name
+        The stack and one of its arrays.
+    is_map
+        Whether it is a map of counts.
+    """
+    array, directory = stack.arrays[name], stack.directory
+    members = find_chunks(directory, array)
+    n_chunks = math.prod(array.grid)
+    if array.n_bytes > _EMPTY_BYTES and len(members) < _LEAST_SHARE * n_chunks:
+        raise CorruptFileError(
+            f"{directory.path}: {len(members)} of the {n_chunks} chunks of {name!r}, of shape "
+            f"{array.shape}, are there, expected at least {_LEAST_SHARE:.1%} (in the zip, "
+            f"{name}/)."
+        )
+    kind: Any = StackMap if is_map else StackArray
+    return kind(directory.path, directory.identity, array, members)
+
+
+def find_members(directory: Directory, name: str) -> list[str]:
+    """Return the names of all that belongs to an array in the zip."""
+    return [member for member in directory.members if member.startswith(f"{name}/")]
+
+
+def find_chunks(directory: Directory, array: Definition) -> dict[tuple[int, ...], Member]:
+    """Find the chunks of an array that are in the zip, by their number along each axis."""
+    head = f"{array.name}/{array.prefix}{array.separator if array.prefix else ''}"
+    if not array.shape:
+        member = directory.members.get(array.key(()))
+        return {} if member is None else {(): member}
+    found = {}
+    for name, member in directory.members.items():
+        if name.startswith(head):
+            numbers = name[len(head) :].split(array.separator)
+            if len(numbers) == len(array.shape) and all(n.isdecimal() for n in numbers):
+                index = tuple(int(n) for n in numbers)
+                if all(i < n for i, n in zip(index, array.grid, strict=True)):
+                    found[index] = member
+    return found

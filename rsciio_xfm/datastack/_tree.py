@@ -1,0 +1,52 @@
+"""What is in a ``.datastack`` file."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from rsciio_xfm.datastack._stack import find_members, read_stack
+
+
+def tree(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Describe the arrays of a ``.datastack`` file, without reading them.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+
+    Returns
+    -------
+    dict of str to dict
+        By name: ``shape``, ``dtype``, ``chunks`` (sizes), ``n_bytes`` (in memory),
+        ``n_bytes_stored`` (in the file), ``compression``, ``is_latest`` (whether it is the
+        newest version).
+
+    Raises
+    ------
+    rsciio_xfm.exceptions.FileFormatError
+        The file is no zip with a zarr store.
+
+    Examples
+    --------
+    >>> from rsciio_xfm import datastack
+    >>> datastack.tree("scan.datastack")["maxrf_cube"]["shape"]  # doctest: +SKIP
+    (1692, 1592, 4096)
+    """
+    stack = read_stack(path)
+    newest = set(stack.newest())
+    members = stack.directory.members
+    return {
+        name: {
+            "shape": array.shape,
+            "dtype": array.dtype.name,
+            "chunks": array.chunks,
+            "n_bytes": math.prod(array.shape) * array.dtype.itemsize,
+            "n_bytes_stored": sum(
+                members[member].size for member in find_members(stack.directory, name)
+            ),
+            "compression": array.compression,
+            "is_latest": name in newest,
+        }
+        for name, array in stack.arrays.items()
+    }

@@ -1,0 +1,461 @@
+"""Writing arrays into the zip of a ``.datastack``: a cube with its spectra in one pass."""
+
+import itertools
+import math
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.system import CPU_COUNT
+
+from rsciio_xfm._io.lazy import ArrayLike, source_of, take
+from rsciio_xfm.analysis.extras import require
+from rsciio_xfm.analysis.smooth import smooth_spectra
+from rsciio_xfm.analysis.sums import add_spectra, is_counts
+from rsciio_xfm.datastack._layout import CUBE, MAX_SPECTRUM, SUM_SPECTRUM
+from rsciio_xfm.datastack._zarr import (
+    EXTRA,
+    MAX_CHUNK_BYTES,
+    Definition,
+    array_text,
+    encode_chunk,
+    group_text,
+)
+
+# Chunks hold whole spectra of pixels that lie together. Much smaller ones make a long
+# directory, much larger ones are decoded for a single pixel.
+_CHUNK_BYTES = 4 * 2**20
+_CHUNK_ROWS = 8
+# What one task encodes, and all tasks of a batch together.
+_GROUP_BYTES = 8 * 2**20
+_BATCH_BYTES = 128 * 2**20
+_MOST_IN_FLOAT32 = 2**24  # integers up to this one are exact
+_COMPRESSORS: dict[str, dict[str, Any]] = {
+    # Compresses the bytes of smoothed counts more, and several times faster, than zstd alone.
+    "blosc": {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0},
+    "zstd": {"id": "zstd", "level": 0, "checksum": False},  # zarr 3's own choice
+    "gzip": {"id": "gzip", "level": 1},
+}
+
+Box = tuple[tuple[int, int], ...]
+
+
+def make_codec(compressor: Any) -> tuple[dict[str, Any] | None, Any]:
+    """Return the configuration of a compressor, and the compressor.
+
+    Parameters
+    ----------
+    compressor
+        ``"blosc"``, ``"zstd"``, ``"gzip"``, one of these of numcodecs or its configuration,
+        or None.
+
+    Raises
+    ------
+    ValueError
+        It is none of these.
+    """
+    if compressor is None:
+        return None, None
+    numcodecs = require("numcodecs", EXTRA)
+    known = ", ".join(repr(name) for name in _COMPRESSORS)
+    if isinstance(compressor, str):
+        compressor = _COMPRESSORS.get(compressor, {"id": compressor})
+    if hasattr(compressor, "get_config"):
+        compressor = compressor.get_config()
+    if not isinstance(compressor, Mapping) or compressor.get("id") not in _COMPRESSORS:
+        raise ValueError(
+            f"compressor is {compressor!r:.80}, expected {known}, one of these compressors of "
+            "numcodecs, or None."
+        )
+    codec = numcodecs.get_codec(dict(compressor))
+    return codec.get_config(), codec
+
+
+def check_format(zarr_format: int) -> None:
+    """Refuse formats of zarr that there are not."""
+    if zarr_format not in (2, 3):
+        raise ValueError(f"zarr_format is {zarr_format!r:.40}, expected 2 or 3.")
+
+
+def put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    """Write a file into a zip."""
+    archive.writestr(name, data, compress_type=zipfile.ZIP_STORED)
+
+
+def write_root(archive: zipfile.ZipFile, zarr_format: int) -> None:
+    """Write the description of the root."""
+    for name, text in group_text(zarr_format).items():
+        put(archive, name, text)
+
+
+def define_array(
+    name: str,
+    data: np.ndarray | da.Array,
+    chunks: tuple[int, ...],
+    zarr_format: int,
+    codec: dict[str, Any] | None,
+    dtype: np.dtype | None = None,
+    attributes: dict[str, Any] | None = None,
+) -> Definition:
+    """Describe an array that will be written."""
+    dtype = data.dtype if dtype is None else dtype
+    zero = dtype.type(0).item()
+    return Definition(
+        zarr_format=zarr_format,
+        name=name,
+        shape=tuple(data.shape),
+        chunks=chunks,
+        dtype=dtype.newbyteorder("<"),
+        codec=codec,
+        fill_value=[0.0, 0.0] if isinstance(zero, complex) else zero,
+        separator="." if zarr_format == 2 else "/",
+        prefix="" if zarr_format == 2 else "c",
+        attributes=attributes or {},
+    )
+
+
+def write_array(
+    archive: zipfile.ZipFile,
+    name: str,
+    data: np.ndarray | da.Array,
+    zarr_format: int,
+    compressor: Any,
+) -> None:
+    """Write an array of any shape, a lazy one chunk by chunk.
+
+    Parameters
+    ----------
+    archive
+        The zip.
+    name, data
+        Of the array: numbers.
+    zarr_format, compressor
+        See :func:`rsciio_xfm.datastack.convert`.
+    """
+    config, codec = make_codec(compressor)
+    array = define_array(name, data, _any_chunks(data), zarr_format, config)
+    for text_name, text in array_text(array).items():
+        put(archive, text_name, text)
+    n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // max(1, array.chunk_bytes)))
+    encode = dask.delayed(_encode_cells, pure=False)
+    shared = dask.delayed(array, traverse=False, pure=False)
+    if not isinstance(data, da.Array):
+        data = da.from_array(data, chunks=-1, name=False)
+    blocks = data.rechunk(array.chunks).to_delayed()
+    for batch in _batched(array.indices(), n_at_once):
+        tasks = [
+            encode(blocks[index], _box_of(array, index), shared, codec) for index in batch
+        ]
+        for cells in dask.compute(*tasks):
+            for cell_name, encoded in cells:
+                put(archive, cell_name, encoded)
+
+
+def _any_chunks(data: np.ndarray | da.Array) -> tuple[int, ...]:
+    """Choose chunks: the dask array's, or whole trailing axes, of a size that suits."""
+    chunks = [max(1, size) for size in data.shape]
+    if isinstance(data, da.Array):
+        chunks = [max(1, *sizes) for sizes in data.chunks]
+    for axis in range(data.ndim):
+        rest = math.prod(chunks[:axis] + chunks[axis + 1 :]) * data.dtype.itemsize
+        if rest * chunks[axis] > 4 * _CHUNK_BYTES:
+            chunks[axis] = max(1, 4 * _CHUNK_BYTES // rest)
+    return tuple(chunks)
+
+
+# The cube.
+
+
+def choose_chunks(
+    shape: tuple[int, ...], dtype: np.dtype, chunks: Any, rows: int = _CHUNK_ROWS
+) -> tuple[int, ...]:
+    """Choose the chunks of a cube.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the cube, as it is stored.
+    chunks
+        ``"auto"``: whole spectra of some rows; or three sizes.
+    rows
+        How many rows, if they are as long.
+
+    Raises
+    ------
+    ValueError
+        They do not suit the cube.
+    """
+    if not (isinstance(chunks, str) and chunks == "auto"):
+        is_known = isinstance(chunks, tuple | list) and len(chunks) == len(shape)
+        if not is_known or not all(
+            isinstance(c, int | np.integer) and c > 0 for c in chunks
+        ):
+            raise ValueError(
+                f"chunks is {chunks!r:.80}, expected 'auto' or {len(shape)} sizes above 0, "
+                f"for y, x and energy of {shape}."
+            )
+        chosen = tuple(
+            min(int(c), max(1, size)) for c, size in zip(chunks, shape, strict=True)
+        )
+        if math.prod(chosen) * dtype.itemsize > MAX_CHUNK_BYTES:
+            raise ValueError(
+                f"chunks is {chunks!r}, {math.prod(chosen) * dtype.itemsize} bytes each, "
+                f"expected at most {MAX_CHUNK_BYTES}."
+            )
+        return chosen
+    height, width, depth = (max(1, size) for size in shape)
+    n_spectra = max(1, _CHUNK_BYTES // (depth * dtype.itemsize))
+    rows = min(rows, height, n_spectra)
+    columns = min(width, max(1, n_spectra // rows))
+    if columns == width:  # of narrow maps more rows
+        rows = min(height, n_spectra // (columns * rows) * rows)
+    return (rows, columns, depth)
+
+
+def write_cube(
+    file: Any,
+    data: np.ndarray | da.Array | ArrayLike,
+    chunks: tuple[int, ...],
+    dtype: np.dtype,
+    *,
+    sigma: float,
+    codec: tuple[dict[str, Any] | None, Any],
+    zarr_format: int,
+    attributes: dict[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    advance: Callable[[int], Any],
+    path: str | Path,
+) -> None:
+    """Write a whole stack: a cube, its maximum and mean spectra, and other arrays.
+
+    Parameters
+    ----------
+    file
+        A new file.
+    data
+        ``(y, x, E)``.
+    chunks, dtype
+        Of the cube as it is stored.
+    sigma
+        Of the Gaussian in channels; 0 stores the numbers as they are.
+    codec, zarr_format
+        From :func:`make_codec`; 2 or 3.
+    attributes
+        Of the cube.
+    arrays
+        Others, by name.
+    advance
+        Called with the bytes of `data` that were done.
+    path
+        Named in errors.
+
+    Raises
+    ------
+    OverflowError
+        Counts are not exact in `dtype`.
+    """
+    array = define_array(CUBE, data, chunks, zarr_format, codec[0], dtype, attributes)
+    with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+        write_root(archive, zarr_format)
+        for name, text in array_text(array).items():
+            put(archive, name, text)
+        highest, total = _write_spectra(
+            archive, data, array, sigma, codec[1], advance, path
+        )
+        n_spectra = math.prod(data.shape[:2])
+        mean = total / n_spectra
+        if sigma:
+            from scipy.ndimage import gaussian_filter1d
+
+            mean = gaussian_filter1d(mean, sigma)
+        spectra = {MAX_SPECTRUM: highest, SUM_SPECTRUM: mean}
+        for name, values in {
+            **{n: v.astype(np.float32) for n, v in spectra.items()},
+            **arrays,
+        }.items():
+            write_array(archive, name, values, zarr_format, codec[1])
+
+
+def _write_spectra(
+    archive: zipfile.ZipFile,
+    data: np.ndarray | da.Array | ArrayLike,
+    array: Definition,
+    sigma: float,
+    codec: Any,
+    advance: Callable[[int], Any],
+    path: str | Path,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write all chunks of a cube, and return maximum and sum of what was written.
+
+    The sum is that before smoothing: it is smoothed as a whole.
+    """
+    highest = total = None
+    data = data if (source := source_of(data)) is None else source
+    encode = dask.delayed(_encode_spectra, pure=False)
+    shared = dask.delayed((array, codec, sigma, str(path)), traverse=False, pure=False)
+    where = {}
+    if not isinstance(data, da.Array):
+        # To workers elsewhere, and back, all of it would be sent.
+        where = {"scheduler": "threads"}
+        whole = dask.delayed(data, traverse=False, pure=False)
+        read = partial(dask.delayed(_read, pure=False), whole)
+    with ThreadPoolExecutor(1) as writer:
+        previous = None
+        for batch in _batches(data, array):
+            if isinstance(data, da.Array):
+                blocks = _blocks(data, batch)
+            else:
+                blocks = [read(box) for box in batch]
+            tasks = [encode(*pair, shared) for pair in zip(blocks, batch, strict=True)]
+            done = dask.compute(*tasks, **where)
+            if previous is not None:
+                previous.result()
+            previous = writer.submit(_put_all, archive, [cells for cells, *_ in done])
+            for _, peak, part in done:
+                highest = peak if highest is None else np.maximum(highest, peak)
+                total = part if total is None else total + part
+            n_pixels = sum(math.prod(b - a for a, b in box[:2]) for box in batch)
+            advance(n_pixels * data.shape[2] * data.dtype.itemsize)
+        if previous is not None:
+            previous.result()
+    return highest, total
+
+
+def _read(source: np.ndarray | ArrayLike, box: Box) -> np.ndarray:
+    return source[tuple(slice(*ends) for ends in box)]
+
+
+def _put_all(archive: zipfile.ZipFile, groups: list[list[tuple[str, bytes]]]) -> None:
+    for cells in groups:
+        for name, encoded in cells:
+            put(archive, name, encoded)
+
+
+def _batches(
+    data: np.ndarray | da.Array | ArrayLike, array: Definition
+) -> Iterator[list[Box]]:
+    """Yield the boxes that are encoded together, each of whole chunks of the cube.
+
+    What dask computes is computed once, if rows of its chunks end where those of the cube do.
+    """
+    height, width, depth = array.shape
+    rows, columns, _ = array.chunks
+    spectrum_bytes = depth * max(array.dtype.itemsize, data.dtype.itemsize)
+    tile_bytes = rows * columns * spectrum_bytes
+    across = columns * max(1, min(_GROUP_BYTES, _BATCH_BYTES // CPU_COUNT) // tile_bytes)
+    whole = (0, depth)
+    boxes = (
+        ((y, min(y + rows, height)), (x, min(x + across, width)), whole)
+        for y in range(0, height, rows)
+        for x in range(0, width, across)
+    )
+    if not isinstance(data, da.Array):
+        group_bytes = min(width, across) * rows * spectrum_bytes
+        n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // group_bytes))
+        yield from _batched(boxes, n_at_once)
+        return
+    batch: list[Box] = []
+    ends = set(np.cumsum(data.chunks[0]).tolist())
+    for y, row in itertools.groupby(boxes, key=lambda box: box[0]):
+        batch.extend(row)
+        n_bytes = (y[1] - batch[0][0][0]) * width * spectrum_bytes
+        # Where rows of chunks never end with those of the cube, each is computed twice.
+        if n_bytes >= (_BATCH_BYTES if y[1] in ends else 4 * _BATCH_BYTES):
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _batched(items: Iterator, n: int) -> Iterator[list]:
+    while batch := list(itertools.islice(items, n)):
+        yield batch
+
+
+def _blocks(data: da.Array, batch: list[Box]) -> list[Any]:
+    """Return the blocks of whole rows of boxes, to be computed together."""
+    rows, columns, (whole,) = (sorted({box[axis] for box in batch}) for axis in range(3))
+    part = take(data, (slice(rows[0][0], rows[-1][1]),))
+    sizes = tuple(tuple(b - a for a, b in ends) for ends in (rows, columns, [whole]))
+    return part.rechunk(sizes).to_delayed().ravel().tolist()
+
+
+def _encode_spectra(
+    block: np.ndarray, box: Box, shared: tuple[Definition, Any, float, str]
+) -> tuple[list[tuple[str, bytes]], np.ndarray, np.ndarray]:
+    """Encode the chunks of a box of a cube.
+
+    Returns
+    -------
+    cells : list of (str, bytes)
+        Names in the zip, and what is written.
+    highest, total : numpy.ndarray
+        Of the spectra, shape (channels,): of what is written, and before it was smoothed.
+    """
+    array, codec, sigma, path = shared
+    block = np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("="))
+    spectra = block.reshape(-1, block.shape[-1])
+    if is_counts(spectra):
+        total = np.zeros(spectra.shape[1], dtype=np.uint64)
+        add_spectra(spectra, total)
+    else:
+        kind = {"u": np.uint64, "i": np.int64, "b": np.uint64}.get(
+            block.dtype.kind, np.float64
+        )
+        total = spectra.sum(axis=0, dtype=kind)
+    if sigma:
+        stored = smooth_spectra(spectra, sigma)
+    else:
+        _check_exact(spectra, array.dtype, path)
+        stored = spectra.astype(array.dtype, copy=False)
+    highest = stored.max(axis=0)
+    return _encode_cells(stored.reshape(block.shape), box, array, codec), highest, total
+
+
+def _check_exact(spectra: np.ndarray, dtype: np.dtype, path: str) -> None:
+    is_short = spectra.dtype.kind in "ui" and spectra.dtype.itemsize > 2
+    if not is_short or dtype.kind != "f":
+        return
+    largest = max(int(spectra.max()), -int(spectra.min()))
+    if largest > _MOST_IN_FLOAT32:
+        raise OverflowError(
+            f"{path}: counts are up to {largest}, expected at most {_MOST_IN_FLOAT32} for "
+            "float32 to be exact. Use keep_integers=True to store them as they are."
+        )
+
+
+def _encode_cells(
+    block: np.ndarray, box: Box, array: Definition, codec: Any
+) -> list[tuple[str, bytes]]:
+    """Encode the chunks that a block consists of; those at the edges are filled up."""
+    block = np.asarray(block)
+    cells = []
+    pairs = list(zip(box, array.chunks, strict=True))
+    ranges = [range(a // chunk, math.ceil(b / chunk)) for (a, b), chunk in pairs]
+    for index in itertools.product(*ranges):
+        place = tuple(
+            slice(i * chunk - a, min((i + 1) * chunk, b) - a)
+            for i, ((a, b), chunk) in zip(index, pairs, strict=True)
+        )
+        part = block[place]
+        if part.shape != array.chunks:
+            whole = np.zeros(array.chunks, dtype=array.dtype)
+            whole[tuple(slice(0, n) for n in part.shape)] = part
+            part = whole
+        part = np.ascontiguousarray(part, dtype=array.dtype)
+        cells.append((array.key(index), encode_chunk(codec, part)))
+    return cells
+
+
+def _box_of(array: Definition, index: tuple[int, ...]) -> Box:
+    """Return where a chunk lies in the array."""
+    return tuple(
+        (i * chunk, min((i + 1) * chunk, size))
+        for i, chunk, size in zip(index, array.chunks, array.shape, strict=True)
+    )

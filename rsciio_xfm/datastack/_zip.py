@@ -1,0 +1,284 @@
+"""Where the files of a zip lie in it, even if its end is missing, and their bytes."""
+
+import os
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from rsciio_xfm._io.binary import identify, open_unbuffered, read_into
+from rsciio_xfm.datastack._layout import (
+    DEFLATED,
+    DIRECTORY_RECORDS,
+    HAS_DESCRIPTOR,
+    IS_ENCRYPTED,
+    IS_UTF8,
+    LARGE,
+    LARGE_FIELD,
+    LOCAL_HEADER,
+    LOCAL_SIGNATURE,
+    STORED,
+)
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+
+_EXTRA_BYTES = 64  # of an extra field, read with the header
+_MOST_NAME = 2**12
+
+
+class Member(NamedTuple):
+    """One file in a zip."""
+
+    offset: int
+    """Byte of its header."""
+    size: int
+    """Bytes that it takes up, without the header."""
+    n_bytes: int
+    """Bytes that it has when it is inflated."""
+    crc: int
+    """CRC-32 of these."""
+    is_deflated: bool
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The files in a zip.
+
+    Attributes
+    ----------
+    path
+        Of the zip, absolute.
+    identity
+        See :func:`rsciio_xfm._io.binary.identify`.
+    members
+        By name; of several with one name, the last.
+    fault
+        What is wrong with the zip if it is damaged or cut; then the members are those that
+        were found whole.
+    """
+
+    path: str
+    identity: tuple[int, ...]
+    members: dict[str, Member]
+    fault: str | None
+
+
+def read_directory(filename: str | Path) -> Directory:
+    """Read which files are in a zip.
+
+    Parameters
+    ----------
+    filename
+        Path of the zip.
+
+    Returns
+    -------
+    Directory
+        If the zip's own cannot be read, it is made of the headers of the files.
+
+    Raises
+    ------
+    FileFormatError
+        The file is no zip.
+    """
+    with open_unbuffered(filename) as file:
+        identity = identify(file)
+        path = os.path.abspath(filename)
+        try:
+            members = _read_members(file, filename, identity[0])
+            return Directory(path, identity, members, None)
+        except FileFormatError:
+            raise
+        # Whatever a damaged directory does to zipfile.
+        except (
+            zipfile.BadZipFile,
+            EOFError,
+            NotImplementedError,
+            OSError,
+            ValueError,
+            LookupError,
+            struct.error,
+        ) as exc:
+            if getattr(exc, "errno", None) is not None:
+                raise
+            fault = str(exc)
+        members, end = _scan(file, identity[0])
+        if not members:
+            raise FileFormatError(
+                f"{filename}: the file is no zip: {fault}. It begins with "
+                f"{_begin(file)!r}, expected {LOCAL_SIGNATURE!r} and a whole file of a zip "
+                "(byte 0)."
+            )
+        fault = f"{fault}; files of the zip were found up to byte {end} of {identity[0]}"
+        return Directory(path, identity, members, fault)
+
+
+def read_member(
+    file: BinaryIO, path: str, name: str, member: Member, memory: np.ndarray | None = None
+) -> np.ndarray:
+    """Read the bytes of a file in a zip.
+
+    Parameters
+    ----------
+    file, path
+        From :func:`rsciio_xfm._io.binary.open_unbuffered`, and its path.
+    name, member
+        Of the file.
+    memory
+        uint8, to read into; if it is too small, or None, there will be new memory.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, read-only if `memory` is None; checked against the zip's checksum.
+
+    Raises
+    ------
+    CorruptFileError
+        It is not as the directory says, or its checksum is another.
+    """
+    name_bytes = name.encode("utf-8")
+    head = LOCAL_HEADER.itemsize + len(name_bytes) + _EXTRA_BYTES
+    if memory is None or memory.size < head + member.size:
+        memory = np.empty(head + member.size, dtype=np.uint8)
+    n_read = read_into(file, member.offset, memory, head + member.size)
+    header = None
+    if n_read >= LOCAL_HEADER.itemsize:
+        header = memory[: LOCAL_HEADER.itemsize].view(LOCAL_HEADER)[0].copy()
+    if header is None or header["signature"] != LOCAL_SIGNATURE:
+        raise CorruptFileError(
+            f"{path}: {name} is not where it was: found {memory[:4].tobytes()!r}, expected "
+            f"{LOCAL_SIGNATURE!r} (byte {member.offset}). Was the file replaced? Load it "
+            "again."
+        )
+    first = LOCAL_HEADER.itemsize + int(header["name_length"] + header["extra_length"])
+    if first + member.size > n_read:
+        n_read = read_into(file, member.offset + first, memory, member.size)
+        first = 0
+    if n_read < first + member.size:
+        raise CorruptFileError(
+            f"{path}: the file ends in {name}, expected "
+            f"{first + member.size - n_read} bytes more (byte {member.offset + n_read})."
+        )
+    raw = memory[first : first + member.size]
+    if member.is_deflated:
+        raw = _inflate(path, name, member, raw)
+    crc = zlib.crc32(raw)
+    if crc != member.crc:
+        raise CorruptFileError(
+            f"{path}: the checksum of {name} is {crc:08x}, expected {member.crc:08x}: its "
+            f"{member.size} bytes were damaged or replaced (byte {member.offset})."
+        )
+    return raw
+
+
+def _begin(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(8)
+
+
+def _read_members(file: BinaryIO, path: str | Path, file_size: int) -> dict[str, Member]:
+    """Read the zip's own directory."""
+    with zipfile.ZipFile(file) as archive:
+        found = archive.infolist()
+    members = {}
+    for entry in found:
+        head = LOCAL_HEADER.itemsize
+        if entry.header_offset < 0 or entry.header_offset + head > file_size:
+            raise zipfile.BadZipFile(
+                f"the directory has {entry.filename!r:.80} at byte {entry.header_offset}, "
+                f"the file {file_size} bytes"
+            )
+        if entry.header_offset + head + entry.compress_size > file_size:
+            raise zipfile.BadZipFile(
+                f"the directory has {entry.compress_size} bytes for {entry.filename!r:.80} "
+                f"from byte {entry.header_offset} on, the file {file_size} bytes"
+            )
+        if entry.compress_type not in (STORED, DEFLATED) or (
+            entry.flag_bits & IS_ENCRYPTED
+        ):
+            raise FileFormatError(
+                f"{path}: {entry.filename!r:.80} is compressed with method "
+                f"{entry.compress_type} or encrypted, expected method {STORED} or {DEFLATED} "
+                f"(byte {entry.header_offset})."
+            )
+        members[entry.filename] = Member(
+            entry.header_offset,
+            entry.compress_size,
+            entry.file_size,
+            entry.CRC,
+            entry.compress_type == DEFLATED,
+        )
+    return members
+
+
+def _scan(file: BinaryIO, file_size: int) -> tuple[dict[str, Member], int]:
+    """Find the files by their headers, up to the first that is not whole.
+
+    Returns
+    -------
+    members : dict of str to Member
+    end : int
+        Byte behind the last of them.
+    """
+    members: dict[str, Member] = {}
+    memory = np.empty(LOCAL_HEADER.itemsize + _MOST_NAME, dtype=np.uint8)
+    at = end = 0
+    while True:
+        n_read = read_into(file, at, memory, memory.size)
+        raw = memory[:n_read].tobytes()
+        if raw[:4] in DIRECTORY_RECORDS:
+            size, lengths = DIRECTORY_RECORDS[raw[:4]]
+            at += size + sum(int.from_bytes(raw[i : i + 2], "little") for i in lengths)
+            continue
+        found = _read_local(raw, at, file_size)
+        if found is None:
+            return members, end
+        name, member, at = found
+        end = at
+        members[name] = member
+
+
+def _read_local(raw: bytes, at: int, file_size: int) -> tuple[str, Member, int] | None:
+    """Return name, place and end of a file from its header, None if it is not whole."""
+    if len(raw) < LOCAL_HEADER.itemsize or raw[:4] != LOCAL_SIGNATURE:
+        return None
+    header = np.frombuffer(raw, LOCAL_HEADER, 1)[0]
+    if header["name_length"] == 0:
+        return None
+    first = LOCAL_HEADER.itemsize + int(header["name_length"])
+    extra = raw[first : first + int(header["extra_length"])]
+    flags = int(header["flags"])
+    if flags & (IS_ENCRYPTED | HAS_DESCRIPTOR) or header["method"] not in (
+        STORED,
+        DEFLATED,
+    ):
+        return None
+    size, n_bytes = int(header["size"]), int(header["n_bytes"])
+    if LARGE in (size, n_bytes):
+        if int.from_bytes(extra[:2], "little") != LARGE_FIELD or len(extra) < 20:
+            return None
+        n_bytes = int.from_bytes(extra[4:12], "little")
+        size = int.from_bytes(extra[12:20], "little")
+    end = at + first + int(header["extra_length"]) + size
+    if end > file_size:
+        return None
+    encoding = "utf-8" if flags & IS_UTF8 else "cp437"
+    name = raw[LOCAL_HEADER.itemsize : first].decode(encoding, "replace")
+    is_deflated = bool(header["method"] == DEFLATED)
+    return name, Member(at, size, n_bytes, int(header["crc"]), is_deflated), end
+
+
+def _inflate(path: str, name: str, member: Member, raw: np.ndarray) -> np.ndarray:
+    """Inflate no more than the directory says."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(raw, max(1, member.n_bytes))
+    except zlib.error as exc:
+        raise CorruptFileError(
+            f"{path}: {name} cannot be inflated: {exc} (byte {member.offset})."
+        ) from exc
+    return np.frombuffer(inflated, dtype=np.uint8)
