@@ -10,6 +10,7 @@ import numpy as np
 from rsciio_xfm._io.atomic import replacing
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.tree import digest, encode_signal
+from rsciio_xfm.datastack._data import Stack, read_stack
 from rsciio_xfm.datastack._layout import (
     ATTRIBUTES,
     ATTRIBUTES_VERSION,
@@ -17,8 +18,7 @@ from rsciio_xfm.datastack._layout import (
     ENERGIES,
     EXTRA_ARRAY,
 )
-from rsciio_xfm.datastack._signals import classify, find_cube, pack, read_signal
-from rsciio_xfm.datastack._stack import Stack, read_stack
+from rsciio_xfm.datastack._metadata import classify, find_cube, pack, read_signal
 from rsciio_xfm.datastack._write import (
     check_format,
     choose_chunks,

@@ -21,17 +21,17 @@ from rsciio_xfm._io.atomic import replacing
 from rsciio_xfm._io.binary import check_unchanged, open_unbuffered
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm.datastack._api import check_names
-from rsciio_xfm.datastack._layout import CUBE, EXTRA_ARRAY, PADDING, ROOT
-from rsciio_xfm.datastack._stack import (
+from rsciio_xfm.datastack._data import (
     Stack,
     find_members,
     first_version,
     read_stack,
     stack_array,
 )
+from rsciio_xfm.datastack._index import read_member
+from rsciio_xfm.datastack._layout import CUBE, EXTRA_ARRAY, PADDING, ROOT
+from rsciio_xfm.datastack._parse import group_text
 from rsciio_xfm.datastack._write import put, write_array
-from rsciio_xfm.datastack._zarr import group_text
-from rsciio_xfm.datastack._zip import read_member
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 # Not those that zarr keeps for itself, nor what would be a folder.

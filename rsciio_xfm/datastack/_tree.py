@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rsciio_xfm.datastack._stack import find_members, read_stack
+from rsciio_xfm.datastack._data import find_members, read_stack
 
 
 def tree(path: str | Path) -> dict[str, dict[str, Any]]:

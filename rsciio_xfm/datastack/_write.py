@@ -18,13 +18,12 @@ from rsciio_xfm._io.lazy import ArrayLike, source_of, take
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.analysis.smooth import smooth_spectra
 from rsciio_xfm.analysis.sums import add_spectra, is_counts
+from rsciio_xfm.datastack._codecs import EXTRA, encode_chunk
 from rsciio_xfm.datastack._layout import CUBE, MAX_SPECTRUM, SUM_SPECTRUM
-from rsciio_xfm.datastack._zarr import (
-    EXTRA,
+from rsciio_xfm.datastack._parse import (
     MAX_CHUNK_BYTES,
     Definition,
     array_text,
-    encode_chunk,
     group_text,
 )
 

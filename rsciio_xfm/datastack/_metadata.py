@@ -17,6 +17,7 @@ from rsciio_xfm._io.metadata import (
 from rsciio_xfm._io.tree import decode_signal
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.sums import is_counts
+from rsciio_xfm.datastack._data import Stack, StackArray, first_version, stack_array
 from rsciio_xfm.datastack._layout import (
     ATTRIBUTES,
     ATTRIBUTES_VERSION,
@@ -25,7 +26,6 @@ from rsciio_xfm.datastack._layout import (
     EXTRA_ARRAY,
     MAX_SPECTRUM,
 )
-from rsciio_xfm.datastack._stack import Stack, StackArray, first_version, stack_array
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 # How far energies may be from a line, in channels, without a word.

@@ -1,19 +1,17 @@
-"""Arrays of zarr's formats 2 and 3: their descriptions, and how chunks are encoded."""
+"""Descriptions of arrays in zarr's formats 2 and 3."""
 
 import json
 import math
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.extras import require
+from rsciio_xfm.datastack._codecs import DECODERS
 from rsciio_xfm.datastack._layout import ARRAY, ATTRIBUTES_OF_2, ROOT
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
-EXTRA = "datastack"
 # numcodecs and Blosc count bytes of a chunk in 32 bits.
 MAX_CHUNK_BYTES = 2**31 - 1
 _MOST_AXES = 32
@@ -27,9 +25,6 @@ _DTYPES_OF_3 = (
     "complex64",
     "complex128",
 )
-# Inflated here, as far as a chunk is long.
-_ZLIB = {"zlib", "gzip"}
-_DECODERS = ("blosc", "zstd", "lz4", *sorted(_ZLIB))
 _BLOSC_SHUFFLES = ("noshuffle", "shuffle", "bitshuffle")
 
 
@@ -189,7 +184,7 @@ def _parse_2(path: str, name: str, tree: dict[str, Any]) -> Definition:
     if dtype is None or dtype.kind not in _KINDS:
         raise _unknown(path, name, f"data of type {tree['dtype']!r:.80}", "numbers")
     codec = tree["compressor"]
-    if codec is not None and codec["id"] not in _DECODERS:
+    if codec is not None and codec["id"] not in DECODERS:
         raise _unknown_codec(path, name, codec["id"])
     return Definition(
         zarr_format=2,
@@ -253,7 +248,7 @@ def _parse_codecs(
                 dtype = dtype.newbyteorder(">")
             elif dtype.itemsize > 1:
                 dtype = dtype.newbyteorder("<")
-        elif kind in _DECODERS and is_serialized and codec is None:
+        elif kind in DECODERS and is_serialized and codec is None:
             codec = {"id": kind, **options}
         else:
             raise _unknown_codec(path, name, kind)
@@ -271,7 +266,7 @@ def _unknown(path: str, name: str, found: str, expected: str) -> FileFormatError
 def _unknown_codec(path: str, name: str, kind: Any) -> FileFormatError:
     return FileFormatError(
         f"{path}: the array {name!r} is stored with {kind!r:.80}, expected one of "
-        f"{', '.join(_DECODERS)} or none (in the zip, {name}/). Read it with zarr, and save "
+        f"{', '.join(DECODERS)} or none (in the zip, {name}/). Read it with zarr, and save "
         "it with one of them."
     )
 
@@ -349,95 +344,3 @@ def _tree_3(array: Definition) -> dict[str, Any]:
 
 def _dump(tree: dict[str, Any]) -> bytes:
     return json.dumps(tree, indent=2).encode("utf-8")
-
-
-# Chunks.
-
-
-def encode_chunk(codec: Any, chunk: np.ndarray) -> bytes:
-    """Encode a chunk.
-
-    Parameters
-    ----------
-    codec
-        Of numcodecs; None leaves it as it is.
-    chunk
-        C-contiguous, in the byte order of the file.
-    """
-    return chunk.tobytes() if codec is None else bytes(codec.encode(chunk))
-
-
-def decode_chunk(
-    path: str, name: str, codec: dict[str, Any] | None, raw: np.ndarray, chunk: np.ndarray
-) -> None:
-    """Decode a chunk.
-
-    Parameters
-    ----------
-    path, name
-        Of the file and of the chunk, for messages.
-    codec
-        See :class:`Definition`.
-    raw
-        uint8, as it is in the file.
-    chunk
-        uint8, C-contiguous: where it goes, as long as it has to be.
-
-    Raises
-    ------
-    CorruptFileError
-        It cannot be decoded, or not to this length.
-    """
-    try:
-        n_bytes = _decode(codec, raw, chunk)
-    except ImportError:
-        raise
-    # numcodecs raises RuntimeError and ValueError for what its libraries report.
-    except (ArithmeticError, RuntimeError, TypeError, ValueError, zlib.error) as exc:
-        raise CorruptFileError(
-            f"{path}: {name} cannot be decoded by {codec and codec['id']}: {exc}. Expected "
-            f"{chunk.size} bytes from its {raw.size} (byte 0 of it)."
-        ) from exc
-    if n_bytes != chunk.size:
-        raise CorruptFileError(
-            f"{path}: {name} holds {n_bytes} bytes, expected {chunk.size}, the size of a "
-            "chunk (byte 0 of it)."
-        )
-
-
-def _decode(codec: dict[str, Any] | None, raw: np.ndarray, chunk: np.ndarray) -> int:
-    """Decode without taking more memory than a chunk; return how many bytes there were."""
-    if codec is None:
-        chunk[: raw.size] = raw[: chunk.size]
-        return raw.size
-    kind = codec["id"]
-    if kind in _ZLIB:
-        inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        inflated = inflater.decompress(raw, chunk.size + 1)
-        n_bytes = len(inflated)
-        chunk[:n_bytes] = np.frombuffer(inflated, np.uint8)[: chunk.size]
-        return n_bytes
-    numcodecs = require("numcodecs", EXTRA)
-    # The libraries fill what they get, and Blosc reads beyond the end of its input.
-    n_bytes = _claimed_bytes(kind, raw[:18].tobytes())
-    if kind == "blosc" and (size := int.from_bytes(raw[12:16], "little")) != raw.size:
-        raise ValueError(f"its header says that it is of {size} bytes")
-    if n_bytes == chunk.size:
-        numcodecs.get_codec({"id": kind}).decode(raw, out=chunk)
-    return n_bytes
-
-
-def _claimed_bytes(kind: str, head: bytes) -> int:
-    """Return how many bytes an encoded chunk makes by its header."""
-    if kind != "zstd":  # RFC 8878, 3.1.1.1
-        first, length = {"blosc": (4, 4), "lz4": (0, 4)}[kind]
-        more = 0
-    else:
-        descriptor = head[4]
-        is_single = bool(descriptor & 32)
-        length = (int(is_single), 2, 4, 8)[descriptor >> 6]
-        first = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 3]
-        more = 256 if length == 2 else 0
-    if length == 0 or len(head) < first + length:
-        raise ValueError("its header does not say its size")
-    return int.from_bytes(head[first : first + length], "little") + more

@@ -14,9 +14,10 @@ from rsciio_xfm._io.binary import identify, open_unbuffered, scratch
 from rsciio_xfm._io.counted import CountedArray
 from rsciio_xfm._io.lazy import PIECE_BYTES, ArrayLike, Range
 from rsciio_xfm._io.warning import warn
+from rsciio_xfm.datastack._codecs import decode_chunk
+from rsciio_xfm.datastack._index import Directory, Member, read_directory, read_member
 from rsciio_xfm.datastack._layout import ARRAY, ATTRIBUTES_OF_2, LOCAL_HEADER, ROOT
-from rsciio_xfm.datastack._zarr import Definition, decode_chunk, parse_array
-from rsciio_xfm.datastack._zip import Directory, Member, read_directory, read_member
+from rsciio_xfm.datastack._parse import Definition, parse_array
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 _MOST_TEXT = 2**26  # bytes of a description
