@@ -34,19 +34,22 @@ def compare(
     repeats: int,
     slow: tuple[str, ...] = (),
     is_cached: bool = True,
+    interpreters: dict[str, str] | None = None,
 ) -> None:
     """Run the cases in turn, several times, and print a Markdown table.
 
     The file is read into the page cache first if `is_cached`. Slow cases run once. Ratios
-    are medians of the ratios to the first case of one turn.
+    are medians of the ratios to the first case of one turn. `interpreters` are those of
+    cases that have an environment of their own.
     """
+    interpreters = interpreters or {}
     if is_cached:
         read(path)
     runs = {name: [] for name in names}
     for turn in range(repeats):
         for name in names:
             if name not in slow or turn == 0:
-                runs[name].append(run(script, name, path))
+                runs[name].append(run(script, name, path, interpreters.get(name)))
     print("| what | time (s) | ratio | peak memory (MiB) | result |")
     print("|---|---|---|---|---|")
     first = [run["seconds"] for run in runs[names[0]]]
@@ -60,9 +63,9 @@ def compare(
         )
 
 
-def run(script: str, name: str, path: str) -> dict:
+def run(script: str, name: str, path: str, interpreter: str | None = None) -> dict:
     result = subprocess.run(
-        [sys.executable, "-W", "ignore", script, "--case", name, path],
+        [interpreter or sys.executable, "-W", "ignore", script, "--case", name, path],
         check=True,
         capture_output=True,
         text=True,

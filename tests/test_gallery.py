@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hyperspy.api as hs
+import numpy as np
 import pytest
+
+from rsciio_xfm._demo_scan import KEV_OF_CHANNEL_0, KEV_PER_CHANNEL, PIGMENTS, paint
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
 
@@ -21,10 +25,35 @@ def test_script(script, tmp_path):
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    assert "4 classes" in result.stdout
     assert (tmp_path / f"{script.stem}.png").stat().st_size > 10_000
-    assert len(list((tmp_path / script.stem).glob("class_*.msa"))) == 4
+    CHECKS[script.stem](tmp_path, result.stdout)
+
+
+def check_painting(folder, printed):
+    """Images show the pigments that hold the element, the right way up."""
+    assert (
+        "LazyEDSXFMSpectrum, title: scan (smoothed), dimensions: (160, 120|1024)"
+        in printed
+    )
+    signal = hs.load(folder / "scan.datastack", lazy=True)
+    assert signal.axes_manager[-1].scale == pytest.approx(KEV_PER_CHANNEL, rel=1e-3)
+    assert signal.axes_manager[-1].offset == pytest.approx(KEV_OF_CHANNEL_0, abs=0.03)
+    names = [name for name, _, _ in PIGMENTS]
+    pigments = paint()
+    lines = {"Hg_La": "vermilion", "Fe_Ka": "earth", "Cu_Ka": "azurite"}
+    images = signal.get_window_images(list(lines), show_progressbar=False)
+    for line, name in lines.items():
+        brightest = images[line].data > np.percentile(images[line].data, 99)
+        assert (pigments[brightest] == names.index(name)).mean() > 0.95
+
+
+def check_phases(folder, printed):
+    assert "4 classes" in printed
+    assert len(list((folder / "phases").glob("class_*.msa"))) == 4
+
+
+CHECKS = {"painting": check_painting, "phases": check_phases}
 
 
 def test_there_are_scripts():
-    assert list(GALLERY.glob("*.py"))
+    assert {script.stem for script in GALLERY.glob("*.py")} == set(CHECKS)
