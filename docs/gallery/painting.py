@@ -19,7 +19,7 @@ path = datastack.convert(raw, rpl, flip_vertical=True, overwrite=True)
 
 # The scanner gives no energies. The highest peak is that of copper, in the blue of
 # the sky, and the highest one at the upper end is the tube's rhodium, scattered.
-channels = found.channel, 750 + found.sum_spectrum[750:].argmax()
+channels = found.sum_spectrum.argmax(), 750 + found.sum_spectrum[750:].argmax()
 copper = elements["Cu"].Atomic_properties.Xray_lines["Ka"]["energy (keV)"]
 slope, offset = np.polyfit(channels, (copper, 20.2), 1)
 energies = offset + slope * np.arange(found.sum_spectrum.size)
