@@ -155,6 +155,10 @@ class FileArray(ArrayLike):
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
 
+    def row_step(self) -> int:
+        """Return how many rows, from the first one on, are read as well as one of them."""
+        return 1
+
     @abstractmethod
     def file_bytes(self) -> int:
         """Return how many bytes of the file the array takes up."""
@@ -230,6 +234,11 @@ class View(FileArray):
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
         return self.source.row_axis()
+
+    def row_step(self) -> int:
+        """Return that of the whole, if the view begins at such a step."""
+        step = self.source.row_step()
+        return step if self.ranges[self.row_axis()][0] % step == 0 else 1
 
     def file_bytes(self) -> int:
         """Estimate the bytes in the file of the rows of the view."""
@@ -414,8 +423,11 @@ def split_rows(source: FileArray) -> tuple[int, ...]:
     n_rows = source.shape[source.row_axis()]
     most, least = (math.ceil(source.file_bytes() / size) for size in _SUM_FILE_BYTES)
     n_tasks = min(most, max(least, _SUM_TASKS))
-    n_tasks = max(1, min(n_tasks, n_rows, _SUM_MAX_TASKS))
-    return tuple(n_rows * i // n_tasks for i in range(n_tasks + 1))
+    step = source.row_step()
+    n_steps = math.ceil(n_rows / step)
+    n_tasks = max(1, min(n_tasks, n_steps, _SUM_MAX_TASKS))
+    edges = (step * (n_steps * i // n_tasks) for i in range(n_tasks + 1))
+    return tuple(min(edge, n_rows) for edge in edges)
 
 
 def _from_array(source: ArrayLike, chunks: Any) -> da.Array:

@@ -25,6 +25,7 @@ _MOST_TEXT = 2**26  # bytes of a description
 # shape may be a lie.
 _EMPTY_BYTES = 64 * 2**20
 _LEAST_SHARE = 0.001
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _HEAD_BYTES = LOCAL_HEADER.itemsize + 2**10
 
 
@@ -121,11 +122,11 @@ def read_stack(filename: str | Path) -> Stack:
         for name in names[zarr_format]:
             text = _read_text(file, directory, f"{name}/{ARRAY[zarr_format]}")
             attributes = f"{name}/{ATTRIBUTES_OF_2}"
-            is_there = zarr_format in ARRAY and attributes in members
-            more = _read_text(file, directory, attributes) if is_there else None
-            if zarr_format == max(ARRAY) and b'"group"' in text:
-                continue
-            arrays[name] = parse_array(str(filename), name, text, more)
+            is_beside = attributes in members and zarr_format == min(ARRAY)
+            more = _read_text(file, directory, attributes) if is_beside else None
+            array = parse_array(str(filename), name, text, more)
+            if array is not None:
+                arrays[name] = array
     missing = {}
     if directory.fault is not None:
         for name, array in arrays.items():
@@ -304,6 +305,10 @@ class StackMap(StackArray, CountedArray):
         """Return the first axis."""
         return 0
 
+    def row_step(self) -> int:
+        """Return how many rows a chunk has."""
+        return self.array.chunks[0]
+
     def pieces(
         self, ranges: tuple[Range, ...]
     ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
@@ -363,7 +368,7 @@ def find_chunks(directory: Directory, array: Definition) -> dict[tuple[int, ...]
     for name, member in directory.members.items():
         if name.startswith(head):
             numbers = name[len(head) :].split(array.separator)
-            if len(numbers) == len(array.shape) and all(n.isdecimal() for n in numbers):
+            if len(numbers) == len(array.shape) and all(map(_NUMBER.fullmatch, numbers)):
                 index = tuple(int(n) for n in numbers)
                 if all(i < n for i, n in zip(index, array.grid, strict=True)):
                     found[index] = member

@@ -110,7 +110,7 @@ class Definition:
 
 def parse_array(
     path: str, name: str, text: bytes, attributes: bytes | None
-) -> Definition:
+) -> Definition | None:
     """Read the description of an array.
 
     Parameters
@@ -122,6 +122,11 @@ def parse_array(
     attributes
         ``.zattrs`` of format 2, if it is there.
 
+    Returns
+    -------
+    Definition or None
+        None if it describes a group.
+
     Raises
     ------
     CorruptFileError
@@ -131,6 +136,8 @@ def parse_array(
     """
     try:
         tree = json.loads(text)
+        if tree.get("node_type") == "group":
+            return None
         parse = {2: _parse_2, 3: _parse_3}[tree["zarr_format"]]
         found = parse(path, name, tree)
         if attributes is not None:

@@ -90,6 +90,10 @@ class StoredMap(StoredArray, CountedArray):
         """Return the axis of y: before x and the channels."""
         return max(0, self.ndim - 3)
 
+    def row_step(self) -> int:
+        """Return how many rows a chunk has."""
+        return self.stored_chunks[self.row_axis()]
+
     def file_bytes(self) -> int:
         """Return the size of the array."""
         return math.prod(self.shape) * self.dtype.itemsize

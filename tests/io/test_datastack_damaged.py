@@ -314,6 +314,17 @@ def test_interrupted_append_of_others(tmp_path):
         assert datastack.latest(path, "maxrf_cube") == "maxrf_cube"
 
 
+def test_groups_and_odd_names(tmp_path):
+    path = builder.write_stack(tmp_path / "map.datastack")
+    group = b'{"zarr_format": 3, "node_type": "group", "attributes": {}}'
+    name = "maxrf_cube/c/" + "9" * 5000 + "/0/0"
+    rewrite(path, {"more/zarr.json": group, "more/inner/zarr.json": group, name: b""})
+    described_as(path, "maxrf_cube", attributes={"text": "group"})
+    (signal,) = file_reader(path)
+    np.testing.assert_array_equal(signal["data"], builder.make_counts())
+    assert set(datastack.tree(path)) == set(builder.make_arrays())
+
+
 def test_names_that_escape(tmp_path):
     path = builder.write_stack(tmp_path / "map.datastack")
     with zipfile.ZipFile(path, "a") as archive:
