@@ -125,7 +125,9 @@ def _resolve_pair(
 def _channels(signal: "EDSSEMSpectrum", start: Any, stop: Any) -> tuple[int, int]:
     """Return the channels of a pair, as ``isig[start:stop]`` takes it."""
     axis = signal.axes_manager.signal_axes[0]
-    units = axis.units or "(without units: is its energy scale known?)"
+    units = axis.units
+    if not isinstance(units, str) or not units:
+        units = "(channels: the energy axis has no units, so it is not calibrated)"
     for edge in (start, stop):
         is_energy = isinstance(edge, float | np.floating)
         if is_energy and not axis.low_value <= edge <= axis.high_value + abs(axis.scale):
@@ -168,6 +170,13 @@ def _resolve_lines(
                 f"{name} has no line in the spectra that the beam excites; name one, as in "
                 f"'{name}_Ka'."
             )
+    units = signal.axes_manager.signal_axes[0].units
+    if not isinstance(units, str) or not units.endswith("eV"):
+        raise ValueError(
+            f"The line {name} has no window: the units of the energy axis are {units}, "
+            "expected eV or keV. Calibrate it: scale, offset and units of "
+            "s.axes_manager.signal_axes[0]; or give channels."
+        )
     resolution = f"{EDS_DETECTOR}.energy_resolution_MnKa"
     if not signal.metadata.get_item(
         resolution, signal.metadata.get_item(resolution.replace("SEM", "TEM"))

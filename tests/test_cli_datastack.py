@@ -49,6 +49,17 @@ def test_convert(run, pair, tmp_path):
     assert "maxrf_cube" in run("info", tmp_path / "y.datastack")
 
 
+def test_calibration(run, pair):
+    raw, _ = pair
+    run("convert", raw, "--kev-per-channel", 0.1, "--kev-of-channel-0", -0.5)
+    path = raw.with_suffix(".datastack")
+    energies = datastack.read(path, "maxrf_energies")
+    np.testing.assert_allclose(energies, -0.5 + 0.1 * np.arange(64))
+    run("image", path, "--line", "Ca_Ka", "-o", raw.with_suffix(".tif"))
+    text = run("convert", raw, "--kev-of-channel-0", 1, "--overwrite", code=1)
+    assert "needs --kev-per-channel" in text
+
+
 def test_preview(run, pair):
     raw, _ = pair
     text = run("preview", raw, "--flip-vertical")

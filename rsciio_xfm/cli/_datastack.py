@@ -50,6 +50,17 @@ def _raw_options(command: Callable) -> Callable:
     help="Store counts as integers rather than float32; with --sigma 0.",
 )
 @click.option(
+    "--kev-per-channel",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Calibration of the energy axis, where the .rpl has none.",
+)
+@click.option(
+    "--kev-of-channel-0",
+    type=float,
+    default=0.0,
+    help="With --kev-per-channel; 0 by default.",
+)
+@click.option(
     "--compressor",
     type=click.Choice(["blosc", "zstd", "gzip", "none"]),
     default="blosc",
@@ -76,6 +87,8 @@ def convert(
     flip_horizontal: bool,
     flip_vertical: bool,
     integers: bool,
+    kev_per_channel: float | None,
+    kev_of_channel_0: float,
     compressor: str,
     zarr_format: str,
     overwrite: bool,
@@ -87,6 +100,8 @@ def convert(
         output = raw.with_suffix(".datastack") if output is None else output
         check_extension(output, (".datastack",))
         refuse_existing([output], overwrite)
+        if kev_of_channel_0 and kev_per_channel is None:
+            raise click.ClickException("--kev-of-channel-0 needs --kev-per-channel")
         from rsciio_xfm import datastack
 
         with timed() as took:
@@ -104,6 +119,10 @@ def convert(
                 overwrite=overwrite,
             )
         shape = datastack.tree(output)["maxrf_cube"]["shape"]
+        if kev_per_channel is not None:
+            channels = range(shape[2])
+            energies = [kev_of_channel_0 + kev_per_channel * i for i in channels]
+            datastack.append(energies, "maxrf_energies", output)
         size = show_size(output.stat().st_size)
         click.echo(
             f"{output}: {shape[1]} x {shape[0]} pixels, {shape[2]} channels, {size}, "
@@ -156,7 +175,11 @@ def tree(file: Path) -> None:
         from rsciio_xfm import datastack
 
         rows = [("name", "shape", "type", "chunks", "size", "in the file", "compression")]
+        faults = []
         for name, array in datastack.tree(file).items():
+            if "fault" in array:
+                faults.append(array["fault"])
+                continue
             rows.append(
                 (
                     name if array["is_latest"] else f"{name} (older)",
@@ -172,6 +195,8 @@ def tree(file: Path) -> None:
         for row in rows:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             click.echo("  ".join(cells).rstrip())
+        for fault in faults:
+            click.echo(f"Warning: {fault}", err=True)
 
 
 @click.command()

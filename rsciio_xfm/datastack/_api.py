@@ -10,15 +10,25 @@ import numpy as np
 from rsciio_xfm._io.atomic import replacing
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.tree import digest, encode_signal
-from rsciio_xfm.datastack._data import Stack, read_stack
+from rsciio_xfm._io.warning import warn
+from rsciio_xfm.datastack._data import Stack, first_version, read_stack, stack_array
 from rsciio_xfm.datastack._layout import (
     ATTRIBUTES,
     ATTRIBUTES_VERSION,
     CUBE,
     ENERGIES,
     EXTRA_ARRAY,
+    MAX_SPECTRUM,
+    SUM_SPECTRUM,
 )
-from rsciio_xfm.datastack._metadata import classify, find_cube, pack, read_signal
+from rsciio_xfm.datastack._metadata import (
+    TO_KEV,
+    as_lazy,
+    classify,
+    find_cube,
+    pack,
+    read_signal,
+)
 from rsciio_xfm.datastack._write import (
     check_format,
     choose_chunks,
@@ -30,7 +40,6 @@ from rsciio_xfm.exceptions import FileFormatError
 __all__ = ["file_reader", "file_writer"]
 
 _SELECTIONS = (None, "all", "spectrum_image", "single_spectrum", "image")
-_TO_KEV = {"eV": 1e-3, "keV": 1.0}
 
 
 def file_reader(
@@ -115,11 +124,13 @@ def file_reader(
         raise ValueError("dataset_path and select_type are both given, expected one.")
     stack = read_stack(path)
     names = _choose(path, stack, dataset_path, select_type, latest)
-    cube = stack.latest(CUBE) if CUBE in stack.arrays else None
+    versions = stack.versions(CUBE)
+    cube = stack.latest(CUBE) if latest and versions else CUBE
+    cube = cube if cube in stack.arrays else None
     if not names:
         raise FileFormatError(
             f"{path}: the file holds nothing of select_type={select_type!r}, found "
-            f"{', '.join(stack.arrays) or 'no array'} (in the zip)."
+            f"{', '.join(stack.names) or 'no array'} (in the zip)."
         )
     return [read_signal(path, stack, name, cube, lazy, chunks) for name in names]
 
@@ -135,29 +146,36 @@ def _choose(
     if dataset_path is not None:
         wanted = [dataset_path] if isinstance(dataset_path, str) else list(dataset_path)
         wanted = [name.strip("/") for name in wanted]
-        check_names(path, stack, wanted)
+        check_names(path, stack, wanted, latest)
         return [stack.latest(name) if latest else name for name in wanted]
     if select_type is None:
-        return [find_cube(path, stack)]
-    names = [
-        name
-        for name in (stack.newest() if latest else stack.arrays)
-        if not name.startswith(EXTRA_ARRAY)
-    ]
+        return [find_cube(path, stack, latest)]
+    names = []
+    for name in stack.newest() if latest else stack.names:
+        if name in stack.faults:
+            warn(f"{stack.faults[name]} It is left out.")
+        elif not name.startswith(EXTRA_ARRAY):
+            names.append(name)
     if select_type == "all":
         return names
-    cube = find_cube(path, stack)
+    cube = find_cube(path, stack, latest)
     return [name for name in names if classify(stack, name, cube) == select_type]
 
 
-def check_names(path: str | Path, stack: Stack, names: list[str]) -> None:
+def check_names(
+    path: str | Path, stack: Stack, names: list[str], latest: bool = True
+) -> None:
     """Refuse names of arrays that are not there."""
-    missing = [name for name in names if name not in stack.arrays]
+    missing = [
+        name
+        for name in names
+        if not (stack.versions(name) if latest else name in stack.names)
+    ]
     if missing:
         raise FileNotFoundError(
             ENOENT,
             f"The file has no {', '.join(map(repr, missing))}, expected one of "
-            f"{', '.join(stack.arrays) or 'nothing'}",
+            f"{', '.join(stack.names) or 'nothing'}",
             str(path),
         )
 
@@ -202,7 +220,8 @@ def file_writer(
     -----
     ``maxrf_maxspectrum`` and ``maxrf_sumspectrum`` (which is the mean) are made while the map
     is written. Axes and metadata go into the attributes of the map, arrays among them into
-    arrays of their own; :func:`file_reader` restores them.
+    arrays of their own; :func:`file_reader` restores them. If the file is a stack of a map of
+    the same size, its other arrays are kept, the newest version of each.
 
     Examples
     --------
@@ -226,11 +245,12 @@ def file_writer(
         "n_arrays": len(arrays),
         "sha256": digest(text, arrays),
     }
-    others = {f"{EXTRA_ARRAY}{i}": pack(array) for i, array in enumerate(arrays)}
+    others: dict[str, Any] = _others_in(path, data.shape)
+    others |= {f"{EXTRA_ARRAY}{i}": pack(array) for i, array in enumerate(arrays)}
     energy = axes[-1]
-    if energy["units"] in _TO_KEV:
+    if energy["units"] in TO_KEV:
         steps = energy["offset"] + energy["scale"] * np.arange(energy["size"])
-        others[ENERGIES] = _TO_KEV[energy["units"]] * steps
+        others[ENERGIES] = TO_KEV[energy["units"]] * steps
     with (
         replacing(path) as file,
         bytes_bar(data.nbytes, f"Writing {path.name}") as bar,
@@ -248,6 +268,27 @@ def file_writer(
             advance=bar.update,
             path=path,
         )
+
+
+def _others_in(path: Path, shape: tuple[int, ...]) -> dict[str, np.ndarray | da.Array]:
+    """Return what a stack that will be overwritten holds beside its map, lazily."""
+    if not path.is_file():
+        return {}
+    try:
+        stack = read_stack(path)
+        if stack.arrays[stack.latest(CUBE)].shape != shape:
+            return {}
+    except (FileFormatError, LookupError):  # no stack, or without a map
+        return {}
+    found = {}
+    for name in stack.newest():
+        first = first_version(name)
+        is_own = first in (CUBE, MAX_SPECTRUM, SUM_SPECTRUM, ENERGIES)
+        if name in stack.faults or is_own or name.startswith(EXTRA_ARRAY):
+            continue
+        source = stack_array(stack, name)
+        found[first] = source.read(()) if not source.ndim else as_lazy(source)
+    return found
 
 
 def _check(path: Path, data: np.ndarray | da.Array, axes: list[dict[str, Any]]) -> None:

@@ -11,7 +11,17 @@ from rsciio_xfm.exceptions import CorruptFileError
 EXTRA = "datastack"
 # Inflated here, as far as a chunk is long.
 _ZLIB = {"zlib", "gzip"}
+# By how much what is stored of a chunk can grow at most, by what the codecs can express.
+_MOST_GROWTH = {None: 1, "gzip": 1100, "zlib": 1100, "lz4": 260}
+_MOST_GROWTH_OF_OTHERS = 10**6  # zstd, and Blosc with it: runs of zeros
 DECODERS = ("blosc", "zstd", "lz4", *sorted(_ZLIB))
+
+
+def can_grow_to(codec: dict[str, Any] | None, n_stored: int, n_bytes: int) -> bool:
+    """Tell whether so many bytes can be stored in so few."""
+    kind = None if codec is None else codec["id"]
+    growth = _MOST_GROWTH.get(kind, _MOST_GROWTH_OF_OTHERS)
+    return n_bytes <= growth * n_stored + 2**16
 
 
 def encode_chunk(codec: Any, chunk: np.ndarray) -> bytes:

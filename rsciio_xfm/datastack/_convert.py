@@ -86,7 +86,8 @@ def convert(
     rsciio_xfm.exceptions.TruncatedFileError
         Too little of the raw file is there.
     OverflowError
-        Counts above 16777216 are not exact in float32; nothing is written.
+        Counts above 16777216 are not exact in float32, and are not smoothed; floating-point
+        numbers are too large for it. Nothing is written.
     ValueError
         An argument does not suit the map; `dst` is one of the files that are read.
     FileExistsError
@@ -112,6 +113,8 @@ def convert(
     """
     raw = Path(raw)
     dst = raw.with_suffix(EXTENSION) if dst is None else Path(dst)
+    if dst.suffix.lower() != EXTENSION:
+        raise ValueError(f"{dst}: the extension is {dst.suffix!r}, expected {EXTENSION}.")
     sigma = _check_sigma(sigma)
     if keep_integers and sigma:
         raise ValueError(

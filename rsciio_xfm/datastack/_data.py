@@ -14,8 +14,14 @@ from rsciio_xfm._io.binary import identify, open_unbuffered, scratch
 from rsciio_xfm._io.counted import CountedArray
 from rsciio_xfm._io.lazy import PIECE_BYTES, ArrayLike, Range
 from rsciio_xfm._io.warning import warn
-from rsciio_xfm.datastack._codecs import decode_chunk
-from rsciio_xfm.datastack._index import Directory, Member, read_directory, read_member
+from rsciio_xfm.datastack._codecs import can_grow_to, decode_chunk
+from rsciio_xfm.datastack._index import (
+    Directory,
+    Member,
+    check_names,
+    read_directory,
+    read_member,
+)
 from rsciio_xfm.datastack._layout import ARRAY, ATTRIBUTES_OF_2, LOCAL_HEADER, ROOT
 from rsciio_xfm.datastack._parse import Definition, parse_array
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
@@ -38,37 +44,49 @@ class Stack:
     directory
         Of the zip.
     zarr_format
-        2 or 3.
+        Of the root, 2 or 3. Arrays of both formats can be beside each other.
     arrays
         By name, in the order of their names.
     missing
-        Chunks that are not there, by the name of the array, of a zip that is damaged. In a
-        sound one they are all equal to the fill value.
+        How many chunks are not there, by the name of the array. In a sound zip they are all
+        equal to the fill value.
+    faults
+        Why an array cannot be read, by its name.
     """
 
     directory: Directory
     zarr_format: int
     arrays: dict[str, Definition]
     missing: dict[str, int]
+    faults: dict[str, FileFormatError]
+
+    @property
+    def names(self) -> list[str]:
+        """Of all arrays, those that cannot be read too."""
+        return sorted([*self.arrays, *self.faults])
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of an array, from the oldest to the newest."""
+        found = [n for n in self.names if re.fullmatch(re.escape(name) + "_*", n)]
+        return sorted(found, key=len)
 
     def latest(self, name: str) -> str:
         """Return the newest version of an array: that with most underscores.
 
         Of a damaged file, it is the newest of which all chunks are there, if there is one.
         """
-        if name not in self.arrays:
-            raise KeyError(name)
-        versions = [n for n in self.arrays if re.fullmatch(re.escape(name) + "_*", n)]
-        return self._newest_of(sorted(versions, key=len))
+        return self._newest_of(self.versions(name))
 
     def _newest_of(self, versions: list[str]) -> str:
-        whole = [name for name in versions if not self.missing.get(name)]
+        whole = versions
+        if self.directory.fault is not None:
+            whole = [name for name in versions if not self.missing.get(name)]
         return (whole or versions)[-1]
 
     def newest(self) -> list[str]:
         """Return the newest version of each array."""
         versions: dict[str, list[str]] = {}
-        for name in sorted(self.arrays, key=len):
+        for name in sorted(self.names, key=len):
             versions.setdefault(first_version(name), []).append(name)
         return [self._newest_of(versions[name]) for name in sorted(versions)]
 
@@ -89,14 +107,12 @@ def read_stack(filename: str | Path) -> Stack:
     Returns
     -------
     Stack
-        Names without their first version (``"a_"``, but no ``"a"``) stand for themselves.
+        Its arrays.
 
     Raises
     ------
     FileFormatError
         The file is no zip, or no zarr store of format 2 or 3.
-    CorruptFileError
-        The description of an array cannot be read.
 
     Warns
     -----
@@ -104,43 +120,63 @@ def read_stack(filename: str | Path) -> Stack:
         The zip is damaged, or cut; chunks of an array are missing.
     """
     directory = read_directory(filename)
+    stack = _read_arrays(filename, directory)
+    if stack.missing and directory.fault is None:
+        # zarr leaves out chunks of zeros; or a damaged directory names them otherwise.
+        directory = check_names(directory)
+        if directory.fault is not None:
+            stack = _read_arrays(filename, directory)
+    if directory.fault is not None:
+        _warn_of_damage(filename, stack)
+    return stack
+
+
+def _read_arrays(filename: str | Path, directory: Directory) -> Stack:
     members = directory.members
-    found = [f for f, name in ROOT.items() if name in members]
     names = {f: _names(members, text) for f, text in ARRAY.items()}
-    if not found:
-        # A root without description is as good as one with it.
-        found = [f for f, arrays in names.items() if arrays]
+    # A root without description is as good as one with it.
+    found = [f for f in ROOT if ROOT[f] in members] or [f for f in ROOT if names[f]]
     if not found:
         shown = ", ".join(repr(name) for name in list(members)[:5]) or "nothing"
         raise FileFormatError(
             f"{filename}: the zip is no zarr store: it holds {shown}, expected "
             f"{ROOT[2]} or {ROOT[3]} (byte 0, its directory)."
         )
-    zarr_format = found[0]
-    arrays = {}
+    arrays: dict[str, Definition] = {}
+    faults: dict[str, FileFormatError] = {}
     with open_unbuffered(filename) as file:
-        for name in names[zarr_format]:
-            text = _read_text(file, directory, f"{name}/{ARRAY[zarr_format]}")
-            attributes = f"{name}/{ATTRIBUTES_OF_2}"
-            is_beside = attributes in members and zarr_format == min(ARRAY)
-            more = _read_text(file, directory, attributes) if is_beside else None
-            array = parse_array(str(filename), name, text, more)
-            if array is not None:
-                arrays[name] = array
+        # Of two arrays of one name, that of format 3 was written later.
+        for zarr_format in sorted(ARRAY):
+            for name in names[zarr_format]:
+                try:
+                    array = _read_definition(file, directory, name, zarr_format)
+                except FileFormatError as fault:
+                    faults[name] = fault
+                    continue
+                if array is not None:
+                    arrays[name] = array
     missing = {}
-    if directory.fault is not None:
-        for name, array in arrays.items():
-            n_missing = math.prod(array.grid) - len(find_chunks(directory, array))
-            if n_missing:
-                missing[name] = n_missing
-    stack = Stack(directory, zarr_format, arrays, missing)
-    if directory.fault is not None:
-        _warn_of_damage(filename, stack)
-    return stack
+    for name, array in arrays.items():
+        n_missing = math.prod(array.grid) - len(find_chunks(directory, array))
+        if n_missing:
+            missing[name] = n_missing
+    arrays = dict(sorted(arrays.items()))
+    # zarr 3, and so maxrf4u, looks for a root of format 3 first.
+    return Stack(directory, max(found), arrays, missing, faults)
+
+
+def _read_definition(
+    file: BinaryIO, directory: Directory, name: str, zarr_format: int
+) -> Definition | None:
+    text = _read_text(file, directory, f"{name}/{ARRAY[zarr_format]}")
+    more, attributes = None, f"{name}/{ATTRIBUTES_OF_2}"
+    if zarr_format == min(ARRAY) and attributes in directory.members:
+        more = _read_text(file, directory, attributes)
+    return parse_array(directory.path, name, text, more)
 
 
 def _warn_of_damage(filename: str | Path, stack: Stack) -> None:
-    text = "all chunks of all arrays are there"
+    text = "no chunk of these is missing"
     if stack.missing:
         text = "; ".join(
             f"{n} of {math.prod(stack.arrays[name].grid)} chunks of {name!r} are missing and "
@@ -340,13 +376,20 @@ def stack_array(stack: Stack, name: str, is_map: bool = False) -> StackArray:
     is_map
         Whether it is a map of counts.
     """
+    if name in stack.faults:
+        raise stack.faults[name]
     array, directory = stack.arrays[name], stack.directory
     members = find_chunks(directory, array)
     n_chunks = math.prod(array.grid)
-    if array.n_bytes > _EMPTY_BYTES and len(members) < _LEAST_SHARE * n_chunks:
+    n_stored = sum(member.size for member in members.values())
+    if array.n_bytes > _EMPTY_BYTES and not (
+        len(members) >= _LEAST_SHARE * n_chunks
+        and can_grow_to(array.codec, n_stored, len(members) * array.chunk_bytes)
+    ):
         raise CorruptFileError(
             f"{directory.path}: {len(members)} of the {n_chunks} chunks of {name!r}, of shape "
-            f"{array.shape}, are there, expected at least {_LEAST_SHARE:.1%} (in the zip, "
+            f"{array.shape}, are there, {n_stored} bytes, expected more for chunks of "
+            f"{array.chunk_bytes} bytes, and at least {_LEAST_SHARE:.1%} of them (in the zip, "
             f"{name}/)."
         )
     kind: Any = StackMap if is_map else StackArray

@@ -6,6 +6,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,19 +24,27 @@ from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm.datastack._api import check_names
 from rsciio_xfm.datastack._data import (
     Stack,
+    find_chunks,
     find_members,
     first_version,
     read_stack,
     stack_array,
 )
 from rsciio_xfm.datastack._index import read_member
-from rsciio_xfm.datastack._layout import CUBE, EXTRA_ARRAY, PADDING, ROOT
-from rsciio_xfm.datastack._parse import group_text
+from rsciio_xfm.datastack._layout import (
+    ARRAY,
+    CUBE,
+    EXTRA_ARRAY,
+    GATHERED,
+    PADDING,
+    ROOT,
+)
+from rsciio_xfm.datastack._parse import DTYPES, array_text, group_text, to_format_3
 from rsciio_xfm.datastack._write import put, write_array
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 # Not those that zarr keeps for itself, nor what would be a folder.
-_NAME = re.compile(r"(?!__)[A-Za-z0-9_][A-Za-z0-9_. -]{0,199}")
+_NAME = re.compile(r"(?!__)(?=.*[A-Za-z0-9])[A-Za-z0-9_][A-Za-z0-9_. -]{0,199}")
 _LIST_AXES = 2
 
 
@@ -75,7 +84,8 @@ def append(
     -----
     What is in the file is not touched: the array is written behind it, with a new directory
     of the zip. If that fails, the file is cut to what it was; if the process is killed,
-    :func:`file_reader` and :func:`repack` find all that was there before.
+    :func:`file_reader` and :func:`repack` find all that was there before. A second process
+    that appends or repacks at the same time gets an error.
 
     Examples
     --------
@@ -83,9 +93,14 @@ def append(
     >>> datastack.append(energies, "maxrf_energies", "scan.datastack")  # doctest: +SKIP
     'maxrf_energies'
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"{path}: name is of type {type(name).__name__}, expected text: the order is "
+            "append(array, name, path)."
+        )
     array = array if isinstance(array, da.Array) else np.asanyarray(array)
     is_masked = isinstance(getattr(array, "_meta", array), np.ma.MaskedArray)
-    if is_masked or array.dtype.kind not in "biufc" or array.dtype.itemsize > 16:
+    if is_masked or array.dtype.name not in DTYPES:
         raise TypeError(
             f"{path}: the array {name!r:.80} is {'masked' if is_masked else array.dtype}, "
             "expected a plain one of numbers."
@@ -95,62 +110,109 @@ def append(
             f"{path}: the sizes of the chunks of {name!r:.80} are unknown, expected known "
             "ones: use the array's compute_chunk_sizes method."
         )
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name in (*ROOT.values(), *ARRAY.values()):
         raise ValueError(
             f"{path}: the name of the array is {name!r:.80}, expected letters, digits, "
             "underscores, hyphens, dots and spaces, at most 200."
         )
-    stack = read_stack(path)
+    if name.startswith(EXTRA_ARRAY):
+        raise ValueError(
+            f"{path}: the name {name!r:.80} is kept for what is saved with a map, expected "
+            "another."
+        )
+    with _locked(path) as file:
+        stack = read_stack(path)
+        _check_is_sound(file, path, stack)
+        if versions := stack.versions(name):
+            name = versions[-1] + "_"
+        with _behind(file, path, stack) as archive:
+            write_array(archive, name, array, stack.zarr_format, compressor)
+    return name
+
+
+def _check_is_sound(file: BinaryIO, path: str | Path, stack: Stack) -> None:
     if stack.directory.fault is not None:
         raise CorruptFileError(
             f"{path}: the zip is damaged: {stack.directory.fault}. Expected a sound one to "
             "append to: make one with rsciio_xfm.datastack.repack."
         )
-    if name in stack.arrays:
-        name = stack.latest(name) + "_"
-    with _behind(path, stack) as archive:
-        write_array(archive, name, array, stack.zarr_format, compressor)
-    return name
+    check_unchanged(file, path, stack.directory.identity)
 
 
 @contextlib.contextmanager
-def _behind(path: str | Path, stack: Stack) -> Iterator[zipfile.ZipFile]:
-    """Open a zip to write behind its end; cut it to what it was if that fails."""
-    size = stack.directory.identity[0]
-    file = open(path, "r+b")  # noqa: SIM115
-    try:
-        _lock(file, path)
-        check_unchanged(file, path, stack.directory.identity)
-    except BaseException:
-        file.close()
-        raise
+def _locked(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file to be changed, by one process at a time where the system can say so."""
+    with open(path, "r+b") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                text = "another process is writing to the file"
+                raise BlockingIOError(exc.errno, text, str(path)) from exc
+            except OSError:  # some network drives have no locks
+                pass
+        yield file
+
+
+@contextlib.contextmanager
+def _behind(file: BinaryIO, path: str | Path, stack: Stack) -> Iterator[zipfile.ZipFile]:
+    """Write behind the end of a zip; cut it to what it was if that fails."""
+    # What follows the directory is of a program that was killed.
+    size = stack.directory.end
+    descriptor = os.dup(file.fileno())
     try:
         with zipfile.ZipFile(file, "a") as archive:
             # Not over the directory, as zipfile would: until the new one is written, the
             # old one is all that tells where the arrays are.
             archive.start_dir = size
+            _forget_gathered(archive, stack)
             yield archive
-        file.close()
+        file.truncate()
+        file.flush()
     except BaseException as exc:
         with contextlib.suppress(OSError):
             file.close()  # with what is in its buffer, before the file is cut
-        os.truncate(path, size)
+        os.ftruncate(descriptor, size)
         if isinstance(exc, OSError) and exc.filename is None and exc.errno:
             raise type(exc)(exc.errno, exc.strerror, str(path)) from exc
         raise
+    finally:
+        os.close(descriptor)
 
 
-def _lock(file: BinaryIO, path: str | Path) -> None:
-    """Keep other processes from appending at the same time, where the system can."""
-    if fcntl is None:
-        return
+def _forget_gathered(archive: zipfile.ZipFile, stack: Stack) -> None:
+    """Leave out what zarr may have gathered of all descriptions: it lacks the new array."""
+    old = [name for name in GATHERED if name in archive.NameToInfo]
+    text = None
+    root = ROOT[3]
+    if root in archive.NameToInfo:
+        held = _read_json(archive.read(root))
+        if held.get("consolidated_metadata") is not None:
+            text = _root_text(3, held)
+            old.append(root)
+    for name in old:
+        archive.filelist = [i for i in archive.filelist if i.filename != name]
+        del archive.NameToInfo[name]
+    if text is not None:
+        put(archive, root, text)
+
+
+def _read_json(text: bytes) -> dict[str, Any]:
+    """Read a description, of which nothing is needed."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        text = "another process is appending to the file"
-        raise BlockingIOError(exc.errno, text, str(path)) from exc
-    except OSError:  # some network drives have no locks
-        return
+        tree = json.loads(text)
+    except (RecursionError, ValueError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
+
+
+def _root_text(zarr_format: int, held: dict[str, Any]) -> bytes:
+    """Return the description of a root, with the attributes that it had."""
+    (text,) = group_text(zarr_format).values()
+    tree = json.loads(text)
+    if "attributes" in tree and isinstance(held.get("attributes"), dict):
+        tree["attributes"] = held["attributes"]
+    return json.dumps(tree).encode("utf-8")
 
 
 def append_list(
@@ -232,7 +294,7 @@ def read(path: str | Path, name: str, latest: bool = True) -> np.ndarray:
     array([-0.96,  -0.95, ..., 39.98])
     """
     stack = read_stack(path)
-    check_names(path, stack, [name])
+    check_names(path, stack, [name], latest)
     source = stack_array(stack, stack.latest(name) if latest else name)
     return source.read(tuple((0, size) for size in source.shape))
 
@@ -304,7 +366,8 @@ def repack(
     path
         Of the file. It may be damaged: what is whole is kept.
     select
-        Names of the arrays to keep, the newest version of each; None keeps all.
+        Names of the arrays to keep, the newest version of each; None keeps all, and what
+        else there is in the zip.
     dst
         Path of the new file; None replaces the old one.
     show_progressbar
@@ -321,6 +384,9 @@ def repack(
         There is no such array.
     rsciio_xfm.exceptions.CorruptFileError
         A chunk of an array is damaged: leave the array out by `select`.
+    rsciio_xfm.exceptions.FileFormatError
+        Arrays of zarr's formats 2 and 3 are beside each other, and one of format 2 has a
+        compressor that format 3 has not.
     ValueError
         `select` is empty; `dst` is a folder, or a device.
     OSError
@@ -328,7 +394,9 @@ def repack(
 
     Notes
     -----
-    Chunks are copied as they are. The old file stays until the new one is whole.
+    Chunks are copied as they are. The old file stays until the new one is whole. Where a
+    program that uses zarr 3 added arrays to a file of format 2, all become format 3: zarr
+    does not see the others any more.
 
     Examples
     --------
@@ -336,6 +404,16 @@ def repack(
     >>> datastack.repack("scan.datastack", ["maxrf_cube", "maxrf_energies"])  # doctest: +SKIP
     ['maxrf_cube', 'maxrf_energies']
     """
+    with _locked(path) if dst is None else contextlib.nullcontext():
+        return _repack(path, select, dst, show_progressbar)
+
+
+def _repack(
+    path: str | Path,
+    select: Sequence[str] | None,
+    dst: str | Path | None,
+    show_progressbar: bool,
+) -> list[str]:
     stack = read_stack(path)
     names = stack.newest()
     if select is not None:
@@ -343,18 +421,31 @@ def repack(
         if not wanted:
             raise ValueError(f"{path}: select is empty, expected at least one name.")
         check_names(path, stack, wanted)
-        names = list(dict.fromkeys(stack.latest(name) for name in wanted))
+        names = [stack.latest(name) for name in wanted]
         if any(first_version(name) == CUBE for name in names):
             # What was saved with the map.
-            names += [n for n in stack.arrays if n.startswith(EXTRA_ARRAY)]
-    new_names = [first_version(name) for name in names]
-    directory = stack.directory
-    copied = [
-        (member, new + member[len(old) :])
-        for old, new in zip(names, new_names, strict=True)
-        for member in find_members(directory, old)
-    ]
-    n_bytes = sum(directory.members[name].size for name, _ in copied)
+            names += [n for n in stack.names if n.startswith(EXTRA_ARRAY)]
+        names = list(dict.fromkeys(names))
+    directory, members = stack.directory, stack.directory.members
+    is_mixed = any(a.zarr_format != stack.zarr_format for a in stack.arrays.values())
+    copied, written = [], {}
+    for name in names:
+        new_name = first_version(name)
+        array = stack.arrays.get(name)
+        if is_mixed and array is not None:
+            array = replace(to_format_3(str(path), array), name=new_name)
+            written |= array_text(array)
+            chunks = find_chunks(directory, stack.arrays[name])
+            copied += [(stack.arrays[name].key(i), array.key(i)) for i in sorted(chunks)]
+        else:
+            copied += [
+                (member, new_name + member[len(name) :])
+                for member in find_members(directory, name)
+            ]
+    if select is None:
+        own = {*stack.names, *ROOT.values(), *GATHERED}
+        copied += [(m, m) for m in members if m.split("/")[0] not in own]
+    n_bytes = sum(members[name].size for name, _ in copied)
     with (
         open_unbuffered(path) as source,
         replacing(path if dst is None else dst) as file,
@@ -362,24 +453,16 @@ def repack(
         bytes_bar(n_bytes, f"Repacking {Path(path).name}", show_progressbar) as bar,
     ):
         check_unchanged(source, path, directory.identity)
-        put(archive, ROOT[stack.zarr_format], _root_text(source, stack))
+        root, held = ROOT[stack.zarr_format], {}
+        if root in members:
+            held = _read_json(
+                read_member(source, str(path), root, members[root]).tobytes()
+            )
+        put(archive, root, _root_text(stack.zarr_format, held))
+        for name, text in written.items():
+            put(archive, name, text)
         for name, new_name in copied:
-            member = directory.members[name]
+            member = members[name]
             put(archive, new_name, read_member(source, str(path), name, member).tobytes())
             bar.update(member.size)
-    return new_names
-
-
-def _root_text(source: BinaryIO, stack: Stack) -> bytes:
-    """Return the description of the root, with the attributes that it has."""
-    name = ROOT[stack.zarr_format]
-    text = group_text(stack.zarr_format)[name]
-    member = stack.directory.members.get(name)
-    if member is None:
-        return text
-    # Without what zarr may have gathered there of arrays that are left out.
-    held = json.loads(read_member(source, stack.directory.path, name, member).tobytes())
-    tree = json.loads(text)
-    if "attributes" in tree:
-        tree["attributes"] = held.get("attributes", {})
-    return json.dumps(tree).encode("utf-8")
+    return [first_version(name) for name in names]

@@ -14,6 +14,7 @@ from rsciio_xfm._io.binary import identify, open_unbuffered, read_into
 from rsciio_xfm.datastack._layout import (
     DEFLATED,
     DIRECTORY_RECORDS,
+    END_SIGNATURE,
     HAS_DESCRIPTOR,
     IS_ENCRYPTED,
     IS_UTF8,
@@ -58,12 +59,16 @@ class Directory:
     fault
         What is wrong with the zip if it is damaged or cut; then the members are those that
         were found whole.
+    end
+        Byte behind the directory. What follows was left by a program that was killed while it
+        appended.
     """
 
     path: str
     identity: tuple[int, ...]
     members: dict[str, Member]
     fault: str | None
+    end: int
 
 
 def read_directory(filename: str | Path) -> Directory:
@@ -89,7 +94,8 @@ def read_directory(filename: str | Path) -> Directory:
         path = os.path.abspath(filename)
         try:
             members = _read_members(file, filename, identity[0])
-            return Directory(path, identity, members, None)
+            end = _find_end(file, identity[0])
+            return Directory(path, identity, members, None, end)
         except FileFormatError:
             raise
         # Whatever a damaged directory does to zipfile.
@@ -105,15 +111,51 @@ def read_directory(filename: str | Path) -> Directory:
             if getattr(exc, "errno", None) is not None:
                 raise
             fault = str(exc)
-        members, end = _scan(file, identity[0])
-        if not members:
-            raise FileFormatError(
-                f"{filename}: the file is no zip: {fault}. It begins with "
-                f"{_begin(file)!r}, expected {LOCAL_SIGNATURE!r} and a whole file of a zip "
-                "(byte 0)."
-            )
-        fault = f"{fault}; files of the zip were found up to byte {end} of {identity[0]}"
-        return Directory(path, identity, members, fault)
+        return _search(file, filename, identity, fault)
+
+
+def check_names(directory: Directory) -> Directory:
+    """Compare the names in a directory with those before the files.
+
+    That takes a look at each file, and is for a zip in which something seems to be missing.
+
+    Parameters
+    ----------
+    directory
+        From :func:`read_directory`.
+
+    Returns
+    -------
+    Directory
+        If a name differs, it is made of the headers of the files.
+    """
+    with open_unbuffered(directory.path) as file:
+        memory = np.empty(LOCAL_HEADER.itemsize + _MOST_NAME, dtype=np.uint8)
+        for name, member in directory.members.items():
+            n_read = read_into(file, member.offset, memory, memory.size)
+            held = _name_of(memory[:n_read].tobytes())
+            if held != name:
+                fault = (
+                    f"its directory has {name!r:.80} where {held!r:.80} is (byte "
+                    f"{member.offset})"
+                )
+                return _search(file, directory.path, directory.identity, fault)
+    return directory
+
+
+def _search(
+    file: BinaryIO, filename: str | Path, identity: tuple[int, ...], fault: str
+) -> Directory:
+    """Make a directory of the headers of the files."""
+    members, end = _scan(file, identity[0])
+    if not members:
+        raise FileFormatError(
+            f"{filename}: the file is no zip: {fault}. It begins with "
+            f"{_begin(file)!r}, expected {LOCAL_SIGNATURE!r} and a whole file of a zip "
+            "(byte 0)."
+        )
+    fault = f"{fault}; files of the zip were found up to byte {end} of {identity[0]}"
+    return Directory(os.path.abspath(filename), identity, members, fault, end)
 
 
 def read_member(
@@ -155,6 +197,12 @@ def read_member(
             "again."
         )
     first = LOCAL_HEADER.itemsize + int(header["name_length"] + header["extra_length"])
+    held = _name_of(memory[: min(first, n_read)].tobytes())
+    if held != name:
+        raise CorruptFileError(
+            f"{path}: {held!r:.80} is where the directory of the zip has {name} (byte "
+            f"{member.offset}): it is damaged, or the file was replaced."
+        )
     if first + member.size > n_read:
         n_read = read_into(file, member.offset + first, memory, member.size)
         first = 0
@@ -173,6 +221,28 @@ def read_member(
             f"{member.size} bytes were damaged or replaced (byte {member.offset})."
         )
     return raw
+
+
+def _find_end(file: BinaryIO, file_size: int) -> int:
+    """Return the byte behind the last record of the directory, as zipfile finds it."""
+    size, (at,) = DIRECTORY_RECORDS[END_SIGNATURE]
+    n_bytes = min(file_size, size + 2**16)
+    memory = np.empty(n_bytes, dtype=np.uint8)
+    read_into(file, file_size - n_bytes, memory, n_bytes)
+    tail = memory.tobytes()
+    first = tail.rfind(END_SIGNATURE)
+    comment = int.from_bytes(tail[first + at : first + at + 2], "little")
+    return min(file_size, file_size - n_bytes + first + size + comment)
+
+
+def _name_of(raw: bytes) -> str | None:
+    """Return the name in the header of a file, None if there is none."""
+    if len(raw) < LOCAL_HEADER.itemsize or raw[:4] != LOCAL_SIGNATURE:
+        return None
+    header = np.frombuffer(raw, LOCAL_HEADER, 1)[0]
+    first = LOCAL_HEADER.itemsize
+    encoding = "utf-8" if header["flags"] & IS_UTF8 else "cp437"
+    return raw[first : first + int(header["name_length"])].decode(encoding, "replace")
 
 
 def _begin(file: BinaryIO) -> bytes:
@@ -264,12 +334,13 @@ def _read_local(raw: bytes, at: int, file_size: int) -> tuple[str, Member, int] 
         n_bytes = int.from_bytes(extra[4:12], "little")
         size = int.from_bytes(extra[12:20], "little")
     end = at + first + int(header["extra_length"]) + size
-    if end > file_size:
-        return None
-    encoding = "utf-8" if flags & IS_UTF8 else "cp437"
-    name = raw[LOCAL_HEADER.itemsize : first].decode(encoding, "replace")
     is_deflated = bool(header["method"] == DEFLATED)
-    return name, Member(at, size, n_bytes, int(header["crc"]), is_deflated), end
+    # Until a file is whole, its header says that it is empty.
+    is_empty = size == 0 and not raw[:first].endswith(b"/")
+    if end > file_size or is_empty or (size != n_bytes and not is_deflated):
+        return None
+    member = Member(at, size, n_bytes, int(header["crc"]), is_deflated)
+    return str(_name_of(raw)), member, end
 
 
 def _inflate(path: str, name: str, member: Member, raw: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ EXTRA_ARRAY = "rsciio_xfm_metadata_"
 ROOT = {2: ".zgroup", 3: "zarr.json"}
 ARRAY = {2: ".zarray", 3: "zarr.json"}
 ATTRIBUTES_OF_2 = ".zattrs"
+GATHERED = (".zmetadata",)  # descriptions of all arrays of a store, of format 2
 
 # What comes before each file in a zip, without its name and extra field.
 LOCAL_HEADER = np.dtype(
@@ -47,9 +48,10 @@ LARGE_FIELD = 1
 # Records of the directory, by signature: their fixed size, and at which bytes of it the
 # lengths of what follows are. They stand at the end, and where arrays were appended after
 # the end, before these too.
+END_SIGNATURE = b"PK\x05\x06"
 DIRECTORY_RECORDS = {
     b"PK\x01\x02": (46, (28, 30, 32)),
-    b"PK\x05\x06": (22, (20,)),
+    END_SIGNATURE: (22, (20,)),
     b"PK\x06\x06": (56, ()),
     b"PK\x06\x07": (20, ()),
 }

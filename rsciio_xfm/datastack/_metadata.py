@@ -4,10 +4,12 @@ import io
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 
 from rsciio_xfm._io.lazy import align_chunks, from_source, read_all
 from rsciio_xfm._io.metadata import (
+    EDS_DETECTOR,
     SIGNAL_TYPE,
     build_axis,
     build_live_time,
@@ -32,10 +34,15 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 _STRAIGHT = 0.01
 _MOST_BENT = 0.5
 _CUBE_AXES = 3
+_MOST_KEV = 250.0  # what ends above is no X-ray spectrum in keV
+_SIGMA_OF_MAXRF4U = 7.0  # channels; its files do not say
+_FWHM = 2 * np.sqrt(2 * np.log(2))  # of a Gaussian, by its standard deviation
+_RESOLUTION = 130.0  # eV at Mn Ka, what exspy takes if it is not known
+TO_KEV = {"eV": 1e-3, "keV": 1.0}
 
 
-def find_cube(path: Path, stack: Stack) -> str:
-    """Return the name of the newest cube of a stack.
+def find_cube(path: Path, stack: Stack, latest: bool = True) -> str:
+    """Return the name of the cube of a stack, of the newest or of the first one.
 
     Raises
     ------
@@ -44,19 +51,21 @@ def find_cube(path: Path, stack: Stack) -> str:
     CorruptFileError
         It is no map of spectra.
     """
-    if CUBE not in stack.arrays:
+    if not stack.versions(CUBE) or not (latest or CUBE in stack.names):
         raise FileFormatError(
             f"{path}: the file has no {CUBE!r}, expected it beside "
-            f"{', '.join(map(repr, stack.arrays)) or 'nothing'} (in the zip). Read others by "
+            f"{', '.join(map(repr, stack.names)) or 'nothing'} (in the zip). Read others by "
             "dataset_path."
         )
-    name = stack.latest(CUBE)
+    name = stack.latest(CUBE) if latest else CUBE
     check_cube(path, stack, name)
     return name
 
 
 def check_cube(path: Path, stack: Stack, name: str) -> None:
     """Refuse an array that is no map of spectra."""
+    if name in stack.faults:
+        raise stack.faults[name]
     array = stack.arrays[name]
     if (
         len(array.shape) != _CUBE_AXES
@@ -74,7 +83,7 @@ def classify(stack: Stack, name: str, cube: str | None) -> str:
     shape = stack.arrays[name].shape
     if first_version(name) == CUBE:
         return "spectrum_image"
-    if cube is None or not shape:
+    if cube is None or not shape or len(stack.arrays[cube].shape) != _CUBE_AXES:
         return "other"
     *pixels, depth = stack.arrays[cube].shape
     if shape == (*pixels, depth):
@@ -105,6 +114,8 @@ def read_signal(
     dict
         The signal.
     """
+    if name in stack.faults:
+        raise stack.faults[name]
     kind = classify(stack, name, cube)
     array = stack.arrays[name]
     is_map = kind == "spectrum_image"
@@ -112,27 +123,57 @@ def read_signal(
         check_cube(path, stack, name)
     source = stack_array(stack, name, is_map and is_counts(np.empty(0, array.dtype)))
     signal = _restore(path, stack, name) if is_map else None
+    is_restored = signal is not None
     if signal is None:
         signal = _describe(path, stack, name, kind)
-        if is_map or kind == "single_spectrum":
-            signal["axes"][-1] |= _energy_axis(path, stack, array.shape[-1]) or {}
-    elif (axis := _energy_axis(path, stack, array.shape[-1])) is not None:
-        # The file's own energies may have been calibrated since.
-        signal["axes"][-1] |= axis
+    if is_map or kind == "single_spectrum":
+        energy = signal["axes"][-1]
+        # The file's own energies may have been calibrated since it was saved.
+        energy |= _energy_axis(path, stack, energy, is_restored) or {}
+    if is_map and not is_restored:
+        _widen_lines(signal, energy)
     return signal | {"data": _read_data(path, source, lazy, chunks)}
+
+
+def _widen_lines(signal: dict[str, Any], energy: dict[str, Any]) -> None:
+    """Make the resolution that of the smoothed spectra: exspy's windows are as wide.
+
+    Both widths add in squares, as they do for each line.
+    """
+    kind = signal["metadata"]["Signal"]
+    if not kind.get("smoothed") or energy["units"] not in TO_KEV:
+        return
+    sigma = kind.get("smoothing_sigma", _SIGMA_OF_MAXRF4U)
+    added = _FWHM * sigma * energy["scale"] * TO_KEV[energy["units"]] * 1000  # eV
+    node = signal["metadata"]
+    for name in EDS_DETECTOR.split("."):
+        node = node.setdefault(name, {})
+    own = node.get("energy_resolution_MnKa", _RESOLUTION)
+    node["energy_resolution_MnKa"] = float(np.hypot(own, added))
 
 
 def _read_data(path: Path, source: StackArray, lazy: bool, chunks: Any) -> Any:
     if source.ndim == 0:
         return source.read(()).reshape(1)
-    chosen = chunks
-    if isinstance(chunks, str) and chunks == "auto":
-        chosen = source.array.chunks
-        if source.ndim > 1:
-            chosen = align_chunks(source.shape, source.dtype, 0, chosen)
-    if not lazy:
-        return read_all(source, str(path), chosen)
-    return from_source(source, chosen)
+    if lazy:
+        return as_lazy(source, chunks)
+    return read_all(source, str(path), _choose_chunks(source, chunks))
+
+
+def as_lazy(source: StackArray, chunks: Any = "auto") -> da.Array:
+    """Return an array of a stack as one of dask, whose chunks hold whole ones of the file."""
+    return from_source(source, _choose_chunks(source, chunks))
+
+
+def _choose_chunks(source: StackArray, chunks: Any) -> Any:
+    if not (isinstance(chunks, str) and chunks == "auto"):
+        return chunks
+    chosen = tuple(
+        min(c, max(1, n)) for c, n in zip(source.array.chunks, source.shape, strict=True)
+    )
+    if source.ndim < 2:
+        return chosen
+    return align_chunks(source.shape, source.dtype, 0, chosen)
 
 
 def _describe(path: Path, stack: Stack, name: str, kind: str) -> dict[str, Any]:
@@ -159,18 +200,20 @@ def _describe(path: Path, stack: Stack, name: str, kind: str) -> dict[str, Any]:
             metadata["General"]["title"] += " (smoothed)"
         _add_times(metadata, rpl)
     return {
-        "axes": order_axes(_build_axes(array.shape, kind)),
+        "axes": order_axes(_build_axes(array.shape, kind, rpl, own)),
         "metadata": metadata,
         "original_metadata": {
             "array": name,
-            "arrays": list(stack.arrays),
+            "arrays": stack.names,
             "attributes": array.attributes,
             "compression": array.compression,
         },
     }
 
 
-def _build_axes(shape: tuple[int, ...], kind: str) -> list[dict[str, Any]]:
+def _build_axes(
+    shape: tuple[int, ...], kind: str, rpl: dict[str, Any], own: dict[str, Any]
+) -> list[dict[str, Any]]:
     names, n_signal = [f"index {i}" for i in range(len(shape) - 1)] + ["index"], 1
     if kind == "spectrum_image":
         names = ["y", "x", "Energy"]
@@ -180,15 +223,38 @@ def _build_axes(shape: tuple[int, ...], kind: str) -> list[dict[str, Any]]:
         names[-2:], n_signal = ["y", "x"], 2
     if not shape:
         shape, names = (1,), ["index"]
-    return [
+    axes = [
         build_axis(axis, size, None, None, navigate=i < len(shape) - n_signal)
         for i, (axis, size) in enumerate(zip(names, shape, strict=True))
     ]
+    if kind == "spectrum_image":
+        for axis, key in zip(axes, ("height", "width"), strict=False):
+            axis.update(_calibrate_pixels(rpl, key))
+            if own.get({"height": "flip_vertical", "width": "flip_horizontal"}[key]):
+                axis["offset"] = 0.0  # that of the other end
+    return axes
+
+
+def _calibrate_pixels(rpl: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return scale, offset and units of an axis of pixels by HyperSpy's keys."""
+    units = rpl.get(f"{key}-units")
+    try:
+        scale = float(rpl[f"{key}-scale"])
+        offset = float(rpl.get(f"{key}-origin", 0))
+    except (KeyError, TypeError, ValueError):
+        return {}
+    if not units or units == "<undefined>" or not 0 < scale < np.inf:
+        return {}
+    return {
+        "scale": scale,
+        "units": units,
+        "offset": offset if np.isfinite(offset) else 0.0,
+    }
 
 
 def _looks_smoothed(stack: Stack) -> bool:
     """Tell whether maxrf4u smoothed a cube, as it does: maxima of counts are integers."""
-    if MAX_SPECTRUM not in stack.arrays:
+    if stack.versions(MAX_SPECTRUM) == []:
         return True
     values = _read_all_of(stack, stack.latest(MAX_SPECTRUM))
     return not np.array_equal(values, np.round(values))
@@ -226,11 +292,20 @@ def _add_times(metadata: dict[str, Any], rpl: dict[str, Any]) -> None:
             instrument.setdefault(section, {})[item] = number
 
 
-def _energy_axis(path: Path, stack: Stack, depth: int) -> dict[str, Any] | None:
-    """Return offset, scale and units of the energy axis, None if there are no energies."""
-    if ENERGIES not in stack.arrays:
+def _energy_axis(
+    path: Path, stack: Stack, axis: dict[str, Any], is_restored: bool
+) -> dict[str, Any] | None:
+    """Return offset, scale and units of the energy axis by the energies in the file.
+
+    Returns
+    -------
+    dict or None
+        None if there are none, or the axis was saved with them.
+    """
+    versions = stack.versions(ENERGIES)
+    if not versions or stack.latest(ENERGIES) in stack.faults:
         return None
-    name = stack.latest(ENERGIES)
+    name, depth = stack.latest(ENERGIES), axis["size"]
     energies = _read_all_of(stack, name)
     where = f"{path}: {name!r}"
     if energies.shape != (depth,) or energies.dtype.kind not in "iuf":
@@ -240,8 +315,20 @@ def _energy_axis(path: Path, stack: Stack, depth: int) -> dict[str, Any] | None:
         )
         return None
     energies = energies.astype(float)
+    if is_restored and axis["units"] in TO_KEV:
+        saved = TO_KEV[axis["units"]] * (
+            axis["offset"] + axis["scale"] * np.arange(depth)
+        )
+        if np.allclose(energies, saved, rtol=1e-12, atol=1e-9):
+            return None
     if not np.isfinite(energies).all() or depth < 2 or (np.diff(energies) <= 0).any():
         warn(f"{where} does not ascend, expected energies in keV: it is ignored.")
+        return None
+    if energies[-1] > _MOST_KEV:
+        warn(
+            f"{where} ends with {energies[-1]:g}, expected energies in keV, below "
+            f"{_MOST_KEV:g}: it is ignored. Is it in eV?"
+        )
         return None
     scale = (energies[-1] - energies[0]) / (depth - 1)
     offset = energies[0]

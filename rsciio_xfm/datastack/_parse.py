@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 MAX_CHUNK_BYTES = 2**31 - 1
 _MOST_AXES = 32
 _KINDS = "biufc"
-_DTYPES_OF_3 = (
+DTYPES = (
     "bool",
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
     "float16",
@@ -25,6 +25,7 @@ _DTYPES_OF_3 = (
     "complex64",
     "complex128",
 )
+CODECS_OF_3 = ("blosc", "gzip", "zstd")
 _BLOSC_SHUFFLES = ("noshuffle", "shuffle", "bitshuffle")
 
 
@@ -173,6 +174,8 @@ def _check(array: Definition) -> None:
             f"shape {array.shape}, chunks {array.chunks} of {array.dtype}: a chunk of more "
             f"than {MAX_CHUNK_BYTES} bytes"
         )
+    if array.separator not in (".", "/"):
+        raise ValueError(f"separator {array.separator!r:.40}")
     if array.order not in ("C", "F"):
         raise ValueError(f"order {array.order!r}")
 
@@ -210,7 +213,7 @@ def _parse_2(path: str, name: str, tree: dict[str, Any]) -> Definition:
 def _parse_3(path: str, name: str, tree: dict[str, Any]) -> Definition:
     if tree["node_type"] != "array":
         raise ValueError(f"node_type is {tree['node_type']!r:.80}")
-    if tree["data_type"] not in _DTYPES_OF_3:
+    if tree["data_type"] not in DTYPES:
         raise _unknown(path, name, f"data of type {tree['data_type']!r:.80}", "numbers")
     dtype = np.dtype(tree["data_type"])
     if tree["chunk_grid"]["name"] != "regular":
@@ -312,7 +315,8 @@ def array_text(array: Definition) -> dict[str, bytes]:
         "compressor": array.codec,
         "dimension_separator": array.separator,
         "dtype": array.dtype.str,
-        "fill_value": array.fill_value,
+        # What stands for a complex number is not the same in all versions of zarr.
+        "fill_value": None if array.dtype.kind == "c" else _plain(array.fill_value),
         "filters": None,
         "order": array.order,
         "shape": array.shape,
@@ -325,12 +329,17 @@ def array_text(array: Definition) -> dict[str, bytes]:
 
 
 def _tree_3(array: Definition) -> dict[str, Any]:
-    endian = {} if array.dtype.itemsize == 1 else {"endian": "little"}
+    order = "big" if array.dtype.str.startswith(">") else "little"
+    endian = {} if array.dtype.itemsize == 1 else {"endian": order}
     codecs: list[dict[str, Any]] = [{"name": "bytes", "configuration": endian}]
+    if array.order == "F":
+        axes = {"order": list(range(len(array.shape)))[::-1]}
+        codecs.insert(0, {"name": "transpose", "configuration": axes})
     if array.codec is not None:
         options = {k: v for k, v in array.codec.items() if k != "id"}
         if array.codec["id"] == "blosc":
-            options["shuffle"] = _BLOSC_SHUFFLES[options["shuffle"]]
+            if isinstance(options["shuffle"], int):
+                options["shuffle"] = _BLOSC_SHUFFLES[options["shuffle"]]
             options["typesize"] = array.dtype.itemsize
         codecs.append({"name": array.codec["id"], "configuration": options})
     key = {"name": "default", "configuration": {"separator": array.separator}}
@@ -340,13 +349,40 @@ def _tree_3(array: Definition) -> dict[str, Any]:
         "data_type": array.dtype.name,
         "chunk_grid": grid,
         "chunk_key_encoding": key,
-        "fill_value": array.fill_value,
+        "fill_value": _plain(array.fill_value),
         "codecs": codecs,
         "attributes": array.attributes,
         "zarr_format": 3,
         "node_type": "array",
         "storage_transformers": [],
     }
+
+
+def to_format_3(path: str, array: Definition) -> Definition:
+    """Describe an array in zarr's format 3; its chunks stay as they are.
+
+    Raises
+    ------
+    FileFormatError
+        Format 3 has no name for its compressor.
+    """
+    if array.codec is not None and array.codec["id"] not in CODECS_OF_3:
+        raise FileFormatError(
+            f"{path}: {array.name!r} is compressed with {array.codec['id']}, expected "
+            f"{', '.join(CODECS_OF_3)} or nothing for zarr's format 3 (in the zip, "
+            f"{array.name}/)."
+        )
+    return replace(array, zarr_format=3, separator="/", prefix="c")
+
+
+def _plain(value: Any) -> Any:
+    """Return a fill value as JSON has it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
+    if isinstance(value, float) and not np.isfinite(value):
+        return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def _dump(tree: dict[str, Any]) -> bytes:

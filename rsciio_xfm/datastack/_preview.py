@@ -103,6 +103,7 @@ def _equalize(counts: np.ndarray) -> np.ndarray:
 
     Source: Gonzalez and Woods, Digital Image Processing, 3.3.1; bins as scikit-image has them.
     """
+    counts = np.nan_to_num(counts, nan=0, posinf=0, neginf=0)
     numbers, edges = np.histogram(counts, bins=_BINS)
     shares = np.cumsum(numbers) / counts.size
     return np.interp(counts, (edges[:-1] + edges[1:]) / 2, shares)
@@ -120,7 +121,7 @@ def _survey_spectra(source: RawMap) -> tuple[np.ndarray, np.ndarray, int, np.nda
     windows = np.array([_window(c, n_channels) for c in centres], dtype=np.int64)
     data = from_source(source)
     highest, total, parts = over_pieces(data, partial(_survey, windows=windows), _merge)
-    channel = int(highest.argmax())
+    channel = _peak(highest)
     if channel in centres:
         place = channel - centres.start
         counts = np.zeros(source.shape[:2], dtype=parts[0][1].dtype if parts else float)
@@ -140,7 +141,12 @@ def _guess_peak(source: RawMap) -> int:
         source[row : row + 1].reshape(-1, depth).max(axis=0)
         for row in dict.fromkeys(rows.tolist())
     ]
-    return int(np.maximum.reduce(peaks).argmax())
+    return _peak(np.maximum.reduce(peaks))
+
+
+def _peak(highest: np.ndarray) -> int:
+    """Return where a spectrum is highest, and finite."""
+    return int(np.where(np.isfinite(highest), highest, 0).argmax())
 
 
 _Parts = list[tuple[tuple[Range, ...], np.ndarray]]
@@ -197,6 +203,6 @@ def _survey_images(source: RawImages) -> tuple[np.ndarray, np.ndarray, int, np.n
         images = images.reshape(len(images), -1)
         highest[channels] = images.max(axis=1)
         total[channels] = images.sum(axis=1, dtype=wide)
-    channel = int(highest.argmax())
+    channel = _peak(highest)
     counts = source.read_images(_window(channel, depth)).sum(axis=0, dtype=wide)
     return highest, total, channel, counts

@@ -20,7 +20,8 @@ _MOST_PIXELS = 2**24  # along an axis
 # Less of the map than this makes its header unlikely.
 _LEAST_SHARE = 0.001
 # A key, then tabs, spaces, a colon or an equals sign, then the value.
-_LINE = re.compile(r"(?:MLX::)?([\w-]+)[\s:=]*(.*)")
+_LINE = re.compile(r"(?:MLX::)?([\w-]+)[\s:=]*(?:MLX::)?(.*)")
+_COMMENT = re.compile(r"(^|\s)[;#].*")
 _KINDS = {"signed": "i", "unsigned": "u", "float": "f"}
 _LENGTHS = {"signed": (1, 2, 4, 8), "unsigned": (1, 2, 4, 8), "float": (4, 8)}
 # As maxrf4u, which knows no others, and of one byte there is no order.
@@ -30,6 +31,7 @@ _DEFAULTS = {
     "byte-order": "dont-care",
     "record-by": "vector",
 }
+_DECISIVE = {"width", "height", "depth", "data-length", *_DEFAULTS}
 _ORDERS = {"little-endian": "<", "big-endian": ">", "dont-care": "<"}
 _TO_KEV = {"ev": 1e-3, "kev": 1.0}
 
@@ -93,7 +95,7 @@ def parse_rpl(filename: str | Path) -> Ripple:
     if len(raw) > _MOST_RPL or b"\0" in raw:
         raise FileFormatError(
             f"{filename}: the file is no text of at most {_MOST_RPL} bytes, expected a .rpl "
-            "file (byte 0)."
+            "file (byte 0). Are raw and rpl exchanged?"
         )
     fields = _read_fields(filename, raw.decode("utf-8-sig", "replace"))
     given = _DEFAULTS | fields
@@ -141,8 +143,9 @@ def parse_rpl(filename: str | Path) -> Ripple:
 def _read_fields(filename: str | Path, text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        # Oxford's INCA writes a list in parentheses.
-        content = line.split(";")[0].strip().removeprefix("(").removesuffix(")").strip()
+        content = _COMMENT.sub("", line).strip(" \t\x1a")
+        if content.startswith(("(", ")")):  # Oxford's INCA writes a list in parentheses
+            content = content.lstrip("(").rstrip(")").strip()
         if not content:
             continue
         found = _LINE.fullmatch(content)
@@ -151,7 +154,7 @@ def _read_fields(filename: str | Path, text: str) -> dict[str, str]:
                 f"{filename}: line {number} is {content!r:.60}, expected a key and a value."
             )
         name, value = found[1].lower(), found[2].strip()
-        if fields.setdefault(name, value) != value:
+        if fields.setdefault(name, value) != value and name in _DECISIVE:
             raise FileFormatError(
                 f"{filename}: {name} is {value!r:.40} in line {number}, and "
                 f"{fields[name]!r:.40} before, expected one value."
@@ -186,6 +189,14 @@ def _read_calibration(
     elif fields.get("ev-per-chan"):
         unit, found = _TO_KEV["ev"], (fields["ev-per-chan"], "0")
     else:
+        found = None
+    ignored = [key for key in ("depth-scale", "depth-origin") if key in fields]
+    if ignored and "depth-units" not in fields:
+        warn(
+            f"{filename}: {' and '.join(ignored)} without depth-units, expected eV or keV: "
+            "ignored."
+        )
+    if found is None:
         return None, None
     try:
         scale, origin = (float(text) * unit for text in found)

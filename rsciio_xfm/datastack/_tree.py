@@ -20,7 +20,8 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
     dict of str to dict
         By name: ``shape``, ``dtype``, ``chunks`` (sizes), ``n_bytes`` (in memory),
         ``n_bytes_stored`` (in the file), ``compression``, ``is_latest`` (whether it is the
-        newest version).
+        newest version). Of an array that cannot be read, all but the last are None, and
+        ``fault`` says why.
 
     Raises
     ------
@@ -36,7 +37,13 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
     stack = read_stack(path)
     newest = set(stack.newest())
     members = stack.directory.members
+    unread = dict.fromkeys(
+        ("shape", "dtype", "chunks", "n_bytes", "n_bytes_stored", "compression")
+    )
     return {
+        name: unread | {"is_latest": name in newest, "fault": str(fault)}
+        for name, fault in stack.faults.items()
+    } | {
         name: {
             "shape": array.shape,
             "dtype": array.dtype.name,

@@ -104,7 +104,6 @@ def define_array(
 ) -> Definition:
     """Describe an array that will be written."""
     dtype = data.dtype if dtype is None else dtype
-    zero = dtype.type(0).item()
     return Definition(
         zarr_format=zarr_format,
         name=name,
@@ -112,7 +111,7 @@ def define_array(
         chunks=chunks,
         dtype=dtype.newbyteorder("<"),
         codec=codec,
-        fill_value=[0.0, 0.0] if isinstance(zero, complex) else zero,
+        fill_value=dtype.type(0),
         separator="." if zarr_format == 2 else "/",
         prefix="" if zarr_format == 2 else "c",
         attributes=attributes or {},
@@ -227,7 +226,7 @@ def write_cube(
     codec: tuple[dict[str, Any] | None, Any],
     zarr_format: int,
     attributes: dict[str, Any],
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray | da.Array],
     advance: Callable[[int], Any],
     path: str | Path,
 ) -> None:
@@ -400,33 +399,43 @@ def _encode_spectra(
     array, codec, sigma, path = shared
     block = np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("="))
     spectra = block.reshape(-1, block.shape[-1])
+    _check_range(spectra, array.dtype, bool(sigma), path)
     if is_counts(spectra):
         total = np.zeros(spectra.shape[1], dtype=np.uint64)
         add_spectra(spectra, total)
     else:
-        kind = {"u": np.uint64, "i": np.int64, "b": np.uint64}.get(
-            block.dtype.kind, np.float64
-        )
-        total = spectra.sum(axis=0, dtype=kind)
+        # Sums of integers of 64 bits do not fit such integers.
+        is_wide = spectra.dtype.kind == "f" or spectra.dtype.itemsize > 4
+        total = spectra.sum(axis=0, dtype=np.float64 if is_wide else np.int64)
     if sigma:
         stored = smooth_spectra(spectra, sigma)
     else:
-        _check_exact(spectra, array.dtype, path)
         stored = spectra.astype(array.dtype, copy=False)
     highest = stored.max(axis=0)
     return _encode_cells(stored.reshape(block.shape), box, array, codec), highest, total
 
 
-def _check_exact(spectra: np.ndarray, dtype: np.dtype, path: str) -> None:
-    is_short = spectra.dtype.kind in "ui" and spectra.dtype.itemsize > 2
-    if not is_short or dtype.kind != "f":
+def _check_range(
+    spectra: np.ndarray, dtype: np.dtype, is_smoothed: bool, path: str
+) -> None:
+    """Refuse numbers that float32 cannot hold: counts exactly, others at all."""
+    if dtype.kind != "f" or spectra.dtype.itemsize <= 2:
         return
-    largest = max(int(spectra.max()), -int(spectra.min()))
-    if largest > _MOST_IN_FLOAT32:
-        raise OverflowError(
-            f"{path}: counts are up to {largest}, expected at most {_MOST_IN_FLOAT32} for "
-            "float32 to be exact. Use keep_integers=True to store them as they are."
-        )
+    if spectra.dtype.kind == "f":
+        finite = spectra[np.isfinite(spectra)] if spectra.dtype.itemsize > 4 else []
+        largest = np.abs(finite).max(initial=0)
+        if largest > np.finfo(np.float32).max:
+            raise OverflowError(
+                f"{path}: numbers are up to {largest:g}, expected at most "
+                f"{np.finfo(np.float32).max:g}, float32's largest."
+            )
+    elif not is_smoothed:
+        largest = max(int(spectra.max()), -int(spectra.min()))
+        if largest > _MOST_IN_FLOAT32:
+            raise OverflowError(
+                f"{path}: counts are up to {largest}, expected at most {_MOST_IN_FLOAT32} "
+                "for float32 to be exact. Use keep_integers=True to store them as they are."
+            )
 
 
 def _encode_cells(

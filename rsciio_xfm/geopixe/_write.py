@@ -98,6 +98,8 @@ def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
     """
     path = Path(filename)
     data = signal["data"]
+    is_smoothed = bool(signal["metadata"].get("Signal", {}).get("smoothed"))
+    _check_counts(path, data, is_smoothed)
     axes = _check_axes(path, signal["axes"], data)
     header = encode_header(_build_header(path, signal, axes), path)
     data = data if data.ndim == 4 else data[np.newaxis]
@@ -107,15 +109,22 @@ def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
         _write_records(file, path, data, dead_time, bar)
 
 
+def _check_counts(path: Path, data: Any, is_smoothed: bool) -> None:
+    """Refuse what are no counts."""
+    if data.dtype.kind not in "iu":
+        advice = "Convert them with the signal's change_dtype method, if they are whole."
+        if is_smoothed:
+            advice = "These were smoothed: take them from the scan, with sigma=0."
+        raise TypeError(
+            f"{path}: the counts are {data.dtype}, expected integers: the format holds "
+            f"whole counts. {advice}"
+        )
+
+
 def _check_axes(
     path: Path, axes: list[dict[str, Any]], data: Any
 ) -> list[dict[str, Any]]:
     """Return the axes in the array's order, if the format can hold them."""
-    if data.dtype.kind not in "iu":
-        raise TypeError(
-            f"{path}: the counts are {data.dtype}, expected integers: the format holds "
-            "whole counts. Convert them with the signal's change_dtype method."
-        )
     if isinstance(getattr(data, "_meta", data), np.ma.MaskedArray):
         raise TypeError(f"{path}: the array is masked, expected a plain one.")
     axes = sorted(axes, key=lambda axis: axis.get("index_in_array", 0))

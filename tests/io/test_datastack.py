@@ -522,6 +522,123 @@ def test_arrays_may_be_appended_while_a_map_is_open(path):
         signal.data.compute()
 
 
+def test_first_version_of_the_map(path):
+    datastack.append(np.ones((3, 4, 64), dtype=np.uint16), "maxrf_cube", path)
+    assert read(path)["data"].shape == (3, 4, 64)
+    np.testing.assert_array_equal(read(path, latest=False)["data"], builder.make_counts())
+    datastack.append(np.ones((3, 4)), "maxrf_cube", path)
+    with pytest.raises(CorruptFileError, match="'maxrf_cube__' is float64"):
+        read(path)
+    assert read(path, latest=False)["data"].shape == builder.SHAPE
+
+
+def test_lines_are_as_wide_as_smoothing_makes_them(tmp_path):
+    """exspy's windows are multiples of the resolution, which smoothing adds to."""
+    energies = np.linspace(0, 12.6, 64)
+    arrays = builder.make_arrays() | {"maxrf_energies": energies}
+    plain = builder.write_stack(tmp_path / "plain.datastack", arrays)
+    node = "Acquisition_instrument.SEM.Detector.EDS.energy_resolution_MnKa"
+    assert hs.load(plain).metadata.get_item(node) == 130
+    smooth = arrays["maxrf_cube"] * np.float32(0.3)
+    arrays |= {"maxrf_cube": smooth, "maxrf_maxspectrum": smooth.max((0, 1))}
+    theirs = builder.write_stack(tmp_path / "theirs.datastack", arrays)
+    expected = np.hypot(130, 2.3548 * 7 * 200)
+    assert hs.load(theirs).metadata.get_item(node) == pytest.approx(expected, rel=1e-4)
+    raw, rpl = builder.write_raw(tmp_path, more="\nev-per-chan\t20")
+    ours = datastack.convert(raw, rpl, sigma=2, show_progressbar=False)
+    signal = hs.load(ours, lazy=True)
+    expected = np.hypot(130, 2.3548 * 2 * 20)
+    assert signal.metadata.get_item(node) == pytest.approx(expected, rel=1e-4)
+    signal.save(tmp_path / "saved.datastack")
+    again = hs.load(tmp_path / "saved.datastack")
+    assert again.metadata.get_item(node) == pytest.approx(expected, rel=1e-4)
+    assert again.metadata.Signal.smoothing_sigma == 2
+
+
+def test_energies_in_ev(tmp_path):
+    arrays = builder.make_arrays() | {"maxrf_energies": np.linspace(-500, 40_000, 64)}
+    path = builder.write_stack(tmp_path / "map.datastack", arrays)
+    with pytest.warns(UserWarning, match="Is it in eV"):
+        assert read(path)["axes"][-1]["units"] is None
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "units"),
+    [(10, -100, "eV"), (0.01, -0.3, "keV"), (-0.1, 9, "keV")],
+)
+def test_axes_come_back_as_they_were(tmp_path, scale, offset, units):
+    signal, _ = make_signal()
+    axis = signal.axes_manager[-1]
+    axis.scale, axis.offset, axis.units = scale, offset, units
+    path = tmp_path / "saved.datastack"
+    signal.save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (again,) = file_reader(path)
+    found = again["axes"][-1]
+    assert (found["scale"], found["offset"], found["units"]) == (scale, offset, units)
+
+
+def test_saved_over_a_stack(tmp_path):
+    """What was computed of a map is kept when the map is saved again."""
+    arrays = builder.make_arrays() | {
+        "hotmax_pixels": np.arange(6).reshape(2, 3),
+        "hotmax_pixels_": np.arange(9).reshape(3, 3),
+        "number": np.array(7.5),
+    }
+    path = builder.write_stack(tmp_path / "map.datastack", arrays)
+    signal = hs.load(path, lazy=True)
+    signal.axes_manager[-1].offset += 0.02
+    signal.save(path, overwrite=True)
+    assert datastack.tree(path)["hotmax_pixels"]["shape"] == (3, 3)
+    np.testing.assert_array_equal(
+        datastack.read(path, "hotmax_pixels"), arrays["hotmax_pixels_"]
+    )
+    assert datastack.read(path, "number") == 7.5
+    again = hs.load(path)
+    assert again.axes_manager[-1].offset == pytest.approx(-0.48)
+    np.testing.assert_array_equal(again.data, arrays["maxrf_cube"])
+    # not with another map
+    again.inav[1:].save(path, overwrite=True)
+    assert "hotmax_pixels" not in datastack.tree(path)
+
+
+def test_numbers_that_float32_cannot_hold(tmp_path):
+    signal, _ = make_signal(np.float64)
+    signal.data[0, 0, 0] = 1e300
+    with pytest.raises(OverflowError, match=r"1e\+300"):
+        signal.save(tmp_path / "saved.datastack")
+    signal.data[0, 0, 0] = np.inf
+    signal.save(tmp_path / "saved.datastack")
+    assert np.isinf(datastack.read(tmp_path / "saved.datastack", "maxrf_cube")[0, 0, 0])
+
+
+def test_mean_of_large_integers(tmp_path):
+    signal, _ = make_signal(np.int64)
+    signal.data[...] = 2**62
+    path = tmp_path / "saved.datastack"
+    signal.save(path, keep_integers=True)
+    np.testing.assert_allclose(datastack.read(path, "maxrf_sumspectrum"), 2.0**62)
+
+
+def test_smoothed_counts_are_not_saved_as_counts(tmp_path):
+    raw, rpl = builder.write_raw(tmp_path, more="\nev-per-chan\t20")
+    signal = hs.load(datastack.convert(raw, rpl, show_progressbar=False))
+    with pytest.raises(TypeError, match=r"These were smoothed.*sigma=0"):
+        signal.save(tmp_path / "map.GeoPIXE")
+
+
+def test_lines_of_a_map_without_calibration(tmp_path):
+    path = builder.write_stack(
+        tmp_path / "a.datastack", {"maxrf_cube": builder.make_counts()}
+    )
+    signal = hs.load(path, lazy=True)
+    with pytest.raises(ValueError, match=r"units of the energy axis are .*Calibrate it"):
+        signal.get_window_images(["Fe_Ka"], show_progressbar=False)
+    with pytest.raises(ValueError, match="not calibrated"):
+        signal.get_window_images([(0.2, 0.4)], show_progressbar=False)
+
+
 def test_no_cube(tmp_path):
     path = builder.write_stack(tmp_path / "map.datastack", {"mine": np.arange(4.0)})
     with pytest.raises(FileFormatError, match=r"no 'maxrf_cube'.*'mine'.*dataset_path"):

@@ -152,12 +152,23 @@ INCA = """(MLX::LISPIX
 (MLX::DATA-LENGTH : {length})
 (MLX::DATA-TYPE : {kind})
 (MLX::BYTE-ORDER : {order})
-(MLX::RECORD-BY : {record})
-)
+(MLX::RECORD-BY : MLX::{record}))
 """
+COMMENTS = """# made by hand
+width {width} ; pixels
+height {height}
+depth {depth}
+data-length {length}
+byte-order {order}
+offset {offset}
+record-by {record}
+title a;b (c)
+date 2026
+date 2027
+\x1a"""
 
 
-@pytest.mark.parametrize("text", [builder.RPL, SPACES, INCA])
+@pytest.mark.parametrize("text", [builder.RPL, SPACES, INCA, COMMENTS])
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_every_spelling(tmp_path, text, ending, mark):
@@ -195,6 +206,23 @@ def test_calibration(tmp_path, more, scale, offset):
     assert signal.metadata.Acquisition_instrument.SEM.beam_energy == 50
 
 
+def test_calibration_of_pixels(tmp_path):
+    more = "\nwidth-scale\t0.5\nwidth-units\tmm\nwidth-origin\t3"
+    more += "\nheight-scale\t0.25\nheight-units\tmm\nheight-origin\t7"
+    pair = builder.write_raw(tmp_path, more=more)
+    signal = hs.load(convert(*pair, flip_vertical=True))
+    x, y = signal.axes_manager.navigation_axes
+    assert (x.scale, x.offset, x.units) == (0.5, 3, "mm")
+    assert (y.scale, y.offset, y.units) == (0.25, 0, "mm")
+
+
+def test_calibration_without_units(tmp_path):
+    pair = builder.write_raw(tmp_path, more="\nev-per-chan\t10\ndepth-origin\t-0.9")
+    with pytest.warns(UserWarning, match="depth-origin without depth-units"):
+        path = convert(*pair)
+    assert datastack.read(path, "maxrf_energies")[:2].tolist() == [0, 0.01]
+
+
 def test_calibration_that_is_none(tmp_path):
     pair = builder.write_raw(tmp_path, more="\nev-per-chan\tten")
     with pytest.warns(UserWarning, match="calibration.*ten"):
@@ -213,6 +241,7 @@ def test_calibration_that_is_none(tmp_path):
         ("width\t7", "width\t7\nwidth\t8", "width is '8' in line 3.*'7' before"),
         ("data-Length\t2", "data-Length\t3", "data-length is 3"),
         ("unsigned", "float", "data-length is 2 and data-type float"),
+        ("vector", "vector\nrecord-by\timage", "record-by is 'image' in line 10"),
         ("unsigned", "complex", "data-type is 'complex', expected signed or"),
         ("little", "middle", "byte-order is 'middle-endian'"),
         ("vector", "dont-care", "record-by is 'dont-care', expected vector or image"),
@@ -291,15 +320,24 @@ def test_wrong_arguments(pair, kwds, text):
     assert len(list(pair[0].parent.iterdir())) == 2
 
 
+def test_other_extension(pair):
+    with pytest.raises(ValueError, match=r"expected \.datastack"):
+        convert(*pair, pair[0].with_suffix(".zip"))
+    with pytest.raises(FileFormatError, match="exchanged"):
+        builder.write_raw(pair[0].parent, np.zeros((2, 2, 9), np.uint16), name="zeros")
+        convert(pair[1], pair[0].with_name("zeros.raw"))
+
+
 def test_destination(pair, tmp_path):
     path = convert(*pair)
     before = path.read_bytes()
     with pytest.raises(FileExistsError, match="overwrite=True"):
         convert(*pair)
     assert path.read_bytes() == before
-    for read in pair:
-        with pytest.raises(ValueError, match="the file that is read"):
-            convert(*pair, read, overwrite=True)
+    same = pair[0].rename(tmp_path / "raw.datastack")
+    with pytest.raises(ValueError, match="the file that is read"):
+        convert(same, pair[1], same, overwrite=True)
+    same.rename(pair[0])
     with pytest.raises(FileNotFoundError):
         convert(*pair, tmp_path / "nowhere" / "x.datastack")
     with pytest.raises(FileNotFoundError):
@@ -429,6 +467,13 @@ def test_preview(tmp_path, monkeypatch, is_guess_right):
     picture = imread(found.path)
     assert picture.shape[:2] == (40, 30)
     np.testing.assert_allclose(picture[..., 0], expected, atol=1 / 128)
+
+
+def test_preview_of_numbers_that_are_none(tmp_path):
+    counts = builder.make_counts((6, 7, 40)).astype("f4")
+    counts[2, 3, 5], counts[4, 4, 20] = np.nan, np.inf
+    found = datastack.preview(*builder.write_raw(tmp_path, counts))
+    assert np.isfinite(found.image).all() and found.channel not in (5,)
 
 
 def test_preview_at_the_edge_and_empty(tmp_path):

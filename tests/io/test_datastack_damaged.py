@@ -345,3 +345,67 @@ def test_read_only(tmp_path):
     with pytest.raises(PermissionError, match=r"map\.datastack"):
         datastack.append(np.arange(3), "mine", path)
     assert file_reader(path)
+
+
+def test_a_damaged_name_in_the_directory(tmp_path):
+    """The chunk is found by the header before it."""
+    path = builder.write_stack(tmp_path / "map.datastack")
+    data = bytearray(path.read_bytes())
+    at = data.rfind(b"maxrf_cube/c/1/1/0")
+    data[at + 11] = ord("b")
+    path.write_bytes(bytes(data))
+    with pytest.warns(UserWarning, match="its directory has 'maxrf_cube/b/1/1/0'"):
+        (signal,) = file_reader(path)
+    np.testing.assert_array_equal(signal["data"], builder.make_counts())
+
+
+def test_chunks_that_are_exchanged(tmp_path):
+    path = builder.write_stack(tmp_path / "map.datastack")
+    data = path.read_bytes()
+    at = data.rfind(b"maxrf_cube/c/1/1/0")
+    path.write_bytes(data[:at] + b"maxrf_cube/c/1/0/0" + data[at + 18 :])
+    with pytest.warns(UserWarning, match="damaged"):
+        (signal,) = file_reader(path)
+    np.testing.assert_array_equal(signal["data"], builder.make_counts())
+
+
+@pytest.mark.parametrize("separator", [None, "-", ["/"], ""])
+def test_separators(tmp_path, separator):
+    path = builder.write_stack(tmp_path / "map.datastack")
+    key = {"name": "default", "configuration": {"separator": separator}}
+    described_as(path, "maxrf_cube", chunk_key_encoding=key)
+    with pytest.raises(CorruptFileError, match=r"separator|cannot be read"):
+        file_reader(path)
+    path = builder.write_stack(tmp_path / "two.datastack", zarr_format=2)
+    described_as(path, "maxrf_cube", dimension_separator=separator)
+    with pytest.raises(CorruptFileError, match=r"separator|cannot be read"):
+        file_reader(path)
+
+
+def test_arrays_that_cannot_be_read_beside_others(tmp_path):
+    arrays = builder.make_arrays() | {"words": np.arange(3), "words_": np.arange(4)}
+    path = builder.write_stack(tmp_path / "map.datastack", arrays)
+    described_as(path, "words_", data_type="string")
+    (signal,) = file_reader(path)
+    np.testing.assert_array_equal(signal["data"], arrays["maxrf_cube"])
+    for read in (datastack.read, lambda *a: file_reader(a[0], dataset_path=a[1])):
+        with pytest.raises(FileFormatError, match="'words_' has data of type 'string'"):
+            read(path, "words")
+    np.testing.assert_array_equal(datastack.read(path, "words", False), np.arange(3))
+    with pytest.warns(UserWarning, match="'words_' has data.*left out"):
+        assert len(file_reader(path, select_type="all")) == 4
+    assert "expected numbers" in datastack.tree(path)["words_"]["fault"]
+    assert datastack.append(np.arange(5), "words", path) == "words__"
+    datastack.repack(path, ["maxrf_cube", "words"], show_progressbar=False)
+    assert list(datastack.tree(path)) == ["maxrf_cube", "words"]
+    np.testing.assert_array_equal(datastack.read(path, "words"), np.arange(5))
+
+
+@pytest.mark.parametrize("codec", [None, ZSTD, BLOSC, {"id": "gzip", "level": 1}])
+def test_chunks_too_small_for_what_they_claim(tmp_path, codec):
+    path = builder.write_stack(tmp_path / "map.datastack", codec=codec)
+    grid = {"name": "regular", "configuration": {"chunk_shape": [1000, 100, 4096]}}
+    described_as(path, "maxrf_cube", shape=[1000, 1000, 4096], chunk_grid=grid)
+    for lazy in (True, False):
+        with little_memory(), pytest.raises(CorruptFileError, match="expected more for"):
+            file_reader(path, lazy=lazy)
