@@ -53,7 +53,7 @@ def cat(path):
 
 def convert(path, sigma, compressor):
     datastack = warm_up()
-    target = Path(path).with_suffix(".ours")
+    target = Path(path).with_name("ours.datastack")
 
     def run():
         rpl = Path(path).with_suffix(".rpl")
@@ -231,7 +231,7 @@ def main():
             elif table == "load":
                 path = str(Path(folder, "scan.datastack"))
                 _runner.run(__file__, "convert, sigma 7, zstd as maxrf4u", scan)
-                Path(scan).with_suffix(".ours").replace(path)
+                Path(scan).with_name("ours.datastack").replace(path)
             known = [n for n in names if options.maxrf4u or n not in theirs]
             _runner.compare(
                 __file__,
