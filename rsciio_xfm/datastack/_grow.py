@@ -165,7 +165,7 @@ def _behind(file: BinaryIO, path: str | Path, stack: Stack) -> Iterator[zipfile.
             # Not over the directory, as zipfile would: until the new one is written, the
             # old one is all that tells where the arrays are.
             archive.start_dir = size
-            _forget_gathered(archive, stack)
+            _forget_gathered(archive)
             yield archive
         file.truncate()
         file.flush()
@@ -180,7 +180,7 @@ def _behind(file: BinaryIO, path: str | Path, stack: Stack) -> Iterator[zipfile.
         os.close(descriptor)
 
 
-def _forget_gathered(archive: zipfile.ZipFile, stack: Stack) -> None:
+def _forget_gathered(archive: zipfile.ZipFile) -> None:
     """Leave out what zarr may have gathered of all descriptions: it lacks the new array."""
     old = [name for name in GATHERED if name in archive.NameToInfo]
     text = None
@@ -404,65 +404,91 @@ def repack(
     >>> datastack.repack("scan.datastack", ["maxrf_cube", "maxrf_energies"])  # doctest: +SKIP
     ['maxrf_cube', 'maxrf_energies']
     """
-    with _locked(path) if dst is None else contextlib.nullcontext():
-        return _repack(path, select, dst, show_progressbar)
+    # Without locks (on Windows), what is open cannot be replaced either.
+    is_shared = dst is None and fcntl is not None
+    with _locked(path) if is_shared else contextlib.nullcontext():
+        stack = read_stack(path)
+        names = stack.newest() if select is None else _select(path, stack, select)
+        written, copied = _plan(path, stack, names)
+        if select is None:
+            own = {*stack.names, *ROOT.values(), *GATHERED}
+            members = stack.directory.members
+            copied += [(m, m) for m in members if m.split("/")[0] not in own]
+        label = f"Repacking {Path(path).name}"
+        with replacing(path if dst is None else dst) as file:
+            _copy(path, stack, written, copied, file, label, show_progressbar)
+    return [first_version(name) for name in names]
 
 
-def _repack(
-    path: str | Path,
-    select: Sequence[str] | None,
-    dst: str | Path | None,
-    show_progressbar: bool,
-) -> list[str]:
-    stack = read_stack(path)
-    names = stack.newest()
-    if select is not None:
-        wanted = [select] if isinstance(select, str) else list(select)
-        if not wanted:
-            raise ValueError(f"{path}: select is empty, expected at least one name.")
-        check_names(path, stack, wanted)
-        names = [stack.latest(name) for name in wanted]
-        if any(first_version(name) == CUBE for name in names):
-            # What was saved with the map.
-            names += [n for n in stack.names if n.startswith(EXTRA_ARRAY)]
-        names = list(dict.fromkeys(names))
-    directory, members = stack.directory, stack.directory.members
+def _select(path: str | Path, stack: Stack, select: Sequence[str]) -> list[str]:
+    """Return the newest versions of some arrays, and what belongs to them."""
+    wanted = [select] if isinstance(select, str) else list(select)
+    if not wanted:
+        raise ValueError(f"{path}: select is empty, expected at least one name.")
+    check_names(path, stack, wanted)
+    names = [stack.latest(name) for name in wanted]
+    if any(first_version(name) == CUBE for name in names):
+        # What was saved with the map.
+        names += [name for name in stack.names if name.startswith(EXTRA_ARRAY)]
+    return list(dict.fromkeys(names))
+
+
+def _plan(
+    path: str | Path, stack: Stack, names: list[str]
+) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+    """Return what is written of arrays under their first names, and what is copied.
+
+    Returns
+    -------
+    written : dict of str to bytes
+        Descriptions, where all arrays become format 3.
+    copied : list of (str, str)
+        Names in the zip, and in the new one.
+    """
+    written: dict[str, bytes] = {}
+    copied: list[tuple[str, str]] = []
     is_mixed = any(a.zarr_format != stack.zarr_format for a in stack.arrays.values())
-    copied, written = [], {}
     for name in names:
-        new_name = first_version(name)
-        array = stack.arrays.get(name)
-        if is_mixed and array is not None:
-            array = replace(to_format_3(str(path), array), name=new_name)
-            written |= array_text(array)
-            chunks = find_chunks(directory, stack.arrays[name])
-            copied += [(stack.arrays[name].key(i), array.key(i)) for i in sorted(chunks)]
-        else:
+        new_name, array = first_version(name), stack.arrays.get(name)
+        if not is_mixed or array is None:
             copied += [
                 (member, new_name + member[len(name) :])
-                for member in find_members(directory, name)
+                for member in find_members(stack.directory, name)
             ]
-    if select is None:
-        own = {*stack.names, *ROOT.values(), *GATHERED}
-        copied += [(m, m) for m in members if m.split("/")[0] not in own]
+            continue
+        new = replace(to_format_3(str(path), array), name=new_name)
+        written |= array_text(new)
+        chunks = sorted(find_chunks(stack.directory, array))
+        copied += [(array.key(index), new.key(index)) for index in chunks]
+    return written, copied
+
+
+def _copy(
+    path: str | Path,
+    stack: Stack,
+    written: dict[str, bytes],
+    copied: list[tuple[str, str]],
+    file: BinaryIO,
+    label: str,
+    show_progressbar: bool,
+) -> None:
+    """Write a zip with a root, descriptions, and files of another zip."""
+    members, root = stack.directory.members, ROOT[stack.zarr_format]
     n_bytes = sum(members[name].size for name, _ in copied)
     with (
         open_unbuffered(path) as source,
-        replacing(path if dst is None else dst) as file,
         zipfile.ZipFile(file, "w") as archive,
-        bytes_bar(n_bytes, f"Repacking {Path(path).name}", show_progressbar) as bar,
+        bytes_bar(n_bytes, label, show_progressbar) as bar,
     ):
-        check_unchanged(source, path, directory.identity)
-        root, held = ROOT[stack.zarr_format], {}
-        if root in members:
-            held = _read_json(
-                read_member(source, str(path), root, members[root]).tobytes()
-            )
+        check_unchanged(source, path, stack.directory.identity)
+
+        def read(name: str) -> bytes:
+            return read_member(source, str(path), name, members[name]).tobytes()
+
+        held = _read_json(read(root)) if root in members else {}
         put(archive, root, _root_text(stack.zarr_format, held))
         for name, text in written.items():
             put(archive, name, text)
         for name, new_name in copied:
-            member = members[name]
-            put(archive, new_name, read_member(source, str(path), name, member).tobytes())
-            bar.update(member.size)
-    return [first_version(name) for name in names]
+            put(archive, new_name, read(name))
+            bar.update(members[name].size)
