@@ -99,7 +99,9 @@ def spectrum(
                 totals = [found[statistic]]
         for path, total, size in zip(outputs, totals, sizes, strict=True):
             total.save(path, overwrite=overwrite, **options)
-            click.echo(f"{path}: {total.data.sum():.12g} counts of {size} pixels")
+            click.echo(
+                f"{path}: {_show_counts(total.data.sum())} counts of {size} pixels"
+            )
             if not total.data.any():
                 warnings.warn(f"there are no counts in this region: {path}", stacklevel=1)
 
@@ -188,8 +190,16 @@ def image(
         images = list(found.values())
         for path, picture in zip(outputs, images, strict=True):
             _save_image(picture, path, scale_bar, overwrite)
-            low, high = picture.data.min(), picture.data.max()
-            click.echo(f"{path}: {picture.data.sum()} counts, {low} to {high} a pixel")
+            total, low, high = (
+                _show_counts(number)
+                for number in (picture.data.sum(), picture.data.min(), picture.data.max())
+            )
+            click.echo(f"{path}: {total} counts, {low} to {high} a pixel")
+
+
+def _show_counts(number: Any) -> str:
+    """Show all digits of an integer, and those of other numbers that mean something."""
+    return f"{number:.7g}" if isinstance(number, np.floating) else str(number)
 
 
 def _save_image(picture: Any, path: Path, scale_bar: bool, overwrite: bool) -> None:
