@@ -1,5 +1,6 @@
 """Files go from maxrf4u to this package and back: ``nox -s maxrf4u``."""
 
+import gc
 import shutil
 import warnings
 
@@ -115,6 +116,7 @@ def test_hot_pixels(pair, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda text: "y")
     maxrf4u.compute_hotmax_spectra(str(path), prominence=5)
     plt.close("all")
+    gc.collect()  # it leaves the file open
     spots = datastack.read(path, "hotmax_spots")
     spectra = datastack.read(path, "hotmax_spectra")
     cube = datastack.read(path, "maxrf_cube")
