@@ -196,7 +196,8 @@ def read_member(
             f"{LOCAL_SIGNATURE!r} (byte {member.offset}). Was the file replaced? Load it "
             "again."
         )
-    first = LOCAL_HEADER.itemsize + int(header["name_length"] + header["extra_length"])
+    first = LOCAL_HEADER.itemsize + int(header["name_length"])
+    first += int(header["extra_length"])
     held = _name_of(memory[: min(first, n_read)].tobytes())
     if held != name:
         raise CorruptFileError(

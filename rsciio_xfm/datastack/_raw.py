@@ -97,7 +97,11 @@ def parse_rpl(filename: str | Path) -> Ripple:
             f"{filename}: the file is no text of at most {_MOST_RPL} bytes, expected a .rpl "
             "file (byte 0). Are raw and rpl exchanged?"
         )
-    fields = _read_fields(filename, raw.decode("utf-8-sig", "replace"))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:  # as RosettaSciIO writes it
+        text = raw.decode("latin-1")
+    fields = _read_fields(filename, text)
     given = _DEFAULTS | fields
     sizes = {}
     for name, least, most in (

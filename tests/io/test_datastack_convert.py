@@ -216,6 +216,22 @@ def test_calibration_of_pixels(tmp_path):
     assert (y.scale, y.offset, y.units) == (0.25, 0, "mm")
 
 
+def test_pair_of_hyperspy(tmp_path):
+    """With all that RosettaSciIO's writer puts into the text, in Latin-1."""
+    signal = hs.signals.Signal1D(builder.make_counts())
+    signal.set_signal_type("EDS_SEM")
+    x, energy = signal.axes_manager[0], signal.axes_manager[-1]
+    x.scale, x.units = 0.5, "µm"
+    energy.scale, energy.offset, energy.units = 0.02, -0.1, "keV"
+    signal.save(tmp_path / "scan.rpl")
+    again = hs.load(convert(tmp_path / "scan.raw", tmp_path / "scan.rpl", sigma=0))
+    np.testing.assert_array_equal(again.data, builder.make_counts())
+    assert (again.axes_manager[0].scale, again.axes_manager[0].units) == (0.5, "µm")
+    found = again.axes_manager[-1]
+    assert (found.scale, found.units) == (pytest.approx(0.02), "keV")
+    assert found.offset == pytest.approx(-0.1)
+
+
 def test_calibration_without_units(tmp_path):
     pair = builder.write_raw(tmp_path, more="\nev-per-chan\t10\ndepth-origin\t-0.9")
     with pytest.warns(UserWarning, match="depth-origin without depth-units"):
