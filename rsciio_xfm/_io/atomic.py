@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 
 def check_destination(
     filename: str | Path, destination: str | Path, overwrite: bool
@@ -117,6 +122,46 @@ def replacing_path(filename: str | Path) -> Iterator[Path]:
         if not is_own:
             raise
         raise type(exc)(exc.errno, exc.strerror, str(filename)) from exc
+
+
+@contextlib.contextmanager
+def locked(filename: str | Path, mode: str = "rb") -> Iterator[BinaryIO]:
+    """Open a file that is changed or replaced, by one process at a time.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+    mode
+        In which it is opened.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process, or another thread, has it open so. Where the system has no locks
+        (Windows, some network drives) nothing keeps them apart.
+    """
+    with open(filename, mode) as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                text = "another process is writing to the file"
+                raise BlockingIOError(exc.errno, text, str(filename)) from exc
+            except OSError:  # the drive has no locks
+                pass
+        yield file
+
+
+@contextlib.contextmanager
+def locked_if_there(filename: str | Path) -> Iterator[None]:
+    """Lock a file that will be replaced, if there is one, and if that does not hinder it."""
+    # Without locks (on Windows), what is open cannot be replaced either.
+    if fcntl is None or not Path(filename).is_file():
+        yield
+        return
+    with locked(filename):
+        yield
 
 
 def _check_kind(path: Path) -> None:

@@ -227,7 +227,11 @@ def repack(
 
         before = file.stat().st_size
         names = datastack.repack(
-            file, select or None, output, show_progressbar=sys.stderr.isatty()
+            file,
+            select or None,
+            output,
+            show_progressbar=sys.stderr.isatty(),
+            overwrite=overwrite,
         )
         output = output or file
         click.echo(

@@ -1,5 +1,6 @@
 """``file_reader`` and ``file_writer`` for ``.datastack`` files."""
 
+import zipfile
 from errno import ENOENT
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm._io.atomic import locked_if_there, replacing
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.tree import digest, encode_signal
 from rsciio_xfm._io.warning import warn
-from rsciio_xfm.datastack._data import Stack, first_version, read_stack, stack_array
+from rsciio_xfm.datastack._copy import copy, plan_copy, root_attributes
+from rsciio_xfm.datastack._data import Stack, first_version, read_stack
 from rsciio_xfm.datastack._layout import (
     ATTRIBUTES,
     ATTRIBUTES_VERSION,
@@ -23,7 +25,6 @@ from rsciio_xfm.datastack._layout import (
 )
 from rsciio_xfm.datastack._metadata import (
     TO_KEV,
-    as_lazy,
     classify,
     find_cube,
     pack,
@@ -34,6 +35,7 @@ from rsciio_xfm.datastack._write import (
     choose_chunks,
     make_codec,
     write_cube,
+    write_root,
 )
 from rsciio_xfm.exceptions import FileFormatError
 
@@ -221,7 +223,8 @@ def file_writer(
     ``maxrf_maxspectrum`` and ``maxrf_sumspectrum`` (which is the mean) are made while the map
     is written. Axes and metadata go into the attributes of the map, arrays among them into
     arrays of their own; :func:`file_reader` restores them. If the file is a stack of a map of
-    the same size, its other arrays are kept, the newest version of each.
+    the same size, its other arrays are kept, the newest version of each, and what else is in
+    the zip.
 
     Examples
     --------
@@ -245,50 +248,59 @@ def file_writer(
         "n_arrays": len(arrays),
         "sha256": digest(text, arrays),
     }
-    others: dict[str, Any] = _others_in(path, data.shape)
-    others |= {f"{EXTRA_ARRAY}{i}": pack(array) for i, array in enumerate(arrays)}
+    others = {f"{EXTRA_ARRAY}{i}": pack(array) for i, array in enumerate(arrays)}
     energy = axes[-1]
     if energy["units"] in TO_KEV:
         steps = energy["offset"] + energy["scale"] * np.arange(energy["size"])
         others[ENERGIES] = TO_KEV[energy["units"]] * steps
-    with (
-        replacing(path) as file,
-        bytes_bar(data.nbytes, f"Writing {path.name}") as bar,
-    ):
-        write_cube(
-            file,
-            data,
-            chosen,
-            dtype,
-            sigma=0.0,
-            codec=codec,
-            zarr_format=zarr_format,
-            attributes={ATTRIBUTES: own},
-            arrays=others,
-            advance=bar.update,
-            path=path,
-        )
+    with locked_if_there(path):
+        kept, plan, root = _stack_to_keep(path, data.shape), None, None
+        if kept is not None:
+            names = _to_keep(kept, {CUBE, MAX_SPECTRUM, SUM_SPECTRUM, *others})
+            plan = plan_copy(path, kept, names, zarr_format, is_all=True)
+            root = root_attributes(path, kept)
+        with (
+            replacing(path) as file,
+            zipfile.ZipFile(file, "w") as archive,
+            bytes_bar(data.nbytes, f"Writing {path.name}") as bar,
+        ):
+            write_root(archive, zarr_format, root)
+            write_cube(
+                archive,
+                data,
+                chosen,
+                dtype,
+                sigma=0.0,
+                codec=codec,
+                zarr_format=zarr_format,
+                attributes={ATTRIBUTES: own},
+                arrays=others,
+                advance=bar.update,
+                path=path,
+            )
+            if kept is not None:
+                copy(path, kept, plan, archive, lambda n_bytes: None)
 
 
-def _others_in(path: Path, shape: tuple[int, ...]) -> dict[str, np.ndarray | da.Array]:
-    """Return what a stack that will be overwritten holds beside its map, lazily."""
+def _stack_to_keep(path: Path, shape: tuple[int, ...]) -> Stack | None:
+    """Return the stack that will be overwritten, if its map is of the same size."""
     if not path.is_file():
-        return {}
+        return None
     try:
         stack = read_stack(path)
-        if stack.arrays[stack.latest(CUBE)].shape != shape:
-            return {}
+        is_same = stack.arrays[stack.latest(CUBE)].shape == shape
     except (FileFormatError, LookupError):  # no stack, or without a map
-        return {}
-    found = {}
-    for name in stack.newest():
-        first = first_version(name)
-        is_own = first in (CUBE, MAX_SPECTRUM, SUM_SPECTRUM, ENERGIES)
-        if name in stack.faults or is_own or name.startswith(EXTRA_ARRAY):
-            continue
-        source = stack_array(stack, name)
-        found[first] = source.read(()) if not source.ndim else as_lazy(source)
-    return found
+        return None
+    return stack if is_same else None
+
+
+def _to_keep(stack: Stack, own: set[str]) -> list[str]:
+    """Return the newest version of each array that is not written anew."""
+    return [
+        name
+        for name in stack.newest()
+        if first_version(name) not in own and not name.startswith(EXTRA_ARRAY)
+    ]
 
 
 def _check(path: Path, data: np.ndarray | da.Array, axes: list[dict[str, Any]]) -> None:

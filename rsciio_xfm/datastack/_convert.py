@@ -2,6 +2,7 @@
 
 import math
 import operator
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from dask.system import CPU_COUNT
 
-from rsciio_xfm._io.atomic import check_destination, replacing
+from rsciio_xfm._io.atomic import check_destination, locked_if_there, replacing
 from rsciio_xfm._io.lazy import ArrayLike, Range
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm.datastack._layout import ATTRIBUTES, ATTRIBUTES_VERSION, ENERGIES
@@ -19,6 +20,7 @@ from rsciio_xfm.datastack._write import (
     choose_chunks,
     make_codec,
     write_cube,
+    write_root,
 )
 
 EXTENSION = ".datastack"
@@ -142,11 +144,14 @@ def convert(
     }
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     with (
+        locked_if_there(dst),
         replacing(dst) as file,
+        zipfile.ZipFile(file, "w") as archive,
         bytes_bar(n_bytes, f"Converting {raw.name}", show_progressbar) as bar,
     ):
+        write_root(archive, zarr_format)
         write_cube(
-            file,
+            archive,
             source,
             chosen,
             dtype,

@@ -52,6 +52,8 @@ class Stack:
         equal to the fill value.
     faults
         Why an array cannot be read, by its name.
+    formats
+        Of zarr, by the name of the array.
     """
 
     directory: Directory
@@ -59,16 +61,21 @@ class Stack:
     arrays: dict[str, Definition]
     missing: dict[str, int]
     faults: dict[str, FileFormatError]
+    formats: dict[str, int]
 
     @property
     def names(self) -> list[str]:
         """Of all arrays, those that cannot be read too."""
-        return sorted([*self.arrays, *self.faults])
+        return sorted(self.formats)
+
+    def _age(self, name: str) -> tuple[int, int]:
+        """Return what orders versions: what was added in format 3 came later."""
+        return self.formats[name], len(name)
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of an array, from the oldest to the newest."""
         found = [n for n in self.names if re.fullmatch(re.escape(name) + "_*", n)]
-        return sorted(found, key=len)
+        return sorted(found, key=self._age)
 
     def latest(self, name: str) -> str:
         """Return the newest version of an array: that with most underscores.
@@ -86,7 +93,7 @@ class Stack:
     def newest(self) -> list[str]:
         """Return the newest version of each array."""
         versions: dict[str, list[str]] = {}
-        for name in sorted(self.names, key=len):
+        for name in sorted(self.names, key=self._age):
             versions.setdefault(first_version(name), []).append(name)
         return [self._newest_of(versions[name]) for name in sorted(versions)]
 
@@ -121,7 +128,8 @@ def read_stack(filename: str | Path) -> Stack:
     """
     directory = read_directory(filename)
     stack = _read_arrays(filename, directory)
-    if stack.missing and directory.fault is None:
+    tops = {name.split("/")[0] for name in directory.members if "/" in name}
+    if directory.fault is None and (stack.missing or tops - set(stack.formats)):
         # zarr leaves out chunks of zeros; or a damaged directory names them otherwise.
         directory = check_names(directory)
         if directory.fault is not None:
@@ -144,6 +152,7 @@ def _read_arrays(filename: str | Path, directory: Directory) -> Stack:
         )
     arrays: dict[str, Definition] = {}
     faults: dict[str, FileFormatError] = {}
+    formats: dict[str, int] = {}
     with open_unbuffered(filename) as file:
         # Of two arrays of one name, that of format 3 was written later.
         for zarr_format in sorted(ARRAY):
@@ -151,10 +160,12 @@ def _read_arrays(filename: str | Path, directory: Directory) -> Stack:
                 try:
                     array = _read_definition(file, directory, name, zarr_format)
                 except FileFormatError as fault:
-                    faults[name] = fault
+                    arrays.pop(name, None)
+                    faults[name], formats[name] = fault, zarr_format
                     continue
                 if array is not None:
-                    arrays[name] = array
+                    faults.pop(name, None)
+                    arrays[name], formats[name] = array, zarr_format
     missing = {}
     for name, array in arrays.items():
         n_missing = math.prod(array.grid) - len(find_chunks(directory, array))
@@ -162,7 +173,8 @@ def _read_arrays(filename: str | Path, directory: Directory) -> Stack:
             missing[name] = n_missing
     arrays = dict(sorted(arrays.items()))
     # zarr 3, and so maxrf4u, looks for a root of format 3 first.
-    return Stack(directory, max(found), arrays, missing, faults)
+    root = max([*found, *formats.values()])
+    return Stack(directory, root, arrays, missing, faults, formats)
 
 
 def _read_definition(

@@ -1,36 +1,29 @@
 """Arrays that are added to a ``.datastack`` file, read from it, and left out of it."""
 
 import contextlib
-import json
+import math
 import os
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import dask.array as da
 import numpy as np
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-from rsciio_xfm._io.atomic import replacing
-from rsciio_xfm._io.binary import check_unchanged, open_unbuffered
+from rsciio_xfm._io.atomic import check_destination, locked, locked_if_there, replacing
+from rsciio_xfm._io.binary import check_unchanged
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm.datastack._api import check_names
+from rsciio_xfm.datastack._copy import copy, plan_copy, read_json, root_attributes
 from rsciio_xfm.datastack._data import (
     Stack,
-    find_chunks,
-    find_members,
     first_version,
     read_stack,
     stack_array,
 )
-from rsciio_xfm.datastack._index import read_member
 from rsciio_xfm.datastack._layout import (
     ARRAY,
     CUBE,
@@ -39,8 +32,8 @@ from rsciio_xfm.datastack._layout import (
     PADDING,
     ROOT,
 )
-from rsciio_xfm.datastack._parse import DTYPES, array_text, group_text, to_format_3
-from rsciio_xfm.datastack._write import put, write_array
+from rsciio_xfm.datastack._parse import DTYPES, group_text
+from rsciio_xfm.datastack._write import put, write_array, write_root
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 # Not those that zarr keeps for itself, nor what would be a folder.
@@ -120,13 +113,20 @@ def append(
             f"{path}: the name {name!r:.80} is kept for what is saved with a map, expected "
             "another."
         )
-    with _locked(path) as file:
+    with locked(path, "r+b") as file:
         stack = read_stack(path)
         _check_is_sound(file, path, stack)
         if versions := stack.versions(name):
             name = versions[-1] + "_"
+        while name in stack.names:
+            name += "_"
         with _behind(file, path, stack) as archive:
             write_array(archive, name, array, stack.zarr_format, compressor)
+        if not os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+            raise CorruptFileError(
+                f"{path}: the file was replaced by another while {name!r} was appended: it is "
+                "not in the new one, expected the file as it was (byte 0). Append it again."
+            )
     return name
 
 
@@ -137,21 +137,6 @@ def _check_is_sound(file: BinaryIO, path: str | Path, stack: Stack) -> None:
             "append to: make one with rsciio_xfm.datastack.repack."
         )
     check_unchanged(file, path, stack.directory.identity)
-
-
-@contextlib.contextmanager
-def _locked(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a file to be changed, by one process at a time where the system can say so."""
-    with open(path, "r+b") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                text = "another process is writing to the file"
-                raise BlockingIOError(exc.errno, text, str(path)) from exc
-            except OSError:  # some network drives have no locks
-                pass
-        yield file
 
 
 @contextlib.contextmanager
@@ -183,36 +168,18 @@ def _behind(file: BinaryIO, path: str | Path, stack: Stack) -> Iterator[zipfile.
 def _forget_gathered(archive: zipfile.ZipFile) -> None:
     """Leave out what zarr may have gathered of all descriptions: it lacks the new array."""
     old = [name for name in GATHERED if name in archive.NameToInfo]
-    text = None
+    texts: dict[str, bytes] = {}
     root = ROOT[3]
     if root in archive.NameToInfo:
-        held = _read_json(archive.read(root))
+        held = read_json(archive.read(root))
         if held.get("consolidated_metadata") is not None:
-            text = _root_text(3, held)
+            texts = group_text(3, held.get("attributes"))
             old.append(root)
     for name in old:
         archive.filelist = [i for i in archive.filelist if i.filename != name]
         del archive.NameToInfo[name]
-    if text is not None:
-        put(archive, root, text)
-
-
-def _read_json(text: bytes) -> dict[str, Any]:
-    """Read a description, of which nothing is needed."""
-    try:
-        tree = json.loads(text)
-    except (RecursionError, ValueError):
-        return {}
-    return tree if isinstance(tree, dict) else {}
-
-
-def _root_text(zarr_format: int, held: dict[str, Any]) -> bytes:
-    """Return the description of a root, with the attributes that it had."""
-    (text,) = group_text(zarr_format).values()
-    tree = json.loads(text)
-    if "attributes" in tree and isinstance(held.get("attributes"), dict):
-        tree["attributes"] = held["attributes"]
-    return json.dumps(tree).encode("utf-8")
+    for name, text in texts.items():
+        put(archive, name, text)
 
 
 def append_list(
@@ -358,13 +325,16 @@ def repack(
     select: Sequence[str] | None = None,
     dst: str | Path | None = None,
     show_progressbar: bool = True,
+    *,
+    overwrite: bool = False,
 ) -> list[str]:
     """Write a ``.datastack`` file anew, with the newest version of each array only.
 
     Parameters
     ----------
     path
-        Of the file. It may be damaged: what is whole is kept.
+        Of the file. It may be damaged: what is whole is kept, and of arrays of which a part
+        is missing, that part is zeros from now on.
     select
         Names of the arrays to keep, the newest version of each; None keeps all, and what
         else there is in the zip.
@@ -372,6 +342,8 @@ def repack(
         Path of the new file; None replaces the old one.
     show_progressbar
         Show a bar on standard error, if it takes longer than two seconds.
+    overwrite
+        Replace `dst` if it is there.
 
     Returns
     -------
@@ -383,12 +355,15 @@ def repack(
     FileNotFoundError
         There is no such array.
     rsciio_xfm.exceptions.CorruptFileError
-        A chunk of an array is damaged: leave the array out by `select`.
+        A chunk of an array is damaged: leave the array out by `select`. Or less than half of
+        a damaged file was found, and `dst` is None.
     rsciio_xfm.exceptions.FileFormatError
         Arrays of zarr's formats 2 and 3 are beside each other, and one of format 2 has a
         compressor that format 3 has not.
+    FileExistsError
+        `dst` exists.
     ValueError
-        `select` is empty; `dst` is a folder, or a device.
+        `select` is empty; `dst` is the file itself, a folder, or a device.
     OSError
         The file cannot be written; what was there is as it was.
 
@@ -404,20 +379,45 @@ def repack(
     >>> datastack.repack("scan.datastack", ["maxrf_cube", "maxrf_energies"])  # doctest: +SKIP
     ['maxrf_cube', 'maxrf_energies']
     """
-    # Without locks (on Windows), what is open cannot be replaced either.
-    is_shared = dst is None and fcntl is not None
-    with _locked(path) if is_shared else contextlib.nullcontext():
+    if dst is not None:
+        check_destination(path, dst, overwrite)
+    target = path if dst is None else dst
+    with locked_if_there(path), locked_if_there(target) if dst else nullcontext():
         stack = read_stack(path)
         names = stack.newest() if select is None else _select(path, stack, select)
-        written, copied = _plan(path, stack, names)
-        if select is None:
-            own = {*stack.names, *ROOT.values(), *GATHERED}
-            members = stack.directory.members
-            copied += [(m, m) for m in members if m.split("/")[0] not in own]
-        label = f"Repacking {Path(path).name}"
-        with replacing(path if dst is None else dst) as file:
-            _copy(path, stack, written, copied, file, label, show_progressbar)
+        _check_is_found(path, stack, dst)
+        names = [name for name in names if not _is_lost(stack, name)]
+        plan = plan_copy(path, stack, names, stack.zarr_format, select is None)
+        n_bytes = sum(stack.directory.members[name].size for name, _ in plan[1])
+        with (
+            replacing(target) as file,
+            zipfile.ZipFile(file, "w") as archive,
+            bytes_bar(n_bytes, f"Repacking {Path(path).name}", show_progressbar) as bar,
+        ):
+            write_root(archive, stack.zarr_format, root_attributes(path, stack))
+            copy(path, stack, plan, archive, bar.update)
     return [first_version(name) for name in names]
+
+
+def _is_lost(stack: Stack, name: str) -> bool:
+    """Tell whether nothing but the description of an array was found in a damaged file."""
+    if stack.directory.fault is None or name not in stack.arrays:
+        return False
+    n_chunks = math.prod(stack.arrays[name].grid)
+    return n_chunks > 0 and stack.missing.get(name) == n_chunks
+
+
+def _check_is_found(path: str | Path, stack: Stack, dst: str | Path | None) -> None:
+    """Refuse to replace a damaged file of which little was found."""
+    directory = stack.directory
+    n_found = sum(member.size for member in directory.members.values())
+    is_little = not directory.is_complete and n_found < directory.identity[0] / 2
+    if dst is None and is_little:
+        raise CorruptFileError(
+            f"{path}: {n_found} of {directory.identity[0]} bytes are in files that are whole: "
+            f"{directory.fault}. Expected at least half of them, to replace the file: give "
+            "dst, and keep it."
+        )
 
 
 def _select(path: str | Path, stack: Stack, select: Sequence[str]) -> list[str]:
@@ -431,64 +431,3 @@ def _select(path: str | Path, stack: Stack, select: Sequence[str]) -> list[str]:
         # What was saved with the map.
         names += [name for name in stack.names if name.startswith(EXTRA_ARRAY)]
     return list(dict.fromkeys(names))
-
-
-def _plan(
-    path: str | Path, stack: Stack, names: list[str]
-) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
-    """Return what is written of arrays under their first names, and what is copied.
-
-    Returns
-    -------
-    written : dict of str to bytes
-        Descriptions, where all arrays become format 3.
-    copied : list of (str, str)
-        Names in the zip, and in the new one.
-    """
-    written: dict[str, bytes] = {}
-    copied: list[tuple[str, str]] = []
-    is_mixed = any(a.zarr_format != stack.zarr_format for a in stack.arrays.values())
-    for name in names:
-        new_name, array = first_version(name), stack.arrays.get(name)
-        if not is_mixed or array is None:
-            copied += [
-                (member, new_name + member[len(name) :])
-                for member in find_members(stack.directory, name)
-            ]
-            continue
-        new = replace(to_format_3(str(path), array), name=new_name)
-        written |= array_text(new)
-        chunks = sorted(find_chunks(stack.directory, array))
-        copied += [(array.key(index), new.key(index)) for index in chunks]
-    return written, copied
-
-
-def _copy(
-    path: str | Path,
-    stack: Stack,
-    written: dict[str, bytes],
-    copied: list[tuple[str, str]],
-    file: BinaryIO,
-    label: str,
-    show_progressbar: bool,
-) -> None:
-    """Write a zip with a root, descriptions, and files of another zip."""
-    members, root = stack.directory.members, ROOT[stack.zarr_format]
-    n_bytes = sum(members[name].size for name, _ in copied)
-    with (
-        open_unbuffered(path) as source,
-        zipfile.ZipFile(file, "w") as archive,
-        bytes_bar(n_bytes, label, show_progressbar) as bar,
-    ):
-        check_unchanged(source, path, stack.directory.identity)
-
-        def read(name: str) -> bytes:
-            return read_member(source, str(path), name, members[name]).tobytes()
-
-        held = _read_json(read(root)) if root in members else {}
-        put(archive, root, _root_text(stack.zarr_format, held))
-        for name, text in written.items():
-            put(archive, name, text)
-        for name, new_name in copied:
-            put(archive, new_name, read(name))
-            bar.update(members[name].size)

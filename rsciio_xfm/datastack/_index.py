@@ -10,11 +10,13 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from rsciio_xfm._io.binary import identify, open_unbuffered, read_into
+from rsciio_xfm._io.binary import BLOCK_BYTES, identify, open_unbuffered, read_into
 from rsciio_xfm.datastack._layout import (
     DEFLATED,
     DIRECTORY_RECORDS,
     END_SIGNATURE,
+    ENTRY,
+    ENTRY_SIGNATURE,
     HAS_DESCRIPTOR,
     IS_ENCRYPTED,
     IS_UTF8,
@@ -62,6 +64,8 @@ class Directory:
     end
         Byte behind the directory. What follows was left by a program that was killed while it
         appended.
+    is_complete
+        Whether all of what the directory, or older ones, list was found.
     """
 
     path: str
@@ -69,6 +73,7 @@ class Directory:
     members: dict[str, Member]
     fault: str | None
     end: int
+    is_complete: bool = True
 
 
 def read_directory(filename: str | Path) -> Directory:
@@ -134,7 +139,10 @@ def check_names(directory: Directory) -> Directory:
         for name, member in directory.members.items():
             n_read = read_into(file, member.offset, memory, memory.size)
             held = _name_of(memory[:n_read].tobytes())
-            if held != name:
+            is_same = held == name
+            if held and len(name) > _MOST_NAME:
+                is_same = name.startswith(held)
+            if not is_same:
                 fault = (
                     f"its directory has {name!r:.80} where {held!r:.80} is (byte "
                     f"{member.offset})"
@@ -147,7 +155,7 @@ def _search(
     file: BinaryIO, filename: str | Path, identity: tuple[int, ...], fault: str
 ) -> Directory:
     """Make a directory of the headers of the files."""
-    members, end = _scan(file, identity[0])
+    members, end, is_complete = _scan(file, identity[0])
     if not members:
         raise FileFormatError(
             f"{filename}: the file is no zip: {fault}. It begins with "
@@ -155,7 +163,8 @@ def _search(
             "(byte 0)."
         )
     fault = f"{fault}; files of the zip were found up to byte {end} of {identity[0]}"
-    return Directory(os.path.abspath(filename), identity, members, fault, end)
+    path = os.path.abspath(filename)
+    return Directory(path, identity, members, fault, end, is_complete)
 
 
 def read_member(
@@ -286,62 +295,124 @@ def _read_members(file: BinaryIO, path: str | Path, file_size: int) -> dict[str,
     return members
 
 
-def _scan(file: BinaryIO, file_size: int) -> tuple[dict[str, Member], int]:
-    """Find the files by their headers, up to the first that is not whole.
+def _scan(file: BinaryIO, file_size: int) -> tuple[dict[str, Member], int, bool]:
+    """Find the files of a zip by their headers, and by old directories among them.
+
+    Where there is neither, the next one is looked for.
 
     Returns
     -------
     members : dict of str to Member
+        Of those that are whole; of several with one name, that which lies last.
     end : int
         Byte behind the last of them.
+    is_complete : bool
+        Whether there are old directories, and all of what they list was found.
     """
     members: dict[str, Member] = {}
+    listed: dict[str, Member] = {}
     memory = np.empty(LOCAL_HEADER.itemsize + _MOST_NAME, dtype=np.uint8)
-    at = end = 0
-    while True:
-        n_read = read_into(file, at, memory, memory.size)
-        raw = memory[:n_read].tobytes()
+    at: int | None = 0
+    end = 0
+    while at is not None:
+        raw = _read_at(file, at, memory)
         if raw[:4] in DIRECTORY_RECORDS:
             size, lengths = DIRECTORY_RECORDS[raw[:4]]
+            if raw[:4] == ENTRY_SIGNATURE and (entry := _read_entry(raw)) is not None:
+                listed[entry[0]] = entry[1]
             at += size + sum(int.from_bytes(raw[i : i + 2], "little") for i in lengths)
             continue
         found = _read_local(raw, at, file_size)
+        if found is not None and found[1].size == 0:
+            # Until a file is whole, its header may say that it is empty.
+            follows = _read_at(file, found[2], memory)[:4]
+            if follows != LOCAL_SIGNATURE and follows not in DIRECTORY_RECORDS:
+                found = None
         if found is None:
-            return members, end
+            at = _find_signature(file, at + 1)
+            continue
         name, member, at = found
         end = at
         members[name] = member
+    for name, member in listed.items():
+        # Of these, headers do not say how long they are.
+        is_whole = member.offset + LOCAL_HEADER.itemsize + member.size <= file_size
+        is_new = is_whole and name not in members
+        if is_new and _name_of(_read_at(file, member.offset, memory)) == name:
+            members[name] = member
+    return members, end, bool(listed) and set(listed) <= set(members)
+
+
+def _read_at(file: BinaryIO, at: int, memory: np.ndarray) -> bytes:
+    return memory[: read_into(file, at, memory, memory.size)].tobytes()
+
+
+def _find_signature(file: BinaryIO, at: int) -> int | None:
+    """Return where the next header of a file, or record of a directory, may begin."""
+    memory = np.empty(BLOCK_BYTES, dtype=np.uint8)
+    known = (LOCAL_SIGNATURE, *DIRECTORY_RECORDS)
+    while True:
+        block = _read_at(file, at, memory)
+        found = [i for i in (block.find(one) for one in known) if i >= 0]
+        if found:
+            return at + min(found)
+        if len(block) < memory.size:
+            return None
+        at += memory.size - 3  # a signature may lie across the edge
 
 
 def _read_local(raw: bytes, at: int, file_size: int) -> tuple[str, Member, int] | None:
     """Return name, place and end of a file from its header, None if it is not whole."""
-    if len(raw) < LOCAL_HEADER.itemsize or raw[:4] != LOCAL_SIGNATURE:
+    name = _name_of(raw)
+    if not name:
         return None
     header = np.frombuffer(raw, LOCAL_HEADER, 1)[0]
-    if header["name_length"] == 0:
-        return None
     first = LOCAL_HEADER.itemsize + int(header["name_length"])
     extra = raw[first : first + int(header["extra_length"])]
-    flags = int(header["flags"])
-    if flags & (IS_ENCRYPTED | HAS_DESCRIPTOR) or header["method"] not in (
-        STORED,
-        DEFLATED,
+    if header["flags"] & (IS_ENCRYPTED | HAS_DESCRIPTOR):
+        return None
+    found = _read_sizes(header, extra, at)
+    if found is None:
+        return None
+    end = at + first + int(header["extra_length"]) + found.size
+    return None if end > file_size else (name, found, end)
+
+
+def _read_entry(raw: bytes) -> tuple[str, Member] | None:
+    """Return name and place of a file from its entry in a directory."""
+    if len(raw) < ENTRY.itemsize:
+        return None
+    entry = np.frombuffer(raw, ENTRY, 1)[0]
+    first = ENTRY.itemsize + int(entry["name_length"])
+    extra = raw[first : first + int(entry["extra_length"])]
+    encoding = "utf-8" if entry["flags"] & IS_UTF8 else "cp437"
+    name = raw[ENTRY.itemsize : first].decode(encoding, "replace")
+    found = _read_sizes(entry, extra, int(entry["offset"]))
+    if not name or entry["flags"] & IS_ENCRYPTED or found is None:
+        return None
+    return name, found
+
+
+def _read_sizes(header: np.void, extra: bytes, offset: int) -> Member | None:
+    """Return a file by what its header, or its entry in a directory, says of it."""
+    sizes = [int(header["n_bytes"]), int(header["size"]), offset]
+    if LARGE in sizes:
+        # In the order of those that do not fit.
+        if int.from_bytes(extra[:2], "little") != LARGE_FIELD:
+            return None
+        rest = extra[4 : 4 + int.from_bytes(extra[2:4], "little")]
+        for i, size in enumerate(sizes):
+            if size == LARGE:
+                if len(rest) < 8:
+                    return None
+                sizes[i], rest = int.from_bytes(rest[:8], "little"), rest[8:]
+    n_bytes, size, offset = sizes
+    is_deflated = bool(header["method"] == DEFLATED)
+    if header["method"] not in (STORED, DEFLATED) or (
+        size != n_bytes and not is_deflated
     ):
         return None
-    size, n_bytes = int(header["size"]), int(header["n_bytes"])
-    if LARGE in (size, n_bytes):
-        if int.from_bytes(extra[:2], "little") != LARGE_FIELD or len(extra) < 20:
-            return None
-        n_bytes = int.from_bytes(extra[4:12], "little")
-        size = int.from_bytes(extra[12:20], "little")
-    end = at + first + int(header["extra_length"]) + size
-    is_deflated = bool(header["method"] == DEFLATED)
-    # Until a file is whole, its header says that it is empty.
-    is_empty = size == 0 and not raw[:first].endswith(b"/")
-    if end > file_size or is_empty or (size != n_bytes and not is_deflated):
-        return None
-    member = Member(at, size, n_bytes, int(header["crc"]), is_deflated)
-    return str(_name_of(raw)), member, end
+    return Member(offset, size, n_bytes, int(header["crc"]), is_deflated)
 
 
 def _inflate(path: str, name: str, member: Member, raw: np.ndarray) -> np.ndarray:

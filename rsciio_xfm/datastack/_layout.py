@@ -39,6 +39,28 @@ LOCAL_HEADER = np.dtype(
         ("extra_length", "<u2"),
     ]
 )
+# An entry of the directory.
+ENTRY = np.dtype(
+    [
+        ("signature", "S4"),
+        ("made_by", "<u2"),
+        ("version", "<u2"),
+        ("flags", "<u2"),
+        ("method", "<u2"),
+        ("time", "<u2"),
+        ("date", "<u2"),
+        ("crc", "<u4"),
+        ("size", "<u4"),
+        ("n_bytes", "<u4"),
+        ("name_length", "<u2"),
+        ("extra_length", "<u2"),
+        ("comment_length", "<u2"),
+        ("disk", "<u2"),
+        ("internal", "<u2"),
+        ("external", "<u4"),
+        ("offset", "<u4"),  # of the header
+    ]
+)
 LOCAL_SIGNATURE = b"PK\x03\x04"
 STORED, DEFLATED = 0, 8
 IS_ENCRYPTED, HAS_DESCRIPTOR, IS_UTF8 = 1, 8, 2048  # flags
@@ -49,8 +71,9 @@ LARGE_FIELD = 1
 # lengths of what follows are. They stand at the end, and where arrays were appended after
 # the end, before these too.
 END_SIGNATURE = b"PK\x05\x06"
+ENTRY_SIGNATURE = b"PK\x01\x02"
 DIRECTORY_RECORDS = {
-    b"PK\x01\x02": (46, (28, 30, 32)),
+    ENTRY_SIGNATURE: (46, (28, 30, 32)),
     END_SIGNATURE: (22, (20,)),
     b"PK\x06\x06": (56, ()),
     b"PK\x06\x07": (20, ()),

@@ -125,31 +125,40 @@ def read_signal(
     signal = _restore(path, stack, name) if is_map else None
     is_restored = signal is not None
     if signal is None:
-        signal = _describe(path, stack, name, kind)
+        signal = _describe(path, stack, name, kind, cube)
     if is_map or kind == "single_spectrum":
         energy = signal["axes"][-1]
+        before = energy.copy() if is_restored else None
         # The file's own energies may have been calibrated since it was saved.
         energy |= _energy_axis(path, stack, energy, is_restored) or {}
-    if is_map and not is_restored:
-        _widen_lines(signal, energy)
+        if energy != before:
+            _widen_lines(signal, energy, before)
     return signal | {"data": _read_data(path, source, lazy, chunks)}
 
 
-def _widen_lines(signal: dict[str, Any], energy: dict[str, Any]) -> None:
+def _widen_lines(
+    signal: dict[str, Any], energy: dict[str, Any], before: dict[str, Any] | None
+) -> None:
     """Make the resolution that of the smoothed spectra: exspy's windows are as wide.
 
-    Both widths add in squares, as they do for each line.
+    Both widths add in squares, as they do for each line. What was saved with the energy axis
+    `before` has the width that belongs to that.
     """
     kind = signal["metadata"]["Signal"]
     if not kind.get("smoothed") or energy["units"] not in TO_KEV:
         return
     sigma = kind.get("smoothing_sigma", _SIGMA_OF_MAXRF4U)
-    added = _FWHM * sigma * energy["scale"] * TO_KEV[energy["units"]] * 1000  # eV
+
+    def added(axis: dict[str, Any]) -> float:  # eV
+        return float(_FWHM * sigma * axis["scale"] * TO_KEV[axis["units"]] * 1000)
+
     node = signal["metadata"]
     for name in EDS_DETECTOR.split("."):
         node = node.setdefault(name, {})
     own = node.get("energy_resolution_MnKa", _RESOLUTION)
-    node["energy_resolution_MnKa"] = float(np.hypot(own, added))
+    if before is not None and before["units"] in TO_KEV:
+        own = max(0.0, own**2 - added(before) ** 2) ** 0.5
+    node["energy_resolution_MnKa"] = float(np.hypot(own, added(energy)))
 
 
 def _read_data(path: Path, source: StackArray, lazy: bool, chunks: Any) -> Any:
@@ -171,33 +180,38 @@ def _choose_chunks(source: StackArray, chunks: Any) -> Any:
     chosen = tuple(
         min(c, max(1, n)) for c, n in zip(source.array.chunks, source.shape, strict=True)
     )
-    if source.ndim < 2:
+    if source.ndim < 2 or 0 in source.shape:
         return chosen
     return align_chunks(source.shape, source.dtype, 0, chosen)
 
 
-def _describe(path: Path, stack: Stack, name: str, kind: str) -> dict[str, Any]:
-    """Describe an array by its shape."""
+def _describe(
+    path: Path, stack: Stack, name: str, kind: str, cube: str | None
+) -> dict[str, Any]:
+    """Describe an array by its shape; spectra are smoothed if those of the map are."""
     array = stack.arrays[name]
-    own = array.attributes.get(ATTRIBUTES)
+    map_ = stack.arrays[cube] if kind == "single_spectrum" and cube else array
+    own = map_.attributes.get(ATTRIBUTES)
     own = own if isinstance(own, dict) else {}
     rpl = own.get("rpl")
     rpl = rpl if isinstance(rpl, dict) else {}
-    title = path.stem if kind == "spectrum_image" else f"{path.stem} {name}"
-    is_spectra = kind in ("spectrum_image", "single_spectrum")
+    is_map = kind == "spectrum_image"
+    is_spectra = is_map or kind == "single_spectrum"
+    title = path.stem if is_map else f"{path.stem} {name}"
     metadata: dict[str, Any] = {
-        "General": {"title": str(rpl.get("title") or title)},
+        "General": {"title": str((is_map and rpl.get("title")) or title)},
         "Signal": {"signal_type": SIGNAL_TYPE if is_spectra else ""},
     }
     metadata["General"]["original_filename"] = path.name
-    if kind == "spectrum_image":
+    if is_spectra:
         sigma = own.get("sigma")
-        if sigma is None and array.dtype.kind == "f" and _looks_smoothed(stack):
+        if sigma is None and map_.dtype.kind == "f" and _looks_smoothed(stack):
             metadata["Signal"]["smoothed"] = True
-        elif sigma:
+        elif isinstance(sigma, float) and sigma > 0:
             metadata["Signal"] |= {"smoothed": True, "smoothing_sigma": sigma}
         if "smoothed" in metadata["Signal"]:
             metadata["General"]["title"] += " (smoothed)"
+    if is_map:
         _add_times(metadata, rpl)
     return {
         "axes": order_axes(_build_axes(array.shape, kind, rpl, own)),
@@ -254,7 +268,8 @@ def _calibrate_pixels(rpl: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _looks_smoothed(stack: Stack) -> bool:
     """Tell whether maxrf4u smoothed a cube, as it does: maxima of counts are integers."""
-    if stack.versions(MAX_SPECTRUM) == []:
+    versions = stack.versions(MAX_SPECTRUM)
+    if not versions or versions[-1] in stack.faults:
         return True
     values = _read_all_of(stack, stack.latest(MAX_SPECTRUM))
     return not np.array_equal(values, np.round(values))

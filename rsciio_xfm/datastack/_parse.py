@@ -298,12 +298,17 @@ def _fill_value(value: Any, dtype: np.dtype) -> Any:
 # Writing descriptions.
 
 
-def group_text(zarr_format: int) -> dict[str, bytes]:
-    """Return the description of the root, by its name in the zip."""
+def group_text(zarr_format: int, attributes: Any = None) -> dict[str, bytes]:
+    """Return the description of a root, by its names in the zip."""
     tree: dict[str, Any] = {"zarr_format": zarr_format}
+    attributes = attributes if isinstance(attributes, dict) else {}
     if zarr_format != 2:
-        tree |= {"attributes": {}, "consolidated_metadata": None, "node_type": "group"}
-    return {ROOT[zarr_format]: _dump(tree)}
+        tree |= {"attributes": attributes, "consolidated_metadata": None}
+        tree["node_type"] = "group"
+    texts = {ROOT[zarr_format]: _dump(tree)}
+    if zarr_format == 2 and attributes:
+        texts[ATTRIBUTES_OF_2] = _dump(attributes)
+    return texts
 
 
 def array_text(array: Definition) -> dict[str, bytes]:

@@ -21,7 +21,6 @@ _MOST_PIXELS = 2**24  # along an axis
 _LEAST_SHARE = 0.001
 # A key, then tabs, spaces, a colon or an equals sign, then the value.
 _LINE = re.compile(r"(?:MLX::)?([\w-]+)[\s:=]*(?:MLX::)?(.*)")
-_COMMENT = re.compile(r"(^|\s)[;#].*")
 _KINDS = {"signed": "i", "unsigned": "u", "float": "f"}
 _LENGTHS = {"signed": (1, 2, 4, 8), "unsigned": (1, 2, 4, 8), "float": (4, 8)}
 # As maxrf4u, which knows no others, and of one byte there is no order.
@@ -146,18 +145,24 @@ def parse_rpl(filename: str | Path) -> Ripple:
 
 def _read_fields(filename: str | Path, text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        content = _COMMENT.sub("", line).strip(" \t\x1a")
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        content = line.split(";")[0].strip(" \t\x1a")
         if content.startswith(("(", ")")):  # Oxford's INCA writes a list in parentheses
             content = content.lstrip("(").rstrip(")").strip()
-        if not content:
+        if not content or content.startswith("#"):
             continue
         found = _LINE.fullmatch(content)
-        if found is None:
+        if "\t" in content and not content.startswith("MLX::"):
+            # The format's own separator: key and value may hold anything else.
+            name, value = (part.strip(" :=") for part in content.split("\t", 1))
+            value = value.strip("\t").split("\t")[0].strip()
+        elif found is not None:
+            name, value = found[1], found[2].strip()
+        else:
             raise FileFormatError(
                 f"{filename}: line {number} is {content!r:.60}, expected a key and a value."
             )
-        name, value = found[1].lower(), found[2].strip()
+        name = name.lower()
         if fields.setdefault(name, value) != value and name in _DECISIVE:
             raise FileFormatError(
                 f"{filename}: {name} is {value!r:.40} in line {number}, and "

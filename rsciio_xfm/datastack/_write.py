@@ -87,9 +87,11 @@ def put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(name, data, compress_type=zipfile.ZIP_STORED)
 
 
-def write_root(archive: zipfile.ZipFile, zarr_format: int) -> None:
+def write_root(
+    archive: zipfile.ZipFile, zarr_format: int, attributes: Any = None
+) -> None:
     """Write the description of the root."""
-    for name, text in group_text(zarr_format).items():
+    for name, text in group_text(zarr_format, attributes).items():
         put(archive, name, text)
 
 
@@ -217,7 +219,7 @@ def choose_chunks(
 
 
 def write_cube(
-    file: Any,
+    archive: zipfile.ZipFile,
     data: np.ndarray | da.Array | ArrayLike,
     chunks: tuple[int, ...],
     dtype: np.dtype,
@@ -230,12 +232,12 @@ def write_cube(
     advance: Callable[[int], Any],
     path: str | Path,
 ) -> None:
-    """Write a whole stack: a cube, its maximum and mean spectra, and other arrays.
+    """Write a cube, its maximum and mean spectra, and other arrays.
 
     Parameters
     ----------
-    file
-        A new file.
+    archive
+        A zip with a root.
     data
         ``(y, x, E)``.
     chunks, dtype
@@ -259,25 +261,18 @@ def write_cube(
         Counts are not exact in `dtype`.
     """
     array = define_array(CUBE, data, chunks, zarr_format, codec[0], dtype, attributes)
-    with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
-        write_root(archive, zarr_format)
-        for name, text in array_text(array).items():
-            put(archive, name, text)
-        highest, total = _write_spectra(
-            archive, data, array, sigma, codec[1], advance, path
-        )
-        n_spectra = math.prod(data.shape[:2])
-        mean = total / n_spectra
-        if sigma:
-            from scipy.ndimage import gaussian_filter1d
+    for name, text in array_text(array).items():
+        put(archive, name, text)
+    highest, total = _write_spectra(archive, data, array, sigma, codec[1], advance, path)
+    mean = total / math.prod(data.shape[:2])
+    if sigma:
+        from scipy.ndimage import gaussian_filter1d
 
-            mean = gaussian_filter1d(mean, sigma)
-        spectra = {MAX_SPECTRUM: highest, SUM_SPECTRUM: mean}
-        for name, values in {
-            **{n: v.astype(np.float32) for n, v in spectra.items()},
-            **arrays,
-        }.items():
-            write_array(archive, name, values, zarr_format, codec[1])
+        mean = gaussian_filter1d(mean, sigma)
+    spectra = {MAX_SPECTRUM: highest, SUM_SPECTRUM: mean}
+    others = {name: values.astype(np.float32) for name, values in spectra.items()}
+    for name, values in (others | dict(arrays)).items():
+        write_array(archive, name, values, zarr_format, codec[1])
 
 
 def _write_spectra(

@@ -555,6 +555,33 @@ def test_lines_are_as_wide_as_smoothing_makes_them(tmp_path):
     assert again.metadata.Signal.smoothing_sigma == 2
 
 
+def test_lines_of_a_map_that_is_calibrated_later(tmp_path):
+    node = "Acquisition_instrument.SEM.Detector.EDS.energy_resolution_MnKa"
+    path = datastack.convert(
+        *builder.write_raw(tmp_path), sigma=3, show_progressbar=False
+    )
+    hs.load(path).save(path, overwrite=True)
+    for ev in (20, 40):
+        datastack.append(np.arange(64) * ev / 1000, "maxrf_energies", path)
+        signal = hs.load(path)
+        expected = np.hypot(130, 2.3548 * 3 * ev)
+        found = signal.metadata.get_item(node)
+        assert found == pytest.approx(expected, rel=1e-4)
+        signal.save(path, overwrite=True)
+    spectra = hs.load(path, select_type="single_spectrum")
+    assert len(spectra) == 2
+
+
+def test_spectra_of_a_smoothed_map(tmp_path):
+    raw, rpl = builder.write_raw(tmp_path, more="\nev-per-chan\t20")
+    path = datastack.convert(raw, rpl, sigma=3, show_progressbar=False)
+    for spectrum in hs.load(path, select_type="single_spectrum"):
+        assert spectrum.metadata.Signal.smoothing_sigma == 3
+        assert "(smoothed)" in spectrum.metadata.General.title
+        eds = spectrum.metadata.Acquisition_instrument.SEM.Detector.EDS
+        assert eds.energy_resolution_MnKa > 180
+
+
 def test_energies_in_ev(tmp_path):
     arrays = builder.make_arrays() | {"maxrf_energies": np.linspace(-500, 40_000, 64)}
     path = builder.write_stack(tmp_path / "map.datastack", arrays)

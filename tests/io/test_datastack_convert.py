@@ -179,6 +179,20 @@ def test_every_spelling(tmp_path, text, ending, mark):
     )
 
 
+def test_keys_that_are_others(tmp_path):
+    """The format's separator is the tab: what is before it is the key."""
+    more = "\nWidth (mm)\t12\nDepth profile\tyes\nDate/Time\t2020\n[x]\ty\n*a\tb"
+    more += "\ntitle\tSample #3 left; more\noffset angle\t3\nheight\t5\tpixels"
+    raw, rpl = builder.write_raw(tmp_path, more=more)
+    ripple = parse_rpl(rpl)
+    assert ripple.shape == builder.SHAPE
+    assert ripple.fields["title"] == "Sample #3 left"
+    assert ripple.fields["date/time"] == "2020" and "date" not in ripple.fields
+    np.testing.assert_array_equal(
+        read_cube(convert(raw, rpl, sigma=0)), builder.make_counts()
+    )
+
+
 def test_defaults_of_maxrf4u(tmp_path):
     """It knows four keys, and takes the others for granted."""
     text = "width\t{width}\nheight\t{height}\ndepth\t{depth}\ndata-Length\t{length}"

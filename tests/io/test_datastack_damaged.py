@@ -359,6 +359,31 @@ def test_a_damaged_name_in_the_directory(tmp_path):
     np.testing.assert_array_equal(signal["data"], builder.make_counts())
 
 
+def test_a_damaged_description_in_the_directory(tmp_path):
+    arrays = builder.make_arrays() | {"image": np.arange(35).reshape(5, 7)}
+    path = builder.write_stack(tmp_path / "map.datastack", arrays)
+    data = bytearray(path.read_bytes())
+    data[data.rfind(b"image/zarr.json") + 1] = ord("x")
+    path.write_bytes(bytes(data))
+    with pytest.warns(UserWarning, match="damaged"):
+        np.testing.assert_array_equal(datastack.read(path, "image"), arrays["image"])
+
+
+def test_headers_that_are_damaged_are_passed_by(tmp_path):
+    """What lies behind one is found."""
+    path = builder.write_stack(tmp_path / "map.datastack")
+    with zipfile.ZipFile(path) as archive:
+        at = archive.getinfo("maxrf_cube/c/1/1/0").header_offset
+    data = bytearray(path.read_bytes()[:-40])
+    data[at] = 0
+    path.write_bytes(bytes(data))
+    with pytest.warns(UserWarning, match="1 of 18 chunks of 'maxrf_cube' are missing"):
+        (signal,) = file_reader(path)
+    expected = builder.make_counts()
+    expected[2:4, 3:6, :40] = 0
+    np.testing.assert_array_equal(signal["data"], expected)
+
+
 def test_chunks_that_are_exchanged(tmp_path):
     path = builder.write_stack(tmp_path / "map.datastack")
     data = path.read_bytes()

@@ -1,5 +1,6 @@
 """Arrays that are added to a stack, and left out: what was there stays."""
 
+import io
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import warnings
 import zipfile
 
 import dask.array as da
+import hyperspy.api as hs
 import numpy as np
 import pytest
 
@@ -391,14 +393,14 @@ def test_a_file_that_takes_the_place_of_another_is_not_cut(stack, tmp_path):
 
 def test_repack_keeps_appends_out(stack, monkeypatch):
     pytest.importorskip("fcntl")
-    from rsciio_xfm.datastack import _grow
+    from rsciio_xfm.datastack import _copy
 
-    def append(*arguments, original=_grow.read_member):
+    def append(*arguments, original=_copy.read_member):
         with pytest.raises(BlockingIOError, match="another process is writing"):
             datastack.append(np.arange(3), "late", stack)
         return original(*arguments)
 
-    monkeypatch.setattr(_grow, "read_member", append)
+    monkeypatch.setattr(_copy, "read_member", append)
     datastack.repack(stack, show_progressbar=False)
     check_all(stack, builder.make_arrays())
 
@@ -487,3 +489,150 @@ def test_refused(stack, array, name, error):
     with pytest.raises(error):
         datastack.append(array, name, stack)
     assert stack.read_bytes() == before
+
+
+def test_repack_to_another_file(stack, tmp_path):
+    other = tmp_path / "other.datastack"
+    other.write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        datastack.repack(stack, dst=other, show_progressbar=False)
+    with pytest.raises(ValueError, match="the file that is read"):
+        datastack.repack(stack, dst=stack, overwrite=True, show_progressbar=False)
+    datastack.repack(stack, dst=other, overwrite=True, show_progressbar=False)
+    check_all(other, builder.make_arrays())
+
+
+def test_saving_keeps_appends_out(stack):
+    """Neither a save over the file nor an append is lost without a word."""
+    pytest.importorskip("fcntl")
+    signal = hs.load(stack, lazy=True)
+
+    def save(block):
+        if block.size:
+            signal.save(stack, overwrite=True)
+        return block
+
+    array = da.zeros(10).map_blocks(save, meta=np.empty(0), dtype=float)
+    with pytest.raises(BlockingIOError, match="another process is writing"):
+        datastack.append(array, "mine", stack)
+    check_all(stack, builder.make_arrays())
+
+
+def test_replaced_while_appending(stack, tmp_path):
+    other = builder.write_stack(tmp_path / "other.datastack")
+
+    def replace(block):
+        if block.size:
+            os.replace(other, stack)
+        return block
+
+    array = da.zeros(10).map_blocks(replace, meta=np.empty(0), dtype=float)
+    with pytest.raises(CorruptFileError, match=r"replaced by another.*Append it again"):
+        datastack.append(array, "mine", stack)
+    check_all(stack, builder.make_arrays())
+
+
+def rewritten(path, descriptors=False, first=b"", empty=False):
+    """The same zip as other programs would write it."""
+
+    class Unseekable(io.RawIOBase):
+        def __init__(self, file):
+            self.file = file
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            return self.file.write(data)
+
+    with zipfile.ZipFile(path) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    with path.open("wb") as file:
+        file.write(first)
+        stream = Unseekable(file) if descriptors else file
+        with zipfile.ZipFile(stream, "w") as target:
+            for i, (name, data) in enumerate(members.items()):
+                if empty and i == 1:
+                    target.writestr("notes.txt", b"")
+                target.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    "kind", [{"descriptors": True}, {"first": b"#!/bin/sh\n"}, {"empty": True}]
+)
+def test_killed_in_zips_of_other_programs(stack, kind):
+    rewritten(stack, **kind)
+    datastack.append(np.random.default_rng(0).random(50_000), "mine", stack, None)
+    torn(stack, "mine", 200_000)
+    with pytest.warns(UserWarning, match="damaged"):
+        (signal,) = datastack.file_reader(stack)
+    np.testing.assert_array_equal(signal["data"], builder.make_counts())
+    with pytest.warns(UserWarning, match="damaged"):
+        datastack.repack(stack, [*builder.make_arrays()], show_progressbar=False)
+    check_all(stack, builder.make_arrays())
+
+
+def test_little_is_found(stack):
+    """A file that may be mended by others is not replaced by next to nothing."""
+    data = bytearray(stack.read_bytes())
+    for at in range(0, len(data) - 4):
+        if data[at : at + 4] == b"PK\x03\x04" and at > 400:
+            data[at] = 0
+    data[-60:] = bytes(60)
+    stack.write_bytes(bytes(data))
+    with (
+        pytest.warns(UserWarning, match="damaged"),
+        pytest.raises(CorruptFileError, match="Expected at least half"),
+    ):
+        datastack.repack(stack, show_progressbar=False)
+    assert stack.read_bytes() == bytes(data)
+
+
+def test_newer_arrays_of_format_3(tmp_path):
+    """zarr 3 does not see what is of format 2, and begins with the first version again."""
+    arrays = builder.make_arrays() | {"mine": np.arange(3), "mine_": np.arange(4)}
+    path = builder.write_stack(tmp_path / "map.datastack", arrays, zarr_format=2)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(".zattrs", '{"of": "two"}')
+        archive.writestr("zarr.json", '{"zarr_format": 3, "node_type": "group"}')
+        builder.write_array(archive, "mine", np.arange(5))
+    assert datastack.read(path, "mine").tolist() == [0, 1, 2, 3, 4]
+    assert datastack.append(np.arange(6), "mine", path) == "mine__"
+    assert datastack.read(path, "mine").tolist() == [0, 1, 2, 3, 4, 5]
+    datastack.repack(path, show_progressbar=False)
+    check_all(path, builder.make_arrays() | {"mine": np.arange(6)})
+    with zipfile.ZipFile(path) as archive:
+        assert b'"two"' in archive.read("zarr.json")
+        assert ".zattrs" not in archive.namelist()
+
+
+def test_format_3_below_a_root_of_format_2(tmp_path):
+    path = tmp_path / "map.datastack"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(".zgroup", '{"zarr_format": 2}')
+        builder.write_array(archive, "mine", np.arange(3))
+    datastack.repack(path, show_progressbar=False)
+    check_all(path, {"mine": np.arange(3)})
+
+
+def test_saved_over_with_all_that_is_there(stack):
+    energies = np.linspace(-500, 5800, 64)  # in eV: ignored, and kept
+    datastack.append(energies, "maxrf_energies", stack)
+    datastack.append(np.zeros((3, 0)), "empty", stack)
+    with zipfile.ZipFile(stack, "a") as archive:
+        archive.writestr("notes.txt", "mine")
+        builder.write_array(archive, "words", np.arange(3), data_type="string")
+        builder.write_array(archive, "named", np.arange(3), attributes={"a": 1})
+    with pytest.warns(UserWarning, match="Is it in eV"):
+        signal = hs.load(stack, lazy=True)
+    signal.save(stack, overwrite=True)
+    np.testing.assert_array_equal(datastack.read(stack, "maxrf_energies"), energies)
+    tree = datastack.tree(stack)
+    assert tree["empty"]["shape"] == (3, 0) and "fault" in tree["words"]
+    with zipfile.ZipFile(stack) as archive:
+        assert archive.read("notes.txt") == b"mine"
+        assert b'"a": 1' in archive.read("named/zarr.json")
+    for shape in ((0,), (0, 5), (3, 0, 2)):
+        datastack.append(np.zeros(shape), "empty", stack)
+        (found,) = datastack.file_reader(stack, dataset_path="empty")
+        assert found["data"].shape == shape
