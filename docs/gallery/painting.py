@@ -14,8 +14,9 @@ raw, rpl = write_demo_scan("scan.raw")
 # Which way is up? The picture says that the painting lay upside down.
 found = datastack.preview(raw, rpl)
 
-# One pass: spectra smoothed as maxrf4u does, maximum and mean spectra beside them.
-path = datastack.convert(raw, rpl, flip_vertical=True, overwrite=True)
+# One pass: smoothed spectra, maximum and mean spectra beside them. maxrf4u's 7 channels, the
+# default, would make lines of 430 eV where channels are as wide as here, and mix neighbours.
+path = datastack.convert(raw, rpl, sigma=2, flip_vertical=True, overwrite=True)
 
 # The scanner gives no energies. The highest peak is that of copper, in the blue of
 # the sky, and the highest one at the upper end is the tube's rhodium, scattered.
