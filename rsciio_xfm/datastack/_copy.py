@@ -10,7 +10,13 @@ from zipfile import ZipFile
 from rsciio_xfm._io.binary import check_unchanged, open_unbuffered
 from rsciio_xfm.datastack._data import Stack, find_chunks, find_members, first_version
 from rsciio_xfm.datastack._index import read_member
-from rsciio_xfm.datastack._layout import ATTRIBUTES_OF_2, GATHERED, ROOT
+from rsciio_xfm.datastack._layout import (
+    ATTRIBUTES,
+    ATTRIBUTES_OF_2,
+    GATHERED,
+    MISSING,
+    ROOT,
+)
 from rsciio_xfm.datastack._parse import array_text, to_format_3
 from rsciio_xfm.datastack._write import put
 from rsciio_xfm.exceptions import FileFormatError
@@ -41,7 +47,8 @@ def plan_copy(
     Returns
     -------
     written : dict of str to bytes
-        Descriptions of arrays that come from format 2 into format 3.
+        Descriptions of arrays that come from format 2 into format 3, or of which chunks are
+        missing: they say so.
     copied : list of (str, str)
         Names in the zip, and in the new one.
 
@@ -54,18 +61,24 @@ def plan_copy(
     copied: list[tuple[str, str]] = []
     for name in names:
         new_name, array = first_version(name), stack.arrays.get(name)
-        if array is None or array.zarr_format == zarr_format:
+        lost = stack.missing.get(name) if stack.directory.fault else None
+        if array is None or (array.zarr_format == zarr_format and not lost):
             copied += [
                 (member, new_name + member[len(name) :])
                 for member in find_members(stack.directory, name)
             ]
             continue
-        if zarr_format != max(ROOT):
+        if zarr_format < array.zarr_format:
             raise FileFormatError(
                 f"{path}: {name!r} is of zarr's format {array.zarr_format}, expected "
                 f"{zarr_format} to be kept as it is: use zarr_format={array.zarr_format}."
             )
-        new = replace(to_format_3(str(path), array), name=new_name)
+        new = array if zarr_format == 2 else to_format_3(str(path), array)
+        new = replace(new, name=new_name)
+        if lost:
+            own = new.attributes.get(ATTRIBUTES)
+            own = (own if isinstance(own, dict) else {}) | {MISSING: lost}
+            new = replace(new, attributes=new.attributes | {ATTRIBUTES: own})
         written |= array_text(new)
         chunks = sorted(find_chunks(stack.directory, array))
         copied += [(array.key(index), new.key(index)) for index in chunks]

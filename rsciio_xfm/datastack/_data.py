@@ -22,7 +22,14 @@ from rsciio_xfm.datastack._index import (
     read_directory,
     read_member,
 )
-from rsciio_xfm.datastack._layout import ARRAY, ATTRIBUTES_OF_2, LOCAL_HEADER, ROOT
+from rsciio_xfm.datastack._layout import (
+    ARRAY,
+    ATTRIBUTES,
+    ATTRIBUTES_OF_2,
+    LOCAL_HEADER,
+    MISSING,
+    ROOT,
+)
 from rsciio_xfm.datastack._parse import Definition, parse_array
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
@@ -403,6 +410,12 @@ def stack_array(stack: Stack, name: str, is_map: bool = False) -> StackArray:
             f"{array.shape}, are there, {n_stored} bytes, expected more for chunks of "
             f"{array.chunk_bytes} bytes, and at least {_LEAST_SHARE:.1%} of them (in the zip, "
             f"{name}/)."
+        )
+    own = array.attributes.get(ATTRIBUTES)
+    if isinstance(own, dict) and MISSING in own:
+        warn(
+            f"{directory.path}: {own[MISSING]} of the {n_chunks} chunks of {name!r} were "
+            "missing when the file was mended: they are zeros."
         )
     kind: Any = StackMap if is_map else StackArray
     return kind(directory.path, directory.identity, array, members)

@@ -333,8 +333,8 @@ def repack(
     Parameters
     ----------
     path
-        Of the file. It may be damaged: what is whole is kept, and of arrays of which a part
-        is missing, that part is zeros from now on.
+        Of the file. It may be damaged: what is whole is kept. Of arrays of which a part is
+        missing, that part is zeros from now on, and there is a warning when they are read.
     select
         Names of the arrays to keep, the newest version of each; None keeps all, and what
         else there is in the zip.

@@ -16,6 +16,7 @@ PADDING = -9999  # fills the rows of ragged lists
 # What this package keeps beside the cube: attributes of the array, and arrays.
 ATTRIBUTES = "rsciio_xfm"
 ATTRIBUTES_VERSION = 1
+MISSING = "missing_chunks"  # how many there were when a damaged file was mended
 EXTRA_ARRAY = "rsciio_xfm_metadata_"
 
 ROOT = {2: ".zgroup", 3: "zarr.json"}

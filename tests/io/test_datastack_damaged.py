@@ -384,6 +384,26 @@ def test_headers_that_are_damaged_are_passed_by(tmp_path):
     np.testing.assert_array_equal(signal["data"], expected)
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_mended_with_a_part_missing(tmp_path, zarr_format):
+    """It is said each time that the array is read, not only before it was mended."""
+    path = builder.write_stack(tmp_path / "map.datastack", zarr_format=zarr_format)
+    with zipfile.ZipFile(path) as archive:
+        names = {"maxrf_cube/2.2.1", "maxrf_cube/c/2/2/1"}
+        (name,) = names & set(archive.namelist())
+        at = archive.getinfo(name).header_offset
+    os.truncate(path, at + 9)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert datastack.repack(path, show_progressbar=False) == ["maxrf_cube"]
+    expected = builder.make_counts()
+    expected[4:, 6:, 40:] = 0
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="1 of the 18 chunks .* were missing when"):
+            (signal,) = file_reader(path)
+        np.testing.assert_array_equal(signal["data"], expected)
+        datastack.repack(path, show_progressbar=False)
+
+
 def test_chunks_that_are_exchanged(tmp_path):
     path = builder.write_stack(tmp_path / "map.datastack")
     data = path.read_bytes()
