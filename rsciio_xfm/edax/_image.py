@@ -1,5 +1,6 @@
 """The image of the sample that is saved with a map."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,10 @@ def read_bmp(path: Path) -> np.ndarray:
     """
     try:
         with open_unbuffered(path) as file:
-            image = Image.open(file, formats=["BMP"])
+            with warnings.catch_warnings():
+                # Of a size that is compared with that of the file, next.
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                image = Image.open(file, formats=["BMP"])
             _check_size(path, image.size)
             is_grey = image.mode in ("1", "L")
             colours = np.asarray(image.convert("L" if is_grey else "RGB"))

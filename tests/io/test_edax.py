@@ -860,6 +860,17 @@ def test_40_gigabytes(tmp_path):
     assert s.inav[100, 3999].data.compute().shape == (3000,)
 
 
+def test_image_that_claims_much(tmp_path):
+    """Pillow warns from 89 million pixels on, and refuses twice as many."""
+    path = builder.write_map(tmp_path / "map.spd", (4, 3, 8), 2)
+    image = path.with_suffix(".bmp")
+    whole = image.read_bytes()
+    for width in (10_000, 33_554_436, 2**30):
+        image.write_bytes(whole[:18] + struct.pack("<i", width) + whole[22:])
+        with pytest.raises(FileFormatError, match="byte"):
+            read_one(path, select_type="image")
+
+
 @hypothesis.given(data=st.data())
 @hypothesis.settings(max_examples=200)
 def test_damaged_anywhere(tmp_path_factory, data):
