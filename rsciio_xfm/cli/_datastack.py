@@ -34,6 +34,20 @@ def _raw_options(command: Callable) -> Callable:
     return command
 
 
+def _output_options(default: str) -> Callable:
+    """Make the options of a command whose output has a name by default."""
+
+    def add(command: Callable) -> Callable:
+        for option in (
+            click.option("-o", "--output", type=click.Path(path_type=Path), help=default),
+            click.option("--overwrite", is_flag=True, help="Replace what is there."),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
 @click.command()
 @click.argument("file", type=FILE)
 @_raw_options
@@ -73,13 +87,7 @@ def _raw_options(command: Callable) -> Callable:
     show_default=True,
     help="2 is for programs that use zarr 2.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="By default FILE with the extension .datastack.",
-)
+@_output_options("By default FILE with the extension .datastack.")
 def convert(
     file: Path,
     rpl: Path | None,
@@ -133,13 +141,7 @@ def convert(
 @click.command()
 @click.argument("file", type=FILE)
 @_raw_options
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="A PNG; by default FILE with _preview.png behind its name.",
-)
+@_output_options("A PNG; by default FILE with _preview.png behind its name.")
 def preview(
     file: Path,
     rpl: Path | None,
@@ -207,13 +209,7 @@ def tree(file: Path) -> None:
     metavar="NAME",
     help="Array to keep; may be given several times. By default all of them.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="The new file; by default it takes the place of FILE.",
-)
+@_output_options("The new file; by default it takes the place of FILE.")
 def repack(
     file: Path, select: tuple[str, ...], overwrite: bool, output: Path | None
 ) -> None:

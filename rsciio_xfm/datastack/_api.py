@@ -12,6 +12,7 @@ from rsciio_xfm._io.atomic import locked_if_there, replacing
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.tree import digest, encode_signal
 from rsciio_xfm._io.warning import warn
+from rsciio_xfm._io.writers import check_plain
 from rsciio_xfm.datastack._copy import copy, plan_copy, root_attributes
 from rsciio_xfm.datastack._data import Stack, first_version, read_stack
 from rsciio_xfm.datastack._layout import (
@@ -305,17 +306,11 @@ def _to_keep(stack: Stack, own: set[str]) -> list[str]:
 
 def _check(path: Path, data: np.ndarray | da.Array, axes: list[dict[str, Any]]) -> None:
     """Refuse what is no map of numbers."""
-    if isinstance(getattr(data, "_meta", data), np.ma.MaskedArray):
-        raise TypeError(
-            f"{path}: the array is masked, expected a plain one. Fill it, as with "
-            "numpy.ma.filled."
-        )
+    check_plain(path, data)
     if data.dtype.kind not in "biuf":
         raise TypeError(f"{path}: the data are {data.dtype}, expected numbers.")
-    if any(np.isnan(size) for size in data.shape) or 0 in data.shape:
-        raise ValueError(
-            f"{path}: the array is {data.shape}, expected known sizes, none of them 0."
-        )
+    if 0 in data.shape:
+        raise ValueError(f"{path}: the array is {data.shape}, expected none of them 0.")
     if [axis["navigate"] for axis in axes] != [True, True, False]:
         raise ValueError(
             f"{path}: the signal has {len(axes)} axes, expected y, x and energy: sum the "

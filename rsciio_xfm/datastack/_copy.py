@@ -8,7 +8,7 @@ from typing import Any
 from zipfile import ZipFile
 
 from rsciio_xfm._io.binary import check_unchanged, open_unbuffered
-from rsciio_xfm.datastack._data import Stack, find_chunks, find_members, first_version
+from rsciio_xfm.datastack._data import Stack, find_members, first_version
 from rsciio_xfm.datastack._index import read_member
 from rsciio_xfm.datastack._layout import (
     ATTRIBUTES,
@@ -80,8 +80,8 @@ def plan_copy(
             own = (own if isinstance(own, dict) else {}) | {MISSING: lost}
             new = replace(new, attributes=new.attributes | {ATTRIBUTES: own})
         written |= array_text(new)
-        chunks = sorted(find_chunks(stack.directory, array))
-        copied += [(array.key(index), new.key(index)) for index in chunks]
+        indices = sorted(stack.chunks[name])
+        copied += [(array.key(index), new.key(index)) for index in indices]
     if is_all:
         own = {*stack.names, *ROOT.values(), *GATHERED, ATTRIBUTES_OF_2}
         members = stack.directory.members

@@ -38,7 +38,6 @@ _MOST_TEXT = 2**26  # bytes of a description
 # shape may be a lie.
 _EMPTY_BYTES = 64 * 2**20
 _LEAST_SHARE = 0.001
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _HEAD_BYTES = LOCAL_HEADER.itemsize + 2**10
 
 
@@ -54,9 +53,8 @@ class Stack:
         Of the root, 2 or 3. Arrays of both formats can be beside each other.
     arrays
         By name, in the order of their names.
-    missing
-        How many chunks are not there, by the name of the array. In a sound zip they are all
-        equal to the fill value.
+    chunks
+        Those that are in the zip, by the name of the array and their number along each axis.
     faults
         Why an array cannot be read, by its name.
     formats
@@ -66,7 +64,7 @@ class Stack:
     directory: Directory
     zarr_format: int
     arrays: dict[str, Definition]
-    missing: dict[str, int]
+    chunks: dict[str, dict[tuple[int, ...], Member]]
     faults: dict[str, FileFormatError]
     formats: dict[str, int]
 
@@ -74,6 +72,18 @@ class Stack:
     def names(self) -> list[str]:
         """Of all arrays, those that cannot be read too."""
         return sorted(self.formats)
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """How many chunks are not there, by the name of the array.
+
+        In a sound zip they are all equal to the fill value.
+        """
+        numbers = {
+            name: math.prod(array.grid) - len(self.chunks[name])
+            for name, array in self.arrays.items()
+        }
+        return {name: number for name, number in numbers.items() if number}
 
     def _age(self, name: str) -> tuple[int, int]:
         """Return what orders versions: what was added in format 3 came later."""
@@ -94,7 +104,8 @@ class Stack:
     def _newest_of(self, versions: list[str]) -> str:
         whole = versions
         if self.directory.fault is not None:
-            whole = [name for name in versions if not self.missing.get(name)]
+            missing = self.missing
+            whole = [name for name in versions if name not in missing]
         return (whole or versions)[-1]
 
     def newest(self) -> list[str]:
@@ -173,15 +184,11 @@ def _read_arrays(filename: str | Path, directory: Directory) -> Stack:
                 if array is not None:
                     faults.pop(name, None)
                     arrays[name], formats[name] = array, zarr_format
-    missing = {}
-    for name, array in arrays.items():
-        n_missing = math.prod(array.grid) - len(find_chunks(directory, array))
-        if n_missing:
-            missing[name] = n_missing
     arrays = dict(sorted(arrays.items()))
+    chunks = _find_chunks(members, arrays)
     # zarr 3, and so maxrf4u, looks for a root of format 3 first.
     root = max([*found, *formats.values()])
-    return Stack(directory, root, arrays, missing, faults, formats)
+    return Stack(directory, root, arrays, chunks, faults, formats)
 
 
 def _read_definition(
@@ -189,7 +196,7 @@ def _read_definition(
 ) -> Definition | None:
     text = _read_text(file, directory, f"{name}/{ARRAY[zarr_format]}")
     more, attributes = None, f"{name}/{ATTRIBUTES_OF_2}"
-    if zarr_format == min(ARRAY) and attributes in directory.members:
+    if zarr_format == 2 and attributes in directory.members:
         more = _read_text(file, directory, attributes)
     return parse_array(directory.path, name, text, more)
 
@@ -398,7 +405,7 @@ def stack_array(stack: Stack, name: str, is_map: bool = False) -> StackArray:
     if name in stack.faults:
         raise stack.faults[name]
     array, directory = stack.arrays[name], stack.directory
-    members = find_chunks(directory, array)
+    members = stack.chunks[name]
     n_chunks = math.prod(array.grid)
     n_stored = sum(member.size for member in members.values())
     if array.n_bytes > _EMPTY_BYTES and not (
@@ -426,18 +433,15 @@ def find_members(directory: Directory, name: str) -> list[str]:
     return [member for member in directory.members if member.startswith(f"{name}/")]
 
 
-def find_chunks(directory: Directory, array: Definition) -> dict[tuple[int, ...], Member]:
-    """Find the chunks of an array that are in the zip, by their number along each axis."""
-    head = f"{array.name}/{array.prefix}{array.separator if array.prefix else ''}"
-    if not array.shape:
-        member = directory.members.get(array.key(()))
-        return {} if member is None else {(): member}
-    found = {}
-    for name, member in directory.members.items():
-        if name.startswith(head):
-            numbers = name[len(head) :].split(array.separator)
-            if len(numbers) == len(array.shape) and all(map(_NUMBER.fullmatch, numbers)):
-                index = tuple(int(n) for n in numbers)
-                if all(i < n for i, n in zip(index, array.grid, strict=True)):
-                    found[index] = member
+def _find_chunks(
+    members: dict[str, Member], arrays: dict[str, Definition]
+) -> dict[str, dict[tuple[int, ...], Member]]:
+    """Find the chunks of arrays, by their number along each axis, in one pass."""
+    found: dict[str, dict[tuple[int, ...], Member]] = {name: {} for name in arrays}
+    for path, member in members.items():
+        name, _, key = path.partition("/")
+        array = arrays.get(name)
+        index = None if array is None else array.index_of(key)
+        if index is not None:
+            found[name][index] = member
     return found

@@ -1,7 +1,6 @@
 """Arrays that are added to a ``.datastack`` file, read from it, and left out of it."""
 
 import contextlib
-import math
 import os
 import re
 import zipfile
@@ -16,6 +15,7 @@ import numpy as np
 from rsciio_xfm._io.atomic import check_destination, locked, locked_if_there, replacing
 from rsciio_xfm._io.binary import check_unchanged
 from rsciio_xfm._io.progress import bytes_bar
+from rsciio_xfm._io.writers import check_plain
 from rsciio_xfm.datastack._api import check_names
 from rsciio_xfm.datastack._copy import copy, plan_copy, read_json, root_attributes
 from rsciio_xfm.datastack._data import (
@@ -92,16 +92,10 @@ def append(
             "append(array, name, path)."
         )
     array = array if isinstance(array, da.Array) else np.asanyarray(array)
-    is_masked = isinstance(getattr(array, "_meta", array), np.ma.MaskedArray)
-    if is_masked or array.dtype.name not in DTYPES:
+    check_plain(path, array)
+    if array.dtype.name not in DTYPES:
         raise TypeError(
-            f"{path}: the array {name!r:.80} is {'masked' if is_masked else array.dtype}, "
-            "expected a plain one of numbers."
-        )
-    if any(np.isnan(size) for size in array.shape):
-        raise ValueError(
-            f"{path}: the sizes of the chunks of {name!r:.80} are unknown, expected known "
-            "ones: use the array's compute_chunk_sizes method."
+            f"{path}: the array {name!r:.80} is {array.dtype}, expected one of numbers."
         )
     if not _NAME.fullmatch(name) or name in (*ROOT.values(), *ARRAY.values()):
         raise ValueError(
@@ -403,8 +397,7 @@ def _is_lost(stack: Stack, name: str) -> bool:
     """Tell whether nothing but the description of an array was found in a damaged file."""
     if stack.directory.fault is None or name not in stack.arrays:
         return False
-    n_chunks = math.prod(stack.arrays[name].grid)
-    return n_chunks > 0 and stack.missing.get(name) == n_chunks
+    return not stack.chunks[name] and name in stack.missing
 
 
 def _check_is_found(path: str | Path, stack: Stack, dst: str | Path | None) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 # numcodecs and Blosc count bytes of a chunk in 32 bits.
 MAX_CHUNK_BYTES = 2**31 - 1
 _MOST_AXES = 32
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")  # of a chunk, in its name
 _KINDS = "biufc"
 DTYPES = (
     "bool",
@@ -100,6 +102,19 @@ class Definition:
         numbers = [str(i) for i in index]
         parts = [self.prefix, *numbers] if self.prefix else numbers or ["0"]
         return f"{self.name}/{self.separator.join(parts)}"
+
+    def index_of(self, key: str) -> tuple[int, ...] | None:
+        """Return the number of a chunk by its name within the array, None if it is none."""
+        if not self.shape:
+            return () if f"{self.name}/{key}" == self.key(()) else None
+        head = self.prefix + self.separator if self.prefix else ""
+        numbers = key.removeprefix(head).split(self.separator)
+        is_key = key.startswith(head) and len(numbers) == len(self.shape)
+        if not is_key or not all(map(_NUMBER.fullmatch, numbers)):
+            return None
+        index = tuple(map(int, numbers))
+        is_within = all(i < n for i, n in zip(index, self.grid, strict=True))
+        return index if is_within else None
 
     def indices(self) -> Iterator[tuple[int, ...]]:
         """Yield the number of each chunk along each axis, in the order of the array."""

@@ -17,6 +17,7 @@ from rsciio_xfm._io.hdf5_writer import replacing_hdf5
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.tree import digest, encode, encode_signal
 from rsciio_xfm._io.warning import warn
+from rsciio_xfm._io.writers import check_plain
 from rsciio_xfm.emd._layout import (
     EXTRA,
     EXTRA_VERSION,
@@ -125,19 +126,10 @@ def file_writer(
 
 def _check(path: Path, data: np.ndarray | da.Array) -> None:
     """Refuse data that the format cannot hold."""
-    if isinstance(getattr(data, "_meta", data), np.ma.MaskedArray):
-        raise TypeError(
-            f"{path}: the array is masked, expected a plain one: what is masked would be "
-            "valid when it is loaded. Fill it, as with numpy.ma.filled."
-        )
+    check_plain(path, data)
     is_known = data.dtype.kind in KINDS + "SU"
     if not is_known or (data.dtype.kind == "V" and not data.dtype.names):
         raise TypeError(f"{path}: the data are {data.dtype}, expected numbers or text.")
-    if any(np.isnan(size) for size in data.shape):
-        raise ValueError(
-            f"{path}: the sizes of the array's chunks are unknown, expected known ones: use "
-            "its compute_chunk_sizes method."
-        )
     if 0 in data.shape:
         raise ValueError(
             f"{path}: the array is {data.shape}, expected one that is not empty."

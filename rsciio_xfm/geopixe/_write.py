@@ -20,6 +20,7 @@ from rsciio_xfm._io.lazy import default_chunks, take
 from rsciio_xfm._io.metadata import DETECTOR_AXIS
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.warning import warn
+from rsciio_xfm._io.writers import check_plain
 from rsciio_xfm.analysis.deadtime import combine_dead_time, is_recorded
 from rsciio_xfm.geopixe._header import (
     DETECTOR,
@@ -119,14 +120,13 @@ def _check_counts(path: Path, data: Any, is_smoothed: bool) -> None:
             f"{path}: the counts are {data.dtype}, expected integers: the format holds "
             f"whole counts. {advice}"
         )
+    check_plain(path, data)
 
 
 def _check_axes(
     path: Path, axes: list[dict[str, Any]], data: Any
 ) -> list[dict[str, Any]]:
     """Return the axes in the array's order, if the format can hold them."""
-    if isinstance(getattr(data, "_meta", data), np.ma.MaskedArray):
-        raise TypeError(f"{path}: the array is masked, expected a plain one.")
     axes = sorted(axes, key=lambda axis: axis.get("index_in_array", 0))
     navigates = [axis["navigate"] for axis in axes]
     shape = tuple(axis["size"] for axis in axes)
