@@ -16,6 +16,7 @@ _MODULES = (
     "datastack",
     "edax",
     "emd",
+    "esrf",
     "exceptions",
     "geopixe",
     "msa",

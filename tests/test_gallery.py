@@ -52,7 +52,24 @@ def check_phases(folder, printed):
     assert len(list((folder / "phases").glob("class_*.msa"))) == 4
 
 
-CHECKS = {"painting": check_painting, "phases": check_phases}
+def check_flatfield(folder, printed):
+    """Interpolated flats leave the noise of the photons; one flat leaves the drift."""
+    spread = {
+        line.split(":")[0]: float(line.split(" %")[0].split()[-1])
+        for line in printed.splitlines()
+        if "background varies" in line
+    }
+    assert list(spread) == ["one image", "one flat", "two flats"]
+    assert spread["one image"] < 1.1 and spread["two flats"] < 1.1
+    assert spread["one flat"] > 20 * spread["two flats"]
+    assert hs.load(folder / "data.edf", lazy=True).data.shape == (11, 270, 320)
+
+
+CHECKS = {
+    "flatfield": check_flatfield,
+    "painting": check_painting,
+    "phases": check_phases,
+}
 
 
 def test_there_are_scripts():

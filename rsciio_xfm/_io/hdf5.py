@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -44,7 +44,7 @@ _LEAST_CHUNK, _MANY = 2**8, 2**24  # numbers
 
 @contextmanager
 def open_hdf5(
-    filename: str | Path, identity: tuple[int, ...] | None = None
+    filename: str | Path, identity: tuple[int, ...] | None = None, **options: Any
 ) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
@@ -55,6 +55,8 @@ def open_hdf5(
     identity
         From :func:`rsciio_xfm._io.binary.identify`, if it has to be the file that was opened
         before.
+    **options
+        Of :class:`h5py.File`.
 
     Yields
     ------
@@ -83,12 +85,10 @@ def open_hdf5(
         try:
             # Given a file rather than its name, HDF5 does not share with others of this
             # process what it read of it before it was changed, and does not ask for a lock.
-            given = (
-                raw
-                if _stands_alone(os.path.abspath(filename), identify(raw))
-                else filename
-            )
-            with h5py.File(given, "r") as file:
+            given = raw
+            if not _stands_alone(os.path.abspath(filename), identify(raw)):
+                given, options = filename, options | {"locking": False}
+            with h5py.File(given, "r", **options) as file:
                 yield file
         except FileFormatError:
             raise

@@ -235,3 +235,63 @@ def summarise_dead_time(
         **{name: found[name] for name in ("mean", "median", "min", *names[1:-2], "max")},
         "n_saturated": int(np.count_nonzero(values >= saturation)),
     }
+
+
+def dead_time_of_times(live_time: np.ndarray, real_time: np.ndarray) -> np.ndarray:
+    """Dead time from live and real times.
+
+    Parameters
+    ----------
+    live_time, real_time
+        In the same unit, shapes that fit each other.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, percent, from 0 to 100; NaN where one of them is missing: NaN, or not above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dead_time_of_times(np.array([0.5, 0.0]), np.array([1.0, 1.0]))
+    array([50., nan])
+    """
+    return _percent_dead(live_time, real_time)
+
+
+def dead_time_of_rates(input_rate: np.ndarray, output_rate: np.ndarray) -> np.ndarray:
+    """Dead time from the rates of photons that arrive (ICR) and that are counted (OCR).
+
+    Parameters
+    ----------
+    input_rate, output_rate
+        In the same unit, shapes that fit each other.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, percent, from 0 to 100; NaN where one of them is missing: NaN, or not above 0.
+
+    Notes
+    -----
+    Live time = real time x OCR / ICR.
+
+    Source: Ketek, in the thread "Dead time correction" of PyMca's mailing list
+    (https://sourceforge.net/p/pymca/mailman/message/37330604).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dead_time_of_rates(np.array([1000.0, 0.0]), np.array([800.0, 0.0])).round(9)
+    array([20., nan])
+    """
+    return _percent_dead(output_rate, input_rate)
+
+
+def _percent_dead(live: np.ndarray, all_: np.ndarray) -> np.ndarray:
+    live, all_ = (np.asarray(values, dtype=np.float64) for values in (live, all_))
+    is_known = (live > 0) & (all_ > 0) & np.isfinite(live) & np.isfinite(all_)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        percent = 100 * (1 - live / all_)
+    # What was counted can be a little more than what arrived, where both are few.
+    return np.where(is_known, np.clip(percent, 0, 100), np.nan)

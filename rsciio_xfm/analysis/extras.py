@@ -27,15 +27,16 @@ def require(module: str, extra: str) -> ModuleType:
     ImportError
         It is not installed; the message says how to install it.
     """
+    package = module.split(".", maxsplit=1)[0]
     try:
         with warnings.catch_warnings():
             # Of what the packages do not find themselves.
             warnings.simplefilter("ignore", ImportWarning)
             return importlib.import_module(module)
     except ModuleNotFoundError as exc:
-        if exc.name is None or exc.name.split(".")[0] != module:
+        if exc.name is None or exc.name.split(".")[0] != package:
             raise
         raise ImportError(
-            f"{_PACKAGES.get(module, module)} is needed for this and not installed: "
+            f"{_PACKAGES.get(package, package)} is needed for this and not installed: "
             f'pip install "rsciio-xfm[{extra}]"'
         ) from exc

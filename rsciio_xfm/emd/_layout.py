@@ -28,7 +28,3 @@ UNNAMED = "__unnamed__"
 GROUP_TYPE = "emd_group_type"
 # Of the root, as the specification has them, with what belongs there as attributes.
 ROOT_GROUPS = ("microscope", "sample", "user", "comments")
-# What the specification has no place for: a group beside the data, ignored by other readers.
-# Other names than this begin with what RosettaSciIO takes for data.
-EXTRA = "rsciio_xfm"
-EXTRA_VERSION = 1

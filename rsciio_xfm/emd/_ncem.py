@@ -13,6 +13,7 @@ import numpy as np
 
 from rsciio_xfm._io.counted import CountedArray
 from rsciio_xfm._io.hdf5 import check_size, open_hdf5
+from rsciio_xfm._io.hdf5_extra import has_extra, read_extra
 from rsciio_xfm._io.lazy import (
     PIECE_BYTES,
     ArrayLike,
@@ -22,10 +23,9 @@ from rsciio_xfm._io.lazy import (
     read_all,
 )
 from rsciio_xfm._io.metadata import keep_dead_time_with_its_class
-from rsciio_xfm._io.tree import decode_signal
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.sums import is_counts
-from rsciio_xfm.emd._layout import EXTRA, EXTRA_VERSION, GROUP_TYPE
+from rsciio_xfm.emd._layout import GROUP_TYPE
 
 KINDS = "biufcV"  # of numbers, and of colours, that are read and written here
 _EDS = "EDS"
@@ -141,7 +141,7 @@ def find_signals(file: h5py.File) -> tuple[dict[str, h5py.Group], list[str]]:
             data = item.get("data")
             if not isinstance(data, h5py.Dataset):
                 return
-            if data.shape is not None and (_is_saved_here(item) or _is_map(item)):
+            if data.shape is not None and (has_extra(item) or _is_map(item)):
                 own[f"{name}/data"] = item
             else:
                 others.append(f"{name}/data")
@@ -177,8 +177,8 @@ def read_signal(
         The data claim to be larger than what is stored of them.
     """
     dataset = group["data"]
-    if _is_saved_here(group):
-        signal = _read_extra(path, group)
+    if has_extra(group):
+        signal = _read_saved(path, group)
     else:
         signal = _read_map_of_rosettasciio(path, dataset)
     if signal is None:
@@ -221,43 +221,22 @@ def _choose_chunks(source: StoredArray, chunks: Any) -> Any:
 # What was saved here.
 
 
-def _is_saved_here(group: h5py.Group) -> bool:
-    extra = group.get(EXTRA)
-    return isinstance(extra, h5py.Group) and "signal" in extra
-
-
-def _read_extra(path: Path, group: h5py.Group) -> dict[str, Any] | None:
+def _read_saved(path: Path, group: h5py.Group) -> dict[str, Any] | None:
     """Read axes and metadata as they were saved; None, with a warning, if they are not."""
-    extra = group[EXTRA]
+    signal = read_extra(path, group, group["data"].shape[::-1])
+    if signal is None:
+        return None
     try:
-        version = int(extra.attrs.get("version", -1))
-        if version > EXTRA_VERSION:
-            raise ValueError(f"it is of version {version}, {EXTRA_VERSION} is known")
-        check_size(path, extra["signal"])
-        text = extra["signal"][()]
-        stored = extra["arrays"]
-        arrays = []
-        for i in range(len(stored)):
-            check_size(path, stored[str(i)])
-            arrays.append(stored[str(i)][()])
-        sha256 = bytes(extra.attrs.get("sha256", b"")).decode("ascii", "replace")
-        signal = decode_signal(text, arrays, sha256, group["data"].shape[::-1])
         for axis in signal["axes"]:
             _check_calibration(path, group, axis)
-        return signal
-    except (
-        AttributeError,
-        KeyError,
-        OSError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as exc:
+    except (KeyError, TypeError, ValueError) as exc:
         warn(
-            f"{path}: {group.name}/{EXTRA} cannot be read: {exc}. Expected what was saved "
-            "with the data: signal type, axes and metadata are those of the EMD file alone."
+            f"{path}: the coordinates of {group.name} cannot be read: {exc}. Expected what "
+            "was saved with the data: signal type, axes and metadata are those of the EMD "
+            "file alone."
         )
         return None
+    return signal
 
 
 def _check_calibration(path: Path, group: h5py.Group, axis: dict[str, Any]) -> None:

@@ -1,26 +1,21 @@
 """``file_writer`` for NCEM's EMD files."""
 
-import itertools
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dask
 import dask.array as da
 import h5py
 import numpy as np
-from dask.system import CPU_COUNT
 
+from rsciio_xfm._io.blocks import blocks, choose_stored
 from rsciio_xfm._io.compiled import transpose
+from rsciio_xfm._io.hdf5_extra import write_extra
 from rsciio_xfm._io.hdf5_writer import replacing_hdf5
 from rsciio_xfm._io.progress import bytes_bar
-from rsciio_xfm._io.tree import digest, encode, encode_signal
+from rsciio_xfm._io.tree import encode
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm._io.writers import check_plain
 from rsciio_xfm.emd._layout import (
-    EXTRA,
-    EXTRA_VERSION,
     GROUP_TYPE,
     ROOT_GROUPS,
     SIGNALS,
@@ -29,10 +24,6 @@ from rsciio_xfm.emd._layout import (
 )
 from rsciio_xfm.emd._ncem import KINDS
 
-# Spectra that lie together: much less makes an index of chunks that is slow, much more is
-# read for one pixel.
-_CHUNK_BYTES = 2**19
-_BATCH_BYTES = 64 * 2**20  # blocks of a dask array that are computed together
 _CHUNK_CACHE_BYTES = 2**25
 _MOST_ATTRIBUTE = 60000  # bytes; HDF5's limit is 65536 with what belongs to it
 # Types that a kernel moves.
@@ -119,7 +110,7 @@ def file_writer(
             return
         dataset = do(_write_header, file, path, signal, chunks, kwds)
         with bytes_bar(data.nbytes, f"Writing {path.name}") as bar:
-            for place, block in _blocks(data):
+            for place, block in blocks(data):
                 do(_write_block, dataset, place, block)
                 bar.update(block.nbytes)
 
@@ -162,11 +153,11 @@ def _write_header(
         if isinstance(value, bool | int | float | str | np.generic):
             _put_attribute(group, key, value)
     axes = sorted(signal["axes"], key=lambda axis: axis.get("index_in_array", 0))
-    _write_extra(group, path, signal, axes)
+    write_extra(group, path, signal, axes)
     for i, axis in enumerate(axes):
         _write_dimension(group, len(axes) - i, axis)
     data = signal["data"]
-    stored = _choose_chunks(path, data, axes, chunks)
+    stored = choose_stored(path, data, axes, chunks)
     return group.create_dataset(
         "data",
         shape=data.shape[::-1],
@@ -196,21 +187,6 @@ def _put_attribute(group: h5py.Group, key: Any, value: Any) -> None:
 def _clean(text: str) -> str:
     """Return text that HDF5 can hold."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
-
-
-def _write_extra(
-    group: h5py.Group, path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]
-) -> None:
-    """Write what the specification has no place for."""
-    raw, arrays = encode_signal(path, signal, axes)
-    extra = group.create_group(EXTRA)
-    extra.attrs["version"] = EXTRA_VERSION
-    extra.create_dataset("signal", data=raw)
-    stored = extra.create_group("arrays")
-    for i, array in enumerate(arrays):
-        stored.create_dataset(str(i), data=array)
-    # Of fixed length: HDF5 can loop for ever where text of any length was damaged.
-    extra.attrs["sha256"] = np.bytes_(digest(raw, arrays))
 
 
 def _write_dimension(group: h5py.Group, number: int, axis: dict[str, Any]) -> None:
@@ -255,62 +231,6 @@ def _holds_chunks(dataset: h5py.Dataset, place: tuple[slice, ...]) -> bool:
     return (
         is_whole and pixels.start % others[0] == 0 and place[-1] == slice(0, n_channels)
     )
-
-
-def _choose_chunks(
-    path: Path,
-    data: np.ndarray | da.Array,
-    axes: list[dict[str, Any]],
-    chunks: tuple[int, ...] | bool | None,
-) -> tuple[int, ...] | None:
-    """Return the chunks of the dataset in the order of the array's axes, None for h5py's."""
-    if chunks is True:
-        return None
-    if chunks:
-        fits = isinstance(chunks, tuple | list) and len(chunks) == data.ndim
-        if not fits or not all(
-            1 <= c <= size for c, size in zip(chunks, data.shape, strict=True)
-        ):
-            raise ValueError(
-                f"{path}: chunks is {chunks}, expected {data.ndim} sizes from 1 to the "
-                f"array's, {data.shape}."
-            )
-        return tuple(chunks)
-    navigates = [axis["navigate"] for axis in axes]
-    if data.ndim > 1 and navigates == [True] * (data.ndim - 1) + [False]:
-        spectrum_bytes = data.shape[-1] * data.dtype.itemsize
-        n_spectra = max(1, min(data.shape[-2], _CHUNK_BYTES // spectrum_bytes))
-        if spectrum_bytes <= 2**31:
-            return (*[1] * (data.ndim - 2), n_spectra, data.shape[-1])
-    if isinstance(data, da.Array):
-        chosen = tuple(sizes[0] for sizes in data.chunks)
-        if math.prod(chosen) * data.dtype.itemsize < 2**32:  # HDF5's limit
-            return chosen
-    return None
-
-
-def _blocks(
-    data: np.ndarray | da.Array,
-) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
-    """Yield an array block by block, with its place; few are in memory at a time."""
-    if not isinstance(data, da.Array):
-        row_bytes = max(1, data[:1].nbytes)
-        height = max(1, _BATCH_BYTES // row_bytes)
-        for start in range(0, len(data), height):
-            rows = slice(start, min(start + height, len(data)))
-            rest = (slice(0, size) for size in data.shape[1:])
-            yield (rows, *rest), data[rows]
-        return
-    edges = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks]
-    places = itertools.product(
-        *([slice(*pair) for pair in itertools.pairwise(e)] for e in edges)
-    )
-    blocks = data.to_delayed().ravel()
-    largest = math.prod(max(sizes) for sizes in data.chunks) * data.dtype.itemsize
-    n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // max(1, largest)))
-    for start in range(0, len(blocks), n_at_once):
-        for block in dask.compute(*blocks[start : start + n_at_once]):
-            yield next(places), np.asarray(block)
 
 
 def _write_spectra(

@@ -1,0 +1,107 @@
+"""Going through an array of any kind block by block, to write it."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.system import CPU_COUNT
+
+# Spectra that lie together: much less makes an index of chunks that is slow, much more is
+# read for one pixel.
+_CHUNK_BYTES = 2**19
+_BATCH_BYTES = 64 * 2**20  # blocks of a dask array that are computed together
+
+
+def blocks(
+    data: np.ndarray | da.Array,
+) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+    """Yield an array block by block, with its place; few are in memory at a time.
+
+    Parameters
+    ----------
+    data
+        Any array; a dask array is computed chunk by chunk, in the order of its chunks.
+
+    Yields
+    ------
+    place : tuple of slice
+    block : numpy.ndarray
+    """
+    if not isinstance(data, da.Array):
+        row_bytes = max(1, data[:1].nbytes)
+        height = max(1, _BATCH_BYTES // row_bytes)
+        for start in range(0, len(data), height):
+            rows = slice(start, min(start + height, len(data)))
+            rest = (slice(0, size) for size in data.shape[1:])
+            yield (rows, *rest), data[rows]
+        return
+    edges = [np.cumsum((0, *sizes)).tolist() for sizes in data.chunks]
+    places = itertools.product(
+        *([slice(*pair) for pair in itertools.pairwise(e)] for e in edges)
+    )
+    delayed = data.to_delayed().ravel()
+    largest = math.prod(max(sizes) for sizes in data.chunks) * data.dtype.itemsize
+    n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // max(1, largest)))
+    for start in range(0, len(delayed), n_at_once):
+        for block in dask.compute(*delayed[start : start + n_at_once]):
+            yield next(places), np.asarray(block)
+
+
+def choose_stored(
+    path: Path,
+    data: np.ndarray | da.Array,
+    axes: list[dict[str, Any]],
+    chunks: tuple[int, ...] | bool | None,
+) -> tuple[int, ...] | None:
+    """Choose chunks for a dataset.
+
+    Parameters
+    ----------
+    path
+        Of the file, for messages.
+    data
+        What will be written.
+    axes
+        Of it, in the order of the array's axes.
+    chunks
+        What the user asks for; None chooses whole spectra of neighbouring pixels of a row, of
+        other signals the chunks of a dask array; True leaves it to h5py.
+
+    Returns
+    -------
+    tuple of int or None
+        In the order of the array's axes; None leaves it to h5py.
+
+    Raises
+    ------
+    ValueError
+        `chunks` does not suit the array.
+    """
+    if chunks is True:
+        return None
+    if chunks:
+        fits = isinstance(chunks, tuple | list) and len(chunks) == data.ndim
+        if not fits or not all(
+            1 <= c <= size for c, size in zip(chunks, data.shape, strict=True)
+        ):
+            raise ValueError(
+                f"{path}: chunks is {chunks}, expected {data.ndim} sizes from 1 to the "
+                f"array's, {data.shape}."
+            )
+        return tuple(chunks)
+    navigates = [axis["navigate"] for axis in axes]
+    if data.ndim > 1 and navigates == [True] * (data.ndim - 1) + [False]:
+        spectrum_bytes = data.shape[-1] * data.dtype.itemsize
+        n_spectra = max(1, min(data.shape[-2], _CHUNK_BYTES // spectrum_bytes))
+        if spectrum_bytes <= 2**31:
+            return (*[1] * (data.ndim - 2), n_spectra, data.shape[-1])
+    if isinstance(data, da.Array):
+        chosen = tuple(sizes[0] for sizes in data.chunks)
+        if math.prod(chosen) * data.dtype.itemsize < 2**32:  # HDF5's limit
+            return chosen
+    return None

@@ -1,0 +1,221 @@
+"""``file_reader`` for EDF, SPEC and HDF5 files of synchrotrons, and what fabio reads."""
+
+from pathlib import Path
+from typing import Any
+
+from rsciio_xfm._io.binary import identify, open_unbuffered
+from rsciio_xfm._io.hdf5 import open_hdf5
+from rsciio_xfm.esrf._hdf5 import choose, find_contents, read_counters, read_dataset
+from rsciio_xfm.esrf._images import read_images
+from rsciio_xfm.esrf._spec import is_spec, read_spec
+from rsciio_xfm.esrf._xia import is_xia, read_xia
+from rsciio_xfm.exceptions import FileFormatError
+
+__all__ = ["file_reader"]
+
+_SELECTIONS = (None, "counters", "image", "spectrum_image")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+HEAD_BYTES = 8192
+
+
+def file_reader(
+    filename: str | Path,
+    lazy: bool = False,
+    chunks: Any = "auto",
+    dataset_path: str | list[str] | None = None,
+    select_type: str | None = None,
+    navigation_shape: tuple[int, ...] | None = None,
+    series: bool | str = False,
+    detector: int | None = None,
+    sum_detectors: bool = True,
+) -> list[dict[str, Any]]:
+    """Read a file of the ESRF or another synchrotron; what it is tells its content.
+
+    Parameters
+    ----------
+    filename
+        Path of an EDF file, or an image of any other format that fabio reads; of one of the
+        files of an XIA map (``*_xia00_0001_0000_0003.edf``), which stands for all of them; of
+        a SPEC file; or of an HDF5 file of Bliss, PyXRF, xraylarch, XRF-Maps or NeXus.
+    lazy
+        If True, ``data`` are dask arrays, of which each chunk is read when it is needed.
+    chunks
+        Of the dask arrays. ``"auto"`` makes chunks of whole rows with all channels, 128 MiB at
+        most; anything else goes to :func:`dask.array.core.normalize_chunks`.
+    dataset_path
+        HDF5: path of a dataset, or of a group whose maps are read, or several. SPEC: number of
+        a scan (``"94.1"``), or several. None reads all maps.
+    select_type
+        ``"counters"`` reads what was counted at each point (HDF5 of Bliss, SPEC, statistics of
+        XIA maps) as a stack of images; ``"image"`` reads an EDF file that looks like spectra
+        as an image; ``"spectrum_image"`` or None reads spectra where there are any.
+    navigation_shape
+        HDF5 and SPEC: sizes of the map, x first, where the command of the scan does not tell.
+    series
+        Images: True reads all files whose names differ from this one's in the last number; a
+        pattern, such as ``"image_*.edf"``, those beside it that match.
+    detector
+        XIA maps: read this detector only.
+    sum_detectors
+        XIA maps: add the detectors up; if False, they are the first axis.
+
+    Returns
+    -------
+    list of dict
+        Signals. ``data`` of a map: counts as they are stored, shape ``(y, x, E)``; rows that
+        were measured backwards are turned. ``axes``: positions of the motors where they are
+        known, energy in keV where there is a calibration. ``metadata``: signal type EDS_XFM,
+        dead times in percent where live times or rates are known.
+
+    Raises
+    ------
+    rsciio_xfm.exceptions.FileFormatError
+        The file is none of these, or holds no map; an option is not for files of its kind.
+    rsciio_xfm.exceptions.CorruptFileError
+        Its parts contradict each other, or cannot be read; for a lazy array, when it is
+        computed.
+    rsciio_xfm.exceptions.TruncatedFileError
+        An image ends before its first row.
+    FileNotFoundError
+        There is no such dataset or scan, or a link points to a file that is not there.
+    ImportError
+        silx, fabio or hdf5plugin is needed and not installed; the message says how to.
+    MemoryError
+        A map is larger than the available memory and `lazy` is False.
+    OverflowError
+        The sum of detectors does not fit the type of their counts.
+    ValueError
+        An argument does not suit the file.
+
+    Warns
+    -----
+    UserWarning
+        A scan was stopped, rows are missing, a file is cut (what is missing are zeros without
+        dead times); a calibration bends, and is straightened.
+
+    Notes
+    -----
+    Dead time = 1 - live time / elapsed time; where the live time is missing, 1 - OCR / ICR.
+    The live time of the trigger is not used. Live and real time in the metadata are those of
+    one spectrum, the mean.
+
+    Source of the formats: see ``_layout.py``.
+
+    Examples
+    --------
+    >>> from rsciio_xfm.esrf import file_reader
+    >>> (signal,) = file_reader("scan.h5", dataset_path="1.1/measurement/fx1_det0", lazy=True)
+    ... # doctest: +SKIP
+    >>> signal["data"].shape  # doctest: +SKIP
+    (101, 201, 4096)
+    """
+    path = Path(filename)
+    if select_type not in _SELECTIONS:
+        raise ValueError(
+            f"select_type is {select_type!r:.40}, expected "
+            f"{', '.join(repr(s) for s in _SELECTIONS)}."
+        )
+    with open_unbuffered(path) as file:
+        identity, head = identify(file), file.read(HEAD_BYTES)
+    kind = find_kind(path, head, select_type)
+    _check_options(
+        path,
+        kind,
+        {
+            "dataset_path": dataset_path is not None,
+            "navigation_shape": navigation_shape is not None,
+            "series": series is not False,
+            "detector": detector is not None,
+            "sum_detectors": sum_detectors is not True,
+            "select_type='counters'": select_type == "counters",
+            "select_type='image'": select_type == "image",
+        },
+    )
+    wanted = [dataset_path] if isinstance(dataset_path, str) else dataset_path
+    is_counters = select_type == "counters"
+    if kind == "HDF5":
+        return _read_hdf5(
+            path, identity, lazy, chunks, wanted, is_counters, navigation_shape
+        )
+    if kind == "SPEC":
+        return read_spec(path, lazy, chunks, wanted, is_counters, navigation_shape)
+    if kind == "XIA":
+        return read_xia(path, lazy, chunks, detector, sum_detectors, is_counters)
+    return read_images(path, series, lazy, chunks, is_image=select_type == "image")
+
+
+_OPTIONS = {
+    "HDF5": {"dataset_path", "navigation_shape", "select_type='counters'"},
+    "SPEC": {"dataset_path", "navigation_shape", "select_type='counters'"},
+    "XIA": {"detector", "sum_detectors", "select_type='counters'"},
+    "image": {"series", "select_type='image'"},
+}
+
+
+def find_kind(path: Path, head: bytes, select_type: str | None = None) -> str:
+    """Tell what a file is.
+
+    Parameters
+    ----------
+    path
+        Its path.
+    head
+        Its first kilobytes.
+    select_type
+        See :func:`file_reader`.
+
+    Returns
+    -------
+    str
+        ``"HDF5"``, ``"SPEC"``, ``"XIA"`` or ``"image"``.
+
+    Raises
+    ------
+    FileFormatError
+        The file is empty.
+    """
+    if not head:
+        raise FileFormatError(
+            f"{path}: the file is empty (0 bytes), expected EDF, SPEC, HDF5 or an image."
+        )
+    if head.startswith(_HDF5):
+        return "HDF5"
+    if is_spec(head):
+        return "SPEC"
+    return "XIA" if is_xia(path) and select_type != "image" else "image"
+
+
+def _check_options(path: Path, kind: str, given: dict[str, bool]) -> None:
+    """Refuse options that would do nothing."""
+    unused = [name for name, is_given in given.items() if is_given]
+    unused = [name for name in unused if name not in _OPTIONS[kind]]
+    if unused:
+        raise FileFormatError(
+            f"{path}: {', '.join(unused)} given, expected of these "
+            f"{', '.join(sorted(_OPTIONS[kind]))} only: the file is of the kind {kind}."
+        )
+
+
+def _read_hdf5(
+    path: Path,
+    identity: tuple[int, ...],
+    lazy: bool,
+    chunks: Any,
+    wanted: list[str] | None,
+    is_counters: bool,
+    navigation_shape: tuple[int, ...] | None,
+) -> list[dict[str, Any]]:
+    with open_hdf5(path, identity) as file:
+        contents = find_contents(file)
+        if is_counters:
+            signals = read_counters(path, contents, wanted, navigation_shape)
+            if not signals:
+                raise FileFormatError(
+                    f"{path}: the file holds no counters of a scan, expected a group "
+                    "measurement (byte 0, the whole file)."
+                )
+            return signals
+        return [
+            read_dataset(path, found, lazy, chunks, navigation_shape)
+            for found in choose(path, contents, wanted, file)
+        ]

@@ -1,0 +1,104 @@
+"""From EDF and SPEC files to HDF5."""
+
+from pathlib import Path
+from typing import Any
+
+from rsciio_xfm._io.atomic import check_destination
+from rsciio_xfm._io.binary import open_unbuffered
+from rsciio_xfm._io.hdf5_writer import replacing_hdf5
+from rsciio_xfm.analysis.extras import require
+from rsciio_xfm.esrf._api import HEAD_BYTES, file_reader, find_kind
+from rsciio_xfm.esrf._images import opened
+from rsciio_xfm.esrf._spec import list_scans
+from rsciio_xfm.esrf._write import file_writer
+from rsciio_xfm.exceptions import FileFormatError
+
+_EXTENSIONS = (".h5", ".hdf5", ".nxs")
+
+
+def convert(
+    path: str | Path,
+    destination: str | Path | None = None,
+    overwrite: bool = False,
+    **kwds: Any,
+) -> Path:
+    """Convert an EDF or SPEC file to HDF5.
+
+    Parameters
+    ----------
+    path
+        Of an EDF file, a SPEC file, or one of the files of an XIA map.
+    destination
+        Path of the new file; by default `path` with the extension ``.h5``.
+    overwrite
+        Whether it may be there.
+    **kwds
+        Of :meth:`h5py.Group.create_dataset`, such as ``compression="gzip"``.
+
+    Returns
+    -------
+    pathlib.Path
+        The new file.
+
+    Raises
+    ------
+    FileFormatError
+        The file is neither EDF nor SPEC.
+    FileExistsError
+        The destination is there, and `overwrite` is False.
+    ImportError
+        silx or fabio is not installed.
+    ValueError
+        The destination is the file itself, or has another extension.
+
+    Notes
+    -----
+    A map of many files becomes one dataset, with its times: see :func:`file_writer`. All
+    others are converted by silx, which keeps what they hold: each scan, or image, is an entry.
+
+    Examples
+    --------
+    >>> from rsciio_xfm import esrf
+    >>> esrf.convert("scans.dat", "scans.h5")  # doctest: +SKIP
+    """
+    path = Path(path)
+    destination = path.with_suffix(".h5") if destination is None else Path(destination)
+    if destination.suffix.lower() not in _EXTENSIONS:
+        raise ValueError(
+            f"{destination}: the extension is {destination.suffix!r}, expected "
+            f"{' or '.join(_EXTENSIONS)}."
+        )
+    with open_unbuffered(path) as file:
+        kind = find_kind(path, file.read(HEAD_BYTES))
+    if kind == "HDF5":
+        raise FileFormatError(
+            f"{path}: the file is an HDF5 file already, expected EDF or SPEC (byte 0)."
+        )
+    check_destination(path, destination, overwrite)
+    if kind == "XIA":
+        (signal,) = file_reader(path, lazy=True)
+        file_writer(destination, signal, **kwds)
+        return destination
+    _check_readable(path, kind)
+    silx_convert = require("silx.io.convert", "esrf")
+    with replacing_hdf5(destination) as (file, do):
+        do(
+            silx_convert.write_to_h5,
+            str(path),
+            file,
+            create_dataset_args=kwds or None,
+        )
+    return destination
+
+
+def _check_readable(path: Path, kind: str) -> None:
+    """Raise our own error for what silx would fail at."""
+    if kind == "SPEC":
+        list_scans(path)
+        return
+    with opened(path) as image:
+        if type(image).__name__ != "EdfImage":
+            raise FileFormatError(
+                f"{path}: the file is of the kind {type(image).__name__}, expected EDF or "
+                "SPEC (byte 0)."
+            )

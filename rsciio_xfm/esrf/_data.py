@@ -1,0 +1,349 @@
+"""Spectra and images in HDF5 files as array-likes."""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rsciio_xfm._io.binary import identify, open_unbuffered
+from rsciio_xfm._io.counted import CountedArray
+from rsciio_xfm._io.hdf5 import check_size, open_hdf5
+from rsciio_xfm._io.lazy import (
+    PIECE_BYTES,
+    ArrayLike,
+    Range,
+    align_chunks,
+    default_chunks,
+    from_source,
+    read_all,
+)
+from rsciio_xfm._io.raw_map import RawMap
+from rsciio_xfm.analysis.extras import require
+from rsciio_xfm.analysis.sums import is_counts
+from rsciio_xfm.esrf._scan import Grid
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+
+_NUMBERS = "biuf"
+_CACHE_BYTES = 2**25
+
+
+@dataclass(frozen=True, eq=False)
+class Stored(ArrayLike):
+    """A dataset, with its axes in HyperSpy's order.
+
+    Attributes
+    ----------
+    path, identity
+        The file, see :func:`rsciio_xfm._io.binary.identify`.
+    name
+        Of the dataset.
+    shape
+        Of the array: channels last; perhaps fewer rows than the dataset.
+    dtype
+        Of the numbers, in the byte order of this machine.
+    stored_chunks
+        Of the dataset, in the order of the array's axes; the whole if it has none.
+    channels_first
+        Whether channels are the first axis of the dataset.
+    n_points, is_reversed
+        Of a dataset whose first axis are points, which are the first two axes of the array:
+        how many there are, and the rows that were measured from their end. None if the axes
+        are those of the dataset.
+    """
+
+    path: str
+    identity: tuple[int, ...]
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    stored_chunks: tuple[int, ...]
+    channels_first: bool = False
+    n_points: int | None = None
+    is_reversed: tuple[bool, ...] = ()
+
+    def __dask_tokenize__(self) -> tuple:
+        return (
+            "rsciio_xfm-esrf",
+            self.path,
+            self.identity,
+            self.name,
+            self.shape,
+            self.n_points,
+            self.is_reversed,
+        )
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        with open_hdf5(self.path, self.identity, rdcc_nbytes=_CACHE_BYTES) as file:
+            return self._read(self._open(file), ranges)
+
+    def _open(self, file: h5py.File) -> h5py.Dataset:
+        dataset = file[self.name]
+        check_filters(self.path, dataset)
+        return dataset
+
+    def _read(self, dataset: h5py.Dataset, ranges: tuple[Range, ...]) -> np.ndarray:
+        shape = [stop - start for start, stop in ranges]
+        if 0 in shape:
+            return np.empty(shape, dtype=self.dtype)
+        if self.channels_first:
+            *outer, channels = (slice(*r) for r in ranges)
+            block = np.moveaxis(dataset[(channels, *outer)], 0, -1)
+        elif self.n_points is not None:
+            block = self._read_points(dataset, ranges)
+        else:
+            block = dataset[tuple(slice(*r) for r in ranges)]
+        return np.ascontiguousarray(block, dtype=self.dtype)
+
+    def _read_points(
+        self, dataset: h5py.Dataset, ranges: tuple[Range, ...]
+    ) -> np.ndarray:
+        """Read points to their places in the map."""
+        (first, last), (left, right), *rest = ranges
+        width = self.shape[1]
+        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
+        inner = tuple(slice(*r) for r in rest)
+        # Chunks that hold more than a row would be read once for each row.
+        is_whole = (left, right) == (0, width) or self.stored_chunks[0] > width
+        if is_whole and last - first > 1:
+            start, stop = first * width, min(last * width, self.n_points)
+            if stop > start:
+                rows = np.zeros((last - first, width, *block.shape[2:]), self.dtype)
+                flat = rows.reshape(-1, *block.shape[2:])
+                flat[: stop - start] = dataset[(slice(start, stop), *inner)]
+                for i in range(last - first):
+                    row = rows[i, ::-1] if self.is_reversed[first + i] else rows[i]
+                    block[i] = row[left:right]
+            return block
+        for i in range(last - first):
+            origin, ends = (first + i) * width, (left, right)
+            if self.is_reversed[first + i]:
+                ends = (width - right, width - left)
+            start, stop = origin + ends[0], min(origin + ends[1], self.n_points)
+            if stop <= start:
+                continue
+            points = dataset[(slice(start, stop), *inner)]
+            if self.is_reversed[first + i]:
+                block[i, right - left - len(points) :] = points[::-1]
+            else:
+                block[i, : len(points)] = points
+        return block
+
+
+class StoredMap(Stored, CountedArray):
+    """A dataset of counts."""
+
+    def row_axis(self) -> int:
+        """Return the first axis."""
+        return 0
+
+    def row_step(self) -> int:
+        """Return how many rows a chunk of the file has."""
+        if self.n_points is not None:
+            return 1
+        return self.stored_chunks[0]
+
+    def file_bytes(self) -> int:
+        """Return the size of the array."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def pieces(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block piece by piece, the file open; see :meth:`FileArray.pieces`."""
+        row = [stop - start for start, stop in ranges]
+        row_bytes = max(1, math.prod(row[1:]) * self.dtype.itemsize)
+        step = self.row_step()
+        if self.n_points is not None:
+            step = max(1, self.stored_chunks[0] // self.shape[1])
+        height = max(1, PIECE_BYTES // row_bytes)
+        # Chunks of the file as they are, rather than each of them several times.
+        height = -(-height // step) * step
+        with open_hdf5(self.path, self.identity, rdcc_nbytes=_CACHE_BYTES) as file:
+            dataset = self._open(file)
+            start, stop = ranges[0]
+            while start < stop:
+                end = min(stop, (start // height + 1) * height)
+                held = ((start, end), *ranges[1:])
+                yield held, self._read(dataset, held)
+                start = end
+
+
+def check_filters(path: str | Path, dataset: h5py.Dataset) -> None:
+    """Load what decompresses a dataset.
+
+    Raises
+    ------
+    ImportError
+        It is not installed.
+    FileFormatError
+        Nothing that is known decompresses it.
+    """
+    creation = dataset.id.get_create_plist()
+    for i in range(creation.get_nfilters()):
+        code, _, _, label = creation.get_filter(i)
+        if h5py.h5z.filter_avail(code):
+            continue
+        require("hdf5plugin", "esrf")  # registers its filters when it is imported
+        if not h5py.h5z.filter_avail(code):
+            raise FileFormatError(
+                f"{path}: {dataset.name} is compressed with filter {code} "
+                f"({label.decode('latin-1')}), which neither HDF5 nor hdf5plugin has, "
+                f"expected one of theirs (byte {h5py.h5o.get_info(dataset.id).addr})."
+            )
+
+
+def check_sources(path: str | Path, dataset: h5py.Dataset) -> None:
+    """Refuse a virtual dataset whose sources are gone: HDF5 would give zeros for them.
+
+    Raises
+    ------
+    FileNotFoundError
+        It names them.
+    """
+    if not dataset.is_virtual:
+        return
+    folder = os.path.dirname(os.path.abspath(dataset.file.filename))
+    missing = []
+    for source in dataset.virtual_sources():
+        name = source.file_name
+        if name != "." and "%" not in name and name not in missing:
+            candidates = (os.path.join(folder, name), name)
+            if not any(os.path.isfile(candidate) for candidate in candidates):
+                missing.append(name)
+    if missing:
+        raise FileNotFoundError(
+            f"{path}: {dataset.name} is made of parts of {', '.join(missing[:8])}"
+            f"{' ...' if len(missing) > 8 else ''}, which "
+            f"{'are' if len(missing) > 1 else 'is'} not there, expected in {folder}."
+        )
+
+
+def make_source(
+    path: str | Path,
+    dataset: h5py.Dataset,
+    shape: tuple[int, ...],
+    grid: Grid | None = None,
+    channels_first: bool = False,
+    is_spectra: bool = True,
+) -> ArrayLike:
+    """Make the array-like over a dataset.
+
+    Parameters
+    ----------
+    path
+        Of the file that was opened; the dataset may be in another one.
+    dataset
+        Of numbers.
+    shape
+        Of the array.
+    grid
+        Where the points are, if the first axis of the dataset are points.
+    channels_first
+        Whether the first axis of the dataset are channels.
+    is_spectra
+        Whether the last axis of the array are channels.
+
+    Raises
+    ------
+    CorruptFileError, FileFormatError, FileNotFoundError, ImportError
+        It cannot be read: see :func:`rsciio_xfm._io.hdf5.check_size`, :func:`check_filters`
+        and :func:`check_sources`.
+    """
+    check_size(path, dataset)
+    check_filters(path, dataset)
+    check_sources(path, dataset)
+    # Of a file that a link points to, that file; a virtual dataset finds its sources.
+    own = dataset.file.filename
+    own = os.path.abspath(own if own and os.path.isfile(own) else path)
+    with open_unbuffered(own) as file:
+        identity = identify(file)
+    is_map = is_spectra and len(shape) > 1
+    is_points = grid is not None and len(grid.shape) > 1
+    dtype = dataset.dtype.newbyteorder("=")
+    counted = is_map and is_counts(np.empty(0, dtype))
+    raw = _find_raw(own, identity, dataset, shape, grid, channels_first)
+    if counted and raw is not None:
+        return raw
+    stored = dataset.chunks or dataset.shape
+    if channels_first:
+        stored = (*stored[1:], stored[0])
+    kind: Any = StoredMap if counted else Stored
+    return kind(
+        own,
+        identity,
+        dataset.name,
+        tuple(shape),
+        dtype,
+        tuple(stored),
+        channels_first,
+        grid.n_points if is_points else None,
+        tuple(grid.is_reversed.tolist()) if is_points else (),
+    )
+
+
+def _find_raw(
+    path: str,
+    identity: tuple[int, ...],
+    dataset: h5py.Dataset,
+    shape: tuple[int, ...],
+    grid: Grid | None,
+    channels_first: bool,
+) -> RawMap | None:
+    """Return spectra that lie in the file one after the other: read past HDF5, in threads."""
+    creation = dataset.id.get_create_plist()
+    is_plain = (
+        creation.get_layout() == h5py.h5d.CONTIGUOUS
+        and not dataset.external
+        and not channels_first
+        and len(shape) in (2, 3)
+        and not h5py.h5i.get_file_id(dataset.id).get_create_plist().get_userblock()
+    )
+    offset = dataset.id.get_offset() if is_plain else None
+    if offset is None or math.prod(shape) == 0:
+        return None
+    n_rows = min(shape[0], dataset.shape[0])
+    if grid is not None and len(grid.shape) > 1:
+        n_rows, rest = divmod(grid.n_points, grid.shape[-1])
+        if rest or grid.is_reversed.any() or len(grid.shape) != 2:
+            return None
+    elif shape[1:] != dataset.shape[1:]:
+        return None
+    end = offset + n_rows * math.prod(shape[1:]) * dataset.dtype.itemsize
+    if end > identity[0]:
+        raise CorruptFileError(
+            f"{path}: {dataset.name} ends at byte {end}, expected at most {identity[0]}, the "
+            f"size of the file: it is cut (the numbers begin at byte {offset})."
+        )
+    return RawMap(path, identity, offset, n_rows, tuple(shape), dataset.dtype)
+
+
+def load(source: ArrayLike, path: str | Path, lazy: bool, chunks: Any) -> Any:
+    """Make the data of a signal.
+
+    Parameters
+    ----------
+    source
+        The array-like.
+    path
+        Named in errors.
+    lazy, chunks
+        See :func:`rsciio_xfm.esrf.file_reader`.
+    """
+    if isinstance(chunks, str) and chunks == "auto":
+        stored = getattr(source, "stored_chunks", None)
+        if stored is not None and len(stored) == source.ndim:
+            chunks = align_chunks(source.shape, source.dtype, 0, stored)
+        else:
+            chunks = default_chunks(source.shape, source.dtype, 0)
+    return from_source(source, chunks) if lazy else read_all(source, str(path), chunks)
+
+
+def is_numeric(dataset: h5py.Dataset) -> bool:
+    """Tell whether a dataset holds plain numbers that are not complex."""
+    return dataset.shape is not None and dataset.dtype.kind in _NUMBERS

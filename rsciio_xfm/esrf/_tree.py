@@ -1,0 +1,97 @@
+"""What is in an EDF, SPEC or HDF5 file."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from rsciio_xfm._io.binary import identify, open_unbuffered
+from rsciio_xfm._io.hdf5 import open_hdf5
+from rsciio_xfm.esrf._api import HEAD_BYTES, find_kind
+from rsciio_xfm.esrf._hdf5 import Found, Scan, find_contents
+from rsciio_xfm.esrf._images import find_frames
+from rsciio_xfm.esrf._spec import list_scans
+from rsciio_xfm.esrf._xia import find_files
+
+
+def tree(path: str | Path) -> dict[str, dict[str, Any]]:
+    """List what a file holds, without reading it.
+
+    Parameters
+    ----------
+    path
+        Of an EDF, SPEC or HDF5 file, or another image that fabio reads.
+
+    Returns
+    -------
+    dict of str to dict
+        By the name that ``dataset_path`` takes: ``kind`` (``"map"`` for spectra that are
+        loaded when no path is given, ``"dataset"``, ``"scan"``, ``"image"``, ``"missing"`` for
+        links to what is not there), ``shape``, ``dtype`` and ``n_bytes`` (in memory; None
+        where they do not apply), ``text`` (the command of a scan, what a link points to).
+
+    Raises
+    ------
+    rsciio_xfm.exceptions.FileFormatError
+        The file is none of these.
+
+    Examples
+    --------
+    >>> from rsciio_xfm import esrf
+    >>> [name for name, item in esrf.tree("scan.h5").items() if item["kind"] == "map"]
+    ... # doctest: +SKIP
+    ['1.1/measurement/fx1_det0']
+    """
+    path = Path(path)
+    with open_unbuffered(path) as file:
+        identity, head = identify(file), file.read(HEAD_BYTES)
+    kind = find_kind(path, head)
+    if kind == "HDF5":
+        with open_hdf5(path, identity) as file:
+            contents = find_contents(file)
+            listed = {
+                found.name: _describe(path, found) for found in contents.datasets.values()
+            }
+            missing = {
+                name: _item("missing", to) for name, to in contents.missing.items()
+            }
+        return listed | missing
+    if kind == "SPEC":
+        return {
+            key: _item("scan", command, (n_points,))
+            | ({"n_spectra": n_spectra} if n_spectra else {})
+            for key, command, n_points, n_spectra in list_scans(path)
+        }
+    if kind == "XIA":
+        files = find_files(path)
+        n_rows = files.rows[1] - files.rows[0]
+        return {
+            f"detector {int(key) if key.isdecimal() else key}": _item(
+                "map", f"{len(rows)} of {n_rows} rows in {files.folder}"
+            )
+            for key, rows in files.detectors.items()
+        }
+    return {
+        f"frame {frame.number}": _item("image", "", frame.shape, frame.dtype)
+        for frame in find_frames(path)
+    }
+
+
+def _describe(path: Path, found: Found) -> dict[str, Any]:
+    dataset = found.dataset
+    text = "" if found.entry is None else Scan(path, found.entry).title
+    kind = "map" if found.layout else "dataset"
+    return _item(kind, text, dataset.shape, dataset.dtype)
+
+
+def _item(
+    kind: str, text: str, shape: tuple[int, ...] | None = None, dtype: Any = None
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "shape": shape,
+        "dtype": None if dtype is None else str(dtype),
+        "n_bytes": None
+        if dtype is None or shape is None
+        else math.prod(shape) * dtype.itemsize,
+        "text": text,
+    }
