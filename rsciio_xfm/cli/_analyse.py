@@ -11,6 +11,8 @@ import numpy as np
 from rsciio_xfm.cli._common import (
     FILE,
     dask_bar,
+    dataset_option,
+    detector_option,
     errors_as_messages,
     extension,
     load_map,
@@ -23,7 +25,8 @@ _DPI = 150
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--detector", type=int, help="This detector only, 0 being the first.")
+@detector_option
+@dataset_option
 @click.option(
     "--saturation",
     type=click.FloatRange(0, 100),

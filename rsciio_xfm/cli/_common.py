@@ -1,6 +1,7 @@
 """What the commands share: options, loading, names of results, messages."""
 
 import contextlib
+import inspect
 import sys
 import time
 import warnings
@@ -23,6 +24,7 @@ ERRORS = (
     TypeError,
     ValueError,
 )
+_PACKED = (".gz", ".bz2")  # of a file that fabio unpacks
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -35,8 +37,49 @@ def range_options(command: Callable) -> Callable:
 
 
 def region_options(command: Callable) -> Callable:
-    text = "This detector only, 0 being the first."
-    return range_options(click.option("--detector", type=int, help=text)(command))
+    return dataset_option(range_options(detector_option(command)))
+
+
+def detector_option(command: Callable) -> Callable:
+    text = "This detector only, 0 being the first, of .GeoPIXE maps and EDF maps."
+    return click.option("--detector", type=int, help=text)(command)
+
+
+def dataset_option(command: Callable) -> Callable:
+    """Let the user choose one map of a file that holds several: used by `load`."""
+
+    def keep(context: click.Context, _: click.Parameter, value: str | None) -> None:
+        options = context.find_object(dict)
+        if value is not None and options is not None:
+            options["dataset_path"] = value
+
+    return click.option(
+        "--dataset",
+        metavar="PATH",
+        expose_value=False,
+        callback=keep,
+        help="This map of a file that holds several, as `tree` lists them.",
+    )(command)
+
+
+def _dataset(file: Path, reader: Any) -> dict[str, Any]:
+    """Return what the user chose as an option of the reader."""
+    path = _settings().get("dataset_path")
+    if path is None:
+        return {}
+    if reader is None or not _has_option(reader, "dataset_path"):
+        raise click.ClickException(f"{file}: --dataset is for files of several maps")
+    return {"dataset_path": path}
+
+
+def _has_option(reader: Any, name: str) -> bool:
+    return name in inspect.signature(reader.file_reader).parameters
+
+
+def _settings() -> dict[str, Any]:
+    """Return what belongs to the command line as a whole."""
+    context = click.get_current_context(silent=True)
+    return (context.find_object(dict) if context else None) or {}
 
 
 def output_options(command: Callable) -> Callable:
@@ -89,7 +132,8 @@ def load_map(
     file: Path, detector: int | None, n_axes: tuple[int, ...] = (1, 2), **kwds: Any
 ) -> Any:
     """Load a map of x and y, or a line scan."""
-    if detector is not None and extension(file) != "geopixe":
+    reader = find_reader(file)
+    if detector is not None and (reader is None or not _has_option(reader, "detector")):
         raise click.ClickException(f"{file}: --detector is for maps of several detectors")
     found = load(file, **kwds | ({} if detector is None else {"detector": detector}))
     signals = found if isinstance(found, list) else [found]
@@ -97,7 +141,8 @@ def load_map(
     if signal is None:
         raise click.ClickException(
             f"{file} holds {len(signals)} signals, "
-            f"{sum(map(_is_map, signals))} of them maps of X-ray spectra, not one"
+            f"{sum(map(_is_map, signals))} of them maps of X-ray spectra, not one: choose "
+            "with --dataset"
         )
     shape = signal.axes_manager.navigation_shape
     if len(shape) not in n_axes:
@@ -133,7 +178,7 @@ def read_lazily(file: Path, **options: Any) -> list[dict[str, Any]]:
     reader = find_reader(file)
     if reader is None:
         raise wrong_extension(file, own_extensions())
-    return reader.file_reader(file, lazy=True, **options)
+    return reader.file_reader(file, lazy=True, **options, **_dataset(file, reader))
 
 
 def one_map(signals: list[Any], is_map: Callable[[Any], bool]) -> Any:
@@ -153,13 +198,19 @@ def find_reader(file: Path) -> Any:
     import importlib
 
     for specification in _specifications():
-        if extension(file) in specification["file_extensions"]:
+        if extension(file) in _extensions(specification):
             return importlib.import_module(specification["api"])
     return None
 
 
 def own_extensions() -> set[str]:
-    return {e.lower() for s in _specifications() for e in s["file_extensions"]}
+    return {e.lower() for s in _specifications() for e in _extensions(s)}
+
+
+def _extensions(specification: dict[str, Any]) -> list[str]:
+    """Return the extensions of a format, with those that others have too."""
+    others = specification.get("other_extensions", [])
+    return [*specification["file_extensions"], *others]
 
 
 def _specifications() -> list[dict[str, Any]]:
@@ -170,7 +221,8 @@ def _specifications() -> list[dict[str, Any]]:
 
 
 def extension(file: Path) -> str:
-    return file.suffix.lstrip(".").lower()
+    name = file.with_suffix("") if file.suffix in _PACKED else file
+    return name.suffix.lstrip(".").lower()
 
 
 def wrong_extension(file: Path, known: set[str]) -> click.ClickException:
@@ -186,10 +238,14 @@ def load(file: Path, **kwds: Any) -> Any:
 
     # Its loggers tell users to report what is wrong with a file to RosettaSciIO.
     hs.set_log_level("CRITICAL")
-    if not any(extension(file) in plugin["file_extensions"] for plugin in IO_PLUGINS):
-        raise wrong_extension(file, own_extensions() | {"hspy"})
     # Ours, even where it does not take the place of RosettaSciIO's.
-    found = hs.load(file, lazy=True, file_format=find_reader(file), **kwds)
+    reader = find_reader(file)
+    if reader is None and not any(
+        extension(file) in plugin["file_extensions"] for plugin in IO_PLUGINS
+    ):
+        raise wrong_extension(file, own_extensions() | {"hspy"})
+    kwds |= _dataset(file, reader)
+    found = hs.load(file, lazy=True, file_format=reader, **kwds)
     for signal in found if isinstance(found, list) else [found]:
         _choose_chunks(signal)
     return found
@@ -199,7 +255,7 @@ def _choose_chunks(signal: Any) -> None:
     """Give a lazy signal chunks of the size that the user chose."""
     from rsciio_xfm._io.lazy import default_chunks, from_source, source_of
 
-    chunk_bytes = (click.get_current_context().find_object(dict) or {}).get("chunk_bytes")
+    chunk_bytes = _settings().get("chunk_bytes")
     source = None if chunk_bytes is None else source_of(getattr(signal, "data", None))
     if source is not None:
         chunks = default_chunks(

@@ -1,4 +1,4 @@
-"""``rsciio-xfm convert``, ``preview``, ``tree`` and ``repack``, for MA-XRF scans."""
+"""``rsciio-xfm convert``, ``preview``, ``tree`` and ``repack``."""
 
 import sys
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from rsciio_xfm.cli._common import (
     timed,
     wrong_extension,
 )
+from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf
 
 _RAW = {"raw", "rpl"}
 
@@ -87,7 +88,7 @@ def _output_options(default: str) -> Callable:
     show_default=True,
     help="2 is for programs that use zarr 2.",
 )
-@_output_options("By default FILE with the extension .datastack.")
+@_output_options("By default FILE with the extension .datastack, or .h5.")
 def convert(
     file: Path,
     rpl: Path | None,
@@ -102,8 +103,15 @@ def convert(
     overwrite: bool,
     output: Path | None,
 ) -> None:
-    """Convert FILE, a .raw with its .rpl, to a .datastack of smoothed spectra."""
+    """Convert FILE, a .raw with its .rpl, to a .datastack of smoothed spectra.
+
+    An EDF or SPEC file, or one of the EDF files of a map, is converted to HDF5; the options
+    but -o and --overwrite are for the others.
+    """
     with errors_as_messages():
+        if is_esrf(file):
+            convert_to_hdf5(file, output, overwrite)
+            return
         raw, rpl = _find_pair(file, rpl)
         output = raw.with_suffix(".datastack") if output is None else output
         check_extension(output, (".datastack",))
@@ -171,8 +179,11 @@ def preview(
 @click.command()
 @click.argument("file", type=FILE)
 def tree(file: Path) -> None:
-    """List the arrays in FILE, a .datastack: shape, type, chunks, sizes, compression."""
+    """List what is in FILE: a .datastack, or an EDF, SPEC or HDF5 file."""
     with errors_as_messages():
+        if is_esrf(file):
+            _print_table(list(describe_tree(file)))
+            return
         _check_datastack(file)
         from rsciio_xfm import datastack
 
@@ -193,10 +204,7 @@ def tree(file: Path) -> None:
                     array["compression"],
                 )
             )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            click.echo("  ".join(cells).rstrip())
+        _print_table(rows)
         for fault in faults:
             click.echo(f"Warning: {fault}", err=True)
 
@@ -234,6 +242,13 @@ def repack(
             f"{output}: {', '.join(names)}; {show_size(before)} before, "
             f"{show_size(output.stat().st_size)} now"
         )
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
 
 
 def _find_pair(file: Path, rpl: Path | None) -> tuple[Path, Path]:

@@ -19,9 +19,9 @@ from rsciio_xfm.cli._common import (
     show_size,
 )
 
-_FORMATS = (".npy", ".csv", ".hspy", ".zspy", ".emd", ".GeoPIXE", ".datastack")
+_FORMATS = (".npy", ".csv", ".hspy", ".zspy", ".emd", ".GeoPIXE", ".datastack", ".h5")
 # Written here; HyperSpy's writers have bars of their own.
-_OWN = ("geopixe", "emd", "datastack")
+_OWN = ("geopixe", "emd", "datastack", "h5")
 
 
 @click.command()
@@ -45,8 +45,9 @@ def export(
     """Write the map of FILE, or a part of it, to OUTPUT, chunk by chunk.
 
     The extension of OUTPUT chooses the format: .npy is a plain array, .hspy, .zspy and .emd
-    are HyperSpy's, .GeoPIXE holds any map of counts, .datastack is maxrf4u's. .csv is a table
-    of x, y, detector, dead time, counts and length of each record of a whole .GeoPIXE map.
+    are HyperSpy's, .GeoPIXE holds any map of counts, .datastack is maxrf4u's, .h5 is for
+    PyMca and silx. .csv is a table of x, y, detector, dead time, counts and length of each
+    record of a whole .GeoPIXE map.
     """
     with errors_as_messages():
         check_extension(output, _FORMATS)
@@ -96,6 +97,8 @@ def _write(signal: Any, output: Path, overwrite: bool) -> None:
             write_npy(signal.data, output)
     else:
         options = {} if extension(output) in _OWN else {"show_progressbar": False}
+        if extension(output) == "h5":  # several writers have it
+            options["file_format"] = "ESRF"
         try:
             signal.save(output, overwrite=overwrite, **options)
         # .zspy needs zarr, and RosettaSciIO's writer one of its version 2.

@@ -10,6 +10,7 @@ import yaml
 
 from rsciio_xfm.cli._common import (
     FILE,
+    dataset_option,
     errors_as_messages,
     one_map,
     read_lazily,
@@ -21,6 +22,7 @@ _MOST_SHOWN = 16  # numbers of an array in the header
 
 @click.command()
 @click.argument("file", type=FILE)
+@dataset_option
 def info(file: Path) -> None:
     """Print header, size, detectors and dead times of FILE, without reading counts."""
     with errors_as_messages():

@@ -27,7 +27,8 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
         By the name that ``dataset_path`` takes: ``kind`` (``"map"`` for spectra that are
         loaded when no path is given, ``"dataset"``, ``"scan"``, ``"image"``, ``"missing"`` for
         links to what is not there), ``shape``, ``dtype`` and ``n_bytes`` (in memory; None
-        where they do not apply), ``text`` (the command of a scan, what a link points to).
+        where they do not apply), ``text`` (the command of a scan, what a link points to); of
+        a scan in a SPEC file also ``n_spectra``, if it has some.
 
     Raises
     ------
@@ -54,7 +55,8 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
             missing = {
                 name: _item("missing", to) for name, to in contents.missing.items()
             }
-        return listed | missing
+        maps = {name: item for name, item in listed.items() if item["kind"] == "map"}
+        return maps | missing | listed
     if kind == "SPEC":
         return {
             key: _item("scan", command, (n_points,))
@@ -78,8 +80,9 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
 
 def _describe(path: Path, found: Found) -> dict[str, Any]:
     dataset = found.dataset
-    text = "" if found.entry is None else Scan(path, found.entry).title
     kind = "map" if found.layout else "dataset"
+    is_measured = found.layout and found.entry is not None
+    text = Scan(path, found.entry).title if is_measured else ""
     return _item(kind, text, dataset.shape, dataset.dtype)
 
 

@@ -1,0 +1,58 @@
+"""``rsciio-xfm convert`` and ``tree`` of EDF, SPEC and HDF5 files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from rsciio_xfm.cli._common import (
+    check_extension,
+    extension,
+    refuse_existing,
+    show_size,
+    timed,
+)
+
+_HDF5 = (".h5", ".hdf5", ".nxs")
+_COMMON = {"file", "output", "overwrite"}
+
+
+def is_esrf(file: Path) -> bool:
+    """Tell by its extension whether a file is one of :mod:`rsciio_xfm.esrf`."""
+    from rsciio_xfm._register import read_specifications
+
+    (own,) = (s for s in read_specifications() if s["api"] == "rsciio_xfm.esrf")
+    return extension(file) in (*own["file_extensions"], *own["other_extensions"])
+
+
+def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:
+    """Convert an EDF or SPEC file, or a map of EDF files."""
+    context = click.get_current_context()
+    given = [
+        name
+        for name in context.params
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+    ]
+    unused = [f"--{name.replace('_', '-')}" for name in given if name not in _COMMON]
+    if unused:
+        raise click.ClickException(f"{file}: {', '.join(unused)} is for .raw and .rpl")
+    output = file.with_suffix(".h5") if output is None else output
+    check_extension(output, _HDF5)
+    refuse_existing([output], overwrite)
+    from rsciio_xfm import esrf
+
+    with timed() as took:
+        esrf.convert(file, output, overwrite)
+    click.echo(f"{output}: {show_size(output.stat().st_size)}, {took[0]:.1f} s")
+
+
+def describe_tree(file: Path) -> Iterator[tuple[str, ...]]:
+    """Yield a row of cells for each thing in a file."""
+    from rsciio_xfm import esrf
+
+    yield ("name", "kind", "shape", "type", "size", "scan or link")
+    for name, item in esrf.tree(file).items():
+        shape = "" if item["shape"] is None else " x ".join(map(str, item["shape"]))
+        size = "" if item["n_bytes"] is None else show_size(item["n_bytes"])
+        yield (name, item["kind"], shape, item["dtype"] or "", size, item["text"])
