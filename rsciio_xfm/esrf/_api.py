@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import open_hdf5
 from rsciio_xfm.esrf._hdf5 import choose, find_contents, read_counters, read_dataset
@@ -178,7 +180,7 @@ def find_kind(path: Path, head: bytes, select_type: str | None = None) -> str:
         raise FileFormatError(
             f"{path}: the file is empty (0 bytes), expected EDF, SPEC, HDF5 or an image."
         )
-    if head.startswith(_HDF5):
+    if head.startswith(_HDF5) or h5py.is_hdf5(path):  # of a user, something comes before
         return "HDF5"
     if is_spec(head):
         return "SPEC"

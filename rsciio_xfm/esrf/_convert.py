@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
+
 from rsciio_xfm._io.atomic import check_destination
 from rsciio_xfm._io.binary import open_unbuffered
 from rsciio_xfm._io.hdf5_writer import replacing_hdf5
@@ -80,15 +83,27 @@ def convert(
         file_writer(destination, signal, **kwds)
         return destination
     _check_readable(path, kind)
-    silx_convert = require("silx.io.convert", "esrf")
     with replacing_hdf5(destination) as (file, do):
-        do(
-            silx_convert.write_to_h5,
-            str(path),
-            file,
-            create_dataset_args=kwds or None,
-        )
+        do(_write_with_silx, path, file, kwds)
     return destination
+
+
+def _write_with_silx(path: Path, file: h5py.File, options: dict[str, Any]) -> None:
+    """Write all that silx finds in a file."""
+    silx_convert = require("silx.io.convert", "esrf")
+
+    class Writer(silx_convert.Hdf5Writer):
+        """As silx's, but for text of several frames, for which HDF5 has no type."""
+
+        def append_member_to_h5(self, h5like_name: str, obj: Any) -> None:
+            if getattr(getattr(obj, "dtype", None), "kind", "") == "U" and obj.shape:
+                name = self.h5path + h5like_name.lstrip("/")
+                file[name] = np.char.encode(obj[()], "utf-8")
+            else:
+                super().append_member_to_h5(h5like_name, obj)
+
+    with require("silx.io", "esrf").open(str(path)) as source:
+        Writer(create_dataset_args=options or None).write(source, file)
 
 
 def _check_readable(path: Path, kind: str) -> None:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from errno import ENOENT
 from pathlib import Path
 from typing import Any
 
@@ -218,9 +219,11 @@ def check_sources(path: str | Path, dataset: h5py.Dataset) -> None:
                 missing.append(name)
     if missing:
         raise FileNotFoundError(
-            f"{path}: {dataset.name} is made of parts of {', '.join(missing[:8])}"
+            ENOENT,
+            f"{dataset.name} is made of parts of {', '.join(missing[:8])}"
             f"{' ...' if len(missing) > 8 else ''}, which "
-            f"{'are' if len(missing) > 1 else 'is'} not there, expected in {folder}."
+            f"{'are' if len(missing) > 1 else 'is'} not there, expected in {folder}",
+            str(path),
         )
 
 

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -184,6 +185,7 @@ def opened(path: str | Path) -> Iterator[Any]:
         except Exception as exc:
             if getattr(exc, "errno", None) is not None:
                 raise
+            traceback.clear_frames(exc.__traceback__)  # they keep the file open
             raise FileFormatError(
                 f"{path}: fabio cannot read it: {exc or type(exc).__name__} (byte 0; the file "
                 f"has {size} bytes). Expected an image of one of its formats."

@@ -241,7 +241,9 @@ def make_grid(
     planned = planned or parse_command(command)
     if navigation_shape is not None:
         shape = _check_shape(navigation_shape)
-        planned = planned if len(planned) == len(shape) else []
+        if not planned or _choose_sizes(planned, n_points) != shape:
+            guessed, planned = _guess(positions, n_points)
+            planned = planned if guessed == shape else []
     elif planned:
         shape = _choose_sizes(planned, n_points)
     else:
@@ -369,7 +371,7 @@ def _covers(values: np.ndarray, n_fast: int) -> bool:
     n_rows = len(values) // n_fast
     rows = values[: n_rows * n_fast].reshape(n_rows, n_fast)
     way = np.abs(rows[:, -1] - rows[:, 0])
-    return bool((way > 0.9 * np.ptp(rows)).all())
+    return bool((way > 0.5 * np.ptp(rows)).all())
 
 
 def _find_reversed(
@@ -377,31 +379,19 @@ def _find_reversed(
 ) -> np.ndarray:
     """Tell which rows were measured in the direction opposite to the first one's."""
     n_rows, n_fast = shape
-    alternate = np.arange(n_rows) % 2 == 1
-    if n_fast == 1:
-        return np.zeros(n_rows, dtype=bool)
-    if fast is not None:
-        n_points = int(np.isfinite(fast).sum())
-        fast = fast[:n_points]
-    if fast is None or n_points < 2 or not np.isfinite(fast).all():
-        return alternate if is_zigzag else np.zeros(n_rows, dtype=bool)
-    starts = np.arange(0, n_points, n_fast)
-    stops = np.minimum(starts + n_fast, n_points) - 1
-    way = fast[stops] - fast[starts]
-    is_whole = np.abs(way) > 0.5 * np.abs(way).max()
-    direction = np.sign(way) * is_whole
-    first = direction[0] or 1.0
-    if not (direction == -first).any():
-        return np.zeros(n_rows, dtype=bool)
-    # A last row that has just begun: as those before it alternate.
-    is_reversed = alternate.copy()
-    known = np.flatnonzero(direction)
-    is_reversed[known] = direction[known] == -first
+    is_reversed = np.zeros(n_rows, dtype=bool)
+    if n_fast == 1 or n_points <= n_fast:
+        return is_reversed
     if (
-        len(known) > 1
-        and not (is_reversed[: len(starts)] == alternate[: len(starts)]).all()
+        fast is None
+        or not np.isfinite(fast[:n_fast]).all()
+        or fast[0] == fast[n_fast - 1]
     ):
-        is_reversed[len(starts) :] = False
+        return np.arange(n_rows) % 2 == 1 if is_zigzag else is_reversed
+    # Where the first point of a row is: where the first row began, or where it ended.
+    starts = fast[:n_points:n_fast]
+    first, last = fast[0], fast[n_fast - 1]
+    is_reversed[: len(starts)] = np.abs(starts - last) < np.abs(starts - first)
     return is_reversed
 
 

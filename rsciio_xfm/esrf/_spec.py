@@ -34,6 +34,7 @@ from rsciio_xfm.esrf._scan import Grid, make_grid
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 _BLOCK_BYTES = 16 * 2**20
+_MOST_BYTES = 2**28  # of a spectrum
 _SHOWN = 12
 _MARK = re.compile(rb"^(?:(#)S[ \t]|@A)", re.MULTILINE)
 _END = re.compile(rb"[^\\\r]\r?\n")  # of a line that is not continued
@@ -113,7 +114,7 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
     first: list[int] = []
     with open_unbuffered(path) as file:
         identity = identify(file)
-        for offset, text in _read_parts(file):
+        for offset, text in _read_parts(path, file):
             marks = [*_MARK.finditer(text)]
             for mark, end in zip_longest(marks, [m.start() for m in marks[1:]]):
                 if mark[1] == b"#":
@@ -135,7 +136,7 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
     ), identity
 
 
-def _read_parts(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _read_parts(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield parts of a file that begin with a scan or a spectrum, and where they begin."""
     rest, offset = b"", 0
     while True:
@@ -145,10 +146,18 @@ def _read_parts(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if n_read < _BLOCK_BYTES:
             yield offset, text
             return
-        # The last one may go on in what follows, if it is not as long as that anyway.
+        # The last one may go on in what follows; a header may be cut after any of its lines.
         last = max(text.rfind(b"\n#S"), text.rfind(b"\n@A"))
-        cut = last + 1 if last > 0 else len(text) - 3
-        yield offset, text[:cut]
+        if last < 0 and not text.startswith(b"@A"):
+            last = text.rfind(b"\n")
+        cut = last + 1
+        if cut:
+            yield offset, text[:cut]
+        elif len(text) > _MOST_BYTES:
+            raise CorruptFileError(
+                f"{path}: a spectrum, or a line, has more than {_MOST_BYTES} bytes, expected "
+                f"less (byte {offset})."
+            )
         rest, offset = text[cut:], offset + cut
 
 
@@ -416,20 +425,34 @@ class SpecScan:
 
     def tree(self) -> dict[str, Any]:
         """Return headers and the motors at the start, for original metadata."""
-        motors = {}
-        names = [str(name) for name in self.scan.motor_names]
-        positions = self.scan.motor_positions
-        if len(names) == len(positions):
-            motors = dict(zip(names, (float(p) for p in positions), strict=True))
         return meta.clean(
             {
                 "scan": self.key,
-                "motors": motors,
+                "motors": self.motors(),
                 "scan_header": dict(self.scan.scan_header_dict),
                 "mca_header": dict(self.scan.mca_header_dict),
                 "file_header": dict(self.scan.file_header_dict),
             }
         )
+
+    def motors(self) -> dict[str, float]:
+        """Return the positions of the motors at the start.
+
+        Line by line, as silx counts blanks at an end as a position.
+        """
+        motors = {}
+        for key, line in self.scan.file_header_dict.items():
+            number = re.fullmatch(r"O(\d+)", key)
+            if number is None:
+                continue
+            values = self.scan.scan_header_dict.get(f"P{number[1]}", "").split()
+            # Names may hold a blank: two of them are between names.
+            names = re.split(r"\s{2,}", line.strip())
+            names = names if len(names) == len(values) else line.split()
+            if len(names) == len(values):
+                found = (meta.number(value) for value in values)
+                motors |= dict(zip(names, found, strict=True))
+        return {name: value for name, value in motors.items() if value is not None}
 
     def read_counters(
         self, navigation_shape: tuple[int, ...] | None

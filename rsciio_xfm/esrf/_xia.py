@@ -396,7 +396,7 @@ def _choose_detectors(path: Path, files: Files, detector: int | None) -> list[st
 
 def _describe_first(files: Files, chosen: list[str]) -> Frame:
     """Describe the largest file, as others may be cut."""
-    every = [path for key in chosen for path in files.detectors[key].values()]
+    every = [path for key in chosen for _, path in sorted(files.detectors[key].items())]
     largest = max(every, key=lambda path: path.stat().st_size)
     (frame, *_) = find_frames(largest)
     if len(frame.shape) != 2:

@@ -1,0 +1,276 @@
+"""SPEC files."""
+
+import contextlib
+import pickle
+
+import dask
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rsciio_xfm import esrf
+from rsciio_xfm._io.lazy import source_of
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+from tests.builders import esrf as build
+from tests.conftest import DATA
+from tests.io.esrf_common import axis, eds_of, read, read_one, values
+
+MESH = {"kind": "mesh"}
+
+
+def write(folder, *scans):
+    return folder / "a.dat", build.write_spec(folder / "a.dat", scans)
+
+
+class TestRealFile:
+    @pytest.fixture
+    def path(self):
+        path = DATA / "esrf" / "oleg.dat"
+        if not path.is_file():
+            pytest.skip(f"{path} is not there")
+        return path
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_equal_to_silx(self, path, lazy):
+        from silx.io.specfile import SpecFile
+
+        signals = read(path, lazy=lazy)
+        with contextlib.closing(SpecFile(str(path))) as file:
+            assert [s["original_metadata"]["scan"] for s in signals] == file.keys()
+            for signal in signals:
+                scan = file[signal["original_metadata"]["scan"]]
+                expected = np.stack([scan.mca[i] for i in range(len(scan.mca))])
+                np.testing.assert_array_equal(values(signal), expected)
+                motors = signal["original_metadata"]["motors"]
+                # silx has one position more than names: a blank at the end of a line.
+                expected = [scan.motor_position_by_name(n) for n in scan.motor_names[:8]]
+                assert [motors[n] for n in scan.motor_names[:8]] == expected
+                assert len(motors) == 67
+                assert motors["rien"] == 0
+            counters = read(path, select_type="counters")
+            for signal in counters:
+                scan = file[signal["original_metadata"]["scan"]]
+                np.testing.assert_array_equal(signal["data"], scan.data)
+                assert signal["metadata"]["General"]["counters"] == scan.labels
+        assert axis(signals[0], 0) == ("del", -0.5, pytest.approx(0.05), None)
+        assert signals[0]["metadata"]["General"]["date"] == "2011-02-10"
+
+    def test_tree(self, path):
+        item = esrf.tree(path)["94.1"]
+        assert (item["kind"], item["shape"], item["n_spectra"]) == ("scan", (21,), 21)
+        assert item["text"] == "ascan  del -0.5 0.5  20 1"
+
+
+class TestScans:
+    @pytest.mark.parametrize("lazy", [False, True])
+    @pytest.mark.parametrize("n_detectors", [1, 3])
+    def test_mesh(self, tmp_path, lazy, n_detectors):
+        path, (truth,) = write(tmp_path, MESH | {"n_detectors": n_detectors})
+        signals = read(path, lazy=lazy)
+        assert len(signals) == n_detectors
+        for signal, counts in zip(signals, truth["counts"], strict=True):
+            np.testing.assert_array_equal(values(signal), counts)
+            assert signal["data"].dtype == np.uint16
+            assert axis(signal, 0) == ("sampz", -3.0, 0.5, None)
+            assert axis(signal, 1) == ("sampy", 10.0, 2.0, None)
+            assert axis(signal, 2) == ("Energy", 0.0, 1.0, None)
+
+    def test_line(self, tmp_path):
+        path, (truth,) = write(tmp_path, {"kind": "ascan", "shape": (9,)})
+        np.testing.assert_array_equal(values(read_one(path)), truth["counts"][0, 0])
+
+    @pytest.mark.parametrize("n_points", [1, 6, 7, 11, 34])
+    def test_stopped(self, tmp_path, n_points):
+        path, (truth,) = write(tmp_path, MESH | {"n_points": n_points, "n_detectors": 2})
+        with pytest.warns(UserWarning, match=f"{n_points} of 35 points"):
+            signals = esrf.file_reader(path, lazy=True)
+        for signal, counts in zip(signals, truth["counts"], strict=True):
+            np.testing.assert_array_equal(values(signal), counts)
+
+    def test_numbers_that_are_not_whole(self, tmp_path):
+        path, (truth,) = write(tmp_path, MESH | {"floats": True})
+        signal = read_one(path, lazy=True)
+        assert signal["data"].dtype == np.float64
+        np.testing.assert_array_equal(values(signal), truth["counts"][0])
+
+    @pytest.mark.parametrize(
+        ("number", "dtype"),
+        [
+            *(("65535", "u2"), ("65536", "u4"), ("4294967295", "u4")),
+            *(("4294967296", "f8"), ("-1", "f8"), ("1e3", "f8"), ("0.5", "f8")),
+        ],
+    )
+    def test_types(self, tmp_path, number, dtype):
+        path = tmp_path / "a.dat"
+        path.write_text(f"#F a\n\n#S 1 ct  1\n#N 1\n#L I0\n3\n@A 1 {number}\\\n 3 4\n")
+        signal = read_one(path)
+        assert signal["data"].dtype == np.dtype(dtype)
+        assert values(signal).ravel().tolist() == [1, float(number), 3, 4]
+
+    def test_calibration(self, tmp_path):
+        path, _ = write(tmp_path, MESH | {"calibration": (-0.1, 0.02, 0)})
+        assert axis(read_one(path), 2) == ("Energy", -0.1, 0.02, "keV")
+
+    def test_first_channel(self, tmp_path):
+        path, _ = write(tmp_path, MESH | {"calibration": (-0.1, 0.02, 0)})
+        text = path.read_text().replace("#@CHANN 64 0 63 1", "#@CHANN 64 10 136 2")
+        path.write_text(text)
+        found = axis(read_one(path), 2)
+        assert found == ("Energy", pytest.approx(0.1), pytest.approx(0.04), "keV")
+
+    def test_times(self, tmp_path):
+        """One triple stands for a scan: of a single spectrum it is its own."""
+        ctime = (0.1, 0.09, 0.11)
+        path, _ = write(tmp_path, MESH | {"ctime": ctime})
+        signal = read_one(path)
+        assert "SEM" not in signal["metadata"]["Acquisition_instrument"]
+        xrf = signal["metadata"]["Acquisition_instrument"]["XRF"]
+        assert xrf["preset_time"] == 0.1
+        path, _ = write(tmp_path, {"kind": "ascan", "shape": (1,), "ctime": ctime})
+        assert eds_of(read_one(path)) == {"real_time": 0.11, "live_time": 0.09}
+
+    def test_counters(self, tmp_path):
+        path, (_, truth) = write(tmp_path, {"kind": "no-mca", "shape": (4,)}, MESH)
+        line, map_ = read(path, select_type="counters")
+        names = map_["metadata"]["General"]["counters"]
+        assert names == ["sampy", "sampz", "Epoch", "Seconds", "I0"]
+        np.testing.assert_array_equal(map_["data"][4], truth["I0"])
+        assert line["data"].shape == (4, 4)
+        # Without spectra, a scan is its counters.
+        signals = read(path)
+        assert [s["metadata"]["Signal"]["signal_type"] for s in signals] == [
+            "",
+            "EDS_XFM",
+        ]
+
+    def test_dataset_path(self, tmp_path):
+        path, truth = write(tmp_path, MESH, {"kind": "none"}, {"kind": "ascan"})
+        for wanted in ("3.1", "/3.1", "3", ["3.1"]):
+            signal = read_one(path, dataset_path=wanted)
+            np.testing.assert_array_equal(values(signal), truth[2]["counts"][0, 0])
+        with pytest.raises(
+            FileNotFoundError, match=r"no scan '4.1', expected .* 1.1, 2.1"
+        ):
+            read(path, dataset_path="4.1")
+        with pytest.raises(FileFormatError, match=r"scan 2.1 has neither"):
+            read(path, dataset_path="2.1")
+
+    def test_navigation_shape(self, tmp_path):
+        path, (truth,) = write(tmp_path, {"kind": "ascan", "shape": (12,)})
+        signal = read_one(path, navigation_shape=(4, 3))
+        np.testing.assert_array_equal(
+            values(signal), truth["counts"][0, 0].reshape(3, 4, 64)
+        )
+
+    def test_line_ends_of_windows(self, tmp_path):
+        path, (truth,) = write(tmp_path, MESH)
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+        np.testing.assert_array_equal(values(read_one(path)), truth["counts"][0])
+
+    def test_through_hyperspy(self, tmp_path):
+        import hyperspy.api as hs
+
+        path, (truth,) = write(tmp_path, MESH)
+        s = hs.load(path, file_format="ESRF", lazy=True)
+        assert type(s).__name__ == "LazyEDSXFMSpectrum"
+        np.testing.assert_array_equal(s.sum().data, truth["counts"].sum((0, 1, 2)))
+        np.testing.assert_array_equal(
+            s.inav[2:5, 1:3].data.compute(), truth["counts"][0, 1:3, 2:5]
+        )
+
+
+class TestReading:
+    @pytest.mark.parametrize("chunks", ["auto", (2, 3, 10), (1, 1, 64), -1])
+    def test_chunks(self, tmp_path, chunks):
+        path, (truth,) = write(tmp_path, MESH)
+        data = read_one(path, lazy=True, chunks=chunks)["data"]
+        counts = truth["counts"][0]
+        np.testing.assert_array_equal(data.compute(), counts)
+        part = np.s_[4:1:-2, 1:5, 6:60:5]
+        np.testing.assert_array_equal(data[part].compute(), counts[part])
+        again = pickle.loads(pickle.dumps(data))
+        with dask.config.set(scheduler="processes", num_workers=2):
+            np.testing.assert_array_equal(again.compute(), counts)
+
+    def test_sums(self, tmp_path):
+        path, (truth,) = write(tmp_path, MESH)
+        source = source_of(read_one(path, lazy=True)["data"])
+        part = truth["counts"][0, 1:4, 2:7, 3:60]
+        ranges = ((1, 4), (2, 7), (3, 60))
+        np.testing.assert_array_equal(source.sum_navigation(ranges), part.sum((0, 1)))
+        np.testing.assert_array_equal(source.sum_signal(ranges), part.sum(-1))
+
+    @pytest.mark.parametrize("n_bytes", [37, 64, 1000, 4096])
+    def test_blocks(self, tmp_path, monkeypatch, n_bytes):
+        """Wherever blocks of the file begin, in marks too."""
+        path, (truth, _) = write(tmp_path, MESH | {"n_detectors": 2}, {"kind": "ascan"})
+        monkeypatch.setattr("rsciio_xfm.esrf._spec._BLOCK_BYTES", n_bytes)
+        signals = read(path)
+        np.testing.assert_array_equal(values(signals[1]), truth["counts"][1])
+
+    @given(
+        st.lists(st.lists(st.integers(0, 2**32 - 1), min_size=3, max_size=3), min_size=1)
+    )
+    def test_any_counts(self, tmp_path_factory, spectra):
+        path = tmp_path_factory.mktemp("spec") / "a.dat"
+        lines = ["#S 1 ascan  a 0 1 1  1", "#N 1", "#L a"]
+        for i, spectrum in enumerate(spectra):
+            lines += [str(i), "@A " + " ".join(map(str, spectrum))]
+        path.write_text("\n".join(lines))
+        found = esrf.file_reader(path, navigation_shape=(len(spectra),))[0]["data"]
+        assert found.tolist() == spectra
+
+    def test_replaced(self, tmp_path):
+        path, _ = write(tmp_path, MESH)
+        data = read_one(path, lazy=True)["data"]
+        write(tmp_path, MESH, MESH)
+        with pytest.raises(CorruptFileError, match="the file was changed"):
+            data.compute()
+
+
+class TestBadInput:
+    def test_cut(self, tmp_path):
+        path, (truth,) = write(tmp_path, MESH)
+        text = path.read_text()
+        path.write_text(text[: text.rindex("@A") + 30])
+        with pytest.warns(UserWarning) as caught:
+            (signal,) = esrf.file_reader(path)
+        texts = " ".join(str(w.message) for w in caught)
+        assert "the file ends within a spectrum (byte" in texts
+        expected = truth["counts"][0].copy()
+        expected[-1, -1] = 0
+        np.testing.assert_array_equal(values(signal), expected)
+
+    def test_spectra_of_several_lengths(self, tmp_path):
+        path = tmp_path / "a.dat"
+        path.write_text(
+            "#S 1 ascan  a 0 1 2  1\n#N 1\n#L a\n0\n@A 1 2 3\n1\n@A 1 2\n2\n@A 4 5 6\n"
+        )
+        with pytest.raises(CorruptFileError, match=r"spectra of 2 and of 3 .* .byte 48"):
+            read(path)
+
+    def test_letters(self, tmp_path):
+        path = tmp_path / "a.dat"
+        path.write_text("#S 1 ct  1\n#N 1\n#L a\n0\n@A 1 x 3\n")
+        data = read_one(path, lazy=True)["data"]
+        with pytest.raises(CorruptFileError, match=r"what is no number.*byte"):
+            data.compute()
+
+    def test_no_points(self, tmp_path):
+        path, _ = write(tmp_path, {"kind": "none"})
+        with pytest.raises(FileFormatError, match="none of 1 scans has a point"):
+            read(path)
+
+    def test_options_of_others(self, tmp_path):
+        path, _ = write(tmp_path, MESH)
+        with pytest.raises(FileFormatError, match="detector given"):
+            read(path, detector=0)
+
+    def test_without_silx(self, tmp_path, monkeypatch):
+        import sys
+
+        path, _ = write(tmp_path, MESH)
+        monkeypatch.setitem(sys.modules, "silx.io.specfile", None)
+        with pytest.raises(ImportError, match=r"silx is needed .*rsciio-xfm\[esrf\]"):
+            read(path)
