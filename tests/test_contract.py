@@ -8,12 +8,13 @@ import pytest
 
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import FileFormatError
-from tests.builders import datastack, edax, emd, geopixe
+from tests.builders import datastack, edax, emd, esrf, geopixe
 
 BUILDERS = {
     "rsciio_xfm.datastack": datastack.write_stack,
     "rsciio_xfm.edax": edax.write_map,
     "rsciio_xfm.emd": emd.write_ncem,
+    "rsciio_xfm.esrf": esrf.write_line,
     "rsciio_xfm.geopixe": geopixe.write_map,
 }
 SPECIFICATIONS = read_specifications()

@@ -3,6 +3,7 @@
 import os
 
 import dask
+import h5py
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rsciio_xfm._demo import write_demo_map
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
+from tests.builders import esrf as esrf_builder
 
 distributed = pytest.importorskip("distributed")
 
@@ -25,6 +27,8 @@ OPTIONS = {"lazy": True, "select_type": "spectrum_image", "signal_type": "EDS_XF
 
 
 def load(path):
+    if path.suffix == ".h5":
+        return hs.load(path, lazy=True, file_format="ESRF")
     return hs.load(path, **(OPTIONS if path.suffix == ".emd" else {"lazy": True}))
 
 
@@ -59,18 +63,62 @@ def write_stack(path):
     return datastack.convert(raw, rpl, path, **kwds)
 
 
+def write_bliss(path):
+    """A scan of compressed spectra, of which some rows are not empty."""
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        file["1.1/title"] = f"amesh sy 0 1 {COLUMNS - 1} sz 0 1 {ROWS - 1} 0.1"
+        detector = file.create_group("1.1/instrument/mca0")
+        detector["calibration"] = [0.0, 0.01, 0.0]
+        spectra = detector.create_dataset(
+            "data",
+            shape=(ROWS * COLUMNS, 4096),
+            dtype="u2",
+            chunks=(64, 4096),
+            compression="gzip",
+            compression_opts=1,
+        )
+        for row in range(0, ROWS, 40):
+            counts = rng.integers(0, 99, (COLUMNS, 4096), dtype=np.uint16)
+            spectra[row * COLUMNS : (row + 1) * COLUMNS] = counts
+        file["1.1/measurement/mca0"] = h5py.SoftLink("/1.1/instrument/mca0/data")
+    return path
+
+
+def write_xia(path):
+    """A file a row and detector, of which some are not empty."""
+    rng = np.random.default_rng(0)
+    path.mkdir()
+    header = {"MCA a": 0, "MCA b": 0.01, "MCA c": 0, "time": 0.1}
+    empty = np.zeros((COLUMNS, 4096), np.uint16)
+    for row in range(ROWS):
+        counts = empty
+        if row % 20 == 0:
+            counts = rng.integers(0, 99, empty.shape, dtype=np.uint16)
+        name = f"map_xia00_0001_0000_{row:04d}.edf"
+        esrf_builder.write_edf(path / name, counts, header)
+    return path / "map_xia00_0001_0000_0000.edf"
+
+
+WRITERS = {
+    "emd": write_velox,
+    "datastack": write_stack,
+    "h5": write_bliss,
+    "xia": write_xia,
+}
+
+
 @pytest.fixture(
-    scope="module", params=["GeoPIXE", "spd", "emd", "saved.emd", "datastack"]
+    scope="module",
+    params=["GeoPIXE", "spd", "emd", "saved.emd", "datastack", "h5", "xia"],
 )
 def path(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("distributed") / f"map.{request.param}"
-    if request.param == "emd":
-        return write_velox(path)
+    if request.param in WRITERS:
+        return WRITERS[request.param](path)
     if request.param == "saved.emd":
         hs.load(write_velox(path.with_stem("velox")), **OPTIONS).save(path)
         return path
-    if request.param == "datastack":
-        return write_stack(path)
     if request.param == "GeoPIXE":
         write_demo_map(path, COLUMNS, ROWS)
         return path
@@ -132,3 +180,24 @@ def test_local_cluster(path, client):
         np.testing.assert_array_equal(image.data, window)
         block = expected.data[380:, 10:30].compute()
         np.testing.assert_array_equal(region.data, block)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_small_maps_of_esrf(tmp_path, client):
+    """Rows that are turned, text, images, columns of channels: each block is read apart."""
+    snake = esrf_builder.write_bliss(tmp_path / "snake.h5", is_snake=True)
+    spec = esrf_builder.write_spec(tmp_path / "mesh.dat", ({"kind": "mesh"},))
+    maps = esrf_builder.write_maps(tmp_path / "maps.h5")
+    frames = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+    esrf_builder.write_edf_images(tmp_path / "images.edf", frames)
+    for name, expected in (
+        ("snake.h5", snake["counts"][0]),
+        ("mesh.dat", spec[0]["counts"][0]),
+        ("maps.h5", maps["counts"][0]),
+        ("images.edf", frames),
+    ):
+        s = hs.load(tmp_path / name, lazy=True, file_format="ESRF", chunks=(2, 3, -1))
+        s = s[0] if isinstance(s, list) else s
+        np.testing.assert_array_equal(s.data.compute(), expected)

@@ -261,6 +261,13 @@ def write_edf(path, data, header=None):
     image.write(str(path))
 
 
+def write_line(path, shape=(7, 64)):
+    """Write one EDF file of spectra with a calibration."""
+    header = {"MCA a": -0.1, "MCA b": 0.02, "MCA c": 0}
+    write_edf(path, make_counts(shape), header)
+    return path
+
+
 def write_xia(
     folder,
     shape=(5, 7),
