@@ -27,3 +27,10 @@ def zarr(session: nox.Session, zarr: str) -> None:
     """Compare with zarr 2, which knows its format 2 only, and with zarr 3."""
     session.install(".[tests]", zarr)
     session.run("pytest", "-n", "2", "tests/io", "-k", "datastack")
+
+
+@nox.session
+def pymca(session: nox.Session) -> None:
+    """Open maps that were saved as HDF5 in PyMca."""
+    session.install(".[esrf]", "PyMca5", "hypothesis", "psutil", "pytest")
+    session.run("pytest", "-p", "no:cacheprovider", "tests/io/test_esrf_write.py")

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOENT
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.counted import CountedArray
 from rsciio_xfm._io.hdf5 import check_size, open_hdf5
+from rsciio_xfm._io.hdf5_chunks import Chunks, find_chunks
 from rsciio_xfm._io.lazy import (
     PIECE_BYTES,
     ArrayLike,
@@ -55,6 +57,8 @@ class Stored(ArrayLike):
         Of a dataset whose first axis are points, which are the first two axes of the array:
         how many there are, and the rows that were measured from their end. None if the axes
         are those of the dataset.
+    past
+        Its chunks, if they can be read past HDF5.
     """
 
     path: str
@@ -66,6 +70,7 @@ class Stored(ArrayLike):
     channels_first: bool = False
     n_points: int | None = None
     is_reversed: tuple[bool, ...] = ()
+    past: Chunks | None = None
 
     def __dask_tokenize__(self) -> tuple:
         return (
@@ -80,15 +85,23 @@ class Stored(ArrayLike):
 
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
+        with self._opened() as dataset:
+            return self._read(dataset, ranges)
+
+    @contextmanager
+    def _opened(self) -> Iterator[h5py.Dataset | Chunks]:
+        """Give what slices are read of."""
+        if self.past is not None:
+            yield self.past
+            return
         with open_hdf5(self.path, self.identity, rdcc_nbytes=_CACHE_BYTES) as file:
-            return self._read(self._open(file), ranges)
+            dataset = file[self.name]
+            check_filters(self.path, dataset)
+            yield dataset
 
-    def _open(self, file: h5py.File) -> h5py.Dataset:
-        dataset = file[self.name]
-        check_filters(self.path, dataset)
-        return dataset
-
-    def _read(self, dataset: h5py.Dataset, ranges: tuple[Range, ...]) -> np.ndarray:
+    def _read(
+        self, dataset: h5py.Dataset | Chunks, ranges: tuple[Range, ...]
+    ) -> np.ndarray:
         shape = [stop - start for start, stop in ranges]
         if 0 in shape:
             return np.empty(shape, dtype=self.dtype)
@@ -102,7 +115,7 @@ class Stored(ArrayLike):
         return np.ascontiguousarray(block, dtype=self.dtype)
 
     def _read_points(
-        self, dataset: h5py.Dataset, ranges: tuple[Range, ...]
+        self, dataset: h5py.Dataset | Chunks, ranges: tuple[Range, ...]
     ) -> np.ndarray:
         """Read points to their places in the map."""
         (first, last), (left, right), *rest = ranges
@@ -165,8 +178,7 @@ class StoredMap(Stored, CountedArray):
         height = max(1, PIECE_BYTES // row_bytes)
         # Chunks of the file as they are, rather than each of them several times.
         height = -(-height // step) * step
-        with open_hdf5(self.path, self.identity, rdcc_nbytes=_CACHE_BYTES) as file:
-            dataset = self._open(file)
+        with self._opened() as dataset:
             start, stop = ranges[0]
             while start < stop:
                 end = min(stop, (start // height + 1) * height)
@@ -287,6 +299,7 @@ def make_source(
         channels_first,
         grid.n_points if is_points else None,
         tuple(grid.is_reversed.tolist()) if is_points else (),
+        find_chunks(own, identity, dataset),
     )
 
 
