@@ -30,13 +30,15 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _UNCHECKED_BYTES = 2**26
 _MOST_COMPRESSION = 1100  # deflate's is 1032
 # What is raised of damaged files, among it what others raise too.
-_DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, UnicodeDecodeError)
+_DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 # How HDF5's errors begin, and h5py's of types that are damaged.
 _CANNOT = (
     "Unable to",
     "Can't",
     "Couldn't",
+    "Insufficient precision",
     "No NumPy equivalent",
+    "Unknown string encoding",
     "Python int too large",
 )
 _LEAST_CHUNK, _MANY = 2**8, 2**24  # numbers

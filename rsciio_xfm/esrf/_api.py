@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import open_hdf5
@@ -117,6 +118,10 @@ def file_reader(
             f"select_type is {select_type!r:.40}, expected "
             f"{', '.join(repr(s) for s in _SELECTIONS)}."
         )
+    if not isinstance(series, bool | str):
+        raise ValueError(f"series is {series!r:.40}, expected True, False or a pattern.")
+    if dataset_path is not None and not dataset_path:
+        raise ValueError("dataset_path is empty, expected one path at least, or None.")
     with open_unbuffered(path) as file:
         identity, head = identify(file), file.read(HEAD_BYTES)
     kind = find_kind(path, head, select_type)
@@ -135,15 +140,16 @@ def file_reader(
     )
     wanted = [dataset_path] if isinstance(dataset_path, str) else dataset_path
     is_counters = select_type == "counters"
-    if kind == "HDF5":
-        return _read_hdf5(
-            path, identity, lazy, chunks, wanted, is_counters, navigation_shape
-        )
-    if kind == "SPEC":
-        return read_spec(path, lazy, chunks, wanted, is_counters, navigation_shape)
-    if kind == "XIA":
-        return read_xia(path, lazy, chunks, detector, sum_detectors, is_counters)
-    return read_images(path, series, lazy, chunks, is_image=select_type == "image")
+    with np.errstate(all="ignore"):  # what is not finite is looked for
+        if kind == "HDF5":
+            return _read_hdf5(
+                path, identity, lazy, chunks, wanted, is_counters, navigation_shape
+            )
+        if kind == "SPEC":
+            return read_spec(path, lazy, chunks, wanted, is_counters, navigation_shape)
+        if kind == "XIA":
+            return read_xia(path, lazy, chunks, detector, sum_detectors, is_counters)
+        return read_images(path, series, lazy, chunks, is_image=select_type == "image")
 
 
 _OPTIONS = {

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm._io.binary import identify, open_unbuffered
+from rsciio_xfm._io.binary import check_unchanged, identify, open_unbuffered
 from rsciio_xfm._io.counted import CountedArray
 from rsciio_xfm._io.hdf5 import check_size, open_hdf5
 from rsciio_xfm._io.hdf5_chunks import Chunks, find_chunks
@@ -53,12 +53,14 @@ class Stored(ArrayLike):
         Of the dataset, in the order of the array's axes; the whole if it has none.
     channels_first
         Whether channels are the first axis of the dataset.
-    n_points, is_reversed
-        Of a dataset whose first axis are points, which are the first two axes of the array:
-        how many there are, and the rows that were measured from their end. None if the axes
-        are those of the dataset.
+    n_points, n_grid, is_reversed
+        Of a dataset whose first axis are points: how many there are (None if the axes are
+        those of the dataset), how many axes of the array they make, and, of two, the rows
+        that were measured from their end.
     past
         Its chunks, if they can be read past HDF5.
+    sources
+        Of a virtual dataset, the files that it is made of.
     """
 
     path: str
@@ -69,8 +71,10 @@ class Stored(ArrayLike):
     stored_chunks: tuple[int, ...]
     channels_first: bool = False
     n_points: int | None = None
+    n_grid: int = 2
     is_reversed: tuple[bool, ...] = ()
     past: Chunks | None = None
+    sources: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def __dask_tokenize__(self) -> tuple:
         return (
@@ -81,6 +85,7 @@ class Stored(ArrayLike):
             self.shape,
             self.n_points,
             self.is_reversed,
+            self.sources,
         )
 
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
@@ -94,6 +99,9 @@ class Stored(ArrayLike):
         if self.past is not None:
             yield self.past
             return
+        for path, identity in self.sources:
+            with open_unbuffered(path) as file:
+                check_unchanged(file, path, identity)
         with open_hdf5(self.path, self.identity, rdcc_nbytes=_CACHE_BYTES) as file:
             dataset = file[self.name]
             check_filters(self.path, dataset)
@@ -118,6 +126,8 @@ class Stored(ArrayLike):
         self, dataset: h5py.Dataset | Chunks, ranges: tuple[Range, ...]
     ) -> np.ndarray:
         """Read points to their places in the map."""
+        if self.n_grid > 2:
+            return self._read_runs(dataset, ranges)
         (first, last), (left, right), *rest = ranges
         width = self.shape[1]
         block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
@@ -148,6 +158,22 @@ class Stored(ArrayLike):
                 block[i, : len(points)] = points
         return block
 
+    def _read_runs(
+        self, dataset: h5py.Dataset | Chunks, ranges: tuple[Range, ...]
+    ) -> np.ndarray:
+        """Read points of a map of more than two axes, a run along the last one at a time."""
+        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
+        *outer, (left, right) = ranges[: self.n_grid]
+        inner = tuple(slice(*r) for r in ranges[self.n_grid :])
+        shape = self.shape[: self.n_grid]
+        for index in np.ndindex(block.shape[: self.n_grid - 1]):
+            place = [start + i for i, (start, _) in zip(index, outer, strict=True)]
+            start = int(np.ravel_multi_index((*place, left), shape))
+            stop = min(start + right - left, self.n_points)
+            if stop > start:
+                block[index][: stop - start] = dataset[(slice(start, stop), *inner)]
+        return block
+
 
 class StoredMap(Stored, CountedArray):
     """A dataset of counts."""
@@ -174,7 +200,8 @@ class StoredMap(Stored, CountedArray):
         row_bytes = max(1, math.prod(row[1:]) * self.dtype.itemsize)
         step = self.row_step()
         if self.n_points is not None:
-            step = max(1, self.stored_chunks[0] // self.shape[1])
+            width = math.prod(self.shape[1 : self.n_grid])
+            step = max(1, self.stored_chunks[0] // width)
         height = max(1, PIECE_BYTES // row_bytes)
         # Chunks of the file as they are, rather than each of them several times.
         height = -(-height // step) * step
@@ -211,32 +238,95 @@ def check_filters(path: str | Path, dataset: h5py.Dataset) -> None:
             )
 
 
-def check_sources(path: str | Path, dataset: h5py.Dataset) -> None:
-    """Refuse a virtual dataset whose sources are gone: HDF5 would give zeros for them.
+def find_sources(
+    path: str | Path, dataset: h5py.Dataset
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Find the files that a virtual dataset is made of: HDF5 gives zeros for what is gone.
+
+    Parameters
+    ----------
+    path
+        Of the file, for errors.
+    dataset
+        Any; only a virtual one has sources.
+
+    Returns
+    -------
+    tuple of (str, tuple of int)
+        Path and identity of each file.
 
     Raises
     ------
     FileNotFoundError
-        It names them.
+        Some of the files, or datasets in them, are not there; it names them.
+    CorruptFileError
+        The dataset is made of itself, for which HDF5 would never end.
     """
-    if not dataset.is_virtual:
-        return
-    folder = os.path.dirname(os.path.abspath(dataset.file.filename))
-    missing = []
-    for source in dataset.virtual_sources():
-        name = source.file_name
-        if name != "." and "%" not in name and name not in missing:
-            candidates = (os.path.join(folder, name), name)
-            if not any(os.path.isfile(candidate) for candidate in candidates):
-                missing.append(name)
+    found: dict[str, tuple[int, ...]] = {}
+    missing: list[str] = []
+    _visit_sources(str(path), dataset, (), found, missing)
     if missing:
         raise FileNotFoundError(
             ENOENT,
-            f"{dataset.name} is made of parts of {', '.join(missing[:8])}"
+            f"{dataset.name} is made of {', '.join(missing[:8])}"
             f"{' ...' if len(missing) > 8 else ''}, which "
-            f"{'are' if len(missing) > 1 else 'is'} not there, expected in {folder}",
+            f"{'are' if len(missing) > 1 else 'is'} not there, expected beside it",
             str(path),
         )
+    return tuple(found.items())
+
+
+def _visit_sources(
+    path: str,
+    dataset: h5py.Dataset,
+    above: tuple[tuple[str, str], ...],
+    found: dict[str, tuple[int, ...]],
+    missing: list[str],
+) -> None:
+    if not dataset.is_virtual:
+        return
+    own = _file_of(path, dataset)
+    above = (*above, (own, dataset.name))
+    seen = set()
+    for source in dataset.virtual_sources():
+        name = source.file_name
+        if (
+            "%" in name or (name, source.dset_name) in seen
+        ):  # numbered files are not looked for
+            continue
+        seen.add((name, source.dset_name))
+        file_path = own if name == "." else _beside(own, name)
+        label = f"{source.dset_name} of the file {name}"
+        if file_path is None:
+            missing.append(label)
+            continue
+        if (file_path, f"/{source.dset_name.strip('/')}") in above:
+            raise CorruptFileError(
+                f"{path}: {dataset.name} is made of itself ({label}), expected other data "
+                f"(byte {h5py.h5o.get_info(dataset.id).addr})."
+            )
+        with open_unbuffered(file_path) as file:
+            found[file_path] = identify(file)
+        with h5py.File(file_path, "r", locking=False) as file:
+            item = file.get(source.dset_name)
+            if isinstance(item, h5py.Dataset):
+                _visit_sources(file_path, item, above, found, missing)
+            else:
+                missing.append(label)
+
+
+def _beside(path: str, name: str) -> str | None:
+    """Return where a file that another one names is, as HDF5 looks for it."""
+    for place in (os.path.join(os.path.dirname(path), name), name):
+        if os.path.isfile(place):
+            return os.path.abspath(place)
+    return None
+
+
+def _file_of(path: str | Path, dataset: h5py.Dataset) -> str:
+    """Return the path of the file that a dataset is in, which links may have led to."""
+    own = dataset.file.filename
+    return os.path.abspath(own if own and os.path.isfile(own) else path)
 
 
 def make_source(
@@ -268,14 +358,12 @@ def make_source(
     ------
     CorruptFileError, FileFormatError, FileNotFoundError, ImportError
         It cannot be read: see :func:`rsciio_xfm._io.hdf5.check_size`, :func:`check_filters`
-        and :func:`check_sources`.
+        and :func:`find_sources`.
     """
     check_size(path, dataset)
     check_filters(path, dataset)
-    check_sources(path, dataset)
-    # Of a file that a link points to, that file; a virtual dataset finds its sources.
-    own = dataset.file.filename
-    own = os.path.abspath(own if own and os.path.isfile(own) else path)
+    sources = find_sources(path, dataset)
+    own = _file_of(path, dataset)
     with open_unbuffered(own) as file:
         identity = identify(file)
     is_map = is_spectra and len(shape) > 1
@@ -298,8 +386,10 @@ def make_source(
         tuple(stored),
         channels_first,
         grid.n_points if is_points else None,
+        len(grid.shape) if is_points else 2,
         tuple(grid.is_reversed.tolist()) if is_points else (),
         find_chunks(own, identity, dataset),
+        sources,
     )
 
 

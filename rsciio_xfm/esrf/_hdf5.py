@@ -31,6 +31,7 @@ _MOST_TEXT = 2**16
 _SHOWN = 12
 _TIME_UNIT = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _IMAGE = ("image", "rgb-image", "rgba-image")
+_SAVED = "biufc"  # kinds of numbers that are written here
 _US = 1e-6
 
 
@@ -49,7 +50,8 @@ class Found:
     entry
         The scan that it belongs to, if any.
     layout
-        ``"scan"``, ``"nexus"``, ``"map"`` (PyXRF, xraylarch), ``"MAPS"`` or ``""``.
+        ``"scan"``, ``"nexus"``, ``"map"`` (PyXRF, xraylarch), ``"MAPS"``, ``"saved"`` (here)
+        or ``""``.
     """
 
     name: str
@@ -154,7 +156,8 @@ def find_contents(file: h5py.File) -> Contents:
 
 def _ordered(group: h5py.Group) -> list[str]:
     """Return the names in a group; measured values come first, under their usual names."""
-    keys = sorted(group, key=_natural)
+    # A name that is no text is damaged.
+    keys = sorted((key for key in group if isinstance(key, str)), key=_natural)
     if names.MEASUREMENT in keys:
         keys.remove(names.MEASUREMENT)
         keys.insert(0, names.MEASUREMENT)
@@ -200,7 +203,12 @@ def _add(
 def _layout_of(found: Found) -> str:
     """Return where spectra are from; '' if they are none."""
     dataset, name = found.dataset, found.name
-    if not is_numeric(dataset) or dataset.ndim < 2 or 0 in dataset.shape:
+    if dataset.shape is None or dataset.ndim == 0 or 0 in dataset.shape:
+        return ""
+    is_data = dataset.dtype.kind in _SAVED and name.rsplit("/", 1)[-1] == "data"
+    if is_data and sum(has_extra(group) for group in found.parents) == 1:
+        return "saved"
+    if not is_numeric(dataset) or dataset.ndim < 2:
         return ""
     if name in names.MAPS_SPECTRA and dataset.ndim == 3:
         return "MAPS"
@@ -344,12 +352,13 @@ def read_dataset(
     FileFormatError
         It holds no numbers, or too few axes.
     """
-    _check_kind(path, found)
-    saved = next((group for group in found.parents if has_extra(group)), None)
-    if saved is not None:
+    if found.layout == "saved":
+        (saved,) = (group for group in found.parents if has_extra(group))
         signal = read_extra(path, saved, found.dataset.shape)
         if signal is not None:
             return _restore(path, found, signal, lazy, chunks)
+    _check_kind(path, found)
+    check_size(path, found.dataset)
     if found.layout == "MAPS":
         return _read_maps(path, found, lazy, chunks)
     if found.layout == "map":
@@ -507,9 +516,8 @@ def _named_axes(found: Found, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
         axis = build_axis(name, size, None, None)
         values = None
         for group in found.parents:
-            listed = group.attrs.get("axes", ())
-            listed = [listed] if isinstance(listed, str | bytes) else list(listed)
-            key = text_of(listed[i]) if i < len(listed) else ""
+            listed = _listed_axes(group)
+            key = listed[i] if i < len(listed) else ""
             for candidate in (key, f"dim{i}", f"map/dim{i}"):
                 item = _get(group, candidate) if candidate not in ("", ".") else None
                 if isinstance(item, h5py.Dataset) and item.shape == (size,):
@@ -525,6 +533,14 @@ def _named_axes(found: Found, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
             axis |= line | ({"units": units} if line else {})
         axes.append(axis)
     return axes
+
+
+def _listed_axes(group: h5py.Group) -> list[str]:
+    """Return the names of axes that an NXdata gives."""
+    listed = group.attrs.get("axes", ())
+    if isinstance(listed, str | bytes):
+        listed = [listed]
+    return [text_of(name) for name in listed] if np.iterable(listed) else []
 
 
 def _read_image(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any]:
@@ -989,9 +1005,8 @@ class Detector:
         if item is not None and item.size in (2, 3):
             return tuple(float(value) for value in np.ravel(item[()]))
         for group in self.found.parents:
-            listed = group.attrs.get("axes", ())
-            listed = [listed] if isinstance(listed, str | bytes) else list(listed)
-            key = text_of(listed[-1]) if len(listed) > 1 else "energy"
+            listed = _listed_axes(group)
+            key = listed[-1] if len(listed) > 1 else "energy"
             values = _small(self.path, group, key, ((n_channels,),)) if key else None
             if values is not None:
                 unit = text_of(group[key].attrs.get("units")).lower()

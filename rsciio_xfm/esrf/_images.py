@@ -33,6 +33,7 @@ _LEAST_SHARE = 0.001  # of what a header promises: less is no image
 _SERIES = re.compile(
     r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.[^.\d][^.]*(\.gz|\.bz2)?)"
 )
+_PACKED = ("GZIP", "BZ", "Z", "OFFSET")  # compressions that fabio knows
 _FABIO = -1  # instead of a byte: fabio reads the frame
 
 
@@ -183,7 +184,7 @@ def opened(path: str | Path) -> Iterator[Any]:
         try:
             image = fabio.open(str(path))
         except Exception as exc:
-            if getattr(exc, "errno", None) is not None:
+            if _is_own(exc, path):
                 raise
             traceback.clear_frames(exc.__traceback__)  # they keep the file open
             raise FileFormatError(
@@ -196,7 +197,7 @@ def opened(path: str | Path) -> Iterator[Any]:
         except (FileFormatError, ImportError):
             raise
         except Exception as exc:
-            if getattr(exc, "errno", None) is not None:
+            if _is_own(exc, path):
                 raise
             raise CorruptFileError(
                 f"{path}: fabio cannot read it: {exc!r} (byte 0; the file has {size} bytes). "
@@ -204,6 +205,12 @@ def opened(path: str | Path) -> Iterator[Any]:
             ) from exc
     finally:
         logger.setLevel(level)
+
+
+def _is_own(exc: Exception, path: str | Path) -> bool:
+    """Tell the system's errors about a file: that it may not be read, say."""
+    name = getattr(exc, "filename", None)
+    return getattr(exc, "errno", None) is not None and str(name) == str(path)
 
 
 def read_images(
@@ -269,6 +276,10 @@ def find_series(path: Path, series: bool | str) -> list[Path]:
         Numbers are missing between the first and the last one.
     """
     if isinstance(series, str):
+        if Path(series).is_absolute():
+            raise ValueError(
+                f"{path}: series is {series!r}, expected a pattern for files beside it."
+            )
         found = [p for p in path.parent.glob(series) if p.is_file()]
         if not found:
             raise FileFormatError(
@@ -346,14 +357,18 @@ def _describe_edf(path: Path, frame: Any, number: int, size: int) -> Frame | Non
     folded = {key.lower(): value for key, value in header.items()}
     shape, dtype = tuple(int(n) for n in frame.shape), np.dtype(frame.dtype)
     _check_image(path, shape, dtype, number)
-    compression = folded.get("compression", "none").upper()
+    compression = folded.get("compression", "none").strip().upper()
     is_plain = compression.startswith("NO") and "EDF_BinaryFileName" not in header
+    if not compression.startswith("NO") and not any(c in compression for c in _PACKED):
+        raise FileFormatError(
+            f"{path}: the compression of frame {number} is {compression!r:.40}, expected none "
+            f"or one of {', '.join(_PACKED)} (its header is before byte {frame.start})."
+        )
     if not is_plain or Path(path).suffix.lower() in (".gz", ".bz2", ".xz"):
         return Frame(number, _FABIO, shape[0], shape, dtype, header)
     n_bytes = math.prod(shape) * dtype.itemsize
-    promised = int(
-        meta.number(folded.get("size", folded.get("edf_binarysize"))) or n_bytes
-    )
+    sizes = [meta.number(folded.get(key)) for key in ("size", "edf_binarysize")]
+    promised = int(min((size for size in sizes if size is not None), default=n_bytes))
     start = int(frame.start)
     if promised < n_bytes:
         raise CorruptFileError(
@@ -376,7 +391,13 @@ def _describe_edf(path: Path, frame: Any, number: int, size: int) -> Frame | Non
             f"{path}: the file ends early: {n_rows} of {shape[0]} rows of frame {number} are "
             f"there (byte {size}, its end), the rest are zeros."
         )
-    order = "<" if "low" in folded.get("byteorder", "low").lower() else ">"
+    named = folded.get("byteorder", "")
+    if dtype.itemsize > 1 and not any(word in named for word in ("Low", "High")):
+        warn(
+            f"{path}: the byte order of frame {number} is {named!r:.40}, expected "
+            "LowByteFirst or HighByteFirst: the first is assumed, as by fabio."
+        )
+    order = ">" if "High" in named else "<"
     return Frame(number, start, n_rows, shape, dtype.newbyteorder(order), header)
 
 
@@ -393,7 +414,7 @@ def _describe(path: Path, image: Any, number: int) -> Frame:
 def _check_image(
     path: Path, shape: tuple[int, ...], dtype: np.dtype, number: int
 ) -> None:
-    if not shape or 0 in shape or dtype.kind not in _KINDS:
+    if not shape or min(shape) <= 0 or dtype.kind not in _KINDS:
         raise FileFormatError(
             f"{path}: frame {number} is {shape} of {dtype}, expected an image of numbers that "
             "is not empty (byte 0, its header)."

@@ -170,8 +170,9 @@ def line_of(where: str, energies: np.ndarray) -> tuple[float, ...] | None:
     steps = np.diff(energies)
     if (steps <= 0).any() or np.array_equal(energies, np.arange(energies.size)):
         return None
-    c, b, a = np.polyfit(np.arange(energies.size), energies, 2)
-    if np.ptp(steps) <= 1e-6 * steps.mean():
+    if np.ptp(steps) > 1e-6 * steps.mean():
+        c, b, a = np.polyfit(np.arange(energies.size), energies, 2)
+    else:
         return float(energies[0]), float((energies[-1] - energies[0]) / steps.size), 0.0
     return float(a), float(b), float(c)
 

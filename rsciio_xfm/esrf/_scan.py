@@ -11,6 +11,7 @@ from rsciio_xfm._io.metadata import build_axis
 from rsciio_xfm._io.warning import warn
 
 _MOST_POINTS = 2**31
+_MOST_EMPTY = 2**20  # points that may be missing, whatever was measured
 _JITTER = 0.75  # of a step: positions further off the line are no axis
 _NAMES = ("x", "y", "z")  # where the motor is not known
 _UNKNOWN = {"constant_values": np.nan}
@@ -250,14 +251,8 @@ def make_grid(
         shape = ()
     if not shape:
         shape, planned = _guess(positions, n_points)
+    shape, planned = _bound(where, shape, planned, n_points, command)
     n_planned = math.prod(shape)
-    if n_planned > max(_MOST_POINTS, 4 * n_points):
-        warn(
-            f"{where}: the command {command!r:.60} is of {n_planned} points and {n_points} "
-            "are there: it is not used, the points are a line."
-        )
-        shape, planned = (n_points,), []
-        n_planned = n_points
     if n_points < n_planned:
         warn(
             f"{where}: {n_points} of {n_planned} points are there: the scan was stopped, and "
@@ -305,8 +300,36 @@ def _make_axis(
     return axis
 
 
+def _bound(
+    where: str,
+    shape: tuple[int, ...],
+    planned: list[Planned],
+    n_points: int,
+    command: str,
+) -> tuple[tuple[int, ...], list[Planned]]:
+    """Bound a map by what was measured of it: nobody needs zeros out of proportion."""
+    if len(shape) == 1 and n_points > shape[0]:
+        return (n_points,), planned  # a line goes on
+    most = max(_MOST_EMPTY, 4 * n_points)
+    if math.prod(shape) <= most:
+        return shape, planned
+    n_fast = math.prod(shape[1:])
+    n_rows = -(-n_points // n_fast)
+    if len(shape) > 1 and n_rows * n_fast <= most:
+        warn(
+            f"{where}: {n_points} points are there, {math.prod(shape)} were planned "
+            f"({command!r:.60}): {shape[0] - n_rows} rows that were not begun are left out."
+        )
+        return (n_rows, *shape[1:]), planned
+    warn(
+        f"{where}: the command {command!r:.60} is of {math.prod(shape)} points and {n_points} "
+        "are there: it is not used, the points are a line."
+    )
+    return (n_points,), []
+
+
 def _check_shape(navigation_shape: tuple[int, ...]) -> tuple[int, ...]:
-    shape = tuple(navigation_shape)[::-1]
+    shape = tuple(navigation_shape)[::-1] if np.iterable(navigation_shape) else ()
     is_whole = all(isinstance(n, int | np.integer) and n > 0 for n in shape)
     if not shape or not is_whole:
         raise ValueError(

@@ -4,9 +4,12 @@ silx reads headers and counters. Where the spectra are is found in one pass thro
 so that each can be read without those before it.
 """
 
+import codecs
+import contextlib
 import itertools
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,8 +38,10 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 _BLOCK_BYTES = 16 * 2**20
 _MOST_BYTES = 2**28  # of a spectrum
+_EXACT = 2.0**53
 _SHOWN = 12
-_MARK = re.compile(rb"^(?:(#)S[ \t]|@A)", re.MULTILINE)
+_MARK = re.compile(rb"^(?:(#)S(?=\s|\Z)|@A(?=[\s\\]|\Z))", re.MULTILINE)
+_LINE = re.compile(rb"^[ \t]*[^#@\s]", re.MULTILINE)  # of counters
 _END = re.compile(rb"[^\\\r]\r?\n")  # of a line that is not continued
 
 
@@ -50,24 +55,33 @@ class Index:
         int64, shape (spectra,): bytes of each text, from behind ``@A`` to its end.
     n_channels
         int64, shape (spectra,).
+    lines
+        int64, shape (spectra,): how many lines of counters of its scan come before each.
     first
         int64, shape (scans + 1,): number of the first spectrum of each scan.
+    n_lines
+        int64, shape (scans,): how many lines of counters each has.
     largest
         int64, shape (scans,): the largest number in the spectra of each scan.
     is_whole
         bool, shape (scans,): whether all of them are whole numbers of 32 bits.
+    is_text
+        Whether the file is UTF-8, as silx wants it.
     """
 
     starts: np.ndarray
     stops: np.ndarray
     n_channels: np.ndarray
+    lines: np.ndarray
     first: np.ndarray
+    n_lines: np.ndarray
     largest: np.ndarray
     is_whole: np.ndarray
+    is_text: bool
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, is_text: bool) -> Iterator[Any]:
     """Open a SPEC file with silx.
 
     Raises
@@ -76,29 +90,28 @@ def _opened(path: Path) -> Iterator[Any]:
         It has no scan, or silx cannot read it.
     """
     specfile = require("silx.io.specfile", "esrf")
-    try:
-        file = specfile.SpecFile(str(path))
-        if not len(file):
+    with contextlib.ExitStack() as stack:
+        name = str(path)
+        if not is_text:  # in the encoding of an old computer
+            copy = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".spec"))
+            with open(path, encoding="latin-1", newline="") as text:
+                while part := text.read(_BLOCK_BYTES):
+                    copy.write(part.encode("utf-8"))
+            copy.flush()
+            name = copy.name
+        try:
+            file = specfile.SpecFile(name)
+            n_scans = len(file)
+        except Exception as exc:
+            if getattr(exc, "errno", None) is not None:
+                raise
+            raise FileFormatError(
+                f"{path}: silx cannot read it: {exc!r}. Expected a SPEC file (byte 0)."
+            ) from exc
+        stack.callback(file.close)
+        if not n_scans:
             raise FileFormatError(f"{path}: it has no line that begins with #S (byte 0).")
-    except FileFormatError:
-        raise
-    except Exception as exc:
-        if getattr(exc, "errno", None) is not None:
-            raise
-        raise FileFormatError(
-            f"{path}: silx cannot read it: {exc!r}. Expected a SPEC file (byte 0)."
-        ) from exc
-    try:
         yield file
-    except (FileFormatError, OSError, ImportError):
-        raise
-    except specfile.SfError as exc:
-        raise CorruptFileError(
-            f"{path}: silx cannot read it: {exc!r}. Expected a SPEC file (byte 0, the whole "
-            "file)."
-        ) from exc
-    finally:
-        file.close()
 
 
 def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
@@ -112,28 +125,48 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
     """
     spectra: list[tuple[int, ...]] = []
     first: list[int] = []
+    n_lines: list[int] = [0]
+    is_text = True
+    decoder = codecs.getincrementaldecoder("utf-8")()
     with open_unbuffered(path) as file:
         identity = identify(file)
         for offset, text in _read_parts(path, file):
+            is_text = is_text and _is_text(decoder, text)
             marks = [*_MARK.finditer(text)]
+            n_lines[-1] += len(_LINE.findall(text[: marks[0].start() if marks else None]))
             for mark, end in zip_longest(marks, [m.start() for m in marks[1:]]):
+                at, stop = offset + mark.end(), 0
                 if mark[1] == b"#":
                     first.append(len(spectra))
+                    n_lines.append(0)
+                    stop = len(text[mark.end() : end].split(b"\n", 1)[0])
                 else:
                     n, stop, largest = _measure(text[mark.end() : end])
-                    at = offset + mark.end()
-                    spectra.append((at, at + stop, n, largest))
+                    spectra.append((at, at + stop, n, largest, n_lines[-1]))
+                n_lines[-1] += len(_LINE.findall(text[mark.end() + stop : end]))
     first.append(len(spectra))
-    table = np.array(spectra, dtype=np.int64).reshape(-1, 4)
+    table = np.array(spectra, dtype=np.int64).reshape(-1, 5)
     largest = [table[start:stop, 3] for start, stop in itertools.pairwise(first)]
     return Index(
         table[:, 0].copy(),
         table[:, 1].copy(),
         table[:, 2].copy(),
+        table[:, 4].copy(),
         np.array(first, dtype=np.int64),
+        np.array(n_lines[1:], dtype=np.int64),
         np.array([own.max(initial=0) for own in largest], dtype=np.int64),
         np.array([(own >= 0).all() for own in largest], dtype=bool),
+        is_text,
     ), identity
+
+
+def _is_text(decoder: Any, part: bytes) -> bool:
+    """Tell whether a part of a file goes on as UTF-8."""
+    try:
+        decoder.decode(part)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _read_parts(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -267,11 +300,18 @@ class SpecSpectra(ArrayLike):
         else:
             words = raw.tobytes().replace(b"\\", b" ").split()
             try:
+                if any(b"_" in word for word in words):  # Python takes it in numbers
+                    raise ValueError("an underscore")
                 values = np.array(words, dtype=np.float64)
             except ValueError as exc:
                 raise CorruptFileError(
                     f"{self.path}: a spectrum holds what is no number: {exc} (byte {start})."
                 ) from exc
+            if (np.abs(values) >= _EXACT).any():
+                raise OverflowError(
+                    f"{self.path}: a spectrum holds numbers above {_EXACT:.0f}, expected such "
+                    f"as float64 holds exactly (byte {start})."
+                )
             if values.size == self.shape[-1]:
                 return values
             found = f"{values.size} numbers"
@@ -318,44 +358,93 @@ def read_spec(
     -------
     list of dict
         For each scan its spectra, one signal for each detector, or else its counters.
+
+    Warns
+    -----
+    UserWarning
+        A scan is damaged, and left out.
     """
     index, identity = find_spectra(path)
+    keys, scans = _read_scans(path, index)
     signals = []
-    with _opened(path) as file:
-        keys = list(file.keys())
-        if len(keys) != len(index.first) - 1:
-            raise CorruptFileError(
-                f"{path}: silx finds {len(keys)} scans, expected {len(index.first) - 1}, as "
-                "many as lines that begin with #S (byte 0, the whole file)."
-            )
-        for key in _choose(path, keys, wanted):
-            scan = SpecScan(path, key, file[key])
-            own = slice(*index.first[keys.index(key) : keys.index(key) + 2].tolist())
-            has_spectra = own.stop > own.start
-            if has_spectra and not is_counters:
-                number = keys.index(key)
+    for i in _choose(path, keys, wanted):
+        scan = scans[i]
+        own = slice(*index.first[i : i + 2].tolist())
+        try:
+            if isinstance(scan, CorruptFileError):
+                raise scan
+            if own.stop > own.start and not is_counters:
                 signals += _read_maps(
-                    scan, index, own, number, identity, lazy, chunks, navigation_shape
+                    scan, index, own, i, identity, lazy, chunks, navigation_shape
                 )
-            else:
-                signal = scan.read_counters(navigation_shape)
-                if signal is not None:
-                    signals.append(signal)
-                elif wanted is not None:
-                    raise FileFormatError(
-                        f"{path}: the scan {key} has neither spectra nor counters: it was "
-                        "stopped before its first point."
-                    )
+                continue
+            signal = scan.read_counters(navigation_shape)
+        except CorruptFileError as exc:
+            if wanted is not None or len(keys) == 1:
+                raise
+            warn(f"{exc} The scan is left out.")
+            continue
+        if signal is not None:
+            signals.append(signal)
+        elif wanted is not None:
+            raise FileFormatError(
+                f"{path}: the scan {keys[i]} has neither spectra nor counters: it was "
+                "stopped before its first point."
+            )
     if not signals:
         raise FileFormatError(
-            f"{path}: none of {len(keys)} scans has a point (byte 0, the whole file)."
+            f"{path}: none of {len(keys)} scans has a point that can be read (byte 0, the "
+            "whole file)."
         )
     return signals
 
 
-def _choose(path: Path, keys: list[str], wanted: list[str] | None) -> list[str]:
+def _read_scans(
+    path: Path, index: Index
+) -> tuple[list[str], list["SpecScan | CorruptFileError"]]:
+    """Read all but the spectra with silx; what is wrong with a scan stands in its place."""
+    with _opened(path, index.is_text) as file:
+        keys = list(file.keys())
+        if len(keys) != len(index.n_lines):
+            raise CorruptFileError(
+                f"{path}: silx finds {len(keys)} scans, expected {len(index.n_lines)}, as "
+                "many as lines that begin with #S (byte 0, the whole file)."
+            )
+        scans: list[SpecScan | CorruptFileError] = []
+        for i, key in enumerate(keys):
+            try:
+                found = file[i]
+                n_lines = int(index.n_lines[i])
+                data = np.empty((0, 0))
+                if n_lines:
+                    data = np.asarray(found.data, dtype=np.float64)
+                    data = data if data.ndim == 2 else data.reshape(1, -1)
+                scans.append(
+                    SpecScan(
+                        path,
+                        key,
+                        n_lines,
+                        [*found.labels] if n_lines else [],
+                        data,
+                        dict(found.scan_header_dict),
+                        dict(found.mca_header_dict),
+                        dict(found.file_header_dict),
+                        {str(name) for name in found.motor_names},
+                    )
+                )
+            except Exception as exc:  # silx raises many of them
+                fault = CorruptFileError(
+                    f"{path}: silx cannot read scan {key}: {exc!r} (its spectra begin with "
+                    f"number {int(index.first[i])} of the file)."
+                )
+                scans.append(fault)
+        return keys, scans
+
+
+def _choose(path: Path, keys: list[str], wanted: list[str] | None) -> list[int]:
+    """Return which scans are read."""
     if wanted is None:
-        return keys
+        return list(range(len(keys)))
     chosen = []
     for name in wanted:
         key = str(name).strip("/")
@@ -367,104 +456,113 @@ def _choose(path: Path, keys: list[str], wanted: list[str] | None) -> list[str]:
                 f"The file has no scan {name!r}, expected as dataset_path one of {shown}",
                 str(path),
             )
-        chosen.append(key)
+        chosen.append(keys.index(key))
     return chosen
 
 
 @dataclass(frozen=True)
 class SpecScan:
-    """A scan.
+    """What silx reads of a scan.
 
     Attributes
     ----------
     path, key
         The file, and the number of the scan in it, as ``"94.1"``.
-    scan
-        silx's.
+    n_lines
+        How many lines of counters are in the file.
+    labels, data
+        Names of the counters, and float64 of shape (counters, points).
+    scan_header, mca_header, file_header
+        Lines by their key.
+    motors
+        Names.
     """
 
     path: Path
     key: str
-    scan: Any
+    n_lines: int
+    labels: list[str]
+    data: np.ndarray
+    scan_header: dict[str, str]
+    mca_header: dict[str, str]
+    file_header: dict[str, str]
+    motors: set[str]
 
     @property
     def command(self) -> str:
         """As it was typed."""
-        words = self.scan.scan_header_dict.get("S", "").split(maxsplit=1)
+        words = self.scan_header.get("S", "").split(maxsplit=1)
         return words[1] if len(words) > 1 else ""
 
-    def data(self) -> np.ndarray:
-        """Return what the counters counted, shape (counters, points)."""
-        try:
-            data = np.asarray(self.scan.data, dtype=np.float64)
-        except Exception as exc:
-            raise CorruptFileError(
-                f"{self.path}: silx cannot read the counters of scan {self.key}: {exc!r} "
-                "(byte 0, the whole file)."
-            ) from exc
-        return data if data.ndim == 2 else np.zeros((len(self.scan.labels), 0))
+    @property
+    def is_whole(self) -> bool:
+        """Whether silx has read all lines of counters, and nothing else for such."""
+        return self.data.shape[1] == self.n_lines
 
     def grid(self, n_points: int, navigation_shape: tuple[int, ...] | None) -> Grid:
         """Find where its points lie."""
-        values = self.data()
-        labels = [*self.scan.labels][: len(values)]
-        columns = {label: (values[i], None) for i, label in enumerate(labels)}
-        motors = {str(name) for name in self.scan.motor_names}
         command = self.command
         # Counters are no motors; those that the command names are.
-        named = set(command.replace(",", " ").split())
-        motors = {name: p for name, p in columns.items() if name in motors | named}
+        named = set(re.findall(r"[^\s,()]+", command)) | self.motors
+        positions = {}
+        if self.is_whole:
+            pairs = zip(self.labels, self.data, strict=False)
+            positions = {name: (p, None) for name, p in pairs if name in named}
         where = f"{self.path}: scan {self.key}"
         return make_grid(
-            where, n_points, command, motors, navigation_shape=navigation_shape
+            where, n_points, command, positions, navigation_shape=navigation_shape
         )
 
     def date(self) -> Any:
         """Return when it began."""
-        return meta.parse_date(self.scan.scan_header_dict.get("D"))
+        return meta.parse_date(self.scan_header.get("D"))
 
     def tree(self) -> dict[str, Any]:
         """Return headers and the motors at the start, for original metadata."""
         return meta.clean(
             {
                 "scan": self.key,
-                "motors": self.motors(),
-                "scan_header": dict(self.scan.scan_header_dict),
-                "mca_header": dict(self.scan.mca_header_dict),
-                "file_header": dict(self.scan.file_header_dict),
+                "motors": self.positions(),
+                "scan_header": self.scan_header,
+                "mca_header": self.mca_header,
+                "file_header": self.file_header,
             }
         )
 
-    def motors(self) -> dict[str, float]:
+    def positions(self) -> dict[str, float]:
         """Return the positions of the motors at the start.
 
         Line by line, as silx counts blanks at an end as a position.
         """
-        motors = {}
-        for key, line in self.scan.file_header_dict.items():
+        found: dict[str, float | None] = {}
+        for key, line in self.file_header.items():
             number = re.fullmatch(r"O(\d+)", key)
             if number is None:
                 continue
-            values = self.scan.scan_header_dict.get(f"P{number[1]}", "").split()
+            values = self.scan_header.get(f"P{number[1]}", "").split()
             # Names may hold a blank: two of them are between names.
             names = re.split(r"\s{2,}", line.strip())
             names = names if len(names) == len(values) else line.split()
             if len(names) == len(values):
-                found = (meta.number(value) for value in values)
-                motors |= dict(zip(names, found, strict=True))
-        return {name: value for name, value in motors.items() if value is not None}
+                found |= zip(names, map(meta.number, values), strict=True)
+        return {name: value for name, value in found.items() if value is not None}
 
     def read_counters(
         self, navigation_shape: tuple[int, ...] | None
     ) -> dict[str, Any] | None:
         """Make a signal of the counters; None if it has no points."""
-        values = self.data()
-        if values.size == 0:
+        if not self.n_lines:
             return None
-        grid = self.grid(values.shape[1], navigation_shape)
-        labels = [*self.scan.labels, *map(str, range(len(values)))][: len(values)]
+        if not self.is_whole:
+            raise CorruptFileError(
+                f"{self.path}: scan {self.key} has {self.n_lines} lines of counters, of which "
+                f"silx reads {self.data.shape[1]}, expected numbers for each of "
+                f"{len(self.labels)} labels (byte 0, the whole file)."
+            )
+        grid = self.grid(self.n_lines, navigation_shape)
+        labels = [*self.labels, *map(str, range(len(self.data)))][: len(self.data)]
         counters: dict[str, np.ndarray] = {}
-        for label, column in zip(labels, values, strict=True):
+        for label, column in zip(labels, self.data, strict=True):
             name = label
             while name in counters:
                 name += "_"
@@ -492,43 +590,16 @@ def _read_maps(
 ) -> list[dict[str, Any]]:
     """Make a signal of the spectra of each detector of a scan."""
     path, where = scan.path, f"{scan.path}: scan {scan.key}"
-    sizes = index.n_channels[own]
-    n_channels = int(np.bincount(sizes).argmax())
-    n_spectra, n_lines = len(sizes), scan.data().shape[1]
-    n_detectors, rest = divmod(n_spectra, n_lines) if n_lines else (1, 0)
-    is_cut = False
-    if rest or n_detectors == 0:
-        # The last point was not written to its end, or spectra stand alone.
-        n_detectors = max(1, -(-n_spectra // max(1, n_lines)))
-        is_cut = True
-    n_points = -(-n_spectra // n_detectors)
-    if is_cut:
+    starts, stops, n_channels = _order_spectra(where, index, own, identity[0])
+    n_points, n_detectors = starts.shape
+    if scan.n_lines and not scan.is_whole:
         warn(
-            f"{where} has {n_spectra} spectra for {n_lines} points, expected as many for "
-            f"each: {n_detectors} are taken for one point, and the last one is not whole."
+            f"{where} has {scan.n_lines} lines of counters, of which silx reads "
+            f"{scan.data.shape[1]}: positions of the motors are not used."
         )
-    wrong = np.flatnonzero(sizes != n_channels)
-    if len(wrong):
-        at = int(index.starts[own][wrong[0]])
-        is_last = (
-            wrong.tolist() == [n_spectra - 1] and index.stops[own][-1] == identity[0]
-        )
-        if not is_last:
-            raise CorruptFileError(
-                f"{where} has spectra of {sizes[wrong[0]]} and of {n_channels} channels, "
-                f"expected the same for all (byte {at})."
-            )
-        warn(f"{where}: the file ends within a spectrum (byte {at}): it is left out.")
     grid = scan.grid(n_points, navigation_shape)
     dtype = _dtype_for(index, number)
     kind: Any = SpecMap if is_counts(np.empty(0, dtype)) else SpecSpectra
-    starts, stops = (values[own].copy() for values in (index.starts, index.stops))
-    starts[wrong], stops[wrong] = -1, -1
-    padding = n_points * n_detectors - n_spectra
-    starts, stops = (
-        np.pad(values, (0, padding), constant_values=-1).reshape(n_points, n_detectors)
-        for values in (starts, stops)
-    )
     signals = []
     for i in range(n_detectors):
         # Byte 0 is never one of a spectrum: what is not there is marked by it, then by -1.
@@ -567,6 +638,51 @@ def _read_maps(
     return signals
 
 
+def _order_spectra(
+    where: str, index: Index, own: slice, size: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Put the spectra of a scan in order, by the lines of counters between them.
+
+    Returns
+    -------
+    starts, stops : numpy.ndarray
+        int64, shape (points, detectors); -1 for what is not there.
+    n_channels : int
+    """
+    sizes, lines = index.n_channels[own], index.lines[own]
+    n_channels = int(np.bincount(sizes).argmax())
+    starts, stops = index.starts[own].copy(), index.stops[own].copy()
+    wrong = np.flatnonzero(sizes != n_channels)
+    if len(wrong) or not n_channels:
+        at = int(starts[wrong[0]]) if len(wrong) else int(starts[0])
+        if not n_channels or wrong.tolist() != [len(sizes) - 1] or stops[-1] != size:
+            raise CorruptFileError(
+                f"{where} has spectra of {sizes[wrong[0]] if len(wrong) else 0} and of "
+                f"{n_channels} channels, expected the same for all (byte {at})."
+            )
+        warn(f"{where}: the file ends within a spectrum (byte {at}): it is left out.")
+    starts[wrong], stops[wrong] = -1, -1
+    _, point, n_each = np.unique(lines, return_inverse=True, return_counts=True)
+    n_detectors = int(n_each.max())
+    if (n_each[:-1] != n_detectors).any():
+        at = int(index.starts[own][np.cumsum(n_each)[np.argmin(n_each)] - 1])
+        raise CorruptFileError(
+            f"{where} has {n_each.min()} to {n_detectors} spectra for a point, expected as "
+            f"many for each (byte {at})."
+        )
+    if n_each[-1] != n_detectors:
+        warn(
+            f"{where}: the last point has {n_each[-1]} of {n_detectors} spectra: the others "
+            "are zeros."
+        )
+    place = point * n_detectors + np.arange(len(lines)) - np.searchsorted(point, point)
+    shape = (len(n_each), n_detectors)
+    ordered = [np.full(shape, -1, dtype=np.int64) for _ in range(2)]
+    for values, target in zip((starts, stops), ordered, strict=True):
+        target.ravel()[place] = values
+    return *ordered, n_channels
+
+
 def _dtype_for(index: Index, number: int) -> np.dtype:
     """Return the type that holds the numbers of a scan."""
     if not index.is_whole[number]:
@@ -578,33 +694,30 @@ def _energy_axis(
     where: str, scan: SpecScan, number: int, n_channels: int
 ) -> dict[str, Any]:
     """Make the energy axis from #@CALIB and #@CHANN."""
-    header = scan.scan.mca_header_dict
-    calibrations = [line.split() for line in header.get("CALIB", "").splitlines()]
+    channels = _mca_numbers(scan, "CHANN", number)
     first, step = 0.0, 1.0
-    channels = [line.split() for line in header.get("CHANN", "").splitlines()]
-    if channels:
-        words = [meta.number(word) for word in channels[min(number, len(channels) - 1)]]
-        if len(words) >= 4 and None not in words and words[3]:
-            first, step = words[1], words[3]
-            if int(words[0]) != n_channels:
-                warn(
-                    f"{where}: #@CHANN says {int(words[0])} channels, expected "
-                    f"{n_channels}, as the spectra have."
-                )
-    calibration = None
-    if calibrations:
-        words = [
-            meta.number(w) for w in calibrations[min(number, len(calibrations) - 1)][:3]
-        ]
-        calibration = None if None in words or len(words) < 2 else words
+    if len(channels) >= 4 and None not in channels and channels[3]:
+        first, step = channels[1], channels[3]
+        if channels[0] != n_channels:
+            warn(
+                f"{where}: #@CHANN says {channels[0]:g} channels, expected {n_channels}, as "
+                "the spectra have."
+            )
+    terms = _mca_numbers(scan, "CALIB", number)[:3]
+    calibration = None if None in terms or len(terms) < 2 else terms
     return meta.energy_axis(where, n_channels, calibration, first, step)
+
+
+def _mca_numbers(scan: SpecScan, key: str, number: int) -> list[float | None]:
+    """Return the numbers of a line of the header, of a detector if there is one for each."""
+    lines = scan.mca_header.get(key, "").splitlines()
+    line = lines[min(number, len(lines) - 1)] if lines else ""
+    return [meta.number(word) for word in line.split()]
 
 
 def _times(scan: SpecScan) -> tuple[float | None, float | None, float | None]:
     """Return preset, live and real time in s from #@CTIME, None for what is not there."""
-    words = scan.scan.mca_header_dict.get("CTIME", "").split()
-    values = [meta.number(word) for word in words[:3]]
-    values += [None] * (3 - len(values))
+    values = [*_mca_numbers(scan, "CTIME", 0)[:3], None, None, None][:3]
     preset, live, real = (v if v is not None and v > 0 else None for v in values)
     return preset, live, real
 
@@ -612,14 +725,19 @@ def _times(scan: SpecScan) -> tuple[float | None, float | None, float | None]:
 def list_scans(path: Path) -> list[tuple[str, str, int, int]]:
     """Return key, command, points and spectra of each scan."""
     index, _ = find_spectra(path)
-    counts = np.diff(index.first).tolist()
-    with _opened(path) as file:
-        rows = []
-        for i, key in enumerate(file.keys()):
-            scan = SpecScan(path, key, file[key])
-            n_spectra = counts[i] if i < len(counts) else 0
-            rows.append((key, scan.command, scan.data().shape[1], n_spectra))
-        return rows
+    keys, scans = _read_scans(path, index)
+    n_spectra = np.diff(index.first).tolist()
+    return [
+        (
+            key,
+            str(scan) if isinstance(scan, CorruptFileError) else scan.command,
+            n_lines,
+            n,
+        )
+        for key, scan, n_lines, n in zip(
+            keys, scans, index.n_lines.tolist(), n_spectra, strict=True
+        )
+    ]
 
 
 def is_spec(head: bytes) -> bool:

@@ -12,6 +12,8 @@ from rsciio_xfm.esrf._images import find_frames
 from rsciio_xfm.esrf._spec import list_scans
 from rsciio_xfm.esrf._xia import find_files
 
+_LOADED = ("map", "signal")
+
 
 def tree(path: str | Path) -> dict[str, dict[str, Any]]:
     """List what a file holds, without reading it.
@@ -25,7 +27,8 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
     -------
     dict of str to dict
         By the name that ``dataset_path`` takes: ``kind`` (``"map"`` for spectra that are
-        loaded when no path is given, ``"dataset"``, ``"scan"``, ``"image"``, ``"missing"`` for
+        loaded when no path is given, ``"signal"`` for what was saved here,
+        ``"dataset"``, ``"scan"``, ``"image"``, ``"missing"`` for
         links to what is not there), ``shape``, ``dtype`` and ``n_bytes`` (in memory; None
         where they do not apply), ``text`` (the command of a scan, what a link points to); of
         a scan in a SPEC file also ``n_spectra``, if it has some.
@@ -55,7 +58,7 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
             missing = {
                 name: _item("missing", to) for name, to in contents.missing.items()
             }
-        maps = {name: item for name, item in listed.items() if item["kind"] == "map"}
+        maps = {n: item for n, item in listed.items() if item["kind"] in _LOADED}
         return maps | missing | listed
     if kind == "SPEC":
         return {
@@ -81,6 +84,7 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
 def _describe(path: Path, found: Found) -> dict[str, Any]:
     dataset = found.dataset
     kind = "map" if found.layout else "dataset"
+    kind = "signal" if found.layout == "saved" else kind
     is_measured = found.layout and found.entry is not None
     text = Scan(path, found.entry).title if is_measured else ""
     return _item(kind, text, dataset.shape, dataset.dtype)

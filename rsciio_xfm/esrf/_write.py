@@ -26,7 +26,10 @@ _EDF = ".edf"
 _EDF_TYPES = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9}
 _KEV = {"keV": 1.0, "eV": 1e-3}
-_MOST_VALUE = 4096  # letters of a value that is kept in an EDF header
+_MOST_HEADER = (
+    2**15
+)  # bytes of what is kept of the header: fabio gives up at 2**18 in all
+_MOST_TITLE = 1000
 _KEPT = names.EXTRA, *names.PIXEL_SIZES, "title"
 
 
@@ -157,22 +160,25 @@ def _edf_header(
     """Make the header of the first frame."""
     original = signal.get("original_metadata", {})
     held = original.get("header", {}) if isinstance(original, dict) else {}
-    header = {}
+    header: dict[str, str] = {}
     left_out = []
+    n_bytes = 0
     for key, value in held.items() if isinstance(held, dict) else ():
         if not isinstance(value, str) or _is_storage(key):
             continue
-        if _fits(key) and _fits(value) and len(value) <= _MOST_VALUE:
+        n_bytes += len(key) + len(value) + 6
+        if _fits(key) and _fits(value) and n_bytes <= _MOST_HEADER:
             header[key] = value
         else:
             left_out.append(key)
     if left_out:
         warn(
             f"{path}: {', '.join(left_out[:8])} of the header cannot be written, expected "
-            "ASCII text without braces and semicolons: they are kept in the metadata only."
+            f"ASCII text without braces and semicolons, {_MOST_HEADER} bytes in all: they are "
+            "kept in the metadata only."
         )
     title = str(signal["metadata"].get("General", {}).get("title") or "")
-    if title and _fits(title):
+    if len(title) <= _MOST_TITLE and _fits(title):
         header["title"] = title
     for key, axis in zip(names.PIXEL_SIZES, reversed(axes[-2:]), strict=True):
         metres = _METRES.get(axis.get("units"))

@@ -88,6 +88,7 @@ def find_files(path: Path) -> Files:
         is_same = match is not None and all(
             match[key] == own[key] for key in ("prefix", "scan", "part")
         )
+        is_same = is_same and entry.is_file()
         if is_same and int(match["row"]) < _ROWS_KEPT:
             kind = match["kind"].lower()
             found.setdefault(kind, {})[int(match["row"])] = folder / entry.name
@@ -185,13 +186,13 @@ class XiaRows(ArrayLike):
 
     def _add(self, total: np.ndarray, part: np.ndarray, row: int) -> None:
         """Add spectra up; they are not wrapped around."""
+        before = total.copy()
         np.add(total, part, out=total, casting="unsafe")
-        if total.dtype.kind == "u":
-            wrapped = total < part
-        elif total.dtype.kind == "i":
-            wrapped = (part > 0) & (total < part)
-        else:
+        if total.dtype.kind == "f":
             return
+        wrapped = total < before
+        if total.dtype.kind == "i":  # the sum has another sign than both
+            wrapped = ((before ^ total) & (part ^ total)) < 0
         if wrapped.any():
             raise OverflowError(
                 f"{self.folder}: the sum of the detectors in row {row} does not fit "

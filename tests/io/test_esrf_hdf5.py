@@ -231,10 +231,19 @@ class TestBliss:
         path, _ = scan
         with h5py.File(path, "r+") as file:
             del file["1.1/title"]
-            file["1.1/title"] = "amesh sampy 0 1 99999 sampz 0 1 99999 0.1"
+            file["1.1/title"] = "amesh sampy 0 1 99999999 sampz 0 1 99999 0.1"
         with pytest.warns(UserWarning, match="it is not used"):
             signals = esrf.file_reader(path)
         assert values(signals[0]).shape == (35, 64)
+
+    def test_rows_that_were_not_begun(self, scan):
+        path, truth = scan
+        with h5py.File(path, "r+") as file:
+            del file["1.1/title"]
+            file["1.1/title"] = "amesh sampy 10 22 6 sampz -3 1e6 2999999 0.1"
+        with pytest.warns(UserWarning, match="2999995 rows that were not begun"):
+            signals = esrf.file_reader(path)
+        np.testing.assert_array_equal(values(signals[0]), truth["counts"][0])
 
     def test_counters(self, scan):
         path, truth = scan
@@ -323,6 +332,21 @@ class TestLinks:
         np.testing.assert_array_equal(values(signals[0]), truth["counts"][0])
         assert esrf.tree(path)["loop"]["kind"] == "missing"
 
+    @pytest.mark.parametrize("is_direct", [True, False])
+    def test_virtual_datasets_of_themselves(self, tmp_path, is_direct):
+        """HDF5 would end the process."""
+        first = h5py.VirtualLayout((3, 4, 8), "u4")
+        name = "mca00" if is_direct else "mca01"
+        first[:] = h5py.VirtualSource(".", name, (3, 4, 8))
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file.create_virtual_dataset("mca00", first)
+            if not is_direct:
+                second = h5py.VirtualLayout((3, 4, 8), "u4")
+                second[:] = h5py.VirtualSource(".", "mca00", (3, 4, 8))
+                file.create_virtual_dataset("mca01", second)
+        with pytest.raises(CorruptFileError, match="is made of itself"):
+            read(tmp_path / "a.h5")
+
     def test_virtual_datasets(self, tmp_path):
         counts = build.make_counts((35, 64))
         with h5py.File(tmp_path / "part.h5", "w") as file:
@@ -334,8 +358,14 @@ class TestLinks:
             file.create_virtual_dataset("mca", layout)
         signal = read_one(path, lazy=True)
         np.testing.assert_array_equal(values(signal), counts)
+        with h5py.File(tmp_path / "part.h5", "w") as file:
+            file["other"] = counts
+        with pytest.raises(CorruptFileError, match=r"part.h5: the file was changed"):
+            signal["data"].compute()
+        with pytest.raises(FileNotFoundError, match=r"made of data of the file part.h5"):
+            read(path)
         (tmp_path / "part.h5").unlink()
-        with pytest.raises(FileNotFoundError, match=r"made of parts of part.h5"):
+        with pytest.raises(FileNotFoundError, match=r"made of data of the file part.h5"):
             read(path)
 
 
@@ -562,6 +592,47 @@ class TestBadInput:
         monkeypatch.setattr("rsciio_xfm.esrf._data.require", gone)
         with pytest.raises(ImportError, match=r"rsciio-xfm\[esrf\].*hdf5plugin"):
             read(tmp_path / "a.h5")
+
+    @pytest.mark.parametrize("value", [1e308, 1e-320, np.inf, np.nan, -1])
+    def test_times_that_are_none(self, scan, value):
+        path, truth = scan
+        with h5py.File(path, "r+") as file:
+            group = file["1.1/instrument/fx1_det0"]
+            for name in ("live_time", "elapsed_time", "event_count_rate"):
+                group[name][...] = value
+        signal = read(path, dataset_path=DETECTORS[0])[0]
+        np.testing.assert_array_equal(values(signal), truth["counts"][0])
+
+    def test_three_axes(self, tmp_path):
+        truth = build.write_bliss(tmp_path / "a.h5", shape=(6, 4))
+        with h5py.File(tmp_path / "a.h5", "r+") as file:
+            del file["1.1/title"]
+            file["1.1/title"] = "fscan3d a 0 1 2 b 0 1 3 c 0 1 4 .1"
+        signal = read(tmp_path / "a.h5", lazy=True, chunks=(1, 2, 3, 10))[0]
+        expected = truth["counts"][0].reshape(2, 3, 4, 64)
+        np.testing.assert_array_equal(values(signal), expected)
+        source = source_of(signal["data"])
+        ranges = ((0, 2), (1, 3), (1, 4), (3, 60))
+        np.testing.assert_array_equal(
+            source.sum_signal(ranges), expected[:, 1:, 1:, 3:60].sum(-1)
+        )
+
+    @pytest.mark.parametrize("axes", [3, h5py.Empty("S1"), [1, 2]])
+    def test_axes_that_are_no_names(self, tmp_path, axes):
+        counts = build.make_counts((3, 4, 20))
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["mca00"] = counts
+            file.attrs["axes"] = axes
+        np.testing.assert_array_equal(values(read_one(tmp_path / "a.h5")), counts)
+
+    def test_size_along_points(self, scan):
+        path, _ = scan
+        with h5py.File(path, "r+") as file:
+            del file["1.1/instrument/fx1_det0/spectrum"]
+            options = {"shape": (10**9, 4096), "dtype": "u4", "chunks": (1, 4096)}
+            file.create_dataset("1.1/instrument/fx1_det0/spectrum", **options)
+        with pytest.raises(CorruptFileError, match="16384000000000 bytes"):
+            read(path, lazy=True)
 
     def test_size_that_is_claimed(self, tmp_path):
         with h5py.File(tmp_path / "a.h5", "w") as file:

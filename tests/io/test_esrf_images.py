@@ -245,6 +245,42 @@ class TestBadInput:
         with pytest.raises(TruncatedFileError, match="of its first"):
             read(path, lazy=True)
 
+    @pytest.mark.parametrize(
+        ("old", "new", "text"),
+        [
+            (b"Dim_2 = 6", b"Dim_2 = -6", "expected an image of numbers"),
+            (b"Dim_1 = 7", b"Dim_1 = 0", "expected an image of numbers"),
+            (b"EDF_BinarySize = 84", b"EDF_BinarySize = 10", "says 10 bytes"),
+            (
+                b"Size = 84 ;\n",
+                b"Size = 84 ;\nCompression = x ;\n",
+                "compression of frame 0",
+            ),
+        ],
+    )
+    def test_headers_that_lie(self, tmp_path, old, new, text):
+        path = tmp_path / "a.edf"
+        build.write_edf(path, FRAMES[0])
+        raw = path.read_bytes()
+        at = raw.rindex(old)
+        path.write_bytes(raw[:at] + new + raw[at + len(old) :])
+        with pytest.raises(FileFormatError, match=text):
+            read(path, lazy=True)
+
+    def test_byte_order_that_is_none(self, tmp_path):
+        path = tmp_path / "a.edf"
+        build.write_edf(path, FRAMES[0])
+        raw = path.read_bytes()
+        path.write_bytes(raw.replace(b"LowByteFirst", b"x           "))
+        with pytest.warns(UserWarning, match="the byte order of frame 0 is 'x'"):
+            (signal,) = esrf.file_reader(path)
+        np.testing.assert_array_equal(signal["data"], FRAMES[0])
+
+    @pytest.mark.parametrize("series", [5, None, "/tmp/*"])
+    def test_wrong_series(self, stack, series):
+        with pytest.raises(ValueError, match="series is"):
+            read(stack, series=series)
+
     @pytest.mark.parametrize("content", [b"no image", b"{\n", b"\0" * 2000])
     def test_none_of_them(self, tmp_path, content):
         (tmp_path / "a.edf").write_bytes(content)

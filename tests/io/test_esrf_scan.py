@@ -88,6 +88,10 @@ def test_zigzag_without_positions():
     assert grid.is_reversed.tolist() == [False, True, False, True, False]
 
 
+def test_a_line_goes_on():
+    assert make_grid("a", 12, "a3scan a 0 1 11 b 0 1 c 0 1 .1").shape == (12,)
+
+
 def test_integers_are_padded_with_zeros():
     with pytest.warns(UserWarning, match="9 of 12 points"):
         grid = make_grid("a", 9, "mesh sy 0 3 3 sz 0 2 2 1")

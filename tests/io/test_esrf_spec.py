@@ -2,6 +2,7 @@
 
 import contextlib
 import pickle
+import warnings
 
 import dask
 import numpy as np
@@ -256,6 +257,77 @@ class TestBadInput:
         data = read_one(path, lazy=True)["data"]
         with pytest.raises(CorruptFileError, match=r"what is no number.*byte"):
             data.compute()
+
+    HEAD = "#F a\n#E 1\n\n"
+
+    def write(self, folder, text, encoding="utf-8"):
+        (folder / "a.dat").write_bytes((self.HEAD + text).encode(encoding))
+        return folder / "a.dat"
+
+    @pytest.mark.parametrize("line", ["abc x", "0 5 9"])
+    def test_line_of_counters_that_cannot_be_read(self, tmp_path, line):
+        """It is not a spectrum less, and no detector more."""
+        text = "#S 1 ascan s 0 1 1 .1\n#N 2\n#L s  I0\n0 5\n@A 1 2 3 4\n"
+        path = self.write(tmp_path, f"{text}{line}\n@A 5 6 7 8\n")
+        with pytest.warns(
+            UserWarning, match="2 lines of counters, of which silx reads 1"
+        ):
+            (signal,) = esrf.file_reader(path)
+        assert signal["data"].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+        with pytest.raises(CorruptFileError, match="2 lines of counters"):
+            read(path, select_type="counters")
+
+    def test_blank_behind_a_backslash(self, tmp_path):
+        text = "#S 1 ascan x 0 1 1 .1\n#N 2\n#L x  I0\n0 5\n@A 1 2\\ \n 3 4\n1 6\n"
+        path = self.write(tmp_path, text + "@A 5 6\\ \n 7 8\n")
+        with pytest.warns(
+            UserWarning, match="2 lines of counters, of which silx reads 4"
+        ):
+            (signal,) = esrf.file_reader(path)
+        assert signal["data"].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+        with pytest.raises(CorruptFileError, match="of which silx reads 4"):
+            read(path, select_type="counters")
+
+    def test_old_encoding(self, tmp_path):
+        path = self.write(tmp_path, "#S 1 ct\n#C 20°C\n#N 1\n#L I0\n5\n", "latin-1")
+        assert values(read_one(path)).tolist() == [[5]]
+        assert list(esrf.tree(path)) == ["1.1"]
+
+    def test_end_of_the_file_at_a_mark(self, tmp_path):
+        good = "#S 1 ct 1\n#N 1\n#L a\n0\n@A 1 2\n"
+        for end in ("\n#S 2", "\n#S 2 ", "\n#S", "\n@A", "\n@"):
+            path = self.write(tmp_path, good + end)
+            with warnings.catch_warnings(record=True):
+                warnings.simplefilter("always")
+                try:
+                    signals = esrf.file_reader(path)
+                except CorruptFileError:
+                    assert end == "\n@A"  # a spectrum of no channels
+                else:
+                    assert values(signals[0]).ravel().tolist() == [1, 2]
+
+    @pytest.mark.parametrize("spectrum", ["@A", "@A\\\n", "@A 1_0 2"])
+    def test_spectra_of_no_numbers(self, tmp_path, spectrum):
+        path = self.write(tmp_path, f"#S 1 ct 1\n#N 1\n#L a\n0\n{spectrum}\n")
+        with pytest.raises(CorruptFileError):
+            read(path)
+
+    def test_marks_of_others(self, tmp_path):
+        path = self.write(tmp_path, "#S 1 ct 1\n#N 1\n#L a\n0\n@A1 7 8\n@A 1 2\n")
+        assert values(read_one(path)).ravel().tolist() == [1, 2]
+
+    def test_numbers_that_are_not_exact(self, tmp_path):
+        path = self.write(tmp_path, "#S 1 ct 1\n#N 1\n#L a\n0\n@A 9007199254740993 8\n")
+        with pytest.raises(OverflowError, match="numbers above 9007199254740992"):
+            read(path)
+
+    def test_memory(self, tmp_path):
+        """A plan of many points is not believed of a file of a few."""
+        line = "#S 1 mesh x 0 1 29999999 y 0 1 9999 .1\n#N 2\n#L x  I0\n0 5\n1 6\n"
+        path = self.write(tmp_path, line)
+        with pytest.warns(UserWarning, match="it is not used"):
+            (signal,) = esrf.file_reader(path, select_type="counters")
+        assert signal["data"].tolist() == [[0, 1], [5, 6]]
 
     def test_no_points(self, tmp_path):
         path, _ = write(tmp_path, {"kind": "none"})

@@ -205,6 +205,22 @@ class TestReading:
             read_one(first(tmp_path))
         assert read_one(first(tmp_path), detector=0)["data"].max() == 2**32 - 1
 
+    @pytest.mark.parametrize(
+        ("number", "does_fit"), [(-(2**31), False), (2**30, False), (-(2**30), True)]
+    )
+    def test_signed_counts(self, tmp_path, number, does_fit):
+        build.write_xia(tmp_path, dtype=np.int32)
+        row = np.full((7, 64), number, np.int32)
+        for detector in (0, 1):
+            for i in range(5):
+                name = f"zap_xia{detector:02d}_0001_0000_{i:04d}.edf"
+                build.write_edf(tmp_path / name, row)
+        if does_fit:
+            assert (values(read_one(first(tmp_path))) == 2 * number).all()
+        else:
+            with pytest.raises(OverflowError, match="does not fit int32"):
+                read_one(first(tmp_path))
+
 
 class TestBadInput:
     def test_cut_row(self, tmp_path):
