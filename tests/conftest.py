@@ -7,6 +7,7 @@ import hypothesis
 import matplotlib as mpl
 import psutil
 import pytest
+from click.testing import CliRunner
 
 mpl.use("agg")
 # Kernels are compiled or loaded in the first example, and machines are shared.
@@ -40,3 +41,16 @@ def no_open_files(tmp_path):
 def own_cache(tmp_path_factory, monkeypatch):
     """Keep the indices of tests out of the user's cache."""
     monkeypatch.setenv("RSCIIO_XFM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def run():
+    """Run the command line in this process; return what it says."""
+    from rsciio_xfm.cli import main
+
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(main, [str(a) for a in arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return run

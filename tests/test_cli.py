@@ -9,26 +9,14 @@ import h5py
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 import rsciio_xfm
-from rsciio_xfm import cli
 from rsciio_xfm._io import progress
 from rsciio_xfm.cli import _demo
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import geopixe as builder
-
-
-@pytest.fixture
-def run():
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
-        assert result.exit_code == code, result.output
-        return result.output
-
-    return run
 
 
 @pytest.fixture

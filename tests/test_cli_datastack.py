@@ -2,22 +2,10 @@
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from matplotlib.image import imread
 
 from rsciio_xfm import datastack
-from rsciio_xfm.cli import main
 from tests.builders import datastack as builder
-
-
-@pytest.fixture
-def run():
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(main, [str(a) for a in arguments])
-        assert result.exit_code == code, result.output
-        return result.output
-
-    return run
 
 
 @pytest.fixture

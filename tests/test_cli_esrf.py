@@ -2,23 +2,11 @@
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from rsciio_xfm import esrf
-from rsciio_xfm.cli import main
 from tests.builders import esrf as build
 from tests.builders import geopixe
 from tests.io.esrf_common import read_one, values
-
-
-@pytest.fixture
-def run():
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(main, [str(a) for a in arguments])
-        assert result.exit_code == code, result.output
-        return result.output
-
-    return run
 
 
 @pytest.fixture

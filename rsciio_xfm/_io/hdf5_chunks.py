@@ -16,6 +16,7 @@ import numpy as np
 from rsciio_xfm._io.binary import check_unchanged, open_unbuffered, read_into
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.hdf5 import open_hdf5
+from rsciio_xfm.exceptions import CorruptFileError
 
 _DEFLATE, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 _KNOWN = ((), (_SHUFFLE,), (_DEFLATE,), (_SHUFFLE, _DEFLATE))
@@ -81,7 +82,7 @@ class Chunks:
                 raw = np.empty(n_bytes, dtype=np.uint8)
                 chunk = None
                 if read_into(file, offset, raw, n_bytes) == n_bytes:
-                    chunk = self._decode(raw)
+                    chunk = self._decode(raw, offset)
                 if chunk is None:  # damaged, or unusual: HDF5 says so, or knows better
                     chunk = self._read_with_hdf5(index)
                 into, out_of = [], []
@@ -94,16 +95,22 @@ class Chunks:
                 block[tuple(into)] = chunk[tuple(out_of)]
         return block
 
-    def _decode(self, raw: np.ndarray) -> np.ndarray | None:
-        """Decompress a chunk; None if it is not of its size."""
+    def _decode(self, raw: np.ndarray, offset: int) -> np.ndarray | None:
+        """Decompress a chunk; None if it is no such chunk."""
         n_bytes = math.prod(self.chunks) * self.dtype.itemsize
         if _DEFLATE in self.filters:
             stream = zlib.decompressobj()
             try:
-                # No more than is due, whatever the stream says.
-                plain = stream.decompress(raw, n_bytes)
+                # No more than is due, and the checksum behind it.
+                plain = stream.decompress(raw, n_bytes + 1)
             except zlib.error:
                 return None
+            if len(plain) != n_bytes or not stream.eof:
+                # HDF5 would give what was in memory before.
+                raise CorruptFileError(
+                    f"{self.path}: a chunk of {self.name} has {len(plain)} bytes when it is "
+                    f"decompressed, or more, expected {n_bytes} (byte {offset})."
+                )
             raw = np.frombuffer(plain, dtype=np.uint8)
         if raw.size != n_bytes:
             return None
