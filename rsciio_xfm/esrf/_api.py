@@ -8,7 +8,9 @@ import numpy as np
 
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import open_hdf5
-from rsciio_xfm.esrf._hdf5 import choose, find_contents, read_counters, read_dataset
+from rsciio_xfm.esrf._bliss import read_counters
+from rsciio_xfm.esrf._find import choose, find_contents
+from rsciio_xfm.esrf._hdf5 import read_dataset
 from rsciio_xfm.esrf._images import read_images
 from rsciio_xfm.esrf._spec import is_spec, read_spec
 from rsciio_xfm.esrf._xia import is_xia, read_xia

@@ -446,7 +446,8 @@ def load(source: ArrayLike, path: str | Path, lazy: bool, chunks: Any) -> Any:
         if stored is not None and len(stored) == source.ndim:
             chunks = align_chunks(source.shape, source.dtype, 0, stored)
         else:
-            chunks = default_chunks(source.shape, source.dtype, 0)
+            rows = source.row_axis() if hasattr(source, "row_axis") else 0
+            chunks = default_chunks(source.shape, source.dtype, rows)
     return from_source(source, chunks) if lazy else read_all(source, str(path), chunks)
 
 

@@ -61,6 +61,7 @@ TRIGGER_LIVE = ("trigger_live_time", "trigger_livetime")
 DEAD_FRACTION = ("fractional_dead_time",)  # from 0 to 1
 PRESET = ("preset_time",)
 
+MOST_SMALL = 2**26  # bytes of a counter, or of positions
 MEASUREMENT = "measurement"
 INSTRUMENT = "instrument"
 FSCAN = "fscan_parameters"

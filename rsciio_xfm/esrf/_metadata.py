@@ -337,3 +337,24 @@ def clean(tree: dict[str, Any]) -> dict[str, Any]:
 def is_small(value: Any) -> bool:
     """Tell whether a value can be kept in original metadata."""
     return np.size(value) <= _MOST_KEPT
+
+
+def line_of_positions(values: np.ndarray | None) -> dict[str, Any]:
+    """Fit an axis to the position of each of its pixels.
+
+    Parameters
+    ----------
+    values
+        Positions, or None.
+
+    Returns
+    -------
+    dict
+        ``offset``, ``scale`` and ``units`` (None) of the axis; empty if there is no line.
+    """
+    if values is None or values.size < 2 or not np.isfinite(values).all():
+        return {}
+    scale, offset = (
+        float(np.round(v, 12)) for v in np.polyfit(np.arange(values.size), values, 1)
+    )
+    return {"offset": offset, "scale": scale, "units": None} if scale else {}

@@ -28,11 +28,12 @@ from rsciio_xfm._io.binary import (
 )
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.counted import CountedArray
-from rsciio_xfm._io.lazy import ArrayLike, Range, default_chunks, from_source, read_all
+from rsciio_xfm._io.lazy import ArrayLike, Range
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.analysis.sums import is_counts
 from rsciio_xfm.esrf import _metadata as meta
+from rsciio_xfm.esrf._data import load
 from rsciio_xfm.esrf._scan import Grid, make_grid
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
@@ -625,14 +626,7 @@ def _read_maps(
         if is_single and live and real:
             sem = signal["metadata"]["Acquisition_instrument"]["SEM"]
             sem["Detector"]["EDS"]["live_time"] = live
-        own_chunks = chunks
-        if isinstance(chunks, str) and chunks == "auto":
-            own_chunks = default_chunks(shape, dtype, 0)
-        signal["data"] = (
-            from_source(source, own_chunks)
-            if lazy
-            else read_all(source, str(path), own_chunks)
-        )
+        signal["data"] = load(source, path, lazy, chunks)
         signal["original_metadata"] = scan.tree()
         signals.append(signal)
     return signals

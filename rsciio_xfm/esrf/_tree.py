@@ -7,7 +7,8 @@ from typing import Any
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import open_hdf5
 from rsciio_xfm.esrf._api import HEAD_BYTES, find_kind
-from rsciio_xfm.esrf._hdf5 import Found, Scan, find_contents
+from rsciio_xfm.esrf._bliss import Scan
+from rsciio_xfm.esrf._find import Found, find_contents
 from rsciio_xfm.esrf._images import find_frames
 from rsciio_xfm.esrf._spec import list_scans
 from rsciio_xfm.esrf._xia import find_files

@@ -21,9 +21,6 @@ from rsciio_xfm._io.lazy import (
     ArrayLike,
     Range,
     check_worth_reading,
-    default_chunks,
-    from_source,
-    read_all,
 )
 from rsciio_xfm._io.metadata import build_axis
 from rsciio_xfm._io.warning import warn
@@ -31,6 +28,7 @@ from rsciio_xfm.analysis.checks import is_whole
 from rsciio_xfm.analysis.sums import is_counts
 from rsciio_xfm.esrf import _layout as names
 from rsciio_xfm.esrf import _metadata as meta
+from rsciio_xfm.esrf._data import load
 from rsciio_xfm.esrf._images import Frame, find_calibration, find_frames, opened
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
@@ -165,6 +163,10 @@ class XiaRows(ArrayLike):
             self.is_summed,
         )
 
+    def row_axis(self) -> int:
+        """Return the axis of the rows: before x and the channels."""
+        return len(self.shape) - 3
+
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
         block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
@@ -264,10 +266,6 @@ class XiaRows(ArrayLike):
 
 class XiaMap(XiaRows, CountedArray):
     """Counts of one file a row and detector."""
-
-    def row_axis(self) -> int:
-        """Return the axis of the rows: before x and the channels."""
-        return len(self.shape) - 3
 
     def file_bytes(self) -> int:
         """Return the size of all files."""
@@ -374,11 +372,7 @@ def read_xia(
         instrument=instrument,
     )
     _check_present(path, source, is_present, lazy)
-    if isinstance(chunks, str) and chunks == "auto":
-        chunks = default_chunks(source.shape, source.dtype, source.ndim - 3)
-    signal["data"] = (
-        from_source(source, chunks) if lazy else read_all(source, str(path), chunks)
-    )
+    signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = meta.clean({"header": first.header})
     return [signal]
 
