@@ -5,6 +5,8 @@ import pytest
 
 from rsciio_xfm.analysis.deadtime import (
     combine_dead_time,
+    dead_time_of_rates,
+    dead_time_of_times,
     live_fraction,
     live_time,
     mean_live_fraction,
@@ -79,3 +81,20 @@ def test_statistics_of_nothing():
     assert np.isnan(found["median"]) and np.isnan(found["p95"])
     with pytest.raises(ValueError, match="saturation is 120"):
         summarise_dead_time(np.ones(3), saturation=120)
+
+
+def test_dead_time_of_times():
+    live = np.array([[0.08, 0.1], [0.0, -1.0], [np.nan, 0.11], [np.inf, 0.05]])
+    found = dead_time_of_times(live, np.array([0.1]))
+    expected = [[20, 0], [np.nan, np.nan], [np.nan, 0], [np.nan, 50]]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert found.dtype == np.float64
+
+
+def test_dead_time_of_rates():
+    """Live time = elapsed time x OCR / ICR; rates of zero are missing."""
+    icr = np.array([1000, 1000, 0, 0, 1000, 100, 2**31], dtype=np.uint32)
+    ocr = np.array([800, 0, 0, 800, 1000, 101, 2**30], dtype=np.uint32)
+    found = dead_time_of_rates(icr, ocr)
+    expected = [20, np.nan, np.nan, np.nan, 0, 0, 50]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
