@@ -37,7 +37,8 @@ def test_tree(run, scan, xia, tmp_path):
     assert "map      35 x 64  uint32   9 KiB" in lines[1]
     assert "amesh sampy 10 22 6" in lines[1]
     build.write_spec(tmp_path / "a.dat")
-    assert "1.1   scan  35" in run("tree", tmp_path / "a.dat")
+    text = run("tree", tmp_path / "a.dat")
+    assert "1.1   scan  35" in text and "0.1 (35 spectra)" in text
     assert "5 of 5 rows" in run("tree", xia[0])
     (tmp_path / "a.spec").write_bytes(b"nonsense")
     assert "fabio cannot read it" in run("tree", tmp_path / "a.spec", code=1)
@@ -53,7 +54,11 @@ def test_one_of_several_maps(run, scan, tmp_path):
     text = run("spectrum", path, *chosen, "-o", tmp_path / "a.msa")
     assert f"{truth['counts'][1].sum()} counts of 7 x 5 pixels" in text
     assert "Beside it" not in run("info", path, *chosen)
-    assert "no 'a'" in run("info", path, "--dataset", "a", code=1)
+    text = run("info", path, "--dataset", "a", code=1)
+    assert text.startswith(
+        f"Error: {path}: The file has no 'a', expected as dataset_path"
+    )
+    assert "choose with --dataset" in run("demo", path, "-o", tmp_path / "out", code=1)
     text = run("export", path, *chosen, "--y", 1, 3, "-o", tmp_path / "b.h5")
     np.testing.assert_array_equal(
         values(read_one(tmp_path / "b.h5")), truth["counts"][1, 1:3]
@@ -79,6 +84,9 @@ def test_detector(run, xia, tmp_path):
     path, truth = xia
     run("export", path, "--detector", 1, "-o", tmp_path / "a.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), truth["counts"][1])
+    run("export", path, "--separate-detectors", "-o", tmp_path / "b.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), truth["counts"])
+    (tmp_path / "b.npy").unlink()
     text = run("export", path, "--detector", 7, "-o", tmp_path / "b.npy", code=1)
     assert "detector is 7, expected one of 0, 1" in text
 
@@ -97,6 +105,7 @@ def test_convert(run, xia, tmp_path):
     run("convert", tmp_path / "a.dat", "--overwrite")
     text = run("convert", tmp_path / "a.dat", "--sigma", 3, "--overwrite", code=1)
     assert "--sigma is for .raw and .rpl" in text
+    assert "is an HDF5 file already" in run("convert", tmp_path / "a.h5", code=1)
     text = run("convert", path, "-o", tmp_path / "a.datastack", code=1)
     assert "expected .h5 or .hdf5 or .nxs" in text
 

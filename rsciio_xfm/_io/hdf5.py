@@ -37,6 +37,7 @@ _CANNOT = (
     "Can't",
     "Couldn't",
     "Insufficient precision",
+    "data type",
     "No NumPy equivalent",
     "Unknown string encoding",
     "Python int too large",
@@ -166,6 +167,20 @@ def check_size(
             f"{claimed} bytes, expected at most {most}: {stored} are stored "
             f"({_where(dataset)})."
         )
+
+
+def is_plain_type(dataset: h5py.Dataset) -> bool:
+    """Tell whether numbers stand in the file as numpy holds them.
+
+    HDF5 knows integers of fewer bits than their bytes have, and floats of any kind, which it
+    converts.
+
+    Parameters
+    ----------
+    dataset
+        Of numbers.
+    """
+    return dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True))
 
 
 def check_all_sizes(path: str | Path, group: h5py.Group) -> None:
@@ -302,7 +317,8 @@ def find_values(
     # Workers and later calls may have another working folder.
     common = (os.path.abspath(path), identity, name, size, dataset.dtype)
     is_here = dataset.file.id == file.id and dataset.dtype.isnative
-    places = _find_places(dataset) if is_here else None
+    is_plain = is_here and is_plain_type(dataset)
+    places = _find_places(dataset) if is_plain else None
     if places is None:
         return Values(*common, 0, np.empty(0, np.int64), 0)
     chunk_size, offsets = places

@@ -15,7 +15,7 @@ import numpy as np
 
 from rsciio_xfm._io.binary import check_unchanged, open_unbuffered, read_into
 from rsciio_xfm._io.compiled import kernel
-from rsciio_xfm._io.hdf5 import open_hdf5
+from rsciio_xfm._io.hdf5 import is_plain_type, open_hdf5
 from rsciio_xfm.exceptions import CorruptFileError
 
 _DEFLATE, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
@@ -149,7 +149,7 @@ def find_chunks(
         None if it has no chunks, or went through other filters than shuffle and deflate.
     """
     creation = dataset.id.get_create_plist()
-    if creation.get_layout() != h5py.h5d.CHUNKED or dataset.external:
+    if creation.get_layout() != h5py.h5d.CHUNKED or not is_plain_type(dataset):
         return None
     filters = tuple(creation.get_filter(i)[0] for i in range(creation.get_nfilters()))
     if filters not in _KNOWN or not hasattr(dataset.id, "chunk_iter"):

@@ -130,11 +130,15 @@ def correct(
 def _check_value(value: Any) -> None:
     if not isinstance(value, Real):
         raise TypeError(f"value is {value!r}, expected a real number.")
-    with np.errstate(over="ignore"):
-        if np.isinf(np.float64(value).astype(np.float32)):
-            raise ValueError(
-                f"value is {value!r}, expected NaN or a number that float32 holds."
-            )
+    try:
+        with np.errstate(over="ignore"):
+            is_infinite = np.isinf(np.float64(value).astype(np.float32))
+    except OverflowError:
+        is_infinite = True
+    if is_infinite:
+        raise ValueError(
+            f"value is {value!r:.40}, expected NaN or a number that float32 holds."
+        )
 
 
 def _data_of(name: str, images: Any, shape: tuple[int, ...] | None = None) -> Any:
@@ -176,7 +180,7 @@ def _frame_numbers(
     """Return where the flats and the frames are, both in frame numbers."""
     if flat_frames is not None:
         taken = _numbers("flat_frames", flat_frames, n_flats)
-        if not (np.diff(taken) > 0).all():
+        if not (taken[1:] > taken[:-1]).all():
             raise ValueError(
                 f"flat_frames are {taken.tolist()}, expected ascending ones."
             )

@@ -67,13 +67,14 @@ def _dataset(file: Path, reader: Any) -> dict[str, Any]:
     path = _settings().get("dataset_path")
     if path is None:
         return {}
-    if reader is None or not _has_option(reader, "dataset_path"):
+    if not has_option(reader, "dataset_path"):
         raise click.ClickException(f"{file}: --dataset is for files of several maps")
     return {"dataset_path": path}
 
 
-def _has_option(reader: Any, name: str) -> bool:
-    return name in inspect.signature(reader.file_reader).parameters
+def has_option(reader: Any, name: str) -> bool:
+    """Tell whether a reader of ours has an option; None has none."""
+    return reader is not None and name in inspect.signature(reader.file_reader).parameters
 
 
 def _settings() -> dict[str, Any]:
@@ -133,7 +134,7 @@ def load_map(
 ) -> Any:
     """Load a map of x and y, or a line scan."""
     reader = find_reader(file)
-    if detector is not None and (reader is None or not _has_option(reader, "detector")):
+    if detector is not None and not has_option(reader, "detector"):
         raise click.ClickException(f"{file}: --detector is for maps of several detectors")
     found = load(file, **kwds | ({} if detector is None else {"detector": detector}))
     signals = found if isinstance(found, list) else [found]
@@ -319,6 +320,13 @@ def timed() -> Iterator[list[float]]:
     took[0] = time.perf_counter() - took[0]
 
 
+def _message(error: Exception) -> str:
+    """Return what an error says, without the system's number."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 @contextlib.contextmanager
 def errors_as_messages() -> Iterator[None]:
     """Print this package's warnings and what is wrong with a file in a line each."""
@@ -329,7 +337,7 @@ def errors_as_messages() -> Iterator[None]:
         except BrokenPipeError:  # into head, say: click ends quietly
             raise
         except ERRORS as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_message(error)) from error
         finally:
             for warning in caught:
                 if warning.category is UserWarning:

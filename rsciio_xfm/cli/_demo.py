@@ -12,7 +12,7 @@ from rsciio_xfm.cli._common import (
     FILE,
     compute,
     errors_as_messages,
-    load,
+    load_map,
     peak_memory,
     refuse_existing,
     show_size,
@@ -79,7 +79,7 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
 
     before = peak_memory()
     with timed() as took:
-        signal = load(file)
+        signal = load_map(file, None)
     dense = math.prod(signal.data.shape) * signal.data.dtype.itemsize
     click.echo(f"Opened    {signal} in {took[0]:.2f} s; dense it is {show_size(dense)}")
     with timed() as took:

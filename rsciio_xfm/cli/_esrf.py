@@ -37,6 +37,8 @@ def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:
     unused = [f"--{name.replace('_', '-')}" for name in given if name not in _COMMON]
     if unused:
         raise click.ClickException(f"{file}: {', '.join(unused)} is for .raw and .rpl")
+    if file.suffix.lower() in _HDF5:
+        raise click.ClickException(f"{file} is an HDF5 file already")
     output = file.with_suffix(".h5") if output is None else output
     check_extension(output, _HDF5)
     refuse_existing([output], overwrite)
@@ -55,4 +57,7 @@ def describe_tree(file: Path) -> Iterator[tuple[str, ...]]:
     for name, item in esrf.tree(file).items():
         shape = "" if item["shape"] is None else " x ".join(map(str, item["shape"]))
         size = "" if item["n_bytes"] is None else show_size(item["n_bytes"])
-        yield (name, item["kind"], shape, item["dtype"] or "", size, item["text"])
+        text = item["text"]
+        if item.get("n_spectra"):
+            text += f" ({item['n_spectra']} spectra)"
+        yield (name, item["kind"], shape, item["dtype"] or "", size, text)

@@ -12,6 +12,8 @@ from rsciio_xfm.cli._common import (
     dask_bar,
     errors_as_messages,
     extension,
+    find_reader,
+    has_option,
     load_map,
     output_options,
     region_options,
@@ -30,7 +32,7 @@ _OWN = ("geopixe", "emd", "datastack", "h5")
 @click.option(
     "--separate-detectors",
     is_flag=True,
-    help="Keep the detectors of a .GeoPIXE map apart, as first axis, instead of their sum.",
+    help="Keep the detectors of a .GeoPIXE or EDF map apart, as an axis, not their sum.",
 )
 @output_options
 def export(
@@ -61,9 +63,9 @@ def export(
             _write_table(file, output, overwrite)
         else:
             separate = {"sum_detectors": False} if separate_detectors else {}
-            if separate and extension(file) != "geopixe":
+            if separate and not has_option(find_reader(file), "sum_detectors"):
                 raise click.ClickException(
-                    f"{file}: --separate-detectors is for .GeoPIXE"
+                    f"{file}: --separate-detectors is for .GeoPIXE and maps of EDF files"
                 )
             if separate and detector is not None:
                 raise click.ClickException(

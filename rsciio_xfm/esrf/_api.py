@@ -13,6 +13,7 @@ from rsciio_xfm.esrf._find import choose, find_contents
 from rsciio_xfm.esrf._hdf5 import read_dataset
 from rsciio_xfm.esrf._images import read_images
 from rsciio_xfm.esrf._spec import is_spec, read_spec
+from rsciio_xfm.esrf._sum import add_detectors, check_parts
 from rsciio_xfm.esrf._xia import is_xia, read_xia
 from rsciio_xfm.exceptions import FileFormatError
 
@@ -32,7 +33,7 @@ def file_reader(
     navigation_shape: tuple[int, ...] | None = None,
     series: bool | str = False,
     detector: int | None = None,
-    sum_detectors: bool = True,
+    sum_detectors: bool | None = None,
 ) -> list[dict[str, Any]]:
     """Read a file of the ESRF or another synchrotron; what it is tells its content.
 
@@ -62,7 +63,9 @@ def file_reader(
     detector
         XIA maps: read this detector only.
     sum_detectors
-        XIA maps: add the detectors up; if False, they are the first axis.
+        XIA maps: add the detectors up, which is done by default; if False, they are a further
+        axis, the first one of the array. HDF5 of Bliss and NeXus: if True, add up the maps of
+        each scan that would be read.
 
     Returns
     -------
@@ -135,7 +138,7 @@ def file_reader(
             "navigation_shape": navigation_shape is not None,
             "series": series is not False,
             "detector": detector is not None,
-            "sum_detectors": sum_detectors is not True,
+            "sum_detectors": sum_detectors is not None,
             "select_type='counters'": select_type == "counters",
             "select_type='image'": select_type == "image",
         },
@@ -145,17 +148,30 @@ def file_reader(
     with np.errstate(all="ignore"):  # what is not finite is looked for
         if kind == "HDF5":
             return _read_hdf5(
-                path, identity, lazy, chunks, wanted, is_counters, navigation_shape
+                path,
+                identity,
+                lazy,
+                chunks,
+                wanted,
+                is_counters,
+                navigation_shape,
+                bool(sum_detectors),
             )
         if kind == "SPEC":
             return read_spec(path, lazy, chunks, wanted, is_counters, navigation_shape)
         if kind == "XIA":
-            return read_xia(path, lazy, chunks, detector, sum_detectors, is_counters)
+            is_sum = sum_detectors is not False
+            return read_xia(path, lazy, chunks, detector, is_sum, is_counters)
         return read_images(path, series, lazy, chunks, is_image=select_type == "image")
 
 
 _OPTIONS = {
-    "HDF5": {"dataset_path", "navigation_shape", "select_type='counters'"},
+    "HDF5": {
+        "dataset_path",
+        "navigation_shape",
+        "select_type='counters'",
+        "sum_detectors",
+    },
     "SPEC": {"dataset_path", "navigation_shape", "select_type='counters'"},
     "XIA": {"detector", "sum_detectors", "select_type='counters'"},
     "image": {"series", "select_type='image'"},
@@ -214,6 +230,7 @@ def _read_hdf5(
     wanted: list[str] | None,
     is_counters: bool,
     navigation_shape: tuple[int, ...] | None,
+    is_sum: bool,
 ) -> list[dict[str, Any]]:
     with open_hdf5(path, identity) as file:
         contents = find_contents(file)
@@ -225,7 +242,11 @@ def _read_hdf5(
                     "measurement (byte 0, the whole file)."
                 )
             return signals
-        return [
-            read_dataset(path, found, lazy, chunks, navigation_shape)
-            for found in choose(path, contents, wanted, file)
+        chosen = choose(path, contents, wanted, file)
+        if is_sum:
+            check_parts(path, chosen)
+        signals = [
+            read_dataset(path, found, lazy or is_sum, chunks, navigation_shape)
+            for found in chosen
         ]
+    return add_detectors(path, signals, lazy, chunks) if is_sum else signals

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm._io.hdf5 import check_size
+from rsciio_xfm._io.metadata import order_axes
 from rsciio_xfm.esrf import _layout as names
 from rsciio_xfm.esrf import _metadata as meta
 from rsciio_xfm.esrf._data import is_numeric
@@ -259,6 +260,31 @@ def grid_of(
         is_zigzag,
         navigation_shape,
     )
+
+
+def read_counter(
+    path: Path, found: Found, navigation_shape: tuple[int, ...] | None
+) -> dict[str, Any]:
+    """Read what was counted at each point of a scan as an image, or a line.
+
+    Parameters
+    ----------
+    path, found
+        The file, and the dataset.
+    navigation_shape
+        See :func:`rsciio_xfm.esrf.file_reader`.
+    """
+    check_size(path, found.dataset)
+    values = found.dataset[()]
+    scan = Scan(path, found.entry)
+    grid = grid_of(f"{path}: {found.name}", scan, len(values), navigation_shape)
+    name = found.name.rsplit("/", 1)[-1]
+    command = {"command": scan.title} if scan.title else {}
+    counters = {name: grid.place(values.astype(float))}
+    signal = meta.build_counters(path, scan.label(name), counters, grid.axes, command)
+    signal["data"], (_, *axes) = signal["data"][0], signal["axes"]
+    del signal["metadata"]["General"]["counters"]
+    return signal | {"axes": order_axes(axes), "original_metadata": scan.tree()}
 
 
 def read_counters(

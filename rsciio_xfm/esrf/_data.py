@@ -14,7 +14,7 @@ import numpy as np
 
 from rsciio_xfm._io.binary import check_unchanged, identify, open_unbuffered
 from rsciio_xfm._io.counted import CountedArray
-from rsciio_xfm._io.hdf5 import check_size, open_hdf5
+from rsciio_xfm._io.hdf5 import check_size, is_plain_type, open_hdf5
 from rsciio_xfm._io.hdf5_chunks import Chunks, find_chunks
 from rsciio_xfm._io.lazy import (
     PIECE_BYTES,
@@ -405,6 +405,7 @@ def _find_raw(
     creation = dataset.id.get_create_plist()
     is_plain = (
         creation.get_layout() == h5py.h5d.CONTIGUOUS
+        and is_plain_type(dataset)
         and not dataset.external
         and not channels_first
         and len(shape) in (2, 3)

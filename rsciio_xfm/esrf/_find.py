@@ -15,6 +15,7 @@ from rsciio_xfm.esrf import _layout as names
 from rsciio_xfm.esrf._data import is_numeric
 from rsciio_xfm.exceptions import FileFormatError
 
+IMAGE = ("image", "rgb-image", "rgba-image")
 _MOST_DEPTH = 32
 _MOST_OBJECTS = 2**20
 _MOST_TEXT = 2**16
@@ -266,7 +267,8 @@ def choose(
     path, contents, file
         The file.
     wanted
-        Paths of datasets, or of groups whose maps are all wanted; None is all maps.
+        Paths of datasets, or of groups whose maps are all wanted; None is all maps, or all
+        images of a file without maps.
 
     Raises
     ------
@@ -278,6 +280,12 @@ def choose(
     maps = contents.maps()
     if wanted is None:
         _warn_missing(path, contents, bool(maps))
+        if not maps:
+            maps = [
+                found
+                for found in contents.datasets.values()
+                if found.interpretation in IMAGE and is_numeric(found.dataset)
+            ]
         if not maps:
             raise FileFormatError(
                 f"{path}: the file holds no map of X-ray spectra that is known here: "

@@ -16,15 +16,13 @@ from rsciio_xfm._io.metadata import (
 )
 from rsciio_xfm.esrf import _layout as names
 from rsciio_xfm.esrf import _metadata as meta
-from rsciio_xfm.esrf._bliss import Detector, Scan, grid_of
+from rsciio_xfm.esrf._bliss import Detector, Scan, grid_of, read_counter
 from rsciio_xfm.esrf._data import is_numeric, load, make_source
-from rsciio_xfm.esrf._find import Found, get, listed_axes, text_of
+from rsciio_xfm.esrf._find import IMAGE, Found, get, listed_axes, text_of
 from rsciio_xfm.esrf._metadata import line_of_positions
 from rsciio_xfm.esrf._programs import read_map, read_maps
 from rsciio_xfm.esrf._scan import Grid
 from rsciio_xfm.exceptions import FileFormatError
-
-_IMAGE = ("image", "rgb-image", "rgba-image")
 
 
 def read_dataset(
@@ -55,13 +53,15 @@ def read_dataset(
         signal = read_extra(path, saved, found.dataset.shape)
         if signal is not None:
             return _restore(path, found, signal, lazy, chunks)
+    if _is_counter(found):
+        return read_counter(path, found, navigation_shape)
     _check_kind(path, found)
     check_size(path, found.dataset)
     if found.layout == "MAPS":
         return read_maps(path, found, lazy, chunks)
     if found.layout == "map":
         return read_map(path, found, lazy, chunks)
-    if found.interpretation in _IMAGE:
+    if found.interpretation in IMAGE:
         return _read_image(path, found, lazy, chunks)
     return _read_spectra(path, found, lazy, chunks, navigation_shape)
 
@@ -83,6 +83,13 @@ def _restore(
     }
 
 
+def _is_counter(found: Found) -> bool:
+    """Tell whether a dataset is a number for each point of a scan."""
+    dataset = found.dataset
+    is_measured = found.entry is not None and found.interpretation != "spectrum"
+    return is_measured and is_numeric(dataset) and dataset.ndim == 1 and dataset.size > 0
+
+
 def _check_kind(path: Path, found: Found) -> None:
     """Refuse what is no array of numbers with channels or pixels."""
     dataset = found.dataset
@@ -101,12 +108,9 @@ def _check_kind(path: Path, found: Found) -> None:
             f"{where} is {dataset.shape}, expected no axis of 0 {place}."
         )
     if dataset.ndim == 1 and found.interpretation != "spectrum":
-        hint = (
-            '; select_type="counters" reads the counters of a scan' if found.entry else ""
-        )
         raise FileFormatError(
-            f"{where} has one axis of {dataset.shape[0]} numbers, expected at least two: "
-            f"points and channels {place}{hint}."
+            f"{where} has one axis of {dataset.shape[0]} numbers, expected at least two, "
+            f"points and channels, or a counter of a scan {place}."
         )
 
 
@@ -139,6 +143,7 @@ def _read_spectra(
     elapsed = detector.time(names.ELAPSED)
     if elapsed is None:
         elapsed = detector.time(names.PRESET)
+    meta.warn_of_uneven(where, elapsed)
     instrument: dict[str, Any] = {"dataset": found.name}
     if origin:
         instrument["dead_time_from"] = origin
@@ -146,7 +151,7 @@ def _read_spectra(
         instrument["command"] = scan.title
     signal = meta.build_map(
         path,
-        scan.label(detector.name) if scan is not None else found.name,
+        scan.label(detector.name) if scan is not None else f"{path.stem} {found.name}",
         [*axes, energy],
         dead_time,
         meta.mean_time(elapsed),
@@ -210,7 +215,7 @@ def _named_axes(found: Found, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
                 break
         if values is not None and is_numeric(values):
             line = line_of_positions(values[()].astype(float))
-            units = text_of(values.attrs.get("units")) or None
+            units = meta.clean_units(text_of(values.attrs.get("units")))
             axis |= line | ({"units": units} if line else {})
         axes.append(axis)
     return axes
@@ -235,7 +240,7 @@ def _read_image(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, 
         "data": load(source, path, lazy, chunks),
         "axes": order_axes(axes),
         "metadata": {
-            "General": meta.build_general(path, found.name, None),
+            "General": meta.build_general(path, f"{path.stem} {found.name}", None),
             "Signal": {"signal_type": ""},
         },
         "original_metadata": {},

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import re
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ _SERIES = re.compile(
     r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.[^.\d][^.]*(\.gz|\.bz2)?)"
 )
 _PACKED = ("GZIP", "BZ", "Z", "OFFSET")  # compressions that fabio knows
+_logging = threading.Lock()
+_levels: list[int] = []  # of fabio's logger: its own, and one for each who keeps it quiet
 _FABIO = -1  # instead of a byte: fabio reads the frame
 
 
@@ -177,10 +180,7 @@ def opened(path: str | Path) -> Iterator[Any]:
     """
     fabio = require("fabio", "esrf")
     size = os.stat(path).st_size
-    logger = logging.getLogger("fabio")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # what it says is said here
-    try:
+    with _quiet():
         try:
             image = fabio.open(str(path))
         except Exception as exc:
@@ -203,8 +203,24 @@ def opened(path: str | Path) -> Iterator[Any]:
                 f"{path}: fabio cannot read it: {exc!r} (byte 0; the file has {size} bytes). "
                 "Expected a whole image."
             ) from exc
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep fabio from logging what is said here, in any number of threads."""
+    logger = logging.getLogger("fabio")
+    with _logging:
+        if not _levels:
+            _levels.append(logger.level)
+            logger.setLevel(logging.CRITICAL)
+        _levels.append(logger.level)
+    try:
+        yield
     finally:
-        logger.setLevel(level)
+        with _logging:
+            _levels.pop()
+            if len(_levels) == 1:
+                logger.setLevel(_levels.pop())
 
 
 def _is_own(exc: Exception, path: str | Path) -> bool:
@@ -459,7 +475,9 @@ def _build(
             axis |= {"scale": step * 1e6, "units": "µm"}
         axes.append(axis)
     title = path.stem
-    if series is True:
+    if isinstance(series, str):
+        title = re.split(r"[*?\[]", series)[0].rstrip("_-. ") or title
+    elif series:
         title = _SERIES.fullmatch(path.name)["prefix"].rstrip("_-. ") or title
     folded = _folded(headers[0])
     date = meta.parse_date(folded.get("date")) or meta.parse_date(folded.get("time"))

@@ -26,6 +26,7 @@ from rsciio_xfm.esrf import _layout as names
 _STRAIGHT = 0.5  # channels by which energies may bend without a warning
 _MOST_KEV = 500.0  # of the last channel: more is in eV
 _MOST_TIME = 1e9  # s
+_UNEVEN = 0.1  # by which times may differ from their mean without a warning
 _MOST_BEAM_KEV = 1000.0
 _MOST_KEPT = 4096  # numbers of an array in original_metadata
 _DATES = ("%a %b %d %H:%M:%S %Y", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%d-%b-%Y")
@@ -97,6 +98,26 @@ def mean_time(values: np.ndarray | None) -> float | None:
         return None
     known = values[np.isfinite(values) & (values > 0) & (values < _MOST_TIME)]
     return float(known.mean()) if known.size else None
+
+
+def warn_of_uneven(where: str, elapsed: np.ndarray | None) -> None:
+    """Say that spectra took different times, of which the metadata hold the mean."""
+    mean = mean_time(elapsed)
+    if mean is None:
+        return
+    known = elapsed[np.isfinite(elapsed) & (elapsed > 0)]
+    off = float(np.abs(known - mean).max() / mean)
+    if off > _UNEVEN:
+        warn(
+            f"{where}: the elapsed times of points differ from their mean, {mean:.4g} s, by "
+            f"up to {off:.0%}: real and live times are computed with the mean. Those of each "
+            'point are counters: select_type="counters".'
+        )
+
+
+def clean_units(units: str | None) -> str | None:
+    """Return units as they are written here, None for no text."""
+    return "µm" if units in ("um", "μm", "micron", "microns") else units or None
 
 
 def energy_axis(
@@ -227,8 +248,8 @@ def build_map(
     if real_time is not None:
         eds["real_time"] = real_time * max(1, n_detectors)
         if "_sig_dead_time" in eds:
-            live = mean_live_fraction(dead_time[~np.isnan(dead_time)])
-            eds["live_time"] = eds["real_time"] * live
+            # What was not measured counts as dead, as in all that is made of the map.
+            eds["live_time"] = eds["real_time"] * mean_live_fraction(dead_time)
     sem: dict[str, Any] = {"Detector": {"EDS": eds}} if eds else {}
     if beam_energy is not None and 0 < beam_energy < _MOST_BEAM_KEV:
         sem["beam_energy"] = beam_energy

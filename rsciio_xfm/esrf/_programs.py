@@ -45,7 +45,7 @@ def read_map(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any
     axes = _axes_of_positions(path, root, (n_rows, n_columns))
     signal = _build(
         path,
-        found.name.split("/")[-2],
+        f"{path.stem} {found.name.split('/')[-2]}",
         axes,
         n_channels,
         times,

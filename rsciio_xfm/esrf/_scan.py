@@ -9,6 +9,7 @@ import numpy as np
 
 from rsciio_xfm._io.metadata import build_axis
 from rsciio_xfm._io.warning import warn
+from rsciio_xfm.esrf._metadata import clean_units
 
 _MOST_POINTS = 2**31
 _MOST_EMPTY = 2**20  # points that may be missing, whatever was measured
@@ -269,7 +270,11 @@ def make_grid(
     if len(shape) == 2:
         fast = positions.get(motors[-1])
         is_reversed = _find_reversed(
-            None if fast is None else fast[0][:n_points], shape, n_points, is_zigzag
+            None if fast is None else fast[0][:n_points],
+            shape,
+            n_points,
+            is_zigzag,
+            planned[-1] if planned and planned[-1].motor else None,
         )
     grid = Grid(shape, n_points, is_reversed)
     axes = [
@@ -294,8 +299,7 @@ def _make_axis(
     if line is None and name:
         line = planned.line(size)
     if line is not None and math.isfinite(line[1]) and line[1] != 0:
-        units = None if position is None else position[1]
-        units = "µm" if units in ("um", "μm", "micron") else units
+        units = None if position is None else clean_units(position[1])
         axis |= {"offset": float(line[0]), "scale": float(line[1]), "units": units}
     return axis
 
@@ -366,6 +370,7 @@ def _guess(
         n_rows = -(-n_points // n_fast)
         for fast, others in moving.items():
             if fast != slow and _covers(others, n_fast):
+                # Steps of 0: only their positions tell.
                 planned = [
                     Planned(slow, 0.0, 0.0, None, n_rows, False),
                     Planned(fast, 0.0, 0.0, None, n_fast, False),
@@ -398,23 +403,35 @@ def _covers(values: np.ndarray, n_fast: int) -> bool:
 
 
 def _find_reversed(
-    fast: np.ndarray | None, shape: tuple[int, ...], n_points: int, is_zigzag: bool
+    fast: np.ndarray | None,
+    shape: tuple[int, ...],
+    n_points: int,
+    is_zigzag: bool,
+    planned: Planned | None,
 ) -> np.ndarray:
-    """Tell which rows were measured in the direction opposite to the first one's."""
+    """Tell which rows were measured in the direction opposite to that of the others."""
     n_rows, n_fast = shape
     is_reversed = np.zeros(n_rows, dtype=bool)
     if n_fast == 1 or n_points <= n_fast:
         return is_reversed
-    if (
-        fast is None
-        or not np.isfinite(fast[:n_fast]).all()
-        or fast[0] == fast[n_fast - 1]
-    ):
+    known = 0 if fast is None else int(np.isfinite(fast[:n_points]).cumprod().sum())
+    n_whole, rest = divmod(known, n_fast)
+    rows = np.empty((0, n_fast)) if fast is None else fast[: n_whole * n_fast]
+    rows = rows.reshape(n_whole, n_fast)
+    # Of most steps: one reading may be wrong.
+    direction = np.sign(np.median(np.diff(rows, axis=1), axis=1))
+    if not direction.any():
         return np.arange(n_rows) % 2 == 1 if is_zigzag else is_reversed
-    # Where the first point of a row is: where the first row began, or where it ended.
-    starts = fast[:n_points:n_fast]
-    first, last = fast[0], fast[n_fast - 1]
-    is_reversed[: len(starts)] = np.abs(starts - last) < np.abs(starts - first)
+    forward = direction[direction != 0][0]
+    if len(set(direction.tolist())) > 1 and planned is not None:
+        forward = np.sign(planned.line(n_fast)[1]) or forward
+    is_reversed[:n_whole] = direction == -forward
+    if rest and n_whole < n_rows:
+        # A row that has just begun: where the others begin, or where they end.
+        ahead = np.where(direction[:, None] == -forward, rows[:, ::-1], rows)
+        first, last = np.median(ahead[:, 0]), np.median(ahead[:, -1])
+        start = fast[n_whole * n_fast]
+        is_reversed[n_whole] = abs(start - last) < abs(start - first)
     return is_reversed
 
 

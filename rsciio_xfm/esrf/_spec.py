@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,9 +42,9 @@ _BLOCK_BYTES = 16 * 2**20
 _MOST_BYTES = 2**28  # of a spectrum
 _EXACT = 2.0**53
 _SHOWN = 12
-_MARK = re.compile(rb"^(?:(#)S(?=\s|\Z)|@A(?=[\s\\]|\Z))", re.MULTILINE)
+_MARK = re.compile(rb"^(?:(#)S(?=\s|\Z)|@[A-Z])", re.MULTILINE)
 _LINE = re.compile(rb"^[ \t]*[^#@\s]", re.MULTILINE)  # of counters
-_END = re.compile(rb"[^\\\r]\r?\n")  # of a line that is not continued
+_END = re.compile(rb"[^\\ \t\r\n][ \t]*\r?\n")  # of a line that is not continued
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,13 @@ def _opened(path: Path, is_text: bool) -> Iterator[Any]:
     specfile = require("silx.io.specfile", "esrf")
     with contextlib.ExitStack() as stack:
         name = str(path)
+        if is_text and not name.isascii():  # which silx does not take
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            name = os.path.join(folder, "a.spec")
+            try:
+                os.symlink(os.path.abspath(path), name)
+            except OSError:  # not on Windows
+                shutil.copyfile(path, name)
         if not is_text:  # in the encoding of an old computer
             copy = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".spec"))
             with open(path, encoding="latin-1", newline="") as text:
@@ -591,7 +599,9 @@ def _read_maps(
 ) -> list[dict[str, Any]]:
     """Make a signal of the spectra of each detector of a scan."""
     path, where = scan.path, f"{scan.path}: scan {scan.key}"
-    starts, stops, n_channels = _order_spectra(where, index, own, identity[0])
+    starts, stops, n_channels = _order_spectra(
+        where, index, own, scan.n_lines, identity[0]
+    )
     n_points, n_detectors = starts.shape
     if scan.n_lines and not scan.is_whole:
         warn(
@@ -633,7 +643,7 @@ def _read_maps(
 
 
 def _order_spectra(
-    where: str, index: Index, own: slice, size: int
+    where: str, index: Index, own: slice, n_lines: int, size: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Put the spectra of a scan in order, by the lines of counters between them.
 
@@ -656,21 +666,28 @@ def _order_spectra(
             )
         warn(f"{where}: the file ends within a spectrum (byte {at}): it is left out.")
     starts[wrong], stops[wrong] = -1, -1
-    _, point, n_each = np.unique(lines, return_inverse=True, return_counts=True)
+    # A line of counters stands before the spectra of its point, or behind them.
+    point = lines if lines[0] == 0 else lines - 1
+    n_points = max(n_lines, int(point[-1]) + 1)
+    n_each = np.bincount(point, minlength=n_points)
     n_detectors = int(n_each.max())
-    if (n_each[:-1] != n_detectors).any():
-        at = int(index.starts[own][np.cumsum(n_each)[np.argmin(n_each)] - 1])
+    odd = np.flatnonzero((n_each != n_detectors) & (n_each > 0))
+    if len(odd) and odd.tolist() != [point[-1]]:
+        at = int(index.starts[own][np.searchsorted(point, odd[0])])
         raise CorruptFileError(
-            f"{where} has {n_each.min()} to {n_detectors} spectra for a point, expected as "
-            f"many for each (byte {at})."
+            f"{where} has {n_each[odd].min()} to {n_detectors} spectra for a point, expected "
+            f"as many for each (byte {at})."
         )
-    if n_each[-1] != n_detectors:
+    if len(odd):
         warn(
-            f"{where}: the last point has {n_each[-1]} of {n_detectors} spectra: the others "
-            "are zeros."
+            f"{where}: the last point has {n_each[point[-1]]} of {n_detectors} spectra: the "
+            "others are zeros."
         )
+    n_missing = np.count_nonzero(n_each == 0)
+    if n_missing:
+        warn(f"{where}: {n_missing} of {n_points} points have no spectrum: zeros.")
     place = point * n_detectors + np.arange(len(lines)) - np.searchsorted(point, point)
-    shape = (len(n_each), n_detectors)
+    shape = (n_points, n_detectors)
     ordered = [np.full(shape, -1, dtype=np.int64) for _ in range(2)]
     for values, target in zip((starts, stops), ordered, strict=True):
         target.ravel()[place] = values

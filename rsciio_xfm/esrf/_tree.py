@@ -32,7 +32,8 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
         ``"dataset"``, ``"scan"``, ``"image"``, ``"missing"`` for
         links to what is not there), ``shape``, ``dtype`` and ``n_bytes`` (in memory; None
         where they do not apply), ``text`` (the command of a scan, what a link points to); of
-        a scan in a SPEC file also ``n_spectra``, if it has some.
+        a scan in a SPEC file also ``n_spectra``. Frames and detectors of EDF files are
+        numbered; ``dataset_path`` is not for these.
 
     Raises
     ------
@@ -63,8 +64,7 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
         return maps | missing | listed
     if kind == "SPEC":
         return {
-            key: _item("scan", command, (n_points,))
-            | ({"n_spectra": n_spectra} if n_spectra else {})
+            key: _item("scan", command, (n_points,)) | {"n_spectra": n_spectra}
             for key, command, n_points, n_spectra in list_scans(path)
         }
     if kind == "XIA":

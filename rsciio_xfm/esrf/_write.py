@@ -30,6 +30,7 @@ _MOST_HEADER = (
     2**15
 )  # bytes of what is kept of the header: fabio gives up at 2**18 in all
 _MOST_TITLE = 1000
+_CREATOR = "rsciio_xfm"
 _KEPT = names.EXTRA, *names.PIXEL_SIZES, "title"
 
 
@@ -61,7 +62,7 @@ def file_writer(
         The data are masked, or of a type that the format does not have.
     ValueError
         The signal is no image, or no stack of images (EDF); it is empty; an option is not for
-        this format.
+        this format; the destination is an HDF5 file that was not written here.
     ImportError
         fabio is not installed (EDF).
     OSError
@@ -228,12 +229,27 @@ def _write_hdf5(
 ) -> None:
     if data.dtype.kind not in "biufc":
         raise TypeError(f"{path}: the data are {data.dtype}, expected numbers.")
+    _check_not_measured(path)
     with replacing_hdf5(path) as (file, do):
         dataset = do(_write_header, file, path, signal, data, axes, chunks, kwds)
         with bytes_bar(data.nbytes, f"Writing {path.name}") as bar:
             for place, block in blocks(data):
                 do(dataset.__setitem__, place, block)
                 bar.update(block.nbytes)
+
+
+def _check_not_measured(path: Path) -> None:
+    """Refuse to replace an HDF5 file of others: it may hold more than one map."""
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return
+    with h5py.File(path, "r", locking=False) as file:
+        creator = file.attrs.get("creator")
+    if creator != _CREATOR:
+        raise ValueError(
+            f"{path}: the file was not written here (its creator is {creator!r:.40}), "
+            "expected another name: it could hold what was measured. Delete it first if it "
+            "does not."
+        )
 
 
 def _write_header(
@@ -253,7 +269,7 @@ def _write_header(
     detector_name = "mca00" if is_spectra else "image00" if is_images else "data00"
     file.attrs["NX_class"] = "NXroot"
     file.attrs["default"] = "entry"
-    file.attrs["creator"] = "rsciio_xfm"
+    file.attrs["creator"] = _CREATOR
     entry = _group(file, "entry", "NXentry")
     entry.attrs["default"] = "map"
     title = str(signal["metadata"].get("General", {}).get("title") or path.stem)

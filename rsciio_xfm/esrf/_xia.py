@@ -23,6 +23,7 @@ from rsciio_xfm._io.lazy import (
     check_worth_reading,
 )
 from rsciio_xfm._io.metadata import build_axis
+from rsciio_xfm._io.summed import add_to, sum_dtype
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.checks import is_whole
 from rsciio_xfm.analysis.sums import is_counts
@@ -148,9 +149,7 @@ class XiaRows(ArrayLike):
     def dtype(self) -> np.dtype:
         """Of the array, in the byte order of this machine."""
         dtype = self.stored_dtype.newbyteorder("=")
-        if self.is_summed and len(self.files) > 1 and dtype.itemsize < 4:
-            return np.dtype(f"{dtype.kind}4")  # of so many bytes sums may not fit
-        return dtype
+        return sum_dtype(dtype, len(self.files) if self.is_summed else 1)
 
     def __dask_tokenize__(self) -> tuple:
         return (
@@ -183,24 +182,8 @@ class XiaRows(ArrayLike):
                 if outer:
                     block[j, i, : len(part)] = part
                 else:
-                    self._add(block[i, : len(part)], part, row)
+                    add_to(block[i, : len(part)], part, f"{self.folder}, row {row}")
         return block
-
-    def _add(self, total: np.ndarray, part: np.ndarray, row: int) -> None:
-        """Add spectra up; they are not wrapped around."""
-        before = total.copy()
-        np.add(total, part, out=total, casting="unsafe")
-        if total.dtype.kind == "f":
-            return
-        wrapped = total < before
-        if total.dtype.kind == "i":  # the sum has another sign than both
-            wrapped = ((before ^ total) & (part ^ total)) < 0
-        if wrapped.any():
-            raise OverflowError(
-                f"{self.folder}: the sum of the detectors in row {row} does not fit "
-                f"{self.dtype}, expected at most {np.iinfo(self.dtype).max}: load with "
-                "sum_detectors=False, or one detector."
-            )
 
     def _read_row(self, detector: int, row: int) -> np.ndarray | None:
         """Read a file, shape (pixels, channels); None if it is not there."""

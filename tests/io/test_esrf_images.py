@@ -1,7 +1,9 @@
 """EDF images, series of them, and other images that fabio reads."""
 
 import gzip
+import logging
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import dask
 import fabio
@@ -112,6 +114,19 @@ class TestImages:
         assert [s["data"].shape for s in signals] == [(2, 6, 7), (3, 7), (6, 7)]
         np.testing.assert_array_equal(values(signals[0]), FRAMES[[0, 2]])
         np.testing.assert_array_equal(values(signals[1]), FRAMES[1, :3])
+
+    def test_fabio_logs_again(self, stack):
+        """Also if several threads have read at the same time."""
+        logger = logging.getLogger("fabio")
+        before = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                for signals in pool.map(lambda _: esrf.file_reader(stack), range(40)):
+                    np.testing.assert_array_equal(values(signals[0]), FRAMES)
+            assert logger.level == logging.ERROR
+        finally:
+            logger.setLevel(before)
 
     def test_packed(self, stack, tmp_path):
         packed = tmp_path / "b.edf.gz"

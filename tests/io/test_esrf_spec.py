@@ -312,9 +312,44 @@ class TestBadInput:
         with pytest.raises(CorruptFileError):
             read(path)
 
-    def test_marks_of_others(self, tmp_path):
-        path = self.write(tmp_path, "#S 1 ct 1\n#N 1\n#L a\n0\n@A1 7 8\n@A 1 2\n")
-        assert values(read_one(path)).ravel().tolist() == [1, 2]
+    @pytest.mark.parametrize("mark", ["@A 1", "@A1", "@B 1"])
+    def test_other_marks(self, tmp_path, mark):
+        """As silx reads them."""
+        from silx.io.specfile import SpecFile
+
+        path = self.write(tmp_path, f"#S 1 ct 1\n#N 1\n#L a\n0\n{mark} 7\\\n 8\n")
+        with contextlib.closing(SpecFile(str(path))) as file:
+            expected = file[0].mca[0].tolist()
+        assert values(read_one(path)).ravel().tolist() == expected == [1, 7, 8]
+
+    @pytest.mark.parametrize("point", [0, 4])
+    def test_point_without_a_spectrum(self, tmp_path, point):
+        """Those after it keep their places."""
+        path, (truth,) = write(tmp_path, MESH)
+        parts = path.read_text().split("@A")
+        lost = parts[point + 1].splitlines(keepends=True)
+        while lost and lost[0].rstrip().endswith("\\"):
+            lost.pop(0)
+        parts[point : point + 2] = [parts[point] + "".join(lost[1:])]
+        path.write_text("@A".join(parts))
+        with pytest.warns(UserWarning, match="1 of 35 points have no spectrum"):
+            (signal,) = esrf.file_reader(path)
+        expected = truth["counts"][0].copy()
+        expected[divmod(point, 7)] = 0
+        np.testing.assert_array_equal(values(signal), expected)
+
+    @pytest.mark.parametrize("number", ["2", "2.5"])
+    def test_blanks_behind_a_backslash(self, tmp_path, number):
+        text = f"#S 1 ct 1\n#N 1\n#L a\n0\n@A 1 {number}\\ \n 3 4 \n"
+        signal = read_one(self.write(tmp_path, text))
+        assert values(signal).ravel().tolist() == [1, float(number), 3, 4]
+
+    @pytest.mark.parametrize("name", ["µXRF é.dat", "a b.dat"])
+    def test_names(self, tmp_path, name):
+        path, (truth,) = write(tmp_path, MESH)
+        path = path.rename(tmp_path / name)
+        np.testing.assert_array_equal(values(read_one(path)), truth["counts"][0])
+        assert list(esrf.tree(path)) == ["1.1"]
 
     def test_numbers_that_are_not_exact(self, tmp_path):
         path = self.write(tmp_path, "#S 1 ct 1\n#N 1\n#L a\n0\n@A 9007199254740993 8\n")

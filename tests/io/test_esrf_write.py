@@ -195,6 +195,21 @@ class TestHDF5:
             roles = [a.navigate for a in again.axes_manager._axes]
             assert roles == [a.navigate for a in signal.axes_manager._axes]
 
+    def test_what_was_measured_is_not_replaced(self, tmp_path):
+        path = tmp_path / "scan.h5"
+        build.write_bliss(path)
+        before = path.read_bytes()
+        s = hs.load(path, file_format="ESRF", lazy=True)[0]
+        with pytest.raises(ValueError, match="the file was not written here"):
+            s.save(path, file_format="ESRF", overwrite=True)
+        assert path.read_bytes() == before
+        # Over its own file, a map may be saved.
+        s.save(tmp_path / "a.h5", file_format="ESRF")
+        again = hs.load(tmp_path / "a.h5", file_format="ESRF", lazy=True)
+        again.inav[:3].save(tmp_path / "a.h5", file_format="ESRF", overwrite=True)
+        part = read_one(tmp_path / "a.h5")
+        np.testing.assert_array_equal(values(part), s.inav[:3].data.compute())
+
     def test_extension(self, tmp_path):
         with pytest.raises(ValueError, match=r"the extension is '.dat', expected .edf"):
             hs.signals.Signal2D(FRAMES).save(tmp_path / "a.dat", file_format="ESRF")
@@ -259,6 +274,7 @@ class TestConvert:
             np.testing.assert_array_equal(file["scan_0/image/data"][()], FRAMES)
             motors = file["scan_0/instrument/positioners"]
             assert np.unique(motors["sampy"][()]) == 10.5
+        np.testing.assert_array_equal(values(read_one(tmp_path / "b.h5")), FRAMES)
 
     def test_map(self, tmp_path):
         truth = build.write_xia(tmp_path / "xia", calibration="mca")

@@ -1,0 +1,115 @@
+"""Detectors of a scan that are datasets of their own, added up."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm._io.lazy import source_of
+from rsciio_xfm._io.summed import SummedMaps
+from rsciio_xfm._io.warning import warn
+from rsciio_xfm.esrf import _metadata as meta
+from rsciio_xfm.esrf._data import load
+from rsciio_xfm.esrf._find import Found
+
+_OWN_SUMS = ("map", "MAPS", "saved")
+
+
+def check_parts(path: Path, chosen: list[Found]) -> None:
+    """Refuse to add up maps of programs that keep the sum beside them.
+
+    Raises
+    ------
+    ValueError
+        It names the first of them.
+    """
+    for found in chosen:
+        if found.layout in _OWN_SUMS:
+            raise ValueError(
+                f"{path}: sum_detectors is True, expected None for {found.name}: such files "
+                "hold sums of their own."
+            )
+
+
+def add_detectors(
+    path: Path, signals: list[dict[str, Any]], lazy: bool, chunks: Any
+) -> list[dict[str, Any]]:
+    """Add up the maps of each scan.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    signals
+        Lazy maps.
+    lazy, chunks
+        See :func:`rsciio_xfm.esrf.file_reader`.
+
+    Returns
+    -------
+    list of dict
+        One signal for each scan, with the dead times of each detector.
+
+    Raises
+    ------
+    ValueError
+        Maps are not of unsigned integers of at most 32 bits.
+    """
+    scans: dict[tuple, list[dict[str, Any]]] = {}
+    for signal in signals:
+        axes = tuple((a["name"], a["size"], a["scale"]) for a in signal["axes"])
+        key = (str(signal["original_metadata"].get("scan", "")), axes)
+        scans.setdefault(key, []).append(signal)
+    return [_add(path, parts, lazy, chunks) for parts in scans.values()]
+
+
+def _add(
+    path: Path, parts: list[dict[str, Any]], lazy: bool, chunks: Any
+) -> dict[str, Any]:
+    xrf = [part["metadata"]["Acquisition_instrument"]["XRF"] for part in parts]
+    names = [found["dataset"] for found in xrf]
+    sources = [source_of(part["data"]) for part in parts]
+    for name, source, part in zip(names, sources, parts, strict=True):
+        if source is None:
+            raise ValueError(
+                f"{path}: sum_detectors is True and {name} is of {part['data'].dtype}, "
+                "expected unsigned integers of at most 32 bits, in a map of points."
+            )
+    eds = [
+        part["metadata"]["Acquisition_instrument"]
+        .get("SEM", {})
+        .get("Detector", {})
+        .get("EDS", {})
+        for part in parts
+    ]
+    carried = [
+        found["_sig_dead_time"]["data"] for found in eds if "_sig_dead_time" in found
+    ]
+    if 0 < len(carried) < len(parts):
+        warn(
+            f"{path}: only {len(carried)} of {len(parts)} detectors have dead times: none of "
+            "them is used."
+        )
+    has_dead_times = len(carried) == len(parts)
+    real = [found["real_time"] for found in eds if "real_time" in found]
+    first = parts[0]
+    title = first["metadata"]["General"]["title"].rsplit(" ", 1)[0]
+    signal = meta.build_map(
+        path,
+        f"{title} {len(parts)} detectors" if len(parts) > 1 else f"{title}",
+        [dict(axis) for axis in first["axes"]],
+        np.stack(carried) if has_dead_times else None,
+        sum(real) / len(real) if len(real) == len(parts) else None,
+        n_detectors=len(parts) if len(parts) > 1 else 0,
+        instrument=xrf[0] | {"dataset": ", ".join(names)},
+        beam_energy=first["metadata"]["Acquisition_instrument"]
+        .get("SEM", {})
+        .get("beam_energy"),
+    )
+    for key in ("date", "time", "time_zone"):
+        if key in first["metadata"]["General"]:
+            signal["metadata"]["General"][key] = first["metadata"]["General"][key]
+    source = SummedMaps(tuple(sources), str(path))
+    signal["data"] = load(source, path, lazy, chunks)
+    signal["original_metadata"] = first["original_metadata"]
+    return signal
