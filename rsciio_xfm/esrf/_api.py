@@ -233,7 +233,7 @@ def _read_hdf5(
     is_sum: bool,
 ) -> list[dict[str, Any]]:
     with open_hdf5(path, identity) as file:
-        contents = find_contents(file)
+        contents = find_contents(file, wanted)
         if is_counters:
             signals = read_counters(path, contents, wanted, navigation_shape)
             if not signals:

@@ -140,21 +140,24 @@ def listed_axes(group: h5py.Group) -> list[str]:
     return [text_of(name) for name in listed] if np.iterable(listed) else []
 
 
-def find_contents(file: h5py.File) -> Contents:
+def find_contents(file: h5py.File, wanted: list[str] | None = None) -> Contents:
     """Go through a file and all files that it links to, every object once.
 
     Parameters
     ----------
     file
         The file.
+    wanted
+        Paths. If all of them exist, only the groups of the root that they are in are gone
+        through: a file may hold hundreds of scans.
 
     Returns
     -------
     Contents
     """
     contents = Contents()
-    groups: list[tuple[str, h5py.Group, h5py.Group | None, int]] = [("", file, None, 0)]
-    seen = {_identity(file)}
+    groups = _where_to_begin(file, wanted)
+    seen = {_identity(group) for _, group, _, _ in groups}
     # Breadth first, so that the shortest path is the name of an object.
     for name, group, outer, depth in groups:
         entry = outer
@@ -176,6 +179,24 @@ def find_contents(file: h5py.File) -> Contents:
     for found in contents.datasets.values():
         found.layout = _layout_of(found)
     return contents
+
+
+def _where_to_begin(
+    file: h5py.File, wanted: list[str] | None
+) -> list[tuple[str, h5py.Group, h5py.Group | None, int]]:
+    """Return the groups to go through: name, group, scan, depth."""
+    parts = [split_path(name) for name in wanted or ()]
+    roots = list(dict.fromkeys(part[0] for part in parts if part))
+    exist = all(get(file, "/".join(part)) is not None for part in parts)
+    are_groups = all(isinstance(get(file, root), h5py.Group) for root in roots)
+    if parts and all(parts) and exist and are_groups:
+        return [(root, file[root], None, 1) for root in roots]
+    return [("", file, None, 0)]
+
+
+def split_path(name: Any) -> list[str]:
+    """Return the parts of a path in a file."""
+    return [part for part in str(name).split("/") if part not in ("", ".")]
 
 
 def _ordered(group: h5py.Group) -> list[str]:
@@ -295,7 +316,7 @@ def choose(
         return maps
     chosen: list[Found] = []
     for name in wanted:
-        clean = "/".join(part for part in str(name).split("/") if part not in ("", "."))
+        clean = "/".join(split_path(name))
         item = get(file, clean) if clean else file
         if item is None:
             gone = [
@@ -314,7 +335,8 @@ def choose(
                 str(path),
             )
         if isinstance(item, h5py.Dataset):
-            chosen.append(contents.datasets[_identity(item)])
+            found = contents.datasets.get(_identity(item))
+            chosen.append(found or Found(clean, item, [item.parent]))
             continue
         inside = [f for f in maps if not clean or f.name.startswith(f"{clean}/")]
         if not inside:
