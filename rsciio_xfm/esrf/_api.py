@@ -12,6 +12,7 @@ from rsciio_xfm.esrf._bliss import read_counters
 from rsciio_xfm.esrf._find import choose, find_contents
 from rsciio_xfm.esrf._hdf5 import read_dataset
 from rsciio_xfm.esrf._images import read_images
+from rsciio_xfm.esrf._programs import read_scalers
 from rsciio_xfm.esrf._spec import is_spec, read_spec
 from rsciio_xfm.esrf._sum import add_detectors, check_parts
 from rsciio_xfm.esrf._xia import is_xia, read_xia
@@ -52,8 +53,8 @@ def file_reader(
         HDF5: path of a dataset, or of a group whose maps are read, or several. SPEC: number of
         a scan (``"94.1"``), or several. None reads all maps.
     select_type
-        ``"counters"`` reads what was counted at each point (HDF5 of Bliss, SPEC, statistics of
-        XIA maps) as a stack of images; ``"image"`` reads an EDF file that looks like spectra
+        ``"counters"`` reads what was counted at each point (HDF5, SPEC, statistics of XIA
+        maps) as a stack of images; ``"image"`` reads an EDF file that looks like spectra
         as an image; ``"spectrum_image"`` or None reads spectra where there are any.
     navigation_shape
         HDF5 and SPEC: sizes of the map, x first, where the command of the scan does not tell.
@@ -236,10 +237,12 @@ def _read_hdf5(
         contents = find_contents(file, wanted)
         if is_counters:
             signals = read_counters(path, contents, wanted, navigation_shape)
+            signals = signals or read_scalers(path, file)
             if not signals:
                 raise FileFormatError(
                     f"{path}: the file holds no counters of a scan, expected a group "
-                    "measurement (byte 0, the whole file)."
+                    "measurement, or scalers of PyXRF, xraylarch or MAPS (byte 0, the whole "
+                    "file)."
                 )
             return signals
         chosen = choose(path, contents, wanted, file)

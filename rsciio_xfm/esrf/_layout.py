@@ -72,4 +72,10 @@ SPECTRA = ("data", "spectrum", "counts")
 # Of other programs: the group that gives each of them away.
 XRM_ROOTS = ("xrmmap", "xrfmap")
 MAPS = "MAPS"
+# Names of scalers, their values, and the axis along which they are.
+SCALERS = (
+    ("scalers/name", "scalers/val", 2),
+    ("Scalers/Names", "Scalers/Values", 0),
+    ("scaler_names", "scalers", 0),
+)
 MAPS_SPECTRA = ("MAPS/Spectra/mca_arr", "MAPS/mca_arr")

@@ -31,9 +31,7 @@ def read_map(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any
     group = found.parents[0]
     root = group.parent
     n_rows, n_columns, n_channels = dataset.shape
-    last = meta.number(text_of(root.attrs.get("Last_Row")) or root.attrs.get("Last_Row"))
-    if last is not None and 0 <= last < n_rows:
-        n_rows = int(last) + 1  # rows are made before they are measured
+    n_rows = _count_rows(root, n_rows)
     times = _xrm_times(path, group, dataset.shape[:2], n_rows)
     instrument: dict[str, Any] = {"dataset": found.name}
     if dataset.dtype.kind == "f" and "energy" in group:
@@ -176,6 +174,74 @@ def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, An
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = {}
     return signal
+
+
+def read_scalers(path: Path, file: h5py.File) -> list[dict[str, Any]]:
+    """Read what else was counted at each pixel of a map, as a stack of images.
+
+    Parameters
+    ----------
+    path, file
+        The file.
+
+    Returns
+    -------
+    list of dict
+        One signal; none if the file is of no such program, or has no scalers.
+    """
+    for root_name in (*names.XRM_ROOTS, names.MAPS):
+        root = get(file, root_name)
+        if not isinstance(root, h5py.Group):
+            continue
+        counters = _find_scalers(path, root)
+        if counters:
+            shape = next(iter(counters.values())).shape
+            axes = _axes_of_positions(path, root, shape)
+            signal = meta.build_counters(path, f"{path.stem} counters", counters, axes)
+            return [signal] if signal is not None else []
+    return []
+
+
+def _find_scalers(path: Path, root: h5py.Group) -> dict[str, np.ndarray]:
+    """Return images of scalers by name."""
+    # Names and one array: along its last axis in PyXRF, along its first in MAPS.
+    for labels, values, axis in names.SCALERS:
+        listed, item = get(root, labels), get(root, values)
+        is_there = isinstance(listed, h5py.Dataset) and isinstance(item, h5py.Dataset)
+        if not is_there or item.ndim != 3 or not is_numeric(item):
+            continue
+        if listed.shape != (item.shape[axis],) or item.nbytes > names.MOST_SMALL:
+            continue
+        check_size(path, item)
+        images = np.moveaxis(item[()], axis, 0)
+        return _by_name([text_of(label) for label in listed[()]], images)
+    group = get(root, "scalars")  # of xraylarch, a dataset each
+    if not isinstance(group, h5py.Group):
+        return {}
+    found = {}
+    for key in group:
+        item = get(group, key)
+        if isinstance(item, h5py.Dataset) and item.ndim == 2 and is_numeric(item):
+            check_size(path, item)
+            found[key] = item[: _count_rows(root, item.shape[0])]
+    shapes = {image.shape for image in found.values()}
+    return found if len(shapes) == 1 else {}
+
+
+def _by_name(labels: list[str], images: np.ndarray) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for label, image in zip(labels, images, strict=True):
+        name = label or "unnamed"
+        while name in found:
+            name += "_"
+        found[name] = image
+    return found
+
+
+def _count_rows(root: h5py.Group, n_rows: int) -> int:
+    """Return how many rows were measured: xraylarch makes them before."""
+    last = meta.number(text_of(root.attrs.get("Last_Row")) or root.attrs.get("Last_Row"))
+    return int(last) + 1 if last is not None and 0 <= last < n_rows else n_rows
 
 
 def _plain(value: Any) -> Any:

@@ -504,6 +504,40 @@ class TestOthers:
         xrf = signals[3]["metadata"]["Acquisition_instrument"]["XRF"]
         assert xrf["dead_time_corrected"] is True
 
+    def test_scalers(self, tmp_path):
+        truth = build.write_pyxrf(tmp_path / "a.h5")
+        signal = read_one(tmp_path / "a.h5", select_type="counters")
+        np.testing.assert_array_equal(signal["data"], np.moveaxis(truth["scalers"], 2, 0))
+        assert len(signal["metadata"]["General"]["counters"]) == 2
+        for version in (9, 10):
+            build.write_maps(tmp_path / "b.h5", version=version)
+            with h5py.File(tmp_path / "b.h5", "r+") as file:
+                place = (
+                    file["MAPS"]
+                    if version == 9
+                    else file["MAPS"].require_group("Scalers")
+                )
+                for name in ("scaler_names", "scalers", "Names", "Values"):
+                    if name in place:
+                        del place[name]
+                keys = (
+                    ("scaler_names", "scalers") if version == 9 else ("Names", "Values")
+                )
+                place[keys[0]] = [b"I0", b"I0", b"x"]
+                place[keys[1]] = np.arange(105.0).reshape(3, 5, 7)
+            signal = read_one(tmp_path / "b.h5", select_type="counters")
+            assert signal["metadata"]["General"]["counters"] == ["I0", "I0_", "x"]
+            np.testing.assert_array_equal(signal["data"].ravel(), np.arange(105))
+        build.write_xrm(tmp_path / "c.h5", n_rows_written=3)
+        with h5py.File(tmp_path / "c.h5", "r+") as file:
+            group = file["xrmmap"].require_group("scalars")
+            group["mon"] = np.arange(64.0 * 7).reshape(64, 7)
+            n_before = len(group)
+        signal = read_one(tmp_path / "c.h5", select_type="counters")
+        assert signal["data"].shape == (n_before, 3, 7)
+        mon = signal["metadata"]["General"]["counters"].index("mon")
+        assert signal["data"][mon].tolist() == np.arange(21.0).reshape(3, 7).tolist()
+
     def test_first_version_of_xrm(self, tmp_path):
         path = tmp_path / "xrm.h5"
         truth = build.write_xrm(path, root="xrfmap")

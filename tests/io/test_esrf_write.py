@@ -163,10 +163,17 @@ class TestHDF5:
     def test_pymca_finds_the_map(self, tmp_path, geopixe_map):
         """Run by ``nox -s pymca``."""
         pytest.importorskip("PyMca5")
+        from PyMca5.PyMcaCore import NexusTools
         from PyMca5.PyMcaIO import HDF5Stack1D
 
         path = tmp_path / "a.h5"
         geopixe_map.save(path, file_format="ESRF")
+        with h5py.File(path) as file:
+            found = NexusTools.getMcaList(file, "/entry")
+            assert "/entry/instrument/mca00/data" in found
+            beside = NexusTools.getMcaObjectPaths(file, "/entry/instrument/mca00/data")
+            for name in ("live_time", "elapsed_time", "calibration", "channels"):
+                assert beside[name] == f"/entry/instrument/mca00/{name}"
         stack = HDF5Stack1D.HDF5Stack1D([str(path)], {"y": ["/instrument/mca00/data"]})
         np.testing.assert_array_equal(stack.data, geopixe_map.data.compute())
         live = np.asarray(geopixe_map.get_live_time().data)
