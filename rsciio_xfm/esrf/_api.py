@@ -15,7 +15,7 @@ from rsciio_xfm.esrf._images import read_images
 from rsciio_xfm.esrf._programs import read_scalers
 from rsciio_xfm.esrf._spec import is_spec, read_spec
 from rsciio_xfm.esrf._sum import add_detectors, check_parts
-from rsciio_xfm.esrf._xia import is_xia, read_xia
+from rsciio_xfm.esrf._xia import is_single, is_xia, read_single, read_xia
 from rsciio_xfm.exceptions import FileFormatError
 
 __all__ = ["file_reader"]
@@ -163,6 +163,8 @@ def file_reader(
         if kind == "XIA":
             is_sum = sum_detectors is not False
             return read_xia(path, lazy, chunks, detector, is_sum, is_counters)
+        if kind == "XIA, single":
+            return read_single(path, lazy, chunks)
         return read_images(path, series, lazy, chunks, is_image=select_type == "image")
 
 
@@ -175,6 +177,7 @@ _OPTIONS = {
     },
     "SPEC": {"dataset_path", "navigation_shape", "select_type='counters'"},
     "XIA": {"detector", "sum_detectors", "select_type='counters'"},
+    "XIA, single": set(),
     "image": {"series", "select_type='image'"},
 }
 
@@ -194,7 +197,7 @@ def find_kind(path: Path, head: bytes, select_type: str | None = None) -> str:
     Returns
     -------
     str
-        ``"HDF5"``, ``"SPEC"``, ``"XIA"`` or ``"image"``.
+        ``"HDF5"``, ``"SPEC"``, ``"XIA"``, ``"XIA, single"`` or ``"image"``.
 
     Raises
     ------
@@ -209,7 +212,11 @@ def find_kind(path: Path, head: bytes, select_type: str | None = None) -> str:
         return "HDF5"
     if is_spec(head):
         return "SPEC"
-    return "XIA" if is_xia(path) and select_type != "image" else "image"
+    if select_type == "image":
+        return "image"
+    if is_single(path):
+        return "XIA, single"
+    return "XIA" if is_xia(path) else "image"
 
 
 def _check_options(path: Path, kind: str, given: dict[str, bool]) -> None:
@@ -219,7 +226,8 @@ def _check_options(path: Path, kind: str, given: dict[str, bool]) -> None:
     if unused:
         raise FileFormatError(
             f"{path}: {', '.join(unused)} given, expected of these "
-            f"{', '.join(sorted(_OPTIONS[kind]))} only: the file is of the kind {kind}."
+            f"{', '.join(sorted(_OPTIONS[kind])) or 'none'} only: the file is of the kind "
+            f"{kind}."
         )
 
 

@@ -14,6 +14,8 @@ XIA = re.compile(
     r"_(?P<row>\d{4,})\.edf(?P<packed>\.gz|\.bz2)?",
     re.IGNORECASE,
 )
+# A single acquisition: channel numbers, then the spectrum of each detector.
+XIA_SINGLE = re.compile(r".*_xiact_.*\.edf(\.gz|\.bz2)?", re.IGNORECASE)
 # For each detector in a row of statistics; rates in 1/s.
 XIA_STATISTICS = (
     "detector",

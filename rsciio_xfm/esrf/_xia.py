@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 
 from rsciio_xfm._io.binary import (
@@ -69,6 +70,66 @@ def is_xia(path: Path) -> bool:
     """Tell from its name whether a file is a row of a map, or its statistics."""
     match = names.XIA.fullmatch(path.name)
     return match is not None and match["kind"].lower() != "ct"
+
+
+def is_single(path: Path) -> bool:
+    """Tell from its name whether a file is a single acquisition."""
+    return names.XIA_SINGLE.fullmatch(path.name) is not None
+
+
+def read_single(path: Path, lazy: bool, chunks: Any) -> list[dict[str, Any]]:
+    """Read a single acquisition: a spectrum of each detector.
+
+    Parameters
+    ----------
+    path, lazy, chunks
+        See :func:`rsciio_xfm.esrf.file_reader`.
+
+    Raises
+    ------
+    FileFormatError
+        The first row does not hold the numbers of the channels.
+    """
+    (frame, *_) = find_frames(path)
+    with opened(path) as image:
+        data = np.asarray(image.data)
+    steps = np.diff(data[0].astype(np.float64)) if data.ndim == 2 else np.empty(0)
+    if len(data) < 2 or not steps.size or (steps != steps[0]).any() or steps[0] <= 0:
+        raise FileFormatError(
+            f"{path}: the file holds {data.shape}, expected a row of channel numbers and the "
+            f"spectrum of each detector below it (the numbers begin at byte {frame.offset}). "
+            'select_type="image" reads it as an image.'
+        )
+    counts = data[1:].astype(data.dtype.newbyteorder("="))
+    header = {key.lower(): value for key, value in frame.header.items()}
+
+    def values(key: str) -> np.ndarray:
+        found = [meta.number(header.get(f"{key}{i:02d}")) for i in range(len(counts))]
+        return np.array([math.nan if value is None else value for value in found])
+
+    rates = {names.INPUT_RATE: values("xicr"), names.OUTPUT_RATE: values("xocr")}
+    dead_time, origin = meta.find_dead_time(rates.get)
+    calibration = find_calibration(frame.header)
+    signal = meta.build_map(
+        path,
+        path.stem,
+        [
+            build_axis("detector", len(counts), None, None),
+            meta.energy_axis(
+                str(path),
+                counts.shape[1],
+                calibration,
+                float(data[0, 0]),
+                float(steps[0]),
+            ),
+        ],
+        dead_time,
+        meta.number(header.get("time")),
+        instrument={"dead_time_from": origin} if origin else None,
+    )
+    if lazy:
+        counts = da.from_array(counts, chunks=chunks)
+    return [signal | {"data": counts, "original_metadata": {"header": frame.header}}]
 
 
 def find_files(path: Path) -> Files:

@@ -159,6 +159,46 @@ class TestMaps:
         assert listed["detector 0"]["text"] == f"4 of 5 rows in {tmp_path}"
 
 
+class TestSingle:
+    """`xiact`: one acquisition, channel numbers in the first row."""
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        self.counts = build.make_counts((2, 64))
+        data = np.vstack([np.arange(64, dtype=np.uint32), self.counts])
+        header = {"xnb": 2, "xdet": "0 1", "time": 0.5, "MCA a": -0.1, "MCA b": 0.02}
+        header |= {"xicr00": 1000, "xocr00": 800, "xicr01": 0, "xocr01": 0}
+        build.write_edf(tmp_path / "a_xiact_0001_0000.edf", data, header)
+        return tmp_path / "a_xiact_0001_0000.edf"
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_read(self, path, lazy):
+        signal = read_one(path, lazy=lazy)
+        np.testing.assert_array_equal(values(signal), self.counts)
+        np.testing.assert_allclose(dead_time_of(signal), [20, np.nan])
+        assert eds_of(signal)["real_time"] == 0.5
+        assert axis(signal, 0) == ("detector", 0.0, 1.0, None)
+        assert axis(signal, 1) == ("Energy", -0.1, 0.02, "keV")
+
+    def test_through_hyperspy(self, path):
+        import hyperspy.api as hs
+
+        s = hs.load(path)
+        assert s.axes_manager.shape == (2, 64)
+        np.testing.assert_array_equal(s.sum().data, self.counts.sum(0))
+        image = hs.load(path, select_type="image")
+        assert type(image).__name__ == "Signal2D"
+
+    def test_other_content(self, path):
+        build.write_edf(path, self.counts)
+        with pytest.raises(FileFormatError, match="expected a row of channel numbers"):
+            read_one(path)
+        with pytest.raises(
+            FileFormatError, match="detector given, expected of these none"
+        ):
+            read_one(path, detector=1)
+
+
 class TestReading:
     @pytest.mark.parametrize("chunks", ["auto", (2, 3, 10), (1, 7, 64), -1])
     def test_chunks(self, tmp_path, chunks):
