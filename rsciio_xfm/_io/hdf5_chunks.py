@@ -175,8 +175,9 @@ def find_chunks(
 
     if offsets.size:
         dataset.id.chunk_iter(visit)
-    beyond = offsets + n_bytes > identity[0]
-    if not is_plain or beyond.any() or _most(n_bytes) > 2 * _chunk_bytes(dataset) + 2**16:
+    is_beyond = (offsets + n_bytes > identity[0]).any()
+    most = 2 * math.prod(dataset.chunks) * dataset.dtype.itemsize + 2**16
+    if not is_plain or is_beyond or n_bytes.max(initial=0) > most:
         return None
     return Chunks(
         str(path),
@@ -190,14 +191,6 @@ def find_chunks(
         n_bytes,
         dataset.fillvalue.item(),
     )
-
-
-def _chunk_bytes(dataset: h5py.Dataset) -> int:
-    return math.prod(dataset.chunks) * dataset.dtype.itemsize
-
-
-def _most(values: np.ndarray) -> int:
-    return int(values.max(initial=0))
 
 
 @kernel

@@ -8,7 +8,7 @@ from click.core import ParameterSource
 
 from rsciio_xfm.cli._common import (
     check_extension,
-    extension,
+    find_reader,
     refuse_existing,
     show_size,
     timed,
@@ -20,10 +20,8 @@ _COMMON = {"file", "output", "overwrite"}
 
 def is_esrf(file: Path) -> bool:
     """Tell by its extension whether a file is one of :mod:`rsciio_xfm.esrf`."""
-    from rsciio_xfm._register import read_specifications
-
-    (own,) = (s for s in read_specifications() if s["api"] == "rsciio_xfm.esrf")
-    return extension(file) in (*own["file_extensions"], *own["other_extensions"])
+    reader = find_reader(file)
+    return reader is not None and reader.__name__ == "rsciio_xfm.esrf"
 
 
 def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import open_hdf5
-from rsciio_xfm.esrf._bliss import read_counters
+from rsciio_xfm.esrf._bliss import Scan, read_counters
 from rsciio_xfm.esrf._find import choose, find_contents
 from rsciio_xfm.esrf._hdf5 import read_dataset
 from rsciio_xfm.esrf._images import read_images
@@ -256,8 +256,9 @@ def _read_hdf5(
         chosen = choose(path, contents, wanted, file)
         if is_sum:
             check_parts(path, chosen)
+        scans: dict[int, Scan] = {}
         signals = [
-            read_dataset(path, found, lazy or is_sum, chunks, navigation_shape)
+            read_dataset(path, found, lazy or is_sum, chunks, navigation_shape, scans)
             for found in chosen
         ]
     return add_detectors(path, signals, lazy, chunks) if is_sum else signals

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from errno import ENOENT
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rsciio_xfm.esrf._find import (
     listed_axes,
     read_small,
     read_text,
+    split_path,
     text_of,
 )
 from rsciio_xfm.esrf._scan import Grid, Planned, make_grid
@@ -43,7 +45,7 @@ class Scan:
     path: Path
     entry: h5py.Group
 
-    @property
+    @cached_property
     def title(self) -> str:
         """The command."""
         return read_text(self.entry, "title")
@@ -61,15 +63,11 @@ class Scan:
         """Return when it began."""
         return meta.parse_date(read_text(self.entry, "start_time"))
 
+    @cached_property
     def planned(self) -> tuple[list[Planned], bool]:
-        """Return the axes that the parameters of a continuous scan give, slowest first.
+        """The axes that the parameters of a continuous scan give, slowest first.
 
-        Returns
-        -------
-        planned : list of Planned
-            Empty if there are none.
-        is_zigzag : bool
-            Whether every other row is measured backwards.
+        And whether every other row is measured backwards.
         """
         group = get(self.entry, f"{names.INSTRUMENT}/{names.FSCAN}")
         if not isinstance(group, h5py.Group):
@@ -89,8 +87,9 @@ class Scan:
         mode = read_text(group, "fast_motor_mode").upper()
         return planned, mode == "ZIGZAG"
 
-    def positions(self, n_points: int) -> dict[str, tuple[np.ndarray, str | None]]:
-        """Return the positions of motors at each point, and their units."""
+    @cached_property
+    def positions(self) -> dict[str, tuple[np.ndarray, str | None]]:
+        """The positions of motors at each point, and their units."""
         found: dict[str, tuple[np.ndarray, str | None]] = {}
         instrument = get(self.entry, names.INSTRUMENT)
         if not isinstance(instrument, h5py.Group):
@@ -114,7 +113,7 @@ class Scan:
             check_size(self.path, item)
             units = text_of(item.attrs.get("units")) or None
             if units is not None or key not in found:
-                found[key] = item[:n_points].astype(float), units
+                found[key] = item[()].astype(float), units
         return found
 
     def beam_energy(self) -> float | None:
@@ -179,6 +178,7 @@ class Detector:
         *_, parent, own = ("", *self.found.name.split("/"))
         return parent if own in names.SPECTRA else own
 
+    @cached_property
     def groups(self) -> list[tuple[h5py.Group, str]]:
         """Return where its counters may be, and what comes before their names."""
         places = []
@@ -200,7 +200,7 @@ class Detector:
 
     def _find(self, keys: tuple[str, ...]) -> h5py.Dataset | None:
         for key in keys:
-            for group, prefix in self.groups():
+            for group, prefix in self.groups:
                 item = get(group, prefix + key)
                 if isinstance(item, h5py.Dataset) and is_numeric(item):
                     return item
@@ -215,7 +215,7 @@ class Detector:
         unit = _TIME_UNIT.get(text_of(item.attrs.get("units")), 1.0)
         return np.atleast_1d(item[()]).astype(np.float64) * unit
 
-    def calibration(self, where: str, n_channels: int) -> tuple[float, ...] | None:
+    def calibration(self, n_channels: int) -> tuple[float, ...] | None:
         """Return the calibration a, b, c; None if there is none."""
         item = self._find(("calibration",))
         if item is not None and item.size in (2, 3):
@@ -226,7 +226,7 @@ class Detector:
             values = read_small(self.path, group, key, ((n_channels,),)) if key else None
             if values is not None:
                 unit = text_of(group[key].attrs.get("units")).lower()
-                line = meta.line_of(where, values)
+                line = meta.line_of(values)
                 if line is not None and unit in ("kev", "ev", ""):
                     scale = 1e-3 if unit == "ev" else 1.0
                     return tuple(scale * term for term in line)
@@ -250,12 +250,12 @@ def grid_of(
     """
     if scan is None:
         return make_grid(where, n_points, navigation_shape=navigation_shape)
-    planned, is_zigzag = scan.planned()
+    planned, is_zigzag = scan.planned
     return make_grid(
         where,
         n_points,
         scan.title,
-        scan.positions(n_points),
+        scan.positions,
         planned,
         is_zigzag,
         navigation_shape,
@@ -311,7 +311,7 @@ def read_counters(
     """
     chosen = list(contents.entries)
     if wanted is not None:
-        chosen = [str(name).strip("/") for name in wanted]
+        chosen = ["/".join(split_path(name)) for name in wanted]
         missing = [name for name in chosen if name not in contents.entries]
         if missing:
             raise FileNotFoundError(

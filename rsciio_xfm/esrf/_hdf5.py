@@ -31,6 +31,7 @@ def read_dataset(
     lazy: bool,
     chunks: Any,
     navigation_shape: tuple[int, ...] | None,
+    scans: dict[int, Scan],
 ) -> dict[str, Any]:
     """Read a dataset as a signal.
 
@@ -39,9 +40,11 @@ def read_dataset(
     path
         Of the file.
     found
-        From :func:`choose`.
+        From :func:`rsciio_xfm.esrf._find.choose`.
     lazy, chunks, navigation_shape
         See :func:`rsciio_xfm.esrf.file_reader`.
+    scans
+        Those that other datasets are of: what belongs to several is read once.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def read_dataset(
         return read_map(path, found, lazy, chunks)
     if found.interpretation in IMAGE:
         return _read_image(path, found, lazy, chunks)
-    return _read_spectra(path, found, lazy, chunks, navigation_shape)
+    return _read_spectra(path, found, lazy, chunks, navigation_shape, scans)
 
 
 def _restore(
@@ -120,10 +123,13 @@ def _read_spectra(
     lazy: bool,
     chunks: Any,
     navigation_shape: tuple[int, ...] | None,
+    scans: dict[int, Scan],
 ) -> dict[str, Any]:
     """Read spectra of a scan, or of a NeXus file."""
     dataset, where = found.dataset, f"{path}: {found.name}"
-    scan = Scan(path, found.entry) if found.entry is not None else None
+    scan = None
+    if found.entry is not None:
+        scan = scans.setdefault(id(found.entry), Scan(path, found.entry))
     *sizes, n_channels = dataset.shape
     grid = None
     if navigation_shape is not None or (scan is not None and len(sizes) == 1):
@@ -139,7 +145,7 @@ def _read_spectra(
     shape = (*(axis["size"] for axis in axes), n_channels)
     detector = Detector(path, found, scan)
     dead_time, origin = _dead_times(detector, tuple(sizes), grid)
-    energy = meta.energy_axis(where, n_channels, detector.calibration(where, n_channels))
+    energy = meta.energy_axis(where, n_channels, detector.calibration(n_channels))
     elapsed = detector.time(names.ELAPSED)
     if elapsed is None:
         elapsed = detector.time(names.PRESET)

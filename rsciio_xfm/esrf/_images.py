@@ -354,7 +354,7 @@ def find_frames(path: Path) -> list[Frame]:
         frames = []
         for number in range(image.nframes):
             if is_edf:
-                frame = _describe_edf(path, image._frames[number], number, size)
+                frame = _describe_edf(path, image.get_frame(number), number, size)
             else:
                 frame = _describe(path, image, number)
             if frame is not None:

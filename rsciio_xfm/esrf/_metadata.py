@@ -1,7 +1,7 @@
 """Metadata of maps: dead times, times, energies; values of headers as HyperSpy takes them."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,7 @@ def energy_axis(
     }
 
 
-def line_of(where: str, energies: np.ndarray) -> tuple[float, ...] | None:
+def line_of(energies: np.ndarray) -> tuple[float, ...] | None:
     """Return a calibration from the energy of each channel, None if it is no energy axis."""
     energies = np.asarray(energies, dtype=float).ravel()
     if energies.size < 2 or not np.isfinite(energies).all():
@@ -344,13 +344,19 @@ def number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def new_name(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken: as it is, or with underscores behind it."""
+    name = name or "unnamed"
+    while name in taken:
+        name += "_"
+    return name
+
+
 def clean(tree: dict[str, Any]) -> dict[str, Any]:
     """Return a tree whose keys HyperSpy takes as they are: it makes signals of some."""
     cleaned = {}
     for key, value in tree.items():
-        name = str(key).lstrip("_") or "unnamed"
-        while name in cleaned:
-            name += "_"
+        name = new_name(str(key).lstrip("_"), cleaned)
         cleaned[name] = clean(value) if isinstance(value, dict) else value
     return cleaned
 

@@ -39,7 +39,7 @@ def read_map(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any
         times.pop(names.LIVE, None)
         instrument["dead_time_corrected"] = True
     energies = read_small(path, group, "energy", ((n_channels,),))
-    calibration = None if energies is None else meta.line_of(where, energies)
+    calibration = None if energies is None else meta.line_of(energies)
     axes = _axes_of_positions(path, root, (n_rows, n_columns))
     signal = _build(
         path,
@@ -159,7 +159,7 @@ def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, An
     for key in ("Energy", "energy"):
         values = read_small(path, group, key, ((n_channels,),))
         if values is not None and calibration is None:
-            calibration = meta.line_of(where, values)
+            calibration = meta.line_of(values)
     axes = []
     for name, size in zip("yx", shape, strict=True):
         axis = build_axis(name, size, None, None)
@@ -231,10 +231,7 @@ def _find_scalers(path: Path, root: h5py.Group) -> dict[str, np.ndarray]:
 def _by_name(labels: list[str], images: np.ndarray) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for label, image in zip(labels, images, strict=True):
-        name = label or "unnamed"
-        while name in found:
-            name += "_"
-        found[name] = image
+        found[meta.new_name(label, found)] = image
     return found
 
 

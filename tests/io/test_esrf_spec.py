@@ -206,9 +206,16 @@ class TestReading:
     def test_blocks(self, tmp_path, monkeypatch, n_bytes):
         """Wherever blocks of the file begin, in marks too."""
         path, (truth, _) = write(tmp_path, MESH | {"n_detectors": 2}, {"kind": "ascan"})
-        monkeypatch.setattr("rsciio_xfm.esrf._spec._BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr("rsciio_xfm.esrf._spec_spectra._BLOCK_BYTES", n_bytes)
         signals = read(path)
         np.testing.assert_array_equal(values(signals[1]), truth["counts"][1])
+
+    @pytest.mark.parametrize("n_bytes", [37, 64, 1000])
+    def test_other_marks_in_blocks(self, tmp_path, monkeypatch, n_bytes):
+        path, (truth,) = write(tmp_path, MESH)
+        path.write_bytes(path.read_bytes().replace(b"\n@A", b"\n@B"))
+        monkeypatch.setattr("rsciio_xfm.esrf._spec_spectra._BLOCK_BYTES", n_bytes)
+        np.testing.assert_array_equal(values(read_one(path)), truth["counts"][0])
 
     @given(
         st.lists(st.lists(st.integers(0, 2**32 - 1), min_size=3, max_size=3), min_size=1)
