@@ -261,4 +261,4 @@ def _read_hdf5(
             read_dataset(path, found, lazy or is_sum, chunks, navigation_shape, scans)
             for found in chosen
         ]
-    return add_detectors(path, signals, lazy, chunks) if is_sum else signals
+        return add_detectors(path, chosen, signals, lazy, chunks) if is_sum else signals

@@ -290,9 +290,8 @@ def _visit_sources(
     seen = set()
     for source in dataset.virtual_sources():
         name = source.file_name
-        if (
-            "%" in name or (name, source.dset_name) in seen
-        ):  # numbered files are not looked for
+        # Files that are numbered by a pattern are not looked for.
+        if "%" in name or (name, source.dset_name) in seen:
             continue
         seen.add((name, source.dset_name))
         file_path = own if name == "." else _beside(own, name)

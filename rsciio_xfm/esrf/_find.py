@@ -345,7 +345,8 @@ def choose(
                 f"here: {_list_all(contents)} (byte 0, the whole file)."
             )
         chosen += inside
-    return chosen
+    # What is named twice is read once.
+    return list({_identity(found.dataset): found for found in chosen}.values())
 
 
 def _warn_missing(path: Path, contents: Contents, has_maps: bool) -> None:

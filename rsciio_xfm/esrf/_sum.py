@@ -32,7 +32,11 @@ def check_parts(path: Path, chosen: list[Found]) -> None:
 
 
 def add_detectors(
-    path: Path, signals: list[dict[str, Any]], lazy: bool, chunks: Any
+    path: Path,
+    chosen: list[Found],
+    signals: list[dict[str, Any]],
+    lazy: bool,
+    chunks: Any,
 ) -> list[dict[str, Any]]:
     """Add up the maps of each scan.
 
@@ -40,15 +44,16 @@ def add_detectors(
     ----------
     path
         Of the file.
-    signals
-        Lazy maps.
+    chosen, signals
+        Datasets, and the lazy maps that were made of them.
     lazy, chunks
         See :func:`rsciio_xfm.esrf.file_reader`.
 
     Returns
     -------
     list of dict
-        One signal for each scan, with the dead times of each detector.
+        One signal for each scan, or group of the root of a file without scans, with the dead
+        times of each detector.
 
     Raises
     ------
@@ -56,10 +61,11 @@ def add_detectors(
         Maps are not of unsigned integers of at most 32 bits.
     """
     scans: dict[tuple, list[dict[str, Any]]] = {}
-    for signal in signals:
+    for found, signal in zip(chosen, signals, strict=True):
         axes = tuple((a["name"], a["size"], a["scale"]) for a in signal["axes"])
-        key = (str(signal["original_metadata"].get("scan", "")), axes)
-        scans.setdefault(key, []).append(signal)
+        # Scans of several files that are linked to may have one name.
+        root = found.name.split("/")[0] if found.entry is None else id(found.entry)
+        scans.setdefault((root, axes), []).append(signal)
     return [_add(path, parts, lazy, chunks) for parts in scans.values()]
 
 
@@ -96,7 +102,7 @@ def _add(
     title = first["metadata"]["General"]["title"].rsplit(" ", 1)[0]
     signal = meta.build_map(
         path,
-        f"{title} {len(parts)} detectors" if len(parts) > 1 else f"{title}",
+        f"{title} {len(parts)} detectors" if len(parts) > 1 else title,
         [dict(axis) for axis in first["axes"]],
         np.stack(carried) if has_dead_times else None,
         sum(real) / len(real) if len(real) == len(parts) else None,

@@ -209,8 +209,7 @@ class XiaRows(ArrayLike):
     @property
     def dtype(self) -> np.dtype:
         """Of the array, in the byte order of this machine."""
-        dtype = self.stored_dtype.newbyteorder("=")
-        return sum_dtype(dtype, len(self.files) if self.is_summed else 1)
+        return sum_dtype(self.dtype_of_file, len(self.files) if self.is_summed else 1)
 
     def __dask_tokenize__(self) -> tuple:
         return (

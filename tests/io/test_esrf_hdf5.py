@@ -325,6 +325,32 @@ class TestBliss:
         one = read_one(path, sum_detectors=True, dataset_path=DETECTORS[0])
         assert one["metadata"]["General"]["title"] == "scans 1.1"
 
+    def test_sums_of_scans_of_one_name(self, tmp_path):
+        """Scans of two files that a third one links to are two scans."""
+        truths = [build.write_bliss(tmp_path / f"{i}.h5", seed=i) for i in range(2)]
+        linked = {f"s{i}": (tmp_path / f"{i}.h5", "/1.1") for i in range(2)}
+        build.write_bliss_master(tmp_path / "m.h5", linked)
+        signals = read(tmp_path / "m.h5", sum_detectors=True)
+        for signal, truth in zip(signals, truths, strict=True):
+            np.testing.assert_array_equal(values(signal), truth["counts"].sum(0))
+
+    def test_sums_of_entries(self, tmp_path):
+        counts = build.make_counts((2, 2, 3, 4, 20))
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            for i in range(2):
+                for j in range(2):
+                    file[f"entry{i}/mca{j:02d}/data"] = counts[i, j]
+        signals = read(tmp_path / "a.h5", sum_detectors=True, lazy=True)
+        for i, signal in enumerate(signals):
+            np.testing.assert_array_equal(values(signal), counts[i].sum(0))
+        assert len(signals) == 2
+
+    def test_what_is_named_twice_is_added_once(self, scan):
+        path, truth = scan
+        named = ["1.1", DETECTORS[0], "/1.1/instrument/fx1_det0/data"]
+        signal = read_one(path, dataset_path=named, sum_detectors=True)
+        np.testing.assert_array_equal(values(signal), truth["counts"].sum(0))
+
     def test_sums_that_are_refused(self, tmp_path):
         build.write_xrm(tmp_path / "a.h5")
         with pytest.raises(ValueError, match="such files hold sums of their own"):
