@@ -7,7 +7,7 @@ import re
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,14 +112,17 @@ class Frames(ArrayLike):
         places = self.places[slice(*ranges[0])]
         for file_number in np.unique(places[:, 0]).tolist():
             path = self.paths[file_number]
-            with open_unbuffered(path) as file:
+            with ExitStack() as stack:
+                file, image = stack.enter_context(open_unbuffered(path)), None
                 check_unchanged(file, path, self.identities[file_number])
                 for i in np.flatnonzero(places[:, 0] == file_number).tolist():
                     _, number, offset, n_rows = places[i].tolist()
                     if offset == _FABIO:
-                        image = self._read_frame(path, number)
+                        # Once for all frames: it may have to unpack those before them.
+                        if image is None:
+                            image = stack.enter_context(opened(path))
                         inner = tuple(slice(*r) for r in ranges[1:])
-                        block[i] = image[inner]
+                        block[i] = self._take_frame(image, path, number)[inner]
                     else:
                         self._read_rows(file, path, offset, n_rows, ranges[1:], block[i])
         return block
@@ -151,10 +154,9 @@ class Frames(ArrayLike):
         inner = tuple(slice(*r) for r in ranges[1:])
         out[: last - first] = rows[(slice(None), *inner)]
 
-    def _read_frame(self, path: str, number: int) -> np.ndarray:
-        """Read an image with fabio."""
-        with opened(path) as image:
-            data = np.asarray(image.get_frame(number).data)
+    def _take_frame(self, image: Any, path: str, number: int) -> np.ndarray:
+        """Take a frame of what fabio has opened."""
+        data = np.asarray(image.get_frame(number).data)
         if data.shape != self.shape[1:] or data.dtype.newbyteorder("=") != self.dtype:
             raise CorruptFileError(
                 f"{path}: frame {number} is {data.shape} of {data.dtype}, expected "
