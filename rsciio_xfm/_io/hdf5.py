@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,14 +22,14 @@ from rsciio_xfm._io.binary import (
     open_unbuffered,
     read_into,
 )
+from rsciio_xfm._io.hdf5_guard import GuardedFile
+from rsciio_xfm._io.hdf5_links import DAMAGED, stands_alone
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # A dataset that claims to be larger than this is compared with what is stored of it.
 _UNCHECKED_BYTES = 2**26
 _MOST_COMPRESSION = 1100  # deflate's is 1032
-# What is raised of damaged files, among it what others raise too.
-_DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 # How HDF5's errors begin, and h5py's of types that are damaged.
 _CANNOT = (
     "Unable to",
@@ -74,7 +73,8 @@ def open_hdf5(
         HDF5 cannot read what it points to, now or within the ``with`` block; or the file is
         not the one that was opened before.
     """
-    with open_unbuffered(filename) as raw:
+    open_unbuffered(filename).close()  # it is a file
+    with GuardedFile(filename) as raw:
         found = raw.read(len(_SIGNATURE))
         size = identify(raw)[0]
         if identity is not None:
@@ -89,42 +89,19 @@ def open_hdf5(
             # Given a file rather than its name, HDF5 does not share with others of this
             # process what it read of it before it was changed, and does not ask for a lock.
             given = raw
-            if not _stands_alone(os.path.abspath(filename), identify(raw)):
+            if not stands_alone(filename):
                 given, options = filename, options | {"locking": False}
             with h5py.File(given, "r", **options) as file:
                 yield file
         except FileFormatError:
             raise
-        except _DAMAGED as exc:
+        except DAMAGED as exc:
             if not _is_of_hdf5(exc):
                 raise
             raise CorruptFileError(
                 f"{filename}: HDF5 cannot read it: {exc} (the file has {size} bytes, expected "
                 "a whole HDF5 file from byte 0). It is damaged, or was not written to its end."
             ) from exc
-
-
-@lru_cache(maxsize=64)
-def _stands_alone(path: str, identity: tuple[int, ...]) -> bool:
-    """Tell whether nothing in a file is in another one.
-
-    HDF5 looks for that by the way the file was opened: in a file without a name, in itself.
-    """
-
-    def is_elsewhere(_: bytes, link: h5py.h5l.LinkInfo) -> bool | None:
-        return True if link.type == h5py.h5l.TYPE_EXTERNAL else None
-
-    def is_virtual(_: str, item: h5py.Group | h5py.Dataset) -> bool | None:
-        return True if isinstance(item, h5py.Dataset) and item.is_virtual else None
-
-    try:
-        with open(path, "rb", buffering=0) as raw, h5py.File(raw, "r") as file:
-            return not (
-                file.id.links.visit(is_elsewhere, info=True)
-                or file.visititems(is_virtual)
-            )
-    except (ArithmeticError, KeyError, OSError, RuntimeError, TypeError, ValueError):
-        return False  # it is damaged; where, is said by whoever reads it
 
 
 def _is_of_hdf5(exc: Exception) -> bool:
@@ -138,7 +115,7 @@ def _is_of_hdf5(exc: Exception) -> bool:
 def check_size(
     path: str | Path, dataset: h5py.Dataset, unchecked_bytes: int = _UNCHECKED_BYTES
 ) -> None:
-    """Refuse a dataset that claims to hold far more than is in the file.
+    """Refuse a dataset that claims to hold far more than is in the file, or such texts.
 
     Parameters
     ----------
@@ -152,8 +129,10 @@ def check_size(
     Raises
     ------
     CorruptFileError
-        It is larger than what is stored of it.
+        It is larger than what is stored of it; or a text in it is larger than the file.
     """
+    if h5py.check_vlen_dtype(dataset.dtype) or h5py.check_string_dtype(dataset.dtype):
+        _check_lengths(path, dataset)
     claimed = dataset.nbytes
     if claimed <= unchecked_bytes or dataset.is_virtual or dataset.external:
         return
@@ -167,6 +146,46 @@ def check_size(
             f"{claimed} bytes, expected at most {most}: {stored} are stored "
             f"({_where(dataset)})."
         )
+
+
+def _check_lengths(path: str | Path, dataset: h5py.Dataset) -> None:
+    """Refuse texts, or lists, of a dataset that claim more than the file has.
+
+    HDF5 makes room for them before it looks for them. References to them that are compressed
+    are not looked at.
+    """
+    creation, variable = dataset.id.get_create_plist(), h5py.h5t.VLEN
+    kind = dataset.id.get_type()
+    is_variable = kind.get_class() == variable or (
+        isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
+    )
+    layout, n_bytes = creation.get_layout(), dataset.id.get_storage_size()
+    if not is_variable or not n_bytes or creation.get_nfilters():
+        return
+    with GuardedFile(file_of(path, dataset)) as file:
+        if layout == h5py.h5d.CONTIGUOUS and not dataset.external:
+            at = dataset.id.get_offset()
+            file.seek(at)
+            file.check_references(file.read(n_bytes), dataset.name, at)
+        elif layout == h5py.h5d.CHUNKED:
+            for i in range(dataset.id.get_num_chunks()):
+                chunk = dataset.id.get_chunk_info(i)
+                _, raw = dataset.id.read_direct_chunk(chunk.chunk_offset)
+                file.check_references(raw, dataset.name, chunk.byte_offset)
+
+
+def file_of(path: str | Path, dataset: h5py.Dataset) -> str:
+    """Return the path of the file that a dataset is in, which links may have led to.
+
+    Parameters
+    ----------
+    path
+        Of the file that was opened.
+    dataset
+        That was found in it.
+    """
+    own = dataset.file.filename
+    return os.path.abspath(own if own and os.path.isfile(own) else path)
 
 
 def is_plain_type(dataset: h5py.Dataset) -> bool:

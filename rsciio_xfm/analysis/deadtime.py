@@ -36,7 +36,8 @@ def live_fraction(dead_time: np.ndarray) -> np.ndarray:
     >>> live_fraction(np.array([25.0, 100.0, np.nan]))
     array([0.75, 0.  , 0.  ])
     """
-    fraction = np.array(dead_time, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # some NaN of files are of the signalling kind
+        fraction = np.array(dead_time, dtype=np.float64)
     fraction /= -100
     fraction += 1
     np.nan_to_num(fraction, copy=False, nan=0.0, posinf=1.0, neginf=0.0)

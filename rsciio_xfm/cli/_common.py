@@ -53,23 +53,47 @@ def dataset_option(command: Callable) -> Callable:
         if value is not None and options is not None:
             options["dataset_path"] = value
 
-    return click.option(
+    command = click.option(
         "--dataset",
         metavar="PATH",
         expose_value=False,
         callback=keep,
         help="This map of a file that holds several, as `tree` lists them.",
     )(command)
+    return outside_links_option(command)
 
 
-def _dataset(file: Path, reader: Any) -> dict[str, Any]:
-    """Return what the user chose as an option of the reader."""
-    path = _settings().get("dataset_path")
-    if path is None:
-        return {}
-    if not has_option(reader, "dataset_path"):
-        raise click.ClickException(f"{file}: --dataset is for files of several maps")
-    return {"dataset_path": path}
+def outside_links_option(command: Callable) -> Callable:
+    """Let the user allow links out of the folder of a file: used by `load`."""
+
+    def keep(context: click.Context, _: click.Parameter, value: bool) -> None:
+        options = context.find_object(dict)
+        if value and options is not None:
+            options["allow_outside_links"] = True
+
+    return click.option(
+        "--allow-outside-links",
+        is_flag=True,
+        expose_value=False,
+        callback=keep,
+        help="Follow links of HDF5 files out of the file's folder.",
+    )(command)
+
+
+_CHOSEN = {
+    "dataset_path": "--dataset is for files of several maps",
+    "allow_outside_links": "--allow-outside-links is for HDF5 files",
+}
+
+
+def chosen_options(file: Path, reader: Any) -> dict[str, Any]:
+    """Return what the user chose as options of the reader."""
+    settings = _settings()
+    chosen = {name: settings[name] for name in _CHOSEN if name in settings}
+    for name in chosen:
+        if not has_option(reader, name):
+            raise click.ClickException(f"{file}: {_CHOSEN[name]}")
+    return chosen
 
 
 def has_option(reader: Any, name: str) -> bool:
@@ -179,7 +203,7 @@ def read_lazily(file: Path, **options: Any) -> list[dict[str, Any]]:
     reader = find_reader(file)
     if reader is None:
         raise wrong_extension(file, own_extensions())
-    return reader.file_reader(file, lazy=True, **options, **_dataset(file, reader))
+    return reader.file_reader(file, lazy=True, **options, **chosen_options(file, reader))
 
 
 def one_map(signals: list[Any], is_map: Callable[[Any], bool]) -> Any:
@@ -245,7 +269,7 @@ def load(file: Path, **kwds: Any) -> Any:
         extension(file) in plugin["file_extensions"] for plugin in IO_PLUGINS
     ):
         raise wrong_extension(file, own_extensions() | {"hspy"})
-    kwds |= _dataset(file, reader)
+    kwds |= chosen_options(file, reader)
     found = hs.load(file, lazy=True, file_format=reader, **kwds)
     for signal in found if isinstance(found, list) else [found]:
         _choose_chunks(signal)

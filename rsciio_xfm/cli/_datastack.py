@@ -9,8 +9,10 @@ import click
 from rsciio_xfm.cli._common import (
     FILE,
     check_extension,
+    chosen_options,
     errors_as_messages,
     extension,
+    outside_links_option,
     refuse_existing,
     show_size,
     timed,
@@ -178,6 +180,7 @@ def preview(
 
 @click.command()
 @click.argument("file", type=FILE)
+@outside_links_option
 def tree(file: Path) -> None:
     """List what is in FILE: a .datastack, or an EDF, SPEC or HDF5 file."""
     with errors_as_messages():
@@ -187,6 +190,7 @@ def tree(file: Path) -> None:
         _check_datastack(file)
         from rsciio_xfm import datastack
 
+        chosen_options(file, datastack)
         rows = [("name", "shape", "type", "chunks", "size", "in the file", "compression")]
         faults = []
         for name, array in datastack.tree(file).items():

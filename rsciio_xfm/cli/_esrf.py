@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from rsciio_xfm.cli._common import (
     check_extension,
+    chosen_options,
     find_reader,
     refuse_existing,
     show_size,
@@ -52,7 +53,7 @@ def describe_tree(file: Path) -> Iterator[tuple[str, ...]]:
     from rsciio_xfm import esrf
 
     yield ("name", "kind", "shape", "type", "size", "scan or link")
-    for name, item in esrf.tree(file).items():
+    for name, item in esrf.tree(file, **chosen_options(file, esrf)).items():
         shape = "" if item["shape"] is None else " x ".join(map(str, item["shape"]))
         size = "" if item["n_bytes"] is None else show_size(item["n_bytes"])
         text = item["text"]

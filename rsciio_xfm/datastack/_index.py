@@ -22,8 +22,13 @@ from rsciio_xfm.datastack._layout import (
     IS_UTF8,
     LARGE,
     LARGE_FIELD,
+    LARGE_N_FILES,
+    LARGE_SIGNATURE,
     LOCAL_HEADER,
     LOCAL_SIGNATURE,
+    N_FILES,
+    PLACE_OF_LARGE,
+    PLACE_SIGNATURE,
     STORED,
 )
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
@@ -98,8 +103,8 @@ def read_directory(filename: str | Path) -> Directory:
         identity = identify(file)
         path = os.path.abspath(filename)
         try:
-            members = _read_members(file, filename, identity[0])
-            end = _find_end(file, identity[0])
+            end, n_listed = _read_end(file, identity[0])
+            members = _read_members(file, filename, identity[0], n_listed)
             return Directory(path, identity, members, None, end)
         except FileFormatError:
             raise
@@ -233,16 +238,40 @@ def read_member(
     return raw
 
 
-def _find_end(file: BinaryIO, file_size: int) -> int:
-    """Return the byte behind the last record of the directory, as zipfile finds it."""
+def _read_end(file: BinaryIO, file_size: int) -> tuple[int, int | None]:
+    """Return the byte behind the last record of the directory, as zipfile finds it.
+
+    And how many files the directory has, None if the record has no room for the number.
+    """
     size, (at,) = DIRECTORY_RECORDS[END_SIGNATURE]
     n_bytes = min(file_size, size + 2**16)
     memory = np.empty(n_bytes, dtype=np.uint8)
     read_into(file, file_size - n_bytes, memory, n_bytes)
     tail = memory.tobytes()
     first = tail.rfind(END_SIGNATURE)
-    comment = int.from_bytes(tail[first + at : first + at + 2], "little")
-    return min(file_size, file_size - n_bytes + first + size + comment)
+    comment = _number(tail, first + at, 2)
+    end = min(file_size, file_size - n_bytes + first + size + comment)
+    n_listed: int | None = _number(tail, first + N_FILES, 2)
+    if n_listed == 2**16 - 1:
+        n_listed = _read_large(file, tail[:first])
+    return end, n_listed if first >= 0 else None
+
+
+def _read_large(file: BinaryIO, before_end: bytes) -> int | None:
+    """Return how many files the large record of a directory tells, None if it is not there."""
+    place = before_end[-DIRECTORY_RECORDS[PLACE_SIGNATURE][0] :]
+    memory = np.empty(DIRECTORY_RECORDS[LARGE_SIGNATURE][0], dtype=np.uint8)
+    if not place.startswith(PLACE_SIGNATURE):
+        return None
+    at = _number(place, PLACE_OF_LARGE, 8)
+    n_read = read_into(file, at, memory, memory.size) if at < 2**63 else 0
+    record = memory[:n_read].tobytes()
+    is_there = n_read == memory.size and record.startswith(LARGE_SIGNATURE)
+    return _number(record, LARGE_N_FILES, 8) if is_there else None
+
+
+def _number(raw: bytes, at: int, n_bytes: int) -> int:
+    return int.from_bytes(raw[at : at + n_bytes], "little")
 
 
 def _name_of(raw: bytes) -> str | None:
@@ -260,10 +289,16 @@ def _begin(file: BinaryIO) -> bytes:
     return file.read(8)
 
 
-def _read_members(file: BinaryIO, path: str | Path, file_size: int) -> dict[str, Member]:
+def _read_members(
+    file: BinaryIO, path: str | Path, file_size: int, n_listed: int | None
+) -> dict[str, Member]:
     """Read the zip's own directory."""
     with zipfile.ZipFile(file) as archive:
         found = archive.infolist()
+    if n_listed is not None and len(found) != n_listed:
+        raise zipfile.BadZipFile(
+            f"the directory has {len(found)} files, expected {n_listed} by its last record"
+        )
     members = {}
     for entry in found:
         head = LOCAL_HEADER.itemsize

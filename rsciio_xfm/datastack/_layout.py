@@ -73,9 +73,14 @@ LARGE_FIELD = 1
 # the end, before these too.
 END_SIGNATURE = b"PK\x05\x06"
 ENTRY_SIGNATURE = b"PK\x01\x02"
+LARGE_SIGNATURE = b"PK\x06\x06"
+PLACE_SIGNATURE = b"PK\x06\x07"  # of the large record
 DIRECTORY_RECORDS = {
     ENTRY_SIGNATURE: (46, (28, 30, 32)),
     END_SIGNATURE: (22, (20,)),
-    b"PK\x06\x06": (56, ()),
-    b"PK\x06\x07": (20, ()),
+    LARGE_SIGNATURE: (56, ()),
+    PLACE_SIGNATURE: (20, ()),
 }
+# At which bytes the number of files is, of 2 bytes, and of 8 in the large record; and in the
+# record just before the last one, the place of the large one.
+N_FILES, LARGE_N_FILES, PLACE_OF_LARGE = 10, 32, 8

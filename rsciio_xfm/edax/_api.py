@@ -13,6 +13,7 @@ from rsciio_xfm._io.warning import warn
 from rsciio_xfm.edax import _sidecars as sidecars
 from rsciio_xfm.edax._data import edax_array
 from rsciio_xfm.edax._image import read_bmp
+from rsciio_xfm.edax._layout import SPC_HEADER, SPC_WHOLE_061, SPC_WHOLE_070
 from rsciio_xfm.edax._parse import Header, read_header
 from rsciio_xfm.exceptions import FileFormatError
 
@@ -186,6 +187,9 @@ def _check_options(path: Path, extension: str, given: set[str]) -> None:
         )
 
 
+_SPC_SIZES = (SPC_WHOLE_061, SPC_WHOLE_070)
+
+
 def _read_spectrum(
     path: Path, lazy: bool, chunks: Any, endianness: str, load_all: bool
 ) -> dict[str, Any]:
@@ -197,6 +201,15 @@ def _read_spectrum(
             "there, the rest are zeros."
         )
         counts = np.pad(counts, (0, spc.n_channels - counts.size))
+    elif (size := path.stat().st_size) not in _SPC_SIZES or (
+        spc.data_start != SPC_HEADER.itemsize
+    ):
+        warn(
+            f"{path}: the file has {size} bytes and its counts begin at byte "
+            f"{spc.data_start}, expected {' or '.join(map(str, _SPC_SIZES))} and byte "
+            f"{SPC_HEADER.itemsize}, as of all that are known: if it is damaged, the counts "
+            "can be wrong."
+        )
     if lazy:
         import dask.array as da
 

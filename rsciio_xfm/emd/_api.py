@@ -9,6 +9,7 @@ import h5py
 
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import check_all_sizes, open_hdf5
+from rsciio_xfm._io.hdf5_links import check_links
 from rsciio_xfm.emd._ncem import find_signals, read_signal
 from rsciio_xfm.emd._parse import is_ncem, is_velox
 from rsciio_xfm.emd._upstream import FAULTS
@@ -142,6 +143,7 @@ def file_reader(
         "cache": cache,
     }
     others: list[str] | bool = []
+    check_links(path, allow_outside=False)
     with open_hdf5(path, identity) as file:
         if is_velox(path, file):
             signals = read_velox(

@@ -8,6 +8,7 @@ import numpy as np
 
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import open_hdf5
+from rsciio_xfm._io.hdf5_links import check_links
 from rsciio_xfm.esrf._bliss import Scan, read_counters
 from rsciio_xfm.esrf._find import choose, find_contents
 from rsciio_xfm.esrf._hdf5 import read_dataset
@@ -23,6 +24,10 @@ __all__ = ["file_reader"]
 _SELECTIONS = (None, "counters", "image", "spectrum_image")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 HEAD_BYTES = 8192
+OUTSIDE_LINKS = (
+    "If you trust where the file comes from, use allow_outside_links=True, or "
+    "--allow-outside-links on the command line."
+)
 
 
 def file_reader(
@@ -35,6 +40,7 @@ def file_reader(
     series: bool | str = False,
     detector: int | None = None,
     sum_detectors: bool | None = None,
+    allow_outside_links: bool = False,
 ) -> list[dict[str, Any]]:
     """Read a file of the ESRF or another synchrotron; what it is tells its content.
 
@@ -67,6 +73,9 @@ def file_reader(
         XIA maps: add the detectors up, which is done by default; if False, they are a further
         axis, the first one of the array. HDF5 of Bliss and NeXus: if True, add up the maps of
         each scan that would be read.
+    allow_outside_links
+        HDF5: follow links, and virtual datasets, to files that are not in the folder of this
+        file or below, as those of a master file in another tree of folders.
 
     Returns
     -------
@@ -79,7 +88,8 @@ def file_reader(
     Raises
     ------
     rsciio_xfm.exceptions.FileFormatError
-        The file is none of these, or holds no map; an option is not for files of its kind.
+        The file is none of these, or holds no map; an option is not for files of its kind; a
+        link leads out of its folder.
     rsciio_xfm.exceptions.CorruptFileError
         Its parts contradict each other, or cannot be read; for a lazy array, when it is
         computed.
@@ -140,6 +150,7 @@ def file_reader(
             "series": series is not False,
             "detector": detector is not None,
             "sum_detectors": sum_detectors is not None,
+            "allow_outside_links": allow_outside_links is not False,
             "select_type='counters'": select_type == "counters",
             "select_type='image'": select_type == "image",
         },
@@ -148,6 +159,7 @@ def file_reader(
     is_counters = select_type == "counters"
     with np.errstate(all="ignore"):  # what is not finite is looked for
         if kind == "HDF5":
+            check_links(path, allow_outside_links, OUTSIDE_LINKS)
             return _read_hdf5(
                 path,
                 identity,
@@ -170,6 +182,7 @@ def file_reader(
 
 _OPTIONS = {
     "HDF5": {
+        "allow_outside_links",
         "dataset_path",
         "navigation_shape",
         "select_type='counters'",

@@ -48,7 +48,7 @@ class Scan:
     @cached_property
     def title(self) -> str:
         """The command."""
-        return read_text(self.entry, "title")
+        return read_text(self.path, self.entry, "title")
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class Scan:
 
     def date(self) -> Any:
         """Return when it began."""
-        return meta.parse_date(read_text(self.entry, "start_time"))
+        return meta.parse_date(read_text(self.path, self.entry, "start_time"))
 
     @cached_property
     def planned(self) -> tuple[list[Planned], bool]:
@@ -74,7 +74,7 @@ class Scan:
             return [], False
         planned = []
         for prefix in ("slow1_", "slow2_", "slow_", "fast_", ""):
-            motor = read_text(group, f"{prefix}motor")
+            motor = read_text(self.path, group, f"{prefix}motor")
             values = [
                 read_small(self.path, group, f"{prefix}{key}", ((), (1,)))
                 for key in ("start_pos", "step_size", "npoints")
@@ -84,7 +84,7 @@ class Scan:
             start, step, n = (float(value.ravel()[0]) for value in values)
             if n >= 1 and n == int(n):
                 planned.append(Planned(motor, start, step, None, int(n), False))
-        mode = read_text(group, "fast_motor_mode").upper()
+        mode = read_text(self.path, group, "fast_motor_mode").upper()
         return planned, mode == "ZIGZAG"
 
     @cached_property
@@ -133,7 +133,7 @@ class Scan:
         """Return command, dates and the motors at the start, for original metadata."""
         tree: dict[str, Any] = {"scan": self.name}
         for key in ("title", "start_time", "end_time", "end_reason"):
-            value = read_text(self.entry, key)
+            value = read_text(self.path, self.entry, key)
             if value:
                 tree[key] = value
         for place in ("positioners_start", "start_positioners"):

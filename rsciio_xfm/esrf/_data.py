@@ -14,7 +14,7 @@ import numpy as np
 
 from rsciio_xfm._io.binary import check_unchanged, identify, open_unbuffered
 from rsciio_xfm._io.counted import CountedArray
-from rsciio_xfm._io.hdf5 import check_size, is_plain_type, open_hdf5
+from rsciio_xfm._io.hdf5 import check_size, file_of, is_plain_type, open_hdf5
 from rsciio_xfm._io.hdf5_chunks import Chunks, find_chunks
 from rsciio_xfm._io.lazy import (
     PIECE_BYTES,
@@ -285,7 +285,7 @@ def _visit_sources(
 ) -> None:
     if not dataset.is_virtual:
         return
-    own = _file_of(path, dataset)
+    own = file_of(path, dataset)
     above = (*above, (own, dataset.name))
     seen = set()
     for source in dataset.virtual_sources():
@@ -322,12 +322,6 @@ def _beside(path: str, name: str) -> str | None:
     return None
 
 
-def _file_of(path: str | Path, dataset: h5py.Dataset) -> str:
-    """Return the path of the file that a dataset is in, which links may have led to."""
-    own = dataset.file.filename
-    return os.path.abspath(own if own and os.path.isfile(own) else path)
-
-
 def make_source(
     path: str | Path,
     dataset: h5py.Dataset,
@@ -362,7 +356,7 @@ def make_source(
     check_size(path, dataset)
     check_filters(path, dataset)
     sources = find_sources(path, dataset)
-    own = _file_of(path, dataset)
+    own = file_of(path, dataset)
     with open_unbuffered(own) as file:
         identity = identify(file)
     is_map = is_spectra and len(shape) > 1

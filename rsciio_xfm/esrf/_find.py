@@ -19,6 +19,7 @@ IMAGE = ("image", "rgb-image", "rgba-image")
 _MOST_DEPTH = 32
 _MOST_OBJECTS = 2**20
 _MOST_TEXT = 2**16
+_UNREADABLE = "what HDF5 cannot read"
 _SHOWN = 12
 _SAVED = "biufc"  # kinds of numbers that are written here
 
@@ -86,13 +87,14 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def read_text(group: h5py.Group, name: str) -> str:
+def read_text(path: Path, group: h5py.Group, name: str) -> str:
     """Return the text of a small dataset; '' if there is none."""
     item = get(group, name)
     if not isinstance(item, h5py.Dataset) or item.shape is None or item.size != 1:
         return ""
     if item.dtype.kind not in "SO" or item.dtype.itemsize > _MOST_TEXT:
         return ""
+    check_size(path, item)
     return text_of(item[()])
 
 
@@ -225,7 +227,7 @@ def _target(group: h5py.Group, key: str) -> str:
     link = group.get(key, getlink=True)
     if isinstance(link, h5py.ExternalLink):
         return f"{link.path} of the file {link.filename}"
-    return link.path if isinstance(link, h5py.SoftLink) else "what HDF5 cannot read"
+    return link.path if isinstance(link, h5py.SoftLink) else _UNREADABLE
 
 
 def _add(
@@ -350,7 +352,14 @@ def choose(
 
 
 def _warn_missing(path: Path, contents: Contents, has_maps: bool) -> None:
-    """Name links to files that are not there."""
+    """Name links to files that are not there, and what is damaged."""
+    damaged = [name for name, to in contents.missing.items() if to == _UNREADABLE]
+    if damaged:
+        warn(
+            f"{path}: HDF5 cannot read {', '.join(damaged[:_SHOWN])}"
+            f"{' ...' if len(damaged) > _SHOWN else ''}: the file is damaged. They are left "
+            "out."
+        )
     gone = {name: to for name, to in contents.missing.items() if " of the file " in to}
     if not gone:
         return

@@ -393,6 +393,12 @@ def _describe_edf(path: Path, frame: Any, number: int, size: int) -> Frame | Non
             f"{path}: the header of frame {number} says {promised} bytes, expected {n_bytes} "
             f"for {shape} of {dtype} (the numbers begin at byte {start})."
         )
+    if promised > n_bytes:
+        warn(
+            f"{path}: the header of frame {number} says {promised} bytes, expected {n_bytes} "
+            f"for {shape} of {dtype}, which are read (byte {start}). It is damaged, if the "
+            "image is larger."
+        )
     present = max(0, min(n_bytes, size - start))
     n_rows = present // (n_bytes // shape[0])
     if n_rows < shape[0]:

@@ -213,6 +213,7 @@ def _find_scalers(path: Path, root: h5py.Group) -> dict[str, np.ndarray]:
         if listed.shape != (item.shape[axis],) or item.nbytes > names.MOST_SMALL:
             continue
         check_size(path, item)
+        check_size(path, listed)
         images = np.moveaxis(item[()], axis, 0)
         return _by_name([text_of(label) for label in listed[()]], images)
     group = get(root, "scalars")  # of xraylarch, a dataset each

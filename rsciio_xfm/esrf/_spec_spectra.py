@@ -56,6 +56,9 @@ class Index:
         bool, shape (scans,): whether all of them are whole numbers of 32 bits.
     is_text
         Whether the file is UTF-8, as silx wants it.
+    cut_in
+        ``"spectrum"`` or ``"counters"`` if the file ends within a line of such, and its last
+        number may go on: SPEC ends all lines, and only a zero of its own cannot go on.
     """
 
     starts: np.ndarray
@@ -67,6 +70,7 @@ class Index:
     largest: np.ndarray
     is_whole: np.ndarray
     is_text: bool
+    cut_in: str
 
 
 def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
@@ -83,6 +87,7 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
     n_lines: list[int] = [0]
     is_text = True
     decoder = codecs.getincrementaldecoder("utf-8")()
+    text = b""
     with open_unbuffered(path) as file:
         identity = identify(file)
         for offset, text, marks in _read_parts(path, file):
@@ -111,7 +116,18 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
         np.array([own.max(initial=0) for own in largest], dtype=np.int64),
         np.array([(own >= 0).all() for own in largest], dtype=bool),
         is_text,
+        _cut_in(text, bool(spectra) and spectra[-1][1] == identity[0]),
     ), identity
+
+
+def _cut_in(text: bytes, is_spectrum: bool) -> str:
+    """Return in what the text of a file ends, if it ends within a line."""
+    last = text.rpartition(b"\n")[2]
+    if last.split()[-1:] in ([], [b"0"]):
+        return ""
+    if is_spectrum:
+        return "spectrum"
+    return "counters" if _LINE.match(last) else ""
 
 
 def _is_text(decoder: Any, part: bytes) -> bool:
@@ -315,9 +331,19 @@ def order_spectra(
     n_channels : int
     """
     sizes, lines = index.n_channels[own], index.lines[own]
-    n_channels = int(np.bincount(sizes).argmax())
     starts, stops = index.starts[own].copy(), index.stops[own].copy()
-    wrong = np.flatnonzero(sizes != n_channels)
+    is_last_cut = index.cut_in == "spectrum" and stops[-1] == size
+    n_whole = len(sizes) - is_last_cut
+    if not n_whole:
+        raise CorruptFileError(
+            f"{where}: the file ends within a line of its only spectrum, whose last number "
+            f"may go on, expected a line that ends (byte {size}; the spectrum begins at byte "
+            f"{starts[0]}). If all of it is there, add the end of the line."
+        )
+    n_channels = int(np.bincount(sizes[:n_whole]).argmax())
+    is_wrong = sizes != n_channels
+    is_wrong[n_whole:] = True
+    wrong = np.flatnonzero(is_wrong)
     if len(wrong) or not n_channels:
         at = int(starts[wrong[0]]) if len(wrong) else int(starts[0])
         if not n_channels or wrong.tolist() != [len(sizes) - 1] or stops[-1] != size:
@@ -325,7 +351,10 @@ def order_spectra(
                 f"{where} has spectra of {sizes[wrong[0]] if len(wrong) else 0} and of "
                 f"{n_channels} channels, expected the same for all (byte {at})."
             )
-        warn(f"{where}: the file ends within a spectrum (byte {at}): it is left out.")
+        warn(
+            f"{where}: the file ends within a spectrum (byte {at}): it is left out. If all "
+            "of it is there, add the end of its line."
+        )
     starts[wrong], stops[wrong] = -1, -1
     # A line of counters stands before the spectra of its point, or behind them.
     point = lines if lines[0] == 0 else lines - 1

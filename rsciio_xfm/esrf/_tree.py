@@ -6,7 +6,8 @@ from typing import Any
 
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import open_hdf5
-from rsciio_xfm.esrf._api import HEAD_BYTES, find_kind
+from rsciio_xfm._io.hdf5_links import check_links
+from rsciio_xfm.esrf._api import HEAD_BYTES, OUTSIDE_LINKS, find_kind
 from rsciio_xfm.esrf._bliss import Scan
 from rsciio_xfm.esrf._find import Found, find_contents
 from rsciio_xfm.esrf._images import find_frames
@@ -16,13 +17,17 @@ from rsciio_xfm.esrf._xia import find_files
 _LOADED = ("map", "signal")
 
 
-def tree(path: str | Path) -> dict[str, dict[str, Any]]:
+def tree(
+    path: str | Path, allow_outside_links: bool = False
+) -> dict[str, dict[str, Any]]:
     """List what a file holds, without reading it.
 
     Parameters
     ----------
     path
         Of an EDF, SPEC or HDF5 file, or another image that fabio reads.
+    allow_outside_links
+        See :func:`file_reader`.
 
     Returns
     -------
@@ -38,7 +43,7 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
     Raises
     ------
     rsciio_xfm.exceptions.FileFormatError
-        The file is none of these.
+        The file is none of these; a link leads out of its folder.
 
     Examples
     --------
@@ -52,6 +57,7 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
         identity, head = identify(file), file.read(HEAD_BYTES)
     kind = find_kind(path, head)
     if kind == "HDF5":
+        check_links(path, allow_outside_links, OUTSIDE_LINKS)
         with open_hdf5(path, identity) as file:
             contents = find_contents(file)
             listed = {

@@ -225,7 +225,7 @@ class TestReading:
         lines = ["#S 1 ascan  a 0 1 1  1", "#N 1", "#L a"]
         for i, spectrum in enumerate(spectra):
             lines += [str(i), "@A " + " ".join(map(str, spectrum))]
-        path.write_text("\n".join(lines))
+        path.write_text("\n".join(lines) + "\n")
         found = esrf.file_reader(path, navigation_shape=(len(spectra),))[0]["data"]
         assert found.tolist() == spectra
 
@@ -249,6 +249,32 @@ class TestBadInput:
         expected = truth["counts"][0].copy()
         expected[-1, -1] = 0
         np.testing.assert_array_equal(values(signal), expected)
+
+    @pytest.mark.parametrize(
+        ("end", "n_found"),
+        [("", 1), (" ", 1), ("\n", 2), (" 0", 2), (" 0 ", 2), ("0", 1)],
+    )
+    def test_last_number_may_go_on(self, tmp_path, end, n_found):
+        path = tmp_path / "a.dat"
+        last = "7 12" if "0" in end.split() else "7 8 12"
+        path.write_text(f"#S 1 ct 1\n#N 1\n#L a\n1\n@A 7 8 9\n2\n@A {last}{end}")
+        (signal,) = read(path, n_warnings=2 - n_found)
+        expected = [int(word) for word in f"{last}{end}".split()]
+        found = values(signal).tolist()
+        assert found == [[7, 8, 9], expected if n_found == 2 else [0, 0, 0]]
+
+    def test_only_spectrum_cut(self, tmp_path):
+        path = tmp_path / "a.dat"
+        path.write_text("#S 1 ct 1\n#N 1\n#L a\n1\n@A 7 8 9")
+        with pytest.raises(CorruptFileError, match=r"may go on.*\(byte 30; .* byte 24\)"):
+            esrf.file_reader(path)
+
+    def test_counters_cut(self, tmp_path):
+        path = tmp_path / "a.dat"
+        path.write_text("#S 1 ct 1\n#N 2\n#L a  b\n3 67")
+        with pytest.warns(UserWarning, match="last number may go on"):
+            (signal,) = esrf.file_reader(path)
+        assert np.isnan(values(signal)).any()
 
     def test_spectra_of_several_lengths(self, tmp_path):
         path = tmp_path / "a.dat"

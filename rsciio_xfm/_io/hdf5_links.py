@@ -1,0 +1,196 @@
+"""Where HDF5 files point to others, and whether these may be read.
+
+HDF5 follows three kinds of names out of a file: external links, sources of virtual datasets,
+and files with the bytes of a dataset. It looks for them in the order that
+:func:`_candidates` has (HDF5 Reference Manual, H5Lcreate_external, H5Pset_virtual,
+H5Pset_external).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import h5py
+
+from rsciio_xfm._io.binary import identify, open_unbuffered
+from rsciio_xfm._io.hdf5_guard import GuardedFile
+from rsciio_xfm._io.warning import warn
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+
+# What is raised of damaged files, among it what others raise too.
+DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
+_PREFIXES = ("HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX")
+
+
+def stands_alone(path: str | Path) -> bool:
+    """Tell whether nothing in a file is in another one.
+
+    HDF5 looks for that by the way the file was opened: in a file without a name, in itself.
+
+    Parameters
+    ----------
+    path
+        Of an HDF5 file.
+    """
+    path = os.path.abspath(path)
+    with open_unbuffered(path) as file:
+        identity = identify(file)
+    return not _names_in(path, identity)[0]
+
+
+def check_links(path: str | Path, allow_outside: bool, advice: str = "") -> None:
+    """Refuse a file that leads HDF5 out of its folder, or to a damaged one.
+
+    Parameters
+    ----------
+    path
+        Of an HDF5 file.
+    allow_outside
+        Whether other folders may be read.
+    advice
+        How to allow it, for the error.
+
+    Raises
+    ------
+    FileFormatError
+        A file that is there is outside of the folder, or is no file.
+    CorruptFileError
+        What HDF5 trusts in one of the files is damaged; see
+        :class:`rsciio_xfm._io.hdf5_guard.GuardedFile`. Files that stand alone are not looked
+        at here: they are read through it.
+
+    Warns
+    -----
+    UserWarning
+        The file is longer than it was when it was closed.
+    """
+    start = os.path.abspath(path)
+    _check_end(path)
+    folders = {os.path.dirname(start), os.path.dirname(os.path.realpath(start))}
+    folders = {os.path.realpath(folder) for folder in folders}
+    waiting, seen = [start], {start}
+    while waiting:
+        own = waiting.pop()
+        with open_unbuffered(own) as file:
+            identity = identify(file)
+        names, damage = _names_in(own, identity)
+        if damage is not None and (names or own != start):
+            raise CorruptFileError(damage)
+        for name, is_bytes in names:
+            target = _find(own, name, is_bytes)
+            if target is None:
+                continue
+            real = os.path.realpath(target)
+            if not allow_outside and not any(_is_within(real, f) for f in folders):
+                raise FileFormatError(
+                    f"{own}: a link or a dataset leads to {name!r:.300}, which is {real}, "
+                    f"expected a file in the folder of the file, {os.path.dirname(start)} "
+                    f"(byte unknown). {advice}"
+                )
+            if real not in seen and os.path.exists(target) and "%" not in name:
+                seen.add(real)
+                waiting.append(target)
+
+
+def _check_end(path: str | Path) -> None:
+    """Say that there are more bytes than HDF5 wrote; if there are fewer, HDF5 itself does."""
+    with GuardedFile(path) as file:
+        size, expected = identify(file)[0], file.expected_size
+    if size > expected:
+        warn(
+            f"{path}: the file has {size} bytes, expected {expected} by its header: it is "
+            "being written, or was not closed, or bytes were inserted, as by a transfer as "
+            "text, and then what is read can be wrong."
+        )
+
+
+@lru_cache(maxsize=1024)
+def _names_in(
+    path: str, _: tuple[int, ...]
+) -> tuple[tuple[tuple[str, bool], ...], str | None]:
+    """Return names of other files in a file, and what is damaged of what HDF5 trusts.
+
+    With each name, whether it is of bytes, for which HDF5 looks in other places.
+    """
+    damage: list[str] = []
+    names: dict[tuple[str, bool], None] = {}
+    # Where it is damaged, is said by whoever reads it; or it is no HDF5 file.
+    with GuardedFile(path) as raw, _noting(damage), h5py.File(raw, "r") as file:
+        names = dict.fromkeys(_walk(file, damage))
+    return tuple(names), damage[0] if damage else None
+
+
+def _walk(file: h5py.File, damage: list[str]) -> Iterator[tuple[str, bool]]:
+    """Give the name of a file for each link and source that leads to one.
+
+    Nothing is given of what cannot be read: it is not read later either.
+    """
+    groups, seen = [file], set()
+    while groups:
+        group = groups.pop()
+        with _noting(damage):
+            for name in group:
+                with _noting(damage):
+                    link = group.get(name, getlink=True)
+                    if isinstance(link, h5py.ExternalLink):
+                        yield link.filename, False
+                    if not isinstance(link, h5py.HardLink):
+                        continue
+                    item = group[name]
+                    if isinstance(item, h5py.Dataset):
+                        yield from _sources(item)
+                    elif isinstance(item, h5py.Group):
+                        place = h5py.h5o.get_info(item.id).addr
+                        if place not in seen:
+                            seen.add(place)
+                            groups.append(item)
+
+
+class _noting(suppress):  # noqa: N801
+    """Pass by what cannot be read; note what was refused before HDF5 saw it."""
+
+    def __init__(self, damage: list[str]) -> None:
+        super().__init__(*DAMAGED)
+        self._damage = damage
+
+    def __exit__(
+        self, kind: type | None, exc: BaseException | None, trace: object
+    ) -> bool:
+        if isinstance(exc, CorruptFileError):
+            self._damage.append(str(exc))
+        return super().__exit__(kind, exc, trace)
+
+
+def _sources(dataset: h5py.Dataset) -> Iterator[tuple[str, bool]]:
+    if dataset.is_virtual:
+        # "." is the file itself; it is then opened by its name, too.
+        for source in dataset.virtual_sources():
+            yield source.file_name, False
+    for name, *_ in dataset.external or ():
+        yield os.fsdecode(name), True
+
+
+def _find(own: str, name: str, is_bytes: bool) -> str | None:
+    """Return what HDF5 opens for a name in a file; None if there is nothing."""
+    if name == ".":
+        return own
+    if "%" in name:  # of a series: its folder counts
+        folder = os.path.dirname(name.partition("%")[0])
+        return os.path.join(os.path.dirname(own), folder)
+    return next(filter(os.path.exists, _candidates(own, name, is_bytes)), None)
+
+
+def _candidates(own: str, name: str, is_bytes: bool) -> Iterator[str]:
+    if os.path.isabs(name):
+        yield name
+        name = os.path.basename(name)
+    folders = [f for key in _PREFIXES for f in os.environ.get(key, "").split(":") if f]
+    if not is_bytes:  # these are looked for in the working folder only
+        folders += [os.path.dirname(own), os.path.dirname(os.path.realpath(own))]
+    yield from (os.path.join(folder, name) for folder in [*folders, ""])
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return Path(path).is_relative_to(folder)

@@ -1,0 +1,315 @@
+"""What HDF5 trusts in a file, and the files that it leads to."""
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from rsciio_xfm import emd, esrf
+from rsciio_xfm._io.hdf5 import check_size, open_hdf5
+from rsciio_xfm._io.hdf5_guard import GuardedFile
+from rsciio_xfm._io.hdf5_links import check_links
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+from tests.builders import emd as emd_builder
+from tests.builders import esrf as builder
+
+VERSIONS = ("earliest", "v108", "v110", "latest")
+
+
+def write(path, libver="earliest", track_order=False, n=3, **options):
+    """Write texts of several lengths as attributes and datasets."""
+    with h5py.File(path, "w", libver=libver, track_order=track_order, **options) as file:
+        for i in range(n):
+            file.attrs[f"a{i}"] = "x" * (11 + i)
+        file.attrs["list"] = ["one", "three"]
+        file["text"] = "y" * 23
+        file.create_dataset("many", data=["a", "bb"], chunks=(1,))
+        file["number"] = np.arange(3)
+        file["number"].attrs["units"] = "s"
+    return path
+
+
+def damage(path, found, new):
+    raw = bytearray(path.read_bytes())
+    at = raw.find(found)
+    assert at >= 0
+    raw[at : at + len(new)] = new
+    path.write_bytes(bytes(raw))
+    return at
+
+
+@pytest.mark.parametrize("libver", VERSIONS)
+@pytest.mark.parametrize("track_order", [False, True])
+@pytest.mark.parametrize("n", [3, 40])  # in the header of the object, and beyond
+def test_whole(tmp_path, libver, track_order, n):
+    path = write(tmp_path / "a.h5", libver, track_order, n)
+    with open_hdf5(path) as file:
+        assert [len(file.attrs[f"a{i}"]) for i in range(n)] == [11 + i for i in range(n)]
+        assert list(file.attrs["list"]) == ["one", "three"]
+        for name in ("text", "many", "number"):
+            check_size(path, file[name])
+        assert file["text"].asstr()[()] == "y" * 23
+        assert list(file["many"].asstr()[()]) == ["a", "bb"]
+
+
+def test_user_block(tmp_path):
+    path = write(tmp_path / "a.h5", userblock_size=1024)
+    with open_hdf5(path) as file:
+        assert file.attrs["a0"] == "x" * 11
+        check_size(path, file["text"])
+
+
+@pytest.mark.parametrize("libver", ["earliest", "v108"])
+@pytest.mark.parametrize("n", [3, 20])
+def test_attribute_that_claims_much(tmp_path, libver, n):
+    """HDF5 would make room for it, 4 GiB."""
+    path = write(tmp_path / "a.h5", libver, n=n if libver == "earliest" else 3)
+    at = damage(path, struct.pack("<I", 12), struct.pack("<I", 0xF0000000))
+    with (
+        pytest.raises(CorruptFileError, match=rf"'a1' claims 4026531840 .*\(byte {at}\)"),
+        open_hdf5(path) as file,
+    ):
+        file.attrs["a1"]
+
+
+@pytest.mark.parametrize(("name", "length"), [("text", 23), ("many", 2)])
+def test_dataset_that_claims_much(tmp_path, name, length):
+    path = write(tmp_path / "a.h5")
+    with h5py.File(path) as file:
+        dataset = file[name]
+        at = dataset.id.get_offset() or dataset.id.get_chunk_info(1).byte_offset
+    raw = bytearray(path.read_bytes())
+    assert raw[at : at + 4] == struct.pack("<I", length)
+    raw[at : at + 4] = struct.pack("<I", 2**31)
+    path.write_bytes(bytes(raw))
+    with (
+        pytest.raises(
+            CorruptFileError, match=rf"{name} claims 2147483648.*\(byte {at}\)"
+        ),
+        open_hdf5(path) as file,
+    ):
+        check_size(path, file[name])
+
+
+@pytest.mark.parametrize("size", [0, 8, 2**40, 2**64 - 1])
+def test_heap_that_never_ends(tmp_path, size):
+    """HDF5 would go round in what is free for ever if it has no bytes."""
+    path = write(tmp_path / "a.h5")
+    raw = bytearray(path.read_bytes())
+    heap = at = raw.find(b"GCOL")
+    at += 16
+    while (index := int.from_bytes(raw[at : at + 2], "little")) != 0:
+        at += 16 + -(-int.from_bytes(raw[at + 8 : at + 16], "little") // 8) * 8
+        assert index < 99
+    raw[at + 8 : at + 16] = size.to_bytes(8, "little")
+    path.write_bytes(bytes(raw))
+    with (
+        pytest.raises(CorruptFileError, match=rf"in a heap, expected .*\(byte {at}\)"),
+        open_hdf5(path) as file,
+    ):
+        file["text"][()]
+    raw[heap + 8 : heap + 16] = (2**50).to_bytes(8, "little")
+    path.write_bytes(bytes(raw))
+    with (
+        pytest.raises(CorruptFileError, match=rf"a heap of 1125.* \(byte {heap}\)"),
+        open_hdf5(path) as file,
+    ):
+        file["text"][()]
+
+
+def test_heap_of_a_file_that_is_linked(tmp_path):
+    """HDF5 opens it by its name, past the guard: it is looked at before."""
+    write(tmp_path / "own.h5")
+    raw = bytearray((tmp_path / "own.h5").read_bytes())
+    at = raw.find(b"GCOL") + 16
+    raw[at : at + 16] = bytes(16)
+    (tmp_path / "own.h5").write_bytes(bytes(raw))
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file["1.1"] = h5py.ExternalLink("own.h5", "/")
+    with pytest.raises(CorruptFileError, match=r"own.h5: .*0 bytes in a heap"):
+        esrf.file_reader(tmp_path / "master.h5")
+
+
+def test_position_is_kept(tmp_path):
+    path = write(tmp_path / "a.h5")
+    with GuardedFile(path) as file, path.open("rb") as plain:
+        for at, n in ((0, 5000), (100, 96), (0, 96), (2048, 4096)):
+            buffers = bytearray(n), bytearray(n)
+            for f, buffer in zip((file, plain), buffers, strict=True):
+                f.seek(at)
+                f.readinto(buffer)
+            assert buffers[0] == buffers[1]
+            assert file.tell() == plain.tell()
+
+
+@pytest.mark.parametrize("libver", VERSIONS)
+def test_longer_than_it_was(tmp_path, libver):
+    path = write(tmp_path / "a.h5", libver)
+    check_links(path, allow_outside=False)
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b"more")
+    match = f"has {size + 4} bytes, expected {size} by its header"
+    with pytest.warns(UserWarning, match=match):
+        check_links(path, allow_outside=False)
+
+
+class TestLinks:
+    """Only to files in the folder of the file, or below, unless the user allows more."""
+
+    @pytest.fixture
+    def folders(self, tmp_path):
+        """A scan in one folder, and a place for a file that points to it in another."""
+        (tmp_path / "raw").mkdir()
+        (tmp_path / "processed").mkdir()
+        builder.write_bliss(tmp_path / "raw" / "scan.h5")
+        return tmp_path / "raw" / "scan.h5", tmp_path / "processed" / "master.h5"
+
+    @staticmethod
+    def write_link(path, target):
+        with h5py.File(path, "w") as file:
+            file["1.1"] = h5py.ExternalLink(target, "/1.1")
+
+    @staticmethod
+    def write_virtual(path, target):
+        layout = h5py.VirtualLayout((35, 64), "u4")
+        name = "1.1/instrument/fx1_det0/data"
+        layout[:] = h5py.VirtualSource(target, name, (35, 64))
+        with h5py.File(path, "w") as file:
+            dataset = file.create_virtual_dataset("entry/mca", layout)
+            dataset.attrs["interpretation"] = "spectrum"
+
+    @staticmethod
+    def write_external(path, target):
+        """Bytes of a dataset are those of any file."""
+        with h5py.File(path, "w") as file:
+            dataset = file.create_dataset(
+                "entry/mca", (35, 64), "u1", external=[(target, 0, 35 * 64)]
+            )
+            dataset.attrs["interpretation"] = "spectrum"
+
+    @pytest.mark.parametrize("kind", ["link", "virtual", "external"])
+    @pytest.mark.parametrize("is_absolute", [False, True])
+    def test_outside(self, folders, kind, is_absolute, run, monkeypatch):
+        scan, master = folders
+        monkeypatch.chdir(master.parent)  # where HDF5 looks for bytes
+        target = str(scan) if is_absolute else "../raw/scan.h5"
+        getattr(self, f"write_{kind}")(master, target)
+        for call in (esrf.file_reader, esrf.tree):
+            with pytest.raises(FileFormatError, match=r"leads to .*scan.h5") as caught:
+                call(master)
+            assert "allow_outside_links=True" in str(caught.value)
+            assert call(master, allow_outside_links=True)
+        assert "allow-outside-links" in run("tree", master, code=1)
+        assert "mca" in run("tree", master, "--allow-outside-links") or kind == "link"
+        assert "allow-outside-links" in run("info", master, code=1)
+
+    @pytest.mark.parametrize("kind", ["link", "virtual", "external"])
+    def test_inside(self, folders, kind, monkeypatch):
+        scan, _ = folders
+        monkeypatch.chdir(scan.parent)
+        (scan.parent / "below").mkdir()
+        scan.rename(scan.parent / "below" / "scan.h5")
+        master = scan.with_name("master.h5")
+        getattr(self, f"write_{kind}")(master, "below/scan.h5")
+        assert esrf.file_reader(master, lazy=True)[0]["data"].compute().any()
+
+    def test_on_the_command_line(self, folders, run):
+        _, master = folders
+        self.write_link(master, "../raw/scan.h5")
+        options = ("--allow-outside-links", "--dataset", "1.1/measurement/fx1_det0")
+        run("spectrum", master, "-o", master.with_suffix(".msa"), *options)
+        assert master.with_suffix(".msa").is_file()
+
+    def test_by_way_of_another_file(self, folders):
+        _, master = folders
+        middle = master.with_name("middle.h5")
+        self.write_link(master, "middle.h5")
+        self.write_link(middle, "../raw/scan.h5")
+        with pytest.raises(FileFormatError, match=r"middle.h5: a link"):
+            esrf.file_reader(master)
+
+    def test_by_a_link_of_the_system(self, folders):
+        scan, master = folders
+        os.symlink(scan, master.with_name("scan.h5"))
+        self.write_link(master, "scan.h5")
+        with pytest.raises(FileFormatError, match=r"leads to 'scan.h5', which is .*raw"):
+            esrf.file_reader(master)
+
+    def test_the_file_may_be_a_link_itself(self, folders):
+        scan, master = folders
+        os.symlink(scan, master)
+        assert esrf.file_reader(master)
+
+    def test_in_the_working_folder(self, folders, monkeypatch):
+        """HDF5 looks there too."""
+        scan, master = folders
+        self.write_link(master, "scan.h5")
+        monkeypatch.chdir(scan.parent)
+        with pytest.raises(FileFormatError, match=r"which is .*raw"):
+            esrf.file_reader(master)
+
+    @pytest.mark.parametrize("kind", ["link", "virtual"])
+    def test_nothing_there(self, folders, kind):
+        _, master = folders
+        getattr(self, f"write_{kind}")(master, "../nowhere.h5")
+        with pytest.raises((FileNotFoundError, CorruptFileError, UserWarning)):
+            esrf.file_reader(master)
+
+    def test_a_pipe(self, folders):
+        """It would be waited for."""
+        _, master = folders
+        os.mkfifo(master.with_name("pipe.h5"))
+        self.write_link(master, "pipe.h5")
+        with pytest.raises(FileFormatError, match="pipe, expected a file"):
+            esrf.file_reader(master)
+
+    def test_round(self, tmp_path):
+        self.write_link(tmp_path / "a.h5", "b.h5")
+        self.write_link(tmp_path / "b.h5", "a.h5")
+        with pytest.raises((FileNotFoundError, FileFormatError)):
+            esrf.file_reader(tmp_path / "a.h5")
+
+    def test_emd(self, tmp_path):
+        """Nobody needs it there."""
+        (tmp_path / "below").mkdir()
+        path = emd_builder.write_ncem(tmp_path / "below" / "map.emd")
+        with h5py.File(path, "a") as file:
+            file["other"] = h5py.ExternalLink("../other.h5", "/")
+        write(tmp_path / "other.h5")
+        with pytest.raises(FileFormatError, match=r"leads to '../other.h5'"):
+            emd.file_reader(path)
+
+    def test_not_for_other_files(self, tmp_path):
+        path = builder.write_line(tmp_path / "line.edf")
+        with pytest.raises(FileFormatError, match="allow_outside_links given"):
+            esrf.file_reader(path, allow_outside_links=True)
+
+    def test_not_for_other_files_on_the_command_line(self, tmp_path, run):
+        path = emd_builder.write_ncem(tmp_path / "map.emd")
+        text = run("info", path, "--allow-outside-links", code=1)
+        assert "--allow-outside-links is for HDF5 files" in text
+
+
+def test_in_bounded_memory(tmp_path):
+    """The process does not grow by what a text claims."""
+    path = write(tmp_path / "a.h5")
+    damage(path, struct.pack("<I", 12), struct.pack("<I", 0xF0000000))
+    code = f"""
+import resource
+from rsciio_xfm._io.hdf5 import open_hdf5
+try:
+    with open_hdf5({str(path)!r}) as file:
+        file.attrs["a1"]
+except ValueError:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    raise SystemExit(peak > 700 * 1024)
+raise SystemExit(2)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd())
+    assert done.returncode == 0
