@@ -6,6 +6,7 @@ from the file itself, in any number of threads.
 """
 
 import itertools
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # A dataset that claims to be larger than this is compared with what is stored of it.
 _UNCHECKED_BYTES = 2**26
+_MOST_CHUNKS = 100_000
 _MOST_COMPRESSION = 1100  # deflate's is 1032
 # How HDF5's errors begin, and h5py's of types that are damaged.
 _CANNOT = (
@@ -129,10 +131,12 @@ def check_size(
     Raises
     ------
     CorruptFileError
-        It is larger than what is stored of it; or a text in it is larger than the file.
+        It is larger than what is stored of it; its chunks are not whole; a text in it is
+        larger than the file.
     """
     if h5py.check_vlen_dtype(dataset.dtype) or h5py.check_string_dtype(dataset.dtype):
         _check_lengths(path, dataset)
+    _check_chunks(path, dataset)
     claimed = dataset.nbytes
     if claimed <= unchecked_bytes or dataset.is_virtual or dataset.external:
         return
@@ -145,6 +149,22 @@ def check_size(
             f"{path}: the dataset {dataset.name} is {dataset.shape} of {dataset.dtype}, "
             f"{claimed} bytes, expected at most {most}: {stored} are stored "
             f"({_where(dataset)})."
+        )
+
+
+def _check_chunks(path: str | Path, dataset: h5py.Dataset) -> None:
+    """Refuse chunks that are not compressed, and not whole: HDF5 reads on behind them."""
+    if not dataset.chunks or dataset.id.get_create_plist().get_nfilters():
+        return
+    grid = zip(dataset.shape, dataset.chunks, strict=True)
+    if math.prod(-(-size // chunk) for size, chunk in grid) > _MOST_CHUNKS:
+        return  # adding them up would take longer than reading what is wanted of them
+    chunk = math.prod(dataset.chunks) * dataset.id.get_type().get_size()
+    stored = dataset.id.get_storage_size()
+    if stored % chunk:
+        raise CorruptFileError(
+            f"{path}: the chunks of {dataset.name} have {stored} bytes, expected a multiple "
+            f"of {chunk}, as they are not compressed ({_where(dataset)})."
         )
 
 
