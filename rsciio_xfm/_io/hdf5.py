@@ -153,18 +153,34 @@ def check_size(
 
 
 def _check_chunks(path: str | Path, dataset: h5py.Dataset) -> None:
-    """Refuse chunks that are not compressed, and not whole: HDF5 reads on behind them."""
-    if not dataset.chunks or dataset.id.get_create_plist().get_nfilters():
+    """Refuse chunks that are there twice, or not whole: HDF5 reads on behind them."""
+    if not dataset.chunks or not hasattr(dataset.id, "chunk_iter"):
         return
     grid = zip(dataset.shape, dataset.chunks, strict=True)
     if math.prod(-(-size // chunk) for size, chunk in grid) > _MOST_CHUNKS:
-        return  # adding them up would take longer than reading what is wanted of them
-    chunk = math.prod(dataset.chunks) * dataset.id.get_type().get_size()
-    stored = dataset.id.get_storage_size()
-    if stored % chunk:
+        return  # this would take longer than reading what is wanted of them
+    n_bytes = math.prod(dataset.chunks) * dataset.id.get_type().get_size()
+    is_compressed = dataset.id.get_create_plist().get_nfilters() > 0
+    is_plain = not is_compressed and dataset.dtype.kind != "O"
+    seen: set[tuple[int, ...]] = set()
+    starts: set[int] = set()
+    wrong: list[h5py.h5d.StoreInfo] = []
+
+    def visit(info: h5py.h5d.StoreInfo) -> bool | None:
+        is_twice = info.chunk_offset in seen or info.byte_offset in starts
+        if is_twice or (is_plain and info.size != n_bytes):
+            wrong.append(info)
+            return True
+        seen.add(info.chunk_offset)
+        starts.add(info.byte_offset)
+        return None
+
+    dataset.id.chunk_iter(visit)
+    if wrong:
         raise CorruptFileError(
-            f"{path}: the chunks of {dataset.name} have {stored} bytes, expected a multiple "
-            f"of {chunk}, as they are not compressed ({_where(dataset)})."
+            f"{path}: the chunk {wrong[0].chunk_offset} of {dataset.name} has "
+            f"{wrong[0].size} bytes or stands twice, expected it once, with "
+            f"{n_bytes if is_plain else 'its'} bytes (byte {wrong[0].byte_offset})."
         )
 
 

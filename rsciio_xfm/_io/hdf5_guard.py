@@ -49,7 +49,7 @@ class GuardedFile(io.FileIO):
 
     def __init__(self, filename: str | Path) -> None:
         super().__init__(filename)
-        self._path = filename
+        self._path, self._size = filename, 0
         self._size = self.seek(0, io.SEEK_END)
         self._base, self._offset_size, self._length_size = 0, 0, 0
         self.expected_size = self._size
@@ -58,6 +58,14 @@ class GuardedFile(io.FileIO):
         self._continued: dict[int, int] = {}
         self._heaps: set[int] = set()
         self.seek(0)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place in the file, where HDF5 reads next."""
+        if whence == io.SEEK_SET and offset > self._size:
+            self._refuse(
+                offset, "something it needs beyond the end", f"in {self._size} bytes"
+            )
+        return super().seek(offset, whence)
 
     def readinto(self, buffer: memoryview) -> int:
         """Read into a buffer, and look at what came."""

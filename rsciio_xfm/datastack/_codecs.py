@@ -103,7 +103,7 @@ def _claimed_bytes(kind: str, head: bytes) -> int:
         first, length = {"blosc": (4, 4), "lz4": (0, 4)}[kind]
         more = 0
     else:
-        descriptor = head[4]
+        descriptor = head[4] if len(head) > 4 else 0  # of no size
         is_single = bool(descriptor & 32)
         length = (int(is_single), 2, 4, 8)[descriptor >> 6]
         first = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 3]

@@ -1,7 +1,6 @@
 """The files beside a map: where they are, and what they say, checked."""
 
 import csv
-import math
 import re
 import xml.parsers.expat
 from collections.abc import Iterable
@@ -350,9 +349,12 @@ def _find_distances(rows: list[list[str]]) -> tuple[int | None, int, str | None]
     return None, 0, None
 
 
+_MOST_DISTANCE = 1e12  # of any unit
+
+
 def _is_float(text: str) -> bool:
     try:
-        return math.isfinite(float(text))
+        return abs(float(text)) <= _MOST_DISTANCE  # False of what is no number
     except ValueError:
         return False
 

@@ -52,8 +52,9 @@ def file_reader(
         where its rows start in them.
     chunks
         Of the dask arrays of what is read here. ``"auto"`` makes chunks of whole rows with all
-        channels, at most 128 MiB, of maps; of other signals, those of the file. Anything else
-        goes to :func:`dask.array.core.normalize_chunks`.
+        channels, at most 128 MiB, of maps; of other signals, those of the file, unless they
+        are more than 10 000, which are put together. Anything else goes to
+        :func:`dask.array.core.normalize_chunks`.
     dataset_path
         NCEM only: path of the dataset, or several; None is all.
     stack_group

@@ -2,6 +2,7 @@
 
 import math
 import os
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,12 @@ from rsciio_xfm._io.metadata import keep_dead_time_with_its_class
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.sums import is_counts
 from rsciio_xfm.emd._layout import GROUP_TYPE
+from rsciio_xfm.emd._upstream import FAULTS
+from rsciio_xfm.exceptions import CorruptFileError
 
 KINDS = "biufcV"  # of numbers, and of colours, that are read and written here
 _EDS = "EDS"
+_MANY_CHUNKS = 10_000
 
 
 @dataclass(frozen=True)
@@ -213,9 +217,12 @@ def _choose_chunks(source: StoredArray, chunks: Any) -> Any:
     if not (isinstance(chunks, str) and chunks == "auto"):
         return chunks
     stored = source.stored_chunks
-    if not isinstance(source, StoredMap):
+    grid = zip(source.shape, stored, strict=True)
+    is_few = math.prod(-(-size // chunk) for size, chunk in grid) <= _MANY_CHUNKS
+    if is_few and not isinstance(source, StoredMap):
         return stored
-    return align_chunks(source.shape, source.dtype, source.row_axis(), stored)
+    row_axis = source.row_axis() if isinstance(source, StoredMap) else 0
+    return align_chunks(source.shape, source.dtype, row_axis, stored)
 
 
 # What was saved here.
@@ -275,7 +282,16 @@ def _read_map_of_rosettasciio(path: Path, dataset: h5py.Dataset) -> dict[str, An
 
     name = dataset.name.strip("/")
     # Lazily, so that the data are not read; they are let go.
-    (signal,) = file_reader(str(path), lazy=True, dataset_path=[name])
+    try:
+        (signal,) = file_reader(str(path), lazy=True, dataset_path=[name])
+    except FAULTS as exc:
+        if getattr(exc, "errno", None) is not None:
+            raise
+        traceback.clear_frames(exc.__traceback__)  # they keep the file open
+        raise CorruptFileError(
+            f"{path}: RosettaSciIO cannot read the axes of {name}: {exc!r}. Expected an EMD "
+            f"file as it writes them (byte {h5py.h5o.get_info(dataset.id).addr})."
+        ) from exc
     del signal["data"]
     for axis in signal["axes"]:
         axis["navigate"] = axis["index_in_array"] != dataset.ndim - 1

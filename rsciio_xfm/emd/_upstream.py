@@ -29,7 +29,12 @@ FAULTS = (
 
 
 def read_with_rosettasciio(
-    path: Path, file: h5py.File, lazy: bool, is_optional: bool, **options: Any
+    path: Path,
+    file: h5py.File,
+    lazy: bool,
+    is_optional: bool,
+    view: Path | None = None,
+    **options: Any,
 ) -> list[dict[str, Any]]:
     """Read what is not a stream of events with RosettaSciIO.
 
@@ -41,6 +46,8 @@ def read_with_rosettasciio(
         As of its reader.
     is_optional
         Whether a fault is a warning: there is a map beside.
+    view
+        Path of a file that points to what is to be read; None reads all of `path`.
     **options
         Of its reader, ``select_type`` among them.
 
@@ -62,7 +69,7 @@ def read_with_rosettasciio(
         for kind, group in file["Data"].items():
             if kind != Path(STREAMS).name and isinstance(group, h5py.Group):
                 check_all_sizes(path, group)
-        return file_reader(str(path), lazy=lazy, **options)
+        return file_reader(str(view or path), lazy=lazy, **options)
     except FAULTS as exc:
         if isinstance(exc, FileFormatError) and not is_optional:
             raise
@@ -106,7 +113,7 @@ def read_energy_loss(
                     view[name] = h5py.ExternalLink(target, f"/{name}")
         with _quiet():
             signals = read_with_rosettasciio(
-                link, file, False, is_optional, select_type="spectrum_image"
+                path, file, False, is_optional, link, select_type="spectrum_image"
             )
     for signal in signals:
         signal["metadata"]["General"]["original_filename"] = path.name

@@ -30,6 +30,7 @@ from rsciio_xfm.esrf._header import restore
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 
 _KINDS = "biufc"
+_MOST_AXES = 32  # that numpy has everywhere
 _LEAST_SHARE = 0.001  # of what a header promises: less is no image
 _SERIES = re.compile(
     r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.[^.\d][^.]*(\.gz|\.bz2)?)"
@@ -181,6 +182,7 @@ def opened(path: str | Path) -> Iterator[Any]:
         Fabio cannot read it, now or within the ``with`` block.
     """
     fabio = require("fabio", "esrf")
+    _bound_ranks(require("fabio.edfimage", "esrf").EdfFrame)
     size = os.stat(path).st_size
     with _quiet():
         try:
@@ -205,6 +207,27 @@ def opened(path: str | Path) -> Iterator[Any]:
                 f"{path}: fabio cannot read it: {exc!r} (byte 0; the file has {size} bytes). "
                 "Expected a whole image."
             ) from exc
+
+
+def _bound_ranks(frame_class: Any) -> None:
+    """Let fabio refuse an EDF header with a key such as Dim_99999999.
+
+    It makes a list as long as that number, in a time that grows with its square.
+    """
+    find_rank = frame_class.get_data_rank
+    if find_rank.__module__ == __name__:
+        return
+
+    def get_data_rank(*arguments: Any, **keywords: Any) -> int:
+        rank = find_rank(*arguments, **keywords)
+        if rank > _MOST_AXES:
+            raise ValueError(
+                f"the header of a frame has a key Dim_{rank}, expected at most "
+                f"Dim_{_MOST_AXES}"
+            )
+        return rank
+
+    frame_class.get_data_rank = staticmethod(get_data_rank)
 
 
 @contextmanager

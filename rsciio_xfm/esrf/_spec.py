@@ -35,8 +35,8 @@ _SHOWN = 12
 
 
 @contextmanager
-def _opened(path: Path, is_text: bool) -> Iterator[Any]:
-    """Open a SPEC file with silx.
+def _opened(path: Path, is_text: bool, lacks_blank: bool) -> Iterator[Any]:
+    """Open a SPEC file, or a copy of one that it would not read, with silx.
 
     Raises
     ------
@@ -46,18 +46,21 @@ def _opened(path: Path, is_text: bool) -> Iterator[Any]:
     specfile = require("silx.io.specfile", "esrf")
     with contextlib.ExitStack() as stack:
         name = str(path)
-        if is_text and not name.isascii():  # which silx does not take
+        is_copied = not is_text or lacks_blank
+        if not is_copied and not name.isascii():  # which silx does not take
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             name = os.path.join(folder, "a.spec")
             try:
                 os.symlink(os.path.abspath(path), name)
             except OSError:  # not on Windows
                 shutil.copyfile(path, name)
-        if not is_text:  # in the encoding of an old computer
+        if is_copied:
+            encoding = "utf-8" if is_text else "latin-1"  # that of an old computer
             copy = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".spec"))
-            with open(path, encoding="latin-1", newline="") as text:
+            with open(path, encoding=encoding, newline="") as text:
                 while part := text.read(_BLOCK_BYTES):
                     copy.write(part.encode("utf-8"))
+            copy.write(b"   \n" if lacks_blank else b"")
             copy.flush()
             name = copy.name
         try:
@@ -161,7 +164,7 @@ def _read_scans(
     scans : dict
         Those that are wanted by their number in the file, or what is wrong with them.
     """
-    with _opened(path, index.is_text) as file:
+    with _opened(path, index.is_text, index.lacks_blank) as file:
         keys = list(file.keys())
         if len(keys) != len(index.n_lines):
             raise CorruptFileError(

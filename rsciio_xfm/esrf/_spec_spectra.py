@@ -29,6 +29,13 @@ from rsciio_xfm.exceptions import CorruptFileError
 _BLOCK_BYTES = 16 * 2**20
 _MOST_BYTES = 2**28  # of a spectrum
 _EXACT = 2.0**53
+# silx 3.1 copies these to arrays of fixed size, and does not look how long they are: numbers
+# of scans to 50 bytes, words of counters to 100; its memory was damaged by header lines from
+# 6500 bytes on. It may be given a copy in UTF-8, with up to twice the bytes.
+_MOST_NUMBER, _MOST_WORD, _MOST_HEADER = 20, 49, 3000
+_LONG = re.compile(
+    rb"^#[^\n]{%d}|[^\s]{%d}" % (_MOST_HEADER, _MOST_WORD + 1), re.MULTILINE
+)
 _MARK = re.compile(rb"^(?:(#)S(?=\s|\Z)|@[A-Z])", re.MULTILINE)
 _LINE = re.compile(rb"^[ \t]*[^#@\s]", re.MULTILINE)  # of counters
 _END = re.compile(rb"[^\\ \t\r\n][ \t]*\r?\n")  # of a line that is not continued
@@ -59,6 +66,8 @@ class Index:
     cut_in
         ``"spectrum"`` or ``"counters"`` if the file ends within a line of such, and its last
         number may go on: SPEC ends all lines, and only a zero of its own cannot go on.
+    lacks_blank
+        Whether the file ends before the blank behind the number of its last scan.
     """
 
     starts: np.ndarray
@@ -71,6 +80,7 @@ class Index:
     is_whole: np.ndarray
     is_text: bool
     cut_in: str
+    lacks_blank: bool
 
 
 def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
@@ -87,22 +97,28 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
     n_lines: list[int] = [0]
     is_text = True
     decoder = codecs.getincrementaldecoder("utf-8")()
-    text = b""
+    text, lacks_blank = b"", False
     with open_unbuffered(path) as file:
         identity = identify(file)
         for offset, text, marks in _read_parts(path, file):
             is_text = is_text and _is_text(decoder, text)
-            n_lines[-1] += len(_LINE.findall(text[: marks[0].start() if marks else None]))
+            head = text[: marks[0].start() if marks else None]
+            n_lines[-1] += _count_lines(path, offset, head)
             for mark, end in zip_longest(marks, [m.start() for m in marks[1:]]):
                 at, stop = offset + mark.end(), 0
                 if mark[1] == b"#":
                     first.append(len(spectra))
                     n_lines.append(0)
                     stop = len(text[mark.end() : end].split(b"\n", 1)[0])
+                    line = text[mark.start() :][:_MOST_HEADER]
+                    lacks_blank = at - 2 + len(line) == identity[0] and not _has_blank(line)
+                    if not lacks_blank or len(line) > _MOST_NUMBER:
+                        _check_scan(path, at, line)
                 else:
                     n, stop, largest = _measure(text[mark.end() : end])
                     spectra.append((at, at + stop, n, largest, n_lines[-1]))
-                n_lines[-1] += len(_LINE.findall(text[mark.end() + stop : end]))
+                rest = text[mark.end() + stop : end]
+                n_lines[-1] += _count_lines(path, at + stop, rest)
     first.append(len(spectra))
     table = np.array(spectra, dtype=np.int64).reshape(-1, 5)
     largest = [table[start:stop, 3] for start, stop in itertools.pairwise(first)]
@@ -117,7 +133,39 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
         np.array([(own >= 0).all() for own in largest], dtype=bool),
         is_text,
         _cut_in(text, bool(spectra) and spectra[-1][1] == identity[0]),
+        lacks_blank,
     ), identity
+
+
+def _count_lines(path: Path, offset: int, text: bytes) -> int:
+    """Count lines of counters; refuse those, and headers, that silx has no room for."""
+    for found in _LONG.finditer(text):
+        start = text.rfind(b"\n", 0, found.start() + 1) + 1
+        is_header = text[start:].lstrip()[:1] == b"#"
+        if is_header and len(text[start:].split(b"\n", 1)[0]) <= _MOST_HEADER:
+            continue
+        raise CorruptFileError(
+            f"{path}: the line begins with {text[start : start + 40]!r} and is too long, "
+            f"expected at most {_MOST_HEADER} bytes of a header, and {_MOST_WORD} of a number "
+            f"(byte {offset + start})."
+        )
+    return len(_LINE.findall(text))
+
+
+def _has_blank(line: bytes) -> bool:
+    """Tell whether a blank follows the number of a scan, before long."""
+    return b" " in line[3 : 3 + _MOST_NUMBER]
+
+
+def _check_scan(path: Path, at: int, line: bytes) -> None:
+    """Refuse a scan whose number silx, which looks for a blank, would not find the end of."""
+    first = line.split(b"\n", 1)[0]
+    if not _has_blank(line) or len(first) == _MOST_HEADER:
+        raise CorruptFileError(
+            f"{path}: a scan begins with {first[:40]!r}, expected #S, a number of at most "
+            f"{_MOST_NUMBER} digits, a blank and a command of at most {_MOST_HEADER} bytes "
+            f"(byte {at - 2})."
+        )
 
 
 def _cut_in(text: bytes, is_spectrum: bool) -> str:

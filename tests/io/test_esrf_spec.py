@@ -414,3 +414,57 @@ class TestBadInput:
         monkeypatch.setitem(sys.modules, "silx.io.specfile", None)
         with pytest.raises(ImportError, match=r"silx is needed .*rsciio-xfm\[esrf\]"):
             read(path)
+
+
+class TestLimitsOfSilx:
+    """It copies to arrays of fixed size, and does not look whether they are large enough."""
+
+    REST = "#N 1\n#L a\n1\n@A 1\n"
+
+    @pytest.mark.parametrize(
+        ("text", "match"),
+        [
+            (f"#S {'9' * 46} a\n{REST}", r"a scan begins .*\(byte 0\)"),
+            (f"#S 1\n#N1\n#L{'a' * 80}\n1\n@A 1\n", "a scan begins with b'#S 1'"),
+            (f"#S 1\tascan\tm\t1\t2\n#D\tTue\n{REST}", "a scan begins"),
+            (f"#S 1{'é' * 23} a\n{REST}", "a scan begins"),
+            (f"#S 1 {'a' * 3000}\n{REST}", "a command of at most 3000"),
+            (f"#S 1 a\n#N 1\n#L a\n{'1' * 50}\n@A 1\n", r"too long.*\(byte 17\)"),
+            (f"#S 1 a\n#N 1\n#L {'a  ' * 1000}\n1\n@A 1\n", r"too long.*\(byte 12\)"),
+            (f"#F a\n#O0 {'a' * 3000}\n#S 1 a\n{REST}", r"too long.*\(byte 5\)"),
+            (f"#S 1 a\n{REST}#C {'a' * 3000}\n", "too long"),
+        ],
+    )
+    @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+    def test_refused(self, tmp_path, text, match, encoding):
+        path = tmp_path / "a.dat"
+        path.write_bytes(text.encode(encoding))
+        with pytest.raises(CorruptFileError, match=match):
+            esrf.file_reader(path)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"#S {'9' * 19} a\n{REST}",
+            f"#S  1  a\n{REST}",
+            f"#S 1 {'a' * 2900}\n{REST}",
+            f"#S 1 a\n#C {'b' * 2900}\n{REST}",
+            f"#S 1 a\n#C {'é' * 1000}\n{REST}",
+            f"#S 1 a\n#C http://{'b' * 200}\n{REST}",
+            f"#S 1 a\n#N 1\n#L a\n{'1' * 49}\n@A 1\n",
+        ],
+    )
+    @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+    def test_read(self, tmp_path, text, encoding):
+        path = tmp_path / "a.dat"
+        path.write_bytes(text.encode(encoding))
+        assert values(read_one(path)).ravel().tolist() == [1]
+
+    @pytest.mark.parametrize("end", ["#S", "#S ", "#S 2", "#S 2 ", "#S 2\n", "#S 2 a"])
+    def test_cut_at_the_last_scan(self, tmp_path, end):
+        path = tmp_path / "a.dat"
+        path.write_text(f"#S 1 a é\n{self.REST}\n{end}", encoding="utf-8")
+        with pytest.warns(UserWarning, match=r"scan \d\.1: .*left out"):
+            (signal,) = esrf.file_reader(path)
+        assert values(signal).ravel().tolist() == [1]
+        assert signal["original_metadata"]["scan_header"]["S"] == "1 a é"

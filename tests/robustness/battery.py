@@ -132,7 +132,7 @@ def _judge(
 
     try:
         found, caught = _read(sample, path)
-    except FileFormatError as exc:
+    except (FileFormatError, OverflowError) as exc:  # of counts too many for their type
         return (
             ("rejected", str(exc))
             if str(path.parent) in str(exc)

@@ -64,9 +64,8 @@ def damaged(
     elif kind == "bytes":
         raw[at : at + length] = rng.randbytes(length)
     elif kind == "lie":
-        lie = rng.choice(_LIES)
+        lie = rng.choice(_LIES)[: stop - at]
         raw[at : at + len(lie)] = lie
-        del raw[len(content) :]
     elif kind in ("zero", "ones"):
         raw[at : at + length] = (b"\0" if kind == "zero" else b"\xff") * length
     elif kind == "delete":

@@ -97,7 +97,9 @@ def parts_of_all(path: Path, name: str = "file") -> tuple[Regions, list[int]]:
 
 
 def parts_of_spc(path: Path) -> tuple[Regions, list[int]]:
-    header, counts = [(0, 40), (384, 792)], [(3840, 3840 + 4 * 32)]
+    header = [(0, 28), (34, 40), (384, 792)]
+    # How many counts there are, nothing else tells.
+    counts = [(28, 34), (3840, 3840 + 4 * 32)]
     return {"header": header, DATA: counts}, [28, 384, 640, 3840, 3968, 20224]
 
 
