@@ -33,7 +33,7 @@ from rsciio_xfm.datastack._layout import (
 from rsciio_xfm.datastack._parse import Definition, parse_array
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
-_MOST_TEXT = 2**26  # bytes of a description
+_MOST_TEXT, _LEAST_TEXT = 2**24, 2**20  # bytes of a description, whatever the file has
 # Of an array that is not small, at least this share of the chunks has to be there: its
 # shape may be a lie.
 _EMPTY_BYTES = 64 * 2**20
@@ -228,10 +228,12 @@ def _names(members: dict[str, Member], text: str) -> list[str]:
 
 def _read_text(file: BinaryIO, directory: Directory, name: str) -> bytes:
     member = directory.members[name]
-    if max(member.size, member.n_bytes) > _MOST_TEXT:
+    # Small files hold no long texts but such as were made to fill the memory.
+    most = min(_MOST_TEXT, max(_LEAST_TEXT, directory.identity[0]))
+    if max(member.size, member.n_bytes) > most:
         raise CorruptFileError(
             f"{directory.path}: {name} has {member.n_bytes} bytes, expected a description of "
-            f"at most {_MOST_TEXT} (byte {member.offset})."
+            f"at most {most} (byte {member.offset})."
         )
     return read_member(file, directory.path, name, member).tobytes()
 

@@ -26,7 +26,7 @@ _TEXT_GROUPS = ("Displays", "Operations", "SharedProperties", "Features")
 _MOST_PIXELS = 2**31
 _MOST_CHANNELS = 65535  # the mark is no channel
 _USUAL_CHANNELS = 4096
-_MOST_JSON_BYTES = 2**26
+_MOST_JSON_BYTES = 2**24
 # Of a stream, which is never in memory as a whole; counting so much takes a minute.
 _MOST_EMPTY_BYTES = 2**36
 

@@ -44,7 +44,7 @@ def do(fault, name, times, folder):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=1800,
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
