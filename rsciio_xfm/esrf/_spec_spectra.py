@@ -111,7 +111,9 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
                     n_lines.append(0)
                     stop = len(text[mark.end() : end].split(b"\n", 1)[0])
                     line = text[mark.start() :][:_MOST_HEADER]
-                    lacks_blank = at - 2 + len(line) == identity[0] and not _has_blank(line)
+                    lacks_blank = at - 2 + len(line) == identity[0] and not _has_blank(
+                        line
+                    )
                     if not lacks_blank or len(line) > _MOST_NUMBER:
                         _check_scan(path, at, line)
                 else:

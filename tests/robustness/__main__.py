@@ -17,7 +17,10 @@ def main() -> None:
     for fault, times in TIMES.items():
         for name in NAMES:
             with tempfile.TemporaryDirectory() as folder:
-                print(f"{fault}: {name}: {do(fault, name, times, folder).strip()}", flush=True)
+                print(
+                    f"{fault}: {name}: {do(fault, name, times, folder).strip()}",
+                    flush=True,
+                )
     battery.main()
 
 
