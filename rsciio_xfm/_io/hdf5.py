@@ -92,7 +92,7 @@ def open_hdf5(
             # process what it read of it before it was changed, and does not ask for a lock.
             given = raw
             if not stands_alone(filename):
-                given, options = filename, options | {"locking": False}
+                given, options = filename, {"locking": False} | options
             with h5py.File(given, "r", **options) as file:
                 yield file
         except FileFormatError:
@@ -299,7 +299,7 @@ class Values:
                 yield lambda start, stop, out: self._read_past(file, start, stop, out)
                 check_unchanged(file, self.path, self.identity)
         else:
-            with open_hdf5(self.path, self.identity) as file:
+            with open_hdf5(self.path, self.identity, locking=None) as file:
                 dataset = file[self.name]
                 # Reading [:, 0] into one dimension is far faster than into two.
                 rest = (0,) * (dataset.ndim - 1)

@@ -20,7 +20,9 @@ from rsciio_xfm.exceptions import CorruptFileError
 _HEAP, _HEADER, _CONTINUED = b"GCOL", b"OHDR", b"OCHK"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _ATTRIBUTE, _CONTINUATION = 0x0C, 0x10  # messages
+_FILL_VALUES = (0x04, 0x05)
 _VARIABLE_LENGTH = 9  # class of types
+_COMPOSED = (6, 10)  # of others
 _SHARED = 2  # flag of messages that stand elsewhere
 # Byte at which the base of addresses is, by the version of the superblock; the end of the file
 # is the third address from there.
@@ -141,7 +143,7 @@ class GuardedFile(io.FileIO):
 
     def _check_heap(self, at: int, raw: bytes) -> None:
         """Go through the objects of a heap, as far as they were read."""
-        head = 8 + self._length_size  # of the heap, and of each object
+        head = -(-(8 + self._length_size) // 8) * 8  # of the heap, and of each object
         size = self._number(raw, 8, self._length_size)
         place = head
         if not head <= size <= self._size - at:
@@ -169,6 +171,8 @@ class GuardedFile(io.FileIO):
                     self._continued[begin] = raw[5] & 4
             elif kind == _ATTRIBUTE:
                 self._check_attribute(at, raw, place, stop)
+            elif kind in _FILL_VALUES and stop - place >= 8 + self._offset_size:
+                self._scan_references(raw[place:stop], "a fill value", at + place)
 
     def _messages(self, at: int, raw: bytes) -> Iterator[tuple[int, int, int]]:
         """Give kind, begin and end of each message that stands here."""
@@ -199,17 +203,32 @@ class GuardedFile(io.FileIO):
 
     def _check_attribute(self, at: int, raw: bytes, place: int, stop: int) -> None:
         version, flags = raw[place : place + 2]
-        if stop - place < 9 or not 1 <= version <= 3 or (version > 1 and flags & 1):
+        if stop - place < 9 or not 1 <= version <= 3:
             return
+        is_shared = version > 1 and bool(flags & 1)
         sizes = [self._number(raw, place + 2 + 2 * i, 2) for i in range(3)]
         place += 9 if version == 3 else 8
         padded = [-(-size // 8) * 8 if version == 1 else size for size in sizes]
         kind, data = place + padded[0], place + sum(padded)
-        if data < stop and raw[kind] & 15 == _VARIABLE_LENGTH:
-            name = raw[place : place + sizes[0]].rstrip(b"\0").decode("utf-8", "replace")
-            self.check_references(
-                raw[data:stop], f"the attribute {name!r:.99}", at + data
-            )
+        if data >= stop:
+            return
+        name = raw[place : place + sizes[0]].rstrip(b"\0").decode("utf-8", "replace")
+        name = f"the attribute {name!r:.99}"
+        if is_shared or raw[kind] & 15 in _COMPOSED:
+            self._scan_references(raw[data:stop], name, at + data)
+        elif raw[kind] & 15 == _VARIABLE_LENGTH:
+            self.check_references(raw[data:stop], name, at + data)
+
+    def _scan_references(self, raw: bytes, name: str, at: int) -> None:
+        """Check what looks like a reference to a heap, wherever it stands."""
+        width = 8 + self._offset_size
+        for shift in range(min(width, len(raw) - width + 1)):
+            dtype = np.dtype([("", "V4"), ("heap", f"<u{self._offset_size}"), ("", "V4")])
+            heaps = np.frombuffer(raw, dtype, (len(raw) - shift) // width, shift)["heap"]
+            for i in np.flatnonzero((heaps > 0) & (heaps < self._size)).tolist():
+                if self._peek(self._base + int(heaps[i]), 4) == _HEAP:
+                    begin = shift + i * width
+                    self.check_references(raw[begin : begin + width], name, at + begin)
 
     def _refuse(self, at: int, found: str, expected: str) -> None:
         raise CorruptFileError(

@@ -6,11 +6,14 @@ and files with the bytes of a dataset. It looks for them in the order that
 H5Pset_external).
 """
 
+import glob
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 
@@ -37,7 +40,7 @@ def stands_alone(path: str | Path) -> bool:
     path = os.path.abspath(path)
     with open_unbuffered(path) as file:
         identity = identify(file)
-    return not _names_in(path, identity)[0]
+    return not _names_in(path, identity).names
 
 
 def check_links(path: str | Path, allow_outside: bool, advice: str = "") -> None:
@@ -75,23 +78,26 @@ def check_links(path: str | Path, allow_outside: bool, advice: str = "") -> None
         own = waiting.pop()
         with open_unbuffered(own) as file:
             identity = identify(file)
-        names, damage = _names_in(own, identity)
-        if damage is not None and (names or own != start):
-            raise CorruptFileError(damage)
-        for name, is_bytes in names:
-            target = _find(own, name, is_bytes)
-            if target is None:
-                continue
-            real = os.path.realpath(target)
-            if not allow_outside and not any(_is_within(real, f) for f in folders):
-                raise FileFormatError(
-                    f"{own}: a link or a dataset leads to {name!r:.300}, which is {real}, "
-                    f"expected a file in the folder of the file, {os.path.dirname(start)} "
-                    f"(byte unknown). {advice}"
-                )
-            if real not in seen and os.path.exists(target) and "%" not in name:
-                seen.add(real)
-                waiting.append(target)
+        found = _names_in(own, identity)
+        if found.damage and (found.names or own != start):
+            raise CorruptFileError(found.damage)
+        if found.unlisted and not allow_outside:
+            raise CorruptFileError(
+                f"{own}: HDF5 cannot list all that is in it: {found.unlisted}. So it cannot "
+                f"be told where links lead, expected a whole file (byte unknown). {advice}"
+            )
+        for name, kind in found.names:
+            for target in _find(own, name, kind):
+                real = os.path.realpath(target)
+                if not allow_outside and not any(_is_within(real, f) for f in folders):
+                    raise FileFormatError(
+                        f"{own}: a link or a dataset leads to {name!r:.300}, which is {real}, "
+                        "expected a file in the folder of the file, "
+                        f"{os.path.dirname(start)} (byte unknown). {advice}"
+                    )
+                if real not in seen:
+                    seen.add(real)
+                    waiting.append(target)
 
 
 def _check_end(path: str | Path) -> None:
@@ -106,46 +112,65 @@ def _check_end(path: str | Path) -> None:
         )
 
 
-@lru_cache(maxsize=1024)
-def _names_in(
-    path: str, _: tuple[int, ...]
-) -> tuple[tuple[tuple[str, bool], ...], str | None]:
-    """Return names of other files in a file, and what is damaged of what HDF5 trusts.
+class _Found(NamedTuple):
+    """What was found in a file.
 
-    With each name, whether it is of bytes, for which HDF5 looks in other places.
+    Attributes
+    ----------
+    names
+        Of other files, each with what leads there: ``"link"``, ``"virtual"`` or ``"bytes"``.
+    damage
+        What is damaged of what HDF5 trusts, if anything.
+    unlisted
+        Why not all of what is in the file could be listed, if so.
     """
+
+    names: tuple[tuple[str, str], ...]
+    damage: str
+    unlisted: str
+
+
+@lru_cache(maxsize=1024)
+def _names_in(path: str, _: tuple[int, ...]) -> _Found:
+    """Return names of other files in a file."""
     damage: list[str] = []
-    names: dict[tuple[str, bool], None] = {}
-    # Where it is damaged, is said by whoever reads it; or it is no HDF5 file.
+    names: dict[tuple[str, str], None] = {}
+    unlisted = ""
+    # A file that cannot be opened at all is left to whoever reads it, and so is no HDF5 file.
     with GuardedFile(path) as raw, _noting(damage), h5py.File(raw, "r") as file:
-        names = dict.fromkeys(_walk(file, damage))
-    return tuple(names), damage[0] if damage else None
+        try:
+            for found in _walk(file, damage):
+                names[found] = None
+        except DAMAGED as exc:
+            unlisted = str(exc)
+    return _Found(tuple(names), damage[0] if damage else "", unlisted)
 
 
-def _walk(file: h5py.File, damage: list[str]) -> Iterator[tuple[str, bool]]:
+def _walk(file: h5py.File, damage: list[str]) -> Iterator[tuple[str, str]]:
     """Give the name of a file for each link and source that leads to one.
 
-    Nothing is given of what cannot be read: it is not read later either.
+    Objects that cannot be opened are passed by. Where a group cannot be listed, what is in it
+    could still be opened by its name.
     """
     groups, seen = [file], set()
     while groups:
         group = groups.pop()
-        with _noting(damage):
-            for name in group:
-                with _noting(damage):
-                    link = group.get(name, getlink=True)
-                    if isinstance(link, h5py.ExternalLink):
-                        yield link.filename, False
-                    if not isinstance(link, h5py.HardLink):
-                        continue
-                    item = group[name]
-                    if isinstance(item, h5py.Dataset):
-                        yield from _sources(item)
-                    elif isinstance(item, h5py.Group):
-                        place = h5py.h5o.get_info(item.id).addr
-                        if place not in seen:
-                            seen.add(place)
-                            groups.append(item)
+        for name in group:
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                yield link.filename, "link"
+            if not isinstance(link, h5py.HardLink):
+                continue
+            item = None
+            with _noting(damage):
+                item = group[name]
+            if isinstance(item, h5py.Dataset):
+                yield from _sources(item)
+            elif isinstance(item, h5py.Group):
+                place = h5py.h5o.get_info(item.id).addr
+                if place not in seen:
+                    seen.add(place)
+                    groups.append(item)
 
 
 class _noting(suppress):  # noqa: N801
@@ -163,31 +188,36 @@ class _noting(suppress):  # noqa: N801
         return super().__exit__(kind, exc, trace)
 
 
-def _sources(dataset: h5py.Dataset) -> Iterator[tuple[str, bool]]:
+def _sources(dataset: h5py.Dataset) -> Iterator[tuple[str, str]]:
     if dataset.is_virtual:
         # "." is the file itself; it is then opened by its name, too.
         for source in dataset.virtual_sources():
-            yield source.file_name, False
+            yield source.file_name, "virtual"
     for name, *_ in dataset.external or ():
-        yield os.fsdecode(name), True
+        yield os.fsdecode(name), "bytes"
 
 
-def _find(own: str, name: str, is_bytes: bool) -> str | None:
-    """Return what HDF5 opens for a name in a file; None if there is nothing."""
-    if name == ".":
-        return own
-    if "%" in name:  # of a series: its folder counts
-        folder = os.path.dirname(name.partition("%")[0])
-        return os.path.join(os.path.dirname(own), folder)
-    return next(filter(os.path.exists, _candidates(own, name, is_bytes)), None)
+def _find(own: str, name: str, kind: str) -> list[str]:
+    """Return what HDF5 may open for a name in a file."""
+    if name == "." and kind == "virtual":
+        return [own]
+    there = [path for path in _candidates(own, name, kind) if os.path.exists(path)]
+    # The first one it can open is taken.
+    if there and (kind == "bytes" or h5py.is_hdf5(there[0])):
+        there = there[:1]
+    if kind == "virtual" and "%" in name:  # numbered: see H5Pset_virtual
+        pattern = "*".join(map(glob.escape, re.split(r"%\d*b", name)))
+        pattern = pattern.replace("%%", "%")
+        there += [p for c in _candidates(own, pattern, kind) for p in glob.glob(c)]
+    return there
 
 
-def _candidates(own: str, name: str, is_bytes: bool) -> Iterator[str]:
+def _candidates(own: str, name: str, kind: str) -> Iterator[str]:
     if os.path.isabs(name):
         yield name
         name = os.path.basename(name)
     folders = [f for key in _PREFIXES for f in os.environ.get(key, "").split(":") if f]
-    if not is_bytes:  # these are looked for in the working folder only
+    if kind != "bytes":  # these are looked for in the working folder only
         folders += [os.path.dirname(own), os.path.dirname(os.path.realpath(own))]
     yield from (os.path.join(folder, name) for folder in [*folders, ""])
 

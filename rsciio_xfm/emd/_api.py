@@ -145,7 +145,8 @@ def file_reader(
     }
     others: list[str] | bool = []
     check_links(path, allow_outside=False)
-    with open_hdf5(path, identity) as file:
+    # As RosettaSciIO opens it meanwhile: HDF5 wants the same of both.
+    with open_hdf5(path, identity, locking=None) as file:
         if is_velox(path, file):
             signals = read_velox(
                 path,

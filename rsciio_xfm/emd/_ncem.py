@@ -66,7 +66,7 @@ class StoredArray(ArrayLike):
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
         block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
-        with open_hdf5(self.path, self.identity) as file:
+        with open_hdf5(self.path, self.identity, locking=None) as file:
             self._fill(file[self.name], ranges, block)
         return block
 
@@ -112,7 +112,7 @@ class StoredMap(StoredArray, CountedArray):
         row_bytes = max(1, math.prod(row) * self.dtype.itemsize)
         # Chunks of the file as they are, rather than each of them several times.
         height = max(1, PIECE_BYTES // row_bytes, self.stored_chunks[axis])
-        with open_hdf5(self.path, self.identity) as file:
+        with open_hdf5(self.path, self.identity, locking=None) as file:
             for start in range(*ranges[axis], height):
                 rows = (start, min(start + height, ranges[axis][1]))
                 held = (*ranges[:axis], rows, *ranges[axis + 1 :])

@@ -33,6 +33,7 @@ _EXACT = 2.0**53
 # of scans to 50 bytes, words of counters to 100; its memory was damaged by header lines from
 # 6500 bytes on. It may be given a copy in UTF-8, with up to twice the bytes.
 _MOST_NUMBER, _MOST_WORD, _MOST_HEADER = 20, 49, 3000
+_MOST_HEADERS = 20_000
 _LONG = re.compile(
     rb"^#[^\n]{%d}|[^\s]{%d}" % (_MOST_HEADER, _MOST_WORD + 1), re.MULTILINE
 )
@@ -141,10 +142,20 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
 
 def _count_lines(path: Path, offset: int, text: bytes) -> int:
     """Count lines of counters; refuse those, and headers, that silx has no room for."""
+    n_headers = text.count(b"\n#")
+    if n_headers > _MOST_HEADERS:  # silx' time grows with the square
+        raise CorruptFileError(
+            f"{path}: {n_headers} lines of a header follow each other, expected at most "
+            f"{_MOST_HEADERS} (byte {offset})."
+        )
+    stop = -1
     for found in _LONG.finditer(text):
+        if found.start() < stop:
+            continue  # of the same line
         start = text.rfind(b"\n", 0, found.start() + 1) + 1
-        is_header = text[start:].lstrip()[:1] == b"#"
-        if is_header and len(text[start:].split(b"\n", 1)[0]) <= _MOST_HEADER:
+        stop = text.find(b"\n", found.end())
+        stop = len(text) if stop < 0 else stop
+        if text[start:stop].lstrip()[:1] == b"#" and stop - start <= _MOST_HEADER:
             continue
         raise CorruptFileError(
             f"{path}: the line begins with {text[start : start + 40]!r} and is too long, "

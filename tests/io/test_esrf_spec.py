@@ -460,6 +460,16 @@ class TestLimitsOfSilx:
         path.write_bytes(text.encode(encoding))
         assert values(read_one(path)).ravel().tolist() == [1]
 
+    def test_many_lines(self, tmp_path):
+        """silx' time grows with the square of their number."""
+        path = tmp_path / "a.dat"
+        line = f"#C {'a' * 60}\n"
+        path.write_text(f"#F a\n#E 1\n{line * 100_000}\n#S 1 a\n{self.REST}")
+        with pytest.raises(CorruptFileError, match="lines of a header follow each other"):
+            esrf.file_reader(path)
+        path.write_text(f"#F a\n#E 1\n{line * 1000}\n#S 1 a\n{self.REST}")
+        assert values(read_one(path)).ravel().tolist() == [1]
+
     @pytest.mark.parametrize("end", ["#S", "#S ", "#S 2", "#S 2 ", "#S 2\n", "#S 2 a"])
     def test_cut_at_the_last_scan(self, tmp_path, end):
         path = tmp_path / "a.dat"

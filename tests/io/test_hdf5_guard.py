@@ -1,6 +1,7 @@
 """What HDF5 trusts in a file, and the files that it leads to."""
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -177,12 +178,22 @@ class TestLinks:
 
     @staticmethod
     def write_virtual(path, target):
-        layout = h5py.VirtualLayout((35, 64), "u4")
-        name = "1.1/instrument/fx1_det0/data"
-        layout[:] = h5py.VirtualSource(target, name, (35, 64))
+        name, shape, endless = (
+            "1.1/instrument/fx1_det0/data",
+            (35, 64),
+            h5py.h5s.UNLIMITED,
+        )
+        source = h5py.h5s.create_simple(shape)
+        space = h5py.h5s.create_simple(shape, (endless, 64))
+        if "%b" in target:  # of each file a block
+            space.select_hyperslab((0, 0), (endless, 1), (35, 64), (35, 64))
+        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        creation.set_virtual(space, target.encode(), name.encode(), source)
         with h5py.File(path, "w") as file:
-            dataset = file.create_virtual_dataset("entry/mca", layout)
-            dataset.attrs["interpretation"] = "spectrum"
+            group = file.create_group("entry")
+            kind = h5py.h5t.NATIVE_UINT32
+            h5py.h5d.create(group.id, b"mca", kind, space, creation)
+            group["mca"].attrs["interpretation"] = "spectrum"
 
     @staticmethod
     def write_external(path, target):
@@ -261,13 +272,86 @@ class TestLinks:
         with pytest.raises((FileNotFoundError, CorruptFileError, UserWarning)):
             esrf.file_reader(master)
 
-    def test_a_pipe(self, folders):
+    @pytest.mark.parametrize("name", ["pipe.h5", "pipe%"])
+    def test_a_pipe(self, folders, name):
         """It would be waited for."""
         _, master = folders
-        os.mkfifo(master.with_name("pipe.h5"))
-        self.write_link(master, "pipe.h5")
+        os.mkfifo(master.with_name(name))
+        self.write_link(master, name)
         with pytest.raises(FileFormatError, match="pipe, expected a file"):
             esrf.file_reader(master)
+
+    @pytest.mark.parametrize("kind", ["link", "virtual", "external"])
+    def test_a_percent_sign(self, folders, kind, monkeypatch):
+        """It stands for numbers in sources of virtual datasets only."""
+        _, master = folders
+        monkeypatch.chdir(master.parent)
+        master.with_name("s%").mkdir()
+        master.with_name("s0").mkdir()
+        name = {"virtual": "s%b/../../raw/scan.h5"}.get(kind, "s%/../../raw/scan.h5")
+        getattr(self, f"write_{kind}")(master, name)
+        with pytest.raises(FileFormatError, match=r"which is .*raw"):
+            esrf.file_reader(master)
+
+    def test_numbered_sources(self, folders):
+        """Each of those that are there is looked into."""
+        scan, master = folders
+        self.write_virtual(master, "s_%b.h5")
+        own = master.with_name("s_0.h5")
+        os.symlink(scan, own)
+        with pytest.raises(FileFormatError, match=r"which is .*raw"):
+            esrf.file_reader(master)
+        own.unlink()
+        with h5py.File(own, "w") as file:
+            file["1.1"] = h5py.ExternalLink("../raw/scan.h5", "/1.1")
+        with pytest.raises(FileFormatError, match=r"leads to '../raw/scan.h5'"):
+            esrf.file_reader(master)
+        own.unlink()
+        shutil.copy(scan, own)
+        assert esrf.file_reader(master, lazy=True)[0]["data"].shape == (35, 64)
+
+    def test_behind_a_group_that_cannot_be_listed(self, folders, monkeypatch):
+        """What is in it can be opened by its name all the same."""
+        _, master = folders
+        monkeypatch.chdir(master.parent)
+        with h5py.File(master, "w") as file:
+            deep = file.create_group("/".join(["d"] * 40))
+            for i in range(60):
+                deep[f"n{i:03d}"] = i
+            size = 35 * 64
+            data = deep.create_dataset(
+                "mca", (35, 64), "u1", external=[("../raw/scan.h5", 0, size)]
+            )
+            data.attrs["interpretation"] = "spectrum"
+            file["entry/mca"] = h5py.SoftLink(data.name)
+        raw = bytearray(master.read_bytes())
+        at = raw.rfind(b"SNOD")
+        for _ in range(2):
+            at = raw.rfind(b"SNOD", 0, at)
+        raw[at] = 0
+        master.write_bytes(bytes(raw))
+        for options in ({}, {"dataset_path": "entry/mca"}):
+            with pytest.raises(
+                CorruptFileError, match=r"cannot list all .*allow_outside"
+            ):
+                esrf.file_reader(master, **options)
+
+    def test_another_candidate(self, folders, monkeypatch):
+        """HDF5 goes on to the working folder if the first one is no HDF5 file."""
+        scan, master = folders
+        master.with_name("scan.h5").write_bytes(b"none")
+        self.write_link(master, "scan.h5")
+        monkeypatch.chdir(scan.parent)
+        with pytest.raises(FileFormatError, match=r"which is .*raw"):
+            esrf.file_reader(master)
+
+    def test_emd_with_a_link_to_nothing(self, tmp_path):
+        path = emd_builder.write_ncem(tmp_path / "map.emd")
+        with h5py.File(path, "a") as file:
+            file["note"] = h5py.ExternalLink("absent.h5", "/x")
+        for lazy in (False, True):
+            (signal,) = emd.file_reader(path, lazy=lazy)
+            assert np.asarray(signal["data"]).any()
 
     def test_round(self, tmp_path):
         self.write_link(tmp_path / "a.h5", "b.h5")
@@ -294,6 +378,68 @@ class TestLinks:
         path = emd_builder.write_ncem(tmp_path / "map.emd")
         text = run("info", path, "--allow-outside-links", code=1)
         assert "--allow-outside-links is for HDF5 files" in text
+
+
+PAIR = np.dtype([("a", "i4"), ("s", h5py.string_dtype())])
+
+
+@pytest.mark.parametrize("kind", ["compound", "committed", "fill value", "array"])
+def test_other_places_of_texts(tmp_path, kind):
+    """Within other types, of named types, and in what stands for values that are not there."""
+    path, text = tmp_path / "a.h5", "z" * 3210
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("entry/mca", data=np.ones((3, 64), "u2"))
+        data.attrs["interpretation"] = "spectrum"
+        if kind == "compound":
+            data.attrs["x"] = np.array((1, text), dtype=PAIR)
+        elif kind == "committed":
+            file["type"] = h5py.string_dtype()
+            data.attrs.create("x", text, dtype=file["type"])
+        elif kind == "array":
+            pairs = np.dtype([("a", "i4"), ("s", h5py.string_dtype(), (2,))])
+            data.attrs["x"] = np.array((1, [text, text]), dtype=pairs)
+        else:
+            file.create_dataset(
+                "entry/title", (1,), dtype=h5py.string_dtype(), fillvalue=text
+            )
+    assert esrf.file_reader(path)
+    raw = path.read_bytes()
+    at = raw.find(struct.pack("<I", 3210))
+    while raw[int.from_bytes(raw[at + 4 : at + 12], "little") :][:4] != b"GCOL":
+        at = raw.find(struct.pack("<I", 3210), at + 1)
+    path.write_bytes(raw[:at] + struct.pack("<I", 0xE0000000) + raw[at + 4 :])
+    with GuardedFile(path) as raw, h5py.File(raw, "r") as file:
+        with pytest.raises(CorruptFileError, match=rf"claims 3758096384.*byte {at}\)"):
+            file["entry/title" if kind == "fill value" else "entry/mca"]
+        file.close()
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (8, 4), (4, 8)])
+def test_other_sizes_of_addresses(tmp_path, sizes):
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_sizes(*sizes)
+    path = tmp_path / "a.h5"
+    made = h5py.h5f.create(str(path).encode(), h5py.h5f.ACC_TRUNC, creation)
+    with h5py.File(made) as file:
+        data = file.create_dataset("entry/mca", data=np.ones((3, 64), "u2"))
+        data.attrs["interpretation"] = "spectrum"
+        file["entry/title"] = "text"
+    assert esrf.file_reader(path)[0]["data"].shape == (3, 64)
+
+
+def test_a_heap_behind_another_type(tmp_path):
+    """Beside a link to another file, for which HDF5 opens the file by its name."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/mca"] = np.ones((3, 64), "u2")
+        file["entry/mca"].attrs["interpretation"] = np.array((1, "text"), dtype=PAIR)
+        file["x"] = h5py.ExternalLink("nowhere.h5", "/")
+    raw = bytearray(path.read_bytes())
+    at = raw.find(b"GCOL") + 16
+    raw[at : at + 16] = bytes(16)
+    path.write_bytes(bytes(raw))
+    with pytest.raises(CorruptFileError, match="0 bytes in a heap"):
+        esrf.file_reader(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")

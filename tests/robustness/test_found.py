@@ -1,5 +1,7 @@
 """What the battery and the fuzzer found, each as it was found, or smaller."""
 
+import bz2
+import gzip
 import struct
 import warnings
 import zipfile
@@ -92,6 +94,35 @@ def test_edf_sizes_that_contradict(tmp_path):
         esrf.file_reader, path, "says 1792 bytes, expected 1280 for (5, 64)"
     )
     assert counts(signal).shape == (5, 64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pack"), [("GZIP", gzip.compress), ("BZIP2", bz2.compress)]
+)
+def test_edf_that_unpacks_to_more(tmp_path, kind, pack):
+    """fabio would unpack all of it."""
+
+    def write(n_bytes):
+        packed = pack(bytes(range(256)) * (n_bytes // 256))
+        header = {"HeaderID": "EH:000001:000000:000000", "Image": 1}
+        header |= {"ByteOrder": "LowByteFirst", "DataType": "UnsignedLong"}
+        header |= {"Dim_1": 64, "Dim_2": 7, "COMPRESSION": kind, "Size": len(packed)}
+        text = "{\n" + "".join(f"{k} = {v} ;\n" for k, v in header.items())
+        (tmp_path / "a.edf").write_bytes((text.ljust(1022) + "}\n").encode() + packed)
+        return tmp_path / "a.edf"
+
+    (signal,) = esrf.file_reader(write(7 * 64 * 4))
+    assert counts(signal).shape == (7, 64) and counts(signal).any()
+    with pytest.raises(CorruptFileError, match="unpacks to more than the 1792 bytes"):
+        esrf.file_reader(write(2**26))
+
+
+def test_edf_that_is_padded(tmp_path):
+    path = esrf_builder.write_line(tmp_path / "line.edf", (7, 64))
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"Size = 1792", b"Size = 2048") + bytes(256))
+    (signal,) = read_warned(esrf.file_reader, path)
+    assert counts(signal).shape == (7, 64)
 
 
 def test_edf_of_many_axes(tmp_path):
