@@ -33,6 +33,7 @@ from rsciio_xfm.exceptions import CorruptFileError
 KINDS = "biufcV"  # of numbers, and of colours, that are read and written here
 _EDS = "EDS"
 _MANY_CHUNKS = 10_000
+_MOST_UNKNOWN_BYTES = 2**22  # of data whose description is damaged, and that are not stored
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,8 @@ def read_signal(
         signal = _read_saved(path, group)
     else:
         signal = _read_map_of_rosettasciio(path, dataset)
-    if signal is None:
+    if signal is None:  # RosettaSciIO reads it, in as many tasks as it has chunks
+        check_size(path, dataset, _MOST_UNKNOWN_BYTES)
         return None
     check_size(path, dataset)
     shape = dataset.shape[::-1]
