@@ -33,7 +33,8 @@ from rsciio_xfm.exceptions import CorruptFileError
 KINDS = "biufcV"  # of numbers, and of colours, that are read and written here
 _EDS = "EDS"
 _MANY_CHUNKS = 10_000
-_MOST_UNKNOWN_BYTES = 2**22  # of data whose description is damaged, and that are not stored
+# Of data whose description is damaged, and that are not stored.
+_MOST_UNKNOWN_BYTES = 2**22
 
 
 @dataclass(frozen=True)
