@@ -1,4 +1,4 @@
-"""All of it, in full: ``python -m tests.robustness``, half an hour on two cores.
+"""All of it, in full: ``python -m tests.robustness``, some forty minutes on two cores.
 
 The battery with 2000 random damages of each file, and each writer killed 50 times, stopped at
 50 sizes and replaced under 200 readings. Options go to the battery.
