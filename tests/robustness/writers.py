@@ -195,9 +195,8 @@ def _write_for_ever(path: Path, write: Write, pipe: int | None = None) -> None:
             time.sleep(0.1)
 
 
-def kill(path: Path, write: Write, read: Read, times: int) -> None:
-    """Kill what writes at random moments; the file is one of the two versions, whole."""
-    rng = random.Random(path.name)
+def _write_versions(path: Path, write: Write, read: Read) -> Path:
+    """Write both versions, and return where their counts are kept."""
     versions = path.with_name("versions.npy")
 
     def prepare() -> None:
@@ -205,14 +204,23 @@ def kill(path: Path, write: Write, read: Read, times: int) -> None:
         for version in (1, 0):
             write(path, version)
             arrays.append(read(path))
+        # What is appended is beside the map.
         assert not np.array_equal(*arrays) or "append" in str(path)
         np.save(versions, arrays)
+
+    assert _ends_well(in_a_child(prepare)), "it cannot be written"
+    return versions
+
+
+def kill(path: Path, write: Write, read: Read, times: int) -> None:
+    """Kill what writes at random moments; the file is one of the two versions, whole."""
+    rng = random.Random(path.name)
+    versions = _write_versions(path, write, read)
 
     def check() -> bool:
         found = read(path)
         return not any(np.array_equal(found, known) for known in np.load(versions))
 
-    assert _ends_well(in_a_child(prepare)), "it cannot be written"
     n_hit, fresh = 0, path.read_bytes()
     for i in range(times):
         if "append" in str(path):  # it wants a stack that was killed to be repacked first
@@ -260,14 +268,7 @@ def fill_disk(path: Path, write: Write, read: Read, times: int) -> None:
 
 def replace(path: Path, write: Write, read: Read, times: int) -> None:
     """Read while the file is replaced: one version or the other, or a clear error."""
-    versions = path.with_name("versions.npy")
-
-    def prepare() -> None:
-        arrays = []
-        for version in (1, 0):
-            write(path, version)
-            arrays.append(read(path))
-        np.save(versions, arrays)
+    versions = _write_versions(path, write, read)
 
     def check() -> bool:
         known, found = np.load(versions), [0, 0, 0]
@@ -292,7 +293,6 @@ def replace(path: Path, write: Write, read: Read, times: int) -> None:
         print(f"read {found[:2]}, replaced meanwhile {found[2]} times")
         return not all(found[:2])
 
-    assert _ends_well(in_a_child(prepare)), "it cannot be written"
     child = in_a_child(_write_for_ever, path, write)
     try:
         assert _ends_well(in_a_child(check))
