@@ -191,8 +191,8 @@ def _write_for_ever(path: Path, write: Write, pipe: int | None = None) -> None:
     while True:
         write(path, version)
         version = 1 - version
-        if pipe is None:  # readers have some time in which nothing changes
-            time.sleep(0.1)
+        if pipe is None:  # readers, on a busy machine, have time in which nothing changes
+            time.sleep(1.0 if "append" in str(path) else 0.2)
 
 
 def _write_versions(path: Path, write: Write, read: Read) -> Path:
@@ -272,7 +272,7 @@ def replace(path: Path, write: Write, read: Read, times: int) -> None:
 
     def check() -> bool:
         known, found = np.load(versions), [0, 0, 0]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while sum(found) < times or not all(found[:2]):
             if time.monotonic() > deadline:
                 break
