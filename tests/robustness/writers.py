@@ -289,7 +289,7 @@ def replace(path: Path, write: Write, read: Read, times: int) -> None:
                 return True
             found[same.index(True)] += 1
             if all(same):  # what is added is beside the map
-                found[0] = found[1]
+                found[1] = found[0]
         print(f"read {found[:2]}, replaced meanwhile {found[2]} times")
         return not all(found[:2])
 
