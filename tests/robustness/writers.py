@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 
 from rsciio_xfm import datastack, emd, esrf, geopixe, msa
@@ -311,11 +310,6 @@ def main() -> None:
     place = Path(folder) / name.replace(", ", "_").replace(" ", "_")
     place.mkdir()
     path = place / f"map{extension}"
-    # Kernels are compiled once, for all forks; without threads, which would not be in them.
-    if not name.startswith("datastack"):  # whose writers have threads of their own
-        with dask.config.set(scheduler="synchronous"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            write(place / f"first{extension}", 0)
     FAULTS[fault](path, write, read, int(times))
 
 
