@@ -214,7 +214,7 @@ def test_zip_members_stay_in_memory(tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "a") as archive:
         for name in (
             "../escaped",
-            "/tmp/rsciio_xfm_escaped",
+            str(tmp_path / "absolute"),
             "..\\escaped",
             "c:\\escaped",
         ):
@@ -224,7 +224,6 @@ def test_zip_members_stay_in_memory(tmp_path, monkeypatch):
     datastack.repack(path, None, path.with_stem("packed"), show_progressbar=False)
     found = {p.name for p in tmp_path.rglob("*")}
     assert found == {"in", "map.datastack", "packed.datastack"}
-    assert not Path("/tmp/rsciio_xfm_escaped").exists()
 
 
 def test_hdf5_filters_are_not_loaded_from_the_folder_of_the_file(tmp_path, monkeypatch):
