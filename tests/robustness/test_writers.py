@@ -44,7 +44,7 @@ def do(fault, name, times, folder):
         capture_output=True,
         text=True,
         check=False,
-        timeout=1800,
+        timeout=60 + 20 * times,
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
