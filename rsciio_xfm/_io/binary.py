@@ -95,13 +95,29 @@ def open_unbuffered(filename: str | Path) -> BinaryIO:
     FileFormatError
         The path is that of a folder, a device or a pipe, which could wait for ever.
     """
+    check_regular(filename)
+    return open(filename, "rb", buffering=0)
+
+
+def check_regular(filename: str | Path) -> None:
+    """Refuse what is no regular file, see :func:`open_unbuffered`.
+
+    Parameters
+    ----------
+    filename
+        A path.
+
+    Raises
+    ------
+    FileFormatError
+        See :func:`open_unbuffered`.
+    """
     kind = os.stat(filename).st_mode
     if not stat.S_ISREG(kind):
         raise FileFormatError(
             f"{filename}: the path is that of a {_KINDS.get(stat.S_IFMT(kind), 'device')}, "
             "expected a file (byte 0)."
         )
-    return open(filename, "rb", buffering=0)
 
 
 def identify(file: BinaryIO) -> tuple[int, ...]:

@@ -75,7 +75,6 @@ def open_hdf5(
         HDF5 cannot read what it points to, now or within the ``with`` block; or the file is
         not the one that was opened before.
     """
-    open_unbuffered(filename).close()  # it is a file
     with GuardedFile(filename) as raw:
         found = raw.read(len(_SIGNATURE))
         size = identify(raw)[0]
@@ -91,7 +90,7 @@ def open_hdf5(
             # Given a file rather than its name, HDF5 does not share with others of this
             # process what it read of it before it was changed, and does not ask for a lock.
             given = raw
-            if not stands_alone(filename):
+            if not stands_alone(filename, identify(raw)):
                 given, options = filename, {"locking": False} | options
             with h5py.File(given, "r", **options) as file:
                 yield file

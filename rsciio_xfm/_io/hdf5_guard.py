@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rsciio_xfm._io.binary import check_regular
 from rsciio_xfm.exceptions import CorruptFileError
 
 _HEAP, _HEADER, _CONTINUED = b"GCOL", b"OHDR", b"OCHK"
@@ -45,11 +46,14 @@ class GuardedFile(io.FileIO):
 
     Raises
     ------
+    rsciio_xfm.exceptions.FileFormatError
+        The path is that of a folder, a device or a pipe.
     rsciio_xfm.exceptions.CorruptFileError
         While it is read: a heap is damaged, or an attribute claims to be longer than the file.
     """
 
     def __init__(self, filename: str | Path) -> None:
+        check_regular(filename)
         super().__init__(filename)
         self._path, self._size = filename, 0
         self._size = self.seek(0, io.SEEK_END)

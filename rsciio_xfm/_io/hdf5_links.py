@@ -27,20 +27,17 @@ DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError
 _PREFIXES = ("HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX")
 
 
-def stands_alone(path: str | Path) -> bool:
+def stands_alone(path: str | Path, identity: tuple[int, ...]) -> bool:
     """Tell whether nothing in a file is in another one.
 
     HDF5 looks for that by the way the file was opened: in a file without a name, in itself.
 
     Parameters
     ----------
-    path
-        Of an HDF5 file.
+    path, identity
+        Of an HDF5 file, see :func:`rsciio_xfm._io.binary.identify`.
     """
-    path = os.path.abspath(path)
-    with open_unbuffered(path) as file:
-        identity = identify(file)
-    return not _names_in(path, identity).names
+    return not _names_in(os.path.abspath(path), identity).names
 
 
 def check_links(path: str | Path, allow_outside: bool, advice: str = "") -> None:
