@@ -246,12 +246,11 @@ def warm_up():
     """Import what is needed and load the compiled kernels, on a small map."""
     import hyperspy.api as hs
 
-    from rsciio_xfm import geopixe
-    from rsciio_xfm._demo import write_demo_map
+    from rsciio_xfm import data, geopixe
 
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "small.GeoPIXE"
-        write_demo_map(small, 4, 4)
+        data.thin_section(small, (4, 4))
         s = hs.load(small, lazy=True, sum_detectors=False)
         s.save(Path(folder) / "saved.GeoPIXE")
         out = Path(folder) / "out.GeoPIXE"
@@ -267,10 +266,10 @@ def write_empty_map(path, n_columns, n_rows, n_detectors=2):
     """Write a map in which every record is there and none has counts."""
     import json
 
-    from rsciio_xfm._demo import _header
+    from rsciio_xfm.data._thin_section import make_header
     from rsciio_xfm.geopixe._layout import RECORD, RECORD_MARK
 
-    header = json.dumps(_header(n_columns, n_rows, n_detectors)).encode()
+    header = json.dumps(make_header(n_rows, n_columns, n_detectors)).encode()
     records = np.zeros((n_columns, n_detectors), dtype=RECORD)
     records["mark"], records["length"] = RECORD_MARK, RECORD.itemsize
     records["x"] = np.arange(n_columns)[:, np.newaxis]
@@ -284,7 +283,7 @@ def write_empty_map(path, n_columns, n_rows, n_detectors=2):
 
 
 def main():
-    from rsciio_xfm._demo import write_demo_map
+    from rsciio_xfm import data
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=7)
@@ -297,7 +296,7 @@ def main():
         os.environ["RSCIIO_XFM_CACHE_DIR"] = str(Path(folder) / "cache")
         path = Path(folder) / "map.GeoPIXE"
         if "read" in wanted or "write" in wanted:
-            write_demo_map(path, 512, 512)
+            data.thin_section(path, (512, 512))
             if "write" in wanted:
                 hide_dead_times(path)
             _age(path)

@@ -1,6 +1,11 @@
 """Sphinx configuration; nothing is fetched from the network."""
 
+import shutil
+import warnings
 from pathlib import Path
+
+import hyperspy.api as hs
+from sphinx_gallery.sorting import ExplicitOrder
 
 import rsciio_xfm
 from rsciio_xfm._register import read_specifications
@@ -14,8 +19,9 @@ extensions = [
     "sphinx.ext.autosectionlabel",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "examples"]
 html_theme = "pydata_sphinx_theme"
 html_title = "rsciio_xfm"
 html_theme_options = {"secondary_sidebar_items": ["page-toc"], "show_prev_next": False}
@@ -25,6 +31,44 @@ autodoc_typehints = "signature"
 numpydoc_show_class_members = False
 copybutton_prompt_text = ">>> |$ "
 copybutton_prompt_is_regexp = True
+
+# The examples run beside the files that they make: not among the sources.
+_docs = Path(__file__).parent
+_examples = _docs / "_build" / "examples"
+shutil.rmtree(_examples, ignore_errors=True)
+shutil.copytree(_docs / "examples", _examples)
+sphinx_gallery_conf = {
+    "examples_dirs": str(_examples),
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": ExplicitOrder(
+        [
+            "element_maps.py",
+            "regions.py",
+            "classes.py",
+            "embedding.py",
+            "colours.py",
+            "dead_time.py",
+            "solder_joint.py",
+            "painting.py",
+            "lazy.py",
+            "cluster.py",
+            "other_programs.py",
+            "flatfield.py",
+        ]
+    ),
+    "copyfile_regex": r".*GALLERY_HEADER\.rst",
+    "image_scrapers": ("matplotlib",),
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "reference_url": {"rsciio_xfm": None},
+    "min_reported_time": 1000,
+}
+# Progress bars and the deprecations of other packages are not for the pages.
+hs.preferences.General.show_progressbar = False
+warnings.simplefilter("ignore")
 
 
 def write_format_table(app):

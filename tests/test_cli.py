@@ -1,5 +1,6 @@
 """The command line: its words, its files and its errors."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 import rsciio_xfm
+from rsciio_xfm import data
 from rsciio_xfm._io import progress
 from rsciio_xfm.cli import _demo
 from tests.builders import edax as edax_builder
@@ -423,11 +425,8 @@ class TestSpectrum:
 
 class TestDemo:
     def test_made_map(self, run, tmp_path, monkeypatch):
-        from rsciio_xfm import _demo
-
-        small = lambda file: _demo_write(file, 24, 12)  # noqa: E731
-        _demo_write = _demo.write_demo_map
-        monkeypatch.setattr(_demo, "write_demo_map", small)
+        small = functools.partial(data.thin_section, shape=(12, 24))
+        monkeypatch.setattr(data, "thin_section", small)
         text = run("demo", "-o", tmp_path)
         for word in ("Made", "Opened", "Spectrum", "Images", "Memory", "Wrote"):
             assert f"\n{word}" in f"\n{text}"
@@ -463,9 +462,7 @@ class TestDemo:
 
 
 def test_known_elements_are_where_they_were_put(tmp_path):
-    from rsciio_xfm._demo import write_demo_map
-
-    write_demo_map(tmp_path / "demo.GeoPIXE", 24, 12)
+    data.thin_section(tmp_path / "demo.GeoPIXE", (12, 24))
     total = hs.load(tmp_path / "demo.GeoPIXE", lazy=True).sum()
     total.compute(show_progressbar=False)
     assert _demo._strongest_element(total) in ("Ca", "Fe")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsciio_xfm import geopixe
+from rsciio_xfm import data, geopixe
 from tests.builders import edax as edax_builder
 from tests.builders import geopixe as builder
 from tests.io.test_geopixe_copy import header_of, records_of
@@ -57,10 +57,8 @@ def unrecorded(tmp_path):
 
 class TestIndex:
     def test_kept(self, tmp_path):
-        from rsciio_xfm._demo import write_demo_map
-
         path = tmp_path / "large.GeoPIXE"
-        write_demo_map(path, 160, 64)  # 70 MB
+        data.thin_section(path, (72, 160))  # 70 MB
         moment = time.time() - 60
         os.utime(path, (moment, moment))
         env = {"RSCIIO_XFM_CACHE_DIR": str(tmp_path / "cache")}

@@ -1,76 +1,126 @@
-"""The scripts of the gallery, run as they stand."""
+"""The notebooks of the gallery, run as they stand; the documentation runs the scripts."""
 
 import os
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from PIL import Image
 
-from rsciio_xfm._demo_scan import KEV_OF_CHANNEL_0, KEV_PER_CHANNEL, PIGMENTS, paint
+from rsciio_xfm import data
 
-GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
-
-
-@pytest.mark.parametrize("script", sorted(GALLERY.glob("*.py")), ids=lambda p: p.stem)
-def test_script(script, tmp_path):
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", script],
-        cwd=tmp_path,
-        env=os.environ | {"MPLBACKEND": "agg"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / f"{script.stem}.png").stat().st_size > 10_000
-    CHECKS[script.stem](tmp_path, result.stdout)
+nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-def check_painting(folder, printed):
+def printed_by(notebook):
+    """What the cells of a notebook that was run have printed."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(o.text for o in outputs if o.get("name") == "stdout")
+
+
+def pictures_of(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})]
+
+
+def numbers(pattern, text):
+    return [float(found) for found in re.findall(pattern, text)]
+
+
+def check_element_maps(folder, text):
+    """Each image agrees with where its element was put."""
+    agreement = numbers(r"correlation with the truth (\S+)", text)
+    assert len(agreement) == 6 and min(agreement) > 0.98
+    with Image.open(folder / "iron.tif") as iron:
+        rock = data.thin_section(folder / "again.GeoPIXE")
+        assert np.corrcoef(np.asarray(iron).ravel(), rock.share("Fe").ravel())[0, 1] > 0.9
+
+
+def check_regions(folder, text):
+    (found,) = numbers(r"(\d+) pixels", text)
+    (right,) = numbers(r"(\d+) of them zircon", text)
+    assert found == right > 30
+    zircon = hs.load(folder / "zircon.msa", signal_type="EDS_XFM")
+    live = zircon.metadata.Acquisition_instrument.SEM.Detector.EDS.live_time
+    assert live == pytest.approx(numbers(r"truth (\S+) s", text)[0], abs=1e-3)
+
+
+def check_classes(folder, text):
+    assert "6 classes; the rock has 6 minerals" in text
+    assert numbers(r"adjusted Rand index\): (\S+)", text)[0] > 0.98
+    assert len(list((folder / "classes").glob("class_*.msa"))) == 6
+
+
+def check_embedding(folder, text):
+    assert numbers(r"adjusted Rand index\): (\S+)", text)[0] > 0.95
+
+
+def check_colours(folder, text):
+    with Image.open(folder / "colours.png") as picture:
+        assert picture.size == (160, 96) and picture.mode == "RGB"
+
+
+def check_dead_time(folder, text):
+    count, error = numbers(r"(\d+) filled in", text), numbers(r"error (\S+) %", text)
+    assert count[0] > 5000 and error[0] < 0.5
+
+
+def check_solder_joint(folder, text):
+    """Tin is the strongest, nickel the weakest."""
+    counts = dict(re.findall(r"(\w+_\w+): (\d+) counts", text))
+    ordered = sorted(counts, key=lambda line: int(counts[line]))
+    assert ordered[0] == "Ni_Ka" and ordered[-1] == "Sn_La"
+    assert "(80, 60|2048)>, 0.08 s a pixel" in text
+
+
+def check_painting(folder, text):
     """Images show the pigments that hold the element, the right way up."""
-    assert (
-        "LazyEDSXFMSpectrum, title: scan (smoothed), dimensions: (160, 120|1024)"
-        in printed
-    )
-    signal = hs.load(folder / "scan.datastack", lazy=True)
-    assert signal.axes_manager[-1].scale == pytest.approx(KEV_PER_CHANNEL, rel=4e-3)
-    assert signal.axes_manager[-1].offset == pytest.approx(KEV_OF_CHANNEL_0, abs=0.05)
-    names = [name for name, _, _ in PIGMENTS]
-    pigments = paint()
-    lines = {"Hg_La": "vermilion", "Fe_Ka": "earth", "Cu_Ka": "azurite"}
-    images = signal.get_window_images(list(lines), show_progressbar=False)
-    for line, name in lines.items():
-        brightest = images[line].data > np.percentile(images[line].data, 99)
-        assert (pigments[brightest] == names.index(name)).mean() > 0.95
+    assert "25.0 eV a channel, channel 0 at -0.50 keV" in text
+    assert min(numbers(r"(\d+) % of the brightest", text)) > 95
 
 
-def check_phases(folder, printed):
-    assert "4 classes" in printed
-    assert len(list((folder / "phases").glob("class_*.msa"))) == 4
+def check_lazy(folder, text):
+    """All of it takes a small part of the memory of the map."""
+    assert numbers(r"at most (\d+) MiB", text)[0] < 100
 
 
-def check_flatfield(folder, printed):
+def check_cluster(folder, text):
+    assert "processes=2" in text and "the same counts, channel by channel" in text
+
+
+def check_other_programs(folder, text):
+    assert len(re.findall("counts the same: True; dead times the same: True", text)) == 4
+
+
+def check_flatfield(folder, text):
     """Interpolated flats leave the noise of the photons; one flat leaves the drift."""
-    spread = {
-        line.split(":")[0]: float(line.split(" %")[0].split()[-1])
-        for line in printed.splitlines()
-        if "background varies" in line
-    }
-    assert list(spread) == ["one image", "one flat", "two flats"]
-    assert spread["one image"] < 1.1 and spread["two flats"] < 1.1
-    assert spread["one flat"] > 20 * spread["two flats"]
+    one_image, one_flat, two_flats = numbers(r"varies by (\S+) %", text)
+    assert one_image < 1.1 and two_flats < 1.1
+    assert one_flat > 20 * two_flats
     assert hs.load(folder / "data.edf", lazy=True).data.shape == (11, 270, 320)
 
 
-CHECKS = {
-    "flatfield": check_flatfield,
-    "painting": check_painting,
-    "phases": check_phases,
-}
+CHECKS = {name[6:]: f for name, f in list(globals().items()) if name.startswith("check_")}
 
 
-def test_there_are_scripts():
-    assert {script.stem for script in GALLERY.glob("*.py")} == set(CHECKS)
+@pytest.mark.parametrize("name", CHECKS)
+def test_notebook(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(os.environ, "PYTHONWARNINGS", "ignore")
+    notebook = nbformat.read(DOCS / "notebooks" / f"{name}.ipynb", as_version=4)
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=where).execute()
+    CHECKS[name](tmp_path, printed_by(notebook))
+    assert all(len(picture) > 5000 for picture in pictures_of(notebook))
+    # What it draws is in the notebook; a cluster draws nothing.
+    expected = 0 if name in ("cluster", "other_programs") else 1
+    assert len(pictures_of(notebook)) >= expected
+
+
+def test_all_examples_are_notebooks():
+    scripts = {path.stem for path in (DOCS / "examples").glob("*.py")}
+    notebooks = {path.stem for path in (DOCS / "notebooks").glob("*.ipynb")}
+    assert scripts == notebooks == set(CHECKS)

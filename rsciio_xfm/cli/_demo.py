@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.lib.recfunctions import structured_to_unstructured
 
 from rsciio_xfm.cli._common import (
     FILE,
@@ -54,13 +55,13 @@ def demo(
 
 
 def _make_map(file: Path) -> None:
-    from rsciio_xfm._demo import ELEMENTS, write_demo_map
+    from rsciio_xfm import data
 
     with timed() as took:
-        write_demo_map(file)
+        made = data.thin_section(file)
     size = show_size(file.stat().st_size)
     click.echo(
-        f"Made      {file.name}, {size} with {', '.join(ELEMENTS)}, in {took[0]:.1f} s"
+        f"Made      {file.name}, {size} of {', '.join(made.phases)}, in {took[0]:.1f} s"
     )
 
 
@@ -90,12 +91,13 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
         counts = compute(signal.sum("Energy"), "Total counts")
         line, window = _line_window(total)
         image = compute(signal.isig[window[0] : window[1]].sum("Energy"), line)
-    click.echo(f"Images    total counts and {line} in {took[0]:.2f} s")
+        colours = signal.get_colour_map(show_progressbar=False)
+    click.echo(f"Images    total counts, {line} and colours in {took[0]:.2f} s")
     memory = peak_memory() - before
     click.echo(
         f"Memory    {show_size(memory)} at most for all of this, beyond the imports"
     )
-    return total, _draw(total, counts, image, line, window)
+    return total, _draw(total, counts, image, colours, line, window)
 
 
 def _strongest_element(total: Any) -> str:
@@ -128,13 +130,15 @@ def _line_window(total: Any) -> tuple[str, list[float]]:
     return str(lines[0]), [float(edge) for edge in window]
 
 
-def _draw(total: Any, counts: Any, image: Any, line: str, window: list[float]) -> Any:
-    """Draw spectrum, total-counts map and one element's map."""
+def _draw(
+    total: Any, counts: Any, image: Any, colours: Any, line: str, window: list[float]
+) -> Any:
+    """Draw spectrum, total-counts map, one element's map and the colours of all energies."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 7), layout="constrained")
+    figure = Figure(figsize=(13, 7), layout="constrained")
     axes = figure.subplot_mosaic(
-        [["spectrum", "spectrum"], ["counts", "image"]], height_ratios=[3, 2]
+        [["spectrum"] * 3, ["counts", "image", "colours"]], height_ratios=[3, 2]
     )
     energy = total.axes_manager[-1]
     axes["spectrum"].semilogy(energy.axis, np.maximum(total.data, 0.5), lw=0.8)
@@ -152,14 +156,16 @@ def _draw(total: Any, counts: Any, image: Any, line: str, window: list[float]) -
         ylim=(0.5, None),
     )
     axes["spectrum"].legend()
-    for name, signal, title in (
-        ("counts", counts, "Total counts"),
-        ("image", image, f"{line} counts"),
+    x, y = counts.axes_manager.navigation_axes
+    extent = (0, x.size * x.scale, y.size * y.scale, 0)
+    for name, pixels, title in (
+        ("counts", counts.data, "Total counts"),
+        ("image", image.data, f"{line} counts"),
+        ("colours", structured_to_unstructured(colours.data), "Colours of energies"),
     ):
-        x, y = signal.axes_manager.navigation_axes
-        extent = (0, x.size * x.scale, y.size * y.scale, 0)
-        drawn = axes[name].imshow(signal.data, extent=extent, cmap="viridis")
+        drawn = axes[name].imshow(pixels, extent=extent, cmap="viridis")
         axes[name].set(xlabel=f"x ({x.units})", ylabel=f"y ({y.units})", title=title)
-        beside = axes[name].inset_axes((1.03, 0, 0.04, 1))
-        figure.colorbar(drawn, cax=beside, label="Counts")
+        if name != "colours":
+            beside = axes[name].inset_axes((1.03, 0, 0.04, 1))
+            figure.colorbar(drawn, cax=beside, label="Counts")
     return figure

@@ -6,8 +6,7 @@ import h5py
 import hyperspy.api as hs
 import numpy as np
 
-from rsciio_xfm import datastack
-from rsciio_xfm._demo import write_demo_map
+from rsciio_xfm import data, datastack
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
@@ -30,7 +29,7 @@ def write(folder, kind, n_columns=256, n_rows=400):
     """Write a map of uint16, by default 800 MiB, and return its path."""
     path = Path(folder) / f"map.{kind}"
     if kind == "GeoPIXE":
-        write_demo_map(path, n_columns, n_rows)
+        data.thin_section(path, (n_rows, n_columns))
         return path
     if kind == "saved.emd":
         source = write_velox(path.with_stem("velox"), n_columns, n_rows)

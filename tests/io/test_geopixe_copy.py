@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsciio_xfm import geopixe
+from rsciio_xfm import data, geopixe
 from rsciio_xfm._io import atomic
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.geopixe import _data
@@ -203,10 +203,8 @@ class TestCrop:
         assert out.read_bytes() == path.read_bytes()
 
     def test_memory_is_that_of_a_block(self, tmp_path, out, monkeypatch):
-        from rsciio_xfm._demo import write_demo_map
-
         path = tmp_path / "demo.GeoPIXE"
-        write_demo_map(path, 60, 60)  # 24 MB
+        data.thin_section(path, (60, 60))  # 22 MB
         geopixe.crop(path, out, x=(0, 3))  # loads the kernels
         tracemalloc.start()
         geopixe.crop(path, out, x=(1, 60), overwrite=True)

@@ -1,4 +1,10 @@
-"""A diatom: images of a beam that drifts, divided by flat fields taken before and after."""
+"""
+Flat field of images
+====================
+
+A diatom: images of a beam that drifts, divided by flat fields taken before and after.
+Needs the extra ``esrf``, for EDF files.
+"""
 
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
@@ -6,8 +12,10 @@ import numpy as np
 
 from rsciio_xfm.analysis import flatfield
 
+# %%
 # A made scan; use the names of your own files instead. First the sample, a round shell
-# of silica with a rim, ribs and rows of pores between them, which moves during the scan.
+# of silica with a rim, ribs and rows of pores between them, which moves during the
+# scan.
 rng = np.random.default_rng(1)
 n_frames, n_rows, n_cols = 11, 270, 320
 y, x = np.mgrid[:n_rows, :n_cols].astype(float)
@@ -25,6 +33,7 @@ def diatom(x0, y0):
     return np.exp(-shell * (0.32 - 0.25 * pores) - 0.3 * rim - 0.2 * centre)
 
 
+# %%
 # The beam: stripes of the mirrors on a slope, which both change during the scan.
 def beam(time):
     """Return counts, from time 0 at the first frame to 1 at the last one."""
@@ -35,8 +44,9 @@ def beam(time):
     return 28_000 * ((1 - time) * start + time * stop)
 
 
-# The detector: pixels of different gain, a dark current that some have much of (hot), and
-# some that see no light (dead).
+# %%
+# The detector: pixels of different gain, a dark current that some have much of (hot),
+# and some that see no light (dead).
 gain = rng.normal(1, 0.03, y.shape)
 current = 100 + 20 * (y / n_rows) ** 2 + rng.normal(0, 4, y.shape)
 current.flat[rng.choice(y.size, 60, replace=False)] = 3000
@@ -50,22 +60,27 @@ def expose(light):
 
 times = np.linspace(0, 1, n_frames)
 scan = np.array([expose(beam(t) * diatom(125 + 70 * t, 135)) for t in times])
-hs.signals.Signal2D(scan).save("data.edf")
-hs.signals.Signal2D(expose(beam(0) * 0)).save("dark.edf")
-hs.signals.Signal2D(expose(beam(0))).save("flat_0.edf")
-hs.signals.Signal2D(expose(beam(1))).save("flat_1.edf")
+hs.signals.Signal2D(scan).save("data.edf", overwrite=True)
+hs.signals.Signal2D(expose(beam(0) * 0)).save("dark.edf", overwrite=True)
+hs.signals.Signal2D(expose(beam(0))).save("flat_0.edf", overwrite=True)
+hs.signals.Signal2D(expose(beam(1))).save("flat_1.edf", overwrite=True)
 
-# The exercise: (raw - dark) / (flat - dark). One image first, with the flat taken before.
+# %%
+# The exercise: (raw - dark) / (flat - dark). One image first, with the flat taken
+# before.
 scan = hs.load("data.edf", lazy=True)
 dark = hs.load("dark.edf")
 flats = hs.stack([hs.load("flat_0.edf"), hs.load("flat_1.edf")])
 image = flatfield.correct(scan.inav[0], flats.inav[0], dark)
 
+# %%
 # All frames with this flat, and with the two flats interpolated. Dead pixels, where the
-# flat is the dark, are told of and become NaN. Nothing is computed before it is asked for.
+# flat is the dark, are told of and become NaN. Nothing is computed before it is asked
+# for.
 with_one = flatfield.correct(scan, flats.inav[0], dark)
 with_two = flatfield.correct(scan, flats, dark)
 
+# %%
 # Beside the sample all should be 1, but for the noise of the photons.
 background = np.hypot(x - 160, y - 135) > 140
 results = {"one image": image, "one flat": with_one, "two flats": with_two}
@@ -77,6 +92,7 @@ for name, result in results.items():
         f"{name}: the background varies by {spreads[name].max():.2f} % in the worst frame"
     )
 
+# %%
 figure, axes = plt.subplots(2, 4, figsize=(13, 5.2), layout="constrained")
 counts = {"vmin": 0, "vmax": 45_000}
 panels = {
@@ -103,4 +119,3 @@ axes[1, 3].set(
     box_aspect=0.8,
 )
 axes[1, 3].legend()
-figure.savefig("flatfield.png", dpi=90)

@@ -1,0 +1,42 @@
+"""
+Processes and clusters: dask.distributed
+========================================
+
+The same signal, computed by worker processes, each with little memory. What is sent to
+them is the name of the file and where its rows lie.
+"""
+
+import hyperspy.api as hs
+import numpy as np
+from distributed import Client, LocalCluster
+
+from rsciio_xfm import data
+
+
+def main():
+    """Sum a map in two processes that may use 600 MB each."""
+    data.thin_section("section.GeoPIXE", overwrite=True)
+    s = hs.load("section.GeoPIXE", lazy=True)
+    here = s.get_summary()
+
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, memory_limit="600MB")
+    with cluster, Client(cluster) as client:
+        print(client)
+        there = s.get_summary()
+        images = s.get_window_images(["Fe_Ka", "Ca_Ka"])
+        highest = client.compute(
+            s.data.max(axis=(0, 1))
+        ).result()  # dask's own, by chunks
+
+    print(images["Fe_Ka"])
+    print(f"{s.data.nbytes / 1e9:.2f} GB of spectra")
+    assert np.array_equal(here["sum"].data, there["sum"].data)
+    assert np.array_equal(here["max"].data, highest)
+    print("the same counts, channel by channel")
+
+
+# %%
+# Worker processes start by importing the script: hence the guard, which a notebook does
+# not need.
+if __name__ == "__main__":
+    main()

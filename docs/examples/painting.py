@@ -1,0 +1,77 @@
+"""
+A painting
+==========
+
+From the raw file of an MA-XRF scanner to maps of the elements in its pigments. Needs
+the extra ``datastack``.
+"""
+
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+from exspy.material import elements
+
+from rsciio_xfm import data, datastack
+
+picture = data.painting("scan.raw", overwrite=True)
+
+# %%
+# Which way is up? The preview is a picture of the highest peak; here it says that the
+# painting lay upside down.
+preview = datastack.preview("scan.raw", "scan.rpl")
+plt.imshow(preview.image, cmap="gray")
+
+# %%
+# One pass over the raw file: smoothed spectra, maximum and mean spectra beside them.
+# maxrf4u's 7 channels, the default, would make lines of 430 eV where channels are as
+# wide as here, and mix neighbours.
+path = datastack.convert(
+    "scan.raw", "scan.rpl", sigma=2, flip_vertical=True, overwrite=True
+)
+
+# %%
+# The scanner gives no energies. The highest peak is that of copper, in the blue of the
+# sky, and the highest one at the upper end is the tube's rhodium, scattered.
+sums = preview.sum_spectrum
+channels = sums.argmax(), 750 + sums[750:].argmax()
+copper = elements["Cu"].Atomic_properties.Xray_lines["Ka"]["energy (keV)"]
+slope, offset = np.polyfit(channels, (copper, 20.2), 1)
+energies = offset + slope * np.arange(sums.size)
+datastack.append(energies, "maxrf_energies", path)
+print(f"{1000 * slope:.1f} eV a channel, channel 0 at {offset:.2f} keV")
+
+# %%
+# The map, chunk by chunk, with its energies; six images in one pass over the file.
+s = hs.load(path, lazy=True)
+lines = ["Pb_La", "Cu_Ka", "Fe_Ka", "Hg_La", "Ca_Ka", "Sn_La"]
+images = s.get_window_images(lines)
+hs.plot.plot_images(
+    list(images.values()),
+    label=lines,
+    per_row=3,
+    cmap="inferno",
+    axes_decor="off",
+    colorbar=None,
+    vmax="99.5th",
+    fig=plt.figure(figsize=(11, 5)),
+)
+
+# %%
+# Maximum and mean of all spectra were made by the conversion.
+figure, ax = plt.subplots(figsize=(9, 3.2), layout="constrained")
+ax.semilogy(energies, datastack.read(path, "maxrf_maxspectrum"), label="maximum")
+ax.semilogy(energies, datastack.read(path, "maxrf_sumspectrum"), label="mean")
+ax.set(xlabel="Energy (keV)", ylabel="Counts", xlim=(1, 23), ylim=(1e-3, None))
+ax.legend()
+
+# %%
+# The brightest pixels of an image are those of the pigment that holds the element.
+for line, pigment in {"Hg_La": "vermilion", "Fe_Ka": "earth", "Cu_Ka": "azurite"}.items():
+    brightest = images[line].data > np.percentile(images[line].data, 99)
+    hits = (picture.labels[brightest] == picture.phases.index(pigment)).mean()
+    print(f"{line}: {100 * hits:.0f} % of the brightest pixels are {pigment}")
+
+# %%
+# What is in the file, for maxrf4u too.
+for name, array in datastack.tree(path).items():
+    print(f"{name}: {array['shape']} {array['dtype']}, {array['compression']}")

@@ -1,0 +1,92 @@
+"""What is known of a made map."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A made map, and what is where in it.
+
+    Attributes
+    ----------
+    path
+        The file to open.
+    phases
+        Their names.
+    compositions
+        For each phase, the elements in it with the counts of their strongest shell's lines,
+        relative to those of the continuum.
+    labels
+        Shape (y, x), integers: which phase is where.
+    spectra
+        Shape (phase, channel), floats: the counts that are expected in a pixel of each
+        phase, all detectors together.
+    dead_time
+        Shape (detector, y, x), float32, as ``s.get_dead_time().data``: percent, also where the
+        file lacks it. None of maps without dead times.
+    """
+
+    path: Path
+    phases: tuple[str, ...]
+    compositions: tuple[dict[str, float], ...]
+    labels: np.ndarray
+    spectra: np.ndarray
+    dead_time: np.ndarray | None = None
+
+    def share(self, element: str) -> np.ndarray:
+        """Return where an element is.
+
+        Parameters
+        ----------
+        element
+            A symbol, like ``"Fe"``.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (y, x), floats: the counts of its lines relative to those of the
+            continuum; 0 where it is not.
+
+        Examples
+        --------
+        >>> from rsciio_xfm import data
+        >>> rock = data.thin_section("section.GeoPIXE")
+        >>> rock.share("Zr").max()
+        1.2
+        """
+        shares = np.array([parts.get(element, 0.0) for parts in self.compositions])
+        return shares[self.labels]
+
+
+def claim(filename: str | Path, suffixes: tuple[str, ...], overwrite: bool) -> Path:
+    """Return the path of a map that is made, whose files may be written.
+
+    Parameters
+    ----------
+    filename
+        Of the map.
+    suffixes
+        Of its files, that of the map first.
+    overwrite
+        Whether they may be there.
+
+    Raises
+    ------
+    ValueError
+        The name has another extension.
+    FileExistsError
+        One of the files is there, and `overwrite` is False.
+    """
+    path = Path(filename)
+    if path.suffix.lower() != suffixes[0].lower():
+        raise ValueError(
+            f"{path}: the extension is {path.suffix!r}, expected {suffixes[0]!r}."
+        )
+    for suffix in suffixes:
+        beside = path.with_suffix(suffix)
+        if not overwrite and beside.exists():
+            raise FileExistsError(f"{beside} exists; use overwrite=True to replace it.")
+    return path

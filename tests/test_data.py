@@ -1,0 +1,152 @@
+"""Made maps: files that independent readers open, and a truth that the files agree with."""
+
+import importlib
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from rsciio_xfm import data, datastack
+
+MADE = {
+    "section.GeoPIXE": data.thin_section,
+    "joint.spd": data.sem_map,
+    "scan.raw": data.painting,
+}
+SHAPE = (36, 60)
+
+
+@pytest.fixture(params=MADE)
+def made(request, tmp_path):
+    return MADE[request.param](tmp_path / request.param, SHAPE)
+
+
+def counts_of(phantom):
+    """The counts of a map, as another reader gives them where there is one."""
+    if phantom.path.suffix == ".GeoPIXE":
+        return hs.load(phantom.path).data
+    if phantom.path.suffix == ".raw":
+        reader = importlib.import_module("rsciio.ripple")
+        rpl = phantom.path.with_suffix(".rpl")
+        return reader.file_reader(str(rpl))[0]["data"][::-1]  # it lay upside down
+    reader = importlib.import_module("rsciio.edax")
+    return reader.file_reader(str(phantom.path))[0]["data"]
+
+
+def test_truth(made):
+    """Mean spectra of the phases are those that are expected, within their noise."""
+    counts = counts_of(made)
+    assert counts.shape == (*SHAPE, made.spectra.shape[1])
+    assert made.labels.shape == SHAPE
+    assert len(made.phases) == len(made.compositions) == len(made.spectra)
+    for phase in np.unique(made.labels):
+        spectra = counts[made.labels == phase]
+        expected = made.spectra[phase] * len(spectra)
+        # Records are drawn from 64 of each mineral, of different thickness.
+        repeats = 1 + len(spectra) / 64
+        noise = 6 * np.sqrt(repeats * (expected + 1)) + 10 * repeats + 0.05 * expected
+        assert (np.abs(spectra.sum(axis=0) - expected) < noise).all()
+
+
+def test_same_every_time(made, tmp_path):
+    again = MADE[made.path.name](tmp_path / f"again{made.path.suffix}", SHAPE)
+    assert again.path.stat().st_size == made.path.stat().st_size
+    np.testing.assert_array_equal(counts_of(again), counts_of(made))
+    np.testing.assert_array_equal(again.labels, made.labels)
+
+
+def test_all_phases_are_in_the_map(tmp_path):
+    """At the default size."""
+    for name, make in MADE.items():
+        made = make(tmp_path / name)
+        assert set(made.labels.flat) == set(range(len(made.phases)))
+        made.path.unlink()
+
+
+def test_share(made):
+    for phase, parts in enumerate(made.compositions):
+        for element, share in parts.items():
+            assert (made.share(element)[made.labels == phase] == share).all()
+    assert (made.share("U") == 0).all()
+
+
+def test_one_pixel(tmp_path):
+    for name, make in MADE.items():
+        made = make(tmp_path / name, (1, 1))
+        assert made.labels.shape == (1, 1)
+        assert counts_of(made).size == made.spectra.shape[1]
+
+
+def test_files_that_are_there(made):
+    before = made.path.read_bytes()
+    with pytest.raises(FileExistsError, match="use overwrite=True"):
+        MADE[made.path.name](made.path, (2, 2))
+    assert made.path.read_bytes() == before
+    MADE[made.path.name](made.path, (2, 2), overwrite=True)
+    assert made.path.stat().st_size < len(before)
+
+
+def test_file_beside_that_is_there(tmp_path):
+    (tmp_path / "joint.ipr").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"joint\.ipr exists"):
+        data.sem_map(tmp_path / "joint.spd")
+    assert [path.name for path in tmp_path.iterdir()] == ["joint.ipr"]
+
+
+@pytest.mark.parametrize("make", MADE.values())
+def test_other_extension(make, tmp_path):
+    with pytest.raises(ValueError, match=r"extension is '\.h5', expected '\."):
+        make(tmp_path / "map.h5")
+
+
+class TestThinSection:
+    def test_dead_times(self, tmp_path):
+        rock = data.thin_section(tmp_path / "a.GeoPIXE", SHAPE)
+        s = hs.load(rock.path, lazy=True)
+        np.testing.assert_array_equal(s.get_dead_time().data, rock.dead_time)
+        assert (rock.dead_time > 5).all() and (rock.dead_time < 50).all()
+        first, second = rock.dead_time
+        assert (first > second).mean() > 0.85  # which sees less
+
+    def test_unrecorded(self, tmp_path):
+        rock = data.thin_section(tmp_path / "a.GeoPIXE", SHAPE, unrecorded=0.25)
+        with pytest.warns(UserWarning, match="dead times are not recorded"):
+            s = hs.load(rock.path, lazy=True)
+        found = s.get_dead_time().data
+        missing = found == 0
+        assert 0.2 < missing.mean() < 0.3
+        np.testing.assert_array_equal(found[~missing], rock.dead_time[~missing])
+
+    @pytest.mark.parametrize("n_detectors", [1, 3])
+    def test_detectors(self, tmp_path, n_detectors):
+        rock = data.thin_section(tmp_path / "a.GeoPIXE", (3, 4), n_detectors=n_detectors)
+        s = hs.load(rock.path, lazy=True, sum_detectors=False)
+        assert s.data.size == n_detectors * 12 * 4096
+        assert rock.dead_time.shape == (n_detectors, 3, 4)
+
+
+def test_sem_map_is_calibrated(tmp_path):
+    joint = data.sem_map(tmp_path / "joint.spd", SHAPE)
+    s = hs.load(joint.path, lazy=True)
+    assert s.axes_manager["Energy"].scale == pytest.approx(0.01)
+    assert [axis.scale for axis in s.axes_manager.navigation_axes] == [0.25, 0.25]
+    assert s.metadata.Acquisition_instrument.SEM.beam_energy == 20
+    image = hs.load(joint.path, select_type="image")
+    assert image.data.shape == SHAPE
+    assert image.axes_manager[0].scale == 0.25
+    # The spectrum beside it is that of the map.
+    total = hs.load(joint.path.with_suffix(".spc"))
+    np.testing.assert_array_equal(total.data, counts_of(joint).sum(axis=(0, 1)))
+
+
+def test_painting_lies_upside_down(tmp_path):
+    picture = data.painting(tmp_path / "scan.raw", SHAPE)
+    path = datastack.convert(
+        picture.path, picture.path.with_suffix(".rpl"), sigma=0, flip_vertical=True
+    )
+    counts = hs.load(path, lazy=True).data.sum(axis=-1).compute()
+    black = picture.phases.index("bone black")
+    white = picture.phases.index("lead white")
+    mean = [counts[picture.labels == phase].mean() for phase in (black, white)]
+    expected = picture.spectra[[black, white]].sum(axis=1)
+    np.testing.assert_allclose(mean, expected, rtol=0.06)
