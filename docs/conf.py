@@ -21,7 +21,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "new_format", "notebooks"]
 html_theme = "pydata_sphinx_theme"
 html_title = "rsciio_xfm"
 html_theme_options = {"secondary_sidebar_items": ["page-toc"], "show_prev_next": False}
@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,
     "reference_url": {"rsciio_xfm": None},
     "min_reported_time": 1000,
 }

@@ -13,7 +13,7 @@ import numpy as np
 from rsciio_xfm import data
 
 # %%
-# A made map of a rock, 95 MB, of which it is known what is where. Opening it reads
+# A made map of a rock, 101 MB, of which it is known what is where. Opening it reads
 # where its spectra lie, and no counts.
 rock = data.thin_section("section.GeoPIXE", overwrite=True)
 s = hs.load("section.GeoPIXE", lazy=True)
@@ -41,7 +41,8 @@ hs.plot.plot_images(
     axes_decor="off",
     scalebar=[0],
     vmax="99.9th",
-    fig=plt.figure(figsize=(13, 5)),
+    padding={"left": 0.01, "right": 0.95, "wspace": 0.3, "hspace": 0.1},
+    fig=plt.figure(figsize=(12, 4.6)),
 )
 
 # %%

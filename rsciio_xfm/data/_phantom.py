@@ -55,7 +55,7 @@ class Phantom:
         >>> from rsciio_xfm import data
         >>> rock = data.thin_section("section.GeoPIXE")
         >>> rock.share("Zr").max()
-        1.2
+        0.8
         """
         shares = np.array([parts.get(element, 0.0) for parts in self.compositions])
         return shares[self.labels]

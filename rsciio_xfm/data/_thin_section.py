@@ -19,17 +19,17 @@ _DWELL_S = 0.1
 _PIXEL_UM = 30.0
 # Relative counts of each mineral's lines, photons per second, share of the grains.
 _MINERALS = (
-    ("plagioclase", {"Ca": 0.5, "K": 0.04, "Fe": 0.05, "Sr": 0.1}, 16e3, 0.42),
+    ("plagioclase", {"Ca": 0.33, "K": 0.03, "Fe": 0.035, "Sr": 0.07}, 16e3, 0.42),
     (
         "clinopyroxene",
-        {"Ca": 0.6, "Fe": 0.5, "Ti": 0.06, "Cr": 0.1, "Mn": 0.02},
+        {"Ca": 0.4, "Fe": 0.33, "Ti": 0.04, "Cr": 0.07, "Mn": 0.015},
         22e3,
         0.26,
     ),
-    ("olivine", {"Fe": 1.3, "Mn": 0.04, "Ni": 0.08}, 28e3, 0.18),
-    ("ilmenite", {"Ti": 0.9, "Fe": 0.7, "Mn": 0.05}, 34e3, 0.08),
-    ("chalcopyrite", {"Cu": 1.3, "Fe": 0.9, "Zn": 0.05}, 42e3, 0.06),
-    ("zircon", {"Zr": 1.2, "Y": 0.1, "Fe": 0.03}, 26e3, 0.0),
+    ("olivine", {"Fe": 0.85, "Mn": 0.03, "Ni": 0.055}, 28e3, 0.18),
+    ("ilmenite", {"Ti": 0.6, "Fe": 0.45, "Mn": 0.035}, 34e3, 0.08),
+    ("chalcopyrite", {"Cu": 0.85, "Fe": 0.6, "Zn": 0.035}, 42e3, 0.06),
+    ("zircon", {"Zr": 0.8, "Y": 0.07, "Fe": 0.02}, 26e3, 0.0),
 )
 ELEMENTS = tuple(sorted({name for _, parts, _, _ in _MINERALS for name in parts}))
 _N_GRAINS = 200
@@ -55,7 +55,7 @@ def thin_section(
     Parameters
     ----------
     filename
-        Path of the ``.GeoPIXE`` file; about 3 kB a pixel and detector, 95 MB by default.
+        Path of the ``.GeoPIXE`` file; about 3.3 kB a pixel and detector, 101 MB by default.
     shape
         Pixels along y and x; the same grains at any size.
     n_detectors

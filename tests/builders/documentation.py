@@ -1,0 +1,153 @@
+"""The files that README and documentation name, for their pages to be run."""
+
+from pathlib import Path
+
+import h5py
+import hyperspy.api as hs
+import numpy as np
+from PIL import Image
+
+from rsciio_xfm import data, datastack
+from tests.builders import emd as emd_builder
+from tests.builders import esrf as esrf_builder
+
+# What a page that is about something else takes for granted.
+_LOADED = """
+import hyperspy.api as hs
+s = hs.load("map.GeoPIXE", lazy=True)
+"""
+PREAMBLES = {
+    "docs/maps.rst": _LOADED,
+    "docs/classify.rst": _LOADED,
+    "docs/dead_time.rst": _LOADED,
+    "docs/distributed.rst": _LOADED,
+    "docs/lazy.rst": _LOADED,
+    "docs/opening.rst": _LOADED,
+    "docs/saving.rst": _LOADED + "region = s.inav[2:6, 1:3].sum()\n",
+    "docs/formats/datastack.rst": "import numpy as np\n",
+    "docs/formats/edax.rst": _LOADED,
+    "docs/formats/emd.rst": _LOADED,
+    "docs/formats/esrf.rst": _LOADED + 'images = hs.load("images_before.edf")\n',
+    "docs/formats/geopixe.rst": _LOADED,
+    "docs/formats/msa.rst": _LOADED,
+    "docs/robustness.rst": _LOADED,
+}
+
+
+def write_geopixe(folder):
+    data.thin_section(folder / "map.GeoPIXE", unrecorded=0.1)
+
+
+def write_spd(folder):
+    joint = data.sem_map(folder / "map.spd")
+    iron = joint.share("Cu") > 0
+    Image.fromarray(iron.astype(np.uint8) * 255).save(folder / "iron.png")
+    np.save(folder / "rest.npy", ~iron)
+
+
+def write_velox(folder):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.02, (2, 3, 16, 20, 4096)).astype(np.uint16)
+    emd_builder.write_velox(folder / "map.emd", counts)
+
+
+def write_raw(folder):
+    data.painting(folder / "scan.raw")
+
+
+def write_stack(folder, name="scan"):
+    """Write a stack as maxrf4u leaves it, with images and lists."""
+    picture = data.painting(folder / f"{name}.raw")
+    path = folder / f"{name}.datastack"
+    energies = -0.5 + 0.025 * np.arange(1024)
+    datastack.convert(picture.path, picture.path.with_suffix(".rpl"), path)
+    datastack.append(energies, "maxrf_energies", path)
+    datastack.append(picture.labels.astype(np.float32)[None], "maps_imvis", path)
+    datastack.append_list([[12, 15], [7]], "hotmax_peak_idxs_list", path)
+
+
+def write_bliss(folder):
+    """Write 30 x 20 points whose motors, command and detectors are those of the page."""
+    esrf_builder.write_bliss(
+        folder / "sample_0001.h5", shape=(20, 30), n_channels=1024, seconds=0.1
+    )
+    with h5py.File(folder / "sample_0001.h5", "r+") as file:
+        del file["1.1/title"]
+        file["1.1/title"] = "amesh sampy 10 68 29 sampz -3 6.5 19 0.1"
+
+
+def write_xia(folder):
+    esrf_builder.write_xia(folder, calibration="mca", n_channels=1024)
+
+
+def write_spec(folder):
+    esrf_builder.write_spec(folder / "scans.dat")
+
+
+def write_images(folder):
+    rng = np.random.default_rng(0)
+    names = ("image", "data", "flat", "image_0001", "image_0002", "images_before")
+    for name in names:
+        frame = rng.poisson(900, (40, 50)).astype(np.uint16)
+        hs.signals.Signal2D(frame).save(folder / f"{name}.edf")
+    hs.signals.Signal2D(np.full((40, 50), 90, np.uint16)).save(folder / "dark.edf")
+
+
+def write_processed(folder):
+    """Write a file that leads to a map in a folder beside its own."""
+    raw = folder / "raw"
+    raw.mkdir()
+    esrf_builder.write_bliss(raw / "sample_0001.h5")
+    (folder / "processed").mkdir()
+    with h5py.File(folder / "processed.h5", "w") as file:
+        file["1.1"] = h5py.ExternalLink("raw/sample_0001.h5", "/1.1")
+
+
+_WRITERS = {
+    "map.GeoPIXE": write_geopixe,
+    "map.spd": write_spd,
+    "map.emd": write_velox,
+    "scan.raw": write_raw,
+    "scan.datastack": write_stack,
+    "painting.datastack": lambda folder: write_stack(folder, "painting"),
+    "sample_0001.h5": write_bliss,
+    "zap_xia00_0001_0000_0000.edf": write_xia,
+    "scans.dat": write_spec,
+    "edf": write_images,
+    "processed.h5": write_processed,
+}
+# The files that each page reads; those that it makes itself are not there before.
+_READ = {
+    "README.md": ["map.GeoPIXE"],
+    "docs/index.rst": ["map.GeoPIXE"],
+    "docs/first_map.rst": [],
+    "docs/contributing.rst": [],
+    "docs/coming_from.rst": ["map.GeoPIXE", "scan.datastack"],
+    "docs/command_line.rst": [
+        "map.GeoPIXE",
+        "map.spd",
+        "scan.raw",
+        "sample_0001.h5",
+        "zap_xia00_0001_0000_0000.edf",
+        "scans.dat",
+    ],
+    "docs/classify.rst": ["map.GeoPIXE", "map.emd"],
+    "docs/formats/datastack.rst": ["scan.raw", "painting.datastack"],
+    "docs/formats/edax.rst": ["map.GeoPIXE", "map.spd"],
+    "docs/formats/emd.rst": ["map.GeoPIXE", "map.emd"],
+    "docs/formats/esrf.rst": [
+        "map.GeoPIXE",
+        "sample_0001.h5",
+        "zap_xia00_0001_0000_0000.edf",
+        "scans.dat",
+        "edf",
+    ],
+    "docs/formats/geopixe.rst": ["map.GeoPIXE", "map.spd"],
+    "docs/robustness.rst": ["map.GeoPIXE", "processed.h5"],
+}
+
+
+def make(page: str, folder: Path) -> None:
+    """Write the files that a page reads."""
+    for name in _READ.get(page, ["map.GeoPIXE"]):
+        _WRITERS[name](folder)
