@@ -75,8 +75,8 @@ def pca(
     Examples
     --------
     >>> import rsciio_xfm
-    >>> scores = rsciio_xfm.pca(s, n_components=8)  # doctest: +SKIP
-    >>> s.plot_explained_variance_ratio(n=20)  # doctest: +SKIP
+    >>> scores = rsciio_xfm.pca(s, n_components=8)
+    >>> ax = s.plot_explained_variance_ratio(n=20)
     """
     features, found = _find_components(
         "pca",
@@ -274,9 +274,9 @@ def classify(
 
     Examples
     --------
-    >>> classes = s.classify(n_classes=6)  # doctest: +SKIP
-    >>> classes.plot()  # doctest: +SKIP
-    >>> classes.save("classes")  # doctest: +SKIP
+    >>> classes = s.classify(reducer="pca", n_classes=6)
+    >>> axes = classes.plot()
+    >>> paths = classes.save("classes")
     """
     for name, value, known in (
         ("reducer", reducer, functions.REDUCERS),

@@ -61,9 +61,9 @@ class MakesMaps(CarriesDeadTime):
 
         Examples
         --------
-        >>> s = hs.load("map.spd", lazy=True)  # doctest: +SKIP
-        >>> images = s.get_window_images(["Fe_Ka", "Ca", (6.3, 6.5)])  # doctest: +SKIP
-        >>> images["Fe_Ka"].plot()  # doctest: +SKIP
+        >>> s = hs.load("map.spd", lazy=True)
+        >>> images = s.get_window_images(["Fe_Ka", "Ca", (6.3, 6.5)])
+        >>> images["Fe_Ka"].plot()
         """
         check_axes(self)
         resolved = resolve_windows(self, windows, integration_windows)
@@ -103,12 +103,12 @@ class MakesMaps(CarriesDeadTime):
 
         Examples
         --------
-        >>> images = s.get_window_images(["Fe_Ka"])  # doctest: +SKIP
-        >>> iron = images["Fe_Ka"].data > 100  # doctest: +SKIP
+        >>> images = s.get_window_images(["Fe_Ka"])
+        >>> iron = images["Fe_Ka"].data > 100
         >>> spectra = s.get_region_spectra(
         ...     {"iron": iron, "rest": ~iron, "spot": [(10, 20), (11, 20)]}
-        ... )  # doctest: +SKIP
-        >>> spectra["iron"].save("iron.msa")  # doctest: +SKIP
+        ... )
+        >>> spectra["iron"].save("iron.msa")
         """
         check_axes(self)
         masks = resolve_regions(self, regions)
@@ -166,8 +166,8 @@ class MakesMaps(CarriesDeadTime):
 
         Examples
         --------
-        >>> summary = s.get_summary()  # doctest: +SKIP
-        >>> summary["max"].plot()  # doctest: +SKIP
+        >>> summary = s.get_summary()
+        >>> summary["max"].plot()
         """
         check_axes(self)
         with progress(self, show_progressbar):
@@ -225,9 +225,9 @@ class MakesMaps(CarriesDeadTime):
 
         Examples
         --------
-        >>> picture = s.get_colour_map("log")  # doctest: +SKIP
-        >>> picture.plot()  # doctest: +SKIP
-        >>> picture.save("colours.png")  # doctest: +SKIP
+        >>> picture = s.get_colour_map("log")
+        >>> picture.plot()
+        >>> picture.save("colours.png")
         """
         check_axes(self)
         if self.axes_manager.navigation_dimension != 2:
@@ -269,7 +269,7 @@ class MakesMaps(CarriesDeadTime):
 
         Examples
         --------
-        >>> s.plot_colour_map("log")  # doctest: +SKIP
+        >>> axes = s.plot_colour_map("log")
         """
         picture = self.get_colour_map(scale, energy_range, percentile, show_progressbar)
         ends = picture.metadata.Signal.energy_range

@@ -73,8 +73,8 @@ def replacing(filename: str | Path) -> Iterator[BinaryIO]:
 
     Examples
     --------
-    >>> with replacing("map.GeoPIXE") as file:  # doctest: +SKIP
-    ...     file.write(b"...")
+    >>> with replacing("notes.txt") as file:
+    ...     n_bytes = file.write(b"...")
     """
     with replacing_path(filename) as temporary, open(temporary, "xb") as file:
         yield file

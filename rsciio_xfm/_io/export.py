@@ -30,7 +30,7 @@ def write_npy(data: np.ndarray | da.Array, destination: str | Path) -> None:
 
     Examples
     --------
-    >>> write_npy(signal.data, "map.npy")  # doctest: +SKIP
+    >>> write_npy(s.data, "map.npy")
     """
     with replacing(destination) as file:
         head = {"descr": data.dtype.str, "fortran_order": False, "shape": data.shape}

@@ -29,7 +29,7 @@ def smooth_spectra(spectra: np.ndarray, sigma: float) -> np.ndarray:
     >>> import numpy as np
     >>> spectrum = np.array([[0, 0, 10, 0, 0, 0, 0]], dtype=np.uint16)
     >>> smooth_spectra(spectrum, 0.5).round(2)
-    array([[0.  , 1.07, 7.87, 1.07, 0.  , 0.  , 0.  ]], dtype=float32)
+    array([[0.  , 1.06, 7.87, 1.06, 0.  , 0.  , 0.  ]], dtype=float32)
     """
     n_channels = spectra.shape[1]
     weights = _half_gaussian(sigma)

@@ -11,7 +11,7 @@ physics than that.
 >>> s
 <LazyEDSXFMSpectrum, title: section, dimensions: (160, 96|4096)>
 >>> rock.phases[rock.labels[0, 0]]
-'plagioclase'
+'ilmenite'
 """
 
 from rsciio_xfm.data._painting import painting

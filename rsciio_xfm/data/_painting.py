@@ -72,11 +72,11 @@ def painting(
     Examples
     --------
     >>> from rsciio_xfm import data, datastack
-    >>> picture = data.painting("scan.raw")
+    >>> picture = data.painting("new.raw")
     >>> picture.phases[:3]
     ('lead white', 'azurite', 'lead-tin yellow')
-    >>> datastack.convert("scan.raw", "scan.rpl", flip_vertical=True)
-    PosixPath('scan.datastack')
+    >>> datastack.convert("new.raw", "new.rpl", flip_vertical=True)
+    PosixPath('new.datastack')
     """
     path = claim(filename, (".raw", ".rpl"), overwrite)
     rng = np.random.default_rng(0)

@@ -54,7 +54,7 @@ class Phantom:
         --------
         >>> from rsciio_xfm import data
         >>> rock = data.thin_section("section.GeoPIXE")
-        >>> rock.share("Zr").max()
+        >>> float(rock.share("Zr").max())
         0.8
         """
         shares = np.array([parts.get(element, 0.0) for parts in self.compositions])

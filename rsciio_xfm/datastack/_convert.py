@@ -110,7 +110,7 @@ def convert(
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.convert("scan.raw", "scan.rpl", flip_vertical=True)  # doctest: +SKIP
+    >>> datastack.convert("scan.raw", "scan.rpl", flip_vertical=True)
     PosixPath('scan.datastack')
     """
     raw = Path(raw)

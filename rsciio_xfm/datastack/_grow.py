@@ -83,8 +83,9 @@ def append(
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.append(energies, "maxrf_energies", "scan.datastack")  # doctest: +SKIP
-    'maxrf_energies'
+    >>> energies = -0.5 + 0.025 * np.arange(1024)
+    >>> datastack.append(energies, "maxrf_energies", "painting.datastack")
+    'maxrf_energies_'
     """
     if not isinstance(name, str):
         raise TypeError(
@@ -210,7 +211,7 @@ def append_list(
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.append_list([[1, 2], [3]], "peaks", "scan.datastack")  # doctest: +SKIP
+    >>> datastack.append_list([[1, 2], [3]], "peaks", "painting.datastack")
     'peaks'
     """
     rows = [np.asarray(row) for row in ragged]
@@ -251,8 +252,8 @@ def read(path: str | Path, name: str, latest: bool = True) -> np.ndarray:
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.read("scan.datastack", "maxrf_energies")  # doctest: +SKIP
-    array([-0.96,  -0.95, ..., 39.98])
+    >>> datastack.read("painting.datastack", "maxrf_energies")
+    array([-0.5  , -0.475, -0.45 , ..., 25.025, 25.05 , 25.075], shape=(1024,))
     """
     stack = read_stack(path)
     check_names(path, stack, [name], latest)
@@ -278,8 +279,8 @@ def read_list(path: str | Path, name: str, latest: bool = True) -> list[list[int
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.read_list("scan.datastack", "peaks")  # doctest: +SKIP
-    [[1, 2], [3]]
+    >>> datastack.read_list("painting.datastack", "hotmax_peak_idxs_list")
+    [[12, 15], [7]]
     """
     padded = read(path, name, latest)
     if padded.ndim != _LIST_AXES or padded.dtype.kind not in "iu":
@@ -306,8 +307,8 @@ def latest(path: str | Path, name: str) -> str:
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.latest("scan.datastack", "maxrf_energies")  # doctest: +SKIP
-    'maxrf_energies__'
+    >>> datastack.latest("painting.datastack", "maxrf_energies")
+    'maxrf_energies'
     """
     stack = read_stack(path)
     check_names(path, stack, [name])
@@ -370,7 +371,7 @@ def repack(
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.repack("scan.datastack", ["maxrf_cube", "maxrf_energies"])  # doctest: +SKIP
+    >>> datastack.repack("painting.datastack", ["maxrf_cube", "maxrf_energies"])
     ['maxrf_cube', 'maxrf_energies']
     """
     if dst is not None:

@@ -80,7 +80,7 @@ def preview(
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.preview("scan.raw", "scan.rpl").path  # doctest: +SKIP
+    >>> datastack.preview("scan.raw", "scan.rpl").path
     PosixPath('scan.raw_preview.png')
     """
     from matplotlib.image import imsave

@@ -31,8 +31,8 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.tree("scan.datastack")["maxrf_cube"]["shape"]  # doctest: +SKIP
-    (1692, 1592, 4096)
+    >>> datastack.tree("painting.datastack")["maxrf_cube"]["shape"]
+    (120, 160, 1024)
     """
     stack = read_stack(path)
     newest = set(stack.newest())

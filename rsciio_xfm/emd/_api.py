@@ -122,9 +122,9 @@ def file_reader(
     Examples
     --------
     >>> from rsciio_xfm.emd import file_reader
-    >>> signals = file_reader("map.emd", lazy=True)  # doctest: +SKIP
-    >>> signals[-1]["data"].shape  # doctest: +SKIP
-    (512, 512, 4096)
+    >>> signals = file_reader("map.emd", lazy=True)
+    >>> signals[-1]["data"].shape
+    (16, 20, 4096)
     """
     path = Path(filename)
     if select_type not in _SELECTIONS:

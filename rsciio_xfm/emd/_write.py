@@ -92,8 +92,8 @@ def file_writer(
 
     Examples
     --------
-    >>> s = hs.load("map.GeoPIXE", lazy=True)  # doctest: +SKIP
-    >>> s.save("map.emd", compression="gzip")  # doctest: +SKIP
+    >>> s = hs.load("map.GeoPIXE", lazy=True)
+    >>> s.save("copy.emd", compression="gzip")
     """
     path = Path(filename)
     data = signal["data"]

@@ -123,10 +123,10 @@ def file_reader(
     Examples
     --------
     >>> from rsciio_xfm.esrf import file_reader
-    >>> (signal,) = file_reader("scan.h5", dataset_path="1.1/measurement/fx1_det0", lazy=True)
-    ... # doctest: +SKIP
-    >>> signal["data"].shape  # doctest: +SKIP
-    (101, 201, 4096)
+    >>> path = "1.1/measurement/fx1_det0"
+    >>> (signal,) = file_reader("sample_0001.h5", dataset_path=path, lazy=True)
+    >>> signal["data"].shape
+    (20, 30, 1024)
     """
     path = Path(filename)
     if select_type not in _SELECTIONS:

@@ -62,7 +62,8 @@ def convert(
     Examples
     --------
     >>> from rsciio_xfm import esrf
-    >>> esrf.convert("scans.dat", "scans.h5")  # doctest: +SKIP
+    >>> esrf.convert("scans.dat", "scans.h5")
+    PosixPath('scans.h5')
     """
     path = Path(path)
     destination = path.with_suffix(".h5") if destination is None else Path(destination)

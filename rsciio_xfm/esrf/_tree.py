@@ -48,9 +48,9 @@ def tree(
     Examples
     --------
     >>> from rsciio_xfm import esrf
-    >>> [name for name, item in esrf.tree("scan.h5").items() if item["kind"] == "map"]
-    ... # doctest: +SKIP
-    ['1.1/measurement/fx1_det0']
+    >>> found = esrf.tree("sample_0001.h5")
+    >>> [name for name, item in found.items() if item["kind"] == "map"]
+    ['1.1/measurement/fx1_det0', '1.1/measurement/fx1_det1']
     """
     path = Path(path)
     with open_unbuffered(path) as file:

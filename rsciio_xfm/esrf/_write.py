@@ -86,8 +86,8 @@ def file_writer(
 
     Examples
     --------
-    >>> s = hs.load("map.GeoPIXE", lazy=True)  # doctest: +SKIP
-    >>> s.save("map.h5", file_format="ESRF")  # doctest: +SKIP
+    >>> s = hs.load("map.GeoPIXE", lazy=True)
+    >>> s.save("map.h5", file_format="ESRF")
     """
     path = Path(filename)
     data = signal["data"]

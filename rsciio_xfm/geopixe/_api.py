@@ -125,9 +125,9 @@ def file_reader(
     Examples
     --------
     >>> from rsciio_xfm.geopixe import file_reader
-    >>> (map_,) = file_reader("map.GeoPIXE", lazy=True)  # doctest: +SKIP
-    >>> map_["data"].shape  # doctest: +SKIP
-    (5, 20, 4096)
+    >>> (map_,) = file_reader("map.GeoPIXE", lazy=True)
+    >>> map_["data"].shape
+    (96, 160, 4096)
     """
     path = Path(filename)
     header = read_header(path)

@@ -83,7 +83,7 @@ def crop(
     >>> from rsciio_xfm import geopixe
     >>> geopixe.crop(
     ...     "map.GeoPIXE", "part.GeoPIXE", x=(20, 40), y=(10, 30)
-    ... )  # doctest: +SKIP
+    ... )
     """
     path = Path(filename)
     header = read_header(path)
@@ -168,8 +168,9 @@ def fill_deadtime(
     Examples
     --------
     >>> from rsciio_xfm import geopixe
-    >>> geopixe.fill_deadtime("map.GeoPIXE", "filled.GeoPIXE")  # doctest: +SKIP
-    [{'model': 'fit', 'n_filled': 12, 'n_known': 88, 'error': 1.3, ...
+    >>> report = geopixe.fill_deadtime("map.GeoPIXE", "filled.GeoPIXE")
+    >>> [(detector["n_filled"], detector["n_known"]) for detector in report]
+    [(1613, 13747), (1507, 13853)]
     """
     check_model(model, value, coefficients)
     path = Path(filename)

@@ -52,7 +52,7 @@ def write_table(
     Examples
     --------
     >>> from rsciio_xfm import geopixe
-    >>> geopixe.write_table("map.GeoPIXE", "map.csv")  # doctest: +SKIP
+    >>> geopixe.write_table("map.GeoPIXE", "map.csv")
     """
     path = Path(filename)
     header = read_header(path)

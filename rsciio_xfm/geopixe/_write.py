@@ -94,8 +94,8 @@ def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
 
     Examples
     --------
-    >>> s = hs.load("map.GeoPIXE", lazy=True, sum_detectors=False)  # doctest: +SKIP
-    >>> s.inav[20:40, 10:30].save("part.GeoPIXE")  # doctest: +SKIP
+    >>> s = hs.load("map.GeoPIXE", lazy=True, sum_detectors=False)
+    >>> s.inav[20:40, 10:30].save("part.GeoPIXE")
     """
     path = Path(filename)
     data = signal["data"]

@@ -103,7 +103,7 @@ def file_writer(
 
     Examples
     --------
-    >>> s.sum().save("sum.msa")  # doctest: +SKIP
+    >>> s.sum().save("sum.msa")
     """
     from rsciio.msa import file_writer as write_others
 

@@ -147,7 +147,12 @@ _READ = {
 }
 
 
+def write(name: str, folder: Path) -> None:
+    """Write one of the files, and what belongs to it."""
+    _WRITERS[name](folder)
+
+
 def make(page: str, folder: Path) -> None:
     """Write the files that a page reads."""
     for name in _READ.get(page, ["map.GeoPIXE"]):
-        _WRITERS[name](folder)
+        write(name, folder)

@@ -1,0 +1,83 @@
+"""The examples in docstrings do what they say, each in a folder with the files it names."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import shutil
+
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import rsciio_xfm
+from tests.builders import documentation as builder
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+FILES = (
+    "map.GeoPIXE",
+    "map.spd",
+    "map.emd",
+    "scan.raw",
+    "painting.datastack",
+    "sample_0001.h5",
+    "scans.dat",
+)
+
+
+def find_examples():
+    """The docstrings of the package that have examples."""
+    modules = pkgutil.walk_packages(rsciio_xfm.__path__, "rsciio_xfm.")
+    names = ["rsciio_xfm", *(module.name for module in modules)]
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    found = {}
+    for name in names:
+        for test in finder.find(importlib.import_module(name)):
+            if test.examples:
+                found[test.name] = test
+    return found
+
+
+EXAMPLES = find_examples()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    for name in FILES:
+        builder.write(name, folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example(name, files, tmp_path, monkeypatch, capsys):
+    for path in files.iterdir():
+        # Stacks grow in place; all else is replaced when it is written.
+        put = shutil.copy if path.suffix == ".datastack" else os.link
+        put(path, tmp_path / path.name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hs.preferences.General, "show_progressbar", False)
+    test = EXAMPLES[name]
+    test.globs = test.globs | {"hs": hs, "np": np}
+    sources = "".join(example.source for example in test.examples)
+    if re.search(r"\bs\b", sources) and not re.search(r"^s = ", sources, re.MULTILINE):
+        test.globs["s"] = hs.load("map.GeoPIXE", lazy=True)
+    runner = doctest.DocTestRunner(optionflags=FLAGS)
+    said = []
+    result = runner.run(test, out=said.append)
+    plt.close("all")
+    assert not result.failed, "".join(said)
+
+
+def test_examples_are_run():
+    """None is skipped, and the public functions have one."""
+    assert not any(
+        doctest.SKIP in example.options
+        for test in EXAMPLES.values()
+        for example in test.examples
+    )
+    for name in ("geopixe", "edax", "emd", "datastack", "esrf"):
+        assert f"rsciio_xfm.{name}._api.file_reader" in EXAMPLES
