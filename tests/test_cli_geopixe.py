@@ -63,7 +63,7 @@ class TestIndex:
         os.utime(path, (moment, moment))
         env = {"RSCIIO_XFM_CACHE_DIR": str(tmp_path / "cache")}
         said = run("--no-cache", "index", path, env=env)
-        assert "160 x 64 pixels, 2 detectors, 20480 of 20480 spectra" in said
+        assert "160 x 72 pixels, 2 detectors, 23040 of 23040 spectra" in said
         assert "not kept" in said
         assert not (tmp_path / "cache").exists()
         assert ".npz: the index" in run("index", path, env=env)

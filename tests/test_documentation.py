@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from matplotlib.testing.compare import compare_images
+from PIL import Image
 
 from tests import documentation
 
@@ -41,9 +42,16 @@ def test_page(page, tmp_path):
 def check_pictures(folder):
     """What the page draws is what it shows."""
     for name in documentation.PICTURES:
-        shown = documentation.ROOT / "docs" / "first_map" / name
-        different = compare_images(str(shown), str(folder / name), tol=15)
-        assert different is None, different
+        shown = thumbnail(documentation.ROOT / "docs" / "first_map" / name)
+        drawn = thumbnail(folder / name)
+        # Fonts and margins of another matplotlib are let pass, other contents are not.
+        assert np.abs(shown - drawn).mean() < 12, name
+        assert np.corrcoef(shown.ravel(), drawn.ravel())[0, 1] > 0.8, name
+
+
+def thumbnail(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("L").resize((120, 80)), dtype=float)
 
 
 def test_pages_are_found():

@@ -41,7 +41,7 @@ hs.plot.plot_images(
     axes_decor="off",
     scalebar=[0],
     vmax="99.9th",
-    padding={"left": 0.01, "right": 0.95, "wspace": 0.3, "hspace": 0.1},
+    padding={"left": 0.01, "right": 0.95, "wspace": 0.3, "hspace": 0.3},
     fig=plt.figure(figsize=(12, 4.6)),
 )
 
