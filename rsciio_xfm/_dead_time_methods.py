@@ -160,7 +160,7 @@ class HasDeadTime(CarriesDeadTime):
         >>> filled = s.fill_deadtime()
         >>> filled.metadata.Acquisition_instrument.XRF.dead_time_fill
         ├── detector_0
-        │   ├── error = 0.28...
+        │   ├── error = 0...
         │   ├── model = fit
         │   ├── n_filled = 1613
         │   └── n_known = 13747

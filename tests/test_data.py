@@ -99,6 +99,35 @@ def test_other_extension(make, tmp_path):
         make(tmp_path / "map.h5")
 
 
+@pytest.mark.parametrize("make", MADE.values())
+@pytest.mark.parametrize("shape", [(0, 3), (3, -1), (2.0, 3), (3,), (1, 2**16 + 1)])
+def test_other_shapes(make, shape, tmp_path):
+    name = next(name for name, function in MADE.items() if function is make)
+    with pytest.raises(ValueError, match=r"shape is .*, expected two whole numbers"):
+        make(tmp_path / name, shape)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "arguments", "match"),
+    [
+        (data.thin_section, "a.GeoPIXE", {"n_detectors": 0}, "n_detectors is 0"),
+        (data.thin_section, "a.GeoPIXE", {"unrecorded": 2}, "unrecorded is 2, expected"),
+        (data.thin_section, "a.GeoPIXE", {"unrecorded": np.nan}, "unrecorded is nan"),
+        (data.painting, "a.raw", {"n_channels": 10}, "n_channels is 10, expected"),
+    ],
+)
+def test_other_arguments(make, name, arguments, match, tmp_path):
+    with pytest.raises(ValueError, match=match):
+        make(tmp_path / name, (2, 3), **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_fewest_channels(tmp_path):
+    picture = data.painting(tmp_path / "a.raw", (2, 3), n_channels=64)
+    assert np.isfinite(picture.spectra).all()
+
+
 class TestThinSection:
     def test_dead_times(self, tmp_path):
         rock = data.thin_section(tmp_path / "a.GeoPIXE", SHAPE)

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm.analysis.checks import check_whole
 from rsciio_xfm.data._phantom import Phantom, claim
 from rsciio_xfm.data._spectra import expect
 
 N_CHANNELS = 1024
 KEV_PER_CHANNEL = 0.025
 KEV_OF_CHANNEL_0 = -0.5
+_LEAST_CHANNELS = 64  # up to 1 keV
 
 # Relative counts of the lines of each element, and the counts of a pixel.
 PIGMENTS = (
@@ -52,7 +54,8 @@ def painting(
     shape
         Pixels along y and x; the same painting at any size.
     n_channels
-        Of each spectrum: 25 eV each, the first one at -0.5 keV. The files do not say so.
+        Of each spectrum, 64 or more: 25 eV each, the first one at -0.5 keV. The files do not
+        say so.
     overwrite
         Whether files of these names that are there are replaced.
 
@@ -65,7 +68,7 @@ def painting(
     Raises
     ------
     ValueError
-        The extension is another one.
+        The extension is another one, or an argument makes no map.
     FileExistsError
         A file is there, and `overwrite` is False.
 
@@ -78,7 +81,8 @@ def painting(
     >>> datastack.convert("new.raw", "new.rpl", flip_vertical=True)
     PosixPath('new.datastack')
     """
-    path = claim(filename, (".raw", ".rpl"), overwrite)
+    path = claim(filename, (".raw", ".rpl"), shape, overwrite)
+    check_whole("n_channels", n_channels, least=_LEAST_CHANNELS)
     rng = np.random.default_rng(0)
     energies = KEV_OF_CHANNEL_0 + KEV_PER_CHANNEL * np.arange(n_channels)
     continuum = np.exp(-(((energies - 14) / 8) ** 2)) * (energies > 0.5)

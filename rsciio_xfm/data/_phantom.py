@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rsciio_xfm.analysis.checks import is_whole
+from rsciio_xfm.geopixe._layout import MAX_INDEX
+
 
 @dataclass(frozen=True)
 class Phantom:
@@ -61,8 +64,13 @@ class Phantom:
         return shares[self.labels]
 
 
-def claim(filename: str | Path, suffixes: tuple[str, ...], overwrite: bool) -> Path:
-    """Return the path of a map that is made, whose files may be written.
+def claim(
+    filename: str | Path,
+    suffixes: tuple[str, ...],
+    shape: tuple[int, int],
+    overwrite: bool,
+) -> Path:
+    """Return the path of a map that can be made, and whose files may be written.
 
     Parameters
     ----------
@@ -70,17 +78,24 @@ def claim(filename: str | Path, suffixes: tuple[str, ...], overwrite: bool) -> P
         Of the map.
     suffixes
         Of its files, that of the map first.
+    shape
+        Pixels along y and x.
     overwrite
         Whether they may be there.
 
     Raises
     ------
     ValueError
-        The name has another extension.
+        The name has another extension, or the shape is none of a map.
     FileExistsError
         One of the files is there, and `overwrite` is False.
     """
     path = Path(filename)
+    if len(shape) != 2 or not all(is_whole(n) and 0 < n <= MAX_INDEX for n in shape):
+        raise ValueError(
+            f"shape is {shape!r}, expected two whole numbers, 1 to {MAX_INDEX}: pixels along "
+            "y and x."
+        )
     if path.suffix.lower() != suffixes[0].lower():
         raise ValueError(
             f"{path}: the extension is {path.suffix!r}, expected {suffixes[0]!r}."

@@ -63,7 +63,7 @@ def sem_map(
     Raises
     ------
     ValueError
-        The extension is another one.
+        The extension is another one, or the shape is none of a map.
     FileExistsError
         A file is there, and `overwrite` is False.
 
@@ -75,7 +75,7 @@ def sem_map(
     >>> hs.load(joint.path, lazy=True)
     <LazyEDSXFMSpectrum, title: joint, dimensions: (160, 120|2048)>
     """
-    path = claim(filename, (".spd", ".spc", ".ipr", ".bmp", ".xml"), overwrite)
+    path = claim(filename, (".spd", ".spc", ".ipr", ".bmp", ".xml"), shape, overwrite)
     rng = np.random.default_rng(0)
     energies = _KEV_PER_CHANNEL * np.arange(_N_CHANNELS)
     # Kramers' law, and what the sample and the detector's window absorb.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm.analysis.checks import check_whole
 from rsciio_xfm.data._phantom import Phantom, claim
 from rsciio_xfm.data._spectra import expect
 from rsciio_xfm.geopixe._layout import ENTRY, HEADER_LENGTH, RECORD, RECORD_MARK
@@ -76,7 +77,7 @@ def thin_section(
     Raises
     ------
     ValueError
-        The extension is another one.
+        The extension is another one, or an argument makes no map.
     FileExistsError
         A file is there, and `overwrite` is False.
 
@@ -89,9 +90,12 @@ def thin_section(
     >>> rock.labels.shape, rock.dead_time.shape
     ((24, 40), (2, 24, 40))
     """
+    path = claim(filename, (".GeoPIXE",), shape, overwrite)
+    check_whole("n_detectors", n_detectors)
+    if not 0 <= unrecorded <= 1:
+        raise ValueError(f"unrecorded is {unrecorded!r}, expected a share, 0 to 1.")
     rng = np.random.default_rng(0)
     labels = _place_minerals(rng, shape)
-    path = claim(filename, (".GeoPIXE",), overwrite)
     spectra = np.zeros((len(_MINERALS), N_CHANNELS))
     pools = []
     for detector in range(n_detectors):

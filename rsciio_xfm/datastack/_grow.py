@@ -252,8 +252,8 @@ def read(path: str | Path, name: str, latest: bool = True) -> np.ndarray:
     Examples
     --------
     >>> from rsciio_xfm import datastack
-    >>> datastack.read("painting.datastack", "maxrf_energies")
-    array([-0.5  , -0.475, -0.45 , ..., 25.025, 25.05 , 25.075], shape=(1024,))
+    >>> datastack.read("painting.datastack", "maxrf_energies")[:4]
+    array([-0.5  , -0.475, -0.45 , -0.425])
     """
     stack = read_stack(path)
     check_names(path, stack, [name], latest)
