@@ -28,6 +28,8 @@ html_theme_options = {"secondary_sidebar_items": ["page-toc"], "show_prev_next":
 html_show_sourcelink = False
 autosectionlabel_prefix_document = True
 autodoc_typehints = "signature"
+toc_object_entries_show_parents = "all"
+viewcode_follow_imported_members = False
 numpydoc_show_class_members = False
 copybutton_prompt_text = ">>> |$ "
 copybutton_prompt_is_regexp = True
@@ -64,7 +66,6 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "write_computation_times": False,
-    "reference_url": {"rsciio_xfm": None},
     "min_reported_time": 1000,
 }
 # Progress bars and the deprecations of other packages are not for the pages.

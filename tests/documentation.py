@@ -3,7 +3,7 @@
 ``python -m tests.documentation`` lists the pages. ``... PAGE FOLDER`` runs one of them
 there, in a folder with the files that it names. ``... --setup`` prints the commands that
 install things, which `.ci/run` runs, and ``... --long`` runs those that take long. ``...
---pictures`` makes the pictures of the first map anew.
+--pictures`` makes the pictures of the first map and of the README anew.
 """
 
 import contextlib
@@ -26,7 +26,10 @@ PAGES = {
         [*ROOT.glob("*.md"), *ROOT.glob("docs/*.rst"), *ROOT.glob("docs/formats/*.rst")]
     )
 }
-PICTURES = ("spectrum.png", "elements.png", "regions.png", "classes.png")
+PICTURES = {
+    "docs/first_map": ("spectrum.png", "elements.png", "regions.png", "classes.png"),
+    "docs": ("demo.png",),
+}
 # Commands that install, which only make sense in an environment of their own.
 SETUP = re.compile(r"-m venv|pip install")
 # Commands that take minutes to hours, or want what is not installed for the tests.
@@ -157,16 +160,19 @@ def _close_figures() -> None:
 
 
 def make_pictures() -> None:
-    """Write the pictures of the first map."""
+    """Write the pictures of the first map, and that of the README."""
     from PIL import Image
 
     with tempfile.TemporaryDirectory() as folder:
         run_page("docs/first_map.rst", Path(folder))
+        _run_here("rsciio-xfm demo -o .", "", "README.md")
         os.chdir(ROOT)
-        for name in PICTURES:
-            with Image.open(Path(folder) / name) as picture:
-                small = picture.convert("RGB").quantize(128)
-                small.save(ROOT / "docs" / "first_map" / name, optimize=True)
+        for place, names in PICTURES.items():
+            for name in names:
+                with Image.open(Path(folder) / name) as picture:
+                    small = picture.convert("RGB")
+                    small.thumbnail((1300, 1300))
+                    small.quantize(128).save(ROOT / place / name, optimize=True)
 
 
 def run_long() -> None:

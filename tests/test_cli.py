@@ -1,6 +1,5 @@
 """The command line: its words, its files and its errors."""
 
-import functools
 import os
 import subprocess
 import sys
@@ -425,8 +424,10 @@ class TestSpectrum:
 
 class TestDemo:
     def test_made_map(self, run, tmp_path, monkeypatch):
-        small = functools.partial(data.thin_section, shape=(12, 24))
-        monkeypatch.setattr(data, "thin_section", small)
+        whole = data.thin_section
+        monkeypatch.setattr(
+            data, "thin_section", lambda name, shape=(12, 24): whole(name, shape)
+        )
         text = run("demo", "-o", tmp_path)
         for word in ("Made", "Opened", "Spectrum", "Images", "Memory", "Wrote"):
             assert f"\n{word}" in f"\n{text}"

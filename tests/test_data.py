@@ -1,4 +1,4 @@
-"""Made maps: files that independent readers open, and a truth that the files agree with."""
+"""Synthetic maps: files that independent readers open, and a truth that agrees with them."""
 
 import importlib
 
@@ -68,6 +68,8 @@ def test_share(made):
         for element, share in parts.items():
             assert (made.share(element)[made.labels == phase] == share).all()
     assert (made.share("U") == 0).all()
+    with pytest.raises(ValueError, match="element is 'fe', expected a symbol"):
+        made.share("fe")
 
 
 def test_one_pixel(tmp_path):
@@ -91,6 +93,13 @@ def test_file_beside_that_is_there(tmp_path):
     with pytest.raises(FileExistsError, match=r"joint\.ipr exists"):
         data.sem_map(tmp_path / "joint.spd")
     assert [path.name for path in tmp_path.iterdir()] == ["joint.ipr"]
+
+
+def test_folder_beside(tmp_path):
+    (tmp_path / "joint.bmp").mkdir()
+    with pytest.raises(ValueError, match="a folder has this name"):
+        data.sem_map(tmp_path / "joint.spd", SHAPE, overwrite=True)
+    assert not (tmp_path / "joint.spd").exists()
 
 
 @pytest.mark.parametrize("make", MADE.values())

@@ -1,5 +1,6 @@
 """README and documentation: what they tell a reader to type works as it stands."""
 
+import codeop
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rsciio_xfm.cli import main as command_line
 from tests import documentation
 
 RUN = [
@@ -36,13 +38,18 @@ def test_page(page, tmp_path):
     said = f"{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
     assert result.returncode == 0, said
     if page == "docs/first_map.rst":
-        check_pictures(tmp_path)
+        check_pictures("docs/first_map", tmp_path)
 
 
-def check_pictures(folder):
-    """What the page draws is what it shows."""
-    for name in documentation.PICTURES:
-        shown = thumbnail(documentation.ROOT / "docs" / "first_map" / name)
+def test_picture_of_the_readme(tmp_path):
+    command_line(["demo", "-o", str(tmp_path)], standalone_mode=False)
+    check_pictures("docs", tmp_path)
+
+
+def check_pictures(place, folder):
+    """What a page draws is what it shows."""
+    for name in documentation.PICTURES[place]:
+        shown = thumbnail(documentation.ROOT / place / name)
         drawn = thumbnail(folder / name)
         # Fonts and margins of another matplotlib are let pass, other contents are not.
         assert np.abs(shown - drawn).mean() < 12, name
@@ -52,6 +59,20 @@ def check_pictures(folder):
 def thumbnail(path):
     with Image.open(path) as picture:
         return np.asarray(picture.convert("L").resize((120, 80)), dtype=float)
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_blocks_can_be_pasted(page):
+    """Line by line, as into Python's own prompt: a loop ends with an empty line."""
+    for block in documentation.find_blocks(page):
+        if block.language != "python" or ">>>" in block.text:
+            continue
+        pasted = []
+        for line in [*block.text.splitlines(), ""]:
+            pasted.append(line)
+            if codeop.compile_command("\n".join(pasted), symbol="single"):
+                pasted = []
+        assert not "".join(pasted).strip(), f"{page}, line {block.line}"
 
 
 def test_pages_are_found():

@@ -12,8 +12,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from rsciio_xfm import data
 
-rock = data.thin_section("section.GeoPIXE", overwrite=True)
-s = hs.load("section.GeoPIXE", lazy=True)
+rock = data.thin_section("example.GeoPIXE", overwrite=True)
+s = hs.load(rock.path, lazy=True)
 
 # %%
 # How many classes are there? K-means of a sample is tried with 2 to 10 of them; the
@@ -23,8 +23,8 @@ print(f"{n_classes} classes; the rock has {len(rock.phases)} minerals")
 s.plot_cluster_metric()
 
 # %%
-# The spectra are reduced to principal components and classified: three passes over the
-# file. Lines of the elements are marked in the spectra of the classes.
+# The spectra are reduced to principal components and classified, in a few passes over
+# the file. Lines of the elements are marked in the spectra of the classes.
 lines = ["Ca_Ka", "Ti_Ka", "Fe_Ka", "Cu_Ka", "Zr_Ka"]
 s.set_elements([line.split("_")[0] for line in lines])
 s.set_lines(lines)

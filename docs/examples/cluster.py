@@ -15,8 +15,8 @@ from rsciio_xfm import data
 
 def main():
     """Sum a map in two processes that may use 600 MB each."""
-    data.thin_section("section.GeoPIXE", overwrite=True)
-    s = hs.load("section.GeoPIXE", lazy=True)
+    rock = data.thin_section("example.GeoPIXE", overwrite=True)
+    s = hs.load(rock.path, lazy=True)
     here = s.get_summary()
 
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, memory_limit="600MB")

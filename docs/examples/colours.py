@@ -10,8 +10,8 @@ import hyperspy.api as hs
 
 from rsciio_xfm import data
 
-data.thin_section("section.GeoPIXE", overwrite=True)
-s = hs.load("section.GeoPIXE", lazy=True)
+rock = data.thin_section("example.GeoPIXE", overwrite=True)
+s = hs.load(rock.path, lazy=True)
 
 # %%
 # Of the counts as they are, the strong lines are seen.

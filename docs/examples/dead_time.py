@@ -13,10 +13,10 @@ import numpy as np
 from rsciio_xfm import data
 
 # %%
-# A made map of which every fifth dead time is missing, as instruments leave it: 0.
+# A synthetic map of which every fifth dead time is missing, as instruments leave it: 0.
 # Loading says so.
-rock = data.thin_section("section.GeoPIXE", unrecorded=0.2, overwrite=True)
-s = hs.load("section.GeoPIXE", lazy=True)
+rock = data.thin_section("example.GeoPIXE", unrecorded=0.2, overwrite=True)
+s = hs.load(rock.path, lazy=True)
 s.plot_dead_time()
 
 # %%
@@ -54,9 +54,11 @@ window = slice(6.2, 6.6)
 iron = {"counts": filled, "corrected": corrected}
 iron = {name: each.isig[window].sum("Energy") for name, each in iron.items()}
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.2), layout="constrained")
-for ax, (name, image) in zip(axes, iron.items(), strict=True):
+for image in iron.values():
     image.compute()
-    drawn = ax.imshow(image.data, cmap="inferno", vmin=0)
+highest = iron["corrected"].data.max()
+for ax, (name, image) in zip(axes, iron.items(), strict=True):
+    drawn = ax.imshow(image.data, cmap="inferno", vmin=0, vmax=highest)
     figure.colorbar(drawn, ax=ax, shrink=0.9)
     ax.set_title(f"Fe, {name}")
     ax.set_axis_off()

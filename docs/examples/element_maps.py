@@ -13,10 +13,10 @@ import numpy as np
 from rsciio_xfm import data
 
 # %%
-# A made map of a rock, 101 MB, of which it is known what is where. Opening it reads
-# where its spectra lie, and no counts.
-rock = data.thin_section("section.GeoPIXE", overwrite=True)
-s = hs.load("section.GeoPIXE", lazy=True)
+# A synthetic map of a rock, 101 MB, of which it is known what is where. Opening it
+# finds where its spectra lie, and keeps none of them in memory.
+rock = data.thin_section("example.GeoPIXE", overwrite=True)
+s = hs.load(rock.path, lazy=True)
 s
 
 # %%

@@ -12,8 +12,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from rsciio_xfm import data
 
-joint = data.sem_map("joint.spd", (90, 120), overwrite=True)
-s = hs.load("joint.spd", lazy=True)
+joint = data.sem_map("example.spd", (90, 120), overwrite=True)
+s = hs.load(joint.path, lazy=True)
 
 # %%
 # UMAP takes half a minute the first time in a process, as it compiles itself.

@@ -13,9 +13,8 @@ import numpy as np
 from rsciio_xfm.analysis import flatfield
 
 # %%
-# A made scan; use the names of your own files instead. First the sample, a round shell
-# of silica with a rim, ribs and rows of pores between them, which moves during the
-# scan.
+# A synthetic scan. First the sample, a round shell of silica with a rim, ribs and rows
+# of pores between them, which moves during the scan.
 rng = np.random.default_rng(1)
 n_frames, n_rows, n_cols = 11, 270, 320
 y, x = np.mgrid[:n_rows, :n_cols].astype(float)
@@ -60,17 +59,17 @@ def expose(light):
 
 times = np.linspace(0, 1, n_frames)
 scan = np.array([expose(beam(t) * diatom(125 + 70 * t, 135)) for t in times])
-hs.signals.Signal2D(scan).save("data.edf", overwrite=True)
-hs.signals.Signal2D(expose(beam(0) * 0)).save("dark.edf", overwrite=True)
-hs.signals.Signal2D(expose(beam(0))).save("flat_0.edf", overwrite=True)
-hs.signals.Signal2D(expose(beam(1))).save("flat_1.edf", overwrite=True)
+hs.signals.Signal2D(scan).save("example_data.edf", overwrite=True)
+hs.signals.Signal2D(expose(beam(0) * 0)).save("example_dark.edf", overwrite=True)
+hs.signals.Signal2D(expose(beam(0))).save("example_flat_0.edf", overwrite=True)
+hs.signals.Signal2D(expose(beam(1))).save("example_flat_1.edf", overwrite=True)
 
 # %%
 # The exercise: (raw - dark) / (flat - dark). One image first, with the flat taken
 # before.
-scan = hs.load("data.edf", lazy=True)
-dark = hs.load("dark.edf")
-flats = hs.stack([hs.load("flat_0.edf"), hs.load("flat_1.edf")])
+scan = hs.load("example_data.edf", lazy=True)
+dark = hs.load("example_dark.edf")
+flats = hs.stack([hs.load("example_flat_0.edf"), hs.load("example_flat_1.edf")])
 image = flatfield.correct(scan.inav[0], flats.inav[0], dark)
 
 # %%

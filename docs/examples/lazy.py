@@ -2,8 +2,8 @@
 Memory: what is read when
 =========================
 
-A map on disk, dense 0.7 GB, and what a process needs to open it, sum it, look at a
-region and make images.
+A map on disk, dense 0.7 GB, and what is needed beyond the imports to open it, sum it,
+look at a region and make images.
 """
 
 import threading
@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 
 from rsciio_xfm import data
 
-rock = data.thin_section("large.GeoPIXE", (256, 352), n_detectors=1, overwrite=True)
+rock = data.thin_section("example.GeoPIXE", (256, 352), n_detectors=1, overwrite=True)
 
 # %%
 # The memory that Python and numpy use is looked at all the time, while things are done
@@ -39,7 +39,7 @@ def run(name, function):
     return result
 
 
-warm_up = hs.load("large.GeoPIXE", lazy=True)  # compiled kernels are loaded once
+warm_up = hs.load(rock.path, lazy=True)  # compiled kernels are loaded once
 warm_up.inav[:2, :2].get_window_images(["Fe_Ka"])
 warm_up.inav[:2, :2].get_summary()
 
@@ -49,7 +49,7 @@ tracemalloc.start()
 watcher = threading.Thread(target=watch)
 watcher.start()
 time.sleep(0.3)
-s = run("open", lambda: hs.load("large.GeoPIXE", lazy=True, cache=False))
+s = run("open", lambda: hs.load(rock.path, lazy=True, cache=False))
 summary = run("sum, mean,\nmaximum", s.get_summary)
 lines = ["Ca_Ka", "Ti_Ka", "Fe_Ka", "Cu_Ka"]
 images = run("4 images", lambda: s.get_window_images(lines))

@@ -14,12 +14,12 @@ import numpy as np
 
 from rsciio_xfm import data, esrf, geopixe
 
-data.thin_section("section.GeoPIXE", overwrite=True)
-s = hs.load("section.GeoPIXE", lazy=True)
+rock = data.thin_section("example.GeoPIXE", overwrite=True)
+s = hs.load(rock.path, lazy=True)
 
 # %%
 # A part of the map, for GeoPIXE: records of both detectors are copied as they are.
-geopixe.crop("section.GeoPIXE", "part.GeoPIXE", x=(60, 120), y=(20, 60), overwrite=True)
+geopixe.crop(rock.path, "part.GeoPIXE", x=(60, 120), y=(20, 60), overwrite=True)
 
 # %%
 # The same part in formats of others, written chunk by chunk, detectors summed.
@@ -28,7 +28,8 @@ part.save("part.emd", compression="gzip", overwrite=True)  # electron microscopy
 part.save("part.datastack", overwrite=True)  # maxrf4u
 part.save("part.h5", file_format="ESRF", overwrite=True)  # PyMca, silx
 part.sum().save("part.msa", overwrite=True)  # any EDS program
-for path in sorted(Path().glob("part.*")):
+for name in ("part.GeoPIXE", "part.emd", "part.datastack", "part.h5", "part.msa"):
+    path = Path(name)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 # %%
@@ -44,9 +45,14 @@ with h5py.File("part.h5") as file:
 
 # %%
 # Each of these files brings back counts, axes, metadata and dead times.
-options = {"lazy": True, "signal_type": "EDS_XFM"}
-for name in ("part.GeoPIXE", "part.emd", "part.datastack", "part.h5"):
-    again = hs.load(name, **options, **({"file_format": "ESRF"} if ".h5" in name else {}))
+readers = {
+    "part.GeoPIXE": {},
+    "part.emd": {},
+    "part.datastack": {},
+    "part.h5": {"file_format": "ESRF"},
+}
+for name, options in readers.items():
+    again = hs.load(name, lazy=True, signal_type="EDS_XFM", **options)
     same = np.array_equal(again.data, part.data)
     times = np.array_equal(again.get_dead_time().data, part.get_dead_time().data)
     print(f"{name}: {again}; counts the same: {same}; dead times the same: {times}")

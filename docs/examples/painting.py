@@ -13,12 +13,12 @@ from exspy.material import elements
 
 from rsciio_xfm import data, datastack
 
-picture = data.painting("scan.raw", overwrite=True)
+picture = data.painting("example.raw", overwrite=True)
 
 # %%
 # Which way is up? The preview is a picture of the highest peak; here it says that the
 # painting lay upside down.
-preview = datastack.preview("scan.raw", "scan.rpl")
+preview = datastack.preview(picture.path, picture.path.with_suffix(".rpl"))
 plt.imshow(preview.image, cmap="gray")
 
 # %%
@@ -26,16 +26,24 @@ plt.imshow(preview.image, cmap="gray")
 # maxrf4u's 7 channels, the default, would make lines of 430 eV where channels are as
 # wide as here, and mix neighbours.
 path = datastack.convert(
-    "scan.raw", "scan.rpl", sigma=2, flip_vertical=True, overwrite=True
+    picture.path,
+    picture.path.with_suffix(".rpl"),
+    sigma=2,
+    flip_vertical=True,
+    overwrite=True,
 )
 
 # %%
 # The scanner gives no energies. The highest peak is that of copper, in the blue of the
 # sky, and the highest one at the upper end is the tube's rhodium, scattered.
 sums = preview.sum_spectrum
-channels = sums.argmax(), 750 + sums[750:].argmax()
-copper = elements["Cu"].Atomic_properties.Xray_lines["Ka"]["energy (keV)"]
-slope, offset = np.polyfit(channels, (copper, 20.2), 1)
+upper = 3 * sums.size // 4  # of this scan: the scattered lines are above
+channels = sums.argmax(), upper + sums[upper:].argmax()
+known = [
+    elements[name].Atomic_properties.Xray_lines["Ka"]["energy (keV)"]
+    for name in ("Cu", "Rh")
+]
+slope, offset = np.polyfit(channels, known, 1)
 energies = offset + slope * np.arange(sums.size)
 datastack.append(energies, "maxrf_energies", path)
 print(f"{1000 * slope:.1f} eV a channel, channel 0 at {offset:.2f} keV")

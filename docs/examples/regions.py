@@ -14,8 +14,8 @@ import numpy as np
 
 from rsciio_xfm import data
 
-rock = data.thin_section("section.GeoPIXE", overwrite=True)
-s = hs.load("section.GeoPIXE", lazy=True)
+rock = data.thin_section("example.GeoPIXE", overwrite=True)
+s = hs.load(rock.path, lazy=True)
 
 # %%
 # The mean spectrum is that of the rock. The maximum of each channel over all pixels
@@ -30,7 +30,8 @@ ax.set(xlabel="Energy (keV)", ylabel="Counts", xlim=(1, 20), ylim=(1e-3, None))
 ax.legend()
 
 # %%
-# Where is it? An image of its line, and a threshold.
+# Where is it? An image of its line, and a threshold between the two kinds of pixels
+# that its histogram would show: some tens of counts, and a thousand.
 zirconium = s.get_window_images(["Zr_Ka"])["Zr_Ka"]
 zircon = zirconium.data > 100
 print(f"{zircon.sum()} pixels, {(zircon & (rock.labels == 5)).sum()} of them zircon")
@@ -56,14 +57,17 @@ for name, spectrum in spectra.items():
     ax.semilogy(energies, spectrum.data / seconds, label=name, lw=0.8)
 ax.set(xlabel="Energy (keV)", ylabel="Counts per second", xlim=(1, 20), ylim=(1, None))
 ax.legend()
-picture.imshow(zirconium.data, cmap="inferno", extent=(0, 4.8, 2.88, 0))
+x, y = s.axes_manager.navigation_axes
+extent = (0, x.size * x.scale, y.size * y.scale, 0)
+picture.imshow(zirconium.data, cmap="inferno", extent=extent)
 picture.add_patch(plt.Circle((grain.cx, grain.cy), grain.r, color="w", fill=False))
 picture.set(title="Zr Kα, and the grain", xlabel="x (mm)", ylabel="y (mm)")
 
 # %%
 # The live time is the sum of those of the region's pixels and detectors, known from the
 # truth too.
-live = (1 - rock.dead_time[:, zircon] / 100).sum() * 0.1
+dwell = s.metadata.Acquisition_instrument.XRF.dwell_time
+live = (1 - rock.dead_time[:, zircon] / 100).sum() * dwell
 found = spectra["zircon"].metadata.Acquisition_instrument.SEM.Detector.EDS.live_time
 print(f"zircon: {found:.3f} s, truth {live:.3f} s")
 assert np.isclose(found, live, rtol=1e-5)

@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 
 from rsciio_xfm import data
 
-joint = data.sem_map("joint.spd", overwrite=True)
-s = hs.load("joint.spd", lazy=True)
+joint = data.sem_map("example.spd", overwrite=True)
+s = hs.load(joint.path, lazy=True)
 s
 
 # %%
@@ -21,7 +21,7 @@ s.metadata.Acquisition_instrument
 
 # %%
 # The image of the sample, calibrated as the map.
-image = hs.load("joint.spd", select_type="image")
+image = hs.load(joint.path, select_type="image")
 image.plot()
 
 # %%
@@ -54,7 +54,6 @@ hs.plot.plot_images(
 # %%
 # Few counts a pixel: four pixels added up have four times as many, and four times the
 # live time.
-s.set_microscope_parameters(live_time=0.02)  # of a pixel
 binned = s.rebin(scale=(2, 2, 1))
 time = binned.metadata.Acquisition_instrument.SEM.Detector.EDS.live_time
 print(f"{binned}, {time:.2f} s a pixel")

@@ -1,4 +1,4 @@
-"""Made maps whose truth is known: for examples, for teaching, to test an analysis.
+"""Synthetic maps whose truth is known: for examples, for teaching, to test an analysis.
 
 Each function writes the files that an instrument writes, with the noise of counting, and
 returns what is where in them. Lines are where exspy knows them; there is no claim to more

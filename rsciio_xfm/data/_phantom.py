@@ -1,4 +1,4 @@
-"""What is known of a made map."""
+"""What is known of a synthetic map."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from rsciio_xfm.geopixe._layout import MAX_INDEX
 
 @dataclass(frozen=True)
 class Phantom:
-    """A made map, and what is where in it.
+    """A synthetic map, and what is where in it.
 
     Attributes
     ----------
@@ -53,6 +53,11 @@ class Phantom:
             Shape (y, x), floats: the counts of its lines relative to those of the
             continuum; 0 where it is not.
 
+        Raises
+        ------
+        ValueError
+            It is no symbol of an element.
+
         Examples
         --------
         >>> from rsciio_xfm import data
@@ -60,6 +65,10 @@ class Phantom:
         >>> float(rock.share("Zr").max())
         0.8
         """
+        from exspy.material import elements
+
+        if element not in elements:
+            raise ValueError(f"element is {element!r}, expected a symbol like 'Fe'.")
         shares = np.array([parts.get(element, 0.0) for parts in self.compositions])
         return shares[self.labels]
 
@@ -86,7 +95,8 @@ def claim(
     Raises
     ------
     ValueError
-        The name has another extension, or the shape is none of a map.
+        The name has another extension or is that of a folder, or the shape is that of no
+        map.
     FileExistsError
         One of the files is there, and `overwrite` is False.
     """
@@ -102,6 +112,10 @@ def claim(
         )
     for suffix in suffixes:
         beside = path.with_suffix(suffix)
+        if beside.is_dir():
+            raise ValueError(
+                f"{beside}: a folder has this name, expected a file or none."
+            )
         if not overwrite and beside.exists():
             raise FileExistsError(f"{beside} exists; use overwrite=True to replace it.")
     return path
