@@ -172,7 +172,9 @@ def make_pictures() -> None:
                 with Image.open(Path(folder) / name) as picture:
                     small = picture.convert("RGB")
                     small.thumbnail((1300, 1300))
-                    small.quantize(128).save(ROOT / place / name, optimize=True)
+                    small.quantize(256, dither=Image.Dither.NONE).save(
+                        ROOT / place / name, optimize=True
+                    )
 
 
 def run_long() -> None:

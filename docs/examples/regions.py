@@ -26,7 +26,7 @@ energies = s.axes_manager["Energy"].axis
 ax.semilogy(energies, summary["max"].data, label="maximum", lw=0.8)
 ax.semilogy(energies, summary["mean"].data, label="mean", lw=0.8)
 ax.annotate("Zr Kα", (15.77, summary["max"].isig[15.77].data[0]), (14.2, 30), color="C3")
-ax.set(xlabel="Energy (keV)", ylabel="Counts", xlim=(1, 20), ylim=(1e-3, None))
+ax.set(xlabel="Energy (keV)", ylabel="Counts", xlim=(1, 20), ylim=(3e-2, None))
 ax.legend()
 
 # %%
