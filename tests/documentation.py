@@ -2,8 +2,9 @@
 
 ``python -m tests.documentation`` lists the pages. ``... PAGE FOLDER`` runs one of them
 there, in a folder with the files that it names. ``... --setup`` prints the commands that
-install things, which `.ci/run` runs, and ``... --long`` runs those that take long. ``...
---pictures`` makes the pictures of the first map and of the README anew.
+install things, which `.ci/run` runs after those of the README, and ``... --long`` runs
+those that take long. ``... --pictures`` makes the pictures of the first map and of the
+README anew.
 """
 
 import contextlib
@@ -189,7 +190,11 @@ def main() -> None:
     """Do what the command line says."""
     os.environ.setdefault("MPLBACKEND", "agg")
     if sys.argv[1:] == ["--setup"]:
-        setup = [c for _, c in all_commands() if SETUP.search(c) and not LONG.search(c)]
+        setup = [
+            command
+            for page, command in all_commands()
+            if SETUP.search(command) and not LONG.search(command) and page != "README.md"
+        ]
         print("\n".join(dict.fromkeys(setup)))
     elif sys.argv[1:] == ["--long"]:
         run_long()
