@@ -1,5 +1,6 @@
 """Make the notebooks of the examples: ``python docs/notebooks.py``, ``--check`` to compare."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -23,18 +24,21 @@ def make(script: Path) -> dict:
 def main() -> None:
     """Write all notebooks, or tell which are not those of the examples."""
     folder = HERE / "notebooks"
-    folder.mkdir(exist_ok=True)
-    expected = set()
-    stale = []
-    for script in sorted((HERE / "examples").glob("*.py")):
-        path = folder / f"{script.stem}.ipynb"
-        expected.add(path)
-        before = path.read_text() if path.exists() else None
-        save_notebook(make(script), path)
-        if path.read_text() != before:
-            stale.append(path.name)
-    stale += [path.name for path in set(folder.iterdir()) - expected]
-    if "--check" in sys.argv and stale:
+    made = {
+        folder / f"{script.stem}.ipynb": make(script)
+        for script in sorted((HERE / "examples").glob("*.py"))
+    }
+    if "--check" not in sys.argv:
+        for path, notebook in made.items():
+            save_notebook(notebook, path)
+    stale = sorted(
+        path.name
+        for path in {*folder.iterdir(), *made}
+        if path not in made
+        or not path.exists()
+        or json.loads(path.read_text()) != made[path]
+    )
+    if stale:
         sys.exit(f"not as the examples are: {', '.join(stale)}; python docs/notebooks.py")
 
 

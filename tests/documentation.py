@@ -126,10 +126,9 @@ def _run_doctest(block: Block, names: dict, where: str) -> None:
 def _run_command(command: str, expected: str, where: str) -> None:
     if command.startswith("rsciio-xfm "):
         return _run_here(command, expected, where)
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     result = subprocess.run(
         ["bash", "-euc", command],
-        env=os.environ | {"PATH": path},
+        env=_activated(),
         check=False,
         capture_output=True,
         text=True,
@@ -137,6 +136,12 @@ def _run_command(command: str, expected: str, where: str) -> None:
     if result.returncode:
         raise AssertionError(f"{where}: {command}\n{result.stdout}{result.stderr}")
     return _check_printed(command, expected, result.stdout, where)
+
+
+def _activated() -> dict[str, str]:
+    """Return the environment in which the commands of this Python's environment are found."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    return os.environ | {"PATH": path}
 
 
 def _run_here(command: str, expected: str, where: str) -> None:
@@ -179,11 +184,13 @@ def make_pictures() -> None:
 
 
 def run_long() -> None:
-    """Run the commands that take long, each in the top folder."""
+    """Run the commands that take long, each in the top folder of a clone that is set up."""
     for page, command in all_commands():
         if not is_run(command) and LONG.search(command):
             print(f"--- {page}: {command}", flush=True)
-            subprocess.run(["bash", "-euc", command], cwd=ROOT, check=True)
+            subprocess.run(
+                ["bash", "-euc", command], cwd=ROOT, env=_activated(), check=True
+            )
 
 
 def main() -> None:

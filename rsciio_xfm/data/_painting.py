@@ -9,13 +9,13 @@ from rsciio_xfm.analysis.checks import check_whole
 from rsciio_xfm.data._phantom import Phantom, claim
 from rsciio_xfm.data._spectra import expect
 
-N_CHANNELS = 1024
-KEV_PER_CHANNEL = 0.025
-KEV_OF_CHANNEL_0 = -0.5
+_N_CHANNELS = 1024
+_KEV_PER_CHANNEL = 0.025
+_KEV_OF_CHANNEL_0 = -0.5
 _LEAST_CHANNELS = 64  # up to 1 keV
 
 # Relative counts of the lines of each element, and the counts of a pixel.
-PIGMENTS = (
+_PIGMENTS = (
     ("lead white", {"Pb": 2.9, "Ca": 0.6}, 500),
     ("azurite", {"Cu": 4.0, "Pb": 0.7}, 420),
     ("lead-tin yellow", {"Pb": 3.4, "Sn": 0.7}, 560),
@@ -41,7 +41,7 @@ def painting(
     filename: str | Path,
     shape: tuple[int, int] = (120, 160),
     *,
-    n_channels: int = N_CHANNELS,
+    n_channels: int = _N_CHANNELS,
     overwrite: bool = False,
 ) -> Phantom:
     """Write a scan of a painting, which lay upside down in the scanner.
@@ -84,12 +84,12 @@ def painting(
     path = claim(filename, (".raw", ".rpl"), shape, overwrite)
     check_whole("n_channels", n_channels, least=_LEAST_CHANNELS)
     rng = np.random.default_rng(0)
-    energies = KEV_OF_CHANNEL_0 + KEV_PER_CHANNEL * np.arange(n_channels)
+    energies = _KEV_OF_CHANNEL_0 + _KEV_PER_CHANNEL * np.arange(n_channels)
     continuum = np.exp(-(((energies - 14) / 8) ** 2)) * (energies > 0.5)
     spectra = np.array(
-        [total * expect(energies, p, continuum, _SCATTER) for _, p, total in PIGMENTS]
+        [total * expect(energies, p, continuum, _SCATTER) for _, p, total in _PIGMENTS]
     )
-    labels = paint(shape)
+    labels = _paint(shape)
     with replacing(path) as file:
         for row in labels[::-1]:
             thickness = rng.normal(1, 0.06, (len(row), 1)).clip(0.7)
@@ -99,15 +99,15 @@ def painting(
     )
     return Phantom(
         path,
-        tuple(name for name, *_ in PIGMENTS),
-        tuple(parts for _, parts, _ in PIGMENTS),
+        tuple(name for name, *_ in _PIGMENTS),
+        tuple(parts for _, parts, _ in _PIGMENTS),
         labels,
         spectra,
     )
 
 
-def paint(shape: tuple[int, int]) -> np.ndarray:
-    """Return which pigment is where: numbers in :data:`PIGMENTS`, the right way up."""
+def _paint(shape: tuple[int, int]) -> np.ndarray:
+    """Return which pigment is where: numbers in ``_PIGMENTS``, the right way up."""
     y, x = np.mgrid[: shape[0], : shape[1]] / np.array(shape)[:, None, None]
     found = np.zeros(shape, dtype=np.intp)
     found[y < 0.66] = 1  # sky

@@ -13,8 +13,8 @@ from rsciio_xfm.data._phantom import Phantom, claim
 from rsciio_xfm.data._spectra import expect
 from rsciio_xfm.geopixe._layout import ENTRY, HEADER_LENGTH, RECORD, RECORD_MARK
 
-N_CHANNELS = 4096
-KEV_PER_CHANNEL = 0.01
+_N_CHANNELS = 4096
+_KEV_PER_CHANNEL = 0.01
 _TUBE_KV = 50.0
 _DWELL_S = 0.1
 _PIXEL_UM = 30.0
@@ -32,7 +32,6 @@ _MINERALS = (
     ("chalcopyrite", {"Cu": 0.85, "Fe": 0.6, "Zn": 0.035}, 42e3, 0.06),
     ("zircon", {"Zr": 0.8, "Y": 0.07, "Fe": 0.02}, 26e3, 0.0),
 )
-ELEMENTS = tuple(sorted({name for _, parts, _, _ in _MINERALS for name in parts}))
 _N_GRAINS = 200
 _N_ZIRCONS, _ZIRCON_SIZE = 4, 0.012  # radius, of the longer side
 # The tube's molybdenum lines, scattered elastically and, less sharp, by electrons.
@@ -96,7 +95,7 @@ def thin_section(
         raise ValueError(f"unrecorded is {unrecorded!r}, expected a share, 0 to 1.")
     rng = np.random.default_rng(0)
     labels = _place_minerals(rng, shape)
-    spectra = np.zeros((len(_MINERALS), N_CHANNELS))
+    spectra = np.zeros((len(_MINERALS), _N_CHANNELS))
     pools = []
     for detector in range(n_detectors):
         expected, live = _expect_minerals(_DETECTORS[detector % len(_DETECTORS)])
@@ -133,8 +132,8 @@ def make_header(n_rows: int, n_columns: int, n_detectors: int) -> dict[str, Any]
             "Width (mm)": n_columns * _PIXEL_UM / 1000,
             "Height (mm)": n_rows * _PIXEL_UM / 1000,
             "Dets": n_detectors,
-            "Chan": N_CHANNELS,
-            "Gain (eV)": KEV_PER_CHANNEL * 1000,
+            "Chan": _N_CHANNELS,
+            "Gain (eV)": _KEV_PER_CHANNEL * 1000,
             "Deadtime (%)": 0,
         },
         "X-ray Source": {
@@ -174,13 +173,13 @@ def _place_minerals(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndar
 
 def _expect_minerals(sees: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the counts of a record that are expected of each mineral, and live fractions."""
-    energies = np.arange(N_CHANNELS) * KEV_PER_CHANNEL
+    energies = np.arange(_N_CHANNELS) * _KEV_PER_CHANNEL
     continuum = np.exp(-(((energies - 14) / 9) ** 2)) * (energies > 0.5)
     expected, live = [], []
     for _, parts, rate, _ in _MINERALS:
         spectrum = expect(energies, parts, continuum, _SCATTER)
         piled_up = 1 - np.exp(-sees * rate * _PILE_UP_S)
-        both = np.convolve(spectrum, spectrum)[:N_CHANNELS]
+        both = np.convolve(spectrum, spectrum)[:_N_CHANNELS]
         live.append(np.exp(-sees * rate * _BLIND_S))
         counts = sees * rate * live[-1] * _DWELL_S
         expected.append(counts * ((1 - piled_up) * spectrum + piled_up * both))

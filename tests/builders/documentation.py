@@ -95,12 +95,11 @@ def write_images(folder):
 
 def write_processed(folder):
     """Write a file that leads to a map in a folder beside its own."""
-    raw = folder / "raw"
+    raw = folder.with_name(f"{folder.name}_raw")
     raw.mkdir()
     esrf_builder.write_bliss(raw / "sample_0001.h5")
-    (folder / "processed").mkdir()
     with h5py.File(folder / "processed.h5", "w") as file:
-        file["1.1"] = h5py.ExternalLink("raw/sample_0001.h5", "/1.1")
+        file["1.1"] = h5py.ExternalLink(f"../{raw.name}/sample_0001.h5", "/1.1")
 
 
 _WRITERS = {
