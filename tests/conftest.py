@@ -19,6 +19,24 @@ DATA = Path(
 )
 
 
+HERE = Path(__file__).parent
+# Whatever is tested in these takes long.
+THOROUGH = (
+    HERE / "robustness",
+    HERE / "test_distributed.py",
+    HERE / "test_docstrings.py",
+    HERE / "test_documentation.py",
+    HERE / "test_gallery.py",
+    HERE / "test_many_users.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in THOROUGH):
+            item.add_marker("thorough")
+
+
 @pytest.fixture(scope="session")
 def real_geopixe() -> Path:
     """A map measured on an IXRF Atlas: 20 x 5 pixels, 2 detectors, 4096 channels."""

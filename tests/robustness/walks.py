@@ -156,9 +156,11 @@ def check(signal: BaseSignal, model: Model) -> None:
     """Raise DiffersError if a signal is not that of the model."""
     _check_counts(signal, model)
     _check_axes(signal, model)
+    if model.are_spectra and not isinstance(signal, EDSXFMSpectrum):
+        _expect("type", type(signal).__name__, "EDSXFMSpectrum")
     if model.times is None:
         _check_gone(signal)
-    elif isinstance(signal, EDSXFMSpectrum) and not _is_gone(signal, model.times):
+    elif not (model.times.may_be_gone and not _items(signal)):
         _check_times(signal, model)
 
 
@@ -209,11 +211,6 @@ def _items(signal: BaseSignal) -> dict[str, Any]:
 def _check_gone(signal: BaseSignal) -> None:
     if items := _items(signal):
         _expect("times", {name: str(item) for name, item in items.items()}, "gone")
-
-
-def _is_gone(signal: BaseSignal, times: Times) -> bool:
-    """Tell whether times that may be gone are."""
-    return times.may_be_gone and not _items(signal)
 
 
 def _check_times(signal: BaseSignal, model: Model) -> None:
@@ -588,12 +585,16 @@ def rebin(rng: random.Random, m: Model) -> Done:
     by = [min(rng.choice([1, 1, 2, 3]), size) for size in m.counts.shape]
     if m.counts.dtype == bool or set(by) == {1}:
         return None
+    counts, code = _add_blocks(m.counts, by), ""
+    if any(size % f for size, f in zip(m.counts.shape, by, strict=True)):
+        # HyperSpy makes floats of them, and refuses lazy ones.
+        counts, code = counts.astype(float), "s._lazy and s.compute(False); "
     axes = tuple(axis.binned(f) for axis, f in zip(m.axes, by, strict=True))
     own = [1, *by[: m.n_navigation]]
     times = m.with_times(lambda t: _add_blocks(t, own))
     scale = tuple(by[i] for i in sorted(range(len(by)), key=m.number))
-    model = m.changed(counts=_add_blocks(m.counts, by), axes=axes, times=times)
-    return f"s = s.rebin(scale={scale})", model
+    model = m.changed(counts=counts, axes=axes, times=times)
+    return f"{code}s = s.rebin(scale={scale})", model
 
 
 def _add_blocks(array: np.ndarray, by: Sequence[int]) -> np.ndarray:
@@ -804,7 +805,7 @@ def stack(rng: random.Random, m: Model) -> Done:
 @_operation
 def map_(rng: random.Random, m: Model) -> Done:
     """Turn each spectrum around."""
-    if not m.are_spectra:
+    if not m.are_spectra or m.counts.shape[-1] == 1:  # HyperSpy fails at one channel
         return None
     model = m.changed(counts=m.counts[..., ::-1])
     code = "s.map(lambda a: a[::-1], show_progressbar=False, inplace="
