@@ -17,6 +17,8 @@ OLDEST = """
     sparse==0.15.4 threadpoolctl==3.1.0 tifffile==2023.4.12 tqdm==4.66.0
     umap-learn==0.5.7 zarr==2.18.3
 """
+# The thorough tests too.
+ALL = ("-m", "")
 # Packages as old as these warn of Python and numpy as new as these.
 LENIENT = ("-o", "filterwarnings=default", "-p", "no:cacheprovider")
 
@@ -25,14 +27,14 @@ LENIENT = ("-o", "filterwarnings=default", "-p", "no:cacheprovider")
 def newest(session: nox.Session) -> None:
     """Test with the newest packages, on each Python."""
     session.install(".[tests]")
-    session.run("pytest", "-n", "2", *session.posargs)
+    session.run("pytest", "-n", "2", *ALL, *session.posargs)
 
 
 @nox.session(python="3.11")
 def oldest(session: nox.Session) -> None:
     """Test with the oldest packages that pyproject.toml allows."""
     session.install(".[tests]", *OLDEST.split())
-    session.run("pytest", "-n", "2", *LENIENT, *session.posargs)
+    session.run("pytest", "-n", "2", *ALL, *LENIENT, *session.posargs)
 
 
 @nox.session
@@ -47,7 +49,8 @@ def maxrf4u(session: nox.Session) -> None:
         "psutil",
         "pytest",
     )
-    session.run("pytest", "-p", "no:cacheprovider", "tests/io/test_datastack_maxrf4u.py")
+    tests = "tests/io/test_datastack_maxrf4u.py"
+    session.run("pytest", *ALL, "-p", "no:cacheprovider", tests)
 
 
 @nox.session
@@ -55,11 +58,11 @@ def maxrf4u(session: nox.Session) -> None:
 def zarr(session: nox.Session, zarr: str) -> None:
     """Compare with zarr 2, which knows its format 2 only, and with zarr 3."""
     session.install(".[tests]", zarr)
-    session.run("pytest", "-n", "2", "tests/io", "-k", "datastack")
+    session.run("pytest", "-n", "2", *ALL, "tests/io", "-k", "datastack")
 
 
 @nox.session
 def pymca(session: nox.Session) -> None:
     """Open maps that were saved as HDF5 in PyMca."""
     session.install(".[esrf]", "PyMca5", "hypothesis", "psutil", "pytest")
-    session.run("pytest", "-p", "no:cacheprovider", "tests/io/test_esrf_write.py")
+    session.run("pytest", *ALL, "-p", "no:cacheprovider", "tests/io/test_esrf_write.py")
