@@ -31,6 +31,7 @@ THOROUGH = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
     for item in items:
         if any(item.path.is_relative_to(place) for place in THOROUGH):

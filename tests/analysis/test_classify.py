@@ -17,6 +17,15 @@ from rsciio_xfm.analysis.classify import (
 from rsciio_xfm.analysis.features import SCALINGS, prepare
 from tests.builders import phantom
 
+# Dense decompositions take long: those of one type stand for all.
+DTYPES = [
+    "uint16",
+    *(
+        pytest.param(name, marks=pytest.mark.thorough)
+        for name in ("uint8", "uint32", "int64", "float32")
+    ),
+]
+
 
 @pytest.fixture(scope="module")
 def phases():
@@ -38,7 +47,7 @@ def scaled(data, scaling, used=None):
 
 class TestComponents:
     @pytest.mark.parametrize("scaling", SCALINGS)
-    @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "int64", "float32"])
+    @pytest.mark.parametrize("dtype", DTYPES)
     def test_are_those_of_a_dense_decomposition(self, phases, scaling, dtype):
         data = phases[0].astype(dtype)
         found = reduce_pca(prepare(data, scaling=scaling), 6)

@@ -588,7 +588,10 @@ def rebin(rng: random.Random, m: Model) -> Done:
     counts, code = _add_blocks(m.counts, by), ""
     if any(size % f for size, f in zip(m.counts.shape, by, strict=True)):
         # HyperSpy makes floats of them, and refuses lazy ones.
-        counts, code = counts.astype(float), "s._lazy and s.compute(False); "
+        counts, code = (
+            counts.astype(float),
+            "s._lazy and s.compute(show_progressbar=False); ",
+        )
     axes = tuple(axis.binned(f) for axis, f in zip(m.axes, by, strict=True))
     own = [1, *by[: m.n_navigation]]
     times = m.with_times(lambda t: _add_blocks(t, own))
