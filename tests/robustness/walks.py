@@ -613,10 +613,12 @@ def region(rng: random.Random, m: Model) -> Done:
     if not m.are_spectra or not m.n_navigation:
         return None
     mask = _draw_mask(rng, m.shape)
-    code = (
-        f"s = s.get_region_spectra({{'m': {_text(mask)}}}, show_progressbar=False)['m']"
-    )
-    return code, _reduce(_mask(m, mask), range(m.n_navigation))
+    masked = _mask(m, mask)
+    if m.counts.dtype.kind == "f":  # they are added up as float64
+        masked = replace(masked, counts=masked.counts.astype(float))
+    code = f"{{'m': {_text(mask)}}}, show_progressbar=False"
+    model = _reduce(masked, range(m.n_navigation))
+    return f"s = s.get_region_spectra({code})['m']", model
 
 
 # Other axes .............................................................................
