@@ -20,7 +20,7 @@ DATA = Path(
 
 
 HERE = Path(__file__).parent
-# Whatever is tested in these takes long.
+# Whatever is tested in these takes long, and whatever is tested in a pool of processes.
 THOROUGH = (
     HERE / "robustness",
     HERE / "test_distributed.py",
@@ -34,7 +34,9 @@ THOROUGH = (
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
     for item in items:
-        if any(item.path.is_relative_to(place) for place in THOROUGH):
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        is_pool = any(isinstance(p, str) and p == "processes" for p in parameters)
+        if is_pool or any(item.path.is_relative_to(place) for place in THOROUGH):
             item.add_marker("thorough")
 
 

@@ -16,6 +16,7 @@ def labels_of(folder):
     return hs.load(folder / "labels.tif").data
 
 
+@pytest.mark.thorough
 def test_as_many_as_there_are(path, tmp_path):  # noqa: F811
     said = run("classify", path, "--reducer", "pca", "-o", tmp_path / "r")
     assert "6 classes of 50 x 40 pixels" in said

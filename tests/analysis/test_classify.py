@@ -66,6 +66,7 @@ class TestComponents:
         )
         assert found.explained_variance_ratio.sum() == pytest.approx(1)
 
+    @pytest.mark.thorough
     @pytest.mark.parametrize("dtype", ["uint16", "uint8"])
     def test_are_the_same_to_the_last_bit(self, phases, dtype):
         data = phases[0].astype(dtype)
@@ -230,6 +231,7 @@ class TestClasses:
         assert set(estimate_n_classes(np.ones((20, 2)), 4)) == {2, 3, 4}
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 class TestUMAP:
     def test_embedding(self, phases):

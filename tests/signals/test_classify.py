@@ -152,6 +152,7 @@ class TestResult:
         assert found.embedding.data.shape == (40, 50, 2)
         assert found.parameters["pixels"] == 2000
 
+    @pytest.mark.thorough
     def test_the_same_whatever_the_chunks(self, path, phases):
         expected = make(phases[0]).classify("pca").labels.data
         for s in (
@@ -224,6 +225,7 @@ class TestResult:
         found.save(tmp_path / "line")
         assert hs.load(tmp_path / "line" / "labels.tif").data.shape[-1] == 50
 
+    @pytest.mark.thorough
     @pytest.mark.filterwarnings("ignore")
     def test_umap(self, phases):
         s = make(phases[0][:25, :30])
@@ -251,6 +253,7 @@ class TestResult:
 
 
 class TestOtherTypes:
+    @pytest.mark.thorough
     @pytest.mark.parametrize("signal_type", ["EDS_TEM", "EDS_SEM", ""])
     def test_type_stays(self, phases, signal_type):
         s = make(phases[0], signal_type)
