@@ -662,6 +662,17 @@ def swap_axes(rng: random.Random, m: Model) -> Done:
 
 
 @_operation
+def flip(rng: random.Random, m: Model) -> Done:
+    """Mirror the map; the axes stay."""
+    if not m.are_spectra or not m.n_navigation:
+        return None
+    i = rng.randrange(m.n_navigation)
+    times = m.with_times(lambda t: np.flip(t, i + 1))
+    model = m.changed(counts=np.flip(m.counts, i), times=times)
+    return f"s = s.flip({m.number(i)})", model
+
+
+@_operation
 def unfold(rng: random.Random, m: Model) -> Done:
     if m.n_navigation < 2 or not m.are_spectra or 1 in m.counts.shape:
         return None
@@ -845,7 +856,7 @@ def compute(rng: random.Random, m: Model) -> Done:
 
 @_operation
 def set_dead_time(rng: random.Random, m: Model) -> Done:
-    """Give every spectrum the same dead time, as docs/coming_from.rst does."""
+    """Give every spectrum the same dead time, as docs/coming_from.rst does, or in one."""
     times = m.times
     if times is None or not times.has_map or times.may_be_gone or not m.are_spectra:
         return None
@@ -855,7 +866,8 @@ def set_dead_time(rng: random.Random, m: Model) -> Done:
         f"dead_time.data = np.full_like(dead_time.data, {percent}); "
         f"s.metadata.set_item({EDS + '.dead_time'!r}, dead_time)"
     )
-    return code, replace(m, times=replace(times, live=times.real * (1 - percent / 100)))
+    model = replace(m, times=replace(times, live=times.real * (1 - percent / 100)))
+    return rng.choice([code, f"s.set_dead_time({percent})"]), model
 
 
 # Walks ----------------------------------------------------------------------------------
