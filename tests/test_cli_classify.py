@@ -31,6 +31,7 @@ def test_as_many_as_there_are(path, tmp_path):  # noqa: F811
     assert "use --overwrite" in said
 
 
+@pytest.mark.thorough
 def test_options(path, tmp_path):  # noqa: F811
     folder = tmp_path / "r"
     run(

@@ -173,6 +173,7 @@ class TestResult:
             found = load(path).kmeans(6, show_progressbar=False).data
         np.testing.assert_array_equal(found, expected)
 
+    @pytest.mark.thorough
     @pytest.mark.filterwarnings("ignore")
     def test_cluster(self, path):
         distributed = pytest.importorskip("distributed")
