@@ -268,9 +268,6 @@ class StackArray(ArrayLike):
         """Of the numbers, in the byte order of this machine."""
         return self.array.dtype.newbyteorder("=")
 
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-datastack", self.path, self.identity, self.array.name)
-
     def file_bytes(self) -> int:
         """Return how many bytes its chunks take up in the file."""
         return sum(member.size for member in self.members.values())

@@ -73,20 +73,6 @@ class VeloxArray(FileArray):
         """Return the sum of all spectra: the index counted them."""
         return self.total
 
-    def __dask_tokenize__(self) -> tuple:
-        values = self.streams[0][0]
-        return (
-            "rsciio_xfm-velox",
-            values.path,
-            values.identity,
-            tuple(v.name for v, _ in self.streams),
-            self.shape,
-            self.frames,
-            self.has_frames,
-            self.rebin_energy,
-            str(self.dtype),
-        )
-
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Decode a block of the map; see :meth:`FileArray.read`."""
         counts = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)

@@ -211,17 +211,6 @@ class XiaRows(ArrayLike):
         """Of the array, in the byte order of this machine."""
         return sum_dtype(self.dtype_of_file, len(self.files) if self.is_summed else 1)
 
-    def __dask_tokenize__(self) -> tuple:
-        return (
-            "rsciio_xfm-xia",
-            self.folder,
-            self.files,
-            self.identities.tobytes(),
-            self.places.tobytes(),
-            self.shape,
-            self.is_summed,
-        )
-
     def row_axis(self) -> int:
         """Return the axis of the rows: before x and the channels."""
         return len(self.shape) - 3

@@ -105,18 +105,6 @@ class GeoPIXEArray(FileArray):
         """Return the size of the file."""
         return self.identity[0]
 
-    def __dask_tokenize__(self) -> tuple:
-        return (
-            "rsciio_xfm-geopixe",
-            self.path,
-            self.identity,
-            self.detector_axis,
-            self.is_summed,
-            self.rebin_energy,
-            self.n_bins,
-            str(self.dtype),
-        )
-
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Decode a block of the map; see :meth:`FileArray.read`."""
         shape = tuple(stop - start for start, stop in ranges)
