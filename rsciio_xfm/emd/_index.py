@@ -189,12 +189,12 @@ def _choose_shapes(
     table = header.streams[longest].frame_table
     if len(header.shapes) > 1 and _is_possible(table, 2):
         # Between the starts of two frames are the marks of one.
-        n_pixels = _count_marks(values[longest], min(int(table[1]), values[longest].size))
+        n_pixels = count_marks(values[longest], min(int(table[1]), values[longest].size))
         shapes.sort(key=lambda s: s[1] * s[2] != n_pixels)  # keeps their order otherwise
     return shapes
 
 
-def _count_marks(values: Values, stop: int) -> int:
+def count_marks(values: Values, stop: int) -> int:
     """Count the marks of a stream up to a value."""
     buffer = np.empty(min(_BLOCK_VALUES, stop), VALUE)
     n_marks = 0
