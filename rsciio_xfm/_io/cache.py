@@ -14,11 +14,13 @@ import time
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
 
 from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm._io.binary import change_time
 
 SWITCH = "RSCIIO_XFM_CACHE"
 FOLDER = "RSCIIO_XFM_CACHE_DIR"
@@ -28,7 +30,7 @@ MIN_FILE_BYTES = 64 * 2**20
 # What is used longest ago is deleted beyond this.
 MAX_BYTES = 4 * 2**30
 # A file that was written within this time before it was read could be written again without
-# its time of modification changing.
+# its times changing.
 _SETTLED_S = 2.0
 _STAMP = "identity"
 # What reading an entry raises that is not there, or is damaged.
@@ -47,6 +49,27 @@ _DAMAGED = (
 )
 
 
+def key_of(path: str | Path, identity: tuple[int, ...], *others: Hashable) -> tuple:
+    """Return what tells a file from any other that had its path, for the functions below.
+
+    To be made before what is kept is read from the file: if that changes meanwhile, the key
+    is of a file that is not there any more, and nobody will find it.
+
+    Parameters
+    ----------
+    path, identity
+        Of the file, see :func:`rsciio_xfm._io.binary.identify`.
+    *others
+        What was read of it: a hash of the header.
+
+    Returns
+    -------
+    tuple
+        Size (bytes), times of modification and of change (ns), the others.
+    """
+    return (*identity, change_time(path), *others)
+
+
 def load(kind: str, path: str | Path, key: tuple) -> dict[str, np.ndarray] | None:
     """Return what was kept of a file.
 
@@ -57,7 +80,7 @@ def load(kind: str, path: str | Path, key: tuple) -> dict[str, np.ndarray] | Non
     path
         Of the file.
     key
-        What it has to agree with: size, time of modification, a hash of the header.
+        What it has to agree with, see :func:`key_of`.
 
     Returns
     -------
@@ -87,8 +110,7 @@ def save(
     Parameters
     ----------
     kind, path, key
-        As for :func:`load`; the first two items of `key` are size (bytes) and time of
-        modification (ns).
+        As for :func:`load`.
     arrays
         What is kept.
 
@@ -98,7 +120,7 @@ def save(
         Where it is; None if it was not kept.
     """
     entry = _entry(kind, path)
-    if entry is None or not _is_large(key) or time.time() - key[1] / 1e9 < _SETTLED_S:
+    if entry is None or not _is_large(key) or not _is_settled(key):
         return None
     try:
         entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -145,6 +167,11 @@ def folder() -> Path:
 
 def _is_large(key: tuple) -> bool:
     return key[0] >= MIN_FILE_BYTES
+
+
+def _is_settled(key: tuple) -> bool:
+    _, modified, changed, *_ = key
+    return time.time() - max(modified, changed) / 1e9 >= _SETTLED_S
 
 
 def _entry(kind: str, path: str | Path) -> Path | None:
