@@ -30,7 +30,7 @@ MIN_FILE_BYTES = 64 * 2**20
 # What is used longest ago is deleted beyond this.
 MAX_BYTES = 4 * 2**30
 # A file that was written within this time before it was read could be written again without
-# its times changing.
+# its time of modification changing.
 _SETTLED_S = 2.0
 _STAMP = "identity"
 # What reading an entry raises that is not there, or is damaged.
@@ -120,7 +120,7 @@ def save(
         Where it is; None if it was not kept.
     """
     entry = _entry(kind, path)
-    if entry is None or not _is_large(key) or not _is_settled(key):
+    if entry is None or not _is_large(key) or time.time() - key[1] / 1e9 < _SETTLED_S:
         return None
     try:
         entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -167,11 +167,6 @@ def folder() -> Path:
 
 def _is_large(key: tuple) -> bool:
     return key[0] >= MIN_FILE_BYTES
-
-
-def _is_settled(key: tuple) -> bool:
-    _, modified, changed, *_ = key
-    return time.time() - max(modified, changed) / 1e9 >= _SETTLED_S
 
 
 def _entry(kind: str, path: str | Path) -> Path | None:

@@ -37,6 +37,7 @@ _EMPTY_BYTES = 64 * 2**20  # a map that is small may be empty
 _MEMORY_SHARE = 0.9  # of what is available, for reading eagerly
 # What repr tells apart, and what it says of it in any process.
 _PLAIN = str, bytes, bool, int, float, complex, type(None), np.generic
+_PLAIN_TYPES = frozenset(_PLAIN)
 
 Range = tuple[int, int]
 
@@ -117,9 +118,9 @@ def _describe(value: Any) -> Any:
         raw = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         return repr(value.dtype), value.shape, hashlib.blake2b(raw).hexdigest()
     if isinstance(value, dict):
-        return "dict", *map(_describe, value.items())
+        return "dict", _describe(tuple(value)), _describe(tuple(value.values()))
     if isinstance(value, tuple | list):
-        if all(type(item) in _PLAIN for item in value):
+        if _PLAIN_TYPES.issuperset(map(type, value)):
             return value  # as nearly all are, and large indices have many
         return type(value).__name__, *map(_describe, value)
     if is_dataclass(value):

@@ -189,6 +189,8 @@ def build_index(path: Path, header: VeloxHeader, values: list[Values]) -> Index:
 
 def _leave_out_zeros(stream: StreamIndex) -> StreamIndex:
     """Let a stream end where the zeros of a copy that was interrupted begin, if they do."""
+    if stream.histogram[0] < _MANY_ZEROS:
+        return stream
     n_zeros = _count_zeros(stream.values)
     if n_zeros < _MANY_ZEROS:
         return stream
