@@ -19,6 +19,7 @@ _KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 # Blocks of this size, read into memory that is already touched, stream a file as fast as
 # larger ones and keep resident memory flat.
 BLOCK_BYTES = 4 * 2**20
+_TAIL_BYTES = 2**16  # of a file, that are looked at for zeros first
 
 # As many places to work as there are processors, each with a buffer. Each of many users that
 # compute in threads of one process brings a pool of threads; if all worked at the same
@@ -123,6 +124,9 @@ def check_regular(filename: str | Path) -> None:
 def identify(file: BinaryIO) -> tuple[int, ...]:
     """Return what changes when a file is written again or replaced.
 
+    Not its number on the disk: by way of another mount, of SMB or of FUSE the same file has
+    another one.
+
     Parameters
     ----------
     file
@@ -131,10 +135,30 @@ def identify(file: BinaryIO) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        Size in bytes, modification time in ns, number of the file on its disk.
+        Size in bytes, modification time in ns.
     """
     status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    return status.st_size, status.st_mtime_ns
+
+
+def change_time(filename: str | Path) -> int:
+    """Return when the system last saw a file change, in any way: nobody can set it back.
+
+    Who writes into a file and then sets its modification time back (``rsync --inplace -t``,
+    a restore from a backup) changes this time. So does who changes its mode or its links:
+    use it to tell whether something kept of the file may be used again, not to refuse it.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+
+    Returns
+    -------
+    int
+        In ns; on Windows, the time when the file was made.
+    """
+    return os.stat(filename).st_ctime_ns
 
 
 def check_unchanged(file: BinaryIO, path: str | Path, identity: tuple[int, ...]) -> None:
@@ -158,8 +182,8 @@ def check_unchanged(file: BinaryIO, path: str | Path, identity: tuple[int, ...])
     if now != identity:
         raise CorruptFileError(
             f"{path}: the file was changed since it was opened: size {now[0]} bytes and "
-            f"modification time {now[1]} ns (file number {now[2]}), expected {identity[0]}, "
-            f"{identity[1]} and {identity[2]} (byte 0). Load it again."
+            f"modification time {now[1]} ns, expected {identity[0]} and {identity[1]} (byte "
+            "0). Load it again."
         )
 
 
@@ -191,6 +215,45 @@ def read_into(file: BinaryIO, offset: int, buffer: np.ndarray, n_bytes: int) -> 
             break
         done += read
     return done
+
+
+def find_zeros(file: BinaryIO, first: int = 0) -> int:
+    """Return the byte from which on a file is zeros; its size if it does not end in one.
+
+    Parameters
+    ----------
+    file
+        From :func:`open_unbuffered`.
+    first
+        Byte before which not to look.
+    """
+    stop, n_bytes = identify(file)[0], _TAIL_BYTES
+    while stop > first:
+        start = max(first, stop - n_bytes)
+        block = np.empty(stop - start, dtype=np.uint8)
+        others = np.flatnonzero(block[: read_into(file, start, block, block.size)])
+        if len(others):
+            return start + int(others[-1]) + 1
+        stop, n_bytes = start, BLOCK_BYTES
+    return stop
+
+
+def advise_on_zeros(filename: str | Path) -> str:
+    """Return what to do if a file that cannot be read is zeros to its end, else nothing.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+    """
+    with open_unbuffered(filename) as file:
+        n_zeros = identify(file)[0] - find_zeros(file)
+    if n_zeros <= _TAIL_BYTES:  # as are at the end of many a file that is whole
+        return ""
+    return (
+        f" Its last {n_zeros} bytes are zeros, as of a copy that was interrupted: copy it "
+        "again."
+    )
 
 
 def little_endian(buffer: np.ndarray, dtype: type[np.generic]) -> np.ndarray:

@@ -14,11 +14,13 @@ import time
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
 
 from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm._io.binary import change_time
 
 SWITCH = "RSCIIO_XFM_CACHE"
 FOLDER = "RSCIIO_XFM_CACHE_DIR"
@@ -47,6 +49,27 @@ _DAMAGED = (
 )
 
 
+def key_of(path: str | Path, identity: tuple[int, ...], *others: Hashable) -> tuple:
+    """Return what tells a file from any other that had its path, for the functions below.
+
+    To be made before what is kept is read from the file: if that changes meanwhile, the key
+    is of a file that is not there any more, and nobody will find it.
+
+    Parameters
+    ----------
+    path, identity
+        Of the file, see :func:`rsciio_xfm._io.binary.identify`.
+    *others
+        What was read of it: a hash of the header.
+
+    Returns
+    -------
+    tuple
+        Size (bytes), times of modification and of change (ns), the others.
+    """
+    return (*identity, change_time(path), *others)
+
+
 def load(kind: str, path: str | Path, key: tuple) -> dict[str, np.ndarray] | None:
     """Return what was kept of a file.
 
@@ -57,7 +80,7 @@ def load(kind: str, path: str | Path, key: tuple) -> dict[str, np.ndarray] | Non
     path
         Of the file.
     key
-        What it has to agree with: size, time of modification, a hash of the header.
+        What it has to agree with, see :func:`key_of`.
 
     Returns
     -------
@@ -87,8 +110,7 @@ def save(
     Parameters
     ----------
     kind, path, key
-        As for :func:`load`; the first two items of `key` are size (bytes) and time of
-        modification (ns).
+        As for :func:`load`.
     arrays
         What is kept.
 

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm._io.binary import (
+    advise_on_zeros,
     check_unchanged,
     identify,
     open_unbuffered,
@@ -102,6 +103,7 @@ def open_hdf5(
             raise CorruptFileError(
                 f"{filename}: HDF5 cannot read it: {exc} (the file has {size} bytes, expected "
                 "a whole HDF5 file from byte 0). It is damaged, or was not written to its end."
+                + advise_on_zeros(filename)
             ) from exc
 
 

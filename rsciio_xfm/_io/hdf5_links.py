@@ -17,7 +17,12 @@ from typing import NamedTuple
 
 import h5py
 
-from rsciio_xfm._io.binary import identify, open_unbuffered
+from rsciio_xfm._io.binary import (
+    advise_on_zeros,
+    change_time,
+    identify,
+    open_unbuffered,
+)
 from rsciio_xfm._io.hdf5_guard import GuardedFile
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
@@ -37,7 +42,8 @@ def stands_alone(path: str | Path, identity: tuple[int, ...]) -> bool:
     path, identity
         Of an HDF5 file, see :func:`rsciio_xfm._io.binary.identify`.
     """
-    return not _names_in(os.path.abspath(path), identity).names
+    own = os.path.abspath(path)
+    return not _names_in(own, (*identity, change_time(own))).names
 
 
 def check_links(path: str | Path, allow_outside: bool, advice: str = "") -> None:
@@ -75,13 +81,14 @@ def check_links(path: str | Path, allow_outside: bool, advice: str = "") -> None
         own = waiting.pop()
         with open_unbuffered(own) as file:
             identity = identify(file)
-        found = _names_in(own, identity)
+        found = _names_in(own, (*identity, change_time(own)))
         if found.damage and (found.names or own != start):
             raise CorruptFileError(found.damage)
         if found.unlisted and not allow_outside:
             raise CorruptFileError(
                 f"{own}: HDF5 cannot list all that is in it: {found.unlisted}. So it cannot "
-                f"be told where links lead, expected a whole file (byte unknown). {advice}"
+                "be told where links lead, expected a whole file (byte unknown). "
+                + f"{advice}{advise_on_zeros(own)}".strip()
             )
         for name, kind in found.names:
             for target in _find(own, name, kind):

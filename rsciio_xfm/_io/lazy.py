@@ -4,10 +4,12 @@ A format provides one subclass of :class:`FileArray`. Everything else, lazy arra
 eager reading and sums that never build the map, follows from it.
 """
 
+import functools
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,19 @@ _SUM_TASKS = max(16, 4 * CPU_COUNT)
 _SUM_MAX_TASKS = 1024
 _EMPTY_BYTES = 64 * 2**20  # a map that is small may be empty
 _MEMORY_SHARE = 0.9  # of what is available, for reading eagerly
+# What repr tells apart, and what it says of it in any process.
+_PLAIN = str, bytes, bool, int, float, complex, type(None), np.generic
+_PLAIN_TYPES = frozenset(_PLAIN)
 
 Range = tuple[int, int]
 
 
 class ArrayLike(ABC):
-    """What dask needs of an array: shape, dtype and ``[slices]``."""
+    """What dask needs of an array: shape, dtype and ``[slices]``.
+
+    Its classes are frozen dataclasses: two are the same array for dask if they are of one
+    class and equal in each field, in whatever process they were made.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -63,13 +72,63 @@ class ArrayLike(ABC):
             The block, C-contiguous.
         """
 
-    @abstractmethod
-    def __dask_tokenize__(self) -> tuple: ...
+    def __dask_tokenize__(self) -> str:
+        return self._token
+
+    @functools.cached_property
+    def _token(self) -> str:
+        """Hash of all fields; kept, as there can be large indices among them."""
+        kind = type(self)
+        others = vars(self).keys() - {field.name for field in fields(self)}
+        if others or not kind.__dataclass_params__.frozen:
+            raise TypeError(
+                f"{kind.__qualname__} is no frozen dataclass, or holds what is no field of "
+                f"it: {sorted(others)}. Expected all that tells its arrays apart in fields."
+            )
+        text = repr(_describe_fields(self))
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def __getitem__(self, key: Any) -> np.ndarray:
         ranges, rest = split_key(key, self.shape)
         with workplace():
             return self.read(ranges)[rest]
+
+
+def _describe_fields(value: Any) -> tuple:
+    kind = type(value)
+    held = (_describe(getattr(value, field.name)) for field in fields(value))
+    return f"{kind.__module__}.{kind.__qualname__}", *held
+
+
+def _describe(value: Any) -> Any:
+    """Turn a value into what `repr` tells from any other, and says alike in any process.
+
+    Raises
+    ------
+    TypeError
+        It is of a kind whose `repr` may not say all of it.
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, ArrayLike):
+        return "array", value._token
+    if isinstance(value, np.dtype):
+        return "dtype", repr(value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        raw = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        return repr(value.dtype), value.shape, hashlib.blake2b(raw).hexdigest()
+    if isinstance(value, dict):
+        return "dict", _describe(tuple(value)), _describe(tuple(value.values()))
+    if isinstance(value, tuple | list):
+        if _PLAIN_TYPES.issuperset(map(type, value)):
+            return value  # as nearly all are, and large indices have many
+        return type(value).__name__, *map(_describe, value)
+    if is_dataclass(value):
+        return _describe_fields(value)
+    raise TypeError(
+        f"{value!r:.80} is a {type(value).__qualname__}, expected numbers, texts, arrays, "
+        "dataclasses, or tuples, lists and dictionaries of them in the fields of an array."
+    )
 
 
 class FileArray(ArrayLike):
@@ -246,9 +305,6 @@ class View(FileArray):
         whole = self.source.shape[axis]
         return math.ceil(self.source.file_bytes() * self.shape[axis] / whole)
 
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-view", self.source.__dask_tokenize__(), self.ranges)
-
 
 def from_source(source: FileArray, chunks: Any = "auto") -> da.Array:
     """Make a dask array of an array-like over a file.
@@ -384,9 +440,6 @@ class _PartSums(ArrayLike):
             totals[i] = self.source.sum_navigation(tuple(whole))
         return totals
 
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-part-sums", self.source.__dask_tokenize__(), self.edges)
-
 
 @dataclass(frozen=True)
 class _PixelSums(ArrayLike):
@@ -401,9 +454,6 @@ class _PixelSums(ArrayLike):
 
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         return self.source.sum_signal((*ranges, (0, self.source.shape[-1])))
-
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-pixel-sums", self.source.__dask_tokenize__())
 
 
 def place_in(held: tuple[Range, ...], ranges: tuple[Range, ...]) -> tuple[slice, ...]:

@@ -85,16 +85,6 @@ class RawMap(FileArray):
         """Return the size of the file."""
         return self.identity[0]
 
-    def __dask_tokenize__(self) -> tuple:
-        return (
-            "rsciio_xfm-raw",
-            self.path,
-            self.identity,
-            self.data_offset,
-            self.shape,
-            str(self.stored_dtype),
-        )
-
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block of the map; see :meth:`FileArray.read`."""
         counts = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)

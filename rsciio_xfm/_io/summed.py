@@ -79,9 +79,6 @@ class SummedMaps(CountedArray):
         common = np.result_type(*(part.dtype for part in self.parts))
         return sum_dtype(common, len(self.parts))
 
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-summed", *(part.__dask_tokenize__() for part in self.parts))
-
     def row_axis(self) -> int:
         """Return that of the maps."""
         return self.parts[0].row_axis()
@@ -127,9 +124,6 @@ class StackedMaps(CountedArray):
     def dtype(self) -> np.dtype:
         """Of the counts."""
         return np.result_type(*(part.dtype for part in self.parts))
-
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-stacked", *(part.__dask_tokenize__() for part in self.parts))
 
     def row_axis(self) -> int:
         """Return that of the maps, behind the first axis."""

@@ -219,6 +219,3 @@ class Flipped(ArrayLike):
         )
         steps = tuple(slice(None, None, -1 if flip else 1) for flip in self.axes)
         return np.ascontiguousarray(self.source.read(mirrored)[steps])
-
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-flipped", self.source.__dask_tokenize__(), self.axes)

@@ -268,9 +268,6 @@ class StackArray(ArrayLike):
         """Of the numbers, in the byte order of this machine."""
         return self.array.dtype.newbyteorder("=")
 
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-datastack", self.path, self.identity, self.array.name)
-
     def file_bytes(self) -> int:
         """Return how many bytes its chunks take up in the file."""
         return sum(member.size for member in self.members.values())
@@ -306,12 +303,11 @@ class StackArray(ArrayLike):
     def _open(self) -> BinaryIO:
         file = open_unbuffered(self.path)
         now = identify(file)
-        if now[2] != self.identity[2] or now[0] < self.identity[0]:
+        if now[0] < self.identity[0]:
             file.close()
             raise CorruptFileError(
-                f"{self.path}: the file was replaced since it was opened: {now[0]} bytes "
-                f"(file number {now[2]}), expected at least {self.identity[0]} "
-                f"({self.identity[2]}; byte 0). Load it again."
+                f"{self.path}: the file was replaced since it was opened: {now[0]} bytes, "
+                f"expected at least {self.identity[0]} (byte 0). Load it again."
             )
         return file
 

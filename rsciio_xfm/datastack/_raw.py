@@ -312,9 +312,6 @@ class RawImages(ArrayLike):
         """Of the numbers, in the byte order of this machine."""
         return self.stored_dtype.newbyteorder("=")
 
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-images", self.path, self.identity, self.data_offset)
-
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
         rows, columns, channels = ranges

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from rsciio_xfm._io.binary import BLOCK_BYTES, scratch
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.hdf5 import Values
 from rsciio_xfm._io.lazy import FileArray, Range
-from rsciio_xfm.emd._index import Index
+from rsciio_xfm.emd._index import Index, check_values
 from rsciio_xfm.emd._layout import MARK, VALUE
 from rsciio_xfm.exceptions import CorruptFileError
 
@@ -27,7 +27,8 @@ class VeloxArray(FileArray):
     Attributes
     ----------
     streams
-        Where the values of each detector are, and the value at which each row starts.
+        Where the values of each detector are, the value at which each row starts, and the
+        checksum of all before it, see :class:`rsciio_xfm.emd._index.StreamIndex`.
     frames
         Half-open range of the frames that are read.
     n_rows, n_columns, n_channels
@@ -42,7 +43,7 @@ class VeloxArray(FileArray):
         uint64, the sum of all spectra, if it is known.
     """
 
-    streams: tuple[tuple[Values, np.ndarray], ...]
+    streams: tuple[tuple[Values, np.ndarray, np.ndarray], ...]
     frames: Range
     n_rows: int
     n_columns: int
@@ -66,26 +67,12 @@ class VeloxArray(FileArray):
     def file_bytes(self) -> int:
         """Return how many bytes the frames that are read take up."""
         first, last = (frame * self.n_rows for frame in self.frames)
-        values = sum(int(starts[last] - starts[first]) for _, starts in self.streams)
+        values = sum(int(starts[last] - starts[first]) for _, starts, _ in self.streams)
         return values * VALUE.itemsize
 
     def known_total(self) -> np.ndarray | None:
         """Return the sum of all spectra: the index counted them."""
         return self.total
-
-    def __dask_tokenize__(self) -> tuple:
-        values = self.streams[0][0]
-        return (
-            "rsciio_xfm-velox",
-            values.path,
-            values.identity,
-            tuple(v.name for v, _ in self.streams),
-            self.shape,
-            self.frames,
-            self.has_frames,
-            self.rebin_energy,
-            str(self.dtype),
-        )
 
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Decode a block of the map; see :meth:`FileArray.read`."""
@@ -133,10 +120,10 @@ class VeloxArray(FileArray):
         outs = np.empty(_RUNS, np.int64)
         with scratch(BLOCK_BYTES) as raw:
             buffer = raw.view(VALUE)
-            for values, row_start in self.streams:
+            for values, *rows_of_stream in self.streams:
                 with values.opened() as read:
                     for n_runs in self._runs(
-                        read, row_start, frames, rows, buffer, stops, outs
+                        read, values, *rows_of_stream, frames, rows, buffer, stops, outs
                     ):
                         status = function(
                             buffer, stops[:n_runs], outs, place, bins, state, *outputs
@@ -146,7 +133,9 @@ class VeloxArray(FileArray):
     def _runs(
         self,
         read: Callable[[int, int, np.ndarray], None],
+        values: Values,
         row_start: np.ndarray,
+        row_sum: np.ndarray,
         frames: Range,
         rows: Range,
         buffer: np.ndarray,
@@ -160,16 +149,25 @@ class VeloxArray(FileArray):
         int
             How many runs of values are in the buffer: `stops` has where each ends there,
             `outs` the frame it goes to, less 2**31 if it goes on with the last pixel.
+
+        Raises
+        ------
+        CorruptFileError
+            The values are not those that were indexed, whatever the file's size and time say.
         """
         filled = n_runs = 0
         for frame in range(*frames):
             first = frame * self.n_rows
-            at, end = int(row_start[first + rows[0]]), int(row_start[first + rows[1]])
+            ends = [first + rows[0], first + rows[1]]
+            at, end = row_start[ends].tolist()
+            before, expected = row_sum[ends].tolist()
             out = frame - frames[0] if self.has_frames else 0
             is_new = True
             while at < end:
                 n = min(end - at, len(buffer) - filled)
-                read(at, at + n, buffer[filled : filled + n])
+                part = buffer[filled : filled + n]
+                read(at, at + n, part)
+                before += check_values(part, at)
                 filled += n
                 at += n
                 stops[n_runs], outs[n_runs] = filled, out if is_new else out - _GOES_ON
@@ -178,6 +176,8 @@ class VeloxArray(FileArray):
                 if filled == len(buffer) or n_runs == len(stops):
                     yield n_runs
                     filled = n_runs = 0
+            if before % 2**64 != expected:
+                self._raise_changed(values, int(row_start[ends[0]]))
         if n_runs:
             yield n_runs
 
@@ -197,11 +197,14 @@ class VeloxArray(FileArray):
                 f"holds. Load the map with SI_dtype='uint32', or 'uint64'."
             )
         if status == _CHANGED:
-            raise CorruptFileError(
-                f"{values.path}: {values.name} has more marks than the rows that were indexed "
-                f"(byte {values.byte_of(0)}). The file was changed since it was opened; load "
-                "it again."
-            )
+            self._raise_changed(values, 0)
+
+    def _raise_changed(self, values: Values, position: int) -> NoReturn:
+        raise CorruptFileError(
+            f"{values.path}: the values of {values.name} from {position} on are not those of "
+            f"the rows that were indexed there (byte {values.byte_of(position)}). The file "
+            "was changed since it was indexed; load it again with cache=False."
+        )
 
 
 _GOES_ON = 2**31
@@ -237,7 +240,7 @@ def velox_array(
         counted = sum(s.histogram[:n_channels] for s in streams)
         total = counted.reshape(-1, rebin_energy).sum(axis=1).astype(np.uint64)
     return VeloxArray(
-        streams=tuple((s.values, s.row_start) for s in streams),
+        streams=tuple((s.values, s.row_start, s.row_sum) for s in streams),
         frames=frames,
         n_rows=n_rows,
         n_columns=n_columns,

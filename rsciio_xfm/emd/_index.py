@@ -8,7 +8,7 @@ table says where they start; what the table says is checked by counting the mark
 import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -27,10 +27,13 @@ from rsciio_xfm.emd._parse import Stream, VeloxHeader
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 # To be changed whenever an index of an older version must not be used.
-_CACHE_KIND = "emd-1"
+_CACHE_KIND = "emd-2"
 _BLOCK_VALUES = BLOCK_BYTES // VALUE.itemsize
 _MAX_TASKS = 4 * CPU_COUNT  # of a stream: each has a histogram
 _TASK_VALUES = 2**22
+# Counts in the first channel that end a stream in which marks are missing: nobody measures
+# so many in one pixel, but a copy that was interrupted can leave zeros.
+_MANY_ZEROS = 1024
 _MANY_ROWS, _LEAST_ROW = 2**18, 8  # an index of as many rows as values would be larger
 
 
@@ -45,16 +48,23 @@ class StreamIndex:
     row_start
         int64, shape (frames * rows + 1,): value at which each row starts, and where the last
         one ends. Rows that are missing start where the stream ends.
+    row_sum
+        uint64, shape of `row_start`: checksum of all values before each row, see
+        :func:`check_values`.
     histogram
         int64, shape (65536,): how often each value occurs.
     is_table_sound
         Whether the file's table of frames is right, as far as it has one.
+    n_zeros
+        How many zeros end the stream that are no counts; they are not in the others.
     """
 
     values: Values
     row_start: np.ndarray
+    row_sum: np.ndarray
     histogram: np.ndarray
     is_table_sound: bool
+    n_zeros: int = 0
 
     @property
     def n_marks(self) -> int:
@@ -110,8 +120,9 @@ def read_index(
         A stream is empty or ends early, its table of frames is wrong, or it is not what Velox
         counted.
     """
-    key = (
-        *identity,
+    key = caches.key_of(
+        path,
+        identity,
         tuple((s.name, s.n_values, s.n_channels) for s in header.streams),
         tuple(header.shapes),
         tuple(header.frame_counts),
@@ -166,9 +177,44 @@ def build_index(path: Path, header: VeloxHeader, values: list[Values]) -> Index:
             better = _find_more(path, header, index, n_marks)
         if better:
             index = _index_streams(path, header, values, better[0])
-    for stream, described in zip(index.streams, header.streams, strict=True):
+    n_pixels = int(np.prod(index.shape, dtype=np.int64))
+    for i, (stream, described) in enumerate(
+        zip(index.streams, header.streams, strict=True)
+    ):
         _check_channels(path, described, stream)
+        if stream.n_marks < n_pixels - 1:
+            index.streams[i] = _leave_out_zeros(stream)
     return index
+
+
+def _leave_out_zeros(stream: StreamIndex) -> StreamIndex:
+    """Let a stream end where the zeros of a copy that was interrupted begin, if they do."""
+    if stream.histogram[0] < _MANY_ZEROS:
+        return stream
+    n_zeros = _count_zeros(stream.values)
+    if n_zeros < _MANY_ZEROS:
+        return stream
+    histogram = stream.histogram.copy()
+    histogram[0] -= n_zeros
+    # Zeros change no checksum.
+    row_start = np.minimum(stream.row_start, stream.values.size - n_zeros)
+    return replace(stream, row_start=row_start, histogram=histogram, n_zeros=n_zeros)
+
+
+def _count_zeros(values: Values) -> int:
+    """Count the zeros that end a stream."""
+    stop = values.size
+    buffer = np.empty(min(_BLOCK_VALUES, stop), VALUE)
+    with values.opened() as read:
+        while stop:
+            start = max(0, stop - len(buffer))
+            block = buffer[: stop - start]
+            read(start, stop, block)
+            others = np.flatnonzero(block)
+            if len(others):
+                return values.size - start - int(others[-1]) - 1
+            stop = start
+    return values.size
 
 
 def _marks_of(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -189,12 +235,12 @@ def _choose_shapes(
     table = header.streams[longest].frame_table
     if len(header.shapes) > 1 and _is_possible(table, 2):
         # Between the starts of two frames are the marks of one.
-        n_pixels = _count_marks(values[longest], min(int(table[1]), values[longest].size))
+        n_pixels = count_marks(values[longest], min(int(table[1]), values[longest].size))
         shapes.sort(key=lambda s: s[1] * s[2] != n_pixels)  # keeps their order otherwise
     return shapes
 
 
-def _count_marks(values: Values, stop: int) -> int:
+def count_marks(values: Values, stop: int) -> int:
     """Count the marks of a stream up to a value."""
     buffer = np.empty(min(_BLOCK_VALUES, stop), VALUE)
     n_marks = 0
@@ -225,22 +271,23 @@ def _index_streams(
             [executor.submit(_count, v, shape, bar, *task) for task in plan]
             for v, plan in zip(values, plans, strict=True)
         ]
-        counted = [[task.result() for task in tasks] for tasks in running]
+        done = [[task.result() for task in tasks] for tasks in running]
         streams = []
-        for v, tasks in zip(values, counted, strict=True):
+        for v, tasks in zip(values, done, strict=True):
             parts = tasks
-            if not all(is_exact for _, _, is_exact in tasks[:-1]):
+            if not all(is_exact for *_, is_exact in tasks[:-1]):
                 parts = [_count(v, shape, bar, 0, shape[0], 0, v.size)]
-            starts = [starts[:-1] for starts, _, _ in parts] + [parts[-1][0][-1:]]
+            starts = [starts[:-1] for starts, *_ in parts] + [parts[-1][0][-1:]]
             row_start = np.concatenate(starts)
-            histogram = np.sum([h for _, h, _ in parts], axis=0)
-            streams.append((v, row_start, histogram))
+            sums = np.concatenate([np.zeros(1, np.uint64), *(part[1] for part in parts)])
+            histogram = np.sum([part[2] for part in parts], axis=0)
+            streams.append((v, row_start, np.cumsum(sums, dtype=np.uint64), histogram))
     tables = (s.frame_table for s in header.streams)
     return Index(
         shape,
         [
-            StreamIndex(v, row_start, histogram, _agrees(table, row_start, shape))
-            for (v, row_start, histogram), table in zip(streams, tables, strict=True)
+            StreamIndex(*counted, _agrees(table, counted[1], shape))
+            for counted, table in zip(streams, tables, strict=True)
         ],
     )
 
@@ -286,13 +333,15 @@ def _count(
     last_frame: int,
     start: int,
     stop: int,
-) -> tuple[np.ndarray, np.ndarray, bool]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     """Count a run of frames.
 
     Returns
     -------
     row_start : numpy.ndarray
         int64, of each row, and where the last one ends; of rows that are missing, `stop`.
+    row_sum : numpy.ndarray
+        uint64, checksum of each row.
     histogram : numpy.ndarray
         int64, (65536,).
     is_exact : bool
@@ -302,21 +351,38 @@ def _count(
     row_start = np.full(n_rows + 1, stop, np.int64)
     row_start[0] = start
     histogram = np.zeros(MARK + 1, np.int64)
+    row_sum = np.zeros(n_rows, np.uint64)
     state = np.zeros(2, np.int64)  # column and row of the pixel
     buffer = np.empty(min(_BLOCK_VALUES, stop - start), VALUE)
     with values.opened() as read:
         for at in range(start, stop, _BLOCK_VALUES):
             block = buffer[: min(_BLOCK_VALUES, stop - at)]
             read(at, at + len(block), block)
-            _count_values(block, at, shape[2], histogram, row_start, state)
+            _count_values(block, at, shape[2], histogram, row_start, row_sum, state)
             bar.update(block.nbytes)
-    return row_start, histogram, state[0] == 0 and state[1] == n_rows
+    return row_start, row_sum, histogram, state[0] == 0 and state[1] == n_rows
 
 
 @kernel
-def _count_values(values, base, n_columns, histogram, row_start, state):
-    """Count values, and note at which of them the rows start."""
+def check_values(values, base):
+    """Return the checksum of values of a stream, the first of which is the one at `base`.
+
+    The sum, modulo 2**64, of each value times its place: that of neighbouring parts is the
+    sum of theirs, and it is another one if two values, pixels or rows change places. It
+    takes a twentieth of the time that it takes to decode the values.
+    """
+    total = np.uint64(0)
+    first = np.uint64(base + 1)
+    for i in range(values.size):
+        total += np.uint64(values[i]) * (first + np.uint64(i))
+    return total
+
+
+@kernel
+def _count_values(values, base, n_columns, histogram, row_start, row_sum, state):
+    """Count values, and note at which of them the rows start, and the checksum of each."""
     column, row = state
+    start = 0
     for i in range(values.size):
         value = values[i]
         histogram[value] += 1
@@ -324,9 +390,14 @@ def _count_values(values, base, n_columns, histogram, row_start, state):
             column += 1
             if column == n_columns:
                 column = 0
+                if row < row_sum.size:
+                    row_sum[row] += check_values(values[start : i + 1], base + start)
+                start = i + 1
                 row += 1
                 if row < row_start.size:
                     row_start[row] = base + i + 1
+    if row < row_sum.size:
+        row_sum[row] += check_values(values[start:], base + start)
     state[0] = column
     state[1] = row
 
@@ -423,6 +494,7 @@ def _warn(path: Path, header: VeloxHeader, index: Index) -> None:
                 f"{who} ends early: {n_missing} of {n_pixels} spectra are missing "
                 f"({index.shape[0]} frames of {index.shape[1]} x {index.shape[2]} pixels). "
                 "Their counts are zero, the last one's perhaps not whole."
+                + _describe_zeros(stream)
             )
         elif stream.row_start[-1] < stream.values.size:
             n_left = stream.values.size - int(stream.row_start[-1])
@@ -432,6 +504,15 @@ def _warn(path: Path, header: VeloxHeader, index: Index) -> None:
                 "are not read."
             )
         _warn_spectrum(who, header, described, stream)
+
+
+def _describe_zeros(stream: StreamIndex) -> str:
+    if not stream.n_zeros:
+        return ""
+    return (
+        f" Its last {stream.n_zeros} values of {stream.values.size} are zeros, as of a copy "
+        "that was interrupted: they are not read."
+    )
 
 
 def _warn_spectrum(
@@ -458,10 +539,12 @@ def _pack(index: Index) -> dict[str, np.ndarray]:
         values = stream.values
         arrays |= {
             f"row_start_{i}": stream.row_start,
+            f"row_sum_{i}": stream.row_sum,
             f"histogram_{i}": stream.histogram,
             f"offsets_{i}": values.offsets,
             f"numbers_{i}": np.array(
-                [values.chunk_size, values.fill, stream.is_table_sound], np.int64
+                [values.chunk_size, values.fill, stream.is_table_sound, stream.n_zeros],
+                np.int64,
             ),
         }
     return arrays
@@ -484,7 +567,7 @@ def _unpack(
         return None
     n_rows = shape[0] * shape[1] + 1 if len(shape) == 3 else -1
     is_sound = all(
-        s.row_start.shape == (n_rows,)
+        s.row_start.shape == s.row_sum.shape == (n_rows,)
         and s.row_start[0] == 0
         and s.row_start[-1] <= s.values.size
         and np.all(np.diff(s.row_start) >= 0)
@@ -501,7 +584,7 @@ def _unpack_stream(
     i: int,
     described: Stream,
 ) -> StreamIndex:
-    chunk_size, fill, is_table_sound = found[f"numbers_{i}"].tolist()
+    chunk_size, fill, is_table_sound, n_zeros = found[f"numbers_{i}"].tolist()
     offsets = found[f"offsets_{i}"].astype(np.int64)
     name, size = f"{described.name}/Data", described.n_values
     if chunk_size < 0 or (chunk_size and len(offsets) != -(-size // chunk_size)):
@@ -511,6 +594,8 @@ def _unpack_stream(
             os.path.abspath(path), identity, name, size, VALUE, chunk_size, offsets, fill
         ),
         found[f"row_start_{i}"].astype(np.int64),
+        found[f"row_sum_{i}"].astype(np.uint64),
         found[f"histogram_{i}"].astype(np.int64),
         bool(is_table_sound),
+        n_zeros,
     )

@@ -62,9 +62,6 @@ class StoredArray(ArrayLike):
     stored_chunks: tuple[int, ...]
     dtype: np.dtype
 
-    def __dask_tokenize__(self) -> tuple:
-        return ("rsciio_xfm-stored", self.path, self.identity, self.name)
-
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
         block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pint
 
+from rsciio_xfm._io.hdf5 import find_values
 from rsciio_xfm._io.lazy import (
     Range,
     check_worth_reading,
@@ -22,7 +23,7 @@ from rsciio_xfm._io.metadata import order_axes
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.emd import _metadata as metadata_of
 from rsciio_xfm.emd._data import VeloxArray, velox_array
-from rsciio_xfm.emd._index import read_index
+from rsciio_xfm.emd._index import count_marks, read_index
 from rsciio_xfm.emd._layout import EELS, SPECTRUM_IMAGES
 from rsciio_xfm.emd._parse import (
     Stream,
@@ -132,6 +133,8 @@ def _read_maps(
             "there is no map of X-rays to read."
         )
         return []
+    if _is_single_spectrum(path, identity, file, header):
+        return []
     everything = tuple(range(len(streams)))
     is_summed = options["sum_EDS_detectors"]
     groups = [everything] if is_summed else [(i,) for i in everything]
@@ -180,6 +183,20 @@ def _read_maps(
     return signals
 
 
+def _is_single_spectrum(
+    path: Path, identity: tuple[int, ...], file: h5py.File, header: VeloxHeader
+) -> bool:
+    """Tell whether the streams are those of spectra, which the file holds too, not of a map.
+
+    Then no mark moves on to a next pixel.
+    """
+    if header.shapes or not header.spectra or SPECTRUM_IMAGES in file:
+        return False
+    names = [f"{stream.name}/Data" for stream in header.streams]
+    values = [find_values(path, identity, file, name) for name in names]
+    return not any(count_marks(v, v.size) for v in values)
+
+
 # Options.
 
 
@@ -191,12 +208,16 @@ def _check_alike(path: Path, streams: list[Stream]) -> None:
             f"{path}: the detectors have {sorted(sizes)} channels, expected as many of each "
             "for their sum. Use sum_EDS_detectors=False."
         )
-    scales = {metadata_of.energy_scale(s.metadata) for s in streams}
+    scales = {
+        scale
+        for s in streams
+        for scale in metadata_of.energy_scales(s.metadata) or [None]
+    }
     if len(scales) > 1:
         warn(
             f"{path}: the detectors have different energy scales (width, start in keV): "
-            f"{sorted(scales, key=str)}. The first one's is used for their sum; "
-            "sum_EDS_detectors=False keeps them apart."
+            f"{sorted(scales, key=str)}. The first one's is used for their sum"
+            + ("; sum_EDS_detectors=False keeps them apart." if streams[1:] else ".")
         )
 
 
@@ -386,30 +407,39 @@ def _times_of_spectrum(
     was over. exspy multiplies them by the number of spectra that it adds up.
     """
     first, last = source.frames
-    n_spectra = source.n_rows * source.n_columns
-    n_spectra *= last - first if source.has_frames else 1
+    n_pixels = source.n_rows * source.n_columns
+    n_spectra = n_pixels * (last - first if source.has_frames else 1)
     times: dict[str, list[float]] = {}
     for stream in streams:
-        group = file[stream.name]
-
-        def until(frame: int, group: h5py.Group = group) -> dict[str, float]:
-            return metadata_of.detector_times(read_metadata(path, group, frame - 1))
-
-        share = 1.0
-        before: dict[str, float] = {}
-        if stream.n_metadata >= last and stream.n_metadata > 1:
-            after = until(last)
-            before = until(first) if first else {}
-        elif stream.detector in header.spectra:
+        seconds = _times_between(path, file[stream.name], stream, source.frames, n_pixels)
+        if not seconds and stream.detector in header.spectra:
             # Of the whole acquisition, as its spectrum is.
-            after = metadata_of.detector_times(header.spectra[stream.detector][1])
+            whole = metadata_of.detector_times(header.spectra[stream.detector][1])
             share = (last - first) / max([*header.frame_counts[:1], last])
-        else:
-            return {}
-        for name, seconds in after.items():
-            times.setdefault(name, []).append((seconds - before.get(name, 0.0)) * share)
+            seconds = {name: value * share for name, value in whole.items()}
+        for name, value in seconds.items():
+            times.setdefault(name, []).append(value)
     return {
         name: float(np.mean(values)) / n_spectra
         for name, values in times.items()
         if len(values) == len(streams) and min(values) >= 0
     }
+
+
+def _times_between(
+    path: Path, group: h5py.Group, stream: Stream, frames: Range, n_pixels: int
+) -> dict[str, float]:
+    """Return the times of a detector during some frames, nothing if they are not known."""
+    first, last = frames
+    if stream.n_metadata < last or stream.n_metadata == 1:
+        return {}
+
+    def until(frame: int) -> dict[str, float]:
+        metadata = read_metadata(path, group, frame - 1)
+        return metadata_of.frame_times(metadata, frame * n_pixels)
+
+    after = until(last)
+    if not first:
+        return after
+    before = until(first)
+    return {name: after[name] - before[name] for name in after if name in before}

@@ -76,18 +76,6 @@ class Stored(ArrayLike):
     past: Chunks | None = None
     sources: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
-    def __dask_tokenize__(self) -> tuple:
-        return (
-            "rsciio_xfm-esrf",
-            self.path,
-            self.identity,
-            self.name,
-            self.shape,
-            self.n_points,
-            self.is_reversed,
-            self.sources,
-        )
-
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
         with self._opened() as dataset:

@@ -98,16 +98,6 @@ class Frames(ArrayLike):
         """Of the numbers, in the byte order of this machine."""
         return self.stored_dtype.newbyteorder("=")
 
-    def __dask_tokenize__(self) -> tuple:
-        return (
-            "rsciio_xfm-frames",
-            self.paths,
-            self.identities,
-            self.places.tobytes(),
-            self.shape,
-            self.stored_dtype.str,
-        )
-
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
         block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)

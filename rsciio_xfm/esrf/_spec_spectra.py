@@ -294,15 +294,6 @@ class SpecSpectra(ArrayLike):
     shape: tuple[int, ...]
     dtype: np.dtype
 
-    def __dask_tokenize__(self) -> tuple:
-        return (
-            "rsciio_xfm-spec",
-            self.path,
-            self.identity,
-            self.starts.tobytes(),
-            self.dtype.str,
-        )
-
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
         block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)

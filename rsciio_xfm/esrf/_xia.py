@@ -186,7 +186,7 @@ class XiaRows(ArrayLike):
     folder, files
         Names of the files by detector and row; "" for those that are not there.
     identities
-        int64, shape (detectors, rows, 3), see :func:`rsciio_xfm._io.binary.identify`.
+        int64, shape (detectors, rows, 2), see :func:`rsciio_xfm._io.binary.identify`.
     places
         int64, shape (detectors, rows, 2): byte at which the numbers begin (or -1), and how
         many pixels there are.
@@ -210,17 +210,6 @@ class XiaRows(ArrayLike):
     def dtype(self) -> np.dtype:
         """Of the array, in the byte order of this machine."""
         return sum_dtype(self.dtype_of_file, len(self.files) if self.is_summed else 1)
-
-    def __dask_tokenize__(self) -> tuple:
-        return (
-            "rsciio_xfm-xia",
-            self.folder,
-            self.files,
-            self.identities.tobytes(),
-            self.places.tobytes(),
-            self.shape,
-            self.is_summed,
-        )
 
     def row_axis(self) -> int:
         """Return the axis of the rows: before x and the channels."""
@@ -451,7 +440,7 @@ def _make_source(
     n_columns, n_channels = first.shape
     n_rows = files.rows[1] - files.rows[0]
     dtype = first.dtype
-    identities = np.zeros((len(chosen), n_rows, 3), dtype=np.int64)
+    identities = np.zeros((len(chosen), n_rows, 2), dtype=np.int64)
     places = np.zeros((len(chosen), n_rows, 2), dtype=np.int64)
     listed = []
     whole = max(0, first.offset) + n_columns * n_channels * dtype.itemsize

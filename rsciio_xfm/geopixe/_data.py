@@ -105,18 +105,6 @@ class GeoPIXEArray(FileArray):
         """Return the size of the file."""
         return self.identity[0]
 
-    def __dask_tokenize__(self) -> tuple:
-        return (
-            "rsciio_xfm-geopixe",
-            self.path,
-            self.identity,
-            self.detector_axis,
-            self.is_summed,
-            self.rebin_energy,
-            self.n_bins,
-            str(self.dtype),
-        )
-
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Decode a block of the map; see :meth:`FileArray.read`."""
         shape = tuple(stop - start for start, stop in ranges)
@@ -191,18 +179,23 @@ class GeoPIXEArray(FileArray):
         Raises
         ------
         CorruptFileError
-            The file is not the one that was indexed, or no longer.
+            The file is not the one that was indexed, or no longer: whatever its size and
+            time say, records of just these rows have to be where they were.
         """
         longest = RECORD_BYTES + ENTRY_BYTES * self.n_channels
         with open_unbuffered(self.path) as file, scratch(BLOCK_BYTES + longest) as buffer:
             check_unchanged(file, self.path, self.identity)
-            for start, stop in self._segments(first_row, last_row):
+            starts, stops, rows = self._runs(first_row, last_row)
+            run = np.zeros(1, dtype=np.int64)
+            for start, stop in _join(starts, stops):
                 position = start
                 while position < stop:
                     wanted = min(buffer.size, stop - position)
                     n_bytes = read_into(file, position, buffer, wanted)
                     words = little_endian(buffer, np.uint16)
-                    whole = _whole_records(words, n_bytes, longest)
+                    whole = _whole_records(
+                        words, n_bytes, longest, position, stops, rows, run
+                    )
                     if whole == 0:
                         self._raise(_CHANGED, position)
                     yield buffer[:whole], position
@@ -215,16 +208,17 @@ class GeoPIXEArray(FileArray):
         runs = slice(self.row_pointer[first_row], self.row_pointer[last_row])
         return int(self.run_length[runs].sum(dtype=np.int64))
 
-    def _segments(self, first_row: int, last_row: int) -> list[Range]:
-        """Return the byte ranges that hold the records of some rows, in file order."""
-        runs = slice(self.row_pointer[first_row], self.row_pointer[last_row])
+    def _runs(
+        self, first_row: int, last_row: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return starts, stops (bytes) and rows of the runs of some rows, in file order."""
+        pointer = self.row_pointer[first_row : last_row + 1]
+        runs = slice(pointer[0], pointer[-1])
         order = np.argsort(self.run_start[runs], kind="stable")
         starts = self.run_start[runs][order]
         stops = starts + self.run_length[runs][order]
-        gaps = np.flatnonzero(starts[1:] != stops[:-1])
-        firsts = starts[np.concatenate(([0], gaps + 1))] if starts.size else starts
-        lasts = stops[np.concatenate((gaps, [-1]))] if starts.size else stops
-        return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+        rows = np.repeat(np.arange(first_row, last_row), np.diff(pointer))[order]
+        return starts, stops, rows
 
     def _raise(self, status: int, position: int) -> NoReturn:
         if status == _OVERFLOW:
@@ -242,8 +236,9 @@ class GeoPIXEArray(FileArray):
                 "The file is damaged."
             )
         raise CorruptFileError(
-            f"{self.path}: no record of the map that was indexed is here (byte "
-            f"{position}). The file was changed since it was opened; load it again."
+            f"{self.path}: no record of the map that was indexed is here, or one of another "
+            f"row (byte {position}). The file was changed since it was indexed; load it again "
+            "with cache=False."
         )
 
 
@@ -333,10 +328,23 @@ def _find_wrong_channel(path: str, position: int, n_channels: int) -> tuple[str,
     return f"..., {found}, ...", at + int(wrong) * ENTRY_BYTES
 
 
+def _join(starts: np.ndarray, stops: np.ndarray) -> list[Range]:
+    """Return the byte ranges of runs, those that lie together as one."""
+    gaps = np.flatnonzero(starts[1:] != stops[:-1])
+    firsts = starts[np.concatenate(([0], gaps + 1))] if starts.size else starts
+    lasts = stops[np.concatenate((gaps, [-1]))] if starts.size else stops
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+
+
 @kernel
-def _whole_records(words, n_bytes, longest):
-    """Return how many bytes of a block are whole records, 0 if anything else is there."""
+def _whole_records(words, n_bytes, longest, position, stops, rows, run):
+    """Return how many bytes of a block are whole records, 0 if anything else is there.
+
+    Anything else is also a record that is not of the row that was indexed at its place, or
+    that does not end where the run of that row ends; `run` is the number of the first run.
+    """
     at = 0
+    i = run[0]
     while at + RECORD_BYTES <= n_bytes:
         word = at // WORD
         length = np.int64(words[word + LENGTH_WORD]) | (
@@ -346,9 +354,16 @@ def _whole_records(words, n_bytes, longest):
             return 0
         if length < RECORD_BYTES or length > longest or length % ENTRY_BYTES:
             return 0
+        if np.int64(words[word + Y_WORD]) != rows[i]:
+            return 0
         if at + length > n_bytes:
             break
         at += length
+        if position + at >= stops[i]:
+            if position + at > stops[i]:
+                return 0
+            i += 1
+    run[0] = i
     return at
 
 

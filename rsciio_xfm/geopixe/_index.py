@@ -11,6 +11,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from rsciio_xfm._io import cache as caches
 from rsciio_xfm._io.binary import (
     BLOCK_BYTES,
     check_unchanged,
+    find_zeros,
     little_endian,
     open_unbuffered,
     read_into,
@@ -41,7 +43,7 @@ RECORD_BYTES = RECORD.itemsize
 ENTRY_BYTES = ENTRY.itemsize
 
 # To be changed whenever an index of an older version must not be used.
-_CACHE_KIND = "geopixe-1"
+_CACHE_KIND = "geopixe-2"
 
 _RUNS_PER_PART = 2**16
 _MAX_RUN_BYTES = 2**32 - 1  # run lengths are kept as uint32
@@ -79,6 +81,8 @@ class Index:
         Pixels of which a record is missing.
     stop
         Byte offset where the last whole record ends.
+    end
+        Byte offset from which on the file is zeros that are no record, or its size.
     """
 
     run_start: np.ndarray
@@ -88,6 +92,7 @@ class Index:
     n_records: np.ndarray
     n_missing_pixels: int
     stop: int
+    end: int
 
 
 def read_index(filename: str | Path, header: Header, cache: bool = True) -> Index:
@@ -118,32 +123,34 @@ def read_index(filename: str | Path, header: Header, cache: bool = True) -> Inde
         Records are missing; says how many spectra and pixels.
     """
     path = Path(filename)
-    key = _cache_key(header)
+    key = _cache_key(path, header)
     found = caches.load(_CACHE_KIND, path, key) if cache else None
     index = None if found is None else _unpack(found, header)
     if index is None:
         index = build_index(path, header)
         if cache:
             caches.save(_CACHE_KIND, path, key, vars(index))
-    if index.n_missing_pixels:
+    if index.n_missing_pixels or index.end < header.file_size:
         _warn_missing(index, path, header)
     return index
 
 
 def cached_at(filename: str | Path, header: Header) -> Path | None:
     """Return where the index of a file is kept, None if it is not."""
-    return caches.find(_CACHE_KIND, filename, _cache_key(header))
+    return caches.find(_CACHE_KIND, filename, _cache_key(filename, header))
 
 
-def _cache_key(header: Header) -> tuple:
-    return (*header.identity, hashlib.sha256(header.text.encode("utf-8")).hexdigest())
+def _cache_key(filename: str | Path, header: Header) -> tuple:
+    text = hashlib.sha256(header.text.encode("utf-8")).hexdigest()
+    return caches.key_of(filename, header.identity, text)
 
 
 def _unpack(found: dict[str, np.ndarray], header: Header) -> Index | None:
     """Make an index of what was kept, unless it cannot be that of the file."""
     try:
         index = Index(
-            **found | {name: int(found[name]) for name in ("n_missing_pixels", "stop")}
+            **found
+            | {name: int(found[name]) for name in ("n_missing_pixels", "stop", "end")}
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -198,7 +205,6 @@ def build_index(filename: str | Path, header: Header) -> Index:
     n_records = np.zeros(header.n_detectors, dtype=np.int64)
     # Runs in the current part, row of the last record.
     state = np.array([0, -1], dtype=np.int64)
-    limits = np.array([header.file_size, RECORD_BYTES + ENTRY_BYTES * header.n_channels])
     parts = [_new_part()]
     buffer = np.empty(BLOCK_BYTES, dtype=np.uint8)
     position = header.data_offset
@@ -207,9 +213,11 @@ def build_index(filename: str | Path, header: Header) -> Index:
         bytes_bar(header.file_size, f"Indexing {path.name}") as bar,
     ):
         check_unchanged(file, path, header.identity)
+        end = _find_end(file, header)
+        limits = np.array([end, RECORD_BYTES + ENTRY_BYTES * header.n_channels])
         bar.update(position)
-        while position < header.file_size:
-            n_bytes = read_into(file, position, buffer, BLOCK_BYTES)
+        while position < end:
+            n_bytes = read_into(file, position, buffer, min(BLOCK_BYTES, end - position))
             if n_bytes < RECORD_BYTES:
                 _check_cut_header(buffer[:n_bytes], path, position)
                 break
@@ -231,7 +239,7 @@ def build_index(filename: str | Path, header: Header) -> Index:
                 parts.append(_new_part())
                 state[:] = 0, -1
             elif status == PAST_END:
-                _check_cut_record(file, path, position, header)
+                _check_cut_record(file, path, position, end, header)
                 break
             elif status != END_OF_BLOCK:
                 _raise_corrupt(status, buffer[consumed:], path, position, header)
@@ -247,7 +255,19 @@ def build_index(filename: str | Path, header: Header) -> Index:
         n_records=n_records,
         n_missing_pixels=n_missing,
         stop=position,
+        end=end,
     )
+
+
+def _find_end(file: BinaryIO, header: Header) -> int:
+    """Return where the zeros begin that end a file, if they are too many for a record.
+
+    A copy that was interrupted can leave a file of full size whose rest are zeros. Nothing
+    tells a zero that was copied from one that was not, so that a record that ends in one
+    (its last counts are below 256) is not known to be whole.
+    """
+    end = find_zeros(file, header.data_offset)
+    return end if header.file_size - end >= RECORD_BYTES else header.file_size
 
 
 @kernel
@@ -381,12 +401,14 @@ def _check_cut_header(rest: np.ndarray, path: Path, position: int) -> None:
         )
 
 
-def _check_cut_record(file, path: Path, position: int, header: Header) -> None:
+def _check_cut_record(
+    file: BinaryIO, path: Path, position: int, end: int, header: Header
+) -> None:
     """Tell a record that is cut off by the end of the file from a wrong length.
 
     What is there of a record that is cut off is a list of ascending channels.
     """
-    rest = np.empty(header.file_size - position, dtype=np.uint8)
+    rest = np.empty(end - position, dtype=np.uint8)
     n_bytes = read_into(file, position, rest, rest.size)
     whole = (n_bytes - RECORD_BYTES) // ENTRY_BYTES
     entries = rest[RECORD_BYTES : RECORD_BYTES + whole * ENTRY_BYTES].view(ENTRY)
@@ -402,10 +424,17 @@ def _check_cut_record(file, path: Path, position: int, header: Header) -> None:
 
 def _warn_missing(index: Index, path: Path, header: Header) -> None:
     n_pixels = header.n_rows * header.n_columns
-    is_cut = header.file_size > index.stop
+    n_zeros = header.file_size - index.end
+    how = ""
+    if n_zeros:
+        how = (
+            f", and zeros in its last {n_zeros} bytes (from byte {index.end} on), as of a "
+            "copy that was interrupted"
+        )
+    elif header.file_size > index.stop:
+        how = f" and ends within a record (byte {index.stop})"
     warn(
         f"{path}: {index.n_missing_pixels} of {n_pixels} pixels are missing or incomplete: "
         f"the file holds {index.n_records.sum()} of {math.prod(header.map_shape)} spectra"
-        + (f" and ends within a record (byte {index.stop})" if is_cut else "")
-        + ". The counts of the missing spectra are zero, their dead times NaN."
+        f"{how}. The counts of the missing spectra are zero, their dead times NaN."
     )

@@ -11,6 +11,7 @@ import pytest
 
 from rsciio_xfm import geopixe
 from rsciio_xfm._io import cache
+from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.geopixe import _index
 from rsciio_xfm.geopixe._index import cached_at, read_index
 from rsciio_xfm.geopixe._parse import read_header
@@ -175,7 +176,8 @@ class TestStale:
     def test_of_another_map(self, path, builds, change):
         header = read_header(path)
         index = vars(read_index(path, header))
-        cache.save(_index._CACHE_KIND, path, _index._cache_key(header), index | change)
+        key = _index._cache_key(path, header)
+        cache.save(_index._CACHE_KIND, path, key, index | change)
         read_index(path, header)
         assert len(builds) == 2
 
@@ -185,6 +187,64 @@ class TestStale:
         read(path)
         assert len(builds) == 2
         assert not folder.exists()
+
+
+def rewrite(path):
+    """Put the rows of a file into another order; size, time and number on the disk stay."""
+    before = path.stat()
+    records = builder.random_records()
+    rows = [records[14 * y : 14 * y + 14] for y in (3, 1, 4, 0, 2)]
+    with path.open("r+b") as file:
+        file.seek(-sum(map(len, records)), os.SEEK_END)
+        file.write(b"".join(r for row in rows for r in row))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    for name in ("st_size", "st_mtime_ns", "st_ino"):
+        assert getattr(after, name) == getattr(before, name)
+
+
+class TestInPlace:
+    """What ``rsync --inplace -t`` does, and who restores a file into itself."""
+
+    def test_in_another_process(self, path):
+        expected = read(path)
+        rewrite(path)
+        code = (
+            "import sys; from rsciio_xfm._io import cache; cache.MIN_FILE_BYTES = 0\n"
+            "from rsciio_xfm.geopixe import file_reader\n"
+            "for lazy, chunks in ((True, (1, -1, -1)), (False, 'auto')):\n"
+            "    data = file_reader(sys.argv[1], lazy=lazy, chunks=chunks)[0]['data']\n"
+            "    print(*[int(row.sum()) for row in data])"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", code, path], check=True, capture_output=True, text=True
+        )
+        sums = [str(row.sum()) for row in expected]
+        assert [line.split() for line in result.stdout.splitlines()] == [sums, sums]
+
+    def test_where_the_system_keeps_no_time(self, path, monkeypatch):
+        """The decoder says so, and how to go on."""
+        monkeypatch.setattr(cache, "change_time", lambda path: 0)
+        expected = read(path)
+        rewrite(path)
+        for lazy in (True, False):
+            with pytest.raises(CorruptFileError, match="load it again with cache=False"):
+                np.asarray(geopixe.file_reader(path, lazy=lazy)[0]["data"])
+        np.testing.assert_array_equal(read(path, cache=False), expected)
+
+    @pytest.mark.parametrize("how", ["mode", "link"])
+    def test_changes_of_other_things(self, path, builds, how):
+        """The index is made anew, and a signal that is open goes on."""
+        (opened,) = geopixe.file_reader(path, lazy=True)
+        if how == "mode":
+            path.chmod(0o600)
+        else:
+            os.link(path, path.with_name("link"))
+        expected = read(path)
+        np.testing.assert_array_equal(opened["data"].compute(), expected)
+        assert len(builds) == 2
+        read(path)
+        assert len(builds) == 2
 
 
 class TestOff:

@@ -518,7 +518,7 @@ def test_arrays_may_be_appended_while_a_map_is_open(path):
     datastack.append(np.arange(9), "mine", path)
     np.testing.assert_array_equal(signal.data.compute(), counts)
     datastack.repack(path, show_progressbar=False)
-    with pytest.raises(CorruptFileError, match="replaced since it was opened"):
+    with pytest.raises(CorruptFileError, match="Was the file replaced"):
         signal.data.compute()
 
 

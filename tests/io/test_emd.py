@@ -1,5 +1,6 @@
 """Velox maps: counts, options, axes, metadata, and what is wrong with damaged streams."""
 
+import json
 import pickle
 import warnings
 import zipfile
@@ -365,6 +366,115 @@ def test_times_of_one_metadata(tmp_path):
     path = builder.write_velox(tmp_path / "map.emd", COUNTS, n_metadata=1)
     eds = read_map(path, last_frame=1)["metadata"]["Acquisition_instrument"]["TEM"]
     assert eds["Detector"]["EDS"]["real_time"] == pytest.approx(1e-3)
+
+
+def test_times_of_a_moment(tmp_path):
+    """Up to version 6, all frames but the last one say how long the detector last counted."""
+    scan = builder.metadata("SuperX1", 1, 2, (4, 5))["Scan"] | {"DwellTime": "0.001"}
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS, changes={"Scan": scan})
+    with h5py.File(path, "a") as file:
+        for group in file["Data/SpectrumStream"].values():
+            text = group["Metadata"][:, 0].tobytes().rstrip(b"\0")
+            tree = json.loads(text)
+            for detector in tree["Detectors"].values():
+                detector |= {"RealTime": "0.0003", "LiveTime": "0.0002"}
+            raw = np.frombuffer(json.dumps(tree).encode(), np.uint8)
+            group["Metadata"][:, 0] = 0
+            group["Metadata"][: len(raw), 0] = raw
+    for frames in ((0, 1), (1, 3), (0, 3), (1, 2)):
+        signal = read_map(path, first_frame=frames[0], last_frame=frames[1])
+        eds = signal["metadata"]["Acquisition_instrument"]["TEM"]["Detector"]["EDS"]
+        n_frames = frames[1] - frames[0]
+        assert eds["real_time"] == pytest.approx(n_frames * 1e-3)
+        assert eds["live_time"] == pytest.approx(n_frames * 1e-3 * 0.85)
+
+
+# Format version 4: one stream of a group of detectors.
+
+GROUP = {"BinaryResult": {"Detector": "SuperX"}}
+
+
+def test_group_of_detectors(tmp_path):
+    counts = COUNTS[:1]
+    detectors = builder.metadata("SuperX1", 1, 4, (4, 5))["Detectors"]
+    options = {"version": "4", "has_spectra": False}
+    changes = GROUP | {"Detectors": detectors}
+    path = builder.write_velox(tmp_path / "map.emd", counts, changes=changes, **options)
+    signal = read_map(path)
+    np.testing.assert_array_equal(compute(signal), counts.sum((0, 1)))
+    energy = signal["axes"][-1]
+    assert (energy["scale"], energy["offset"]) == (0.01, -0.25)
+    # they look from different sides, and nothing says whether the times are those of each
+    eds = signal["metadata"]["Acquisition_instrument"]["TEM"]["Detector"]["EDS"]
+    assert eds == {"number_of_frames": 3, "elevation_angle": 18, "detectors": ["SuperX"]}
+    detectors["Detector-3"]["OffsetEnergy"] = "-240"
+    builder.write_velox(path, counts, changes=changes, **options)
+    with warned("different energy scales"):
+        assert read_map(path)["axes"][-1]["offset"] == -0.25
+
+
+def write_spectrum(path, has_marks=False):
+    """A spectrum as Velox 4 saves it: with its stream, without an image."""
+    counts = COUNTS[:1, :1, :1, : 1 + has_marks]
+    path = builder.write_velox(path, counts, changes={"Scan": {}} | GROUP, version="4")
+    with h5py.File(path, "a") as file:
+        for name in ("Data/SpectrumImage", "Data/Image", "Features", "Displays"):
+            del file[name]
+    return path
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_single_spectrum_with_its_stream(tmp_path, lazy):
+    (signal,) = file_reader(write_spectrum(tmp_path / "spectrum.emd"), lazy=lazy)
+    np.testing.assert_array_equal(compute(signal), COUNTS[0, 0, 0, 0])
+    assert signal["metadata"]["Signal"]["signal_type"] == "EDS_TEM"
+    path = write_spectrum(tmp_path / "map.emd", has_marks=True)
+    with pytest.raises(FileFormatError, match="how many pixels the map has"):
+        file_reader(path, lazy=lazy)
+
+
+def version4(name):
+    path = DATA / "velox4" / name
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("options", [{}, {"sum_frames": False, "rebin_energy": 256}])
+@pytest.mark.parametrize(
+    ("name", "n_counts", "kev"),
+    [
+        ("fei_SI_SuperX-HAADF_10frames_10x50.emd", 764005, 0.005),
+        ("fei_emd_si.emd", 6564, 0.01),
+    ],
+)
+def test_version_4_as_upstream(name, n_counts, kev, options, lazy):
+    path = version4(name)
+    with warned():
+        image, signal = file_reader(path, lazy=lazy, **options)
+    theirs = rsciio.emd.file_reader(str(path), **options)
+    np.testing.assert_array_equal(image["data"], theirs[0]["data"])
+    np.testing.assert_array_equal(compute(signal), theirs[1]["data"])
+    assert compute(signal).sum() == n_counts
+    for axis, expected in zip(signal["axes"], theirs[1]["axes"], strict=True):
+        assert (axis["name"], axis["units"]) == (expected["name"], expected["units"])
+        assert axis["scale"] == pytest.approx(expected["scale"])
+    rebin = options.get("rebin_energy", 1)
+    assert signal["axes"][-1]["scale"] == pytest.approx(kev * rebin)
+    assert signal["axes"][-1]["offset"] == pytest.approx(-1 + kev * (rebin - 1) / 2)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_version_4_spectrum(lazy):
+    path = version4("fei_emd_spectrum.emd")
+    (signal,) = file_reader(path, lazy=lazy)
+    (theirs,) = rsciio.emd.file_reader(str(path))
+    np.testing.assert_array_equal(compute(signal), theirs["data"])
+    assert compute(signal).sum() == 1168845
+    assert signal["axes"] == theirs["axes"]
+    eds = signal["metadata"]["Acquisition_instrument"]["TEM"]["Detector"]["EDS"]
+    assert eds == {"elevation_angle": 22.0}
 
 
 def test_signal_type(path):

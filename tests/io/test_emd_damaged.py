@@ -1,5 +1,7 @@
 """Velox files that are damaged, lie, or lack something."""
 
+import itertools
+import os
 import warnings
 from contextlib import suppress
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rsciio_xfm._io import cache
 from rsciio_xfm._io.lazy import source_of
 from rsciio_xfm.emd import _index, file_reader
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
@@ -170,6 +173,143 @@ def test_changed_in_place_while_open(tmp_path):
         assert "SpectrumImage" in held["Data"]
         path.write_bytes(whole)
         np.testing.assert_array_equal(compute(read_map(path)), COUNTS.sum((0, 1)))
+
+
+# Rows in another order, in place: what ``rsync --inplace -t`` does keeps size and time.
+
+
+def rewrite(path, order):
+    """Put the rows of each frame into another order; size, time and number stay."""
+    before = path.stat()
+    with h5py.File(path, "r+") as file:
+        for group in file["Data/SpectrumStream"].values():
+            stream = np.append(group["Data"][:, 0], MARK)
+            ends = np.flatnonzero(stream == MARK)[4::5] + 1
+            rows = np.split(stream, ends)[:-1]
+            moved = [rows[4 * frame + y] for frame in range(3) for y in order]
+            group["Data"][:, 0] = np.concatenate(moved)[:-1]
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    for name in ("st_size", "st_mtime_ns", "st_ino"):
+        assert getattr(after, name) == getattr(before, name)
+
+
+# Maps whose spectra all have as many counts: rows begin where others did.
+EVEN = np.zeros_like(COUNTS)
+for place in np.ndindex(COUNTS.shape[:-1]):
+    EVEN[(*place, [sum(place) % 9, 9 + place[2], 20])] = 1
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2, 3), (3, 2, 1, 0)])
+@pytest.mark.parametrize("counts", [COUNTS, EVEN], ids=["any", "even"])
+@pytest.mark.parametrize(
+    "options", [{}, {"sum_frames": False}, {"last_frame": 1}], ids=str
+)
+def test_rows_in_another_order_while_open(tmp_path, counts, order, options):
+    """Each row that is not where it was is an error, whatever is asked of it."""
+    path = builder.write_velox(tmp_path / "map.emd", counts)
+    signal = read_map(path, lazy=True, **options)
+    source = source_of(signal["data"])
+    rewrite(path, order)
+    whole = [(0, n) for n in source.shape]
+    for first, last in itertools.combinations(range(5), 2):
+        rows = range(first, last)
+        is_moved = any(order[row] != row for row in rows)
+        for columns, channels in (((0, 5), (0, 32)), ((1, 4), (3, 25))):
+            part = (*whole[:-3], (first, last), columns, channels)
+            for ask in (source.read, source.sum_navigation, source.sum_signal):
+                if is_moved:
+                    with pytest.raises(CorruptFileError, match=r"again with cache=False"):
+                        ask(part)
+                else:
+                    ask(part)
+    is_whole = "last_frame" not in options
+    assert (
+        source.known_total() is not None
+    ) == is_whole  # that of all rows, in any order
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("counts", [COUNTS, EVEN], ids=["any", "even"])
+def test_rows_in_another_order_and_an_index(tmp_path, monkeypatch, counts, lazy):
+    monkeypatch.setattr(cache, "MIN_FILE_BYTES", 0)
+    monkeypatch.setattr(cache, "_SETTLED_S", -1)
+    path = builder.write_velox(tmp_path / "map.emd", counts)
+    read_map(path)
+    rewrite(path, (3, 2, 1, 0))
+    moved = counts[:, :, ::-1]
+    np.testing.assert_array_equal(compute(read_map(path, lazy=lazy)), moved.sum((0, 1)))
+    # where the system keeps no time of changes
+    monkeypatch.setattr(cache, "change_time", lambda path: 0)
+    read_map(path)
+    rewrite(path, (3, 2, 1, 0))
+    with pytest.raises(CorruptFileError, match=r"again with cache=False"):
+        compute(read_map(path, lazy=lazy))
+    again = read_map(path, lazy=lazy, cache=False)
+    np.testing.assert_array_equal(compute(again), counts.sum((0, 1)))
+
+
+@pytest.mark.parametrize("block", [3, 7, 1000])
+def test_checksums_of_blocks_that_end_anywhere(tmp_path, monkeypatch, block):
+    """The index is that of a plain loop."""
+    monkeypatch.setattr(_index, "_BLOCK_VALUES", block)
+    monkeypatch.setattr(_index, "_TASK_VALUES", 50)
+    path = builder.write_velox(tmp_path / "map.emd", COUNTS)
+    source = source_of(read_map(path, lazy=True)["data"])
+    for (_, row_start, row_sum), stream in zip(
+        source.streams, streams_of()[::-1], strict=True
+    ):
+        sums = [0]
+        for start, stop in itertools.pairwise(row_start.tolist()):
+            values = enumerate(stream[start:stop].tolist(), start + 1)
+            sums.append(sums[-1] + sum(place * value for place, value in values))
+        assert row_sum.tolist() == [n % 2**64 for n in sums]
+
+
+# Zeros at the end of a file, or of what was stored of a stream: a copy that was interrupted.
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("options", [{}, {"has_table": False}, {"compression": "gzip"}])
+def test_stream_that_ends_in_zeros(tmp_path, options, lazy):
+    shape = (1, 3, 16, 16, 32)
+    counts = builder.make_counts(shape)
+    counts[..., 0] = 0  # channel 0 would be left out with them, in the last pixel
+    (stream,) = streams_of(counts)
+    kept = 3 * len(stream) // 5
+    half = stream.copy()
+    half[kept:] = 0
+    path = builder.write_velox(tmp_path / "map.emd", counts, streams=[half], **options)
+    with warned(f"last {len(stream) - kept} values of {len(stream)} are zeros, as of"):
+        signal = read_map(path, lazy=lazy)
+        source = source_of(read_map(path, lazy=True)["data"])
+    expected = np.zeros((3 * 16 * 16, 32), int)
+    pixels = np.cumsum(stream[:kept] == MARK)
+    for value, pixel in zip(stream[:kept], pixels, strict=True):
+        if value != MARK:
+            expected[pixel, value] += 1
+    expected = expected.reshape(shape[1:]).sum(0)
+    np.testing.assert_array_equal(compute(signal), expected)
+    total = source.sum_navigation(((0, 16), (0, 16), (0, 32)))
+    np.testing.assert_array_equal(total, expected.sum((0, 1)))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.6])
+def test_file_that_ends_in_zeros(path, share):
+    """HDF5 does not find what it needs; the error says why."""
+    content = path.read_bytes()
+    kept = int(len(content) * share)
+    path.write_bytes(content[:kept].ljust(len(content), b"\0"))
+    with pytest.raises(CorruptFileError, match=r"Its last \d+ bytes are zeros, as of"):
+        file_reader(path)
+
+
+def test_many_counts_in_the_first_channel(tmp_path):
+    """They are counts where no mark is missing."""
+    counts = np.zeros((1, 1, 1, 2, 8), np.uint16)
+    counts[0, 0, 0, 1, 0] = 3000
+    path = builder.write_velox(tmp_path / "map.emd", counts)
+    np.testing.assert_array_equal(compute(read_map(path)), counts[0, 0])
 
 
 @pytest.mark.parametrize(

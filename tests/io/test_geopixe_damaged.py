@@ -349,6 +349,69 @@ class TestTruncated:
         np.testing.assert_array_equal(data[0], counts(real_geopixe)[0])
 
 
+class TestZeros:
+    """A copy that was interrupted can leave a file of full size that ends in zeros."""
+
+    @pytest.mark.parametrize("is_lazy", [True, False])
+    def test_any_number_of_bytes(self, path, is_lazy):
+        """Only what was surely copied: a record may end in a zero that was not."""
+        records = builder.random_records(n_rows=2, n_columns=2)
+        tree = builder.header_tree(n_rows=2, n_columns=2)
+        whole = builder.write(path, tree, records).read_bytes()
+        head = len(whole) - sum(map(len, records))
+        for kept in range(head, len(whole) - 16):
+            path.write_bytes(whole[:kept].rstrip(b"\0"))
+            spectra = builder.decode(path)
+            expected = np.zeros((2, 2, 2, 32), dtype=int)
+            for (x, y, detector), (_, spectrum) in spectra.items():
+                for channel, n in spectrum.items():
+                    expected[detector, y, x, channel] = n
+            path.write_bytes(whole[:kept].ljust(len(whole), b"\0"))
+            with pytest.warns(
+                UserWarning, match=r"zeros in its last \d+ bytes"
+            ) as caught:
+                found = counts(path, lazy=is_lazy, sum_detectors=False)
+            np.testing.assert_array_equal(found, expected)
+            assert f"holds {len(spectra)} of 8 spectra" in str(caught[0].message)
+
+    def test_dead_times_are_unknown(self, path):
+        whole = builder.write_map(path).read_bytes()
+        path.write_bytes(whole[:-900].ljust(len(whole), b"\0"))
+        with pytest.warns(UserWarning, match="as of a copy that was interrupted"):
+            (result,) = file_reader(path)
+        eds = result["metadata"]["Acquisition_instrument"]["SEM"]["Detector"]["EDS"]
+        assert np.isnan(eds["_sig_dead_time"]["data"]).any()
+
+    def test_more_than_the_map(self, path):
+        """All spectra are there, and zeros behind them."""
+        records = builder.random_records()
+        records[-1] = builder.record(6, 4, 1, [(3, 300)])
+        content = builder.write(path, builder.header_tree(), records).read_bytes()
+        expected = counts(path)
+        path.write_bytes(content + bytes(100_000))
+        with pytest.warns(UserWarning, match=r"^\S+: 0 of 35 pixels.*100000 bytes"):
+            np.testing.assert_array_equal(counts(path), expected)
+
+    def test_record_without_counts_at_the_end(self, path):
+        """Its own zeros are too few to be those of a copy."""
+        records = builder.random_records(n_rows=1, n_columns=2)[:3]
+        records += [builder.record(0, 0, 0, [], dead_time=0)]
+        records[0] = builder.record(1, 0, 1, [(1, 1)])
+        tree = builder.header_tree(n_rows=1, n_columns=2)
+        builder.write(path, tree, records)
+        assert path.read_bytes().endswith(bytes(10))
+        with pytest.warns(UserWarning, match="are not recorded") as caught:
+            counts(path)
+        assert len(caught) == 1
+
+    def test_zeros_within_are_damage(self, path):
+        content = bytearray(builder.write_map(path).read_bytes())
+        content[-900:-100] = bytes(800)
+        path.write_bytes(content)
+        with pytest.raises(CorruptFileError, match=r"the mark of a record|channels"):
+            counts(path)
+
+
 class TestDeadTimes:
     @pytest.mark.parametrize("value", [0.0, -3.0, 100.5, float("nan"), float("inf")])
     def test_not_recorded(self, path, value):
@@ -392,16 +455,63 @@ class TestChangedFile:
         with pytest.raises(CorruptFileError, match="was changed since it was opened"):
             data.compute()
 
-    def test_replaced_by_a_twin(self, path):
-        """Another file of the same size and time."""
+    def test_another_number_on_the_disk(self, path):
+        """The same file by way of another mount, say."""
         builder.write_map(path)
         status = path.stat()
         data = file_reader(path, lazy=True)[0]["data"]
         other = builder.write_map(path.with_name("other.GeoPIXE"), seed=0)
         os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
         other.replace(path)
-        with pytest.raises(CorruptFileError, match="file number"):
-            data.compute()
+        assert path.stat().st_ino != status.st_ino
+        np.testing.assert_array_equal(data.compute(), counts(path))
+
+    @pytest.mark.parametrize("is_summed", [True, False])
+    @pytest.mark.parametrize("is_even", [True, False])
+    @pytest.mark.parametrize("order", [(4, 3, 2, 1, 0), (1, 0, 2, 3, 4), (0, 1, 2, 2, 4)])
+    def test_rows_in_another_order(self, path, order, is_even, is_summed):
+        """In place, size and time kept: right, or an error, never other counts.
+
+        `is_even`: all records have one length, so that rows begin where others did.
+        """
+        records = builder.random_records()
+        if is_even:
+            records = [
+                builder.record(i // 2 % 7, i // 14, i % 2, [(i % 9, i + 1), (20, 3)])
+                for i in range(70)
+            ]
+        builder.write(path, builder.header_tree(), records)
+        status, content = path.stat(), path.read_bytes()
+        data = file_reader(path, lazy=True, sum_detectors=is_summed)[0]["data"]
+        source = lazy.source_of(data)
+        expected = data.compute()
+        moved = b"".join(r for y in order for r in records[14 * y : 14 * y + 14])
+        head = len(content) - sum(map(len, records))
+        path.write_bytes(
+            (content[:head] + moved)[: len(content)].ljust(len(content), b"D")
+        )
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        rows = [(y, stop) for y in range(5) for stop in range(y + 1, 6)]
+        n_refused = 0
+        for first, last in rows:
+            part = (
+                *((0, n) for n in expected.shape[:-3]),
+                (first, last),
+                (1, 6),
+                (0, 25),
+            )
+            right = expected[tuple(slice(*r) for r in part)]
+            for found, wanted in (
+                (source.read, right),
+                (source.sum_navigation, right.reshape(-1, 25).sum(0)),
+                (source.sum_signal, right.sum(-1)),
+            ):
+                try:
+                    np.testing.assert_array_equal(found(part), wanted)
+                except CorruptFileError as error:
+                    n_refused += 1
+                    assert "load it again" in str(error)
+        assert n_refused >= len(rows)
 
     def test_changed_while_it_is_opened(self, path, monkeypatch):
         builder.write_map(path)
