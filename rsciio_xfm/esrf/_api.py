@@ -71,8 +71,8 @@ def file_reader(
         XIA maps: read this detector only.
     sum_detectors
         XIA maps: add the detectors up, which is done by default; if False, they are a further
-        axis, the first one of the array. HDF5 of Bliss and NeXus: if True, add up the maps of
-        each scan that would be read.
+        axis, the first one of the array. HDF5 of Bliss and NeXus, SPEC: if True, add up the
+        maps of each scan that would be read.
     allow_outside_links
         HDF5: follow links, and virtual datasets, to files that are not in the folder of this
         file or below, as those of a master file in another tree of folders.
@@ -171,7 +171,10 @@ def file_reader(
                 bool(sum_detectors),
             )
         if kind == "SPEC":
-            return read_spec(path, lazy, chunks, wanted, is_counters, navigation_shape)
+            is_sum = bool(sum_detectors) and not is_counters
+            return read_spec(
+                path, lazy, chunks, wanted, is_counters, navigation_shape, is_sum
+            )
         if kind == "XIA":
             is_sum = sum_detectors is not False
             return read_xia(path, lazy, chunks, detector, is_sum, is_counters)
@@ -188,7 +191,12 @@ _OPTIONS = {
         "select_type='counters'",
         "sum_detectors",
     },
-    "SPEC": {"dataset_path", "navigation_shape", "select_type='counters'"},
+    "SPEC": {
+        "dataset_path",
+        "navigation_shape",
+        "select_type='counters'",
+        "sum_detectors",
+    },
     "XIA": {"detector", "sum_detectors", "select_type='counters'"},
     "XIA, single": set(),
     "image": {"series", "select_type='image'"},

@@ -126,7 +126,7 @@ class Stored(ArrayLike):
         self, dataset: h5py.Dataset | Chunks, ranges: tuple[Range, ...]
     ) -> np.ndarray:
         """Read points to their places in the map."""
-        if self.n_grid > 2:
+        if self.n_grid != 2:
             return self._read_runs(dataset, ranges)
         (first, last), (left, right), *rest = ranges
         width = self.shape[1]
@@ -161,7 +161,7 @@ class Stored(ArrayLike):
     def _read_runs(
         self, dataset: h5py.Dataset | Chunks, ranges: tuple[Range, ...]
     ) -> np.ndarray:
-        """Read points of a map of more than two axes, a run along the last one at a time."""
+        """Read points of a line, or of a map of more axes: a run along the last one at a time."""
         block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
         *outer, (left, right) = ranges[: self.n_grid]
         inner = tuple(slice(*r) for r in ranges[self.n_grid :])
@@ -360,7 +360,8 @@ def make_source(
     with open_unbuffered(own) as file:
         identity = identify(file)
     is_map = is_spectra and len(shape) > 1
-    is_points = grid is not None and len(grid.shape) > 1
+    # A line is its points, unless some of them were never measured.
+    is_points = grid is not None and grid.shape != dataset.shape[:1]
     dtype = dataset.dtype.newbyteorder("=")
     counted = is_map and is_counts(np.empty(0, dtype))
     raw = _find_raw(own, identity, dataset, shape, grid, channels_first)

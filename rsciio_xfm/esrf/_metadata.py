@@ -144,7 +144,8 @@ def energy_axis(
     Returns
     -------
     dict
-        See :func:`rsciio_xfm._io.metadata.build_axis`; uncalibrated for 0, 1, 0.
+        See :func:`rsciio_xfm._io.metadata.build_axis`; uncalibrated for 0, 1, 0: the numbers
+        of the channels, without units.
 
     Warns
     -----
@@ -153,6 +154,7 @@ def energy_axis(
         to them.
     """
     axis = build_axis("Energy", n_channels, None, None, navigate=False)
+    axis |= {"offset": float(first), "scale": float(step)}
     if calibration is None:
         return axis
     terms = [*(float(term) for term in calibration), 0.0, 0.0, 0.0][:3]

@@ -66,14 +66,45 @@ def add_detectors(
         # Scans of several files that are linked to may have one name.
         root = found.name.split("/")[0] if found.entry is None else id(found.entry)
         scans.setdefault((root, axes), []).append(signal)
-    return [_add(path, parts, lazy, chunks) for parts in scans.values()]
+    return [
+        add_maps(path, _title(parts[0]).rsplit(" ", 1)[0], parts, lazy, chunks)
+        for parts in scans.values()
+    ]
 
 
-def _add(
-    path: Path, parts: list[dict[str, Any]], lazy: bool, chunks: Any
+def _title(signal: dict[str, Any]) -> str:
+    return signal["metadata"]["General"]["title"]
+
+
+def add_maps(
+    path: Path, title: str, parts: list[dict[str, Any]], lazy: bool, chunks: Any
 ) -> dict[str, Any]:
+    """Add up the lazy maps of the detectors of one scan.
+
+    Parameters
+    ----------
+    path, title
+        Of the file and the scan.
+    parts
+        Signals, of one detector each.
+    lazy, chunks
+        See :func:`rsciio_xfm.esrf.file_reader`.
+
+    Raises
+    ------
+    ValueError
+        They are not of unsigned integers of at most 32 bits, or of several sizes.
+    """
+    shapes = {part["data"].shape for part in parts}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"{path}: sum_detectors is True and the detectors have the shapes "
+            f"{', '.join(map(str, sorted(shapes)))}, expected one."
+        )
     xrf = [part["metadata"]["Acquisition_instrument"]["XRF"] for part in parts]
-    names = [found["dataset"] for found in xrf]
+    names = [
+        found.get("dataset") or str(found.get("mark", found.get("mca"))) for found in xrf
+    ]
     sources = [source_of(part["data"]) for part in parts]
     for name, source, part in zip(names, sources, parts, strict=True):
         if source is None:
@@ -99,7 +130,6 @@ def _add(
     has_dead_times = len(carried) == len(parts)
     real = [found["real_time"] for found in eds if "real_time" in found]
     first = parts[0]
-    title = first["metadata"]["General"]["title"].rsplit(" ", 1)[0]
     signal = meta.build_map(
         path,
         f"{title} {len(parts)} detectors" if len(parts) > 1 else title,
@@ -107,7 +137,7 @@ def _add(
         np.stack(carried) if has_dead_times else None,
         sum(real) / len(real) if len(real) == len(parts) else None,
         n_detectors=len(parts) if len(parts) > 1 else 0,
-        instrument=xrf[0] | {"dataset": ", ".join(names)},
+        instrument=_instrument_of_sum(xrf[0], names),
         beam_energy=first["metadata"]["Acquisition_instrument"]
         .get("SEM", {})
         .get("beam_energy"),
@@ -119,3 +149,10 @@ def _add(
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = first["original_metadata"]
     return signal
+
+
+def _instrument_of_sum(first: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Return what is kept of the instrument: of the first detector, but for its name."""
+    key = "dataset" if "dataset" in first else "detectors"
+    kept = {k: value for k, value in first.items() if k not in ("mca", "mark")}
+    return kept | {key: ", ".join(names) if key == "dataset" else names}

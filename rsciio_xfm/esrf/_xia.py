@@ -616,7 +616,7 @@ def _energy_axis(
             continue
     known = {key: c for key, c in calibrations.items() if c is not None}
     if not known:
-        return meta.energy_axis(str(path), n_channels, None)
+        return meta.energy_axis(str(path), n_channels, None, start or 0.0)
     own = next(iter(known.values()))
     scale = abs(own[1]) or math.inf
     apart = max(
