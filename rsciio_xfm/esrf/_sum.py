@@ -9,7 +9,7 @@ from rsciio_xfm._io.lazy import source_of
 from rsciio_xfm._io.summed import SummedMaps
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.esrf import _metadata as meta
-from rsciio_xfm.esrf._data import load
+from rsciio_xfm.esrf._data import load, sum_of_detectors
 from rsciio_xfm.esrf._find import Found
 
 _OWN_SUMS = ("map", "MAPS", "saved")
@@ -33,8 +33,7 @@ def check_parts(path: Path, chosen: list[Found]) -> None:
 
 def add_detectors(
     path: Path,
-    chosen: list[Found],
-    signals: list[dict[str, Any]],
+    pairs: list[tuple[Found, dict[str, Any]]],
     lazy: bool,
     chunks: Any,
 ) -> list[dict[str, Any]]:
@@ -44,7 +43,7 @@ def add_detectors(
     ----------
     path
         Of the file.
-    chosen, signals
+    pairs
         Datasets, and the lazy maps that were made of them.
     lazy, chunks
         See :func:`rsciio_xfm.esrf.file_reader`.
@@ -61,7 +60,7 @@ def add_detectors(
         Maps are not of unsigned integers of at most 32 bits.
     """
     scans: dict[tuple, list[dict[str, Any]]] = {}
-    for found, signal in zip(chosen, signals, strict=True):
+    for found, signal in pairs:
         axes = tuple((a["name"], a["size"], a["scale"]) for a in signal["axes"])
         # Scans of several files that are linked to may have one name.
         root = found.name.split("/")[0] if found.entry is None else id(found.entry)
@@ -145,7 +144,7 @@ def add_maps(
     for key in ("date", "time", "time_zone"):
         if key in first["metadata"]["General"]:
             signal["metadata"]["General"][key] = first["metadata"]["General"][key]
-    source = SummedMaps(tuple(sources), str(path))
+    source = sum_of_detectors(sources) or SummedMaps(tuple(sources), str(path))
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = first["original_metadata"]
     return signal
@@ -153,6 +152,7 @@ def add_maps(
 
 def _instrument_of_sum(first: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Return what is kept of the instrument: of the first detector, but for its name."""
-    key = "dataset" if "dataset" in first else "detectors"
-    kept = {k: value for k, value in first.items() if k not in ("mca", "mark")}
-    return kept | {key: ", ".join(names) if key == "dataset" else names}
+    kept = {k: v for k, v in first.items() if k not in ("mca", "mark", "detector")}
+    if "dataset" in first:
+        return kept | {"dataset": ", ".join(dict.fromkeys(names))}
+    return kept | {"detectors": names}
