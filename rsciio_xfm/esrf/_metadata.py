@@ -108,9 +108,10 @@ def warn_of_uneven(where: str, times: np.ndarray | None, is_live: bool = False) 
         return
     known = times[np.isfinite(times) & (times > 0)]
     off = float(np.abs(known - mean).max() / mean)
-    if off > (_UNEVEN_LIVE if is_live else _UNEVEN):
+    kind, most = ("live", _UNEVEN_LIVE) if is_live else ("elapsed", _UNEVEN)
+    if off > most:
         warn(
-            f"{where}: the {'live' if is_live else 'elapsed'} times of points differ from their mean, {mean:.4g} s, by "
+            f"{where}: the {kind} times of points differ from their mean, {mean:.4g} s, by "
             f"up to {off:.0%}: real and live times are computed with the mean. Those of each "
             'point are counters: select_type="counters".'
         )
