@@ -17,7 +17,7 @@ from rsciio_xfm.esrf._images import read_images
 from rsciio_xfm.esrf._programs import read_scalers
 from rsciio_xfm.esrf._spec import is_spec, read_spec
 from rsciio_xfm.esrf._sum import add_detectors, check_parts
-from rsciio_xfm.esrf._xia import is_single, is_xia, read_single, read_xia
+from rsciio_xfm.esrf._xia import is_single, is_xia, load_once, read_single, read_xia
 from rsciio_xfm.exceptions import FileFormatError
 
 __all__ = ["file_reader"]
@@ -189,7 +189,9 @@ def file_reader(
             )
         if kind == "XIA":
             is_sum = sum_detectors is not False
-            return read_xia(path, lazy, chunks, detector, is_sum, is_counters)
+            signals = read_xia(path, lazy, chunks, detector, is_sum, is_counters)
+            load_once(path)
+            return signals
         if kind == "XIA, single":
             return read_single(path, lazy, chunks)
         return read_images(path, series, lazy, chunks, is_image=select_type == "image")
