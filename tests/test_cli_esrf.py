@@ -128,7 +128,9 @@ def test_axes(run, scan, tmp_path):
     assert "--axes on the command line" in text
     chosen = (*chosen, "--axes", "point detector channel")
     text = run("info", path, *chosen)
-    assert "Counts      uint32" in text and "Beside it   points spectra 3, 128 x 60" in text
+    assert (
+        "Counts      uint32" in text and "Beside it   points spectra 3, 128 x 60" in text
+    )
     run("export", path, *chosen, "--detector", 3, "-o", tmp_path / "a.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), counts[:, 3])
     text = run("export", path, *chosen, "-o", tmp_path / "b.npy", code=1)

@@ -21,6 +21,11 @@ PIXELS = ("z", "y", "x")  # slowest first, as in the arrays that are made of the
 POINT, DETECTOR, CHANNEL = "point", "detector", "channel"
 ROLES = (*PIXELS, POINT, DETECTOR, CHANNEL)
 EXAMPLE = "y x detector channel"
+_EXAMPLES = {
+    3: ["y x channel", "point detector channel", "channel y x"],
+    4: [EXAMPLE, "detector y x channel", "channel y x detector"],
+    5: ["z y x detector channel"],
+}
 _LEAST_CHANNELS = 64  # fewer are no spectrum
 _MOST_DETECTORS = 32  # of an axis that a name says to be theirs
 _LEAST_PIXELS = 17  # along an axis that cannot be one of detectors
@@ -92,14 +97,15 @@ def find_axes(path: Path, found: Found, given: tuple[str, ...] | None) -> tuple[
     Notes
     -----
     In this order: what the user says; names of axes (``axes`` of an NXdata, labels of
-    dimensions); the name ``mca_arr``, and the numbers of the channels (``channels``) beside
-    the spectra, where they are as many as another axis than the last one has entries; names
-    of detectors that write all of them at each point; counters beside the spectra, of as many
-    points as the first axis has. ``interpretation="spectrum"``, a name that begins with
-    ``mca`` as PyMca looks for it, names or coordinates of all axes of pixels, and energies
-    where no axis is so short that it could be of detectors, say that the last axis are
-    channels, and the others pixels. Arrays of three axes and more of which nothing of this is
-    known are refused if they have an axis of 64 or more: others hold no spectra.
+    dimensions) that are of detectors or energies; the name ``mca_arr``, and the numbers of the
+    channels (``channels``) beside the spectra, where they are as many as another axis than
+    the last one has entries; other names, or coordinates, of all axes but the last one, which
+    are pixels then. Detectors are told by names of what writes all of them at each point, or
+    by counters beside the spectra, of as many points as the first axis has; pixels by
+    ``interpretation="spectrum"``, a name that begins with ``mca`` as PyMca looks for it, and
+    energies where no axis is so short that it could be of detectors. Arrays of three axes and
+    more of which none, or both, is told are refused if they have an axis of 64 or more:
+    others hold no spectra.
     """
     dataset = found.dataset
     if given is not None:
@@ -109,24 +115,21 @@ def find_axes(path: Path, found: Found, given: tuple[str, ...] | None) -> tuple[
                 f"axes is {' '.join(given)!r} {_place(dataset)}."
             )
         return given
-    labels = _labels(found)
+    labels, plain = _labels(found), _as_pixels(dataset.ndim)
     roles = _of_names(labels) or _of_channels(found)
-    if roles is not None or dataset.ndim < 3:
-        return roles or _as_pixels(dataset.ndim)
-    if roles := _of_detectors(found):
-        return roles
-    is_map, roles = _is_map(found, labels), _of_counters(found)
-    if is_map == (roles is not None):  # nothing tells, or both
+    if roles is not None or dataset.ndim < 3 or _are_placed(found, labels):
+        return roles or plain
+    roles, is_map = _of_detectors(found) or _of_counters(found), _is_map(found)
+    # Of more axes, detectors are among what seem to be pixels.
+    are_both = is_map and roles is not None and dataset.ndim == 3
+    if are_both or not (is_map or roles):
         raise FileFormatError(_unknown(path, found))
-    return roles or _as_pixels(dataset.ndim)
+    return roles or plain
 
 
 def _unknown(path: Path, found: Found) -> str:
     shape = found.dataset.shape
-    ways = ["y x channel", "point detector channel", "channel y x"]
-    if len(shape) > 3:
-        ways = [EXAMPLE, "detector y x channel", "channel y x detector"][: 5 - len(shape)]
-        ways = ways or [EXAMPLE]
+    ways = _EXAMPLES.get(len(shape), [EXAMPLE])
     return (
         f"{path}: {found.name} is {shape} and nothing tells which of its axes are pixels, "
         f"detectors or channels, expected names, an axes attribute or energies that do "
@@ -227,12 +230,10 @@ def _of_detectors(found: Found) -> tuple[str, ...] | None:
 
 def _of_counters(found: Found) -> tuple[str, ...] | None:
     """Tell by counters of as many points as the first axis has: the second are detectors."""
-    n_axes, (n_points, n_detectors, n_channels) = (
-        found.dataset.ndim,
-        found.dataset.shape[:3],
-    )
-    if n_axes != 3 or any(any(listed_axes(group)) for group in found.parents):
+    shape = found.dataset.shape
+    if len(shape) != 3 or any(any(listed_axes(group)) for group in found.parents):
         return None
+    n_points, n_detectors, n_channels = shape
     groups = list(found.parents)
     if found.entry is not None:
         groups.append(get(found.entry, names.MEASUREMENT))
@@ -260,8 +261,8 @@ def _counter_sizes(group: Any) -> list[int]:
     ]
 
 
-def _is_map(found: Found, labels: list[str]) -> bool:
-    """Tell whether the last axis are channels, and the others pixels."""
+def _is_map(found: Found) -> bool:
+    """Tell whether the last axis are channels, and the others seem to be pixels."""
     dataset = found.dataset
     if found.interpretation == "spectrum" or max(dataset.shape) < _LEAST_CHANNELS:
         return True
@@ -271,9 +272,12 @@ def _is_map(found: Found, labels: list[str]) -> bool:
     has_energies = n_channels in _sizes(found, _ENERGIES) or any(
         isinstance(get(group, "calibration"), h5py.Dataset) for group in found.parents
     )
-    if has_energies and min(pixels) >= _LEAST_PIXELS:
-        return True
-    return all(labels[i] or _has_coordinates(found, i) for i in range(len(pixels)))
+    return has_energies and min(pixels) >= _LEAST_PIXELS
+
+
+def _are_placed(found: Found, labels: list[str]) -> bool:
+    """Tell whether all axes but the last one have names or coordinates, as pixels have."""
+    return all(label or _has_coordinates(found, i) for i, label in enumerate(labels[:-1]))
 
 
 def _has_coordinates(found: Found, i: int) -> bool:

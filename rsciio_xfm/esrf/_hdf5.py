@@ -173,45 +173,23 @@ def _read_spectra(
     roles = find_axes(path, found, given)
     order, detector_axis = order_of(roles), axis_of_detectors(roles)
     *sizes, n_channels = (dataset.shape[i] for i in order)
-    grid = None
-    if navigation_shape is not None or (scan is not None and len(sizes) == 1):
-        if len(sizes) != 1:
-            raise ValueError(
-                f"{where} is {dataset.shape}: navigation_shape is for points and channels "
-                "only, expected None."
-            )
-        grid = grid_of(where, scan, sizes[0], navigation_shape)
-        axes = [dict(axis) for axis in grid.axes]
-    else:
-        axes = _named_axes(found, tuple(sizes), order)
+    grid, axes = _navigation(where, found, scan, tuple(sizes), order, navigation_shape)
     shape = (*(axis["size"] for axis in axes), n_channels)
     detector = Detector(path, found, scan)
     energy = meta.energy_axis(where, n_channels, *detector.calibration(n_channels))
-    elapsed = detector.time(names.ELAPSED)
-    if elapsed is None:
-        elapsed = detector.time(names.PRESET)
-    if elapsed is None:
-        meta.warn_of_uneven(where, detector.time(names.LIVE), is_live=True)
-    meta.warn_of_uneven(where, elapsed)
+    real_time = _real_time(where, detector)
     label = scan.label(detector.name) if scan is not None else f"{path.stem} {found.name}"
     signals = []
     for i in _choose_detectors(where, dataset, detector_axis, number):
         find = _finder(detector, roles, i)
         dead_time, origin = _dead_times(find, tuple(sizes), grid)
-        instrument: dict[str, Any] = {"dataset": found.name}
-        if i is not None:
-            instrument["detector"] = i
-        if origin:
-            instrument["dead_time_from"] = origin
-        if scan is not None and scan.title:
-            instrument["command"] = scan.title
         signal = meta.build_map(
             path,
             label if i is None else f"{label} {i}",
             [*(dict(axis) for axis in axes), dict(energy)],
             dead_time,
-            meta.mean_time(elapsed),
-            instrument=instrument,
+            real_time,
+            instrument=_instrument(found, scan, i, origin),
             beam_energy=None if scan is None else scan.beam_energy(),
             date=None if scan is None else scan.date(),
             live_time=meta.mean_time(find(names.LIVE)),
@@ -222,6 +200,52 @@ def _read_spectra(
         signal["original_metadata"] = {} if scan is None else scan.tree()
         signals.append(signal)
     return signals
+
+
+def _navigation(
+    where: str,
+    found: Found,
+    scan: Scan | None,
+    sizes: tuple[int, ...],
+    order: tuple[int, ...],
+    navigation_shape: tuple[int, ...] | None,
+) -> tuple[Grid | None, list[dict[str, Any]]]:
+    """Return where the points of a scan are, if it is one, and the axes of pixels."""
+    is_scan = scan is not None and len(sizes) == 1
+    if navigation_shape is None and not is_scan:
+        return None, _named_axes(found, sizes, order)
+    if len(sizes) != 1:
+        raise ValueError(
+            f"{where} is {found.dataset.shape}: navigation_shape is for points and channels "
+            "only, expected None."
+        )
+    grid = grid_of(where, scan, sizes[0], navigation_shape)
+    return grid, [dict(axis) for axis in grid.axes]
+
+
+def _real_time(where: str, detector: Detector) -> float | None:
+    """Return the mean of the times of all spectra, those that were asked for if need be."""
+    elapsed = detector.time(names.ELAPSED)
+    if elapsed is None:
+        elapsed = detector.time(names.PRESET)
+    if elapsed is None:
+        meta.warn_of_uneven(where, detector.time(names.LIVE), is_live=True)
+    meta.warn_of_uneven(where, elapsed)
+    return meta.mean_time(elapsed)
+
+
+def _instrument(
+    found: Found, scan: Scan | None, detector: int | None, origin: str
+) -> dict[str, Any]:
+    """Return what is kept of where spectra are from, and their dead times."""
+    instrument: dict[str, Any] = {"dataset": found.name}
+    if detector is not None:
+        instrument["detector"] = detector
+    if origin:
+        instrument["dead_time_from"] = origin
+    if scan is not None and scan.title:
+        instrument["command"] = scan.title
+    return instrument
 
 
 def _choose_detectors(

@@ -302,6 +302,17 @@ class TestRefused:
             read(path)
         assert len(read(path, axes="point detector channel")) == 4
 
+    def test_name_of_detectors_and_interpretation(self, tmp_path):
+        """One detector in (y, x, channel), or several in (point, detector, channel)."""
+        path = write(tmp_path / "a.h5", turned("y x channel"), "xspress3/data")
+        with h5py.File(path, "r+") as file:
+            file["xspress3/data"].attrs["interpretation"] = "spectrum"
+        with pytest.raises(FileFormatError, match="nothing tells which"):
+            read(path)
+        with h5py.File(path, "r+") as file:
+            file["xspress3"].attrs["axes"] = ["y", "x", "."]
+        np.testing.assert_array_equal(values(read_one(path)), COUNTS[0])
+
     @pytest.mark.parametrize(
         "beside", [{"energy": np.arange(128.0)}, {"calibration": [0, 1, 0]}]
     )
