@@ -41,7 +41,7 @@ def region_options(command: Callable) -> Callable:
 
 
 def detector_option(command: Callable) -> Callable:
-    text = "This detector only, 0 being the first, of .GeoPIXE maps and EDF maps."
+    text = "This detector only, 0 being the first, of .GeoPIXE, EDF and HDF5 maps."
     return click.option("--detector", type=int, help=text)(command)
 
 

@@ -6,6 +6,7 @@ refused: detectors or energies that are opened as if they were pixels look like 
 
 import math
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,13 @@ def _labels(found: Found) -> list[str]:
         listed = listed_axes(group)
         if len(listed) == n_axes:
             return ["" if name == "." else name for name in listed]
-    return [text_of(found.dataset.dims[i].label) for i in range(n_axes)]
+    return [_dimension_label(found.dataset, i) for i in range(n_axes)]
+
+
+def _dimension_label(dataset: h5py.Dataset, i: int) -> str:
+    with suppress(RuntimeError, UnicodeDecodeError):  # spectra can be read without it
+        return text_of(dataset.dims[i].label)
+    return ""
 
 
 def _of_names(labels: list[str]) -> tuple[str, ...] | None:

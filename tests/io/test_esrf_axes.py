@@ -225,6 +225,16 @@ class TestFound:
                 file["spectra"].dims[i].label = label.replace(".", "")
         self.check_detectors(path)
 
+    def test_label_that_is_no_text(self, tmp_path):
+        path = write(tmp_path / "a.h5", turned("point channel"))
+        with h5py.File(path, "r+") as file:
+            file["spectra"].dims[0].label = "micron"
+        raw = path.read_bytes()
+        assert raw.count(b"micron") == 1
+        path.write_bytes(raw.replace(b"micron", b"\xb5icron"))
+        signal = read_one(path, dataset_path="spectra")
+        np.testing.assert_array_equal(values(signal), turned("point channel"))
+
     def test_energies_are_the_first_axis(self, tmp_path):
         attrs = {"signal": "spectra", "axes": ["energy", "y", "x"]}
         path = write(tmp_path / "a.h5", turned("channel y x"), attrs=attrs)
