@@ -47,7 +47,8 @@ def convert(
     Raises
     ------
     FileFormatError
-        The file is neither EDF nor SPEC.
+        The file is neither EDF nor SPEC; points of a SPEC scan have different numbers of
+        spectra.
     FileExistsError
         The destination is there, and `overwrite` is False.
     ImportError

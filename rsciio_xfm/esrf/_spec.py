@@ -27,6 +27,7 @@ from rsciio_xfm.esrf._spec_spectra import (
     Ordered,
     SpecMap,
     SpecSpectra,
+    belongs,
     dtype_for,
     find_spectra,
     order_spectra,
@@ -507,6 +508,11 @@ def with_usual_marks(path: Path) -> Iterator[str]:
     """Give the name of a SPEC file that silx does not take amiss: all spectra marked ``@A``.
 
     It is the file itself, or else a copy without the spectra that belong to no point.
+
+    Raises
+    ------
+    CorruptFileError
+        Points of a scan have different numbers of spectra.
     """
     index, _ = find_spectra(path)
     _, scans = _read_scans(path, index, has_data=False)
@@ -515,6 +521,14 @@ def with_usual_marks(path: Path) -> Iterator[str]:
         own = slice(*index.first[i : i + 2].tolist())
         if isinstance(scan, SpecScan) and own.stop > own.start:
             where, n_planned = f"{path}: scan {scan.key}", _planned_channels(scan)
+            n_kept = belongs(index, own, scan.n_lines)
+            if scan.n_lines and n_kept % scan.n_lines:
+                raise CorruptFileError(
+                    f"{where} has {n_kept} spectra at {scan.n_lines} points, expected as many "
+                    "at each, so that silx can convert it (the first one begins at byte "
+                    f"{index.starts[own.start]}). Load it and save it as .h5 with "
+                    'file_format="ESRF" instead.'
+                )
             edits += usual_marks(where, index, own, scan.n_lines, n_planned)
     if not edits:
         yield str(path)

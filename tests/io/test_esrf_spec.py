@@ -319,6 +319,17 @@ class TestMarks:
             assert found == expected
             assert f"mca_{len(expected)}" not in file["1.1/instrument"]
 
+    def test_convert_points_of_different_spectra(self, tmp_path):
+        """For which silx has an assertion."""
+        path = self.write(tmp_path, [["@A 1 2", "@B 3 4"], ["@A 5 6"]])
+        byte = path.read_text().index("@A") + len("@A")
+        match = (
+            f"scan 1.1 has 3 spectra at 2 points, expected as many at each.*byte {byte}"
+        )
+        with pytest.raises(CorruptFileError, match=match):
+            esrf.convert(path, tmp_path / "a.h5")
+        assert not (tmp_path / "a.h5").exists()
+
 
 class TestCases:
     """Files that were read wrongly, and what is right."""
