@@ -1,5 +1,6 @@
 """The command line with EDF, SPEC and HDF5 files."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -114,3 +115,33 @@ def test_pictures(run, xia, tmp_path):
     path, _ = xia
     run("analyse", path, "-o", tmp_path / "out")
     assert (tmp_path / "out" / "dead_time_map.png").stat().st_size > 5000
+
+
+def test_axes(run, scan, tmp_path):
+    counts = np.arange(60 * 4 * 128, dtype=np.uint32).reshape(60, 4, 128)
+    path = tmp_path / "points.h5"
+    with h5py.File(path, "w") as file:
+        file["spectra"] = counts
+    chosen = ("--dataset", "spectra")
+    text = run("info", path, *chosen, code=1)
+    assert "(60, 4, 128) and nothing tells" in text
+    assert "--axes on the command line" in text
+    chosen = (*chosen, "--axes", "point detector channel")
+    text = run("info", path, *chosen)
+    assert (
+        "Counts      uint32" in text and "Beside it   points spectra 3, 128 x 60" in text
+    )
+    run("export", path, *chosen, "--detector", 3, "-o", tmp_path / "a.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), counts[:, 3])
+    text = run("export", path, *chosen, "-o", tmp_path / "b.npy", code=1)
+    assert "choose with --dataset or --detector" in text
+    axes = ("--axes", "x y channel")
+    run("export", path, "--dataset", "spectra", *axes, "-o", tmp_path / "c.npy")
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "c.npy"), counts.transpose((1, 0, 2))
+    )
+    text = run("info", path, *chosen[:2], "--axes", "x y", code=1)
+    assert "axes is 'x y', expected the names of the array's axes" in text
+    geopixe_map = geopixe.write_map(tmp_path / "map.GeoPIXE")
+    text = run("info", geopixe_map, "--axes", "y x channel", code=1)
+    assert "--axes is for HDF5 files" in text

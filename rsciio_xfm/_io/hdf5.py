@@ -102,7 +102,7 @@ def open_hdf5(
                 raise
             raise CorruptFileError(
                 f"{filename}: HDF5 cannot read it: {exc} (the file has {size} bytes, expected "
-                "a whole HDF5 file from byte 0). It is damaged, or was not written to its end."
+                f"a whole HDF5 file from byte 0). {raw.why_damaged()}"
                 + advise_on_zeros(filename)
             ) from exc
 

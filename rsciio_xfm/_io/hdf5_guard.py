@@ -18,6 +18,11 @@ import numpy as np
 from rsciio_xfm._io.binary import check_regular
 from rsciio_xfm.exceptions import CorruptFileError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 _HEAP, _HEADER, _CONTINUED = b"GCOL", b"OHDR", b"OCHK"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _ATTRIBUTE, _CONTINUATION = 0x0C, 0x10  # messages
@@ -29,6 +34,8 @@ _SHARED = 2  # flag of messages that stand elsewhere
 # is the third address from there.
 _BASE = {0: 24, 1: 28, 2: 12}
 _MOST_KEPT = 2**16  # places that are remembered
+# Superblocks of version 3 have file consistency flags, at byte 11 (II.A).
+_MARKING, _FLAGS, _OPEN, _SWMR = 3, 11, 1, 4
 
 
 class GuardedFile(io.FileIO):
@@ -43,6 +50,9 @@ class GuardedFile(io.FileIO):
     ----------
     expected_size
         Bytes that the file has by its own account, if it can be told.
+    is_marked_open, is_marked_swmr
+        Whether the file says that it is open for writing, and that others may read it
+        meanwhile (single writer, multiple readers).
 
     Raises
     ------
@@ -58,6 +68,7 @@ class GuardedFile(io.FileIO):
         self._path, self._size = filename, 0
         self._size = self.seek(0, io.SEEK_END)
         self._base, self._offset_size, self._length_size = 0, 0, 0
+        self.is_marked_open = self.is_marked_swmr = False
         self.expected_size = self._size
         self._read_superblock()
         # Where messages go on, by whether those of version 2 have an order.
@@ -84,6 +95,32 @@ class GuardedFile(io.FileIO):
             elif head == _HEADER or head[:2] == b"\1\0" or at in self._continued:
                 self._check_header(at, bytes(buffer[:n_read]))
         return n_read
+
+    def why_damaged(self) -> str:
+        """Say why HDF5 cannot read the file, and what to do: a sentence or two."""
+        if not self.is_marked_open and not self._is_locked():
+            return "It is damaged, or was not written to its end."
+        way = " (SWMR)" if self.is_marked_swmr else ""
+        text = f"A program has it open for writing{way}: load it when it is closed."
+        if self.is_marked_open:
+            text += (
+                " If no program writes it any more, it was never closed: `h5clear -s` takes "
+                "the mark from a copy of it."
+            )
+        return text
+
+    def _is_locked(self) -> bool:
+        """Tell whether a program holds the lock with which HDF5 writes a file."""
+        if fcntl is None:
+            return False
+        try:
+            fcntl.flock(self, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            return False
+        fcntl.flock(self, fcntl.LOCK_UN)
+        return False
 
     def check_references(self, raw: bytes, name: str, at: int) -> None:
         """Refuse texts or lists that claim more than the file has.
@@ -136,6 +173,10 @@ class GuardedFile(io.FileIO):
         while at + 64 <= self._size:
             head = self._peek(at, 64)
             if head.startswith(_SIGNATURE):
+                if head[8] == _MARKING:
+                    flags = head[_FLAGS]
+                    self.is_marked_swmr = bool(flags & _SWMR)
+                    self.is_marked_open = bool(flags & (_OPEN | _SWMR))
                 version = min(head[8], 2)
                 sizes = head[9:11] if version == 2 else head[13:15]
                 if set(sizes) <= {4, 8}:  # numpy has types for these
@@ -236,6 +277,6 @@ class GuardedFile(io.FileIO):
 
     def _refuse(self, at: int, found: str, expected: str) -> None:
         raise CorruptFileError(
-            f"{self._path}: HDF5 cannot read it: {found}, expected {expected} (byte {at}). It "
-            "is damaged, or was not written to its end."
+            f"{self._path}: HDF5 cannot read it: {found}, expected {expected} (byte {at}). "
+            f"{self.why_damaged()}"
         )

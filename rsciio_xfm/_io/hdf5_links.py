@@ -70,7 +70,7 @@ def check_links(path: str | Path, allow_outside: bool, advice: str = "") -> None
     Warns
     -----
     UserWarning
-        The file is longer than it was when it was closed.
+        The file is open for writing, or longer than it was when it was closed.
     """
     start = os.path.abspath(path)
     _check_end(path)
@@ -105,10 +105,21 @@ def check_links(path: str | Path, allow_outside: bool, advice: str = "") -> None
 
 
 def _check_end(path: str | Path) -> None:
-    """Say that there are more bytes than HDF5 wrote; if there are fewer, HDF5 itself does."""
+    """Say that the file is being written, or that there are more bytes than HDF5 wrote.
+
+    If there are fewer, HDF5 itself says so.
+    """
     with GuardedFile(path) as file:
         size, expected = identify(file)[0], file.expected_size
-    if size > expected:
+    if file.is_marked_open:
+        way = " (SWMR)" if file.is_marked_swmr else ""
+        warn(
+            f"{path}: the file says that a program has it open for writing{way}: what is read "
+            "is what had been written so far, and an array that is computed later may find "
+            "the file changed. Load it again when it is closed. If no program writes it any "
+            "more, it was never closed."
+        )
+    elif size > expected:
         warn(
             f"{path}: the file has {size} bytes, expected {expected} by its header: it is "
             "being written, or was not closed, or bytes were inserted, as by a transfer as "

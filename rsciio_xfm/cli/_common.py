@@ -41,26 +41,38 @@ def region_options(command: Callable) -> Callable:
 
 
 def detector_option(command: Callable) -> Callable:
-    text = "This detector only, 0 being the first, of .GeoPIXE maps and EDF maps."
+    text = "This detector only, 0 being the first, of .GeoPIXE, EDF and HDF5 maps."
     return click.option("--detector", type=int, help=text)(command)
 
 
 def dataset_option(command: Callable) -> Callable:
-    """Let the user choose one map of a file that holds several: used by `load`."""
+    """Let the user choose a map of a file, and say what its axes are: used by `load`."""
+    command = _reader_option(
+        "--axes",
+        "axes",
+        "NAMES",
+        'What the axes of HDF5 datasets are, where nothing tells: "y x detector channel".',
+    )(command)
+    command = _reader_option(
+        "--dataset",
+        "dataset_path",
+        "PATH",
+        "This map of a file that holds several, as `tree` lists them.",
+    )(command)
+    return outside_links_option(command)
+
+
+def _reader_option(option: str, name: str, metavar: str, text: str) -> Callable:
+    """Make an option whose value is kept for `chosen_options`."""
 
     def keep(context: click.Context, _: click.Parameter, value: str | None) -> None:
         options = context.find_object(dict)
         if value is not None and options is not None:
-            options["dataset_path"] = value
+            options[name] = value
 
-    command = click.option(
-        "--dataset",
-        metavar="PATH",
-        expose_value=False,
-        callback=keep,
-        help="This map of a file that holds several, as `tree` lists them.",
-    )(command)
-    return outside_links_option(command)
+    return click.option(
+        option, metavar=metavar, expose_value=False, callback=keep, help=text
+    )
 
 
 def outside_links_option(command: Callable) -> Callable:
@@ -82,6 +94,7 @@ def outside_links_option(command: Callable) -> Callable:
 
 _CHOSEN = {
     "dataset_path": "--dataset is for files of several maps",
+    "axes": "--axes is for HDF5 files",
     "allow_outside_links": "--allow-outside-links is for HDF5 files",
 }
 
@@ -168,6 +181,7 @@ def load_map(
             f"{file} holds {len(signals)} signals, "
             f"{sum(map(_is_map, signals))} of them maps of X-ray spectra, not one: choose "
             "with --dataset"
+            + (" or --detector" if has_option(reader, "detector") else "")
         )
     shape = signal.axes_manager.navigation_shape
     if len(shape) not in n_axes:

@@ -9,6 +9,7 @@ import numpy as np
 from rsciio_xfm._io.binary import identify, open_unbuffered
 from rsciio_xfm._io.hdf5 import open_hdf5
 from rsciio_xfm._io.hdf5_links import check_links
+from rsciio_xfm.esrf._axes import parse_axes
 from rsciio_xfm.esrf._bliss import Scan, read_counters
 from rsciio_xfm.esrf._find import choose, find_contents
 from rsciio_xfm.esrf._hdf5 import read_dataset
@@ -16,7 +17,7 @@ from rsciio_xfm.esrf._images import read_images
 from rsciio_xfm.esrf._programs import read_scalers
 from rsciio_xfm.esrf._spec import is_spec, read_spec
 from rsciio_xfm.esrf._sum import add_detectors, check_parts
-from rsciio_xfm.esrf._xia import is_single, is_xia, read_single, read_xia
+from rsciio_xfm.esrf._xia import is_single, is_xia, load_once, read_single, read_xia
 from rsciio_xfm.exceptions import FileFormatError
 
 __all__ = ["file_reader"]
@@ -41,6 +42,7 @@ def file_reader(
     detector: int | None = None,
     sum_detectors: bool | None = None,
     allow_outside_links: bool = False,
+    axes: str | None = None,
 ) -> list[dict[str, Any]]:
     """Read a file of the ESRF or another synchrotron; what it is tells its content.
 
@@ -68,14 +70,20 @@ def file_reader(
         Images: True reads all files whose names differ from this one's in the last number; a
         pattern, such as ``"image_*.edf"``, those beside it that match.
     detector
-        XIA maps: read this detector only.
+        XIA maps, and HDF5 datasets with an axis of detectors: read this detector only. Of
+        HDF5, numbers begin with 0.
     sum_detectors
         XIA maps: add the detectors up, which is done by default; if False, they are a further
-        axis, the first one of the array. HDF5 of Bliss and NeXus: if True, add up the maps of
-        each scan that would be read.
+        axis, the first one of the array. HDF5 of Bliss and NeXus, SPEC: if True, add up the
+        maps of each scan that would be read.
     allow_outside_links
         HDF5: follow links, and virtual datasets, to files that are not in the folder of this
         file or below, as those of a master file in another tree of folders.
+    axes
+        HDF5: what the axes of the datasets are, in the order of the array, where nothing in
+        the file tells: names of ``z``, ``y``, ``x`` (or ``point``, for those of a scan),
+        ``detector`` and ``channel``, such as ``"y x detector channel"``. Each detector
+        becomes a signal of its own, or they are added up with `sum_detectors`.
 
     Returns
     -------
@@ -151,10 +159,12 @@ def file_reader(
             "detector": detector is not None,
             "sum_detectors": sum_detectors is not None,
             "allow_outside_links": allow_outside_links is not False,
+            "axes": axes is not None,
             "select_type='counters'": select_type == "counters",
             "select_type='image'": select_type == "image",
         },
     )
+    roles = parse_axes(axes)
     wanted = [dataset_path] if isinstance(dataset_path, str) else dataset_path
     is_counters = select_type == "counters"
     with np.errstate(all="ignore"):  # what is not finite is looked for
@@ -169,12 +179,19 @@ def file_reader(
                 is_counters,
                 navigation_shape,
                 bool(sum_detectors),
+                roles,
+                detector,
             )
         if kind == "SPEC":
-            return read_spec(path, lazy, chunks, wanted, is_counters, navigation_shape)
+            is_sum = bool(sum_detectors) and not is_counters
+            return read_spec(
+                path, lazy, chunks, wanted, is_counters, navigation_shape, is_sum
+            )
         if kind == "XIA":
             is_sum = sum_detectors is not False
-            return read_xia(path, lazy, chunks, detector, is_sum, is_counters)
+            signals = read_xia(path, lazy, chunks, detector, is_sum, is_counters)
+            load_once(path)
+            return signals
         if kind == "XIA, single":
             return read_single(path, lazy, chunks)
         return read_images(path, series, lazy, chunks, is_image=select_type == "image")
@@ -183,12 +200,19 @@ def file_reader(
 _OPTIONS = {
     "HDF5": {
         "allow_outside_links",
+        "axes",
+        "detector",
         "dataset_path",
         "navigation_shape",
         "select_type='counters'",
         "sum_detectors",
     },
-    "SPEC": {"dataset_path", "navigation_shape", "select_type='counters'"},
+    "SPEC": {
+        "dataset_path",
+        "navigation_shape",
+        "select_type='counters'",
+        "sum_detectors",
+    },
     "XIA": {"detector", "sum_detectors", "select_type='counters'"},
     "XIA, single": set(),
     "image": {"series", "select_type='image'"},
@@ -253,10 +277,17 @@ def _read_hdf5(
     is_counters: bool,
     navigation_shape: tuple[int, ...] | None,
     is_sum: bool,
+    axes: tuple[str, ...] | None,
+    detector: int | None,
 ) -> list[dict[str, Any]]:
     with open_hdf5(path, identity) as file:
         contents = find_contents(file, wanted)
         if is_counters:
+            if axes is not None or detector is not None:
+                raise ValueError(
+                    f"{path}: {'axes' if axes is not None else 'detector'} is given, expected "
+                    "None for counters."
+                )
             signals = read_counters(path, contents, wanted, navigation_shape)
             signals = signals or read_scalers(path, file)
             if not signals:
@@ -270,8 +301,16 @@ def _read_hdf5(
         if is_sum:
             check_parts(path, chosen)
         scans: dict[int, Scan] = {}
-        signals = [
-            read_dataset(path, found, lazy or is_sum, chunks, navigation_shape, scans)
+        is_lazy = lazy or is_sum
+        pairs = [
+            (found, signal)
             for found in chosen
+            for signal in read_dataset(
+                path, found, is_lazy, chunks, navigation_shape, scans, axes, detector
+            )
         ]
-        return add_detectors(path, chosen, signals, lazy, chunks) if is_sum else signals
+        return (
+            add_detectors(path, pairs, lazy, chunks)
+            if is_sum
+            else [signal for _, signal in pairs]
+        )

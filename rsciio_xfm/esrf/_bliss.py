@@ -13,6 +13,7 @@ import numpy as np
 
 from rsciio_xfm._io.hdf5 import check_size
 from rsciio_xfm._io.metadata import order_axes
+from rsciio_xfm._io.warning import warn
 from rsciio_xfm.esrf import _layout as names
 from rsciio_xfm.esrf import _metadata as meta
 from rsciio_xfm.esrf._data import is_numeric
@@ -215,11 +216,17 @@ class Detector:
         unit = _TIME_UNIT.get(text_of(item.attrs.get("units")), 1.0)
         return np.atleast_1d(item[()]).astype(np.float64) * unit
 
-    def calibration(self, n_channels: int) -> tuple[float, ...] | None:
-        """Return the calibration a, b, c; None if there is none."""
+    def calibration(
+        self, n_channels: int
+    ) -> tuple[tuple[float, ...] | None, float, float]:
+        """Return the calibration a, b, c, the number of the first channel, and the step.
+
+        None if there is no calibration. That of energies is of channels from 0 on.
+        """
         item = self._find(("calibration",))
         if item is not None and item.size in (2, 3):
-            return tuple(float(value) for value in np.ravel(item[()]))
+            terms = tuple(float(value) for value in np.ravel(item[()]))
+            return terms, *self._channels(n_channels)
         for group in self.found.parents:
             listed = listed_axes(group)
             key = listed[-1] if len(listed) > 1 else "energy"
@@ -229,8 +236,24 @@ class Detector:
                 line = meta.line_of(values)
                 if line is not None and unit in ("kev", "ev", ""):
                     scale = 1e-3 if unit == "ev" else 1.0
-                    return tuple(scale * term for term in line)
-        return None
+                    return tuple(scale * term for term in line), 0.0, 1.0
+        return None, *self._channels(n_channels)
+
+    def _channels(self, n_channels: int) -> tuple[float, float]:
+        """Return the number of the first channel, and the step: 0 and 1 if unknown."""
+        item = self._find(("channels",))
+        if item is None or item.shape != (n_channels,):
+            return 0.0, 1.0
+        check_size(self.path, item)
+        numbers = item[()].astype(np.float64)
+        steps = np.diff(numbers)
+        if not np.isfinite(numbers).all() or (steps != steps[:1]).any():
+            warn(
+                f"{self.path}: {item.name} beside {self.found.name} goes up unevenly, "
+                "expected numbers of channels in even steps: it is not used."
+            )
+            return 0.0, 1.0
+        return float(numbers[0]), float(steps[0]) if steps.size and steps[0] else 1.0
 
 
 def grid_of(

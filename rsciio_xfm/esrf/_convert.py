@@ -1,5 +1,6 @@
 """From EDF and SPEC files to HDF5."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rsciio_xfm._io.hdf5_writer import replacing_hdf5
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.esrf._api import HEAD_BYTES, file_reader, find_kind
 from rsciio_xfm.esrf._images import opened
-from rsciio_xfm.esrf._spec import list_scans
+from rsciio_xfm.esrf._spec import list_scans, with_usual_marks
 from rsciio_xfm.esrf._write import file_writer
 from rsciio_xfm.exceptions import FileFormatError
 
@@ -46,7 +47,8 @@ def convert(
     Raises
     ------
     FileFormatError
-        The file is neither EDF nor SPEC.
+        The file is neither EDF nor SPEC; points of a SPEC scan have different numbers of
+        spectra.
     FileExistsError
         The destination is there, and `overwrite` is False.
     ImportError
@@ -84,12 +86,13 @@ def convert(
         file_writer(destination, signal, **kwds)
         return destination
     _check_readable(path, kind)
-    with replacing_hdf5(destination) as (file, do):
-        do(_write_with_silx, path, file, kwds)
+    source = with_usual_marks(path) if kind == "SPEC" else nullcontext(str(path))
+    with source as name, replacing_hdf5(destination) as (file, do):
+        do(_write_with_silx, name, file, kwds)
     return destination
 
 
-def _write_with_silx(path: Path, file: h5py.File, options: dict[str, Any]) -> None:
+def _write_with_silx(path: str, file: h5py.File, options: dict[str, Any]) -> None:
     """Write all that silx finds in a file."""
     silx_convert = require("silx.io.convert", "esrf")
 
@@ -103,7 +106,7 @@ def _write_with_silx(path: Path, file: h5py.File, options: dict[str, Any]) -> No
             else:
                 super().append_member_to_h5(h5like_name, obj)
 
-    with require("silx.io", "esrf").open(str(path)) as source:
+    with require("silx.io", "esrf").open(path) as source:
         Writer(create_dataset_args=options or None).write(source, file)
 
 

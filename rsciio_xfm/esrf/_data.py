@@ -1,5 +1,6 @@
 """Spectra and images in HDF5 files as array-likes."""
 
+import dataclasses
 import math
 import os
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from rsciio_xfm._io.lazy import (
     read_all,
 )
 from rsciio_xfm._io.raw_map import RawMap
+from rsciio_xfm._io.summed import StackedMaps, add_to, sum_dtype
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.analysis.sums import is_counts
 from rsciio_xfm.esrf._scan import Grid
@@ -33,6 +35,55 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 _NUMBERS = "biuf"
 _CACHE_BYTES = 2**25
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A dataset with its axes in another order, of one detector or the sum of several.
+
+    Attributes
+    ----------
+    dataset
+        What gives blocks for slices along all of its axes.
+    where
+        Named in errors.
+    order, detector_axis, detectors, dtype
+        See :class:`Stored`.
+    """
+
+    dataset: h5py.Dataset | Chunks
+    where: str
+    order: tuple[int, ...]
+    detector_axis: int | None
+    detectors: tuple[int, ...]
+    dtype: np.dtype
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        """Read a block: a slice along each axis, with start and stop."""
+        index = dict(zip(self.order, key, strict=True))
+        if self.detector_axis is None:
+            block = self.dataset[tuple(index[i] for i in range(len(index)))]
+            return block.transpose(self.order)
+        total = None
+        for start, stop in self._groups():
+            index[self.detector_axis] = slice(start, stop)
+            block = self.dataset[tuple(index[i] for i in range(len(index)))]
+            for part in block.transpose(self.detector_axis, *self.order):
+                if total is None:
+                    total = part.astype(self.dtype)
+                else:
+                    add_to(total, part, self.where)
+        return total
+
+    def _groups(self) -> Iterator[Range]:
+        """Yield the detectors that are read together: those of a chunk of the file."""
+        first, stop = self.detectors[0], self.detectors[-1] + 1
+        chunks = self.dataset.chunks
+        step = 1 if chunks is None else chunks[self.detector_axis]
+        while first < stop:
+            end = min(stop, (first // step + 1) * step)
+            yield first, end
+            first = end
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +99,15 @@ class Stored(ArrayLike):
     shape
         Of the array: channels last; perhaps fewer rows than the dataset.
     dtype
-        Of the numbers, in the byte order of this machine.
+        Of the numbers, in the byte order of this machine; of sums of short ones, of 32 bits.
     stored_chunks
         Of the dataset, in the order of the array's axes; the whole if it has none.
-    channels_first
-        Whether channels are the first axis of the dataset.
+    order
+        The axis of the dataset of each axis of the array, or that of the points in place of
+        those of pixels.
+    detector_axis, detectors
+        The axis of the dataset that is of detectors, if there is one, and which of them are
+        read; several are added up.
     n_points, n_grid, is_reversed
         Of a dataset whose first axis are points: how many there are (None if the axes are
         those of the dataset), how many axes of the array they make, and, of two, the rows
@@ -61,6 +116,8 @@ class Stored(ArrayLike):
         Its chunks, if they can be read past HDF5.
     sources
         Of a virtual dataset, the files that it is made of.
+    stored_dtype
+        Of the numbers of one detector.
     """
 
     path: str
@@ -69,12 +126,15 @@ class Stored(ArrayLike):
     shape: tuple[int, ...]
     dtype: np.dtype
     stored_chunks: tuple[int, ...]
-    channels_first: bool = False
+    order: tuple[int, ...]
+    detector_axis: int | None = None
+    detectors: tuple[int, ...] = ()
     n_points: int | None = None
     n_grid: int = 2
     is_reversed: tuple[bool, ...] = ()
     past: Chunks | None = None
     sources: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    stored_dtype: np.dtype | None = None
 
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
@@ -82,10 +142,10 @@ class Stored(ArrayLike):
             return self._read(dataset, ranges)
 
     @contextmanager
-    def _opened(self) -> Iterator[h5py.Dataset | Chunks]:
+    def _opened(self) -> Iterator["Turned"]:
         """Give what slices are read of."""
         if self.past is not None:
-            yield self.past
+            yield self._turn(self.past)
             return
         for path, identity in self.sources:
             with open_unbuffered(path) as file:
@@ -93,28 +153,27 @@ class Stored(ArrayLike):
         with open_hdf5(self.path, self.identity, rdcc_nbytes=_CACHE_BYTES) as file:
             dataset = file[self.name]
             check_filters(self.path, dataset)
-            yield dataset
+            yield self._turn(dataset)
 
-    def _read(
-        self, dataset: h5py.Dataset | Chunks, ranges: tuple[Range, ...]
-    ) -> np.ndarray:
+    def _turn(self, dataset: h5py.Dataset | Chunks) -> "Turned":
+        where = f"{self.path}: {self.name}"
+        return Turned(
+            dataset, where, self.order, self.detector_axis, self.detectors, self.dtype
+        )
+
+    def _read(self, dataset: "Turned", ranges: tuple[Range, ...]) -> np.ndarray:
         shape = [stop - start for start, stop in ranges]
         if 0 in shape:
             return np.empty(shape, dtype=self.dtype)
-        if self.channels_first:
-            *outer, channels = (slice(*r) for r in ranges)
-            block = np.moveaxis(dataset[(channels, *outer)], 0, -1)
-        elif self.n_points is not None:
+        if self.n_points is not None:
             block = self._read_points(dataset, ranges)
         else:
             block = dataset[tuple(slice(*r) for r in ranges)]
         return np.ascontiguousarray(block, dtype=self.dtype)
 
-    def _read_points(
-        self, dataset: h5py.Dataset | Chunks, ranges: tuple[Range, ...]
-    ) -> np.ndarray:
+    def _read_points(self, dataset: "Turned", ranges: tuple[Range, ...]) -> np.ndarray:
         """Read points to their places in the map."""
-        if self.n_grid > 2:
+        if self.n_grid != 2:
             return self._read_runs(dataset, ranges)
         (first, last), (left, right), *rest = ranges
         width = self.shape[1]
@@ -146,10 +205,8 @@ class Stored(ArrayLike):
                 block[i, : len(points)] = points
         return block
 
-    def _read_runs(
-        self, dataset: h5py.Dataset | Chunks, ranges: tuple[Range, ...]
-    ) -> np.ndarray:
-        """Read points of a map of more than two axes, a run along the last one at a time."""
+    def _read_runs(self, dataset: "Turned", ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read points of a line, or of a map of more axes, a run along the last at a time."""
         block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
         *outer, (left, right) = ranges[: self.n_grid]
         inner = tuple(slice(*r) for r in ranges[self.n_grid :])
@@ -165,6 +222,16 @@ class Stored(ArrayLike):
 
 class StoredMap(Stored, CountedArray):
     """A dataset of counts."""
+
+    def by_detector(self) -> StackedMaps | None:
+        """Return the same with the detectors apart."""
+        if len(self.detectors) < 2:
+            return None
+        return StackedMaps(tuple(self._of(i) for i in self.detectors))
+
+    def _of(self, detector: int) -> "StoredMap":
+        dtype = self.stored_dtype
+        return dataclasses.replace(self, detectors=(detector,), dtype=dtype)
 
     def row_axis(self) -> int:
         """Return the first axis."""
@@ -315,7 +382,9 @@ def make_source(
     dataset: h5py.Dataset,
     shape: tuple[int, ...],
     grid: Grid | None = None,
-    channels_first: bool = False,
+    order: tuple[int, ...] | None = None,
+    detector_axis: int | None = None,
+    detectors: tuple[int, ...] = (),
     is_spectra: bool = True,
 ) -> ArrayLike:
     """Make the array-like over a dataset.
@@ -329,9 +398,13 @@ def make_source(
     shape
         Of the array.
     grid
-        Where the points are, if the first axis of the dataset are points.
-    channels_first
-        Whether the first axis of the dataset are channels.
+        Where the points are, if an axis of the dataset are points.
+    order
+        The axis of the dataset of each axis of the array, but for those of a grid; as they
+        are if None.
+    detector_axis, detectors
+        The axis of the dataset that is of detectors, and which are read; several are added
+        up.
     is_spectra
         Whether the last axis of the array are channels.
 
@@ -347,31 +420,56 @@ def make_source(
     own = file_of(path, dataset)
     with open_unbuffered(own) as file:
         identity = identify(file)
+    order = tuple(range(dataset.ndim)) if order is None else order
     is_map = is_spectra and len(shape) > 1
-    is_points = grid is not None and len(grid.shape) > 1
+    # A line is its points, unless some of them were never measured.
+    is_points = grid is not None and grid.shape != (dataset.shape[order[0]],)
     dtype = dataset.dtype.newbyteorder("=")
     counted = is_map and is_counts(np.empty(0, dtype))
-    raw = _find_raw(own, identity, dataset, shape, grid, channels_first)
-    if counted and raw is not None:
-        return raw
+    if counted and order == tuple(range(dataset.ndim)):
+        raw = _find_raw(own, identity, dataset, shape, grid)
+        if raw is not None:
+            return raw
     stored = dataset.chunks or dataset.shape
-    if channels_first:
-        stored = (*stored[1:], stored[0])
     kind: Any = StoredMap if counted else Stored
     return kind(
         own,
         identity,
         dataset.name,
         tuple(shape),
-        dtype,
-        tuple(stored),
-        channels_first,
+        sum_dtype(dtype, len(detectors)),
+        tuple(stored[axis] for axis in order),
+        order,
+        detector_axis,
+        detectors,
         grid.n_points if is_points else None,
         len(grid.shape) if is_points else 2,
         tuple(grid.is_reversed.tolist()) if is_points else (),
         find_chunks(own, identity, dataset),
         sources,
+        dtype,
     )
+
+
+def sum_of_detectors(sources: list[ArrayLike]) -> StoredMap | None:
+    """Return the sum of what is read of one dataset, so that its chunks are read once.
+
+    None if they are of several datasets, or do not follow each other.
+    """
+    first = sources[0]
+    if len(sources) < 2 or not all(isinstance(s, StoredMap) for s in sources):
+        return None
+    if first.detector_axis is None:
+        return None
+    one = {
+        (s.path, s.identity, s.name, s.shape, s.order, s.detector_axis) for s in sources
+    }
+    numbers = tuple(number for source in sources for number in source.detectors)
+    is_range = numbers == tuple(range(numbers[0], numbers[0] + len(sources)))
+    if len(one) > 1 or not is_range:
+        return None
+    dtype = sum_dtype(first.dtype, len(sources))
+    return dataclasses.replace(first, detectors=numbers, dtype=dtype)
 
 
 def _find_raw(
@@ -380,7 +478,6 @@ def _find_raw(
     dataset: h5py.Dataset,
     shape: tuple[int, ...],
     grid: Grid | None,
-    channels_first: bool,
 ) -> RawMap | None:
     """Return spectra that lie in the file one after the other: read past HDF5, in threads."""
     creation = dataset.id.get_create_plist()
@@ -388,7 +485,6 @@ def _find_raw(
         creation.get_layout() == h5py.h5d.CONTIGUOUS
         and is_plain_type(dataset)
         and not dataset.external
-        and not channels_first
         and len(shape) in (2, 3)
         and not h5py.h5i.get_file_id(dataset.id).get_create_plist().get_userblock()
     )

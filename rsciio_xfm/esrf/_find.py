@@ -39,8 +39,8 @@ class Found:
     entry
         The scan that it belongs to, if any.
     layout
-        ``"scan"``, ``"nexus"``, ``"map"`` (PyXRF, xraylarch), ``"MAPS"``, ``"saved"`` (here)
-        or ``""``.
+        ``"scan"``, ``"nexus"``, ``"map"`` (PyXRF, xraylarch), ``"MAPS"``, ``"MAPS_RAW"``,
+        ``"saved"`` (here) or ``""``.
     """
 
     name: str
@@ -51,8 +51,13 @@ class Found:
 
     @property
     def interpretation(self) -> str:
-        """What its attribute says that it is."""
-        return text_of(self.dataset.attrs.get(names.INTERPRETATION))
+        """What its attribute says that it is, or that of an NXdata whose signal it is."""
+        own = text_of(self.dataset.attrs.get(names.INTERPRETATION))
+        name = self.name.rsplit("/", 1)[-1]
+        for group in () if own else self.parents:
+            if text_of(group.attrs.get("signal")) == name:
+                own = own or text_of(group.attrs.get(names.INTERPRETATION))
+        return own
 
 
 @dataclass
@@ -259,6 +264,8 @@ def _layout_of(found: Found) -> str:
         return ""
     if name in names.MAPS_SPECTRA and dataset.ndim == 3:
         return "MAPS"
+    if names.MAPS_RAW.fullmatch(name) and dataset.ndim == 3:
+        return "MAPS_RAW"
     root, *rest = name.split("/")
     if root in names.XRM_ROOTS:
         is_counts = dataset.ndim == 3 and len(rest) == 2 and rest[1] == "counts"

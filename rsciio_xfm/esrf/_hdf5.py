@@ -1,6 +1,7 @@
 """Signals of what is in HDF5 files."""
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,20 @@ from rsciio_xfm._io.metadata import (
     keep_dead_time_with_its_class,
     order_axes,
 )
+from rsciio_xfm.analysis.checks import is_whole
 from rsciio_xfm.esrf import _layout as names
 from rsciio_xfm.esrf import _metadata as meta
+from rsciio_xfm.esrf._axes import detector_axis as axis_of_detectors
+from rsciio_xfm.esrf._axes import find_axes, order_of, take_detector
 from rsciio_xfm.esrf._bliss import Detector, Scan, grid_of, read_counter
 from rsciio_xfm.esrf._data import is_numeric, load, make_source
 from rsciio_xfm.esrf._find import IMAGE, Found, get, listed_axes, text_of
 from rsciio_xfm.esrf._metadata import line_of_positions
-from rsciio_xfm.esrf._programs import read_map, read_maps
+from rsciio_xfm.esrf._programs import read_map, read_maps, read_maps_raw
 from rsciio_xfm.esrf._scan import Grid
 from rsciio_xfm.exceptions import FileFormatError
+
+_TOLD = ("saved", "MAPS", "MAPS_RAW", "map")  # layouts whose axes are known
 
 
 def read_dataset(
@@ -32,8 +38,10 @@ def read_dataset(
     chunks: Any,
     navigation_shape: tuple[int, ...] | None,
     scans: dict[int, Scan],
-) -> dict[str, Any]:
-    """Read a dataset as a signal.
+    axes: tuple[str, ...] | None = None,
+    detector: int | None = None,
+) -> list[dict[str, Any]]:
+    """Read a dataset as a signal, or one for each of its detectors.
 
     Parameters
     ----------
@@ -45,12 +53,42 @@ def read_dataset(
         See :func:`rsciio_xfm.esrf.file_reader`.
     scans
         Those that other datasets are of: what belongs to several is read once.
+    axes
+        What its axes are, from :func:`rsciio_xfm.esrf._axes.parse_axes`.
+    detector
+        Of a dataset with an axis of detectors, this one only.
 
     Raises
     ------
     FileFormatError
-        It holds no numbers, or too few axes.
+        It holds no numbers, or too few axes; nothing tells what its axes are.
+    ValueError
+        `axes` is given for what says itself what it is; there is no such detector.
     """
+    if axes is None and detector is None:
+        known = _read_known(path, found, lazy, chunks, navigation_shape)
+        if known is not None:
+            return [known]
+    elif found.layout in _TOLD:
+        raise ValueError(
+            f"{path}: {'axes' if axes is not None else 'detector'} is given, expected None "
+            f"for {found.name}: its axes are known, and detectors are datasets of their own."
+        )
+    _check_kind(path, found, axes)
+    check_size(path, found.dataset)
+    return _read_spectra(
+        path, found, lazy, chunks, navigation_shape, scans, axes, detector
+    )
+
+
+def _read_known(
+    path: Path,
+    found: Found,
+    lazy: bool,
+    chunks: Any,
+    navigation_shape: tuple[int, ...] | None,
+) -> dict[str, Any] | None:
+    """Read what says itself what it is; None if there is more to find out."""
     if found.layout == "saved":
         (saved,) = (group for group in found.parents if has_extra(group))
         signal = read_extra(path, saved, found.dataset.shape)
@@ -58,15 +96,15 @@ def read_dataset(
             return _restore(path, found, signal, lazy, chunks)
     if _is_counter(found):
         return read_counter(path, found, navigation_shape)
+    readers = {"MAPS": read_maps, "MAPS_RAW": read_maps_raw, "map": read_map}
+    reader = readers.get(found.layout)
+    if reader is None and found.interpretation in IMAGE:
+        reader = _read_image
+    if reader is None:
+        return None
     _check_kind(path, found)
     check_size(path, found.dataset)
-    if found.layout == "MAPS":
-        return read_maps(path, found, lazy, chunks)
-    if found.layout == "map":
-        return read_map(path, found, lazy, chunks)
-    if found.interpretation in IMAGE:
-        return _read_image(path, found, lazy, chunks)
-    return _read_spectra(path, found, lazy, chunks, navigation_shape, scans)
+    return reader(path, found, lazy, chunks)
 
 
 def _restore(
@@ -93,7 +131,7 @@ def _is_counter(found: Found) -> bool:
     return is_measured and is_numeric(dataset) and dataset.ndim == 1 and dataset.size > 0
 
 
-def _check_kind(path: Path, found: Found) -> None:
+def _check_kind(path: Path, found: Found, axes: tuple[str, ...] | None = None) -> None:
     """Refuse what is no array of numbers with channels or pixels."""
     dataset = found.dataset
     where = f"{path}: {found.name}"
@@ -110,7 +148,7 @@ def _check_kind(path: Path, found: Found) -> None:
         raise FileFormatError(
             f"{where} is {dataset.shape}, expected no axis of 0 {place}."
         )
-    if dataset.ndim == 1 and found.interpretation != "spectrum":
+    if dataset.ndim == 1 and found.interpretation != "spectrum" and axes is None:
         raise FileFormatError(
             f"{where} has one axis of {dataset.shape[0]} numbers, expected at least two, "
             f"points and channels, or a counter of a scan {place}."
@@ -124,72 +162,143 @@ def _read_spectra(
     chunks: Any,
     navigation_shape: tuple[int, ...] | None,
     scans: dict[int, Scan],
-) -> dict[str, Any]:
-    """Read spectra of a scan, or of a NeXus file."""
+    given: tuple[str, ...] | None,
+    number: int | None,
+) -> list[dict[str, Any]]:
+    """Read spectra of a scan, or of a NeXus file, of one detector or several."""
     dataset, where = found.dataset, f"{path}: {found.name}"
     scan = None
     if found.entry is not None:
         scan = scans.setdefault(id(found.entry), Scan(path, found.entry))
-    *sizes, n_channels = dataset.shape
-    grid = None
-    if navigation_shape is not None or (scan is not None and len(sizes) == 1):
-        if len(sizes) != 1:
-            raise ValueError(
-                f"{where} is {dataset.shape}: navigation_shape is for points and channels "
-                "only, expected None."
-            )
-        grid = grid_of(where, scan, sizes[0], navigation_shape)
-        axes = [dict(axis) for axis in grid.axes]
-    else:
-        axes = _named_axes(found, tuple(sizes))
+    roles = find_axes(path, found, given)
+    order, detector_axis = order_of(roles), axis_of_detectors(roles)
+    *sizes, n_channels = (dataset.shape[i] for i in order)
+    grid, axes = _navigation(where, found, scan, tuple(sizes), order, navigation_shape)
     shape = (*(axis["size"] for axis in axes), n_channels)
     detector = Detector(path, found, scan)
-    dead_time, origin = _dead_times(detector, tuple(sizes), grid)
-    energy = meta.energy_axis(where, n_channels, detector.calibration(n_channels))
+    energy = meta.energy_axis(where, n_channels, *detector.calibration(n_channels))
+    real_time = _real_time(where, detector)
+    label = scan.label(detector.name) if scan is not None else f"{path.stem} {found.name}"
+    signals = []
+    for i in _choose_detectors(where, dataset, detector_axis, number):
+        find = _finder(detector, roles, i)
+        dead_time, origin = _dead_times(find, tuple(sizes), grid)
+        signal = meta.build_map(
+            path,
+            label if i is None else f"{label} {i}",
+            [*(dict(axis) for axis in axes), dict(energy)],
+            dead_time,
+            real_time,
+            instrument=_instrument(found, scan, i, origin),
+            beam_energy=None if scan is None else scan.beam_energy(),
+            date=None if scan is None else scan.date(),
+            live_time=meta.mean_time(find(names.LIVE)),
+        )
+        taken = () if i is None else (i,)
+        source = make_source(path, dataset, shape, grid, order, detector_axis, taken)
+        signal["data"] = load(source, path, lazy, chunks)
+        signal["original_metadata"] = {} if scan is None else scan.tree()
+        signals.append(signal)
+    return signals
+
+
+def _navigation(
+    where: str,
+    found: Found,
+    scan: Scan | None,
+    sizes: tuple[int, ...],
+    order: tuple[int, ...],
+    navigation_shape: tuple[int, ...] | None,
+) -> tuple[Grid | None, list[dict[str, Any]]]:
+    """Return where the points of a scan are, if it is one, and the axes of pixels."""
+    is_scan = scan is not None and len(sizes) == 1
+    if navigation_shape is None and not is_scan:
+        return None, _named_axes(found, sizes, order)
+    if len(sizes) != 1:
+        raise ValueError(
+            f"{where} is {found.dataset.shape}: navigation_shape is for points and channels "
+            "only, expected None."
+        )
+    grid = grid_of(where, scan, sizes[0], navigation_shape)
+    return grid, [dict(axis) for axis in grid.axes]
+
+
+def _real_time(where: str, detector: Detector) -> float | None:
+    """Return the mean of the times of all spectra, those that were asked for if need be."""
     elapsed = detector.time(names.ELAPSED)
     if elapsed is None:
         elapsed = detector.time(names.PRESET)
+    if elapsed is None:
+        meta.warn_of_uneven(where, detector.time(names.LIVE), is_live=True)
     meta.warn_of_uneven(where, elapsed)
+    return meta.mean_time(elapsed)
+
+
+def _instrument(
+    found: Found, scan: Scan | None, detector: int | None, origin: str
+) -> dict[str, Any]:
+    """Return what is kept of where spectra are from, and their dead times."""
     instrument: dict[str, Any] = {"dataset": found.name}
+    if detector is not None:
+        instrument["detector"] = detector
     if origin:
         instrument["dead_time_from"] = origin
     if scan is not None and scan.title:
         instrument["command"] = scan.title
-    signal = meta.build_map(
-        path,
-        scan.label(detector.name) if scan is not None else f"{path.stem} {found.name}",
-        [*axes, energy],
-        dead_time,
-        meta.mean_time(elapsed),
-        instrument=instrument,
-        beam_energy=None if scan is None else scan.beam_energy(),
-        date=None if scan is None else scan.date(),
-    )
-    source = make_source(path, dataset, shape, grid)
-    signal["data"] = load(source, path, lazy, chunks)
-    signal["original_metadata"] = {} if scan is None else scan.tree()
-    return signal
+    return instrument
 
 
-def _dead_times(
-    detector: "Detector", sizes: tuple[int, ...], grid: Grid | None
-) -> tuple[np.ndarray | None, str]:
-    """Return dead times in the shape of the map."""
-    n_points = math.prod(sizes)
+def _choose_detectors(
+    where: str, dataset: h5py.Dataset, axis: int | None, number: int | None
+) -> Sequence[int | None]:
+    """Return which detectors are read; one of None where there is no axis of them."""
+    if axis is None:
+        if number is not None:
+            raise FileFormatError(
+                f"{where} has no axis of detectors and detector is given, expected of these "
+                "all other options of HDF5 only: detectors are datasets of their own. Say "
+                "with axes if one of its axes is that of detectors."
+            )
+        return [None]
+    n = dataset.shape[axis]
+    if number is None:
+        return range(n)
+    if not is_whole(number) or not 0 <= number < n:
+        raise ValueError(f"{where}: detector is {number!r}, expected 0 to {n - 1}.")
+    return [int(number)]
+
+
+def _finder(
+    detector: Detector, roles: tuple[str, ...], number: int | None
+) -> Callable[[tuple[str, ...]], np.ndarray | None]:
+    """Make what finds the values of a counter at each pixel, in their order."""
+    shape = detector.found.dataset.shape
+    n_points = math.prod(shape[i] for i in order_of(roles)[:-1])
 
     def find(keys: tuple[str, ...]) -> np.ndarray | None:
-        values = detector.time(keys)
+        values = take_detector(detector.time(keys), roles, shape, number)
         if values is None:
             return None
+        is_shared = keys in (names.ELAPSED, names.PRESET)
         if values.size == 1 and n_points > 1:
             # Times of a whole scan are not those of each point, but what was asked for is.
-            is_shared = keys in (names.ELAPSED, names.PRESET)
             return np.full(n_points, values.ravel()[0]) if is_shared else None
+        if number is not None and values.ndim != len(roles) - 2 and not is_shared:
+            return None  # of which detector it is open
         if values.ndim == 1 and values.size <= n_points:
             # Of a scan that was stopped, spectra may be kept for all points.
             return np.pad(values, (0, n_points - values.size), constant_values=np.nan)
         return values.ravel() if values.size == n_points else None
 
+    return find
+
+
+def _dead_times(
+    find: Callable[[tuple[str, ...]], np.ndarray | None],
+    sizes: tuple[int, ...],
+    grid: Grid | None,
+) -> tuple[np.ndarray | None, str]:
+    """Return dead times in the shape of the map."""
     dead_time, origin = meta.find_dead_time(find)
     if dead_time is None:
         return None, ""
@@ -198,13 +307,16 @@ def _dead_times(
     return dead_time.reshape(sizes), origin
 
 
-def _named_axes(found: Found, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
+def _named_axes(
+    found: Found, sizes: tuple[int, ...], order: tuple[int, ...]
+) -> list[dict[str, Any]]:
     """Make navigation axes from what lies beside the spectra."""
     defaults = ("x", "y", "z")
     axes = []
-    for i, size in enumerate(sizes):
-        place = len(sizes) - 1 - i
-        name = defaults[place] if place < len(defaults) else f"axis{i}"
+    for n, size in enumerate(sizes):
+        i = order[n]  # in the dataset
+        place = len(sizes) - 1 - n
+        name = defaults[place] if place < len(defaults) else f"axis{n}"
         axis = build_axis(name, size, None, None)
         values = None
         for group in found.parents:

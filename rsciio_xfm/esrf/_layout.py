@@ -68,6 +68,8 @@ MEASUREMENT = "measurement"
 INSTRUMENT = "instrument"
 FSCAN = "fscan_parameters"
 INTERPRETATION = "interpretation"
+# Of MAPS and what reads its files: channels are the first axis.
+CHANNELS_FIRST = "mca_arr"
 # Values of an NXdetector that are its spectra.
 SPECTRA = ("data", "spectrum", "counts")
 
@@ -81,3 +83,5 @@ SCALERS = (
     ("scaler_names", "scalers", 0),
 )
 MAPS_SPECTRA = ("MAPS/Spectra/mca_arr", "MAPS/mca_arr")
+# As measured, before XRF-Maps: a dataset for each detector, channels first.
+MAPS_RAW = re.compile(r"MAPS_RAW/data_[a-z]")

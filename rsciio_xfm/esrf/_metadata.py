@@ -27,6 +27,7 @@ _STRAIGHT = 0.5  # channels by which energies may bend without a warning
 _MOST_KEV = 500.0  # of the last channel: more is in eV
 _MOST_TIME = 1e9  # s
 _UNEVEN = 0.1  # by which times may differ from their mean without a warning
+_UNEVEN_LIVE = 0.2  # where they are all there is: dead times vary
 _MOST_BEAM_KEV = 1000.0
 _MOST_KEPT = 4096  # numbers of an array in original_metadata
 _DATES = ("%a %b %d %H:%M:%S %Y", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%d-%b-%Y")
@@ -100,16 +101,17 @@ def mean_time(values: np.ndarray | None) -> float | None:
     return float(known.mean()) if known.size else None
 
 
-def warn_of_uneven(where: str, elapsed: np.ndarray | None) -> None:
+def warn_of_uneven(where: str, times: np.ndarray | None, is_live: bool = False) -> None:
     """Say that spectra took different times, of which the metadata hold the mean."""
-    mean = mean_time(elapsed)
+    mean = mean_time(times)
     if mean is None:
         return
-    known = elapsed[np.isfinite(elapsed) & (elapsed > 0)]
+    known = times[np.isfinite(times) & (times > 0)]
     off = float(np.abs(known - mean).max() / mean)
-    if off > _UNEVEN:
+    kind, most = ("live", _UNEVEN_LIVE) if is_live else ("elapsed", _UNEVEN)
+    if off > most:
         warn(
-            f"{where}: the elapsed times of points differ from their mean, {mean:.4g} s, by "
+            f"{where}: the {kind} times of points differ from their mean, {mean:.4g} s, by "
             f"up to {off:.0%}: real and live times are computed with the mean. Those of each "
             'point are counters: select_type="counters".'
         )
@@ -144,7 +146,8 @@ def energy_axis(
     Returns
     -------
     dict
-        See :func:`rsciio_xfm._io.metadata.build_axis`; uncalibrated for 0, 1, 0.
+        See :func:`rsciio_xfm._io.metadata.build_axis`; uncalibrated for 0, 1, 0: the numbers
+        of the channels, without units.
 
     Warns
     -----
@@ -153,6 +156,7 @@ def energy_axis(
         to them.
     """
     axis = build_axis("Energy", n_channels, None, None, navigate=False)
+    axis |= {"offset": float(first), "scale": float(step)}
     if calibration is None:
         return axis
     terms = [*(float(term) for term in calibration), 0.0, 0.0, 0.0][:3]
@@ -208,6 +212,7 @@ def build_map(
     instrument: dict[str, Any] | None = None,
     beam_energy: float | None = None,
     date: datetime | None = None,
+    live_time: float | None = None,
 ) -> dict[str, Any]:
     """Describe a map of X-ray spectra, without its data.
 
@@ -229,6 +234,8 @@ def build_map(
         keV.
     date
         When it was measured.
+    live_time
+        Of one spectrum of one detector in s, where dead times do not give it.
 
     Returns
     -------
@@ -250,6 +257,8 @@ def build_map(
         if "_sig_dead_time" in eds:
             # What was not measured counts as dead, as in all that is made of the map.
             eds["live_time"] = eds["real_time"] * mean_live_fraction(dead_time)
+    if live_time is not None and "live_time" not in eds:
+        eds["live_time"] = live_time * max(1, n_detectors)
     sem: dict[str, Any] = {"Detector": {"EDS": eds}} if eds else {}
     if beam_energy is not None and 0 < beam_energy < _MOST_BEAM_KEV:
         sem["beam_energy"] = beam_energy

@@ -103,6 +103,7 @@ def _build(
         dead_time,
         meta.mean_time(times.get(names.ELAPSED)),
         instrument=instrument | ({"dead_time_from": origin} if origin else {}),
+        live_time=meta.mean_time(times.get(names.LIVE)),
     )
 
 
@@ -170,7 +171,43 @@ def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, An
     signal = _build(
         path, path.stem, axes, n_channels, times, calibration, where, instrument
     )
-    source = make_source(path, dataset, (*shape, n_channels), channels_first=True)
+    source = make_source(path, dataset, (*shape, n_channels), order=(1, 2, 0))
+    signal["data"] = load(source, path, lazy, chunks)
+    signal["original_metadata"] = {}
+    return signal
+
+
+def read_maps_raw(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any]:
+    """Read a map of one detector that MAPS keeps as measured: channels are the first axis.
+
+    Parameters
+    ----------
+    path, found
+        The file, and the dataset: ``data_a`` is that of the first detector.
+    lazy, chunks
+        See :func:`rsciio_xfm.esrf.file_reader`.
+    """
+    dataset, group = found.dataset, found.parents[0]
+    n_channels, *shape = dataset.shape
+    name = found.name.rsplit("/", 1)[-1]
+    number = ord(name[-1]) - ord("a")
+    times = {}
+    for key, aliases in (
+        ("livetime", names.LIVE),
+        ("realtime", names.ELAPSED),
+        ("inputcounts", names.INPUT_RATE),
+        ("ouputcounts", names.OUTPUT_RATE),  # as MAPS spells it
+    ):
+        item = get(group, key)
+        if isinstance(item, h5py.Dataset) and item.shape[1:] == tuple(shape):
+            values = read_small(path, group, key, (item.shape,))
+            if values is not None and number < len(values):
+                times[aliases] = values[number]
+    axes = [build_axis(n, size, None, None) for n, size in zip("yx", shape, strict=True)]
+    instrument = {"dataset": found.name, "detector": number}
+    where, title = f"{path}: {found.name}", f"{path.stem} {name}"
+    signal = _build(path, title, axes, n_channels, times, None, where, instrument)
+    source = make_source(path, dataset, (*shape, n_channels), order=(1, 2, 0))
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = {}
     return signal

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOENT
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from rsciio_xfm._io.binary import open_unbuffered
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.analysis.sums import is_counts
@@ -21,13 +22,18 @@ from rsciio_xfm.esrf import _metadata as meta
 from rsciio_xfm.esrf._data import load
 from rsciio_xfm.esrf._scan import Grid, make_grid
 from rsciio_xfm.esrf._spec_spectra import (
+    USUAL_MARK,
     Index,
+    Ordered,
     SpecMap,
     SpecSpectra,
+    belongs,
     dtype_for,
     find_spectra,
     order_spectra,
+    usual_marks,
 )
+from rsciio_xfm.esrf._sum import add_maps
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 _BLOCK_BYTES = 16 * 2**20
@@ -85,6 +91,7 @@ def read_spec(
     wanted: list[str] | None,
     is_counters: bool,
     navigation_shape: tuple[int, ...] | None,
+    is_sum: bool = False,
 ) -> list[dict[str, Any]]:
     """Read the scans of a SPEC file.
 
@@ -98,11 +105,14 @@ def read_spec(
         Scans, as ``"94.1"``; None is all.
     is_counters
         Read counters, not spectra.
+    is_sum
+        Add up the detectors of each scan.
 
     Returns
     -------
     list of dict
-        For each scan its spectra, one signal for each detector, or else its counters.
+        For each scan its spectra, one signal for each detector or their sum, or else its
+        counters.
 
     Warns
     -----
@@ -118,9 +128,20 @@ def read_spec(
             if isinstance(scan, CorruptFileError):
                 raise scan
             if own.stop > own.start and not is_counters:
-                signals += _read_maps(
-                    scan, index, own, i, identity, lazy, chunks, navigation_shape
+                found = _read_maps(
+                    scan,
+                    index,
+                    own,
+                    i,
+                    identity,
+                    lazy or is_sum,
+                    chunks,
+                    navigation_shape,
                 )
+                if is_sum:
+                    title = f"{path.stem} {scan.key}"
+                    found = [add_maps(path, title, found, lazy, chunks)]
+                signals += found
                 continue
             signal = scan.read_counters(navigation_shape)
         except CorruptFileError as exc:
@@ -357,10 +378,8 @@ def _read_maps(
 ) -> list[dict[str, Any]]:
     """Make a signal of the spectra of each detector of a scan."""
     path, where = scan.path, f"{scan.path}: scan {scan.key}"
-    starts, stops, n_channels = order_spectra(
-        where, index, own, scan.n_lines, identity[0]
-    )
-    n_points, n_detectors = starts.shape
+    detectors = _order(scan, index, own, identity)
+    n_points = len(detectors[0].starts)
     if scan.n_lines and not scan.is_whole:
         warn(
             f"{where} has {scan.n_lines} lines of counters, of which silx reads "
@@ -369,16 +388,20 @@ def _read_maps(
     grid = scan.grid(n_points, navigation_shape)
     dtype = dtype_for(index, number)
     kind: Any = SpecMap if is_counts(np.empty(0, dtype)) else SpecSpectra
+    energies = _energy_axes(where, scan, [found.n_channels for found in detectors])
+    is_named = len({found.mark for found in detectors}) > 1
     signals = []
-    for i in range(n_detectors):
+    for i, (found, energy) in enumerate(zip(detectors, energies, strict=True)):
         # Byte 0 is never one of a spectrum: what is not there is marked by it, then by -1.
-        placed = [grid.place(values[:, i] + 1) - 1 for values in (starts, stops)]
-        shape = (*grid.shape, n_channels)
+        placed = [grid.place(values + 1) - 1 for values in (found.starts, found.stops)]
+        shape = (*grid.shape, found.n_channels)
         source = kind(os.path.abspath(path), identity, *placed, shape, dtype)
-        energy = _energy_axis(where, scan, i, n_channels)
-        title = f"{path.stem} {scan.key}" + (f" MCA {i}" if n_detectors > 1 else "")
+        name = found.mark if is_named else str(i)
+        title = f"{path.stem} {scan.key}" + (f" MCA {name}" if len(detectors) > 1 else "")
         preset, live, real = _times(scan)
         instrument: dict[str, Any] = {"command": scan.command, "mca": i}
+        if found.mark != USUAL_MARK:
+            instrument["mark"] = f"@{found.mark}"
         if preset:
             instrument["preset_time"] = preset
         # One triple for all of the scan: only of a single spectrum it is its own.
@@ -400,11 +423,42 @@ def _read_maps(
     return signals
 
 
+def _order(
+    scan: SpecScan, index: Index, own: slice, identity: tuple[int, ...]
+) -> list[Ordered]:
+    where, n_planned = f"{scan.path}: scan {scan.key}", _planned_channels(scan)
+    return order_spectra(where, index, own, scan.n_lines, identity[0], n_planned)
+
+
+def _planned_channels(scan: SpecScan) -> float | None:
+    """Return how many channels #@CHANN says a spectrum has."""
+    return next(iter(_mca_numbers(scan, "CHANN", 0)), None)
+
+
+def _energy_axes(
+    where: str, scan: SpecScan, n_channels: list[int]
+) -> list[dict[str, Any]]:
+    """Make the energy axis of each detector from #@CALIB and #@CHANN.
+
+    What is wrong with a line that stands for several detectors is said once.
+    """
+    made: dict[tuple, dict[str, Any]] = {}
+    axes = []
+    for i, n in enumerate(n_channels):
+        channels, terms = (_mca_numbers(scan, key, i) for key in ("CHANN", "CALIB"))
+        key = (n, *channels, "", *terms)
+        if key not in made:
+            made[key] = _energy_axis(where, n, channels, terms[:3])
+        axes.append(dict(made[key]))
+    return axes
+
+
 def _energy_axis(
-    where: str, scan: SpecScan, number: int, n_channels: int
+    where: str,
+    n_channels: int,
+    channels: list[float | None],
+    terms: list[float | None],
 ) -> dict[str, Any]:
-    """Make the energy axis from #@CALIB and #@CHANN."""
-    channels = _mca_numbers(scan, "CHANN", number)
     first, step = 0.0, 1.0
     if len(channels) >= 4 and None not in channels and channels[3]:
         first, step = channels[1], channels[3]
@@ -413,7 +467,6 @@ def _energy_axis(
                 f"{where}: #@CHANN says {channels[0]:g} channels, expected {n_channels}, as "
                 "the spectra have."
             )
-    terms = _mca_numbers(scan, "CALIB", number)[:3]
     calibration = None if None in terms or len(terms) < 2 else terms
     return meta.energy_axis(where, n_channels, calibration, first, step)
 
@@ -448,6 +501,56 @@ def list_scans(path: Path) -> list[tuple[str, str, int, int]]:
             keys, scans.values(), index.n_lines.tolist(), n_spectra, strict=True
         )
     ]
+
+
+@contextmanager
+def with_usual_marks(path: Path) -> Iterator[str]:
+    """Give the name of a SPEC file that silx does not take amiss: all spectra marked ``@A``.
+
+    It is the file itself, or else a copy without the spectra that belong to no point.
+
+    Raises
+    ------
+    CorruptFileError
+        Points of a scan have different numbers of spectra.
+    """
+    index, _ = find_spectra(path)
+    _, scans = _read_scans(path, index, has_data=False)
+    edits = []
+    for i, scan in scans.items():
+        own = slice(*index.first[i : i + 2].tolist())
+        if isinstance(scan, SpecScan) and own.stop > own.start:
+            where, n_planned = f"{path}: scan {scan.key}", _planned_channels(scan)
+            n_kept = belongs(index, own, scan.n_lines)
+            if scan.n_lines and n_kept % scan.n_lines:
+                raise CorruptFileError(
+                    f"{where} has {n_kept} spectra at {scan.n_lines} points, expected as many "
+                    "at each, so that silx can convert it (the first one begins at byte "
+                    f"{index.starts[own.start]}). Load it and save it as .h5 with "
+                    'file_format="ESRF" instead.'
+                )
+            edits += usual_marks(where, index, own, scan.n_lines, n_planned)
+    if not edits:
+        yield str(path)
+        return
+    with (
+        tempfile.NamedTemporaryFile(suffix=".spec") as copy,
+        open_unbuffered(path) as file,
+    ):
+        for start, stop, text in edits:
+            _copy(file, copy, start - file.tell())
+            copy.write(text)
+            file.seek(stop)
+        _copy(file, copy, os.stat(path).st_size)
+        copy.flush()
+        yield copy.name
+
+
+def _copy(source: BinaryIO, target: Any, n_bytes: int) -> None:
+    """Copy so many bytes, or what is there."""
+    while n_bytes > 0 and (part := source.read(min(n_bytes, _BLOCK_BYTES))):
+        target.write(part)
+        n_bytes -= len(part)
 
 
 def is_spec(head: bytes) -> bool:

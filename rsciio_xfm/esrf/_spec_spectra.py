@@ -37,7 +37,16 @@ _MOST_HEADERS = 20_000
 _LONG = re.compile(
     rb"^#[^\n]{%d}|[^\s]{%d}" % (_MOST_HEADER, _MOST_WORD + 1), re.MULTILINE
 )
-_MARK = re.compile(rb"^(?:(#)S(?=\s|\Z)|@[A-Z])", re.MULTILINE)
+# Of a scan, or of a spectrum: @A as a rule; @A1, @B, where there are several detectors; @0,
+# where the number as a rule is the first of the spectrum (APS 33-ID). What begins with a small
+# letter may be other text: it is a mark if numbers follow.
+_MARK = re.compile(
+    rb"^(?:(#)S(?=\s|\Z)"
+    rb"|@([A-Z][^\s\\]*|(?:[^-+.\d\s\\][^\s\\]*)?(?=[ \t]*\\|[ \t]+[-+.\d]))"
+    rb"|@(?=([-+.\d][^\s\\]*)))",
+    re.MULTILINE,
+)
+USUAL_MARK = "A"
 _LINE = re.compile(rb"^[ \t]*[^#@\s]", re.MULTILINE)  # of counters
 _END = re.compile(rb"[^\\ \t\r\n][ \t]*\r?\n")  # of a line that is not continued
 
@@ -49,7 +58,12 @@ class Index:
     Attributes
     ----------
     starts, stops
-        int64, shape (spectra,): bytes of each text, from behind ``@A`` to its end.
+        int64, shape (spectra,): bytes of each text, from behind its mark to its end.
+    marks
+        int64, shape (spectra,): number of the mark of each in `names`.
+    names
+        What stands behind the ``@`` of marks, each once. Of one that is a number, this
+        belongs to the spectrum too.
     n_channels
         int64, shape (spectra,).
     lines
@@ -73,6 +87,8 @@ class Index:
 
     starts: np.ndarray
     stops: np.ndarray
+    marks: np.ndarray
+    names: tuple[str, ...]
     n_channels: np.ndarray
     lines: np.ndarray
     first: np.ndarray
@@ -94,6 +110,7 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
         Of the file, see :func:`rsciio_xfm._io.binary.identify`.
     """
     spectra: list[tuple[int, ...]] = []
+    names: dict[bytes, int] = {}
     first: list[int] = []
     n_lines: list[int] = [0]
     is_text = True
@@ -119,15 +136,19 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
                         _check_scan(path, at, line)
                 else:
                     n, stop, largest = _measure(text[mark.end() : end])
-                    spectra.append((at, at + stop, n, largest, n_lines[-1]))
+                    name = mark[3] if mark[2] is None else mark[2]
+                    number = names.setdefault(name, len(names))
+                    spectra.append((at, at + stop, n, largest, n_lines[-1], number))
                 rest = text[mark.end() + stop : end]
                 n_lines[-1] += _count_lines(path, at + stop, rest)
     first.append(len(spectra))
-    table = np.array(spectra, dtype=np.int64).reshape(-1, 5)
+    table = np.array(spectra, dtype=np.int64).reshape(-1, 6)
     largest = [table[start:stop, 3] for start, stop in itertools.pairwise(first)]
     return Index(
         table[:, 0].copy(),
         table[:, 1].copy(),
+        table[:, 5].copy(),
+        tuple(name.decode("latin-1") for name in names),
         table[:, 2].copy(),
         table[:, 4].copy(),
         np.array(first, dtype=np.int64),
@@ -218,7 +239,7 @@ def _read_parts(
             return
         # The last one may go on in what follows; a header may be cut after any of its lines.
         cut = marks[-1].start() if marks else 0
-        if not cut and not text.startswith(b"@"):
+        if not cut and not (marks and text.startswith(b"@")):
             cut = text.rfind(b"\n") + 1
         if cut:
             yield offset, text[:cut], [mark for mark in marks if mark.start() < cut]
@@ -360,9 +381,34 @@ class SpecMap(SpecSpectra, CountedArray):
         return int((self.stops - self.starts).sum())
 
 
+@dataclass(frozen=True)
+class Ordered:
+    """The spectra of one detector in a scan.
+
+    Attributes
+    ----------
+    mark
+        What stands behind the ``@``; "" if the spectrum does.
+    starts, stops
+        int64, shape (points,): bytes of their text; -1 for what is not there.
+    n_channels
+        Of each.
+    """
+
+    mark: str
+    starts: np.ndarray
+    stops: np.ndarray
+    n_channels: int
+
+
 def order_spectra(
-    where: str, index: Index, own: slice, n_lines: int, size: int
-) -> tuple[np.ndarray, np.ndarray, int]:
+    where: str,
+    index: Index,
+    own: slice,
+    n_lines: int,
+    size: int,
+    n_planned: float | None = None,
+) -> list[Ordered]:
     """Put the spectra of a scan in order, by the lines of counters between them.
 
     Parameters
@@ -375,65 +421,268 @@ def order_spectra(
         How many lines of counters the scan has.
     size
         Of the file in bytes.
+    n_planned
+        Channels of a spectrum, as the header of the scan says.
 
     Returns
     -------
-    starts, stops : numpy.ndarray
-        int64, shape (points, detectors); -1 for what is not there.
-    n_channels : int
+    list of Ordered
+        One for each detector: spectra of a point are of several detectors if their marks
+        differ, or if there are several of one mark, in their order.
+
+    Raises
+    ------
+    CorruptFileError
+        Spectra of a detector differ in their channels, or points in their detectors.
+
+    Warns
+    -----
+    UserWarning
+        The file ends within a spectrum; a point lacks spectra; some belong to no point.
     """
-    sizes, lines = index.n_channels[own], index.lines[own]
-    starts, stops = index.starts[own].copy(), index.stops[own].copy()
-    is_last_cut = index.cut_in == "spectrum" and stops[-1] == size
-    n_whole = len(sizes) - is_last_cut
-    if not n_whole:
-        raise CorruptFileError(
-            f"{where}: the file ends within a line of its only spectrum, whose last number "
-            f"may go on, expected a line that ends (byte {size}; the spectrum begins at byte "
-            f"{starts[0]}). If all of it is there, add the end of the line."
-        )
-    n_channels = int(np.bincount(sizes[:n_whole]).argmax())
-    is_wrong = sizes != n_channels
-    is_wrong[n_whole:] = True
-    wrong = np.flatnonzero(is_wrong)
-    if len(wrong) or not n_channels:
-        at = int(starts[wrong[0]]) if len(wrong) else int(starts[0])
-        if not n_channels or wrong.tolist() != [len(sizes) - 1] or stops[-1] != size:
-            raise CorruptFileError(
-                f"{where} has spectra of {sizes[wrong[0]] if len(wrong) else 0} and of "
-                f"{n_channels} channels, expected the same for all (byte {at})."
-            )
+    own = _belonging(where, index, own, n_lines)
+    points, n_points = _points(index.lines[own], n_lines)
+    names, marks, starts, sizes = _settle_marks(index, own, points, n_planned)
+    stops = index.stops[own]
+    is_open = stops == size  # the file ends within its line
+    is_cut = is_open & (index.cut_in == "spectrum")
+    usual = _usual_size(where, sizes, starts, is_open, is_cut, size)
+    detectors = _detectors(where, names, marks, starts, points, n_points)
+    ordered = []
+    for number in range(int(detectors.max()) + 1):
+        mine = np.flatnonzero(detectors == number)
+        n_channels = _check_sizes(where, sizes[mine], starts[mine], is_open[mine], usual)
+        is_whole = (sizes[mine] == n_channels) & ~is_cut[mine]
+        _warn_of_cut(where, starts[mine][~is_whole])
+        kept = mine[is_whole]
+        placed = [np.full(n_points, -1, dtype=np.int64) for _ in range(2)]
+        for values, target in zip((starts, stops), placed, strict=True):
+            target[points[kept]] = values[kept]
+        ordered.append(Ordered(names[marks[mine[0]]], *placed, n_channels))
+    return ordered
+
+
+def _settle_marks(
+    index: Index, own: slice, points: np.ndarray, n_planned: float | None
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
+    """Tell of numbers behind an ``@`` whether they are detectors, or counts of channel 0.
+
+    They are detectors if the header says one channel less than there are numbers, or, where
+    it says nothing, if they go up by 1 in the same way at each of several points.
+
+    Returns
+    -------
+    names : tuple of str
+        As of the index, and "" for a mark that is part of its spectrum.
+    marks, starts, sizes : numpy.ndarray
+        int64, of each spectrum: number of its mark in `names`, byte at which it begins, and
+        how many channels it has.
+    """
+    names, marks = (*index.names, ""), index.marks[own].copy()
+    starts, sizes = index.starts[own].copy(), index.n_channels[own].copy()
+    is_number = np.array([is_count(name) for name in names])[marks]
+    if not is_number.any():
+        return names, marks, starts, sizes
+    are_detectors = is_number.all() and (
+        _counts_up([names[mark] for mark in marks], points)
+        if n_planned is None
+        else bool((sizes == n_planned + 1).all())
+    )
+    if are_detectors:
+        starts += np.array([len(name) for name in names])[marks]
+        sizes -= 1
+    else:
+        marks[is_number] = len(index.names)
+    return names, marks, starts, sizes
+
+
+def is_count(mark: str) -> bool:
+    """Tell whether a mark is a number, which may be that of channel 0."""
+    return mark[:1] in {*"+-.0123456789"}
+
+
+def _counts_up(marks: list[str], points: np.ndarray) -> bool:
+    """Tell whether marks are 0, 1, 2, ... or 1, 2, ... at each of several points."""
+    n_each = np.bincount(points)
+    n = int(n_each[0])
+    if n < 2 or len(n_each) < 2 or (n_each != n).any():
+        return False
+    ways = [[str(i) for i in range(first, first + n)] for first in (0, 1)]
+    return marks[:n] in ways and marks == marks[:n] * len(n_each)
+
+
+def usual_marks(
+    where: str, index: Index, own: slice, n_lines: int, n_planned: float | None
+) -> list[tuple[int, int, bytes]]:
+    """Return how to write a scan with ``@A`` before each spectrum, as silx needs it.
+
+    Parameters
+    ----------
+    where, index, own, n_lines, n_planned
+        See :func:`order_spectra`.
+
+    Returns
+    -------
+    list of (int, int, bytes)
+        What stands from one byte to another, and what takes its place: none where all marks
+        are ``@A``; nothing takes the place of spectra that belong to no point.
+    """
+    kept = _belonging(where, index, own, n_lines)
+    edits = []
+    if kept.stop > kept.start:
+        points, _ = _points(index.lines[kept], n_lines)
+        _, _, starts, _ = _settle_marks(index, kept, points, n_planned)
+        for i, start in zip(range(kept.start, kept.stop), starts.tolist(), strict=True):
+            if index.names[index.marks[i]] != USUAL_MARK:
+                edits.append((_begin(index, i), start, b"@A "))
+    left = range(kept.stop, own.stop)
+    return edits + [(_begin(index, i), int(index.stops[i]), b"") for i in left]
+
+
+def _begin(index: Index, i: int) -> int:
+    """Return the byte of the ``@`` of a spectrum."""
+    name = index.names[index.marks[i]]
+    return int(index.starts[i]) - 1 - (0 if is_count(name) else len(name))
+
+
+def belongs(index: Index, own: slice, n_lines: int) -> int:
+    """Return how many spectra of a scan belong to its points, from the first one on.
+
+    Where a spectrum stands before the counters of its point, those behind the last line of
+    counters are of a point that was never finished.
+    """
+    lines = index.lines[own]
+    if n_lines and len(lines) and lines[0] == 0:
+        return int(np.searchsorted(lines, n_lines))
+    # Behind the counters: what is more than other points have, all as many, is of none.
+    n_each = np.bincount(lines - lines[0]) if len(lines) else np.empty(0, np.int64)
+    usual = n_each[:-1]
+    if len(usual) > 1 and (usual == usual[0]).all() and n_each[-1] > usual[0]:
+        return len(lines) - int(n_each[-1] - usual[0])
+    return len(lines)
+
+
+def _belonging(where: str, index: Index, own: slice, n_lines: int) -> slice:
+    """Leave out, with a warning, the spectra that belong to no point."""
+    n_kept = belongs(index, own, n_lines)
+    stop = own.start + n_kept
+    if stop < own.stop:
         warn(
-            f"{where}: the file ends within a spectrum (byte {at}): it is left out. If all "
-            "of it is there, add the end of its line."
+            f"{where}: {own.stop - stop} spectra behind the last of {n_lines} points belong "
+            f"to no point (byte {index.starts[stop]}): they are left out."
         )
-    starts[wrong], stops[wrong] = -1, -1
+    return slice(own.start, stop)
+
+
+def _points(lines: np.ndarray, n_lines: int) -> tuple[np.ndarray, int]:
+    """Return to which point each spectrum belongs, and how many points there are."""
     # A line of counters stands before the spectra of its point, or behind them.
-    point = lines if lines[0] == 0 else lines - 1
-    n_points = max(n_lines, int(point[-1]) + 1)
-    n_each = np.bincount(point, minlength=n_points)
+    points = lines if lines[0] == 0 else lines - 1
+    return points, max(n_lines, int(points[-1]) + 1)
+
+
+def _detectors(
+    where: str,
+    names: tuple[str, ...],
+    marks: np.ndarray,
+    starts: np.ndarray,
+    points: np.ndarray,
+    n_points: int,
+) -> np.ndarray:
+    """Return the number of the detector of each spectrum.
+
+    Raises
+    ------
+    CorruptFileError
+        Points have different numbers of spectra, or different marks.
+    """
+    n_each = np.bincount(points, minlength=n_points)
     n_detectors = int(n_each.max())
+    # Spectra of a point that have the same mark are told apart by their order.
+    key = points * len(names) + marks
+    order = np.argsort(key, kind="stable")
+    repeat = np.empty_like(key)
+    repeat[order] = np.arange(len(key)) - np.searchsorted(key[order], key[order])
+    kinds = marks * n_detectors + repeat
+    whole = np.searchsorted(points, int(n_each.argmax()))
+    known = kinds[whole : whole + n_detectors]
+    sorter = np.argsort(known)
+    place = np.searchsorted(known, kinds, sorter=sorter).clip(max=n_detectors - 1)
+    detectors = sorter[place]
+    other = np.flatnonzero(known[detectors] != kinds)
+    if len(other):
+        expected = [f"@{names[mark]}" for mark in marks[whole : whole + n_detectors]]
+        raise CorruptFileError(
+            f"{where} has a spectrum marked @{names[marks[other[0]]]}, expected "
+            f"{', '.join(expected[:8])} as at other points (byte {starts[other[0]]})."
+        )
+    _check_points(where, n_each, points, starts, is_told=not repeat.any())
+    return detectors
+
+
+def _check_points(
+    where: str, n_each: np.ndarray, points: np.ndarray, starts: np.ndarray, is_told: bool
+) -> None:
+    """Warn of points that lack spectra; refuse those of which it is open what they lack."""
+    n_detectors, n_points = int(n_each.max()), len(n_each)
     odd = np.flatnonzero((n_each != n_detectors) & (n_each > 0))
-    if len(odd) and odd.tolist() != [point[-1]]:
-        at = int(index.starts[own][np.searchsorted(point, odd[0])])
+    is_last = odd.tolist() == [points[-1]]
+    if len(odd) and not is_last and not is_told:
+        at = int(starts[np.searchsorted(points, odd[0])])
         raise CorruptFileError(
             f"{where} has {n_each[odd].min()} to {n_detectors} spectra for a point, expected "
             f"as many for each (byte {at})."
         )
     if len(odd):
-        warn(
-            f"{where}: the last point has {n_each[point[-1]]} of {n_detectors} spectra: the "
-            "others are zeros."
-        )
+        which = "the last point has" if is_last else f"{len(odd)} points have"
+        n_there = f"{n_each[odd].min()} of {n_detectors} spectra"
+        warn(f"{where}: {which} {n_there}: the others are zeros.")
     n_missing = np.count_nonzero(n_each == 0)
     if n_missing:
         warn(f"{where}: {n_missing} of {n_points} points have no spectrum: zeros.")
-    place = point * n_detectors + np.arange(len(lines)) - np.searchsorted(point, point)
-    shape = (n_points, n_detectors)
-    ordered = [np.full(shape, -1, dtype=np.int64) for _ in range(2)]
-    for values, target in zip((starts, stops), ordered, strict=True):
-        target.ravel()[place] = values
-    return *ordered, n_channels
+
+
+def _usual_size(
+    where: str,
+    sizes: np.ndarray,
+    starts: np.ndarray,
+    is_open: np.ndarray,
+    is_cut: np.ndarray,
+    size: int,
+) -> int:
+    """Return how many channels most spectra of a scan have; the last one may be cut."""
+    if is_cut.all():
+        raise CorruptFileError(
+            f"{where}: the file ends within a line of its only spectrum, whose last number "
+            f"may go on, expected a line that ends (byte {size}; the spectrum begins at byte "
+            f"{starts[0]}). If all of it is there, add the end of the line."
+        )
+    return int(np.bincount(sizes if is_open.all() else sizes[~is_open]).argmax())
+
+
+def _check_sizes(
+    where: str, sizes: np.ndarray, starts: np.ndarray, is_open: np.ndarray, usual: int
+) -> int:
+    """Return how many channels the spectra of a detector have, all but an open one."""
+    whole = sizes[~is_open]
+    n_channels = int(np.bincount(whole).argmax()) if len(whole) else usual
+    wrong = np.flatnonzero((sizes != n_channels) & ~is_open)
+    if len(wrong) or not n_channels:
+        at = wrong[0] if len(wrong) else 0
+        raise CorruptFileError(
+            f"{where} has spectra of {sizes[at] if len(wrong) else 0} and of "
+            f"{n_channels} channels, expected the same for all of a detector (byte "
+            f"{starts[at]})."
+        )
+    return n_channels
+
+
+def _warn_of_cut(where: str, starts: np.ndarray) -> None:
+    if len(starts):
+        warn(
+            f"{where}: the file ends within a spectrum (byte {starts[0]}): it is left out. "
+            "If all of it is there, add the end of its line."
+        )
 
 
 def dtype_for(index: Index, number: int) -> np.dtype:

@@ -9,7 +9,7 @@ from rsciio_xfm._io.lazy import source_of
 from rsciio_xfm._io.summed import SummedMaps
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.esrf import _metadata as meta
-from rsciio_xfm.esrf._data import load
+from rsciio_xfm.esrf._data import load, sum_of_detectors
 from rsciio_xfm.esrf._find import Found
 
 _OWN_SUMS = ("map", "MAPS", "saved")
@@ -33,8 +33,7 @@ def check_parts(path: Path, chosen: list[Found]) -> None:
 
 def add_detectors(
     path: Path,
-    chosen: list[Found],
-    signals: list[dict[str, Any]],
+    pairs: list[tuple[Found, dict[str, Any]]],
     lazy: bool,
     chunks: Any,
 ) -> list[dict[str, Any]]:
@@ -44,7 +43,7 @@ def add_detectors(
     ----------
     path
         Of the file.
-    chosen, signals
+    pairs
         Datasets, and the lazy maps that were made of them.
     lazy, chunks
         See :func:`rsciio_xfm.esrf.file_reader`.
@@ -61,19 +60,50 @@ def add_detectors(
         Maps are not of unsigned integers of at most 32 bits.
     """
     scans: dict[tuple, list[dict[str, Any]]] = {}
-    for found, signal in zip(chosen, signals, strict=True):
+    for found, signal in pairs:
         axes = tuple((a["name"], a["size"], a["scale"]) for a in signal["axes"])
         # Scans of several files that are linked to may have one name.
         root = found.name.split("/")[0] if found.entry is None else id(found.entry)
         scans.setdefault((root, axes), []).append(signal)
-    return [_add(path, parts, lazy, chunks) for parts in scans.values()]
+    return [
+        add_maps(path, _title(parts[0]).rsplit(" ", 1)[0], parts, lazy, chunks)
+        for parts in scans.values()
+    ]
 
 
-def _add(
-    path: Path, parts: list[dict[str, Any]], lazy: bool, chunks: Any
+def _title(signal: dict[str, Any]) -> str:
+    return signal["metadata"]["General"]["title"]
+
+
+def add_maps(
+    path: Path, title: str, parts: list[dict[str, Any]], lazy: bool, chunks: Any
 ) -> dict[str, Any]:
+    """Add up the lazy maps of the detectors of one scan.
+
+    Parameters
+    ----------
+    path, title
+        Of the file and the scan.
+    parts
+        Signals, of one detector each.
+    lazy, chunks
+        See :func:`rsciio_xfm.esrf.file_reader`.
+
+    Raises
+    ------
+    ValueError
+        They are not of unsigned integers of at most 32 bits, or of several sizes.
+    """
+    shapes = {part["data"].shape for part in parts}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"{path}: sum_detectors is True and the detectors have the shapes "
+            f"{', '.join(map(str, sorted(shapes)))}, expected one."
+        )
     xrf = [part["metadata"]["Acquisition_instrument"]["XRF"] for part in parts]
-    names = [found["dataset"] for found in xrf]
+    names = [
+        found.get("dataset") or str(found.get("mark", found.get("mca"))) for found in xrf
+    ]
     sources = [source_of(part["data"]) for part in parts]
     for name, source, part in zip(names, sources, parts, strict=True):
         if source is None:
@@ -99,7 +129,6 @@ def _add(
     has_dead_times = len(carried) == len(parts)
     real = [found["real_time"] for found in eds if "real_time" in found]
     first = parts[0]
-    title = first["metadata"]["General"]["title"].rsplit(" ", 1)[0]
     signal = meta.build_map(
         path,
         f"{title} {len(parts)} detectors" if len(parts) > 1 else title,
@@ -107,7 +136,7 @@ def _add(
         np.stack(carried) if has_dead_times else None,
         sum(real) / len(real) if len(real) == len(parts) else None,
         n_detectors=len(parts) if len(parts) > 1 else 0,
-        instrument=xrf[0] | {"dataset": ", ".join(names)},
+        instrument=_instrument_of_sum(xrf[0], names),
         beam_energy=first["metadata"]["Acquisition_instrument"]
         .get("SEM", {})
         .get("beam_energy"),
@@ -115,7 +144,15 @@ def _add(
     for key in ("date", "time", "time_zone"):
         if key in first["metadata"]["General"]:
             signal["metadata"]["General"][key] = first["metadata"]["General"][key]
-    source = SummedMaps(tuple(sources), str(path))
+    source = sum_of_detectors(sources) or SummedMaps(tuple(sources), str(path))
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = first["original_metadata"]
     return signal
+
+
+def _instrument_of_sum(first: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Return what is kept of the instrument: of the first detector, but for its name."""
+    kept = {k: v for k, v in first.items() if k not in ("mca", "mark", "detector")}
+    if "dataset" in first:
+        return kept | {"dataset": ", ".join(dict.fromkeys(names))}
+    return kept | {"detectors": names}

@@ -344,8 +344,11 @@ def _write_times(
 
 
 def _write_calibration(detector: h5py.Group, energy: dict[str, Any]) -> None:
-    """Write channels and what turns them into keV."""
-    detector["channels"] = np.arange(energy["size"])
+    """Write channels and what turns them into keV: channels alone if the axis is of these."""
+    numbers = np.arange(energy["size"])
     unit = _KEV.get(energy.get("units"))
     if unit is not None:
         detector["calibration"] = [unit * energy["offset"], unit * energy["scale"], 0.0]
+    elif float(energy["offset"]).is_integer() and float(energy["scale"]).is_integer():
+        numbers = int(energy["offset"]) + int(energy["scale"]) * numbers
+    detector["channels"] = numbers

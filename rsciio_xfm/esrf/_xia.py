@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,40 @@ def read_single(path: Path, lazy: bool, chunks: Any) -> list[dict[str, Any]]:
     if lazy:
         counts = da.from_array(counts, chunks=chunks)
     return [signal | {"data": counts, "original_metadata": {"header": frame.header}}]
+
+
+def load_once(path: Path) -> None:
+    """Let ``hs.load`` of several files of a map load it once.
+
+    It calls the reader for each of them, and stacks what it gets: as many maps as the map has
+    rows. The reader has no say in that, so the files that the map was made of are taken from
+    the list of those that are still to be loaded. Nothing is done if there is no such list.
+
+    Parameters
+    ----------
+    path
+        Of the file that is being read.
+    """
+    frame = sys._getframe()
+    while frame is not None and (
+        frame.f_globals.get("__name__") != "hyperspy.io" or frame.f_code.co_name != "load"
+    ):
+        frame = frame.f_back
+    waiting = None if frame is None else frame.f_locals.get("filenames")
+    if not isinstance(waiting, list) or str(path) not in waiting:
+        return
+    own = _map_of(path)
+    after = waiting.index(str(path)) + 1
+    waiting[after:] = [name for name in waiting[after:] if _map_of(Path(name)) != own]
+
+
+def _map_of(path: Path) -> tuple[str, ...] | None:
+    """Return what the files of a map have in common; None for a file of none."""
+    match = names.XIA.fullmatch(path.name)
+    if match is None or not is_xia(path):
+        return None
+    folder = os.path.abspath(path.parent)
+    return (folder, *(match[key] for key in ("prefix", "scan", "part")))
 
 
 def find_files(path: Path) -> Files:
@@ -605,7 +640,7 @@ def _energy_axis(
             continue
     known = {key: c for key, c in calibrations.items() if c is not None}
     if not known:
-        return meta.energy_axis(str(path), n_channels, None)
+        return meta.energy_axis(str(path), n_channels, None, start or 0.0)
     own = next(iter(known.values()))
     scale = abs(own[1]) or math.inf
     apart = max(

@@ -76,6 +76,12 @@ def write_bliss(folder):
         file["1.1/title"] = "amesh sampy 10 68 29 sampz -3 6.5 19 0.1"
 
 
+def write_points(folder):
+    """Write 60 points, 4 detectors and 128 channels that nothing tells apart."""
+    with h5py.File(folder / "points.h5", "w") as file:
+        file["spectra"] = esrf_builder.make_counts((60, 4, 128))
+
+
 def write_xia(folder):
     esrf_builder.write_xia(folder, calibration="mca", n_channels=1024)
 
@@ -110,6 +116,7 @@ _WRITERS = {
     "scan.datastack": write_stack,
     "painting.datastack": lambda folder: write_stack(folder, "painting"),
     "sample_0001.h5": write_bliss,
+    "points.h5": write_points,
     "zap_xia00_0001_0000_0000.edf": write_xia,
     "scans.dat": write_spec,
     "edf": write_images,
@@ -137,6 +144,7 @@ _READ = {
     "docs/formats/esrf.rst": [
         "map.GeoPIXE",
         "sample_0001.h5",
+        "points.h5",
         "zap_xia00_0001_0000_0000.edf",
         "scans.dat",
         "edf",

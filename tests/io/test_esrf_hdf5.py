@@ -96,6 +96,17 @@ class TestBliss:
             np.testing.assert_array_equal(values(signal), truth["counts"][i])
             assert np.isnan(dead_time_of(signal)).sum() == 35 - 24
 
+    @pytest.mark.parametrize(
+        "options", [{}, {"chunks": (2, 64)}, {"dtype": np.int32}], ids=str
+    )
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_stopped_line(self, tmp_path, options, lazy):
+        path = tmp_path / "scan.h5"
+        line = {"shape": (9,), "scan": "ascan", "n_points": 5}
+        truth = build.write_bliss(path, **line, **options)
+        for i, signal in enumerate(read(path, 2, lazy=lazy)):
+            np.testing.assert_array_equal(values(signal), truth["counts"][i, 0])
+
     @pytest.mark.parametrize("scan", ["ascan", "loopscan"])
     def test_lines(self, tmp_path, scan):
         path = tmp_path / "scan.h5"

@@ -4,6 +4,7 @@ import pickle
 import shutil
 
 import dask
+import hyperspy.api as hs
 import numpy as np
 import pytest
 
@@ -341,3 +342,44 @@ class TestBadInput:
         build.write_edf(tmp_path / "zap_xia00_0001_0000_0004.edf", truth["counts"][0, 0])
         with pytest.raises(CorruptFileError, match=r"0004.edf: the file was changed"):
             data.compute()
+
+
+class TestGlob:
+    """HyperSpy calls the reader for each file of a list, and each stands for the map."""
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    @pytest.mark.parametrize("stack", [False, True])
+    @pytest.mark.parametrize("pattern", ["zap_xia*.edf", "zap_xia00*.edf"])
+    def test_map_once(self, tmp_path, lazy, stack, pattern):
+        truth = build.write_xia(tmp_path)
+        s = hs.load(str(tmp_path / pattern), lazy=lazy, stack=stack)
+        assert isinstance(s, hs.signals.BaseSignal)
+        assert s.data.shape == (5, 7, 64)
+        np.testing.assert_array_equal(np.asarray(s.data), truth["counts"].sum(0))
+        np.testing.assert_allclose(s.get_dead_time().data, percent_dead(truth))
+
+    @pytest.mark.parametrize("stack", [False, True])
+    def test_several_maps(self, tmp_path, stack):
+        truth = [build.write_xia(tmp_path, scan=scan, seed=scan) for scan in (1, 2)]
+        s = hs.load(str(tmp_path / "zap_xia*.edf"), stack=stack)
+        found = s.data if stack else np.stack([one.data for one in s])
+        np.testing.assert_array_equal(found, [t["counts"].sum(0) for t in truth])
+
+    def test_lists(self, tmp_path):
+        """Files of other kinds stay, and the list of the user is as it was."""
+        build.write_xia(tmp_path)
+        image = np.arange(6, dtype=np.uint16).reshape(2, 3)
+        build.write_edf(tmp_path / "image.edf", image)
+        files = [*sorted(tmp_path.glob("zap*.edf")), tmp_path / "image.edf"]
+        for given in (files, [str(file) for file in files]):
+            before = list(given)
+            found, other = hs.load(given)
+            assert found.data.shape == (5, 7, 64)
+            assert other.data.tolist() == image.tolist()
+            assert given == before
+
+    def test_images_of_rows(self, tmp_path):
+        truth = build.write_xia(tmp_path)
+        pattern = str(tmp_path / "zap_xia00*.edf")
+        s = hs.load(pattern, stack=True, select_type="image")
+        np.testing.assert_array_equal(s.data, truth["counts"][0])

@@ -1,10 +1,13 @@
 """What HDF5 trusts in a file, and the files that it leads to."""
 
+import contextlib
 import os
 import shutil
 import struct
 import subprocess
 import sys
+import textwrap
+import warnings
 from pathlib import Path
 
 import h5py
@@ -459,3 +462,90 @@ raise SystemExit(2)
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd())
     assert done.returncode == 0
+
+
+class TestBeingWritten:
+    """The writer is another process: HDF5 shares what it knows within one."""
+
+    WRITE = textwrap.dedent(
+        """
+        import sys
+        import h5py
+        import numpy as np
+
+        path, kind = sys.argv[1:]
+        file = h5py.File(path, "w", libver=None if kind == "old" else "latest")
+        options = {"maxshape": (None, 8), "chunks": (1, 8)}
+        file.create_dataset("mca", data=np.ones((3, 8), "u4"), **options)
+        if kind == "swmr":
+            file.swmr_mode = True
+        elif kind == "open":
+            file.flush()
+        print("ready", flush=True)
+        sys.stdin.read()
+        """
+    )
+
+    @pytest.fixture
+    def writer(self, tmp_path):
+        """Begin to write a file, and close it after the test."""
+        with contextlib.ExitStack() as stack:
+
+            def begin(kind):
+                path = tmp_path / "a.h5"
+                command = [sys.executable, "-c", self.WRITE, str(path), kind]
+                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+                process = stack.enter_context(subprocess.Popen(command, **pipes))
+                stack.callback(process.communicate)
+                assert process.stdout.readline().strip() == b"ready"
+                return path
+
+            yield begin
+
+    @pytest.mark.parametrize("kind", ["swmr", "open"])
+    def test_can_be_read(self, writer, kind):
+        path = writer(kind)
+        way = r" \(SWMR\)" if kind == "swmr" else ""
+        match = f"a.h5: the file says that a program has it open for writing{way}: "
+        with pytest.warns(UserWarning, match=match):
+            (signal,) = esrf.file_reader(path)
+        assert signal["data"].tolist() == np.ones((3, 8)).tolist()
+
+    @pytest.mark.parametrize("kind", ["swmr", "open"])
+    def test_marked_and_damaged(self, writer, kind):
+        path = writer(kind)
+        copy = path.with_name("b.h5")
+        copy.write_bytes(path.read_bytes()[:100])
+        match = (
+            "A program has it open for writing.* load it when it is closed.*h5clear -s"
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises(CorruptFileError, match=match):
+                esrf.file_reader(copy)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other locks")
+    def test_locked(self, writer):
+        """Without flags, nothing but HDF5's lock tells."""
+        path = writer("old")
+        match = "A program has it open for writing: load it when it is closed"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises(CorruptFileError, match=match) as caught:
+                esrf.file_reader(path)
+            assert "h5clear" not in str(caught.value)
+            copy = path.with_name("b.h5")
+            copy.write_bytes(path.read_bytes())
+            with pytest.raises(CorruptFileError, match="damaged, or was not written to"):
+                esrf.file_reader(copy)
+
+    def test_closed(self, tmp_path):
+        path = tmp_path / "a.h5"
+        subprocess.run(
+            [sys.executable, "-c", self.WRITE, str(path), "swmr"],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        (signal,) = esrf.file_reader(path)
+        assert signal["data"].shape == (3, 8)
