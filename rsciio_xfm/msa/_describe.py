@@ -187,9 +187,10 @@ def build_axis(spectrum: Spectrum) -> dict[str, Any]:
     if x is None or size < 2:
         return axis
     is_said = keywords.get("XPERCHAN") not in (None, "")
-    if is_said and follows(x, axis["scale"], axis["offset"]):
+    is_uneven = spectrum.own.get(layout.OWN_AXIS) == layout.UNEVEN
+    if is_said and not is_uneven and follows(x, axis["scale"], axis["offset"]):
         return axis
-    return _axis_of_data(axis, x, is_said, spectrum.problems)
+    return _axis_of_data(axis, x, is_said and not is_uneven, spectrum.problems)
 
 
 def _axis_of_data(

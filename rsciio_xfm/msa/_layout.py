@@ -112,9 +112,10 @@ MOST_OF_SEM = 30  # kV
 # Keywords of the user begin with ##. These are ours: what the standard has no place for, so
 # that what was saved comes back as it was.
 OWN = "XFM_"
-OWN_SIGNAL, OWN_DTYPE, OWN_DATE, OWN_TIME = (
-    OWN + name for name in ("SIGNAL", "DTYPE", "DATE", "TIME")
+OWN_SIGNAL, OWN_DTYPE, OWN_DATE, OWN_TIME, OWN_AXIS = (
+    OWN + name for name in ("SIGNAL", "DTYPE", "DATE", "TIME", "AXIS")
 )
+UNEVEN = "uneven"
 
 # The standard's names, whatever the user's language.
 MONTHS = (

@@ -62,7 +62,7 @@ def file_writer(
     EDS spectra of any type are written as such, with beam energy, angles, live and real time.
     Every digit of real numbers is written. Of a file that was loaded, keywords that HyperSpy's
     metadata do not have are kept. What the standard has no place for, type of signal and of
-    numbers, seconds, is in keywords of our own that begin with ``##XFM_``.
+    numbers, seconds, uneven energies, is in keywords of our own that begin with ``##XFM_``.
 
     Examples
     --------
@@ -71,6 +71,11 @@ def file_writer(
     if format not in (None, *_FORMATS):
         raise ValueError(f"{filename}: format is {format!r}, expected 'Y' or 'XY'.")
     (axis,) = signal["axes"]
+    if "expression" in axis:
+        raise ValueError(
+            f"{filename}: the energies are a function, expected numbers. Use "
+            "s.axes_manager[0].convert_to_non_uniform_axis() first."
+        )
     if format == "Y" and "axis" in axis:
         raise ValueError(
             f"{filename}: the energies are not even, expected format='XY', which has them."
@@ -84,7 +89,7 @@ def file_writer(
         f"#{layout.SPECTRUM:12s}: Spectral Data Starts Here",
     ]
     if format == "XY":
-        energies = _energies(axis)
+        energies = _energies(axis, data.size)
         lines += [f"{x}{separator}{y}" for x, y in zip(energies, counts, strict=True)]
     else:
         lines += [f"{y}{separator}" for y in counts]
@@ -116,10 +121,10 @@ def _to_numbers(filename: str | Path, data: np.ndarray) -> list[int | float]:
     return data.astype(np.uint8).tolist() if data.dtype.kind == "b" else data.tolist()
 
 
-def _energies(axis: dict[str, Any]) -> list[str]:
+def _energies(axis: dict[str, Any], size: int) -> list[str]:
     if "axis" in axis:
         return [repr(float(x)) for x in axis["axis"]]
-    x = axis["offset"] + axis["scale"] * np.arange(axis["size"])
+    x = axis["offset"] + axis["scale"] * np.arange(size)
     return [f"{value:.10g}" for value in x]
 
 
@@ -143,7 +148,7 @@ def _build_keywords(
         "TITLE": _one_line(general.get("title") or keywords["TITLE"]),
         "DATE": _format_date(general.get("date"), keywords["DATE"]),
         "TIME": _format_time(general.get("time"), keywords["TIME"]),
-        "NPOINTS": axis["size"],
+        "NPOINTS": data.size,
         "NCOLUMNS": 1,
         "XUNITS": _text(axis.get("units")),
         "YUNITS": keywords["YUNITS"] or _YUNITS.get(signal_type, ""),
@@ -156,7 +161,7 @@ def _build_keywords(
     known = _of_metadata(metadata).items()
     keywords |= {name: v for name, v in known if split_name(name)[0] not in there}
     keywords.setdefault("COMMENT", _comment())
-    return keywords | _own_keywords(keywords, metadata, data)
+    return keywords | _own_keywords(keywords, metadata, data, "axis" in axis)
 
 
 def _text(value: Any) -> str:
@@ -271,7 +276,7 @@ def _format_time(text: Any, held: Any) -> str:
 
 
 def _own_keywords(
-    keywords: dict[str, Any], metadata: dict[str, Any], data: np.ndarray
+    keywords: dict[str, Any], metadata: dict[str, Any], data: np.ndarray, is_uneven: bool
 ) -> dict[str, str]:
     """Return keywords of ours, for what a reader would not find in those of the standard."""
     numbers = {
@@ -287,6 +292,8 @@ def _own_keywords(
         value = _find(metadata, path)
         if value and value != _find(read, path):
             own[f"##{name}"] = _one_line(value)
+    if is_uneven:
+        own[f"##{layout.OWN_AXIS}"] = layout.UNEVEN
     if data.dtype != float:
         own[f"##{layout.OWN_DTYPE}"] = data.dtype.name
     return own
