@@ -47,8 +47,10 @@ def file_writer(
     Raises
     ------
     ValueError
-        The format is neither, or is ``"Y"`` and the energies are not even; the data are
-        complex, or no numbers, or have more digits than float64.
+        The format is neither, or is ``"Y"`` and the energies are not even; the data have
+        more digits than float64.
+    TypeError
+        The data are complex, or no numbers.
     OSError
         The file cannot be written; what was there is as it was.
 
@@ -105,17 +107,16 @@ def file_writer(
 def _to_numbers(filename: str | Path, data: np.ndarray) -> list[int | float]:
     """Return numbers of which Python writes every digit."""
     if data.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{filename}: the data are of type {data.dtype}, expected real numbers. Save the "
-            "real part, the imaginary part or the absolute value."
-            if data.dtype.kind == "c"
-            else f"{filename}: the data are of type {data.dtype}, expected numbers."
+        advice = " Save real part, imaginary part or absolute value."
+        raise TypeError(
+            f"{filename}: the data are {data.dtype}, expected real numbers."
+            f"{advice if data.dtype.kind == 'c' else ''}"
         )
     if data.dtype.kind == "f" and data.dtype.itemsize > 8:
         given, data = data, data.astype(float)
         if not np.array_equal(given, data, equal_nan=True):
             raise ValueError(
-                f"{filename}: the data are of type {given.dtype} and have more digits than "
+                f"{filename}: the data are {given.dtype} and have more digits than "
                 'float64, expected that. Use s.change_dtype("float64") first.'
             )
     return data.astype(np.uint8).tolist() if data.dtype.kind == "b" else data.tolist()
