@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm._io.moments import parse_date, parse_time
 from rsciio_xfm.msa import _layout as layout
-from rsciio_xfm.msa._moments import parse_date, parse_time
 from rsciio_xfm.msa._parse import Spectrum, follows, split_name
 
 _TYPE_NAME = re.compile(r"[A-Za-z][\w-]{0,31}", re.ASCII)

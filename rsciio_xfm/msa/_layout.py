@@ -116,19 +116,3 @@ OWN_SIGNAL, OWN_DTYPE, OWN_DATE, OWN_TIME, OWN_AXIS = (
     OWN + name for name in ("SIGNAL", "DTYPE", "DATE", "TIME", "AXIS")
 )
 UNEVEN = "uneven"
-
-# The standard's names, whatever the user's language.
-MONTHS = (
-    "JAN",
-    "FEB",
-    "MAR",
-    "APR",
-    "MAY",
-    "JUN",
-    "JUL",
-    "AUG",
-    "SEP",
-    "OCT",
-    "NOV",
-    "DEC",
-)

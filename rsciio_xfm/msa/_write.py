@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm._io.moments import format_date, parse_date, parse_time
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.msa import _layout as layout
 from rsciio_xfm.msa._describe import build_metadata
-from rsciio_xfm.msa._moments import format_date, parse_date, parse_time
 from rsciio_xfm.msa._parse import Spectrum, split_name
 
 _FORMATS = ("Y", "XY")

@@ -37,14 +37,17 @@ def numbers():
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("values", list(numbers()))
 def test_same_or_said(tmp_path, suffix, values, lazy):
+    if lazy and values.dtype.kind in "UM":
+        pytest.skip("HyperSpy has no lazy signals of them")
     data = values.reshape(SHAPES.get(suffix, SHAPE))
     s = (hs.signals.Signal2D if suffix == ".edf" else hs.signals.Signal1D)(data)
+    s = s.as_lazy() if lazy else s
     path = tmp_path / f"a{suffix}"
     options = {"file_format": "ESRF"} if suffix == ".h5" else {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            (s.as_lazy() if lazy else s).save(path, **options)
+            s.save(path, **options)
         except (TypeError, ValueError, OverflowError) as exc:
             assert str(path) in str(exc)
             assert not path.exists()

@@ -1,11 +1,24 @@
-"""Dates and times as programs write them, and as HyperSpy and the standard have them."""
+"""Dates and times as programs write them."""
 
 import re
 import unicodedata
 from datetime import date, time
 
-from rsciio_xfm.msa._layout import MONTHS
-
+# As files have them, whatever the user's language.
+MONTHS = (
+    "JAN",
+    "FEB",
+    "MAR",
+    "APR",
+    "MAY",
+    "JUN",
+    "JUL",
+    "AUG",
+    "SEP",
+    "OCT",
+    "NOV",
+    "DEC",
+)
 # The first letters of months in German and French, where they are others than the English.
 _FOREIGN = {
     "MRZ": 3,
@@ -20,6 +33,7 @@ _FOREIGN = {
     "AOU": 8,
 }
 _YEAR_FIRST = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?=$|[T\s])")
+_COMPACT = re.compile(r"((?:19|20)\d{2})(\d{2})(\d{2})(?=$|T)")
 _BY_NAME = re.compile(r"(?:^|\s)(\d{1,2})\.?[-/\s]*([^\W\d_]{3,})\.?,?[-/\s]*(\d{4})\b")
 _NAME_FIRST = re.compile(
     r"\b([^\W\d_]{3,})\.?\s+(\d{1,2}),?(?:\s+[\d:]{5,8})?\s+(\d{4})\b"
@@ -27,7 +41,7 @@ _NAME_FIRST = re.compile(
 _WITH_DOTS = re.compile(r"^(\d{1,2})\.\s*(\d{1,2})\.\s*(\d{4})\b")
 _WITH_SLASHES = re.compile(r"^(\d{1,2})[-/](\d{1,2})[-/](\d{4})\b")
 _TIME = re.compile(
-    r"(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:[.,](\d+))?)?(?:\s*([AP])\.?M\.?)?",
+    r"(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:[.,](\d+))?)?(?:\s*([AP])\.?M\.?)?(?:Z|[+-]\d{2}:\d{2})?",
     re.IGNORECASE,
 )
 
@@ -54,7 +68,7 @@ def parse_date(text: str) -> date | None:
 
 
 def _parse_date(text: str) -> date | None:
-    if found := _YEAR_FIRST.match(text):
+    if found := _YEAR_FIRST.match(text) or _COMPACT.match(text):
         year, month, day = map(int, found.groups())
         return date(year, month, day)
     if found := _WITH_DOTS.match(text):
@@ -93,7 +107,8 @@ def parse_time(text: str) -> time | None:
     Parameters
     ----------
     text
-        As ``12:00``, ``12:00:30``, ``12:00:30.5``, ``1:05 PM``.
+        As ``12:00``, ``12:00:30``, ``12:00:30.5``, ``1:05 PM``; the offset of a time zone
+        behind it is left out.
 
     Returns
     -------
@@ -117,5 +132,5 @@ def parse_time(text: str) -> time | None:
 
 
 def format_date(day: date) -> str:
-    """Return a date as the standard has it, ``12-MAR-2009``."""
+    """Return a date as MSA files have it, ``12-MAR-2009``."""
     return f"{day.day:02d}-{MONTHS[day.month - 1]}-{day.year:04d}"
