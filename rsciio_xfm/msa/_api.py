@@ -65,9 +65,10 @@ def file_reader(
     Examples
     --------
     >>> from rsciio_xfm.msa import file_reader
-    >>> (spectrum,) = file_reader("sum.msa")
+    >>> s.sum().save("total.msa")
+    >>> (spectrum,) = file_reader("total.msa")
     >>> spectrum["data"].shape
-    (2048,)
+    (4096,)
     """
     path = Path(filename)
     spectrum = parse(path, encoding)
