@@ -1,5 +1,7 @@
 """Tests in environments of their own: ``nox`` runs all, ``nox -s maxrf4u`` one of them."""
 
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -66,3 +68,22 @@ def pymca(session: nox.Session) -> None:
     """Open maps that were saved as HDF5 in PyMca."""
     session.install(".[esrf]", "PyMca5", "hypothesis", "psutil", "pytest")
     session.run("pytest", *ALL, "-p", "no:cacheprovider", "tests/io/test_esrf_write.py")
+
+
+@nox.session
+def upstream(session: nox.Session) -> None:
+    """Run RosettaSciIO's own tests of EDAX, EMD, MSA and Ripple files on what is here.
+
+    Its files are in HyperSpy's wheel of before they were RosettaSciIO's, the later ones in
+    its repository only: ``nox -s upstream -- --data rosettasciio/rsciio/tests/data``.
+    """
+    session.install(".[tests]", "requests")
+    folder = session.create_tmp()
+    # The wheel is unpacked, not installed: any Python's will do.
+    session.run(
+        *("python", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+        *("--python-version=3.9", "--platform=manylinux2014_x86_64"),
+        *("--dest", folder, "hyperspy==1.7.6"),
+    )
+    (wheel,) = Path(folder).glob("hyperspy-1.7.6-*.whl")
+    session.run("python", "-m", "tests.upstream", "--wheel", str(wheel), *session.posargs)

@@ -13,8 +13,7 @@ Two readers for one extension make ``hs.load`` refuse to choose. A format of our
 RosettaSciIO reads too names RosettaSciIO's module in its specification (``replaces``): the
 existing entry is pointed to our module. RosettaSciIO's stays within reach,
 ``hs.load(name, file_format=rsciio.edax)``, and the environment variable
-``RSCIIO_XFM_TAKE_OVER=0`` leaves it where it was. A format of which only the writer is ours
-(``keeps_reader``) is not concerned by that.
+``RSCIIO_XFM_TAKE_OVER=0`` leaves it where it was.
 
 All this runs inside ``import hyperspy.api``. So only the standard library, PyYAML and
 RosettaSciIO are imported here, and a failure is a warning: it must not keep anybody
@@ -84,7 +83,7 @@ def _register_one(plugins: list[dict], specification: dict) -> None:
     replaced = specification.get("replaces")
     if replaced is None:
         plugins.append(specification)
-    elif takes_over() or specification.get("keeps_reader"):
+    elif takes_over():
         # In place, and the same object: whoever keeps the entry sees ours too.
         for plugin in plugins:
             if plugin["api"] == replaced:

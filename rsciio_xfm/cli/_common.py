@@ -190,7 +190,9 @@ def load_map(
             f"{file} has {len(shape)} axes to navigate, not {expected}"
         )
     if not hasattr(signal, "get_window_images"):
+        held = signal.metadata.get_item("Signal.signal_type")
         signal.set_signal_type("EDS_XFM")
+        signal.tmp_parameters.set_item("type_of_file", held)
     return signal
 
 

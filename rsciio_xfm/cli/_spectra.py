@@ -80,6 +80,10 @@ def spectrum(
         outputs = check_outputs(file, output, names, overwrite)
         signal = load_map(file, detector)
         options = {} if msa_format is None else {"format": msa_format.upper()}
+        # A map of an electron microscope was made one of X-ray fluorescence to be summed: its
+        # spectrum is saved as what it was.
+        held = signal.tmp_parameters.get_item("type_of_file")
+        kind = held if output.suffix.lower() == ".msa" else None
         if masks:
             regions = [_read_mask(mask, signal) for mask in masks]
             with dask_bar("Summing spectra"):
@@ -98,6 +102,8 @@ def spectrum(
                     found = region.get_summary(show_progressbar=False)
                 totals = [found[statistic]]
         for path, total, size in zip(outputs, totals, sizes, strict=True):
+            if kind:
+                total.set_signal_type(kind)
             total.save(path, overwrite=overwrite, **options)
             click.echo(
                 f"{path}: {_show_counts(total.data.sum())} counts of {size} pixels"

@@ -217,7 +217,8 @@ def file_writer(
     Warns
     -----
     UserWarning
-        Something in the metadata cannot be written.
+        Something in the metadata cannot be written; numbers of float64 that are no counts
+        are rounded to float32.
 
     Notes
     -----

@@ -15,6 +15,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from rsciio_xfm._io.lazy import ArrayLike, source_of, take
+from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.analysis.smooth import smooth_spectra
 from rsciio_xfm.analysis.sums import add_spectra, is_counts
@@ -259,6 +260,11 @@ def write_cube(
     ------
     OverflowError
         Counts are not exact in `dtype`.
+
+    Warns
+    -----
+    UserWarning
+        Other numbers are rounded to `dtype`, and not because they are smoothed.
     """
     array = define_array(CUBE, data, chunks, zarr_format, codec[0], dtype, attributes)
     for name, text in array_text(array).items():
@@ -289,6 +295,7 @@ def _write_spectra(
     The sum is that before smoothing: it is smoothed as a whole.
     """
     highest = total = None
+    is_rounded = False
     data = data if (source := source_of(data)) is None else source
     encode = dask.delayed(_encode_spectra, pure=False)
     shared = dask.delayed((array, codec, sigma, str(path)), traverse=False, pure=False)
@@ -310,13 +317,19 @@ def _write_spectra(
             if previous is not None:
                 previous.result()
             previous = writer.submit(_put_all, archive, [cells for cells, *_ in done])
-            for _, peak, part in done:
+            is_rounded |= any(rounds for *_, rounds in done)
+            for _, peak, part, _ in done:
                 highest = peak if highest is None else np.maximum(highest, peak)
                 total = part if total is None else total + part
             n_pixels = sum(math.prod(b - a for a, b in box[:2]) for box in batch)
             advance(n_pixels * data.shape[2] * data.dtype.itemsize)
         if previous is not None:
             previous.result()
+    if is_rounded:
+        warn(
+            f"{path}: numbers of {data.dtype} are rounded to {array.dtype.name}, the type of "
+            "the format: 7 digits of each are kept. Save as .emd or .hspy to keep all."
+        )
     return highest, total
 
 
@@ -381,7 +394,7 @@ def _blocks(data: da.Array, batch: list[Box]) -> list[Any]:
 
 def _encode_spectra(
     block: np.ndarray, box: Box, shared: tuple[Definition, Any, float, str]
-) -> tuple[list[tuple[str, bytes]], np.ndarray, np.ndarray]:
+) -> tuple[list[tuple[str, bytes]], np.ndarray, np.ndarray, bool]:
     """Encode the chunks of a box of a cube.
 
     Returns
@@ -390,6 +403,8 @@ def _encode_spectra(
         Names in the zip, and what is written.
     highest, total : numpy.ndarray
         Of the spectra, shape (channels,): of what is written, and before it was smoothed.
+    is_rounded : bool
+        Whether numbers are others than they were, and not because they are smoothed.
     """
     array, codec, sigma, path = shared
     block = np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("="))
@@ -407,7 +422,16 @@ def _encode_spectra(
     else:
         stored = spectra.astype(array.dtype, copy=False)
     highest = stored.max(axis=0)
-    return _encode_cells(stored.reshape(block.shape), box, array, codec), highest, total
+    is_rounded = not sigma and not _is_equal(stored, spectra)
+    cells = _encode_cells(stored.reshape(block.shape), box, array, codec)
+    return cells, highest, total, is_rounded
+
+
+def _is_equal(stored: np.ndarray, spectra: np.ndarray) -> bool:
+    """Tell whether numbers are as they were; of integers this was seen to before."""
+    if spectra.dtype.kind != "f" or stored.dtype.itemsize >= spectra.dtype.itemsize:
+        return True
+    return bool(np.array_equal(stored, spectra, equal_nan=True))
 
 
 def _check_range(

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,7 @@ from rsciio_xfm._io.atomic import replacing
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import default_chunks, take
 from rsciio_xfm._io.metadata import DETECTOR_AXIS
+from rsciio_xfm._io.moments import parse_date, parse_time
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm._io.writers import check_plain
@@ -78,7 +79,7 @@ def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
     Warns
     -----
     UserWarning
-        An axis has units that the header cannot state.
+        An axis has units that the header cannot state, or date and time are not understood.
 
     Notes
     -----
@@ -182,7 +183,7 @@ def _build_header(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]
     real_time = _get(metadata, node, "Detector", "EDS", "real_time")
     wanted = {
         FILE: {
-            "Timestamp": _format_time(metadata, tree),
+            "Timestamp": _format_time(path, metadata, tree),
             "Dwell (mS)": _times(real_time, 1e3),
             "Xres": x["size"],
             "Yres": y["size"],
@@ -302,16 +303,21 @@ def _says(tree: dict[str, Any], held: Any, name: str, value: Any) -> bool:
     return held == value
 
 
-def _format_time(metadata: dict[str, Any], tree: dict[str, Any]) -> str | None:
+def _format_time(
+    path: Path, metadata: dict[str, Any], tree: dict[str, Any]
+) -> str | None:
     """Return the date and time, unless the header's says the same."""
     general = metadata.get("General", {})
-    try:
-        moment = datetime.combine(
-            date.fromisoformat(general["date"]), time.fromisoformat(general["time"])
-        )
-    except (KeyError, TypeError, ValueError):
+    day, hour = (str(general.get(name) or "") for name in ("date", "time"))
+    parts = parse_date(day), parse_time(hour)
+    if None in parts:
+        if day or hour:
+            warn(
+                f"{path}: General.date is {day!r} and General.time {hour!r}, expected one day "
+                "and one time, as 2009-03-12 and 12:00:00: they are not written."
+            )
         return None
-    moment = moment.replace(second=0, microsecond=0, tzinfo=None)
+    moment = datetime.combine(*parts).replace(second=0, microsecond=0)
     held = tree.get(FILE, {}).get("Timestamp")
     try:
         if datetime.strptime(held, TIMESTAMP) == moment:

@@ -1,7 +1,6 @@
-"""MSA files (EMSA/MAS, ISO 22029): RosettaSciIO's, with spectra written whole and exact."""
+"""MSA files: single spectra as text (EMSA/MAS, ISO 22029)."""
 
-from rsciio.msa import file_reader
-
+from rsciio_xfm.msa._api import file_reader
 from rsciio_xfm.msa._write import file_writer
 
 __all__ = ["file_reader", "file_writer"]

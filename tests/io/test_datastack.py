@@ -640,6 +640,19 @@ def test_numbers_that_float32_cannot_hold(tmp_path):
     assert np.isinf(datastack.read(tmp_path / "saved.datastack", "maxrf_cube")[0, 0, 0])
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_rounded_numbers_are_said(tmp_path, lazy):
+    signal, counts = make_signal(np.float64, lazy)
+    signal.save(tmp_path / "counts.datastack")  # which float32 holds
+    (signal * np.nan).save(tmp_path / "counts.datastack", overwrite=True)
+    thirds = signal / 3
+    with pytest.warns(UserWarning, match="float64 are rounded to float32") as caught:
+        thirds.save(tmp_path / "thirds.datastack")
+    assert len(caught) == 1
+    found = datastack.read(tmp_path / "thirds.datastack", "maxrf_cube")
+    np.testing.assert_allclose(found, counts / 3, rtol=1e-7)
+
+
 def test_mean_of_large_integers(tmp_path):
     signal, _ = make_signal(np.int64)
     signal.data[...] = 2**62

@@ -586,3 +586,31 @@ def test_long_names(path, tmp_path):
     out = tmp_path / ("日" * 80 + ".GeoPIXE")
     load(path).save(out)
     assert out.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "expected"),
+    [
+        ("2009-03-12", "10:55:23.5", "03/12/2009 at 10:55 am"),
+        ("12-MAR-2009", "1:05 PM", "03/12/2009 at 01:05 pm"),
+        ("12.03.2009", "22:55", "03/12/2009 at 10:55 pm"),
+    ],
+)
+def test_dates_in_other_styles(tmp_path, day, hour, expected):
+    s = hs.signals.Signal1D(np.ones((2, 3, 8), np.uint8))
+    s.metadata.General.add_dictionary({"date": day, "time": hour})
+    s.save(tmp_path / "a.GeoPIXE")
+    assert f'"{expected}"'.encode() in (tmp_path / "a.GeoPIXE").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("day", "hour"), [("03/12/2009", "12:00"), ("in spring", "12:00"), ("2009-03-12", "")]
+)
+def test_dates_that_are_dropped_are_said(tmp_path, day, hour):
+    s = hs.signals.Signal1D(np.ones((2, 3, 8), np.uint8))
+    s.metadata.General.add_dictionary({"date": day, "time": hour})
+    with pytest.warns(
+        UserWarning, match=f"General.date is '{day}' and General.time '{hour}'"
+    ):
+        s.save(tmp_path / "a.GeoPIXE")
+    assert b"Timestamp" not in (tmp_path / "a.GeoPIXE").read_bytes()

@@ -14,12 +14,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm import datastack, edax, emd, esrf, geopixe
+from rsciio_xfm import datastack, edax, emd, esrf, geopixe, msa
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import msa as msa_builder
 
 Regions = dict[str, list[tuple[int, int]]]
 # Name of the region where there are counts, which are any numbers.
@@ -188,6 +189,17 @@ def parts_of_spec(path: Path) -> tuple[Regions, list[int]]:
         starts.append(at)
         at += len(line)
     return {"header": headers, DATA: data}, starts
+
+
+def parts_of_msa(path: Path) -> tuple[Regions, list[int]]:
+    content = path.read_bytes()
+    places, at = [], 0
+    for line in content.splitlines(keepends=True):
+        places.append((at, at + len(line), line.startswith(b"#")))
+        at += len(line)
+    header = [(start, stop) for start, stop, is_keyword in places if is_keyword]
+    data = [(start, stop) for start, stop, is_keyword in places if not is_keyword]
+    return {"header": header, DATA: data}, [start for start, _, _ in places]
 
 
 # What others read -----------------------------------------------------------------------
@@ -435,6 +447,12 @@ SAMPLES = {
             _read(esrf.file_reader),
             parts_of_spec,
             extra="silx",
+        ),
+        Sample(
+            "MSA",
+            _write(msa_builder.write_spectrum, "sum.msa"),
+            _read(msa.file_reader),
+            parts_of_msa,
         ),
         *(
             Sample(
