@@ -1,5 +1,6 @@
 """Images and spectra that the signals make of themselves in one pass over the file."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,10 @@ class MakesMaps(CarriesDeadTime):
         regions
             Boolean maps (arrays, rows first, or signals), lists of pixels ``(x, y)``, or
             HyperSpy's ROIs; in a list, or in a dictionary that gives them names. They may
-            overlap.
+            overlap. Or a label image, an array or a signal of whole numbers of the size of
+            the map: each number above 0 is a region; 0 and negative numbers are outside, as
+            scikit-image and scipy have it. In the map of classes that
+            :func:`rsciio_xfm.classify` returns as a signal only negative numbers are.
         show_progressbar
             Of lazy signals; None is HyperSpy's preference.
 
@@ -92,7 +96,7 @@ class MakesMaps(CarriesDeadTime):
         -------
         dict of str to EDSXFMSpectrum
             The sum of each region, in memory, with its own live and dead time. Without
-            names they are ``"0"``, ``"1"``, ...
+            names they are ``"0"``, ``"1"``, ...; of a label image the labels: ``"17"``.
 
         Raises
         ------
@@ -100,6 +104,12 @@ class MakesMaps(CarriesDeadTime):
             A region is none of these, or has no pixel.
         IndexError
             A pixel is not in the map.
+
+        Notes
+        -----
+        A label image and lists of pixels cost memory of their own size, the result one
+        spectrum for each region. Each signal takes some 5 ms to make: for tens of thousands
+        of grains :func:`rsciio_xfm.analysis.maps.region_spectra` gives an array at once.
 
         Examples
         --------
@@ -111,22 +121,41 @@ class MakesMaps(CarriesDeadTime):
         >>> spectra["iron"].save("iron.msa")
         """
         check_axes(self)
-        masks = resolve_regions(self, regions)
+        named = resolve_regions(self, regions)
         with progress(self, show_progressbar):
-            totals = region_spectra(self.data, list(masks.values()))
-        return {
-            name: self._sum_of(total, mask, name)
-            for (name, mask), total in zip(masks.items(), totals, strict=True)
-        }
+            totals = region_spectra(self.data, list(named.values()))
+        return self._sums_of(totals, named)
 
-    def _sum_of(self, total: np.ndarray, mask: np.ndarray, name: str) -> BaseSignal:
-        """Return the sum of some of the spectra as a signal, with its times."""
-        spectrum = spectrum_of(self, total, name)
+    def _sums_of(
+        self, totals: Sequence[np.ndarray], regions: Mapping[str, np.ndarray]
+    ) -> dict[str, BaseSignal]:
+        """Return sums of some of the spectra as signals, with their times.
+
+        Parameters
+        ----------
+        totals
+            The sum of each region, shape (channels,).
+        regions
+            Boolean maps, or positions of pixels in the flattened map, by name.
+        """
+        # Axes and metadata are made once; copies of small ones are fast.
+        blank = spectrum_of(self, np.zeros(self.data.shape[-1]), "")
+        self._carry(blank, None)
         dead_time = self._dead_time()
-        if dead_time is not None:
-            dead_time = maps.combine_unmasked(dead_time, mask)
-        self._carry(spectrum, dead_time, float(np.count_nonzero(mask)))
-        return spectrum
+        of_all = None if dead_time is None else maps.combine_all(dead_time)
+        sums = {}
+        for (name, region), total in zip(regions.items(), totals, strict=True):
+            pixels = np.flatnonzero(region) if region.dtype == bool else region
+            spectrum = blank._deepcopy_with_new_data(total)
+            spectrum._metadata.set_item("General.title", title_of(self, name))
+            combined = of_all and maps.combine_pixels(dead_time, pixels, of_all)
+            self._carry(spectrum, combined, float(pixels.size))
+            sums[name] = spectrum
+        return sums
+
+    def _sum_of(self, total: np.ndarray, region: np.ndarray, name: str) -> BaseSignal:
+        """Return the sum of some of the spectra; see :meth:`_sums_of`."""
+        return self._sums_of([total], {name: region})[name]
 
     def _carry_to_averages(self, averages: BaseSignal, masks: list[np.ndarray]) -> None:
         """Give average spectra of regions, along one axis, their dead times."""

@@ -8,10 +8,13 @@ from hyperspy.roi import BaseROI, Line2DROI
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm._io.metadata import EDS_DETECTOR, XRF
+from rsciio_xfm.analysis.maps import pixels_of_labels
 
 if TYPE_CHECKING:
     from exspy.signals import EDSSEMSpectrum
 
+# In the metadata of a label image: the lowest number that is a region.
+FIRST_LABEL = "Signal.first_label"
 _PAIR = 2
 _NUMBERS = (int, float, np.integer, np.floating)
 
@@ -213,7 +216,7 @@ def is_line(name: str) -> bool:
 
 
 def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
-    """Return boolean maps of regions, by name.
+    """Return regions by name.
 
     Parameters
     ----------
@@ -225,7 +228,8 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to numpy.ndarray
-        The shape of the navigation axes in the array.
+        Boolean maps of the shape of the navigation axes in the array, or positions of pixels
+        in the flattened map.
 
     Raises
     ------
@@ -234,6 +238,10 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
     IndexError
         A pixel is not in the map.
     """
+    shape = signal.data.shape[: signal.axes_manager.navigation_dimension]
+    labels = _labels(regions, shape)
+    if labels is not None:
+        return _resolve_labels(labels, _first_label(regions))
     if isinstance(regions, Mapping):
         named = {str(name): region for name, region in regions.items()}
         if len(named) < len(regions):
@@ -246,15 +254,50 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
         named = {str(i): region for i, region in enumerate(regions)}
     else:
         raise ValueError(
-            f"regions is {regions!r:.60}, expected boolean maps, lists of pixels or ROIs."
+            f"regions is {regions!r:.60}, expected boolean maps, lists of pixels, ROIs, or "
+            "a label image."
         )
     if not named:
         raise ValueError("There is no region: expected boolean maps, pixels or ROIs.")
-    masks = {name: _mask(signal, region) for name, region in named.items()}
-    for name, mask in masks.items():
-        if not mask.any():
+    found = {name: _region(signal, region, shape) for name, region in named.items()}
+    for name, region in found.items():
+        if not (region.any() if region.dtype == bool else region.size):
             raise ValueError(f"Region {name!r} has no pixel.")
-    return masks
+    return found
+
+
+def _labels(regions: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return a label image as an array of a shape, None if there is none."""
+    data = regions.data if isinstance(regions, BaseSignal) else regions
+    if getattr(getattr(data, "dtype", None), "kind", "") not in ("i", "u"):
+        return None
+    if data.shape == shape:
+        return np.asarray(data)
+    if data.ndim == _PAIR < len(shape) and data.shape == shape[-_PAIR:]:
+        return np.broadcast_to(data, shape)  # the same of each detector
+    if isinstance(regions, BaseSignal) or data.ndim == _PAIR:
+        raise ValueError(
+            f"regions is an image of {data.dtype}, shape {data.shape}, expected labels of "
+            f"shape {shape}, the rows first."
+        )
+    return None  # lists of pixels
+
+
+def _first_label(labels: Any) -> int:
+    """Return the lowest label that is a region: 1, or what the image says."""
+    if isinstance(labels, BaseSignal):
+        return int(labels.metadata.get_item(FIRST_LABEL, 1))
+    return 1
+
+
+def _resolve_labels(labels: np.ndarray, first: int) -> dict[str, np.ndarray]:
+    found = pixels_of_labels(labels, first)
+    if not found:
+        raise ValueError(
+            f"The label image has no number from {first} on, expected some: what is below is "
+            "outside."
+        )
+    return {str(label): pixels for label, pixels in found.items()}
 
 
 def _is_mask(region: Any) -> bool:
@@ -266,10 +309,10 @@ def _is_mask(region: Any) -> bool:
     return array.dtype == bool and array.ndim <= _PAIR
 
 
-def _mask(signal: BaseSignal, region: Any) -> np.ndarray:
-    shape = signal.data.shape[: signal.axes_manager.navigation_dimension]
+def _region(signal: BaseSignal, region: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a boolean map, or positions of pixels in the flattened map."""
     if isinstance(region, BaseROI):
-        return _mask_of_roi(signal, region, shape)
+        return _pixels_of_roi(signal, region, shape)
     if isinstance(region, BaseSignal):
         region = region.data
     try:
@@ -292,7 +335,6 @@ def _mask(signal: BaseSignal, region: Any) -> np.ndarray:
             f"A region is an array of {region.dtype}, shape {region.shape}, expected a "
             f"boolean map of shape {shape}, or a list of pixels of {n_axes} whole numbers."
         )
-    mask = np.zeros(shape, dtype=bool)
     sizes = np.array(signal.axes_manager.navigation_shape)
     is_outside = ((region < 0) | (region >= sizes)).any(axis=1)
     if is_outside.any():
@@ -300,11 +342,13 @@ def _mask(signal: BaseSignal, region: Any) -> np.ndarray:
             f"A pixel is {tuple(region[is_outside][0].tolist())}, expected x, y, ... within "
             f"0 and {tuple(sizes.tolist())}, the size of the map."
         )
-    mask[tuple(region.T[::-1])] = True
-    return mask
+    positions = np.ravel_multi_index(tuple(region.T[::-1].astype(np.intp)), shape)
+    return np.unique(positions)
 
 
-def _mask_of_roi(signal: BaseSignal, roi: BaseROI, shape: tuple[int, ...]) -> np.ndarray:
+def _pixels_of_roi(
+    signal: BaseSignal, roi: BaseROI, shape: tuple[int, ...]
+) -> np.ndarray:
     if isinstance(roi, Line2DROI):  # it interpolates and averages: no set of pixels
         raise ValueError(
             "A region is a Line2DROI, expected one that consists of pixels. For a profile "
@@ -320,9 +364,7 @@ def _mask_of_roi(signal: BaseSignal, roi: BaseROI, shape: tuple[int, ...]) -> np
     ).transpose(navigation_axes=len(shape))
     # The signal axes come in the order of the array; those of navigation have to be as ours.
     picked = np.asarray(roi(numbers).data)
-    mask = np.zeros(shape, dtype=bool)
-    mask.ravel()[picked[np.isfinite(picked)].astype(int)] = True
-    return mask
+    return np.unique(picked[np.isfinite(picked)].astype(np.intp))
 
 
 def scattered_line(metadata: Any) -> float | None:
