@@ -7,7 +7,9 @@ import numpy as np
 from hyperspy.roi import BaseROI, Line2DROI
 from hyperspy.signal import BaseSignal
 
+from rsciio_xfm._checks import check_uniform
 from rsciio_xfm._io.metadata import EDS_DETECTOR, XRF
+from rsciio_xfm._lines import check_element, check_line, warn_of_overlaps
 from rsciio_xfm.analysis.maps import pixels_of_labels
 
 if TYPE_CHECKING:
@@ -41,38 +43,46 @@ def resolve_windows(
     Raises
     ------
     ValueError
-        A window is no line, element or pair, or is not within the spectra.
+        A window is no line, element or pair, or is not within the spectra; a whole number and
+        an energy are no pair.
+
+    Warns
+    -----
+    UserWarning
+        Windows of lines overlap.
     """
     if not integration_windows > 0:
         raise ValueError(
             f"integration_windows is {integration_windows}, expected above 0."
         )
-    if not signal.axes_manager.signal_axes[0].is_uniform:
-        raise ValueError(
-            "The energy axis is not uniform, expected channels of one width."
-        )
-    if windows is None:
-        windows = _lines_of(signal)
-    if isinstance(windows, Mapping):
-        named = {str(name): window for name, window in windows.items()}
-        if len(named) < len(windows):
-            raise ValueError(
-                f"Names of windows repeat, expected each once: {[*windows]}."
-            )
-    else:
-        named = dict.fromkeys(_as_list(windows))
+    check_uniform(signal.axes_manager.signal_axes)
+    named = _named_windows(_lines_of(signal) if windows is None else windows)
     resolved: dict[str, tuple[int, int]] = {}
+    lines: list[str] = []
     for name, window in named.items():
         if window is None and not isinstance(name, str):
             resolved |= _resolve_pair(signal, name)
         elif window is None or isinstance(window, str):
             pairs = _resolve_lines(signal, window or name, integration_windows)
+            lines += pairs
             resolved |= pairs if window is None else {name: next(iter(pairs.values()))}
         else:
             resolved[name] = _channels(signal, *_pair(window))
     if not resolved:
         raise ValueError("There is no window: expected lines, elements or (start, stop).")
+    if lines:
+        warn_of_overlaps(signal, lines, integration_windows)
     return resolved
+
+
+def _named_windows(windows: Any) -> dict[Any, Any]:
+    """Return windows by name; those without one are names themselves, of None."""
+    if not isinstance(windows, Mapping):
+        return dict.fromkeys(_as_list(windows))
+    named = {str(name): window for name, window in windows.items()}
+    if len(named) < len(windows):
+        raise ValueError(f"Names of windows repeat, expected each once: {[*windows]}.")
+    return named
 
 
 def _lines_of(signal: "EDSSEMSpectrum") -> list[str]:
@@ -131,6 +141,7 @@ def _channels(signal: "EDSSEMSpectrum", start: Any, stop: Any) -> tuple[int, int
     units = axis.units
     if not isinstance(units, str) or not units:
         units = "(channels: the energy axis has no units, so it is not calibrated)"
+    _refuse_mixture(start, stop, units)
     for edge in (start, stop):
         is_energy = isinstance(edge, float | np.floating)
         if is_energy and not axis.low_value <= edge <= axis.high_value + abs(axis.scale):
@@ -155,18 +166,33 @@ def _channels(signal: "EDSSEMSpectrum", start: Any, stop: Any) -> tuple[int, int
     return found[0], found[1]
 
 
+def _refuse_mixture(start: Any, stop: Any, units: str) -> None:
+    """Refuse a pair of a channel and an energy: it is not known which was forgotten."""
+    are_channels = [
+        isinstance(edge, int | np.integer) for edge in (start, stop) if edge is not None
+    ]
+    if len(set(are_channels)) < _PAIR:
+        return
+    edges = [edge if isinstance(edge, str) else float(edge) for edge in (start, stop)]
+    readings = f"({edges[0]!r}, {edges[1]!r}), energies in {units}"
+    if str not in map(type, edges):
+        low, high = (int(edge) for edge in edges)
+        readings += f", or ({low}, {high}), channels"
+    raise ValueError(
+        f"A window is ({start!s}, {stop!s}), a whole number and one with a point, expected "
+        f"two of a kind: {readings}."
+    )
+
+
 def _resolve_lines(
     signal: "EDSSEMSpectrum", name: str, integration_windows: float
 ) -> dict[str, tuple[int, int]]:
     """Return the windows of a line, or of the line that exspy takes for an element."""
-    from exspy.material import elements
-
     lines = [name]
-    if "_" in name and not is_line(name):
-        raise ValueError(f"{name!r} is no X-ray line, expected one like Fe_Ka.")
-    if "_" not in name:
-        if name not in elements:
-            raise ValueError(f"{name!r} is no element, expected a symbol like Fe.")
+    if "_" in name:
+        check_line(name)
+    else:
+        check_element(name)
         lines = signal._get_lines_from_elements([name], only_one=True, only_lines=("a",))
         if not len(lines):
             raise ValueError(
@@ -205,14 +231,6 @@ def _resolve_lines(
             )
         resolved[str(line)] = _channels(signal, first, last)
     return resolved
-
-
-def is_line(name: str) -> bool:
-    """Tell whether a name is that of an X-ray line, as exspy writes it."""
-    from exspy.material import elements
-
-    element, _, line = name.partition("_")
-    return element in elements and line in elements[element].Atomic_properties.Xray_lines
 
 
 def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
