@@ -137,7 +137,7 @@ class MakesMaps(CarriesDeadTime):
         Notes
         -----
         A label image and lists of pixels cost memory of their own size, the result one
-        spectrum for each region. Each signal takes some 5 ms to make: for tens of thousands
+        spectrum for each region. Each signal takes 5 to 10 ms to make: for tens of thousands
         of grains :func:`rsciio_xfm.analysis.maps.region_spectra` gives an array at once.
 
         Examples
