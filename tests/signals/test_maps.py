@@ -196,6 +196,20 @@ class TestWindowImages:
             pair["6300.0-6500.0 eV"].data, np.asarray(s.isig[630:650].sum("Energy").data)
         )
 
+    def test_colours_in_ev(self, s):
+        """They end at the tube's line, Cr Ka, 5.4147 keV, whatever the units."""
+        s.metadata.set_item("Acquisition_instrument.XRF.tube_target", "Cr")
+        s.metadata.set_item("Acquisition_instrument.XRF.tube_voltage", 30.0)
+        expected = s.get_colour_map(**QUIET)
+        assert expected.metadata.Signal.energy_range == pytest.approx([0, 5.42])
+        energy = s.axes_manager.signal_axes[0]
+        energy.scale, energy.offset, energy.units = 10.0, 0.0, "eV"
+        found = s.get_colour_map(**QUIET)
+        assert found.metadata.Signal.energy_range == pytest.approx([0, 5420])
+        np.testing.assert_array_equal(found.data, expected.data)
+        part = s.get_colour_map(energy_range=(1000, 2000), **QUIET)
+        assert part.metadata.Signal.energy_range == pytest.approx([1000, 1990])
+
     def test_axis_that_is_not_uniform(self, s):
         s.axes_manager[-1].convert_to_non_uniform_axis()
         for method in (s.get_window_images, s.get_colour_map, s.plot_colour_map):
