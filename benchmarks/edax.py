@@ -1,9 +1,10 @@
 """EDAX maps beside ``cat`` and RosettaSciIO's reader, for one user and for twenty.
 
-    python benchmarks/edax.py [--repeats 7] [--folder /tmp] [--only one|many|open]
+    python benchmarks/edax.py [--repeats 7] [--folder /tmp] [--only one|many|regions|open]
 
 makes a map of 800 x 1024 pixels and 3000 channels of a byte (2.46 GB) and prints a table
-for one user, one for twenty at once, and one for opening a map of 40 GB (a sparse file).
+for one user, one for twenty at once, one for regions, and one for opening a map of 40 GB (a
+sparse file). The regions are those of a map of 4000 x 4000 pixels too, a sparse file.
 Linux only: peak memory is read from /proc.
 """
 
@@ -21,6 +22,7 @@ import numpy as np
 
 SHAPE = (800, 1024, 3000)
 LARGE = (4000, 3400, 3000)
+SQUARE = (4000, 4000, 1024)
 WINDOWS = [(600 + 100 * i, 610 + 100 * i) for i in range(8)]
 USERS = 20
 
@@ -117,6 +119,53 @@ def summary(path):
     def run():
         found = load(path).get_summary(show_progressbar=False)
         return f"{found['counts'].data.sum()} counts"
+
+    return run
+
+
+def label(shape):
+    """Return a label image of 100 x 100 grains."""
+    rows, columns = (np.arange(size) * 100 // size for size in shape)
+    return rows[:, np.newaxis] * 100 + columns + 1
+
+
+def grains(path):
+    """The spectra of 10 000 grains, as an array."""
+    from rsciio_xfm.analysis.maps import region_spectra
+
+    warm_up()
+    data = load(path).data
+    labels = label(data.shape[:-1])
+
+    def run():
+        found = region_spectra(data, labels)
+        return f"{found.shape}, {found.sum()} counts"
+
+    return run
+
+
+def grains_as_signals(path):
+    warm_up()
+    s = load(path)
+    labels = label(s.data.shape[:-1])
+
+    def run():
+        found = s.get_region_spectra(labels, show_progressbar=False)
+        return f"{len(found)} signals, {sum(int(g.data.sum()) for g in found.values())} counts"
+
+    return run
+
+
+def ten_masks(path):
+    """Ten boolean maps, each of a tenth of the pixels."""
+    warm_up()
+    s = load(path)
+    labels = label(s.data.shape[:-1]) % 10
+    masks = [labels == k for k in range(10)]
+
+    def run():
+        found = s.get_region_spectra(masks, show_progressbar=False)
+        return f"{len(found)} signals, {sum(int(g.data.sum()) for g in found.values())} counts"
 
     return run
 
@@ -225,7 +274,13 @@ OPEN = {
     "RosettaSciIO, 40 GB opened lazily": open_only(load_upstream),
     "ours, 40 GB opened lazily": open_only(load),
 }
-CASES = ONE | MANY | OPEN
+REGIONS = {
+    "ours: hs.load(lazy=True), s.sum()": sums(load),
+    "ours: get_region_spectra, 10 boolean maps": ten_masks,
+    "ours: region_spectra, a label image of 10 000 grains": grains,
+    "ours: get_region_spectra, the same as signals": grains_as_signals,
+}
+CASES = ONE | MANY | OPEN | REGIONS
 
 
 def warm_up():
@@ -239,6 +294,7 @@ def warm_up():
         s = load(str(small))
         s.get_window_images((1, 5), show_progressbar=False)
         s.get_summary(show_progressbar=False)
+        s.get_region_spectra(np.arange(1, 17).reshape(4, 4), show_progressbar=False)
 
 
 def write_header(file, shape):
@@ -274,30 +330,38 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--folder", default=tempfile.gettempdir())
-    parser.add_argument("--only", choices=["one", "many", "open"])
+    parts = ["one", "many", "regions", "open"]
+    parser.add_argument("--only", choices=parts)
     arguments = parser.parse_args()
-    wanted = {arguments.only} if arguments.only else {"one", "many", "open"}
+    wanted = {arguments.only} if arguments.only else {*parts}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         path = Path(folder) / "map.spd"
         if wanted != {"open"}:
             write_map(path, SHAPE)
             print(f"{SHAPE} of uint8, {path.stat().st_size} bytes\n")
-        for name, cases in (("one", ONE), ("many", MANY)):
+        for name, cases in (("one", ONE), ("many", MANY), ("regions", REGIONS)):
             if name not in wanted:
                 continue
             _runner.compare(__file__, list(cases), str(path), arguments.repeats)
             print()
         path.unlink(missing_ok=True)
-        if "open" not in wanted:
-            return
-        path = Path(folder) / "large.spd"
-        with open(path, "wb") as file:
-            write_header(file, LARGE)
-            file.truncate(1068 + LARGE[0] * LARGE[1] * LARGE[2])
-        print(f"{LARGE} of uint8, {path.stat().st_size} bytes, sparse\n")
-        _runner.compare(
-            __file__, list(OPEN), str(path), arguments.repeats, is_cached=False
-        )
+        names = list(REGIONS)[2:3]
+        for part, shape, cases in (("regions", SQUARE, names), ("open", LARGE, [*OPEN])):
+            if part in wanted:
+                path = write_sparse(Path(folder) / f"{part}.spd", shape)
+                _runner.compare(
+                    __file__, cases, str(path), arguments.repeats, is_cached=False
+                )
+                path.unlink()
+
+
+def write_sparse(path, shape):
+    """Write the header of a map whose counts are all zero, and no bytes on the disk."""
+    with open(path, "wb") as file:
+        write_header(file, shape)
+        file.truncate(1068 + shape[0] * shape[1] * shape[2])
+    print(f"{shape} of uint8, {path.stat().st_size} bytes, sparse\n")
+    return path
 
 
 if __name__ == "__main__" and not _runner.main(CASES, sys.argv[-1]):

@@ -1,7 +1,8 @@
 """What several methods of the signals need before they begin."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dask.diagnostics import ProgressBar
 
@@ -29,6 +30,28 @@ def check_axes(signal: "BaseSignal") -> None:
             f"The signal is {signal}, expected spectra with axes to navigate, and their "
             "channels last in the array."
         )
+
+
+def check_uniform(axes: Iterable[Any]) -> None:
+    """Refuse axes whose steps are not all of one size.
+
+    Parameters
+    ----------
+    axes
+        Of a signal.
+
+    Raises
+    ------
+    ValueError
+        It names the axis.
+    """
+    for axis in axes:
+        if not axis.is_uniform:
+            raise ValueError(
+                f"The axis {axis.name} is not uniform, expected steps of one size. If they "
+                f"are, but for rounding: s.axes_manager[{axis.name!r}]."
+                "convert_to_uniform_axis()."
+            )
 
 
 def is_shown(show_progressbar: bool | None) -> bool:

@@ -11,7 +11,7 @@ from rsciio_xfm._classification import Classification
 from rsciio_xfm._io.metadata import DETECTOR_AXIS, DETECTOR_NODES
 from rsciio_xfm._learning_results import keep_classes, keep_components
 from rsciio_xfm._made_signals import image_of, map_of, spectrum_of
-from rsciio_xfm._selections import resolve_windows
+from rsciio_xfm._selections import FIRST_LABEL, resolve_windows
 from rsciio_xfm.analysis import classify as functions
 from rsciio_xfm.analysis.checks import check_whole
 from rsciio_xfm.analysis.extras import require
@@ -345,7 +345,7 @@ def classify(
     if reducer == "umap":
         parameters["pixels_fitted_by_umap"] = min(max_umap_samples, len(labels))
     return Classification(
-        labels=image_of(signal, label_map, "Classes"),
+        labels=_image_of_labels(signal, label_map),
         spectra=_average_spectra(signal, totals, sizes, label_map),
         sums=sums,
         embedding=map_of(signal, used, embedding, reducer.upper()),
@@ -465,11 +465,18 @@ def _label_map(used: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return label_map
 
 
+def _image_of_labels(signal: BaseSignal, label_map: np.ndarray) -> BaseSignal:
+    labels = image_of(signal, label_map, "Classes")
+    labels.metadata.set_item(FIRST_LABEL, 0)
+    return labels
+
+
 def _sum_classes(signal: BaseSignal, label_map: np.ndarray) -> np.ndarray:
     n_classes = int(label_map.max(initial=-1)) + 1
     if not n_classes:
         return np.zeros((0, signal.data.shape[-1]))
-    return region_spectra(signal.data, [label_map == k for k in range(n_classes)])
+    regions = [np.flatnonzero(label_map == k) for k in range(n_classes)]
+    return region_spectra(signal.data, regions)
 
 
 def _sum_spectrum(

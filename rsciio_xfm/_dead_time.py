@@ -111,13 +111,36 @@ def combine_unmasked(dead_time: BaseSignal, is_unmasked: np.ndarray) -> BaseSign
     is_unmasked
         Which spectra are added up, in the shape of the navigation axes' data.
     """
-    masked = dead_time._deepcopy_with_new_data(None)
-    masked.data = np.where(is_unmasked, dead_time.data, np.nan)
-    combined = combine(masked, list(range(is_unmasked.ndim)))
-    # What is left out counts as dead all the time so far.
-    share = np.count_nonzero(is_unmasked) / is_unmasked.size
-    combined.data = 100 - (100 - combined.data) / (share or 1.0)
-    return combined
+    pixels = np.flatnonzero(is_unmasked)
+    return combine_pixels(dead_time, pixels, combine_all(dead_time))
+
+
+def combine_all(dead_time: BaseSignal) -> BaseSignal:
+    """Return the dead times of the sum of all spectra; detectors that were summed stay."""
+    n_axes = len(dead_time.axes_manager.navigation_axes) - has_detectors(dead_time)
+    return combine(dead_time, list(range(n_axes)))
+
+
+def combine_pixels(
+    dead_time: BaseSignal, pixels: np.ndarray, like: BaseSignal
+) -> BaseSignal:
+    """Return the dead times of some of the spectra, added up.
+
+    Parameters
+    ----------
+    dead_time
+        Of the spectra, percent.
+    pixels
+        Their positions in the flattened map.
+    like
+        The dead times of all spectra, added up: of the axes of those of any part.
+    """
+    shape = dead_time.data.shape[has_detectors(dead_time) :]
+    values = dead_time.data[(..., *np.unravel_index(pixels, shape))]
+    if pixels.size == 0:
+        return like._deepcopy_with_new_data(np.full(like.data.shape, np.nan))
+    combined = combine_dead_time(values, (values.ndim - 1,))
+    return like._deepcopy_with_new_data(np.atleast_1d(combined))
 
 
 def attach(metadata: Any, dead_time: BaseSignal) -> None:

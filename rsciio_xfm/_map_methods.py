@@ -1,5 +1,6 @@
 """Images and spectra that the signals make of themselves in one pass over the file."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,23 +10,45 @@ from hyperspy.signals import Signal1D, Signal2D
 from rsciio_xfm import _dead_time as maps
 from rsciio_xfm import _plots
 from rsciio_xfm._carrying import CarriesDeadTime
-from rsciio_xfm._checks import check_axes, progress
+from rsciio_xfm._checks import check_axes, check_uniform, progress
 from rsciio_xfm._io.lazy import take
 from rsciio_xfm._io.metadata import drop_dead_time, drop_times
+from rsciio_xfm._lines import check_each, check_element, check_line, is_line
 from rsciio_xfm._made_signals import image_of, spectrum_of, title_of
-from rsciio_xfm._selections import (
-    is_line,
-    resolve_regions,
-    resolve_windows,
-    scattered_line,
-)
+from rsciio_xfm._selections import resolve_regions, resolve_windows, scattered_line
 from rsciio_xfm.analysis.colour import channel_colours, mix_colours, to_rgb8
 from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
 from rsciio_xfm.analysis.sums import can_sum, sum_spectrum
 
+_PER_KEV = {"keV": 1, "eV": 1000}  # units of an energy axis
+
 
 class MakesMaps(CarriesDeadTime):
     """EDS spectra that make images, spectra of regions and summaries."""
+
+    # exspy's methods, which say what a wrong name may mean.
+
+    def set_elements(self, elements: Any) -> None:
+        """Set the elements; see :meth:`exspy.signals.EDSSpectrum.set_elements`."""
+        super().set_elements(check_each(elements, check_element))
+
+    def add_elements(self, elements: Any) -> None:
+        """Add elements; see :meth:`exspy.signals.EDSSpectrum.add_elements`."""
+        super().add_elements(check_each(elements, check_element))
+
+    def set_lines(
+        self, lines: Any, only_one: bool = True, only_lines: Any = ("a",)
+    ) -> None:
+        """Set X-ray lines; see :meth:`exspy.signals.EDSSpectrum.set_lines`."""
+        lines = check_each(lines, check_line)
+        super().set_lines(lines, only_one=only_one, only_lines=only_lines)
+
+    def add_lines(
+        self, lines: Any = (), only_one: bool = True, only_lines: Any = ("a",)
+    ) -> None:
+        """Add X-ray lines; see :meth:`exspy.signals.EDSSpectrum.add_lines`."""
+        lines = check_each(lines, check_line)
+        super().add_lines(lines, only_one=only_one, only_lines=only_lines)
 
     def get_window_images(
         self,
@@ -39,8 +62,8 @@ class MakesMaps(CarriesDeadTime):
         ----------
         windows
             X-ray lines (``"Fe_Ka"``), elements (``"Fe"``: the line that exspy chooses), pairs
-            ``(start, stop)`` as ``isig`` takes them (numbers with a point are energies,
-            whole numbers channels), in a list; or in a dictionary that gives them names.
+            ``(start, stop)`` as ``isig`` takes them (two numbers with a point are energies,
+            two whole numbers channels), in a list; or in a dictionary that gives them names.
             None: the lines, or else elements, of the metadata.
         integration_windows
             Width of the window of a line, in multiples of its full width at half maximum.
@@ -57,7 +80,14 @@ class MakesMaps(CarriesDeadTime):
         Raises
         ------
         ValueError
-            A window is no line, element or pair, or is not within the spectra.
+            A window is no line, element or pair, or is not within the spectra; or a pair is
+            a whole number and one with a point.
+
+        Warns
+        -----
+        UserWarning
+            Windows of lines overlap each other, or a strong line of another element of the
+            metadata: the pairs, and by how much.
 
         Examples
         --------
@@ -84,7 +114,10 @@ class MakesMaps(CarriesDeadTime):
         regions
             Boolean maps (arrays, rows first, or signals), lists of pixels ``(x, y)``, or
             HyperSpy's ROIs; in a list, or in a dictionary that gives them names. They may
-            overlap.
+            overlap. Or a label image, an array or a signal of whole numbers of the size of
+            the map: each number above 0 is a region; 0 and negative numbers are outside, as
+            scikit-image and scipy have it. In the map of classes that
+            :func:`rsciio_xfm.classify` returns as a signal only negative numbers are.
         show_progressbar
             Of lazy signals; None is HyperSpy's preference.
 
@@ -92,7 +125,7 @@ class MakesMaps(CarriesDeadTime):
         -------
         dict of str to EDSXFMSpectrum
             The sum of each region, in memory, with its own live and dead time. Without
-            names they are ``"0"``, ``"1"``, ...
+            names they are ``"0"``, ``"1"``, ...; of a label image the labels: ``"17"``.
 
         Raises
         ------
@@ -100,6 +133,12 @@ class MakesMaps(CarriesDeadTime):
             A region is none of these, or has no pixel.
         IndexError
             A pixel is not in the map.
+
+        Notes
+        -----
+        A label image and lists of pixels cost memory of their own size, the result one
+        spectrum for each region. Each signal takes 5 to 10 ms to make: for tens of thousands
+        of grains :func:`rsciio_xfm.analysis.maps.region_spectra` gives an array at once.
 
         Examples
         --------
@@ -111,22 +150,41 @@ class MakesMaps(CarriesDeadTime):
         >>> spectra["iron"].save("iron.msa")
         """
         check_axes(self)
-        masks = resolve_regions(self, regions)
+        named = resolve_regions(self, regions)
         with progress(self, show_progressbar):
-            totals = region_spectra(self.data, list(masks.values()))
-        return {
-            name: self._sum_of(total, mask, name)
-            for (name, mask), total in zip(masks.items(), totals, strict=True)
-        }
+            totals = region_spectra(self.data, list(named.values()))
+        return self._sums_of(totals, named)
 
-    def _sum_of(self, total: np.ndarray, mask: np.ndarray, name: str) -> BaseSignal:
-        """Return the sum of some of the spectra as a signal, with its times."""
-        spectrum = spectrum_of(self, total, name)
+    def _sums_of(
+        self, totals: Sequence[np.ndarray], regions: Mapping[str, np.ndarray]
+    ) -> dict[str, BaseSignal]:
+        """Return sums of some of the spectra as signals, with their times.
+
+        Parameters
+        ----------
+        totals
+            The sum of each region, shape (channels,).
+        regions
+            Boolean maps, or positions of pixels in the flattened map, by name.
+        """
+        # Axes and metadata are made once; copies of small ones are fast.
+        blank = spectrum_of(self, np.zeros(self.data.shape[-1]), "")
+        self._carry(blank, None)
         dead_time = self._dead_time()
-        if dead_time is not None:
-            dead_time = maps.combine_unmasked(dead_time, mask)
-        self._carry(spectrum, dead_time, float(np.count_nonzero(mask)))
-        return spectrum
+        of_all = None if dead_time is None else maps.combine_all(dead_time)
+        sums = {}
+        for (name, region), total in zip(regions.items(), totals, strict=True):
+            pixels = np.flatnonzero(region) if region.dtype == bool else region
+            spectrum = blank._deepcopy_with_new_data(total)
+            spectrum._metadata.set_item("General.title", title_of(self, name))
+            combined = of_all and maps.combine_pixels(dead_time, pixels, of_all)
+            self._carry(spectrum, combined, float(pixels.size))
+            sums[name] = spectrum
+        return sums
+
+    def _sum_of(self, total: np.ndarray, region: np.ndarray, name: str) -> BaseSignal:
+        """Return the sum of some of the spectra; see :meth:`_sums_of`."""
+        return self._sums_of([total], {name: region})[name]
 
     def _carry_to_averages(self, averages: BaseSignal, masks: list[np.ndarray]) -> None:
         """Give average spectra of regions, along one axis, their dead times."""
@@ -203,9 +261,9 @@ class MakesMaps(CarriesDeadTime):
             ``"linear"``: counts are the weight of the hue of their energy; ``"log"``: the
             logarithm of 1 + counts, which shows weak lines too.
         energy_range
-            Energies from red to magenta; counts beyond them are left out. None: from the first
-            channel to the tube's line that the sample scatters (Ka of its anode), or, if that
-            is not known, to the last channel that has counts.
+            Energies from red to magenta, in the units of the axis; counts beyond them are left
+            out. None: from the first channel to the tube's line that the sample scatters (Ka
+            of its anode), or, if that is not known, to the last channel that has counts.
         percentile
             Of the pixels: how bright is as bright as can be.
         show_progressbar
@@ -220,8 +278,8 @@ class MakesMaps(CarriesDeadTime):
         Raises
         ------
         ValueError
-            The scale is none of these, the range is not within the spectra, or the signal is
-            no map of x and y.
+            The scale is none of these, the range is not within the spectra, the energy axis
+            is not uniform, or the signal is no map of x and y.
 
         Examples
         --------
@@ -230,6 +288,7 @@ class MakesMaps(CarriesDeadTime):
         >>> picture.save("colours.png")
         """
         check_axes(self)
+        check_uniform(self.axes_manager.signal_axes)
         if self.axes_manager.navigation_dimension != 2:
             raise ValueError(f"The signal is {self}, expected a map of x and y.")
         start, stop = self._colour_channels(energy_range, show_progressbar)
@@ -271,6 +330,7 @@ class MakesMaps(CarriesDeadTime):
         --------
         >>> axes = s.plot_colour_map("log")
         """
+        check_uniform(self.axes_manager._axes)
         picture = self.get_colour_map(scale, energy_range, percentile, show_progressbar)
         ends = picture.metadata.Signal.energy_range
         colours = picture.data.view(np.uint8).reshape(*picture.data.shape, 3)
@@ -294,7 +354,8 @@ class MakesMaps(CarriesDeadTime):
             ((start, stop),) = resolve_windows(self, [ends], 1.0).values()
             return start, stop
         line = scattered_line(self.metadata)
-        if line is not None and energy.units == "keV" and energy.is_uniform:
+        if line is not None and energy.units in _PER_KEV:
+            line *= _PER_KEV[energy.units]
             stop = int(np.ceil((line - energy.offset) / energy.scale)) + 1
             if 1 < stop <= energy.size:
                 return 0, stop

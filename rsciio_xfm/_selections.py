@@ -7,11 +7,16 @@ import numpy as np
 from hyperspy.roi import BaseROI, Line2DROI
 from hyperspy.signal import BaseSignal
 
+from rsciio_xfm._checks import check_uniform
 from rsciio_xfm._io.metadata import EDS_DETECTOR, XRF
+from rsciio_xfm._lines import check_element, check_line, warn_of_overlaps
+from rsciio_xfm.analysis.maps import pixels_of_labels
 
 if TYPE_CHECKING:
     from exspy.signals import EDSSEMSpectrum
 
+# In the metadata of a label image: the lowest number that is a region.
+FIRST_LABEL = "Signal.first_label"
 _PAIR = 2
 _NUMBERS = (int, float, np.integer, np.floating)
 
@@ -38,38 +43,46 @@ def resolve_windows(
     Raises
     ------
     ValueError
-        A window is no line, element or pair, or is not within the spectra.
+        A window is no line, element or pair, or is not within the spectra; a whole number and
+        an energy are no pair.
+
+    Warns
+    -----
+    UserWarning
+        Windows of lines overlap.
     """
     if not integration_windows > 0:
         raise ValueError(
             f"integration_windows is {integration_windows}, expected above 0."
         )
-    if not signal.axes_manager.signal_axes[0].is_uniform:
-        raise ValueError(
-            "The energy axis is not uniform, expected channels of one width."
-        )
-    if windows is None:
-        windows = _lines_of(signal)
-    if isinstance(windows, Mapping):
-        named = {str(name): window for name, window in windows.items()}
-        if len(named) < len(windows):
-            raise ValueError(
-                f"Names of windows repeat, expected each once: {[*windows]}."
-            )
-    else:
-        named = dict.fromkeys(_as_list(windows))
+    check_uniform(signal.axes_manager.signal_axes)
+    named = _named_windows(_lines_of(signal) if windows is None else windows)
     resolved: dict[str, tuple[int, int]] = {}
+    lines: list[str] = []
     for name, window in named.items():
         if window is None and not isinstance(name, str):
             resolved |= _resolve_pair(signal, name)
         elif window is None or isinstance(window, str):
             pairs = _resolve_lines(signal, window or name, integration_windows)
+            lines += pairs
             resolved |= pairs if window is None else {name: next(iter(pairs.values()))}
         else:
             resolved[name] = _channels(signal, *_pair(window))
     if not resolved:
         raise ValueError("There is no window: expected lines, elements or (start, stop).")
+    if lines:
+        warn_of_overlaps(signal, lines, integration_windows)
     return resolved
+
+
+def _named_windows(windows: Any) -> dict[Any, Any]:
+    """Return windows by name; those without one are names themselves, of None."""
+    if not isinstance(windows, Mapping):
+        return dict.fromkeys(_as_list(windows))
+    named = {str(name): window for name, window in windows.items()}
+    if len(named) < len(windows):
+        raise ValueError(f"Names of windows repeat, expected each once: {[*windows]}.")
+    return named
 
 
 def _lines_of(signal: "EDSSEMSpectrum") -> list[str]:
@@ -128,6 +141,7 @@ def _channels(signal: "EDSSEMSpectrum", start: Any, stop: Any) -> tuple[int, int
     units = axis.units
     if not isinstance(units, str) or not units:
         units = "(channels: the energy axis has no units, so it is not calibrated)"
+    _refuse_mixture(start, stop, units)
     for edge in (start, stop):
         is_energy = isinstance(edge, float | np.floating)
         if is_energy and not axis.low_value <= edge <= axis.high_value + abs(axis.scale):
@@ -152,18 +166,33 @@ def _channels(signal: "EDSSEMSpectrum", start: Any, stop: Any) -> tuple[int, int
     return found[0], found[1]
 
 
+def _refuse_mixture(start: Any, stop: Any, units: str) -> None:
+    """Refuse a pair of a channel and an energy: it is not known which was forgotten."""
+    are_channels = [
+        isinstance(edge, int | np.integer) for edge in (start, stop) if edge is not None
+    ]
+    if len(set(are_channels)) < _PAIR:
+        return
+    edges = [edge if isinstance(edge, str) else float(edge) for edge in (start, stop)]
+    readings = f"({edges[0]!r}, {edges[1]!r}), energies in {units}"
+    if str not in map(type, edges):
+        low, high = (int(edge) for edge in edges)
+        readings += f", or ({low}, {high}), channels"
+    raise ValueError(
+        f"A window is ({start!s}, {stop!s}), a whole number and one with a point, expected "
+        f"two of a kind: {readings}."
+    )
+
+
 def _resolve_lines(
     signal: "EDSSEMSpectrum", name: str, integration_windows: float
 ) -> dict[str, tuple[int, int]]:
     """Return the windows of a line, or of the line that exspy takes for an element."""
-    from exspy.material import elements
-
     lines = [name]
-    if "_" in name and not is_line(name):
-        raise ValueError(f"{name!r} is no X-ray line, expected one like Fe_Ka.")
-    if "_" not in name:
-        if name not in elements:
-            raise ValueError(f"{name!r} is no element, expected a symbol like Fe.")
+    if "_" in name:
+        check_line(name)
+    else:
+        check_element(name)
         lines = signal._get_lines_from_elements([name], only_one=True, only_lines=("a",))
         if not len(lines):
             raise ValueError(
@@ -204,16 +233,8 @@ def _resolve_lines(
     return resolved
 
 
-def is_line(name: str) -> bool:
-    """Tell whether a name is that of an X-ray line, as exspy writes it."""
-    from exspy.material import elements
-
-    element, _, line = name.partition("_")
-    return element in elements and line in elements[element].Atomic_properties.Xray_lines
-
-
 def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
-    """Return boolean maps of regions, by name.
+    """Return regions by name.
 
     Parameters
     ----------
@@ -225,7 +246,8 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to numpy.ndarray
-        The shape of the navigation axes in the array.
+        Boolean maps of the shape of the navigation axes in the array, or positions of pixels
+        in the flattened map.
 
     Raises
     ------
@@ -234,6 +256,10 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
     IndexError
         A pixel is not in the map.
     """
+    shape = signal.data.shape[: signal.axes_manager.navigation_dimension]
+    labels = _labels(regions, shape)
+    if labels is not None:
+        return _resolve_labels(labels, _first_label(regions))
     if isinstance(regions, Mapping):
         named = {str(name): region for name, region in regions.items()}
         if len(named) < len(regions):
@@ -246,15 +272,50 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
         named = {str(i): region for i, region in enumerate(regions)}
     else:
         raise ValueError(
-            f"regions is {regions!r:.60}, expected boolean maps, lists of pixels or ROIs."
+            f"regions is {regions!r:.60}, expected boolean maps, lists of pixels, ROIs, or "
+            "a label image."
         )
     if not named:
         raise ValueError("There is no region: expected boolean maps, pixels or ROIs.")
-    masks = {name: _mask(signal, region) for name, region in named.items()}
-    for name, mask in masks.items():
-        if not mask.any():
+    found = {name: _region(signal, region, shape) for name, region in named.items()}
+    for name, region in found.items():
+        if not (region.any() if region.dtype == bool else region.size):
             raise ValueError(f"Region {name!r} has no pixel.")
-    return masks
+    return found
+
+
+def _labels(regions: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return a label image as an array of a shape, None if there is none."""
+    data = regions.data if isinstance(regions, BaseSignal) else regions
+    if getattr(getattr(data, "dtype", None), "kind", "") not in ("i", "u"):
+        return None
+    if data.shape == shape:
+        return np.asarray(data)
+    if data.ndim == _PAIR < len(shape) and data.shape == shape[-_PAIR:]:
+        return np.broadcast_to(data, shape)  # the same of each detector
+    if isinstance(regions, BaseSignal) or data.ndim == _PAIR:
+        raise ValueError(
+            f"regions is an image of {data.dtype}, shape {data.shape}, expected labels of "
+            f"shape {shape}, the rows first."
+        )
+    return None  # lists of pixels
+
+
+def _first_label(labels: Any) -> int:
+    """Return the lowest label that is a region: 1, or what the image says."""
+    if isinstance(labels, BaseSignal):
+        return int(labels.metadata.get_item(FIRST_LABEL, 1))
+    return 1
+
+
+def _resolve_labels(labels: np.ndarray, first: int) -> dict[str, np.ndarray]:
+    found = pixels_of_labels(labels, first)
+    if not found:
+        raise ValueError(
+            f"The label image has no number from {first} on, expected some: what is below is "
+            "outside."
+        )
+    return {str(label): pixels for label, pixels in found.items()}
 
 
 def _is_mask(region: Any) -> bool:
@@ -266,10 +327,10 @@ def _is_mask(region: Any) -> bool:
     return array.dtype == bool and array.ndim <= _PAIR
 
 
-def _mask(signal: BaseSignal, region: Any) -> np.ndarray:
-    shape = signal.data.shape[: signal.axes_manager.navigation_dimension]
+def _region(signal: BaseSignal, region: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a boolean map, or positions of pixels in the flattened map."""
     if isinstance(region, BaseROI):
-        return _mask_of_roi(signal, region, shape)
+        return _pixels_of_roi(signal, region, shape)
     if isinstance(region, BaseSignal):
         region = region.data
     try:
@@ -292,7 +353,6 @@ def _mask(signal: BaseSignal, region: Any) -> np.ndarray:
             f"A region is an array of {region.dtype}, shape {region.shape}, expected a "
             f"boolean map of shape {shape}, or a list of pixels of {n_axes} whole numbers."
         )
-    mask = np.zeros(shape, dtype=bool)
     sizes = np.array(signal.axes_manager.navigation_shape)
     is_outside = ((region < 0) | (region >= sizes)).any(axis=1)
     if is_outside.any():
@@ -300,11 +360,13 @@ def _mask(signal: BaseSignal, region: Any) -> np.ndarray:
             f"A pixel is {tuple(region[is_outside][0].tolist())}, expected x, y, ... within "
             f"0 and {tuple(sizes.tolist())}, the size of the map."
         )
-    mask[tuple(region.T[::-1])] = True
-    return mask
+    positions = np.ravel_multi_index(tuple(region.T[::-1].astype(np.intp)), shape)
+    return np.unique(positions)
 
 
-def _mask_of_roi(signal: BaseSignal, roi: BaseROI, shape: tuple[int, ...]) -> np.ndarray:
+def _pixels_of_roi(
+    signal: BaseSignal, roi: BaseROI, shape: tuple[int, ...]
+) -> np.ndarray:
     if isinstance(roi, Line2DROI):  # it interpolates and averages: no set of pixels
         raise ValueError(
             "A region is a Line2DROI, expected one that consists of pixels. For a profile "
@@ -320,9 +382,7 @@ def _mask_of_roi(signal: BaseSignal, roi: BaseROI, shape: tuple[int, ...]) -> np
     ).transpose(navigation_axes=len(shape))
     # The signal axes come in the order of the array; those of navigation have to be as ours.
     picked = np.asarray(roi(numbers).data)
-    mask = np.zeros(shape, dtype=bool)
-    mask.ravel()[picked[np.isfinite(picked)].astype(int)] = True
-    return mask
+    return np.unique(picked[np.isfinite(picked)].astype(np.intp))
 
 
 def scattered_line(metadata: Any) -> float | None:

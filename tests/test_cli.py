@@ -10,6 +10,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 from PIL import Image
+from traits.api import Undefined
 
 import rsciio_xfm
 from rsciio_xfm import data
@@ -18,6 +19,7 @@ from rsciio_xfm.cli import _demo
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import geopixe as builder
+from tests.conftest import DATA
 
 
 @pytest.fixture
@@ -78,6 +80,102 @@ class TestInfo:
         assert "Traceback" not in text
 
 
+class TestUpstream:
+    """What RosettaSciIO reads: `info` takes what `image` and `spectrum` take."""
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        return builder.write_map(tmp_path / "map.GeoPIXE", n_channels=1000)
+
+    @pytest.fixture
+    def run_apart(self):
+        """Run in another process: HyperSpy holds a .hspy file open until its end."""
+
+        def run(*arguments, code=0):
+            start = "from rsciio_xfm.cli import main; main()"
+            result = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", start, *map(str, arguments)],
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                check=False,
+            )
+            assert result.returncode == code, result.stderr
+            return result.stdout + result.stderr
+
+        return run
+
+    def test_info_of_hspy(self, run_apart, path, tmp_path):
+        s = hs.load(path)
+        s.set_elements(["Fe"])
+        s.save(tmp_path / "a.hspy")
+        said = run_apart("info", tmp_path / "a.hspy")
+        assert "Energy      1000 from 0 to 9.99, step 0.01 keV" in said
+        assert "Detector 1  " in said and "elements    Fe" in said
+        assert "s per spectrum" in said
+        run_apart("image", tmp_path / "a.hspy", "-o", tmp_path / "a.tif")
+
+    def test_axes_of_every_kind(self, run_apart, path, tmp_path):
+        s = hs.load(path).isig[:50]
+        s.axes_manager[-1].convert_to_non_uniform_axis()
+        s.axes_manager[0].name = s.axes_manager[0].units = Undefined
+        s.save(tmp_path / "a.hspy")
+        said = run_apart("info", tmp_path / "a.hspy")
+        assert "50 from 0 to 0.49, keV, steps of several sizes" in said
+        assert "(uncalibrated)" in said
+        said = run_apart(
+            "image", tmp_path / "a.hspy", "--line", "Fe", "-o", tmp_path / "a.tif", code=1
+        )
+        assert "axis Energy is not uniform" in said
+
+    @pytest.mark.parametrize(
+        ("name", "energy"),
+        [
+            ("bruker/Hitachi_TM3030Plus.bcf", "Energy      2048 from -0.4746"),
+            ("bruker/bruker_nano.spx", "keV"),
+            ("jeol/View000_0000006.pts", "Energy      4096 from -0.960661"),
+            ("jeol/Dummy-Data_0000007.pts", "Energy      4096"),
+        ],
+    )
+    def test_real_files(self, run, name, energy):
+        if not (DATA / name).exists():
+            pytest.skip(f"{DATA / name} is not there")
+        said = run("info", DATA / name)
+        assert energy in said and "Header" in said
+        # RosettaSciIO's time of a map is that of the whole, of some formats.
+        assert name.endswith(".spx") or "s per spectrum" not in said
+
+    def test_raw(self, run, tmp_path):
+        """Counts without a header: the error says which file to give."""
+        (tmp_path / "map.raw").write_bytes(bytes(100))
+        assert "map.rpl, which is not there" in run("info", tmp_path / "map.raw", code=1)
+        (tmp_path / "map.rpl").write_text("key\tvalue\n")
+        for command in (["info"], ["image", "-o", tmp_path / "a.tif"]):
+            said = run(*command, tmp_path / "map.raw", code=1)
+            assert f"give {tmp_path / 'map.rpl'}" in said
+
+    def test_error_names_the_file(self, run, tmp_path):
+        (tmp_path / "a.bcf").write_bytes(bytes(100))
+        said = run("info", tmp_path / "a.bcf", code=1)
+        assert "a.bcf: RosettaSciIO cannot read it" in said
+
+    def test_energies_in_ev(self, run_apart, path, tmp_path):
+        """--energy is in keV, and the table of an analysis in the units of the axis."""
+        s = hs.load(path)
+        energy = s.axes_manager[-1]
+        energy.scale, energy.units = 10.0, "eV"
+        s.save(tmp_path / "a.hspy")
+        for file, name in ((path, "keV.tif"), (tmp_path / "a.hspy", "eV.tif")):
+            run_apart("image", file, "--energy", 6.3, 6.5, "-o", tmp_path / name)
+        np.testing.assert_array_equal(
+            hs.load(tmp_path / "keV.tif").data, hs.load(tmp_path / "eV.tif").data
+        )
+        run_apart("analyse", tmp_path / "a.hspy", "-o", tmp_path / "r")
+        assert (
+            (tmp_path / "r" / "spectra.csv").read_text().startswith("energy_eV,sum,max")
+        )
+
+
 class TestEDAX:
     @pytest.fixture
     def edax(self, tmp_path):
@@ -101,6 +199,22 @@ class TestEDAX:
         text = run("info", edax.with_suffix(".spc"))
         assert "Energy      1000 from 0 to 9.99" in text
         assert "live_time   70 s" in text
+
+    @pytest.mark.parametrize(
+        ("content", "maker"),
+        [
+            (b"\x80\x4b" + bytes(9000), "Galactic"),
+            (b"\x00\x4d" + bytes(600), "Galactic"),
+            (b"SOFH\nPlatform: x\nEOFH\n", "PHI"),
+        ],
+    )
+    def test_spc_of_another_maker(self, run, tmp_path, content, maker):
+        """Galactic's second byte is its version, of either byte order or old."""
+        (tmp_path / "a.spc").write_bytes(content)
+        for command in (["info"], ["spectrum", "-o", tmp_path / "a.msa"]):
+            said = run(*command, tmp_path / "a.spc", code=1)
+            assert "is a .spc of" in said and maker in said
+            assert "expected one of EDAX (byte 0)" in said and "a.spc" in said
 
     @pytest.mark.parametrize("statistic", ["sum", "mean", "max"])
     def test_statistics(self, run, edax, tmp_path, statistic):
@@ -250,6 +364,14 @@ class TestEDAX:
         ("arguments", "match"),
         [
             (("--line", "Xx"), "'Xx' is no element"),
+            (
+                ("--line", "fe"),
+                "'fe' is no element, expected Fe? Lines of Fe: Fe_Ka, Fe_Kb",
+            ),
+            (
+                ("--line", "Fe_KA"),
+                "'Fe_KA' is no X-ray line, expected Fe_Ka? Lines of Fe",
+            ),
             (("--line", "Fe_Qa"), "'Fe_Qa' is no X-ray line"),
             (("--line", "Sr_Ka"), "expected"),
             (("--energy", 3, 2), "at least one of the 1000 channels"),
@@ -451,7 +573,8 @@ class TestDemo:
         path.parent.rmdir()
 
     @pytest.mark.parametrize(
-        ("element", "match"), [("fe", "expected a symbol"), ("U", "no line of U")]
+        ("element", "match"),
+        [("fe", "expected Fe? Lines of Fe: Fe"), ("U", "no line of U")],
     )
     def test_wrong_element(self, run, path, tmp_path, element, match):
         assert match in run("demo", path, "-o", tmp_path, "--element", element, code=1)

@@ -49,10 +49,12 @@ datastack.append(energies, "maxrf_energies", path)
 print(f"{1000 * slope:.1f} eV a channel, channel 0 at {offset:.2f} keV")
 
 # %%
-# The map, chunk by chunk, with its energies; six images in one pass over the file.
+# The map, chunk by chunk, with its energies; six images in one pass over the file. Windows
+# twice as wide as the lines, as they are without `integration_windows`, would overlap: of
+# Ca Kα and Sn Lα, says a warning, by a fifth. Narrower ones lose counts, but share none.
 s = hs.load(path, lazy=True)
 lines = ["Pb_La", "Cu_Ka", "Fe_Ka", "Hg_La", "Ca_Ka", "Sn_La"]
-images = s.get_window_images(lines)
+images = s.get_window_images(lines, integration_windows=1.5)
 hs.plot.plot_images(
     list(images.values()),
     label=lines,

@@ -163,15 +163,16 @@ def _write_statistics(statistics: dict[str, dict[str, Any]], path: Path) -> None
 
 
 def _write_spectra(summary: dict[str, Any], path: Path) -> None:
-    energy = summary["sum"].axes_manager[-1].axis
+    energy = summary["sum"].axes_manager[-1]
+    units = energy.units if isinstance(energy.units, str) else "keV"
     rows = zip(
-        energy.tolist(),
+        energy.axis.tolist(),
         summary["sum"].data.tolist(),
         summary["max"].data.tolist(),
         strict=True,
     )
     text = "".join(f"{e:.10g},{total},{highest}\n" for e, total, highest in rows)
-    path.write_text(f"energy_keV,sum,max\n{text}", encoding="utf-8")
+    path.write_text(f"energy_{units},sum,max\n{text}", encoding="utf-8")
 
 
 def _draw_spectra(summary: dict[str, Any]) -> Any:

@@ -215,10 +215,13 @@ def dask_bar(label: str) -> Iterator[None]:
 
 
 def read_lazily(file: Path, **options: Any) -> list[dict[str, Any]]:
-    """Read signals with the reader of the file's extension, without HyperSpy."""
+    """Read signals as `load` does, without HyperSpy if the reader is ours."""
     reader = find_reader(file)
     if reader is None:
-        raise wrong_extension(file, own_extensions())
+        found = load(file, **options)
+        return [
+            s._to_dictionary() for s in (found if isinstance(found, list) else [found])
+        ]
     return reader.file_reader(file, lazy=True, **options, **chosen_options(file, reader))
 
 
@@ -273,6 +276,20 @@ def wrong_extension(file: Path, known: set[str]) -> click.ClickException:
     )
 
 
+def _refuse_raw(file: Path) -> None:
+    """Name the header of a file that has none."""
+    if extension(file) != "raw":
+        return
+    header = file.with_suffix(".rpl")
+    what = f"{file}: a .raw file has counts only, expected the name of its header"
+    if header.exists():
+        raise click.ClickException(f"{what}: give {header}")
+    raise click.ClickException(
+        f"{what}, {header.name}, which is not there. For a scan of Bruker's M6 see "
+        "`rsciio-xfm preview` and `convert`"
+    )
+
+
 def load(file: Path, **kwds: Any) -> Any:
     import hyperspy.api as hs
     from rsciio import IO_PLUGINS
@@ -281,15 +298,33 @@ def load(file: Path, **kwds: Any) -> Any:
     hs.set_log_level("CRITICAL")
     # Ours, even where it does not take the place of RosettaSciIO's.
     reader = find_reader(file)
-    if reader is None and not any(
-        extension(file) in plugin["file_extensions"] for plugin in IO_PLUGINS
-    ):
+    known = {e for plugin in IO_PLUGINS for e in plugin["file_extensions"]}
+    if reader is None and extension(file) not in known:
+        _refuse_raw(file)
         raise wrong_extension(file, own_extensions() | {"hspy"})
     kwds |= chosen_options(file, reader)
-    found = hs.load(file, lazy=True, file_format=reader, **kwds)
+    if reader is None:
+        found = _load_upstream(file, **kwds)
+    else:
+        found = hs.load(file, lazy=True, file_format=reader, **kwds)
     for signal in found if isinstance(found, list) else [found]:
         _choose_chunks(signal)
     return found
+
+
+def _load_upstream(file: Path, **kwds: Any) -> Any:
+    """Load with a reader of RosettaSciIO's; its errors do not name the file."""
+    import hyperspy.api as hs
+
+    try:
+        try:
+            return hs.load(file, lazy=True, **kwds)
+        except (NotImplementedError, TypeError):  # some of them read at once only
+            return hs.load(file, **kwds)
+    except (*ERRORS, AttributeError, LookupError, NameError) as error:
+        raise click.ClickException(
+            f"{file}: RosettaSciIO cannot read it: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _choose_chunks(signal: Any) -> None:

@@ -78,10 +78,10 @@ def _load_kernels() -> None:
 
 
 def _check_element(element: str | None) -> None:
-    from exspy.material import elements
+    from rsciio_xfm._lines import check_element
 
-    if element is not None and element not in elements:
-        raise click.ClickException(f"--element is {element}, expected a symbol like Fe")
+    if element is not None:
+        check_element(element)
 
 
 def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:

@@ -8,10 +8,12 @@ import click
 import numpy as np
 import yaml
 
+from rsciio_xfm._io.metadata import SIGNAL_TYPE
 from rsciio_xfm.cli._common import (
     FILE,
     dataset_option,
     errors_as_messages,
+    find_reader,
     one_map,
     read_lazily,
     show_size,
@@ -49,20 +51,17 @@ def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]
     yield f"File        {file} ({file.stat().st_size} bytes)"
     yield from _describe_others(signals, map_)
     yield f"Counts      {data.dtype}, {show_size(data.nbytes)} if dense"
-    for axis in reversed(map_["axes"]):
-        first = axis["offset"]
-        last = first + axis["scale"] * (axis["size"] - 1)
-        unit = axis["units"] or "(uncalibrated)"
-        step = f"step {axis['scale']:.6g} {unit}"
-        yield f"{axis['name']:<11} {axis['size']} from {first:.6g} to {last:.6g}, {step}"
+    yield from map(_describe_axis, reversed(map_["axes"]))
     if "beam_energy" in instrument:
         yield f"beam_energy {instrument['beam_energy']:.6g} keV"
     elements = map_["metadata"].get("Sample", {}).get("elements")
     if elements:
         yield f"elements    {', '.join(elements)}"
+    is_single = not any(axis["navigate"] for axis in map_["axes"])
+    is_ours = is_single or find_reader(file) is not None or _is_own_type(map_)
     for name in ("real_time", "live_time"):
         if name in eds:
-            of = "per spectrum"
+            of = "per spectrum" if is_ours else "as RosettaSciIO reads it"
             if "_sig_dead_time" in eds:
                 of += ", detectors added, mean"
             if "n_spectra_of_map" in eds:
@@ -76,6 +75,23 @@ def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]
     yield from (f"  {line}" for line in text.splitlines())
 
 
+def _describe_axis(axis: dict[str, Any]) -> str:
+    name, unit = axis.get("name"), axis.get("units")
+    name = name if isinstance(name, str) and name else "axis"
+    unit = unit if isinstance(unit, str) and unit else "(uncalibrated)"
+    if "scale" in axis:
+        first, step, size = axis["offset"], axis["scale"], axis["size"]
+        last = first + step * (size - 1)
+        rest = f"step {step:.6g} {unit}"
+    else:
+        from hyperspy.axes import create_axis
+
+        values = create_axis(**axis).axis
+        first, last, size = values[0], values[-1], values.size
+        rest = f"{unit}, steps of several sizes"
+    return f"{name:<11} {size} from {first:.6g} to {last:.6g}, {rest}"
+
+
 def _describe_others(
     signals: list[dict[str, Any]], map_: dict[str, Any]
 ) -> Iterator[str]:
@@ -84,6 +100,10 @@ def _describe_others(
             title = signal["metadata"]["General"]["title"]
             size = " x ".join(str(n) for n in signal["data"].shape[::-1])
             yield f"Beside it   {title}, {size}"
+
+
+def _is_own_type(signal: dict[str, Any]) -> bool:
+    return signal["metadata"]["Signal"].get("signal_type") == SIGNAL_TYPE
 
 
 def _is_map(signal: dict[str, Any]) -> bool:

@@ -129,7 +129,7 @@ def spectrum(
     nargs=2,
     type=float,
     metavar="A B",
-    help="Window of energies.",
+    help="Window of energies, keV.",
 )
 @click.option(
     "--channels",
@@ -172,7 +172,8 @@ def image(
         if scale_bar and output.suffix.lower() != ".png":
             raise click.ClickException(f"--scale-bar is for .png, and OUTPUT is {output}")
         windows: dict[str, Any] = {line: line for line in lines}
-        windows |= {f"{a:.10g}-{b:.10g}_keV": (a, b) for a, b in energies}
+        pairs = {f"{a:.10g}-{b:.10g}_keV": (a, b) for a, b in energies}
+        windows |= pairs
         windows |= {f"channels_{a}-{b}": (a, b) for a, b in channels}
         if len(windows) < len(lines) + len(energies) + len(channels):
             raise click.ClickException("a window is given twice")
@@ -190,6 +191,8 @@ def image(
                 f"--scale-bar needs pixels that are as wide as high, and these are "
                 f"{steps[0][0]:g} by {steps[1][0]:g} {steps[0][1] or ''}"
             )
+        if region.axes_manager.signal_axes[0].units == "eV":
+            windows |= {name: (1000 * a, 1000 * b) for name, (a, b) in pairs.items()}
         with dask_bar("Images"):
             windows = windows or {"counts": (0, region.axes_manager.signal_size)}
             found = region.get_window_images(windows, width, show_progressbar=False)

@@ -24,6 +24,10 @@ from rsciio_xfm.edax._layout import (
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 
 _MAX_EV_PER_CHANNEL = 1000
+# Other formats named .spc. Galactic's second byte is its version: new, of either byte order,
+# or old (Galactic SPC File Format, SPC.H). EDAX's first four are a number, 0.61 or 0.70.
+_GALACTIC_VERSIONS = (b"\x4b", b"\x4c", b"\x4d")
+_PHI_MAGIC = b"SOFH"  # start of the text before the spectra of photoelectrons
 _MAX_KEV = 1000
 _UM_PER_PIXEL = 1e-6, 1e6
 _MAX_XML_BYTES = 256 * 2**10  # 250 bytes in files seen
@@ -106,6 +110,7 @@ def read_spc(path: Path, endianness: str, load_all: bool) -> SpcHeader:
     """
     with open_unbuffered(path) as file:
         raw = file.read(SPC_WHOLE_070)
+    _refuse_other_maker(path, raw)
     if len(raw) < SPC_HEADER.itemsize:
         raise TruncatedFileError(
             f"{path}: the file has {len(raw)} bytes, expected at least the "
@@ -144,6 +149,21 @@ def read_spc(path: Path, endianness: str, load_all: bool) -> SpcHeader:
         collected=_read_moment(header),
         faults=faults,
     )
+
+
+def _refuse_other_maker(path: Path, raw: bytes) -> None:
+    """Say whose file it is, if it is one of the other formats named ``.spc``."""
+    maker = None
+    if raw[1:2] in _GALACTIC_VERSIONS:
+        maker = "Galactic Industries (Thermo GRAMS)"
+    elif raw.startswith(_PHI_MAGIC):
+        maker = "Physical Electronics (PHI)"
+    if maker is not None:
+        raise FileFormatError(
+            f"{path}: the file is a .spc of {maker}, it begins with {raw[:4].hex(' ')}, "
+            "expected one of EDAX (byte 0). Neither this package nor RosettaSciIO reads it: "
+            "export it as .msa (EMSA/MAS) from the program that wrote it."
+        )
 
 
 def _read_elements(header: np.void) -> tuple[list[str], list[str]]:

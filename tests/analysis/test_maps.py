@@ -1,5 +1,7 @@
 """Windows, regions and summaries against numpy's sums, of arrays of every kind."""
 
+import tracemalloc
+
 import dask
 import dask.array as da
 import hypothesis
@@ -9,7 +11,12 @@ import pytest
 
 from rsciio_xfm import edax, geopixe
 from rsciio_xfm._io import lazy, passes
-from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
+from rsciio_xfm.analysis.maps import (
+    pixels_of_labels,
+    region_spectra,
+    summarise,
+    window_images,
+)
 from tests.builders import edax as edax_builder
 from tests.builders import geopixe as geopixe_builder
 
@@ -124,6 +131,135 @@ def test_part_of_the_channels_of_a_file(tmp_path):
     np.testing.assert_array_equal(
         region_spectra(part, [mask])[0], counts[mask].sum(axis=0)
     )
+
+
+class TestRegions:
+    """Label images and lists of pixels, against boolean maps in numpy."""
+
+    def check(self, data, counts, labels):
+        wide = {"u": "u8", "b": "u8", "i": "i8", "f": "f8"}[counts.dtype.kind]
+        found = region_spectra(data, labels)
+        numbers = [k for k in np.unique(labels) if k > 0]
+        assert len(found) == len(numbers)
+        for spectrum, k in zip(found, numbers, strict=True):
+            expected = counts[labels == k].sum(axis=0, dtype=wide)
+            np.testing.assert_array_equal(spectrum, expected)
+        # Lists that overlap, in any order, with boolean maps among them.
+        regions = [
+            np.flatnonzero(labels > 0),
+            labels == numbers[0],
+            np.flatnonzero(labels == numbers[-1])[::-1],
+            np.array([3, 3, 0]),
+            labels < 0,
+        ]
+        masks = [np.zeros(labels.shape, dtype=bool) for _ in regions]
+        for mask, region in zip(masks, regions, strict=True):
+            mask.flat[np.flatnonzero(region) if region.dtype == bool else region] = True
+        for spectrum, mask in zip(region_spectra(data, regions), masks, strict=True):
+            np.testing.assert_array_equal(spectrum, counts[mask].sum(axis=0, dtype=wide))
+
+    @pytest.mark.parametrize("dtype", ["int64", "int16", "uint8", ">i4"])
+    def test_arrays(self, counts, dtype, monkeypatch):
+        monkeypatch.setattr(passes, "PIECE_BYTES", 500)
+        labels = np.random.default_rng(2).choice([0, 5, 2, 9, 200 // 2], (5, 7))
+        labels[0, :2] = -1 if np.dtype(dtype).kind == "i" else 0
+        self.check(counts, counts, labels.astype(dtype))
+        self.check(da.from_array(counts, chunks=(2, 3, 5)), counts, labels.astype(dtype))
+
+    def test_files(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(lazy, "_SUM_FILE_BYTES", (200, 200))
+        spd = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
+        pixe = geopixe_builder.write_map(tmp_path / "a.GeoPIXE")
+        labels = np.random.default_rng(2).integers(0, 9, (5, 7))
+        for path, reader in ((spd, edax), (pixe, geopixe)):
+            data = reader.file_reader(path, lazy=True)[0]["data"]
+            self.check(data, data.compute(), labels)
+            part = lazy.take(data, (slice(1, 4), slice(2, 6), slice(None)))
+            self.check(part, data.compute()[1:4, 2:6], labels[1:4, 2:6])
+
+    def test_processes(self, tmp_path, monkeypatch):
+        """Other processes send what they have added up."""
+        monkeypatch.setattr(lazy, "_SUM_FILE_BYTES", (200, 200))
+        path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
+        data = edax.file_reader(path, lazy=True)[0]["data"]
+        labels = np.random.default_rng(2).integers(0, 9, (5, 7))
+        with dask.config.set(scheduler="processes"):
+            found = region_spectra(data, labels)
+        np.testing.assert_array_equal(found, region_spectra(data.compute(), labels))
+
+    @pytest.mark.parametrize("n_channels", [1, 63, 64, 130, 3000])
+    def test_any_number_of_channels(self, n_channels):
+        """Threads take turns in ranges of channels."""
+        counts = np.random.default_rng(0).integers(0, 2**16, (4, 5, n_channels))
+        labels = np.arange(20).reshape(4, 5) % 4
+        self.check(counts.astype("u2"), counts.astype("u2"), labels)
+        self.check(counts, counts, labels)
+
+    def test_threads_at_once(self):
+        """Many pieces of few grains: all threads add to the same spectra."""
+        counts = np.random.default_rng(0).integers(0, 2**8, (600, 64, 512), dtype="u1")
+        labels = np.random.default_rng(1).integers(1, 4, (600, 64))
+        lazily = da.from_array(counts, chunks=(2, 64, 512))
+        with dask.config.set(scheduler="threads", num_workers=8):
+            self.check(lazily, counts, labels)
+
+    def test_memory(self, monkeypatch):
+        """10 000 grains: one result, whatever the number of threads, and their pixels."""
+        monkeypatch.setattr(passes, "CPU_COUNT", 8)
+        monkeypatch.setattr(passes, "PIECE_BYTES", 2**20)
+        n, n_channels = 400, 512
+        labels = np.arange(n)[:, np.newaxis] // 4 * 100 + np.arange(n) // 4 + 1
+        data = np.ones((n, n, n_channels), dtype=np.uint8)
+        region_spectra(data[:4], labels[:4])  # compiled
+        tracemalloc.start()
+        try:
+            found = region_spectra(data, labels)
+            highest = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert found.shape == (10_000, n_channels) and (found == 16).all()
+        # Masks would be 1.6 GB, totals of each of eight threads 330 MB.
+        assert highest < found.nbytes + 60 * labels.size + 8 * 2 * 2**20
+
+    def test_only_their_box_is_read(self, tmp_path, monkeypatch):
+        from rsciio_xfm._io import raw_map as _data
+
+        read = []
+
+        def count(file, offset, buffer, n_bytes, original=_data.read_into):
+            read.append(n_bytes)
+            return original(file, offset, buffer, n_bytes)
+
+        monkeypatch.setattr(_data, "read_into", count)
+        path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
+        data = edax.file_reader(path, lazy=True)[0]["data"]
+        labels = np.zeros((5, 7), dtype=int)
+        labels[2, 3:5] = labels[3, 4] = 7
+        region_spectra(data, labels)
+        assert sum(read) == 2 * 2 * 32 * 2
+
+    def test_where_labels_are(self):
+        labels = np.array([[70000, -3, 0], [2, 70000, 2]])
+        found = pixels_of_labels(labels)
+        assert {k: v.tolist() for k, v in found.items()} == {2: [3, 5], 70000: [0, 4]}
+        assert list(pixels_of_labels(labels, first=0)) == [0, 2, 70000]
+        assert pixels_of_labels(np.zeros((2, 3), dtype=int)) == {}
+
+    @pytest.mark.parametrize(
+        "regions",
+        [
+            np.ones((3, 2), dtype=int),
+            np.zeros((2, 3), dtype=int),
+            [np.array([6])],
+            [np.array([-1, 2])],
+            [np.array([0.0])],
+            [np.array(3)],
+            [np.array([[0, 1]])],
+        ],
+    )
+    def test_wrong(self, regions):
+        with pytest.raises(ValueError, match="region"):
+            region_spectra(np.zeros((2, 3, 32), dtype="u1"), regions)
 
 
 def test_one_pass_over_the_file(tmp_path, monkeypatch):
