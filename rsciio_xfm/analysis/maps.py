@@ -10,6 +10,7 @@ import numpy as np
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import Range, place_in, take
 from rsciio_xfm._io.passes import Pieces, join, over_pieces
+from rsciio_xfm._io.wide import add_exactly, sum_exactly, wide_dtype
 from rsciio_xfm.analysis.sums import (
     add_channels,
     add_spectra,
@@ -106,7 +107,7 @@ def region_spectra(
                 f"boolean one of shape {data.shape[:-1]}."
             )
     masks = np.stack(regions)
-    dtype = _sum_dtype(data.dtype)
+    dtype = wide_dtype(data.dtype)
     inside = np.nonzero(masks.any(axis=0))
     if not inside[0].size:
         return np.zeros((len(masks), data.shape[-1]), dtype=dtype)
@@ -144,7 +145,7 @@ def summarise(data: np.ndarray | da.Array) -> dict[str, np.ndarray]:
     """
     if 0 in data.shape:
         raise ValueError(f"The map is empty: its shape is {data.shape}.")
-    dtype = _sum_dtype(data.dtype)
+    dtype = wide_dtype(data.dtype)
     total, highest, parts = over_pieces(
         data, partial(_summarise, dtype=dtype, kind=data.dtype), _merge
     )
@@ -154,12 +155,7 @@ def summarise(data: np.ndarray | da.Array) -> dict[str, np.ndarray]:
 
 def _window_dtype(dtype: np.dtype, n_channels: int) -> np.dtype:
     is_small = dtype.kind == "u" and np.iinfo(dtype).max * n_channels < 2**32
-    return np.dtype("u4") if is_small else _sum_dtype(dtype)
-
-
-def _sum_dtype(dtype: np.dtype) -> np.dtype:
-    kind = np.result_type(dtype).kind
-    return np.dtype({"b": "u8", "u": "u8", "i": "i8"}.get(kind, "f8"))
+    return np.dtype("u4") if is_small else wide_dtype(dtype)
 
 
 # What is done with the pieces of a part of the map.
@@ -180,7 +176,7 @@ def _sum_windows(
             sums = np.empty((len(edges), len(spectra)), dtype=dtype)
             add_windows(spectra, edges, sums)
         else:
-            sums = np.stack([spectra[:, a:b].sum(axis=1, dtype=dtype) for a, b in edges])
+            sums = np.stack([sum_exactly(spectra[:, a:b], 1) for a, b in edges])
         place = (slice(None), *place_in(held, ranges))
         images[place] = sums.reshape(len(edges), *block.shape[:-1])
     return [] if images is None else [(ranges[:-1], images)]
@@ -203,7 +199,7 @@ def _sum_regions(
         else:
             for k, mask in enumerate(inside):
                 wanted = spectra[mask, first : first + n_channels]
-                totals[k] += wanted.sum(axis=0, dtype=dtype)
+                add_exactly(totals[k], sum_exactly(wanted, 0))
     return totals
 
 
@@ -230,9 +226,9 @@ def _summarise(
             sums = add_channels(spectra, first, first + n_channels)
         else:
             spectra = spectra[:, first : first + n_channels]
-            total += spectra.sum(axis=0, dtype=dtype)
+            add_exactly(total, sum_exactly(spectra, 0))
             peak = spectra.max(axis=0)
-            sums = spectra.sum(axis=1, dtype=dtype)
+            sums = sum_exactly(spectra, 1)
         counts[place] = sums.reshape(block.shape[:-1])
         highest = peak if highest is None else np.maximum(highest, peak)
     if highest is None:
@@ -249,7 +245,7 @@ def _zeros(ranges: tuple[Range, ...], n_images: int, dtype: np.dtype) -> np.ndar
 
 
 def _add(results: list[np.ndarray]) -> np.ndarray:
-    return np.sum(results, axis=0, dtype=results[0].dtype)
+    return sum_exactly(np.stack(results), 0)
 
 
 def _merge(results: list[tuple[np.ndarray, np.ndarray, _Parts]]) -> Any:
