@@ -95,12 +95,13 @@ def parse_rpl(filename: str | Path, encoding: str | None = None) -> Ripple:
     """
     with open_unbuffered(filename) as file:
         raw = file.read(_MOST_RPL + 1)
-    if len(raw) > _MOST_RPL or b"\0" in raw:
+    text = _decode(raw, encoding)
+    if len(raw) > _MOST_RPL or "\0" in text:
         raise FileFormatError(
             f"{filename}: the file is no text of at most {_MOST_RPL} bytes, expected a .rpl "
             "file (byte 0). Are raw and rpl exchanged?"
         )
-    return make_ripple(filename, _read_fields(filename, _decode(raw, encoding)))
+    return make_ripple(filename, _read_fields(filename, text))
 
 
 def make_ripple(filename: str | Path, given: Mapping[str, Any]) -> Ripple:

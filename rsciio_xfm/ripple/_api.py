@@ -1,8 +1,9 @@
 """``file_reader`` for pairs of ``.rpl`` and ``.raw`` files."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
@@ -10,6 +11,7 @@ from rsciio.exceptions import VisibleDeprecationWarning
 
 from rsciio_xfm._io.lazy import check_worth_reading, from_source, read_all
 from rsciio_xfm._io.metadata import SIGNAL_TYPE, order_axes
+from rsciio_xfm._io.raw_images import RawImages
 from rsciio_xfm._io.raw_map import RawMap
 from rsciio_xfm._io.rpl import Ripple, make_ripple, parse_rpl, raw_array
 from rsciio_xfm._io.warning import warn
@@ -20,6 +22,9 @@ from rsciio_xfm.ripple._parse import (
     find_signal_type,
     read_values,
 )
+
+if TYPE_CHECKING:
+    from hyperspy.signal import BaseSignal
 
 # A map of which less is there is read lazily only, unless it is small.
 _LEAST_SHARE = 0.25
@@ -108,14 +113,18 @@ def file_reader(
     is_xray = signal_type == SIGNAL_TYPE
     axes = _choose_axes(ripple, values, is_xray)
     shape = tuple(axis["size"] for axis in axes)
-    return [
-        {
-            "data": _load(raw, ripple, shape, is_xray, lazy, chunks),
-            "axes": order_axes(axes),
-            "metadata": build_metadata(path, values, signal_type),
-            "original_metadata": build_original(ripple, values),
-        }
-    ]
+    is_stack = ripple.is_images and ripple.shape[2] > 1
+    is_reordered = is_stack and is_xray
+    source: Any = _make_array(raw, ripple, shape, is_reordered)
+    signal = {
+        "data": _load(source, shape, lazy, chunks),
+        "axes": order_axes(axes),
+        "metadata": build_metadata(path, values, signal_type),
+        "original_metadata": build_original(ripple, values),
+    }
+    if is_stack and not is_xray and len(shape) > 1:
+        signal["post_process"] = [partial(_as_asked_for, source=source)]
+    return [signal]
 
 
 def _find_pair(path: Path, is_described: bool) -> tuple[Path, Path]:
@@ -164,38 +173,42 @@ def _choose_axes(
     return [axis for axis in (height, width, depth) if axis["size"] > 1] or [width]
 
 
-def _load(
-    raw: Path,
-    ripple: Ripple,
-    shape: tuple[int, ...],
-    is_xray: bool,
-    lazy: bool,
-    chunks: Any,
-) -> Any:
+def _make_array(
+    raw: Path, ripple: Ripple, shape: tuple[int, ...], is_reordered: bool
+) -> RawMap | RawImages:
+    """Make the array-like; numbers along one axis are rows of one number each."""
+    height, width, depth = ripple.shape
     if len(shape) == 1:
-        return _load_line(raw, ripple, shape[0], lazy, chunks)
-    is_reordered = is_xray and ripple.is_images
-    what = _name_rows(ripple)
-    source: Any = raw_array(raw, ripple, shape, is_reordered, what)
-    if lazy:
+        return raw_array(raw, ripple, (*shape, 1), what="numbers")
+    what = "rows" if depth == 1 or 1 not in (height, width) else "spectra"
+    if depth > 1 and ripple.is_images:
+        what = "images"
+    return raw_array(raw, ripple, shape, is_reordered, what)
+
+
+def _load(
+    source: RawMap | RawImages, shape: tuple[int, ...], lazy: bool, chunks: Any
+) -> Any:
+    if lazy and len(shape) > 1:
         return from_source(source, chunks)
     if isinstance(source, RawMap):
-        n_present, byte = source.n_rows_present, source.identity[0]
-        share = _LEAST_SHARE
-        check_worth_reading(raw, source, n_present, shape[0], what, share, byte)
-    return read_all(source, str(raw))
-
-
-def _name_rows(ripple: Ripple) -> str:
-    """Return what the first axis has, in the order of the file."""
-    height, width, depth = ripple.shape
-    if depth > 1 and ripple.is_images:
-        return "images"
-    return "rows" if depth == 1 or 1 not in (height, width) else "spectra"
-
-
-def _load_line(raw: Path, ripple: Ripple, size: int, lazy: bool, chunks: Any) -> Any:
-    """Read a single spectrum, or an image of one row."""
-    source: Any = raw_array(raw, ripple, (size, 1), what="numbers")
-    numbers: np.ndarray = read_all(source, str(raw)).reshape(-1)
+        n_rows, byte = source.n_rows_present, source.identity[0]
+        check_worth_reading(
+            source.path, source, n_rows, shape[0], "rows", _LEAST_SHARE, byte
+        )
+    numbers = read_all(source, source.path).reshape(shape)
     return da.from_array(numbers, chunks=chunks) if lazy else numbers
+
+
+def _as_asked_for(signal: "BaseSignal", source: RawMap) -> "BaseSignal":
+    """Make spectra of a stack of images, if the user asks for X-ray spectra."""
+    if signal.metadata.get_item("Signal.signal_type") != SIGNAL_TYPE:
+        return signal
+    spectra = signal.as_signal1D(0)
+    if not spectra._lazy:
+        spectra.data = np.ascontiguousarray(spectra.data)
+    elif source.n_rows_present == source.shape[0]:
+        shape = (*source.shape[1:], source.shape[0])
+        place = (source.path, source.identity, source.data_offset)
+        spectra.data = from_source(RawImages(*place, shape, source.stored_dtype))
+    return spectra
