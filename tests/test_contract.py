@@ -8,7 +8,7 @@ import pytest
 
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import FileFormatError
-from tests.builders import datastack, edax, emd, esrf, geopixe
+from tests.builders import datastack, edax, emd, esrf, geopixe, ripple
 
 BUILDERS = {
     "rsciio_xfm.datastack": datastack.write_stack,
@@ -16,6 +16,7 @@ BUILDERS = {
     "rsciio_xfm.emd": emd.write_ncem,
     "rsciio_xfm.esrf": esrf.write_line,
     "rsciio_xfm.geopixe": geopixe.write_map,
+    "rsciio_xfm.ripple": ripple.write_map,
 }
 SPECIFICATIONS = read_specifications()
 # MSA files are read by RosettaSciIO.

@@ -25,14 +25,14 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _KINDS = {"signed": "i", "unsigned": "u", "float": "f"}
 _LENGTHS = {"signed": (1, 2, 4, 8), "unsigned": (1, 2, 4, 8), "float": (4, 8)}
 _RECORDS = ("vector", "image", "dont-care")
-# As maxrf4u, which knows no others, and of one byte there is no order.
-_DEFAULTS = {
+# What maxrf4u, which knows four keys, takes for granted.
+DEFAULTS = {
     "offset": "0",
     "data-type": "unsigned",
     "byte-order": "dont-care",
     "record-by": "vector",
 }
-_DECISIVE = {"width", "height", "depth", "data-length", *_DEFAULTS}
+_DECISIVE = {"width", "height", "depth", "data-length", *DEFAULTS}
 _ORDERS = {"little-endian": "<", "big-endian": ">", "dont-care": "<"}
 _TO_KEV = {"ev": 1e-3, "kev": 1.0}
 # HyperSpy's keys, and those of Bruker's M4 and M6. Source: RosettaSciIO's description of the
@@ -125,7 +125,7 @@ def make_ripple(filename: str | Path, given: Mapping[str, Any]) -> Ripple:
         See :func:`parse_rpl`.
     """
     fields = {str(name).lower(): str(value) for name, value in given.items()}
-    known = _DEFAULTS | fields
+    known = DEFAULTS | fields
     height, width, depth = (
         _read_integer(filename, known, name, 1, _MOST_PIXELS)
         for name in ("height", "width", "depth")

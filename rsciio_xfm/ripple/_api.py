@@ -19,6 +19,7 @@ from rsciio_xfm.ripple._parse import (
     build_axes,
     build_metadata,
     build_original,
+    check_complete,
     find_signal_type,
     read_values,
 )
@@ -55,8 +56,10 @@ def file_reader(
         What the ``.rpl`` file would say, if there is none.
     encoding
         Of the ``.rpl`` file. None takes it for UTF-8, or for Latin-1 if it is not that.
-    distributed, mmap_mode
-        RosettaSciIO's of older versions; they do nothing.
+    distributed
+        RosettaSciIO's of older versions; it does nothing.
+    mmap_mode
+        Likewise.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def file_reader(
     >>> from rsciio_xfm.ripple import file_reader
     >>> (map_,) = file_reader("scan.rpl", lazy=True)
     >>> map_["data"].shape
-    (120, 90, 1024)
+    (120, 160, 1024)
     """
     for name, value in (("distributed", distributed), ("mmap_mode", mmap_mode)):
         if value is not None:
@@ -108,6 +111,7 @@ def file_reader(
     path = Path(filename)
     rpl, raw = _find_pair(path, is_described=bool(rpl_info))
     ripple = make_ripple(raw, rpl_info) if rpl_info else parse_rpl(rpl, encoding)
+    check_complete(ripple)
     values = read_values(ripple)
     signal_type = find_signal_type(ripple)
     is_xray = signal_type == SIGNAL_TYPE

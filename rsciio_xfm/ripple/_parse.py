@@ -5,8 +5,9 @@ from typing import Any
 
 from rsciio_xfm._io.metadata import INSTRUMENT as SEM
 from rsciio_xfm._io.metadata import SIGNAL_TYPE
-from rsciio_xfm._io.rpl import BRUKER, Ripple, energy_scale, to_number
+from rsciio_xfm._io.rpl import BRUKER, DEFAULTS, Ripple, energy_scale, to_number
 from rsciio_xfm._io.warning import warn
+from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.ripple._layout import (
     AXES,
     INSTRUMENT,
@@ -21,6 +22,43 @@ from rsciio_xfm.ripple._layout import (
 _TEM = "Acquisition_instrument.TEM"
 _XRAY_NAMES = {"height": "y", "width": "x", "depth": "Energy"}
 _ENERGY_UNITS = ("ev", "kev")
+
+
+def check_complete(ripple: Ripple) -> None:
+    """Refuse a text that was cut, which would say something else about the numbers.
+
+    Parameters
+    ----------
+    ripple
+        What it says.
+
+    Raises
+    ------
+    FileFormatError
+        Some of the keys that say how the numbers are stored are there, and others are not.
+
+    Warns
+    -----
+    UserWarning
+        None of them is there.
+    """
+    height, width, depth = ripple.shape
+    needed = set(DEFAULTS)
+    if ripple.dtype.itemsize == 1:
+        needed.discard("byte-order")
+    if depth == 1 or height * width == 1:
+        needed.discard("record-by")
+    missing = sorted(needed - set(ripple.fields))
+    if not missing:
+        return
+    names = ", ".join(missing)
+    guess = ", ".join(f"{name} {DEFAULTS[name]}" for name in missing)
+    if set(ripple.fields) & set(DEFAULTS):
+        raise FileFormatError(
+            f"{ripple.path}: {names} not given, expected it like the other keys (byte 0, the "
+            f"whole text): is it cut? If the numbers are so, add the usual ones: {guess}."
+        )
+    warn(f"{ripple.path}: {names} not given, taken for the usual: {guess}.")
 
 
 def find_signal_type(ripple: Ripple) -> str:

@@ -83,16 +83,23 @@ def _make_text(path: Path, signal: dict[str, Any], encoding: str) -> bytes:
     from rsciio.ripple import file_writer as write
 
     one = np.zeros((1,) * signal["data"].ndim, dtype=signal["data"].dtype)
-    with tempfile.TemporaryDirectory() as folder:
-        rpl = Path(folder, "one.rpl")
-        metadata = _in_known_form(signal["metadata"])
-        write(str(rpl), signal | {"data": one, "metadata": metadata}, encoding)
-        if not rpl.exists():
-            raise OSError(
-                f"{path}: the signal has {sum(not a['navigate'] for a in signal['axes'])} "
-                "signal axes, expected one of spectra or two of images."
-            )
-        return rpl.read_bytes()
+    known = signal | {"data": one, "metadata": _in_known_form(signal["metadata"])}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            rpl = Path(folder, "one.rpl")
+            write(str(rpl), known, encoding)
+            text = rpl.read_bytes() if rpl.exists() else None
+    except OSError as exc:
+        if exc.errno is None:  # what it refuses
+            raise
+        raise type(exc)(exc.errno, exc.strerror, str(path)) from exc
+    if text is None:
+        n_axes = sum(not axis["navigate"] for axis in signal["axes"])
+        raise OSError(
+            f"{path}: the signal has {n_axes} signal axes, expected one of spectra or two of "
+            "images."
+        )
+    return text
 
 
 def _in_known_form(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -520,8 +520,8 @@ def test_preview_at_the_edge_and_empty(tmp_path):
         datastack.preview(tmp_path / "scan.raw", tmp_path / "scan.rpl", overwrite=False)
 
 
-def test_rosettasciio_reads_the_pair_by_chunks(tmp_path):
-    """So its reader keeps ``.rpl``: chunks are mapped one at a time, in workers too."""
+def test_the_pair_is_read_by_chunks(tmp_path):
+    """As it is, without being converted, in workers too."""
     counts = builder.make_counts((40, 30, 64))
     _, rpl = builder.write_raw(tmp_path, counts)
     code = """
@@ -534,7 +534,6 @@ if __name__ == "__main__":
     print(len(pickle.dumps(signal.data)))
     np.save(sys.argv[2], signal.data.compute(scheduler="processes"))
 """
-    # In a process of its own: it leaves the file open.
     script, target = tmp_path / "script.py", tmp_path / "counts.npy"
     script.write_text(code)
     printed = subprocess.run(

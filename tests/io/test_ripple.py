@@ -217,7 +217,8 @@ TEXTS = [
         f"{key} : {value}\r\n"
         for key, value in (
             ("WIDTH", 7), ("Height", 5), ("depth", 16), ("DATA-LENGTH", 2),
-            ("Signal", "XRF"),
+            ("offset", 0), ("Data-Type", "Unsigned"), ("byte-order", "Little-Endian"),
+            ("RECORD-BY", "Vector"), ("Signal", "XRF"),
         )
     ),
     "(MLX::LISPIX\n(MLX::WIDTH : 7)\n(MLX::HEIGHT : 5)\n(MLX::DEPTH : 16)\n"
@@ -225,6 +226,7 @@ TEXTS = [
     "(MLX::BYTE-ORDER : MLX::LITTLE-ENDIAN)\n(MLX::RECORD-BY : MLX::VECTOR)\n"
     "(MLX::SIGNAL : XRF))\n",
     "key\tvalue\n;;\n\nwidth\t7\theight\nheight\t 5 ; rows\ndepth\t16\ndata-length\t2\n"
+    "offset = 0\nbyte-order  little-endian\ndata-type: unsigned\nrecord-by\tvector\n"
     "signal\tXRF\n\x1a",
 ]  # fmt: skip
 
@@ -237,6 +239,25 @@ def test_spellings(tmp_path, text, mark):
     s = hs.load(path, lazy=True)
     assert s._signal_type == "EDS_XFM"
     np.testing.assert_array_equal(s.data, numbers_of(SHAPE).reshape(SHAPE))
+
+
+def test_text_that_was_cut(tmp_path):
+    """Of what is missing, some could be anything; with none of it, there is a usual form."""
+    path = builder.write_pair(tmp_path / "a.rpl", record="image")
+    text = path.read_text()
+    for key in ("record-by", "byte-order", "data-type", "offset"):
+        path.write_text("\n".join(x for x in text.split("\n") if not x.startswith(key)))
+        with pytest.raises(FileFormatError, match=f"{key} not given"):
+            read(path)
+    path.write_text("width\t7\nheight\t5\ndepth\t16\ndata-Length\t2")
+    with pytest.warns(UserWarning, match="not given, taken for the usual: byte-order"):
+        found = read(path)
+    np.testing.assert_array_equal(found["data"], numbers_of(SHAPE).reshape(SHAPE))
+    path = builder.write_pair(tmp_path / "a.rpl", (5, 7, 1), "u1")
+    path.write_text(
+        "width 7\nheight 5\ndepth 1\noffset 0\ndata-length 1\ndata-type unsigned"
+    )
+    assert read(path)["data"].shape == (5, 7)
 
 
 def test_encoding(tmp_path):
@@ -315,7 +336,7 @@ def test_info_on_the_command_line(tmp_path, capsys, name):
     builder.write_map(tmp_path / "a.rpl")
     main(["info", str(tmp_path / name)], standalone_mode=False)
     text = capsys.readouterr().out
-    assert "Energy      16 from -0.956 to -0.80597 keV" in text
+    assert "Energy      16 from -0.956 to -0.80597, step 0.010002 keV" in text
     assert "depthscaleincrement: '0.010002'" in text
 
 
