@@ -29,7 +29,8 @@ ev-per-chan\t10
 def load(path):
     import hyperspy.api as hs
 
-    return hs.load(path, lazy=True)
+    file_format = "ESRF" if path.endswith(".h5") else None
+    return hs.load(path, lazy=True, file_format=file_format)
 
 
 def load_upstream(path):

@@ -19,6 +19,7 @@ from rsciio_xfm._io.rpl import parse_rpl
 from rsciio_xfm.analysis.smooth import smooth_spectra
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from tests.builders import datastack as builder
+from tests.builders.ripple import BRUKER
 from tests.conftest import DATA
 from tests.io.test_datastack import FORMATS, zarr_arrays
 from tests.io.test_datastack_damaged import little_memory
@@ -208,10 +209,13 @@ def test_defaults_of_maxrf4u(tmp_path):
         ("\nev-per-chan\t10", 0.01, 0),
         ("\ndepth-scale\t0.02\ndepth-origin\t-0.5\ndepth-units\tkeV", 0.02, -0.5),
         ("\ndepth-scale\t20\ndepth-origin\t-500\ndepth-units\teV", 0.02, -0.5),
+        ("\n" + BRUKER, 0.010002, -0.956),
     ],
 )
 def test_calibration(tmp_path, more, scale, offset):
-    pair = builder.write_raw(tmp_path, more=more + "\ntitle\tSaint\nbeam-energy\t50")
+    pair = builder.write_raw(
+        tmp_path, more=more.rstrip() + "\ntitle\tSaint\nbeam-energy\t50"
+    )
     signal = hs.load(convert(*pair))
     axis = signal.axes_manager[-1]
     assert (axis.scale, axis.offset) == (pytest.approx(scale), pytest.approx(offset))
