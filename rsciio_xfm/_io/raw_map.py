@@ -4,7 +4,7 @@ import itertools
 import math
 import mmap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -108,17 +108,8 @@ class RawMap(FileArray):
             if index[0] < self.n_rows_present:
                 at = int(np.ravel_multi_index(index, self.shape[:-3]))
                 offset = self.data_offset + at * map_bytes
-                yield (
-                    index,
-                    RawMap(
-                        path=self.path,
-                        identity=self.identity,
-                        data_offset=offset,
-                        n_rows_present=shape[0],
-                        shape=shape,
-                        stored_dtype=self.stored_dtype,
-                    ),
-                )
+                kept = {"n_rows_present": shape[0], "shape": shape}
+                yield index, replace(self, data_offset=offset, **kept)
 
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block of the map; see :meth:`FileArray.read`."""
