@@ -21,6 +21,7 @@ _MODULES = (
     "exceptions",
     "geopixe",
     "msa",
+    "ripple",
     "signals",
 )
 # Functions of signals of any type.

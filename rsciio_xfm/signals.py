@@ -17,6 +17,7 @@ from rsciio_xfm._io.metadata import (
     SIGNAL_TYPE,
     drop_dead_time,
 )
+from rsciio_xfm._io.wide import is_wide, sum_exactly
 from rsciio_xfm._io.writers import is_ripple
 from rsciio_xfm._map_methods import MakesMaps
 from rsciio_xfm.analysis.sums import can_sum, sum_map, sum_spectrum
@@ -118,13 +119,18 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
         )
 
     def _sum_with_kernel(self, axes: set[int]) -> Any:
+        """Return the sum over some of the array's axes, or None if it is left to HyperSpy."""
         last = self.data.ndim - 1
         signal_axes = [axis.index_in_array for axis in self.axes_manager.signal_axes]
-        if signal_axes != [last] or not can_sum(self.data):
-            return None
-        if axes == {last}:
-            return sum_map(self.data)
-        return sum_spectrum(self.data) if axes == set(range(last)) else None
+        if signal_axes == [last] and can_sum(self.data):
+            if axes == {last}:
+                return sum_map(self.data)
+            if axes == set(range(last)):
+                return sum_spectrum(self.data)
+        is_plain = type(getattr(self.data, "_meta", self.data)) is np.ndarray
+        if axes and is_plain and is_wide(self.data.dtype):
+            return np.atleast_1d(sum_exactly(self.data, tuple(sorted(axes))))
+        return None
 
 
 class LazyEDSXFMSpectrum(EDSXFMSpectrum, LazyEDSSEMSpectrum):

@@ -8,7 +8,7 @@ import pytest
 
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import FileFormatError
-from tests.builders import datastack, edax, emd, esrf, geopixe, msa
+from tests.builders import datastack, edax, emd, esrf, geopixe, msa, ripple
 
 BUILDERS = {
     "rsciio_xfm.datastack": datastack.write_stack,
@@ -17,6 +17,7 @@ BUILDERS = {
     "rsciio_xfm.esrf": esrf.write_line,
     "rsciio_xfm.geopixe": geopixe.write_map,
     "rsciio_xfm.msa": msa.write_spectrum,
+    "rsciio_xfm.ripple": ripple.write_map,
 }
 SPECIFICATIONS = read_specifications()
 

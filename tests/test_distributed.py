@@ -9,6 +9,7 @@ import pytest
 
 from tests.builders import esrf as esrf_builder
 from tests.builders import large
+from tests.builders import ripple as ripple_builder
 from tests.builders.large import load
 
 distributed = pytest.importorskip("distributed")
@@ -88,3 +89,23 @@ def test_small_maps_of_esrf(tmp_path, client):
         s = hs.load(tmp_path / name, lazy=True, file_format="ESRF", chunks=(2, 3, -1))
         s = s[0] if isinstance(s, list) else s
         np.testing.assert_array_equal(s.data.compute(), expected)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("record", ["vector", "image"])
+def test_small_maps_of_raw_numbers(tmp_path, client, record):
+    """By spectra and by images, of 64 bits too, whose sums are watched."""
+    for kind in ("u2", "i4", "u8"):
+        numbers = list(range(5 * 7 * 16))
+        path = ripple_builder.write_map(
+            tmp_path / "a.rpl", kind=kind, record=record, numbers=numbers
+        )
+        counts = np.reshape(numbers, (5, 7, 16))
+        if record == "image":
+            counts = np.reshape(numbers, (16, 5, 7)).transpose(1, 2, 0)
+        s = hs.load(path, lazy=True, chunks=(2, 3, -1))
+        np.testing.assert_array_equal(s.data.compute(), counts)
+        np.testing.assert_array_equal(s.sum().data.compute(), counts.sum((0, 1)))
+        np.testing.assert_array_equal(s.sum("Energy").data.compute(), counts.sum(-1))

@@ -20,6 +20,7 @@ import psutil
 from dask.system import CPU_COUNT
 
 from rsciio_xfm._io.binary import workplace
+from rsciio_xfm._io.wide import is_wide, sum_exactly
 from rsciio_xfm.exceptions import FileFormatError
 
 # Chunks whose memory is used again: from 32 MiB on, glibc asks the system for
@@ -140,22 +141,32 @@ class FileArray(ArrayLike):
 
     @abstractmethod
     def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Sum the spectra of a block without building it.
+        """Sum the spectra of a block of unsigned integers without building it.
 
         Returns
         -------
         numpy.ndarray
             uint64, shape (channels of the block,).
+
+        Raises
+        ------
+        TypeError
+            The numbers are signed or real: they are summed by dask.
         """
 
     @abstractmethod
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Sum the channels of a block for each pixel without building it.
+        """Sum the channels of a block of unsigned integers for each pixel without building it.
 
         Returns
         -------
         numpy.ndarray
             uint64, shape of the navigation axes of the block.
+
+        Raises
+        ------
+        TypeError
+            See :meth:`sum_navigation`.
         """
 
     def pieces(
@@ -397,6 +408,8 @@ def sum_navigation(source: FileArray) -> da.Array:
     if total is not None:
         return da.from_array(total, chunks=-1)
     parts = _from_array(_PartSums(source, split_rows(source)), (1, -1))
+    if is_wide(source.dtype):
+        return sum_exactly(parts, 0)
     return parts.sum(axis=0, split_every=_SUM_MAX_TASKS)
 
 

@@ -1,9 +1,10 @@
 """Spectra that lie in a file one after the other, as an array-like over the file."""
 
+import itertools
 import math
 import mmap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,6 +23,7 @@ from rsciio_xfm._io.stream import (
     stream_channels,
     stream_spectra,
 )
+from rsciio_xfm._io.wide import add_exactly, check_unsigned, is_wide
 from rsciio_xfm.analysis.sums import add_channels, add_spectra
 from rsciio_xfm.exceptions import CorruptFileError
 
@@ -36,7 +38,7 @@ _MAP_ALIGNMENT = 2 * 2**20
 
 @dataclass(frozen=True)
 class RawMap(FileArray):
-    """Counts of a map, ``(y, x, E)``, or of a line scan, ``(x, E)``.
+    """Numbers of a map, ``(y, x, E)``, of a line scan, ``(x, E)``, or of several maps.
 
     Attributes
     ----------
@@ -85,8 +87,27 @@ class RawMap(FileArray):
         """Return the size of the file."""
         return self.identity[0]
 
+    def _parts(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[int, ...], "RawMap"]]:
+        """Yield the index of each map of a block of more than three axes, and the map."""
+        outer = [range(*r) for r in ranges[:-3]]
+        shape = self.shape[-3:]
+        map_bytes = math.prod(shape) * self.dtype.itemsize
+        for index in itertools.product(*outer):
+            if index[0] < self.n_rows_present:
+                at = int(np.ravel_multi_index(index, self.shape[:-3]))
+                offset = self.data_offset + at * map_bytes
+                kept = {"n_rows_present": shape[0], "shape": shape}
+                yield index, replace(self, data_offset=offset, **kept)
+
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block of the map; see :meth:`FileArray.read`."""
+        if len(ranges) > 3:
+            counts = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
+            for index, part in self._parts(ranges):
+                counts[_place(index, ranges)] = part.read(ranges[-3:])
+            return counts
         counts = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
         rows = ranges[0]
         n_present = max(0, min(rows[1], self.n_rows_present) - rows[0])
@@ -105,6 +126,12 @@ class RawMap(FileArray):
         self, ranges: tuple[Range, ...]
     ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
         """Read a block piece by piece, whole spectra; see :meth:`FileArray.pieces`."""
+        if len(ranges) > 3:
+            for index, part in self._parts(ranges):
+                outer = tuple((i, i + 1) for i in index)
+                for held, block in part.pieces(ranges[-3:]):
+                    yield (*outer, *held), block[(np.newaxis,) * len(index)]
+            return
         first_row, last_row = ranges[0][0], min(ranges[0][1], self.n_rows_present)
         if last_row <= first_row or any(stop <= start for start, stop in ranges):
             return
@@ -171,7 +198,13 @@ class RawMap(FileArray):
 
     def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the spectra of a block piece by piece."""
+        check_unsigned(self.dtype)
         start, stop = ranges[-1]
+        if len(ranges) > 3:
+            total = np.zeros(stop - start, dtype=np.uint64)
+            for _, part in self._parts(ranges):
+                add_exactly(total, part.sum_navigation(ranges[-3:]), self.path)
+            return total
         total = np.zeros(self.shape[-1], dtype=np.uint64)
         if not self._stream(stream_spectra, ranges, total):
             total[:] = 0
@@ -181,7 +214,12 @@ class RawMap(FileArray):
 
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the channels of a block for each pixel, piece by piece."""
+        check_unsigned(self.dtype)
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
+        if len(ranges) > 3:
+            for index, part in self._parts(ranges):
+                total[_place(index, ranges)] = part.sum_signal(ranges[-3:])
+            return total
         window = np.array([ranges[-1]], dtype=np.int64)
         rest = (window, total.reshape(1, -1))
         if self._can_map(ranges) or not self._stream(stream_channels, ranges, *rest):
@@ -195,7 +233,8 @@ class RawMap(FileArray):
         first_row, last_row = ranges[0][0], min(ranges[0][1], self.n_rows_present)
         if any(stop <= start for start, stop in ((first_row, last_row), *ranges[1:])):
             return True  # nothing to add
-        if not can_stream or not self.stored_dtype.isnative:
+        is_native = self.stored_dtype.isnative and not is_wide(self.dtype)
+        if not can_stream or not is_native:
             return False
         row_bytes, spectrum_bytes = self.row_bytes, self.spectrum_bytes
         (first, last) = ranges[1] if len(ranges) > 2 else (0, 1)
@@ -250,3 +289,8 @@ class RawMap(FileArray):
                 f"{self.path}: the file ends here, expected {n_bytes - n_read} bytes more "
                 f"(byte {offset + n_read}). It was cut since it was opened; load it again."
             )
+
+
+def _place(index: tuple[int, ...], ranges: tuple[Range, ...]) -> tuple[int, ...]:
+    """Return where a map of a block of more than three axes lies in it."""
+    return tuple(i - start for i, (start, _) in zip(index, ranges, strict=False))

@@ -7,15 +7,17 @@ from pathlib import Path
 _PACKAGE = str(Path(__file__).parents[1])
 
 
-def warn(text: str) -> None:
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn from the first line outside of this package.
 
     Parameters
     ----------
     text
         What it says.
+    category
+        Of the warning.
     """
     level, frame = 1, sys._getframe()
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
-    warnings.warn(text, UserWarning, stacklevel=level)
+    warnings.warn(text, category, stacklevel=level)

@@ -13,6 +13,12 @@ import numpy as np
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import Range, place_in, take
 from rsciio_xfm._io.passes import Pieces, join, over_pieces
+from rsciio_xfm._io.wide import (
+    add_exactly,
+    sum_exactly,
+    sum_runs_exactly,
+    wide_dtype,
+)
 from rsciio_xfm.analysis.sums import (
     add_channels,
     add_spectra,
@@ -130,7 +136,7 @@ def region_spectra(
     # Only what lies within the box of all regions is read.
     part = take(data, (*(slice(*ends) for ends in consume.box), slice(None)))
     numbers, totals = over_pieces(part, consume, _merge_regions)
-    consume.totals[numbers] += totals  # what other processes have added up
+    _add_rows(consume.totals, numbers, totals)  # what other processes have added up
     return consume.totals
 
 
@@ -198,7 +204,7 @@ def summarise(data: np.ndarray | da.Array) -> dict[str, np.ndarray]:
     """
     if 0 in data.shape:
         raise ValueError(f"The map is empty: its shape is {data.shape}.")
-    dtype = _sum_dtype(data.dtype)
+    dtype = wide_dtype(data.dtype)
     total, highest, parts = over_pieces(
         data, partial(_summarise, dtype=dtype, kind=data.dtype), _merge
     )
@@ -208,12 +214,7 @@ def summarise(data: np.ndarray | da.Array) -> dict[str, np.ndarray]:
 
 def _window_dtype(dtype: np.dtype, n_channels: int) -> np.dtype:
     is_small = dtype.kind == "u" and np.iinfo(dtype).max * n_channels < 2**32
-    return np.dtype("u4") if is_small else _sum_dtype(dtype)
-
-
-def _sum_dtype(dtype: np.dtype) -> np.dtype:
-    kind = np.result_type(dtype).kind
-    return np.dtype({"b": "u8", "u": "u8", "i": "i8"}.get(kind, "f8"))
+    return np.dtype("u4") if is_small else wide_dtype(dtype)
 
 
 # What is done with the pieces of a part of the map.
@@ -234,7 +235,7 @@ def _sum_windows(
             sums = np.empty((len(edges), len(spectra)), dtype=dtype)
             add_windows(spectra, edges, sums)
         else:
-            sums = np.stack([spectra[:, a:b].sum(axis=1, dtype=dtype) for a, b in edges])
+            sums = np.stack([sum_exactly(spectra[:, a:b], 1) for a, b in edges])
         place = (slice(None), *place_in(held, ranges))
         images[place] = sums.reshape(len(edges), *block.shape[:-1])
     return [] if images is None else [(ranges[:-1], images)]
@@ -285,7 +286,7 @@ class _RegionSums:
     def __init__(self, regions: list[np.ndarray], data: np.ndarray | da.Array) -> None:
         self.shape = data.shape[:-1]
         self.size = (len(regions), data.shape[-1])
-        self.dtype = _sum_dtype(data.dtype)
+        self.dtype = wide_dtype(data.dtype)
         self.masks = {k: r for k, r in enumerate(regions) if r.dtype == bool}
         lists = {k: r for k, r in enumerate(regions) if r.dtype != bool}
         # Of lists all pairs of pixel and region, by pixel.
@@ -397,8 +398,15 @@ def _merge_regions(
     numbers = np.unique(np.concatenate([found for found, _ in results]))
     merged = np.zeros((len(numbers), results[0][1].shape[1]), dtype=results[0][1].dtype)
     for found, totals in results:
-        merged[np.searchsorted(numbers, found)] += totals
+        _add_rows(merged, np.searchsorted(numbers, found), totals)
     return numbers, merged
+
+
+def _add_rows(totals: np.ndarray, numbers: np.ndarray, sums: np.ndarray) -> None:
+    """Add to some rows of totals, each of them once."""
+    rows = totals[numbers]
+    add_exactly(rows, sums)
+    totals[numbers] = rows
 
 
 def _add_other_regions(spectra, offset, spectrum, owner, start, stop, totals):
@@ -410,7 +418,7 @@ def _add_other_regions(spectra, offset, spectrum, owner, start, stop, totals):
         order = np.argsort(owner[chosen], kind="stable")
         numbers, firsts = np.unique(owner[chosen][order], return_index=True)
         wanted = part[spectrum[chosen][order]].astype(totals.dtype)
-        totals[numbers, start:stop] += np.add.reduceat(wanted, firsts, axis=0)
+        _add_rows(totals[:, start:stop], numbers, sum_runs_exactly(wanted, firsts))
 
 
 def _summarise(
@@ -436,9 +444,9 @@ def _summarise(
             sums = add_channels(spectra, first, first + n_channels)
         else:
             spectra = spectra[:, first : first + n_channels]
-            total += spectra.sum(axis=0, dtype=dtype)
+            add_exactly(total, sum_exactly(spectra, 0))
             peak = spectra.max(axis=0)
-            sums = spectra.sum(axis=1, dtype=dtype)
+            sums = sum_exactly(spectra, 1)
         counts[place] = sums.reshape(block.shape[:-1])
         highest = peak if highest is None else np.maximum(highest, peak)
     if highest is None:
@@ -455,7 +463,7 @@ def _zeros(ranges: tuple[Range, ...], n_images: int, dtype: np.dtype) -> np.ndar
 
 
 def _add(results: list[np.ndarray]) -> np.ndarray:
-    return np.sum(results, axis=0, dtype=results[0].dtype)
+    return sum_exactly(np.stack(results), 0)
 
 
 def _merge(results: list[tuple[np.ndarray, np.ndarray, _Parts]]) -> Any:

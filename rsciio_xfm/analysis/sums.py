@@ -9,6 +9,7 @@ from dask.system import CPU_COUNT
 
 from rsciio_xfm._io import lazy
 from rsciio_xfm._io.compiled import kernel
+from rsciio_xfm._io.wide import add_exactly, check_unsigned, is_wide, sum_exactly
 
 _BLOCK_BYTES = 16 * 2**20
 _DTYPES = ("uint8", "uint16", "uint32")
@@ -26,16 +27,18 @@ def can_sum(data: np.ndarray | da.Array) -> bool:
     Returns
     -------
     bool
-        True for unsigned integers of at most 32 bits in a plain numpy or dask array of
-        two axes or more, and for any map that is read from a file by this package.
+        True for unsigned integers of at most 32 bits, and for integers of 64 bits, in a plain
+        numpy or dask array of two axes or more. Others are left to numpy and dask, whose sums
+        of them cannot overflow.
     """
     if isinstance(data, da.Array):
-        if lazy.source_of(data) is not None:
-            return True
         is_plain = type(data._meta) is np.ndarray  # a masked array is not
     else:
-        is_plain = type(data) is np.ndarray and data.flags.c_contiguous
-    return is_plain and is_counts(data) and data.ndim > 1 and data.size > 0
+        is_plain = type(data) is np.ndarray
+        if is_counts(data):
+            is_plain = is_plain and data.flags.c_contiguous
+    is_summed = is_counts(data) or is_wide(data.dtype)
+    return is_plain and is_summed and data.ndim > 1 and data.size > 0
 
 
 def is_counts(data: np.ndarray | da.Array) -> bool:
@@ -54,7 +57,12 @@ def sum_spectrum(data: np.ndarray | da.Array) -> np.ndarray | da.Array:
     Returns
     -------
     numpy.ndarray or dask.array.Array
-        uint64, shape (channels,); lazy if `data` is.
+        uint64 (int64 of signed integers), shape (channels,); lazy if `data` is.
+
+    Raises
+    ------
+    OverflowError
+        A sum of 64-bit integers does not fit 64 bits; of a lazy map, when it is computed.
 
     Examples
     --------
@@ -76,7 +84,13 @@ def sum_map(data: np.ndarray | da.Array) -> np.ndarray | da.Array:
     Returns
     -------
     numpy.ndarray or dask.array.Array
-        uint64, the shape of `data` without its last axis; lazy if `data` is.
+        uint64 (int64 of signed integers), the shape of `data` without its last axis; lazy if
+        `data` is.
+
+    Raises
+    ------
+    OverflowError
+        See :func:`sum_spectrum`.
 
     Examples
     --------
@@ -88,10 +102,14 @@ def sum_map(data: np.ndarray | da.Array) -> np.ndarray | da.Array:
 
 
 def _sum(data, sum_source, axis):
+    source = lazy.source_of(data)
+    if source is not None and source.dtype.kind == "u":
+        return sum_source(source)
+    if is_wide(data.dtype):
+        return sum_exactly(data, axis)
     if not isinstance(data, da.Array):
         return _sum_in_threads(data, axis)
-    source = lazy.source_of(data)
-    return _reduce(data, axis) if source is None else sum_source(source)
+    return _reduce(data, axis)
 
 
 def _sum_in_threads(data: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
@@ -134,10 +152,21 @@ def add_spectra(spectra: np.ndarray, total: np.ndarray) -> None:
     Parameters
     ----------
     spectra
-        uint8, uint16 or uint32, shape (spectra, channels), C-contiguous.
+        Unsigned integers, shape (spectra, channels), C-contiguous.
     total
         uint64, shape (channels,); the sum is added to it.
+
+    Raises
+    ------
+    OverflowError
+        A sum of 64-bit integers does not fit 64 bits.
+    TypeError
+        The numbers are others.
     """
+    check_unsigned(spectra.dtype)
+    if is_wide(spectra.dtype):
+        add_exactly(total, sum_exactly(spectra, 0))
+        return
     if spectra.dtype.itemsize == total.dtype.itemsize // 2:
         add_rows(spectra, total)
         return
@@ -154,7 +183,7 @@ def add_channels(spectra: np.ndarray, start: int, stop: int) -> np.ndarray:
     Parameters
     ----------
     spectra
-        uint8, uint16 or uint32, shape (spectra, channels), C-contiguous.
+        Unsigned integers, shape (spectra, channels), C-contiguous.
     start, stop
         The channels, half-open.
 
@@ -162,7 +191,15 @@ def add_channels(spectra: np.ndarray, start: int, stop: int) -> np.ndarray:
     -------
     numpy.ndarray
         uint64, shape (spectra,).
+
+    Raises
+    ------
+    OverflowError, TypeError
+        See :func:`add_spectra`.
     """
+    check_unsigned(spectra.dtype)
+    if is_wide(spectra.dtype):
+        return sum_exactly(spectra[:, start:stop], 1)
     total = np.empty((1, len(spectra)), dtype=np.uint64)
     windows = np.array([[start, stop]], dtype=np.int64)
     add_windows(spectra, windows, total)

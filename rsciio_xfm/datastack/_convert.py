@@ -13,8 +13,9 @@ from dask.system import CPU_COUNT
 from rsciio_xfm._io.atomic import check_destination, locked_if_there, replacing
 from rsciio_xfm._io.lazy import ArrayLike, Range
 from rsciio_xfm._io.progress import bytes_bar
+from rsciio_xfm._io.raw_images import RawImages
 from rsciio_xfm.datastack._layout import ATTRIBUTES, ATTRIBUTES_VERSION, ENERGIES
-from rsciio_xfm.datastack._raw import RawImages, parse_rpl, raw_array
+from rsciio_xfm.datastack._raw import energies, parse_map, raw_array
 from rsciio_xfm.datastack._write import (
     check_format,
     choose_chunks,
@@ -127,7 +128,7 @@ def convert(
     codec = make_codec(compressor)
     for read in (raw, rpl):
         check_destination(read, dst, overwrite)
-    ripple = parse_rpl(rpl)
+    ripple = parse_map(rpl)
     source: Any = raw_array(raw, ripple)
     dtype = np.dtype(np.float32)
     if keep_integers and ripple.dtype.kind in "iu":
@@ -136,7 +137,7 @@ def convert(
     chosen = choose_chunks(source.shape, dtype, chunks, **rows)
     if flip_horizontal or flip_vertical:
         source = Flipped(source, (bool(flip_vertical), bool(flip_horizontal), False))
-    energies = ripple.energies()
+    kev = energies(ripple)
     own = {"version": ATTRIBUTES_VERSION, "sigma": sigma, "rpl": ripple.fields}
     own |= {
         "flip_horizontal": bool(flip_horizontal),
@@ -159,7 +160,7 @@ def convert(
             codec=codec,
             zarr_format=zarr_format,
             attributes={ATTRIBUTES: own},
-            arrays={} if energies is None else {ENERGIES: energies},
+            arrays={} if kev is None else {ENERGIES: kev},
             advance=bar.update,
             path=raw,
         )

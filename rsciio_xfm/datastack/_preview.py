@@ -9,10 +9,11 @@ import numpy as np
 from rsciio_xfm._io.atomic import check_destination, replacing
 from rsciio_xfm._io.lazy import Range, from_source, place_in
 from rsciio_xfm._io.passes import Pieces, over_pieces
+from rsciio_xfm._io.raw_images import RawImages
 from rsciio_xfm._io.raw_map import RawMap
 from rsciio_xfm.analysis.maps import window_images
 from rsciio_xfm.analysis.sums import add_spectra, add_windows, is_counts, raise_to
-from rsciio_xfm.datastack._raw import RawImages, parse_rpl, raw_array
+from rsciio_xfm.datastack._raw import parse_map, raw_array
 
 # Channels on each side of the peak, as maxrf4u: 10 below it, itself and 9 above.
 _HALF_WIDTH = 10
@@ -88,7 +89,7 @@ def preview(
     dst = Path(f"{raw}_preview.png" if dst is None else dst)
     for read in (raw, rpl):
         check_destination(read, dst, overwrite)
-    source = raw_array(raw, parse_rpl(rpl))
+    source = raw_array(raw, parse_map(rpl))
     survey = _survey_images if isinstance(source, RawImages) else _survey_spectra
     highest, total, channel, counts = survey(source)
     image = _equalize(counts)

@@ -30,6 +30,7 @@ PREAMBLES = {
     "docs/formats/esrf.rst": _LOADED + 'images = hs.load("images_before.edf")\n',
     "docs/formats/geopixe.rst": _LOADED,
     "docs/formats/msa.rst": _LOADED,
+    "docs/formats/ripple.rst": "import hyperspy.api as hs\n",
     "docs/robustness.rst": _LOADED,
 }
 
@@ -150,6 +151,7 @@ _READ = {
         "edf",
     ],
     "docs/formats/geopixe.rst": ["map.GeoPIXE", "map.spd"],
+    "docs/formats/ripple.rst": ["scan.raw"],
     "docs/robustness.rst": ["map.GeoPIXE", "processed.h5"],
 }
 

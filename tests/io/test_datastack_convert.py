@@ -15,10 +15,11 @@ from matplotlib.image import imread
 from scipy.ndimage import gaussian_filter1d
 
 from rsciio_xfm import datastack
+from rsciio_xfm._io.rpl import parse_rpl
 from rsciio_xfm.analysis.smooth import smooth_spectra
-from rsciio_xfm.datastack._raw import parse_rpl
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from tests.builders import datastack as builder
+from tests.builders.ripple import BRUKER
 from tests.conftest import DATA
 from tests.io.test_datastack import FORMATS, zarr_arrays
 from tests.io.test_datastack_damaged import little_memory
@@ -208,10 +209,13 @@ def test_defaults_of_maxrf4u(tmp_path):
         ("\nev-per-chan\t10", 0.01, 0),
         ("\ndepth-scale\t0.02\ndepth-origin\t-0.5\ndepth-units\tkeV", 0.02, -0.5),
         ("\ndepth-scale\t20\ndepth-origin\t-500\ndepth-units\teV", 0.02, -0.5),
+        ("\n" + BRUKER, 0.010002, -0.956),
     ],
 )
 def test_calibration(tmp_path, more, scale, offset):
-    pair = builder.write_raw(tmp_path, more=more + "\ntitle\tSaint\nbeam-energy\t50")
+    pair = builder.write_raw(
+        tmp_path, more=more.rstrip() + "\ntitle\tSaint\nbeam-energy\t50"
+    )
     signal = hs.load(convert(*pair))
     axis = signal.axes_manager[-1]
     assert (axis.scale, axis.offset) == (pytest.approx(scale), pytest.approx(offset))
@@ -417,6 +421,7 @@ def test_memory_does_not_depend_on_the_size(tmp_path):
     code = """
 import sys, resource
 from rsciio_xfm import datastack
+from rsciio_xfm._io.rpl import parse_rpl
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 import numcodecs.blosc, scipy.ndimage, dask.array, zipfile, rsciio_xfm.analysis.smooth
 before = peak()
@@ -519,8 +524,8 @@ def test_preview_at_the_edge_and_empty(tmp_path):
         datastack.preview(tmp_path / "scan.raw", tmp_path / "scan.rpl", overwrite=False)
 
 
-def test_rosettasciio_reads_the_pair_by_chunks(tmp_path):
-    """So its reader keeps ``.rpl``: chunks are mapped one at a time, in workers too."""
+def test_the_pair_is_read_by_chunks(tmp_path):
+    """As it is, without being converted, in workers too."""
     counts = builder.make_counts((40, 30, 64))
     _, rpl = builder.write_raw(tmp_path, counts)
     code = """
@@ -533,7 +538,6 @@ if __name__ == "__main__":
     print(len(pickle.dumps(signal.data)))
     np.save(sys.argv[2], signal.data.compute(scheduler="processes"))
 """
-    # In a process of its own: it leaves the file open.
     script, target = tmp_path / "script.py", tmp_path / "counts.npy"
     script.write_text(code)
     printed = subprocess.run(

@@ -14,13 +14,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm import datastack, edax, emd, esrf, geopixe, msa
+from rsciio_xfm import datastack, edax, emd, esrf, geopixe, msa, ripple
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
 from tests.builders import msa as msa_builder
+from tests.builders import ripple as ripple_builder
 
 Regions = dict[str, list[tuple[int, int]]]
 # Name of the region where there are counts, which are any numbers.
@@ -223,6 +224,16 @@ def decode_spd(path: Path) -> list[np.ndarray]:
     return [counts.reshape(n_lines, n_points, n_channels)]
 
 
+def decode_ripple(path: Path, shape: tuple[int, int, int]) -> list[np.ndarray]:
+    """Return the numbers as they lie, and channels last of images."""
+    numbers = np.fromfile(path.with_suffix(".raw"), "<u2")
+    height, width, depth = shape
+    if numbers.size != height * width * depth:
+        return [numbers]
+    images = numbers.reshape(depth, height, width)
+    return [numbers, images.transpose(1, 2, 0)]
+
+
 def decode_hdf5(path: Path) -> list[np.ndarray]:
     """Return all datasets that h5py can read, as they are and with channels last."""
     found: list[np.ndarray] = []
@@ -400,6 +411,20 @@ SAMPLES = {
                 damage=suffix,
                 extra="numcodecs",
             )
+            for suffix in (".raw", ".rpl")
+        ),
+        *(
+            Sample(
+                f"Ripple, {record}: {suffix}",
+                _write(
+                    ripple_builder.write_map, "map.rpl", shape=(4, 5, 32), record=record
+                ),
+                _read(ripple.file_reader),
+                partial(parts_of_all, name=DATA if suffix == ".raw" else "file"),
+                damage=suffix,
+                decode=partial(decode_ripple, shape=(4, 5, 32)),
+            )
+            for record in ("vector", "image")
             for suffix in (".raw", ".rpl")
         ),
         Sample(

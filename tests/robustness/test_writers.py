@@ -26,6 +26,7 @@ NAMES = (
     "HDF5",
     "HDF5, convert",
     "MSA",
+    "Ripple",
 )
 
 

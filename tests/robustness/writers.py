@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm import datastack, emd, esrf, geopixe, msa
+from rsciio_xfm import datastack, emd, esrf, geopixe, msa, ripple
 from rsciio_xfm.exceptions import CorruptFileError
 from tests.builders import datastack as datastack_builder
 from tests.builders import esrf as esrf_builder
@@ -96,6 +96,11 @@ def make_writers(folder: Path) -> dict[str, tuple[str, Write, Read]]:
         added = np.random.default_rng(version).integers(0, 2**62, _ADDED_BYTES // 8)
         datastack.append(added, "added", path)
 
+    def save_pair(path: Path, version: int) -> None:
+        # RosettaSciIO's writer takes no counts of 32 bits without sign.
+        signal = signals[version]
+        ripple.file_writer(path, signal | {"data": signal["data"].astype(np.uint16)})
+
     stack = _counts(datastack.file_reader)
     return {
         "GeoPIXE": (
@@ -154,6 +159,7 @@ def make_writers(folder: Path) -> dict[str, tuple[str, Write, Read]]:
             lambda path, version: msa.file_writer(path, spectra[version]),
             _counts(msa.file_reader),
         ),
+        "Ripple": (".raw", save_pair, _counts(ripple.file_reader)),
     }
 
 

@@ -1,0 +1,136 @@
+"""Sums of numbers of any type, in a type that is wide enough, or an error."""
+
+import dask.array as da
+import numpy as np
+
+# A sum that does not fit differs from what is kept of it by a multiple of 2**64.
+_WRAPPED = 2.0**62
+
+
+def wide_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the type for sums: uint64 of unsigned integers, int64, or float64.
+
+    Parameters
+    ----------
+    dtype
+        Of the numbers.
+    """
+    kind = np.result_type(dtype).kind
+    return np.dtype({"b": "u8", "u": "u8", "i": "i8"}.get(kind, "f8"))
+
+
+def is_wide(dtype: np.dtype) -> bool:
+    """Tell whether numbers are integers of 64 bits, few of which can be too many."""
+    return dtype.kind in "iu" and dtype.itemsize == 8
+
+
+def check_unsigned(dtype: np.dtype) -> None:
+    """Refuse numbers that would be something else as uint64.
+
+    Parameters
+    ----------
+    dtype
+        Of the numbers.
+
+    Raises
+    ------
+    TypeError
+        They are no unsigned integers.
+    """
+    if dtype.kind != "u":
+        raise TypeError(f"The spectra are {dtype}, expected unsigned integers.")
+
+
+def sum_exactly(
+    array: np.ndarray | da.Array, axis: int | tuple[int, ...]
+) -> np.ndarray | da.Array:
+    """Sum an array along some of its axes.
+
+    Parameters
+    ----------
+    array
+        Any array of real numbers.
+    axis
+        Which axes.
+
+    Returns
+    -------
+    numpy.ndarray or dask.array.Array
+        Of :func:`wide_dtype`; lazy if `array` is.
+
+    Raises
+    ------
+    OverflowError
+        A sum of 64-bit integers does not fit 64 bits; of a lazy array, when it is computed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sum_exactly(np.array([[-1, 2], [3, 4]], dtype=np.int8), 0)
+    array([2, 6])
+    """
+    total = array.sum(axis=axis, dtype=wide_dtype(array.dtype))
+    if not is_wide(array.dtype):
+        return total
+    estimate = array.sum(axis=axis, dtype=np.float64)
+    if isinstance(total, da.Array):
+        return da.map_blocks(_check_sum, total, estimate, dtype=total.dtype)
+    return _check_sum(total, estimate)
+
+
+def sum_runs_exactly(rows: np.ndarray, firsts: np.ndarray) -> np.ndarray:
+    """Sum runs of rows, which follow each other.
+
+    Parameters
+    ----------
+    rows
+        Of one type of :func:`wide_dtype`.
+    firsts
+        Where each run begins.
+
+    Returns
+    -------
+    numpy.ndarray
+        A row for each run.
+
+    Raises
+    ------
+    OverflowError
+        A sum of integers does not fit 64 bits.
+    """
+    total = np.add.reduceat(rows, firsts, axis=0)
+    if not is_wide(rows.dtype):
+        return total
+    return _check_sum(total, np.add.reduceat(rows, firsts, axis=0, dtype=np.float64))
+
+
+def add_exactly(total: np.ndarray, part: np.ndarray, where: str = "The array") -> None:
+    """Add numbers to others in place.
+
+    Parameters
+    ----------
+    total, part
+        Of one shape, and of one type of :func:`wide_dtype`.
+    where
+        Named in the error.
+
+    Raises
+    ------
+    OverflowError
+        A sum does not fit the type.
+    """
+    estimate = total.astype(np.float64) + part
+    np.add(total, part, out=total, casting="unsafe")
+    if total.dtype.kind in "iu":
+        _check_sum(total, estimate, where)
+
+
+def _check_sum(
+    total: np.ndarray, estimate: np.ndarray, where: str = "The array"
+) -> np.ndarray:
+    if (abs(total - estimate) > _WRAPPED).any():
+        raise OverflowError(
+            f"{where}: a sum is about {np.max(abs(estimate)):.3g}, expected one that fits "
+            f"{total.dtype}: convert the numbers first, as with s.change_dtype('float64')."
+        )
+    return total

@@ -1,0 +1,134 @@
+"""Writing pairs of ``.rpl`` and ``.raw`` files: RosettaSciIO's text, and numbers by blocks."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import dask.array as da
+import numpy as np
+
+from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm._io.blocks import blocks
+from rsciio_xfm._io.writers import check_plain
+
+_EXTENSIONS = (".rpl", ".raw")
+
+
+def file_writer(
+    filename: str | Path, signal: dict[str, Any], encoding: str = "latin-1"
+) -> None:
+    """Write a signal as a ``.raw`` file, and a ``.rpl`` file that describes it.
+
+    Parameters
+    ----------
+    filename
+        Path of one of the two; the other gets the same name.
+    signal
+        A spectrum, an image, a line or a map of spectra, or a stack of images, as
+        RosettaSciIO's readers return it or HyperSpy passes it. Dask arrays are written
+        chunk by chunk.
+    encoding
+        Of the text.
+
+    Raises
+    ------
+    OSError
+        RosettaSciIO's writer does not take the type of the numbers, or as many axes; a file
+        cannot be written. Both are as they were.
+    FileExistsError
+        The other file is there and this one is not: it belongs to something else.
+    TypeError, ValueError
+        The array cannot be written: it is masked, or of unknown size.
+
+    Notes
+    -----
+    What the text says is up to RosettaSciIO's writer. Both files are written under temporary
+    names and moved in place, the numbers first, when they are whole.
+
+    Examples
+    --------
+    >>> from rsciio_xfm import edax, ripple
+    >>> (map_,) = edax.file_reader("map.spd", lazy=True)
+    >>> ripple.file_writer("map.rpl", map_)
+    """
+    path = Path(filename)
+    rpl, raw = (path.with_suffix(extension) for extension in _EXTENSIONS)
+    if path.suffix.lower() == ".rpl":
+        rpl = path
+    elif path.suffix.lower() == ".raw":
+        raw = path
+    _check_destination(path, raw if path == rpl else rpl)
+    check_plain(path, signal["data"])
+    text = _make_text(path, signal, encoding)
+    data = _in_order_of_file(signal)
+    # The numbers first: an old text with new numbers is noticed, unless it fits them.
+    with replacing(rpl) as described, replacing(raw) as file:
+        for place, block in blocks(data):
+            whole = np.ascontiguousarray(block, dtype=data.dtype)
+            _write_block(file, data.shape, place, whole)
+        described.write(text)
+
+
+def _check_destination(path: Path, other: Path) -> None:
+    """Refuse to replace the other file: whoever asked was asked for the named one only."""
+    if other.exists() and not path.exists():
+        raise FileExistsError(
+            f"{other}: the file is there and {path.name} is not, expected both or none: it "
+            "belongs to something else. Choose another name, or delete it."
+        )
+
+
+def _make_text(path: Path, signal: dict[str, Any], encoding: str) -> bytes:
+    """Return what RosettaSciIO's writer says of a signal, whose numbers it is not given."""
+    from rsciio.ripple import file_writer as write
+
+    one = np.zeros((1,) * signal["data"].ndim, dtype=signal["data"].dtype)
+    known = signal | {"data": one, "metadata": _in_known_form(signal["metadata"])}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            rpl = Path(folder, "one.rpl")
+            write(str(rpl), known, encoding)
+            text = rpl.read_bytes() if rpl.exists() else None
+    except OSError as exc:
+        if exc.errno is None:  # what it refuses
+            raise
+        raise type(exc)(exc.errno, exc.strerror, str(path)) from exc
+    if text is None:
+        n_axes = sum(not axis["navigate"] for axis in signal["axes"])
+        raise OSError(
+            f"{path}: the signal has {n_axes} signal axes, expected one of spectra or two of "
+            "images."
+        )
+    return text
+
+
+def _in_known_form(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata whose type its writer knows, with the instruments that it looks for."""
+    described = dict(metadata.get("Signal", {}))
+    kind = described.get("signal_type", "")
+    if "EDS" in kind and kind != "EDS_TEM":
+        described["signal_type"] = "EDS_SEM"
+    instruments = {"SEM": {}, "TEM": {}} | metadata.get("Acquisition_instrument", {})
+    return metadata | {"Signal": described, "Acquisition_instrument": instruments}
+
+
+def _in_order_of_file(signal: dict[str, Any]) -> np.ndarray | da.Array:
+    """Return the array with the axes of spectra, or of images, behind those to navigate."""
+    axes = signal["axes"]
+    order = sorted(range(len(axes)), key=lambda i: not axes[i]["navigate"])
+    data = signal["data"].transpose(order)
+    # A block of a part of the channels would be written number by number.
+    return data.rechunk({data.ndim - 1: -1}) if isinstance(data, da.Array) else data
+
+
+def _write_block(
+    file: BinaryIO, shape: tuple[int, ...], place: tuple[slice, ...], block: np.ndarray
+) -> None:
+    """Write a block of an array where it belongs in the file, in runs as long as can be."""
+    partial = [i for i, n in enumerate(block.shape) if n < shape[i]]
+    n_outer = max(partial, default=0)
+    for index in np.ndindex(block.shape[:n_outer]):
+        first = [p.start + i for p, i in zip(place, index, strict=False)]
+        first += [p.start for p in place[n_outer:]]
+        file.seek(int(np.ravel_multi_index(first, shape)) * block.itemsize)
+        file.write(memoryview(block[index]).cast("B"))
