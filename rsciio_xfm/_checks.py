@@ -1,9 +1,12 @@
 """What several methods of the signals need before they begin."""
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from dask.diagnostics import ProgressBar
+
+from rsciio_xfm._io.progress import is_wanted
 
 if TYPE_CHECKING:
     from hyperspy.signal import BaseSignal
@@ -32,12 +35,10 @@ def check_axes(signal: "BaseSignal") -> None:
 
 
 def is_shown(show_progressbar: bool | None) -> bool:
-    """Tell whether progress is shown; None is HyperSpy's preference."""
+    """Tell whether progress is shown; None is HyperSpy's preference, on a terminal."""
     from hyperspy.api import preferences
 
-    if show_progressbar is None:
-        show_progressbar = preferences.General.show_progressbar
-    return bool(show_progressbar)
+    return is_wanted(show_progressbar, preferences.General.show_progressbar)
 
 
 def progress(
@@ -50,7 +51,9 @@ def progress(
     signal
         If it is not lazy, nothing is shown.
     show_progressbar
-        None is HyperSpy's preference.
+        None is HyperSpy's preference, on a terminal.
     """
     is_lazy = signal._lazy
-    return ProgressBar() if is_lazy and is_shown(show_progressbar) else nullcontext()
+    if not (is_lazy and is_shown(show_progressbar)):
+        return nullcontext()
+    return ProgressBar(out=sys.stderr)

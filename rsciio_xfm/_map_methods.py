@@ -45,7 +45,7 @@ class MakesMaps(CarriesDeadTime):
         integration_windows
             Width of the window of a line, in multiples of its full width at half maximum.
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference.
+            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
         Returns
         -------
@@ -86,7 +86,7 @@ class MakesMaps(CarriesDeadTime):
             HyperSpy's ROIs; in a list, or in a dictionary that gives them names. They may
             overlap.
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference.
+            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class MakesMaps(CarriesDeadTime):
         Parameters
         ----------
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference.
+            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
         Returns
         -------
@@ -209,7 +209,7 @@ class MakesMaps(CarriesDeadTime):
         percentile
             Of the pixels: how bright is as bright as can be.
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference.
+            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
         Returns
         -------
