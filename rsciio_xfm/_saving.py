@@ -19,6 +19,7 @@ from rsciio_xfm._io.atomic import refuse_original, replacing_in
 from rsciio_xfm._io.writers import is_original_ripple
 from rsciio_xfm._register import read_specifications
 
+_OWN = "rsciio_xfm."
 _RIPPLE = (".rpl", ".raw")
 _FOLDERS = (".zspy",)
 _HAS_BAR = (".hspy", ".zspy")  # writers that show a bar of dask's, wherever that goes
@@ -60,7 +61,8 @@ def save(
     """
     write = signal.save if write is None else write
     path = find_path(signal, filename, extension, file_format)
-    if path is None or overwrite not in (None, True, False):
+    is_wrong = overwrite not in (None, True, False) or (extension and file_format)
+    if path is None or is_wrong:  # HyperSpy says what is
         write(filename, overwrite, extension, file_format, **kwds)
         return
     if is_own(path, file_format):
@@ -160,7 +162,8 @@ def is_own(path: Path, file_format: str | None) -> bool:
         As of :func:`save`.
     """
     wanted = (file_format or path.suffix.lstrip(".")).lower()
-    return any(wanted in _names(plugin) for plugin in read_specifications())
+    own = [plugin for plugin in IO_PLUGINS if plugin["api"].startswith(_OWN)]
+    return any(wanted in _names(plugin) for plugin in own)
 
 
 def is_original(path: Path) -> bool:

@@ -203,7 +203,7 @@ def replacing_in(
 
     Examples
     --------
-    >>> with replacing_in("results") as temporary:
+    >>> with replacing_in(".") as temporary:
     ...     n_bytes = (temporary / "notes.txt").write_bytes(b"...")
     """
     folder = Path(os.path.realpath(folder))

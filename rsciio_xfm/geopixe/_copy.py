@@ -82,8 +82,8 @@ def crop(
     Spectra and dead times are copied byte by byte, in their order; x, y and detector are
     counted from the new origin. In the header Xres, Yres, Dets, Width (mm) and Height (mm)
     are changed if they differ, and the ``"Detector"`` entries of detectors that are left out
-    are removed; all else is as it was, character by character. The whole of a map is an
-    identical file. The format has no place for where the part was in the whole.
+    are removed, and ``"Written by"`` is added, by which the file is told from the instrument's
+    own; all else is as it was, character by character. The format has no place for where the part was in the whole.
 
     Examples
     --------
@@ -267,7 +267,7 @@ def _choose(
 def _crop_header(
     header: Header, columns: tuple[int, int], rows: tuple[int, int], kept: tuple[int, ...]
 ) -> str:
-    """Return the text of the header of a part; unchanged if the part is all of it."""
+    """Return the text of the header of a part, or of all of it."""
     n_columns, n_rows = columns[1] - columns[0], rows[1] - rows[0]
     fields: dict[str, Any] = {}
     if n_columns != header.n_columns:
@@ -282,7 +282,7 @@ def _crop_header(
     if len(kept) != header.n_detectors:
         fields["Dets"] = len(kept)
         text = keep_detectors(text, list(kept), header.n_detectors)
-    return mark(edit_header(text, {FILE: fields})) if fields else text
+    return mark(edit_header(text, {FILE: fields}))
 
 
 def _copy(
