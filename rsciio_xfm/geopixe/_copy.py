@@ -83,7 +83,8 @@ def crop(
     counted from the new origin. In the header Xres, Yres, Dets, Width (mm) and Height (mm)
     are changed if they differ, and the ``"Detector"`` entries of detectors that are left out
     are removed, and ``"Written by"`` is added, by which the file is told from the instrument's
-    own; all else is as it was, character by character. The format has no place for where the part was in the whole.
+    own; all else is as it was, character by character. The format has no place for where the
+    part was in the whole.
 
     Examples
     --------
