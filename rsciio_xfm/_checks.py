@@ -1,10 +1,13 @@
 """What several methods of the signals need before they begin."""
 
+import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from dask.diagnostics import ProgressBar
+
+from rsciio_xfm._io.progress import is_wanted
 
 if TYPE_CHECKING:
     from hyperspy.signal import BaseSignal
@@ -55,12 +58,10 @@ def check_uniform(axes: Iterable[Any]) -> None:
 
 
 def is_shown(show_progressbar: bool | None) -> bool:
-    """Tell whether progress is shown; None is HyperSpy's preference."""
+    """Tell whether progress is shown; None is HyperSpy's preference, on a terminal."""
     from hyperspy.api import preferences
 
-    if show_progressbar is None:
-        show_progressbar = preferences.General.show_progressbar
-    return bool(show_progressbar)
+    return is_wanted(show_progressbar, preferences.General.show_progressbar)
 
 
 def progress(
@@ -73,7 +74,9 @@ def progress(
     signal
         If it is not lazy, nothing is shown.
     show_progressbar
-        None is HyperSpy's preference.
+        None is HyperSpy's preference, on a terminal.
     """
     is_lazy = signal._lazy
-    return ProgressBar() if is_lazy and is_shown(show_progressbar) else nullcontext()
+    if not (is_lazy and is_shown(show_progressbar)):
+        return nullcontext()
+    return ProgressBar(out=sys.stderr)

@@ -9,6 +9,7 @@ from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
 
 from rsciio_xfm import _plots
+from rsciio_xfm._io.atomic import replacing_in
 from rsciio_xfm._io.metadata import DETECTOR_NODES
 
 _DPI = 150
@@ -91,7 +92,8 @@ class Classification:
             ``labels.tif``, ``classes.csv`` (pixels, fractions, counts, live times),
             ``classes.png`` and ``parameters.txt``.
         overwrite
-            Replace files that are there.
+            Replace files that are there, when all the new ones are whole; and then remove what
+            is there of more classes than there are now.
 
         Returns
         -------
@@ -116,21 +118,26 @@ class Classification:
             raise FileExistsError(f"{old[0]} exists; use overwrite=True to replace it.")
         figure = self.plot()[0].figure
         folder.mkdir(parents=True, exist_ok=True)
-        for path in old:  # there may have been more classes
-            path.unlink()
+        with replacing_in(folder) as temporary:
+            self._write([temporary / name for name in names])
+            figure.savefig(temporary / names[-1], dpi=_DPI)
+        plt.close(figure)
+        for path in set(old) - set(paths):  # there may have been more classes
+            path.unlink(missing_ok=True)
+        return paths
+
+    def _write(self, paths: list[Path]) -> None:
+        """Write all but the picture."""
         for spectrum, path in zip(self.sums, paths, strict=False):
-            spectrum.save(path, overwrite=True)
+            spectrum.save(path)
         labels = self.labels.deepcopy()
         labels.data = np.atleast_2d(labels.data)
         if labels.axes_manager.signal_dimension == 1:  # a line is an image of one row
             labels = Signal2D(labels.data)
-        labels.save(paths[-4], overwrite=True)
+        labels.save(paths[-4])
         self._write_table(paths[-3])
         text = "".join(f"{key}: {value}\n" for key, value in self.parameters.items())
         paths[-2].write_text(text, encoding="utf-8")
-        figure.savefig(paths[-1], dpi=_DPI)
-        plt.close(figure)
-        return paths
 
     def _write_table(self, path: Path) -> None:
         rows = ["class,pixels,fraction,counts,live_time_s"]

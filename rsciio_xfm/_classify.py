@@ -58,7 +58,7 @@ def pca(
     min_counts
         Pixels with fewer counts are left out.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference.
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def umap(
     n_neighbors, min_dist
         Of :class:`umap.UMAP`.
     show_progressbar
-        None is HyperSpy's preference.
+        None is HyperSpy's preference, on a terminal.
     **preparation
         `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of :func:`pca`.
 
@@ -181,7 +181,7 @@ def kmeans(
     max_samples
         How many pixels are fitted, at most; the others get the nearest class.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference.
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
     **preparation
         `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of :func:`pca`.
 
@@ -255,7 +255,7 @@ def classify(
     min_class_size
         Of HDBSCAN: how many pixels of the sample make a class.
     show_progressbar
-        None is HyperSpy's preference.
+        None is HyperSpy's preference, on a terminal.
     **preparation
         `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of :func:`pca`.
 
@@ -375,7 +375,7 @@ def estimate_n_classes(
     random_state
         Seed.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference.
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
     **preparation
         `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of :func:`pca`.
 

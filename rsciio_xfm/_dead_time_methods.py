@@ -123,7 +123,7 @@ class HasDeadTime(CarriesDeadTime):
             Of the polynomial, for percent, that of power 0 first; or ``"cubic"`` or
             ``"linear"``, which were published for detectors with a time constant of 0.5 us.
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference.
+            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
         Returns
         -------
@@ -366,7 +366,8 @@ class HasDeadTime(CarriesDeadTime):
         ax
             Where to; None makes a figure.
         show_progressbar
-            Of lazy signals, whose counts are summed for this; None is HyperSpy's preference.
+            Of lazy signals, whose counts are summed for this; None is HyperSpy's preference,
+            on a terminal.
 
         Returns
         -------

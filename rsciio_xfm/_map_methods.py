@@ -68,7 +68,7 @@ class MakesMaps(CarriesDeadTime):
         integration_windows
             Width of the window of a line, in multiples of its full width at half maximum.
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference.
+            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
         Returns
         -------
@@ -119,7 +119,7 @@ class MakesMaps(CarriesDeadTime):
             scikit-image and scipy have it. In the map of classes that
             :func:`rsciio_xfm.classify` returns as a signal only negative numbers are.
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference.
+            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
         Returns
         -------
@@ -214,7 +214,7 @@ class MakesMaps(CarriesDeadTime):
         Parameters
         ----------
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference.
+            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
         Returns
         -------
@@ -267,7 +267,7 @@ class MakesMaps(CarriesDeadTime):
         percentile
             Of the pixels: how bright is as bright as can be.
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference.
+            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
         Returns
         -------

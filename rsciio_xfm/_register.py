@@ -21,10 +21,11 @@ from opening a file of another format.
 """
 
 import os
-import warnings
 from pathlib import Path
 
 import yaml
+
+from rsciio_xfm._io.warning import warn
 
 _PACKAGE = Path(__file__).parent
 _SWITCH = "RSCIIO_XFM_TAKE_OVER"
@@ -69,11 +70,10 @@ def register() -> None:
         ValueError,
         yaml.YAMLError,
     ) as exc:
-        warnings.warn(
+        warn(
             f"rsciio_xfm could not register its file formats ({exc!r}); other formats "
             "are not affected. Reinstall rsciio_xfm to repair it.",
             RuntimeWarning,
-            stacklevel=2,
         )
 
 

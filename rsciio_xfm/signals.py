@@ -9,7 +9,7 @@ import numpy as np
 from exspy.signals import LazyEDSSEMSpectrum
 from exspy.utils.eds import take_off_angle
 
-from rsciio_xfm import _classify
+from rsciio_xfm import _classify, _saving
 from rsciio_xfm._dead_time_methods import HasDeadTime
 from rsciio_xfm._io.metadata import (
     EDS_DETECTOR,
@@ -53,12 +53,40 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
         overwrite: bool | None = None,
         extension: str | None = None,
         file_format: str | None = None,
+        replace_original: bool = False,
         **kwds: Any,
     ) -> None:
         """Save the signal; see :meth:`hyperspy.api.signals.BaseSignal.save`.
 
-        One of RosettaSciIO's writers knows exspy's signal types only: it is given a copy in a
-        form that it knows.
+        Parameters
+        ----------
+        filename, overwrite, extension, file_format
+            As of HyperSpy's method.
+        replace_original
+            Replace a file that was not written here, such as the instrument's own, too. That
+            is refused otherwise, even with ``overwrite=True``: it could hold more than what
+            is saved.
+        **kwds
+            Of the format's writer.
+
+        Raises
+        ------
+        ValueError
+            The file that is there was not written here; the message says under which name to
+            save.
+        OSError
+            The file cannot be written; what was there is as it was.
+
+        Notes
+        -----
+        Whatever the format, a file is written under a temporary name beside and moved in place
+        when it is whole. One of RosettaSciIO's writers knows exspy's signal types only: it is
+        given a copy in a form that it knows.
+
+        Examples
+        --------
+        >>> s = hs.load("map.GeoPIXE", lazy=True)
+        >>> s.inav[20:40, 10:30].save("part.hspy")
         """
         signal = self
         if is_ripple(self, filename, extension, file_format):
@@ -66,8 +94,15 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
             drop_dead_time(signal._metadata)
             signal._metadata.Signal.signal_type = "EDS_SEM"
             signal.tmp_parameters = self.tmp_parameters  # where it was saved
-        super(EDSXFMSpectrum, signal).save(
-            filename, overwrite, extension, file_format, **kwds
+        _saving.save(
+            signal,
+            filename,
+            overwrite,
+            extension,
+            file_format,
+            replace_original,
+            super(EDSXFMSpectrum, signal).save,
+            **kwds,
         )
 
     # What exspy and HyperSpy do, made to work with this type and its dead times.

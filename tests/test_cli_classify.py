@@ -17,8 +17,9 @@ def labels_of(folder):
 
 
 @pytest.mark.thorough
-def test_as_many_as_there_are(path, tmp_path):  # noqa: F811
-    said = run("classify", path, "--reducer", "pca", "-o", tmp_path / "r")
+@pytest.mark.parametrize("n_classes", [[], ["--n-classes", "auto"]])
+def test_as_many_as_there_are(path, tmp_path, n_classes):  # noqa: F811
+    said = run("classify", path, "--reducer", "pca", *n_classes, "-o", tmp_path / "r")
     assert "6 classes of 50 x 40 pixels" in said
     s = hs.load(path, lazy=True)
     expected = s.classify("pca", show_progressbar=False).labels.data
@@ -89,3 +90,10 @@ def test_wrong(tmp_path, arguments, match):
     )
     assert match in said
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("n_classes", ["six", "0", "Auto", "2.5"])
+def test_number_of_classes_that_is_none(tmp_path, n_classes):
+    small = builder.write_map(tmp_path / "map.GeoPIXE")
+    arguments = ["--n-classes", n_classes, "-o", tmp_path / "r"]
+    assert "'--n-classes'" in run("classify", small, *arguments, code=2)

@@ -1,10 +1,13 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and never over what was measured."""
 
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,9 +16,14 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+CREATOR = "rsciio_xfm"  # by which files tell that they were written here
+
 
 def check_destination(
-    filename: str | Path, destination: str | Path, overwrite: bool
+    filename: str | Path,
+    destination: str | Path,
+    overwrite: bool,
+    is_original: Callable[[Path], bool] | None = None,
 ) -> None:
     """Refuse to write a file over the one it is made from, or over any other unasked.
 
@@ -27,11 +35,13 @@ def check_destination(
         What will be written.
     overwrite
         Whether it may be there.
+    is_original
+        As of :func:`refuse_original`; None where the format is none of instruments.
 
     Raises
     ------
     ValueError
-        Both are one file, or the destination is no file.
+        Both are one file, the destination is no file, or it was not written here.
     FileExistsError
         The destination is there.
     """
@@ -47,6 +57,48 @@ def check_destination(
         raise FileExistsError(
             f"{destination}: the destination exists; use overwrite=True to replace it."
         )
+    if is_original is not None:
+        refuse_original(destination, is_original)
+
+
+def refuse_original(
+    filename: str | Path,
+    is_original: Callable[[Path], bool],
+    replace_original: bool | None = None,
+) -> None:
+    """Refuse to replace a file that was not written here: it could be what was measured.
+
+    Parameters
+    ----------
+    filename
+        Path of the file that will be written, however it is spelled.
+    is_original
+        Tells of a file that is there whether it is one of the format and lacks the mark that
+        the writers here leave.
+    replace_original
+        True replaces it nevertheless; None if the user has no such option.
+
+    Raises
+    ------
+    ValueError
+        It was not written here; the message says under which name to save.
+    """
+    path = Path(filename)
+    if replace_original or not path.is_file() or not is_original(path):
+        return
+    insist = " or use replace_original=True" if replace_original is not None else ""
+    raise ValueError(
+        f"{path}: the file was not written here, expected another name: it could be what was "
+        f"measured, and hold more than what is saved. Save as {_free_name(path)}. If the old "
+        f"one may go, delete it first{insist}."
+    )
+
+
+def _free_name(path: Path) -> Path:
+    """Return a name beside a file that nothing has yet."""
+    numbers = itertools.chain(["new"], (f"new_{i}" for i in itertools.count(2)))
+    names = (path.with_stem(f"{path.stem}_{number}") for number in numbers)
+    return next(name for name in names if not os.path.lexists(name))
 
 
 @contextlib.contextmanager
@@ -99,29 +151,143 @@ def replacing_path(filename: str | Path) -> Iterator[Path]:
     ------
     OSError, ValueError
         See :func:`replacing`.
+
+    Notes
+    -----
+    An interrupt (Ctrl-C) before the move leaves the old file. From the move on the new one
+    is whole and in its place: then nothing has failed, and nothing is raised.
     """
     # A link stays one: what it points to is replaced.
     path = Path(os.path.realpath(filename))
     _check_kind(path)
-    name = path.name.encode("utf-8", "ignore")[:200].decode("utf-8", "ignore")
-    temporary = path.with_name(f".{name}.{secrets.token_hex(4)}.part")
-    try:
+    temporary = _temporary(path)
+    with _naming(filename, temporary):
         try:
             # Not tempfile's: the permissions of a new file are those that the user chose.
             yield temporary
-            if path.exists():
-                shutil.copymode(path, temporary)
-            os.replace(temporary, path)
+            with holding_interrupts():
+                _move(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def replacing_in(
+    folder: str | Path, filename: str | Path | None = None
+) -> Iterator[Path]:
+    """Give a temporary folder, for files that are moved to another one when all are whole.
+
+    This is for writers of others, which write under the name that they are given, and
+    perhaps beside it.
+
+    Parameters
+    ----------
+    folder
+        Where the files go. Those that are there stay as they are until the new ones are
+        complete, and whatever happens before.
+    filename
+        What is written, for errors; by default the folder.
+
+    Yields
+    ------
+    pathlib.Path
+        Of the temporary folder, which lies in the other one. What is in it when the block is
+        left, files or folders, takes the place of what has the same name.
+
+    Raises
+    ------
+    OSError
+        A file cannot be written, as when the disk is full; it names what is written.
+
+    Examples
+    --------
+    >>> with replacing_in(".") as temporary:
+    ...     n_bytes = (temporary / "notes.txt").write_bytes(b"...")
+    """
+    folder = Path(os.path.realpath(folder))
+    temporary = _temporary(folder / Path(filename or "results").name)
+    with _naming(filename or folder, temporary):
+        temporary.mkdir()
+        try:
+            yield temporary
+            with holding_interrupts():
+                for new in sorted(temporary.iterdir()):
+                    _move(new, folder / new.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """Return a name beside a file that is hidden and nobody has."""
+    name = path.name.encode("utf-8", "ignore")[:200].decode("utf-8", "ignore")
+    return path.with_name(f".{name}.{secrets.token_hex(4)}.part")
+
+
+@contextlib.contextmanager
+def _naming(filename: str | Path, temporary: Path) -> Iterator[None]:
+    """Let errors of the system name the file that is written, not the temporary one."""
+    try:
+        yield
     except OSError as exc:
         # Of the file itself, not of what the caller reads from.
-        is_own = exc.filename in (None, str(temporary)) and exc.errno is not None
-        if not is_own:
+        is_own = exc.filename is None or str(exc.filename).startswith(str(temporary))
+        if not is_own or exc.errno is None:
             raise
-        raise type(exc)(exc.errno, exc.strerror, str(filename)) from exc
+        # HDF5's says in what it failed, at length, and names the file once more.
+        text = exc.strerror or ""
+        text = os.strerror(exc.errno) if temporary.name in text else text
+        raise type(exc)(exc.errno, text, str(filename)) from exc
+
+
+def _move(new: Path, path: Path) -> None:
+    """Move a file or folder to its place; of a folder, the old one is away for a moment."""
+    if not new.is_dir():
+        _check_kind(path)
+        if path.exists():
+            shutil.copymode(path, new)
+        try:
+            os.replace(new, path)
+        except KeyboardInterrupt:  # of a thread that does not hold them
+            if new.exists():
+                raise
+        return
+    old = _temporary(path)
+    if path.exists():
+        os.rename(path, old)
+    try:
+        os.rename(new, path)
+    except BaseException:
+        if old.exists():
+            os.rename(old, path)
+        raise
+    if old.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def holding_interrupts() -> Iterator[list[tuple]]:
+    """Hold Ctrl-C off until the block is over.
+
+    Yields
+    ------
+    list of tuple
+        The arguments that the handler would have been called with, for the caller to decide.
+    """
+    held: list[tuple] = []
+    before = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or before is None:  # others are not interrupted
+        yield held
+        return
+    signal.signal(signal.SIGINT, lambda *arguments: held.append(arguments))
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

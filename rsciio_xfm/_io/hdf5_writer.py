@@ -9,14 +9,15 @@ import contextlib
 import io
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 
-from rsciio_xfm._io.atomic import replacing_path
+from rsciio_xfm._io.atomic import CREATOR, holding_interrupts, replacing_path
+
+_FORMATS_OF_HYPERSPY = ("HyperSpy", "nexus")  # attributes of .hspy and of its .nxs
 
 
 @contextlib.contextmanager
@@ -59,6 +60,7 @@ def replacing_hdf5(
 
         file = do(h5py.File, sink, "w", **options)
         try:
+            do(file.attrs.__setitem__, "creator", CREATOR)
             yield file, do
         finally:
             with _uninterrupted():
@@ -116,17 +118,27 @@ class _Sink(io.RawIOBase):
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C until the block is over."""
+    """Keep Ctrl-C until the block is over, and let it interrupt then."""
     before = signal.getsignal(signal.SIGINT)
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or before is None:  # others are not interrupted
+    with holding_interrupts() as held:
         yield
-        return
-    kept: list[tuple] = []
-    signal.signal(signal.SIGINT, lambda *arguments: kept.append(arguments))
+    if held and callable(before):
+        before(*held[0])
+
+
+def is_original_hdf5(path: Path) -> bool:
+    """Tell whether a file is an HDF5 file that was not saved, here or by HyperSpy.
+
+    Parameters
+    ----------
+    path
+        Of a file.
+    """
+    if not h5py.is_hdf5(path):
+        return False
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if kept and callable(before):
-        before(*kept[0])
+        with h5py.File(path, "r", locking=False) as file:
+            marks = [file.attrs.get(name) for name in ("creator", "file_format")]
+    except OSError:  # damaged, or of a newer kind
+        return True
+    return marks[0] != CREATOR and marks[1] not in _FORMATS_OF_HYPERSPY

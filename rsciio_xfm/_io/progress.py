@@ -1,5 +1,6 @@
-"""Progress bars, on the command line only: a library does not print unasked."""
+"""Progress bars, where somebody looks: on a terminal, or where they were asked for."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +20,22 @@ def shown() -> Iterator[None]:
         yield
     finally:
         _is_shown.reset(token)
+
+
+def is_wanted(show_progressbar: bool | None, is_preferred: bool = True) -> bool:
+    """Tell whether a function that a user calls shows its progress.
+
+    Parameters
+    ----------
+    show_progressbar
+        What the user said; None shows it if standard error is a terminal.
+    is_preferred
+        What holds instead of None, on a terminal.
+    """
+    if show_progressbar is not None:
+        return bool(show_progressbar)
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return is_terminal and is_preferred
 
 
 def bar_options() -> dict[str, Any]:

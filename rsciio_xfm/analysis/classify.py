@@ -151,6 +151,12 @@ def reduce_umap(
         umap-learn is not installed; names the extra.
     ValueError
         There are too few points.
+
+    Notes
+    -----
+    UMAP starts from the principal components: these always exist, and keep what is far apart
+    in the spectra far apart in the embedding (Kobak & Linderman, Nature Biotechnology 39
+    (2021) 156).
     """
     umap = require("umap", "learning")
     check_whole("n_components", n_components)
@@ -163,13 +169,16 @@ def reduce_umap(
             f"embedding in {n_components} dimensions. Use reducer='pca'."
         )
     chosen = choose_samples(scores, max_samples, random_state)
+    can_start = scores.shape[1] >= n_components and np.ptp(scores[chosen], axis=0).any()
     model = umap.UMAP(
         n_components=n_components,
         n_neighbors=min(n_neighbors, len(chosen) - 1),
         min_dist=min_dist,
         random_state=random_state,
         n_jobs=1,  # what a seed needs
-        init="spectral" if len(chosen) > 10 * n_components else "random",
+        # Not spectral: phases that have nothing between them are apart in the graph of
+        # neighbours, of which the eigenvectors are then arbitrary, or are not found.
+        init="pca" if can_start else "random",
     )
     embedding = np.empty((len(scores), n_components), dtype=np.float32)
     embedding[chosen] = model.fit_transform(scores[chosen])

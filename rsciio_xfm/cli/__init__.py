@@ -9,6 +9,7 @@ import click
 import rsciio_xfm
 from rsciio_xfm.cli._analyse import analyse
 from rsciio_xfm.cli._classify import classify
+from rsciio_xfm.cli._common import FiniteRange
 from rsciio_xfm.cli._datastack import convert, preview, repack, tree
 from rsciio_xfm.cli._demo import demo
 from rsciio_xfm.cli._export import export
@@ -29,7 +30,7 @@ __all__ = ["main"]
 )
 @click.option(
     "--chunk-size",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="MIB",
     help="Size in MiB of the chunks in which a map is read to be exported; 22 by default.",
 )

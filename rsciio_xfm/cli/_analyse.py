@@ -1,6 +1,5 @@
 """``rsciio-xfm analyse``."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,11 @@ from typing import Any
 import click
 import numpy as np
 
+from rsciio_xfm._io.atomic import replacing_in
+from rsciio_xfm._io.warning import warn
 from rsciio_xfm.cli._common import (
     FILE,
+    FiniteRange,
     dask_bar,
     dataset_option,
     detector_option,
@@ -29,7 +31,7 @@ _DPI = 150
 @dataset_option
 @click.option(
     "--saturation",
-    type=click.FloatRange(0, 100),
+    type=FiniteRange(0, 100),
     default=65.0,
     show_default=True,
     help="Dead time in percent from which a spectrum counts as saturated.",
@@ -69,8 +71,8 @@ def analyse(
         refuse_existing([output / name for name in results], overwrite)
         output.mkdir(parents=True, exist_ok=True)
         for name, write in results.items():
-            with dask_bar(name):
-                write(output / name)
+            with dask_bar(name), replacing_in(output, output / name) as temporary:
+                write(temporary / name)
             if (output / name).exists():
                 click.echo(f"Wrote  {output / name}")
 
@@ -129,7 +131,7 @@ def _fill(signal: Any, path: Path) -> None:
     try:
         axes = signal.fill_deadtime(show_progressbar=False).plot_filled_dead_time()
     except ValueError as error:  # too few are known for a fit
-        warnings.warn(f"{path.name} is not written: {error}", stacklevel=1)
+        warn(f"{path.name} is not written: {error}")
         return
     _save(axes, path)
 

@@ -1,11 +1,15 @@
 """``rsciio-xfm classify``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from rsciio_xfm.cli._common import (
     FILE,
+    Finite,
+    FiniteRange,
     errors_as_messages,
     load_map,
     refuse_existing,
@@ -14,14 +18,28 @@ from rsciio_xfm.cli._common import (
     select,
 )
 
+_AUTO = "auto"
+
+
+class _ClassesOrAuto(click.IntRange):
+    """A number of classes, or the word for as many as there seem to be."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        return _AUTO if value == _AUTO else super().convert(value, param, ctx)
+
 
 @click.command()
 @click.argument("file", type=FILE)
 @region_options
 @click.option(
     "--n-classes",
-    type=click.IntRange(min=1),
-    help="How many classes; without it, as many as a sample of the map suggests.",
+    type=_ClassesOrAuto(min=1),
+    default=6,
+    show_default=True,
+    metavar="N",
+    help="How many classes; auto: as many as a sample of the map suggests.",
 )
 @click.option(
     "--reducer",
@@ -60,11 +78,11 @@ from rsciio_xfm.cli._common import (
     help="Of the counts.",
 )
 @click.option(
-    "--energy", nargs=2, type=float, metavar="A B", help="Energies that are looked at."
+    "--energy", nargs=2, type=Finite(), metavar="A B", help="Energies that are looked at."
 )
 @click.option(
     "--min-counts",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=1.0,
     show_default=True,
     help="Pixels with fewer counts are left out.",
@@ -85,7 +103,7 @@ def classify(
     x: tuple[int, int] | None,
     y: tuple[int, int] | None,
     detector: int | None,
-    n_classes: int | None,
+    n_classes: int | str,
     reducer: str,
     classifier: str,
     classify_on: str,
@@ -103,7 +121,8 @@ def classify(
     classes (labels.tif, -1 where there is none), a table and a picture.
     """
     with errors_as_messages():
-        if classifier == "hdbscan" and n_classes is not None:
+        source = click.get_current_context().get_parameter_source("n_classes")
+        if classifier == "hdbscan" and source != ParameterSource.DEFAULT:
             raise click.ClickException(
                 "--n-classes is not for hdbscan, which finds it out"
             )
@@ -123,7 +142,7 @@ def classify(
             "min_counts": min_counts,
             "show_progressbar": False,
         }
-        if n_classes is None and classifier == "kmeans":
+        if n_classes == _AUTO:
             n_classes = region.estimate_n_classes(
                 n_components=n_pca, random_state=seed, **options
             )

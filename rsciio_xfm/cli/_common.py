@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import math
 import sys
 import time
 import warnings
@@ -24,6 +25,27 @@ ERRORS = (
     TypeError,
     ValueError,
 )
+
+
+class Finite(click.types.FloatParamType):
+    """A number: neither NaN nor an infinite one, which no option has a use for."""
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class FiniteRange(Finite, click.FloatRange):
+    """Such a number in a range: NaN compares with no end of it."""
+
+
 _PACKED = (".gz", ".bz2")  # of a file that fabio unpacks
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -1,6 +1,5 @@
 """``rsciio-xfm convert``, ``preview``, ``tree`` and ``repack``."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,8 @@ import click
 
 from rsciio_xfm.cli._common import (
     FILE,
+    Finite,
+    FiniteRange,
     check_extension,
     chosen_options,
     errors_as_messages,
@@ -56,7 +57,7 @@ def _output_options(default: str) -> Callable:
 @_raw_options
 @click.option(
     "--sigma",
-    type=float,
+    type=Finite(),
     default=7.0,
     show_default=True,
     help="Smooth spectra by a Gaussian of so many channels; 0 stores the counts.",
@@ -68,12 +69,12 @@ def _output_options(default: str) -> Callable:
 )
 @click.option(
     "--kev-per-channel",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     help="Calibration of the energy axis, where the .rpl has none.",
 )
 @click.option(
     "--kev-of-channel-0",
-    type=float,
+    type=Finite(),
     default=0.0,
     help="With --kev-per-channel; 0 by default.",
 )
@@ -131,7 +132,6 @@ def convert(
                 flip_horizontal,
                 flip_vertical,
                 compressor=None if compressor == "none" else compressor,
-                show_progressbar=sys.stderr.isatty(),
                 keep_integers=integers,
                 zarr_format=int(zarr_format),
                 overwrite=overwrite,
@@ -238,7 +238,6 @@ def repack(
             file,
             select or None,
             output,
-            show_progressbar=sys.stderr.isatty(),
             overwrite=overwrite,
         )
         output = output or file

@@ -9,6 +9,7 @@ import click
 import numpy as np
 from numpy.lib.recfunctions import structured_to_unstructured
 
+from rsciio_xfm._io.atomic import replacing_in
 from rsciio_xfm.cli._common import (
     FILE,
     compute,
@@ -48,8 +49,9 @@ def demo(
             output = Path(tempfile.mkdtemp(prefix="rsciio-xfm-results-"))
         output.mkdir(parents=True, exist_ok=True)
         msa, png = (output / name for name in names)
-        total.save(msa, overwrite=True)
-        figure.savefig(png, dpi=150)
+        with replacing_in(output) as temporary:
+            total.save(temporary / msa.name)
+            figure.savefig(temporary / png.name, dpi=150)
         click.echo(f"Wrote     {msa}")
         click.echo(f"Wrote     {png}")
 

@@ -101,13 +101,4 @@ def _write(signal: Any, output: Path, overwrite: bool) -> None:
         options = {} if extension(output) in _OWN else {"show_progressbar": False}
         if extension(output) == "h5":  # several writers have it
             options["file_format"] = "ESRF"
-        try:
-            signal.save(output, overwrite=overwrite, **options)
-        # .zspy needs zarr, and RosettaSciIO's writer one of its version 2.
-        except (AttributeError, ModuleNotFoundError) as exc:
-            if "zarr" not in str(exc):
-                raise
-            raise click.ClickException(
-                f"{output}: {exc}; install what it needs with pip install "
-                "'rosettasciio[zspy]'"
-            ) from exc
+        signal.save(output, overwrite=overwrite, **options)

@@ -7,6 +7,7 @@ import click
 
 from rsciio_xfm.cli._common import (
     FILE,
+    Finite,
     check_extension,
     check_outputs,
     errors_as_messages,
@@ -98,7 +99,7 @@ def crop(
     help="fit (the default): learn from the spectra whose dead time is known; constant: "
     "--value; polynomial: of the counts per ms.",
 )
-@click.option("--value", type=float, help="Constant dead time in percent.")
+@click.option("--value", type=Finite(), help="Constant dead time in percent.")
 @click.option(
     "--preset",
     type=click.Choice(["cubic", "linear"]),
@@ -108,7 +109,7 @@ def crop(
     "--coefficient",
     "coefficients",
     multiple=True,
-    type=float,
+    type=Finite(),
     help="Of a polynomial of your own, for percent, that of power 0 first.",
 )
 @output_options

@@ -1,15 +1,17 @@
 """``rsciio-xfm spectrum`` and ``image``."""
 
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from rsciio_xfm._io.warning import warn
 from rsciio_xfm.cli._common import (
     FILE,
+    Finite,
+    FiniteRange,
     check_extension,
     check_outputs,
     compute,
@@ -43,7 +45,8 @@ _IMAGES = (".tif", ".tiff", ".png", ".hspy")
     "--statistic",
     type=click.Choice(["sum", "mean", "max"]),
     default="sum",
-    help="What of all spectra: sum (the default), mean or, of each channel, maximum.",
+    show_default=True,
+    help="What of all spectra: sum, mean or, of each channel, maximum.",
 )
 @click.option(
     "--format",
@@ -109,7 +112,7 @@ def spectrum(
                 f"{path}: {_show_counts(total.data.sum())} counts of {size} pixels"
             )
             if not total.data.any():
-                warnings.warn(f"there are no counts in this region: {path}", stacklevel=1)
+                warn(f"there are no counts in this region: {path}")
 
 
 @click.command()
@@ -127,7 +130,7 @@ def spectrum(
     "energies",
     multiple=True,
     nargs=2,
-    type=float,
+    type=Finite(),
     metavar="A B",
     help="Window of energies, keV.",
 )
@@ -141,7 +144,7 @@ def spectrum(
 )
 @click.option(
     "--width",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=2.0,
     show_default=True,
     help="Of the window of a line, in its full widths at half maximum.",
@@ -219,7 +222,9 @@ def _save_image(picture: Any, path: Path, scale_bar: bool, overwrite: bool) -> N
         options["output_size"] = (columns * factor, rows * factor)
         if scale_bar:
             options["scalebar"] = True
-    picture.save(path, overwrite=overwrite, **options)
+    from rsciio_xfm._saving import save
+
+    save(picture, path, overwrite, **options)
 
 
 def _read_mask(path: Path, signal: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm._io.atomic import locked_if_there, replacing
+from rsciio_xfm._io.atomic import locked_if_there, refuse_original, replacing
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.tree import digest, encode_signal
 from rsciio_xfm._io.warning import warn
@@ -34,6 +34,7 @@ from rsciio_xfm.datastack._metadata import (
 from rsciio_xfm.datastack._write import (
     check_format,
     choose_chunks,
+    is_original,
     make_codec,
     write_cube,
     write_root,
@@ -190,6 +191,7 @@ def file_writer(
     compressor: Any = "blosc",
     keep_integers: bool = False,
     zarr_format: int = 3,
+    replace_original: bool = False,
 ) -> None:
     """Write a map as a ``.datastack`` file that maxrf4u reads.
 
@@ -202,13 +204,16 @@ def file_writer(
         data may be a dask array, which is computed in parts.
     chunks, compressor, keep_integers, zarr_format
         See :func:`rsciio_xfm.datastack.convert`. Counts are not smoothed.
+    replace_original
+        Replace a stack of a map of another size that was not written here, too.
 
     Raises
     ------
     TypeError
         The data are masked, or no numbers.
     ValueError
-        The signal is no map of spectra, or is empty; an argument does not suit it.
+        The signal is no map of spectra, or is empty; an argument does not suit it. Or the file
+        is a stack of a map of another size that was not written here.
     OverflowError
         Counts above 16777216 are not exact in float32, and `keep_integers` is False.
     OSError
@@ -257,6 +262,8 @@ def file_writer(
         others[ENERGIES] = TO_KEV[energy["units"]] * steps
     with locked_if_there(path):
         kept, plan, root = _stack_to_keep(path, data.shape), None, None
+        if kept is None:
+            refuse_original(path, is_original, replace_original)
         if kept is not None:
             names = _to_keep(kept, {CUBE, MAX_SPECTRUM, SUM_SPECTRUM, *others})
             plan = plan_copy(path, kept, names, zarr_format, is_all=True)

@@ -12,13 +12,14 @@ from dask.system import CPU_COUNT
 
 from rsciio_xfm._io.atomic import check_destination, locked_if_there, replacing
 from rsciio_xfm._io.lazy import ArrayLike, Range
-from rsciio_xfm._io.progress import bytes_bar
+from rsciio_xfm._io.progress import bytes_bar, is_wanted
 from rsciio_xfm._io.raw_images import RawImages
 from rsciio_xfm.datastack._layout import ATTRIBUTES, ATTRIBUTES_VERSION, ENERGIES
 from rsciio_xfm.datastack._raw import energies, parse_map, raw_array
 from rsciio_xfm.datastack._write import (
     check_format,
     choose_chunks,
+    is_original,
     make_codec,
     write_cube,
     write_root,
@@ -39,7 +40,7 @@ def convert(
     flip_vertical: bool = False,
     chunks: Any = "auto",
     compressor: Any = "blosc",
-    show_progressbar: bool = True,
+    show_progressbar: bool | None = None,
     *,
     keep_integers: bool = False,
     zarr_format: int = 3,
@@ -65,7 +66,8 @@ def convert(
         ``"blosc"`` (LZ4 after the bytes were sorted), ``"zstd"`` (what zarr 3 and so maxrf4u
         choose), ``"gzip"``, such a compressor of numcodecs, or None.
     show_progressbar
-        Show a bar on standard error, if it takes longer than two seconds.
+        Show a bar on standard error, if it takes longer than two seconds; None shows it if
+        that is a terminal.
     keep_integers
         Store integers rather than float32; only with ``sigma=0``.
     zarr_format
@@ -92,7 +94,8 @@ def convert(
         Counts above 16777216 are not exact in float32, and are not smoothed; floating-point
         numbers are too large for it. Nothing is written.
     ValueError
-        An argument does not suit the map; `dst` is one of the files that are read.
+        An argument does not suit the map; `dst` is one of the files that are read, or a stack
+        that was not written here.
     FileExistsError
         `dst` exists.
     OSError
@@ -127,7 +130,7 @@ def convert(
     check_format(zarr_format)
     codec = make_codec(compressor)
     for read in (raw, rpl):
-        check_destination(read, dst, overwrite)
+        check_destination(read, dst, overwrite, is_original)
     ripple = parse_map(rpl)
     source: Any = raw_array(raw, ripple)
     dtype = np.dtype(np.float32)
@@ -148,7 +151,7 @@ def convert(
         locked_if_there(dst),
         replacing(dst) as file,
         zipfile.ZipFile(file, "w") as archive,
-        bytes_bar(n_bytes, f"Converting {raw.name}", show_progressbar) as bar,
+        bytes_bar(n_bytes, f"Converting {raw.name}", is_wanted(show_progressbar)) as bar,
     ):
         write_root(archive, zarr_format)
         write_cube(

@@ -1,6 +1,5 @@
 """Arrays of a stack that go to another one as they are."""
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from rsciio_xfm.datastack._layout import (
     MISSING,
     ROOT,
 )
-from rsciio_xfm.datastack._parse import array_text, to_format_3
+from rsciio_xfm.datastack._parse import array_text, read_json, to_format_3
 from rsciio_xfm.datastack._write import put
 from rsciio_xfm.exceptions import FileFormatError
 
@@ -126,12 +125,3 @@ def root_attributes(path: str | Path, stack: Stack) -> dict[str, Any]:
                 attributes = tree if name == ATTRIBUTES_OF_2 else tree.get("attributes")
                 found |= attributes if isinstance(attributes, dict) else {}
     return found
-
-
-def read_json(text: bytes) -> dict[str, Any]:
-    """Read a description of a root, of which nothing is needed."""
-    try:
-        tree = json.loads(text)
-    except (RecursionError, ValueError):
-        return {}
-    return tree if isinstance(tree, dict) else {}

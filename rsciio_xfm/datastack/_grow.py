@@ -14,10 +14,10 @@ import numpy as np
 
 from rsciio_xfm._io.atomic import check_destination, locked, locked_if_there, replacing
 from rsciio_xfm._io.binary import check_unchanged
-from rsciio_xfm._io.progress import bytes_bar
+from rsciio_xfm._io.progress import bytes_bar, is_wanted
 from rsciio_xfm._io.writers import check_plain
 from rsciio_xfm.datastack._api import check_names
-from rsciio_xfm.datastack._copy import copy, plan_copy, read_json, root_attributes
+from rsciio_xfm.datastack._copy import copy, plan_copy, root_attributes
 from rsciio_xfm.datastack._data import (
     Stack,
     first_version,
@@ -32,8 +32,8 @@ from rsciio_xfm.datastack._layout import (
     PADDING,
     ROOT,
 )
-from rsciio_xfm.datastack._parse import DTYPES, group_text
-from rsciio_xfm.datastack._write import put, write_array, write_root
+from rsciio_xfm.datastack._parse import DTYPES, group_text, read_json
+from rsciio_xfm.datastack._write import is_original, put, write_array, write_root
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 # Not those that zarr keeps for itself, nor what would be a folder.
@@ -319,7 +319,7 @@ def repack(
     path: str | Path,
     select: Sequence[str] | None = None,
     dst: str | Path | None = None,
-    show_progressbar: bool = True,
+    show_progressbar: bool | None = None,
     *,
     overwrite: bool = False,
 ) -> list[str]:
@@ -336,7 +336,8 @@ def repack(
     dst
         Path of the new file; None replaces the old one.
     show_progressbar
-        Show a bar on standard error, if it takes longer than two seconds.
+        Show a bar on standard error, if it takes longer than two seconds; None shows it if
+        that is a terminal.
     overwrite
         Replace `dst` if it is there.
 
@@ -358,7 +359,8 @@ def repack(
     FileExistsError
         `dst` exists.
     ValueError
-        `select` is empty; `dst` is the file itself, a folder, or a device.
+        `select` is empty; `dst` is the file itself, a folder, a device, or a stack that was
+        not written here.
     OSError
         The file cannot be written; what was there is as it was.
 
@@ -375,7 +377,7 @@ def repack(
     ['maxrf_cube', 'maxrf_energies']
     """
     if dst is not None:
-        check_destination(path, dst, overwrite)
+        check_destination(path, dst, overwrite, is_original)
     target = path if dst is None else dst
     with locked_if_there(path), locked_if_there(target) if dst else nullcontext():
         stack = read_stack(path)
@@ -387,9 +389,12 @@ def repack(
         with (
             replacing(target) as file,
             zipfile.ZipFile(file, "w") as archive,
-            bytes_bar(n_bytes, f"Repacking {Path(path).name}", show_progressbar) as bar,
+            bytes_bar(
+                n_bytes, f"Repacking {Path(path).name}", is_wanted(show_progressbar)
+            ) as bar,
         ):
-            write_root(archive, stack.zarr_format, root_attributes(path, stack))
+            root = root_attributes(path, stack)
+            write_root(archive, stack.zarr_format, root, is_ours=dst is not None)
             copy(path, stack, plan, archive, bar.update)
     return [first_version(name) for name in names]
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,18 +15,27 @@ import dask.array as da
 import numpy as np
 from dask.system import CPU_COUNT
 
+from rsciio_xfm._io.atomic import CREATOR
 from rsciio_xfm._io.lazy import ArrayLike, source_of, take
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.analysis.smooth import smooth_spectra
 from rsciio_xfm.analysis.sums import add_spectra, is_counts
 from rsciio_xfm.datastack._codecs import EXTRA, encode_chunk
-from rsciio_xfm.datastack._layout import CUBE, MAX_SPECTRUM, SUM_SPECTRUM
+from rsciio_xfm.datastack._layout import (
+    ATTRIBUTES_OF_2,
+    CUBE,
+    LOCAL_SIGNATURE,
+    MAX_SPECTRUM,
+    ROOT,
+    SUM_SPECTRUM,
+)
 from rsciio_xfm.datastack._parse import (
     MAX_CHUNK_BYTES,
     Definition,
     array_text,
     group_text,
+    read_json,
 )
 
 # Chunks hold whole spectra of pixels that lie together. Much smaller ones make a long
@@ -35,6 +45,7 @@ _CHUNK_ROWS = 8
 # What one task encodes, and all tasks of a batch together.
 _GROUP_BYTES = 8 * 2**20
 _BATCH_BYTES = 128 * 2**20
+_MOST_ATTRIBUTES = 2**24  # bytes of a root's, as text
 _MOST_IN_FLOAT32 = 2**24  # integers up to this one are exact
 _COMPRESSORS: dict[str, dict[str, Any]] = {
     # Of smoothed counts about as small as zstd alone, and several times faster.
@@ -89,11 +100,41 @@ def put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def write_root(
-    archive: zipfile.ZipFile, zarr_format: int, attributes: Any = None
+    archive: zipfile.ZipFile,
+    zarr_format: int,
+    attributes: dict[str, Any] | None = None,
+    is_ours: bool = True,
 ) -> None:
-    """Write the description of the root."""
+    """Write the description of the root, and in it that the file was written here."""
+    mark = {"creator": CREATOR} if is_ours else {}
+    attributes = (attributes or {}) | mark
     for name, text in group_text(zarr_format, attributes).items():
         put(archive, name, text)
+
+
+def is_original(path: Path) -> bool:
+    """Tell whether a file is a stack that was not written here.
+
+    Parameters
+    ----------
+    path
+        Of a file. A zip that is damaged, or no stack, is an original too.
+    """
+    with open(path, "rb") as file:
+        if file.read(len(LOCAL_SIGNATURE)) != LOCAL_SIGNATURE:
+            return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            texts = [
+                archive.open(name).read(_MOST_ATTRIBUTES)
+                for name in (ATTRIBUTES_OF_2, ROOT[3])
+                if name in archive.namelist()
+            ]
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error):
+        return True
+    trees = [read_json(text) for text in texts]
+    roots = trees + [tree.get("attributes") for tree in trees]
+    return not any(isinstance(r, dict) and r.get("creator") == CREATOR for r in roots)
 
 
 def define_array(

@@ -7,10 +7,11 @@ import dask.array as da
 import h5py
 import numpy as np
 
+from rsciio_xfm._io.atomic import refuse_original
 from rsciio_xfm._io.blocks import blocks, choose_stored
 from rsciio_xfm._io.compiled import transpose
 from rsciio_xfm._io.hdf5_extra import write_extra
-from rsciio_xfm._io.hdf5_writer import replacing_hdf5
+from rsciio_xfm._io.hdf5_writer import is_original_hdf5, replacing_hdf5
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.tree import encode
 from rsciio_xfm._io.warning import warn
@@ -26,6 +27,7 @@ from rsciio_xfm.emd._ncem import KINDS
 
 _CHUNK_CACHE_BYTES = 2**25
 _MOST_ATTRIBUTE = 60000  # bytes; HDF5's limit is 65536 with what belongs to it
+is_original = is_original_hdf5
 # Types that a kernel moves.
 _PLAIN = (
     "bool",
@@ -48,6 +50,7 @@ def file_writer(
     filename: str | Path,
     signal: dict[str, Any],
     chunks: tuple[int, ...] | bool | None = None,
+    replace_original: bool = False,
     **kwds: Any,
 ) -> None:
     """Write a signal to an EMD file of NCEM's specification.
@@ -63,6 +66,8 @@ def file_writer(
         Of the dataset, in the order of the array's axes. By default those of spectra hold
         whole spectra of neighbouring pixels of a row, those of others are the dask array's;
         True leaves them to h5py.
+    replace_original
+        Replace an HDF5 file that was not written here, one of Velox say, too.
     **kwds
         Of :meth:`h5py.Group.create_dataset`, such as ``compression="gzip"``.
 
@@ -71,7 +76,8 @@ def file_writer(
     TypeError
         The data are masked, or neither numbers nor text.
     ValueError
-        The data are empty, the chunks do not suit them.
+        The data are empty, the chunks do not suit them, or the file that is there was not
+        written here.
     OSError
         The file cannot be written; what was there is as it was.
 
@@ -98,6 +104,7 @@ def file_writer(
     path = Path(filename)
     data = signal["data"]
     _check(path, data)
+    refuse_original(path, is_original, replace_original)
     with replacing_hdf5(path, rdcc_nbytes=_CHUNK_CACHE_BYTES) as (file, do):
         if data.dtype.kind not in KINDS:
             from rsciio.emd import file_writer as write_others

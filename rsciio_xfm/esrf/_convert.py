@@ -9,7 +9,7 @@ import numpy as np
 
 from rsciio_xfm._io.atomic import check_destination
 from rsciio_xfm._io.binary import open_unbuffered
-from rsciio_xfm._io.hdf5_writer import replacing_hdf5
+from rsciio_xfm._io.hdf5_writer import is_original_hdf5, replacing_hdf5
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.esrf._api import HEAD_BYTES, file_reader, find_kind
 from rsciio_xfm.esrf._images import opened
@@ -54,7 +54,8 @@ def convert(
     ImportError
         silx or fabio is not installed.
     ValueError
-        The destination is the file itself, or has another extension.
+        The destination is the file itself, has another extension, or is an HDF5 file that was
+        not written here.
 
     Notes
     -----
@@ -80,7 +81,7 @@ def convert(
         raise FileFormatError(
             f"{path}: the file is an HDF5 file already, expected EDF or SPEC (byte 0)."
         )
-    check_destination(path, destination, overwrite)
+    check_destination(path, destination, overwrite, is_original_hdf5)
     if kind == "XIA":
         (signal,) = file_reader(path, lazy=True)
         file_writer(destination, signal, **kwds)

@@ -17,6 +17,9 @@ from rsciio_xfm.esrf import _layout as names
 # Of the text: fabio gives a header up after a limit of its own, 512 blocks of 512 bytes.
 _MOST_BYTES = 128 * 1024
 _MOST_UNPACKED = 2**24
+LEFT_OUT = (
+    "left_out"  # instead of what is too long: it tells that the file was written here
+)
 
 
 def pack(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str | None:
@@ -60,9 +63,9 @@ def pack(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str 
 def restore(
     path: Path, header: dict[str, str], shape: tuple[int, ...]
 ) -> dict[str, Any] | None:
-    """Return what :func:`pack` made; None if it is not there, or damaged (with a warning)."""
+    """Return what :func:`pack` made; None if there is nothing or damage (with a warning)."""
     packed = header.get(names.EXTRA)
-    if packed is None:
+    if packed in (None, LEFT_OUT):
         return None
     try:
         stream = zlib.decompressobj()

@@ -1,5 +1,6 @@
 """``file_writer`` for EDF images, and for HDF5 files that PyMca and silx open as maps."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,17 @@ import dask.array as da
 import h5py
 import numpy as np
 
-from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm._io.atomic import refuse_original, replacing
 from rsciio_xfm._io.blocks import blocks, choose_stored
 from rsciio_xfm._io.hdf5_extra import write_extra
-from rsciio_xfm._io.hdf5_writer import replacing_hdf5
+from rsciio_xfm._io.hdf5_writer import is_original_hdf5, replacing_hdf5
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm._io.writers import check_plain
 from rsciio_xfm.analysis.deadtime import live_time
 from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.esrf import _layout as names
-from rsciio_xfm.esrf._header import pack
+from rsciio_xfm.esrf._header import LEFT_OUT, pack
 
 _HDF5 = (".h5", ".hdf5", ".nxs", ".nx")
 _EDF = ".edf"
@@ -29,8 +30,10 @@ _KEV = {"keV": 1.0, "eV": 1e-3}
 _MOST_HEADER = (
     2**15
 )  # bytes of what is kept of the header: fabio gives up at 2**18 in all
+_MOST_EDF_HEADER = 2**18  # bytes that fabio looks at
 _MOST_TITLE = 1000
-_CREATOR = "rsciio_xfm"
+# The key that only our images have, in the header of the first one.
+_OUR_KEY = re.compile(rf"[\n;]\s*{names.EXTRA}\s*=".encode())
 _KEPT = names.EXTRA, *names.PIXEL_SIZES, "title"
 
 
@@ -38,6 +41,7 @@ def file_writer(
     filename: str | Path,
     signal: dict[str, Any],
     chunks: tuple[int, ...] | bool | None = None,
+    replace_original: bool = False,
     **kwds: Any,
 ) -> None:
     """Write images as EDF, or any signal as an HDF5 file in NeXus form.
@@ -53,6 +57,8 @@ def file_writer(
     chunks
         HDF5: of the dataset. By default the numbers follow each other without chunks, which is
         read fastest; with a compression, whole spectra of neighbouring pixels make a chunk.
+    replace_original
+        Replace a file that was not written here, too.
     **kwds
         HDF5: of :meth:`h5py.Group.create_dataset`, such as ``compression="gzip"``.
 
@@ -62,7 +68,7 @@ def file_writer(
         The data are masked, or of a type that the format does not have.
     ValueError
         The signal is no image, or no stack of images (EDF); it is empty; an option is not for
-        this format; the destination is an HDF5 file that was not written here.
+        this format; the destination is an EDF or HDF5 file that was not written here.
     ImportError
         fabio is not installed (EDF).
     OSError
@@ -101,6 +107,7 @@ def file_writer(
     check_plain(path, data)
     if 0 in data.shape or not data.ndim:
         raise ValueError(f"{path}: the array is {data.shape}, expected some numbers.")
+    refuse_original(path, is_original, replace_original)
     if extension == _EDF:
         if chunks is not None or kwds:
             given = [*(["chunks"] if chunks is not None else []), *kwds]
@@ -108,6 +115,23 @@ def file_writer(
         _write_edf(path, signal, data, axes)
     else:
         _write_hdf5(path, signal, data, axes, chunks, kwds)
+
+
+def is_original(path: Path) -> bool:
+    """Tell whether a file is an EDF or HDF5 file that was not written here.
+
+    Parameters
+    ----------
+    path
+        Of a file. One with an extension that is never written here is an original too.
+    """
+    if path.suffix.lower() not in (*_HDF5, _EDF):
+        return True
+    with open(path, "rb") as file:
+        head = file.read(_MOST_EDF_HEADER)
+    if not head.lstrip().startswith(b"{"):
+        return is_original_hdf5(path)
+    return not _OUR_KEY.search(head.partition(b"}")[0])
 
 
 # EDF.
@@ -185,8 +209,7 @@ def _edf_header(
         metres = _METRES.get(axis.get("units"))
         if metres is not None:
             header[key] = f"{axis['scale'] * metres:.12g}"
-    packed = pack(path, signal, axes)
-    return header if packed is None else header | {names.EXTRA: packed}
+    return header | {names.EXTRA: pack(path, signal, axes) or LEFT_OUT}
 
 
 def _is_storage(key: str) -> bool:
@@ -229,27 +252,12 @@ def _write_hdf5(
 ) -> None:
     if data.dtype.kind not in "biufc":
         raise TypeError(f"{path}: the data are {data.dtype}, expected numbers.")
-    _check_not_measured(path)
     with replacing_hdf5(path) as (file, do):
         dataset = do(_write_header, file, path, signal, data, axes, chunks, kwds)
         with bytes_bar(data.nbytes, f"Writing {path.name}") as bar:
             for place, block in blocks(data):
                 do(dataset.__setitem__, place, block)
                 bar.update(block.nbytes)
-
-
-def _check_not_measured(path: Path) -> None:
-    """Refuse to replace an HDF5 file of others: it may hold more than one map."""
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return
-    with h5py.File(path, "r", locking=False) as file:
-        creator = file.attrs.get("creator")
-    if creator != _CREATOR:
-        raise ValueError(
-            f"{path}: the file was not written here (its creator is {creator!r:.40}), "
-            "expected another name: it could hold what was measured. Delete it first if it "
-            "does not."
-        )
 
 
 def _write_header(
@@ -269,7 +277,6 @@ def _write_header(
     detector_name = "mca00" if is_spectra else "image00" if is_images else "data00"
     file.attrs["NX_class"] = "NXroot"
     file.attrs["default"] = "entry"
-    file.attrs["creator"] = _CREATOR
     entry = _group(file, "entry", "NXentry")
     entry.attrs["default"] = "map"
     title = str(signal["metadata"].get("General", {}).get("title") or path.stem)

@@ -15,7 +15,13 @@ from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm.analysis.deadtime import is_recorded
 from rsciio_xfm.analysis.deadtime_fill import check_model, fill_dead_time
 from rsciio_xfm.geopixe._data import GeoPIXEArray, next_record, whole_array
-from rsciio_xfm.geopixe._header import edit_header, encode_header, keep_detectors
+from rsciio_xfm.geopixe._header import (
+    edit_header,
+    encode_header,
+    is_original,
+    keep_detectors,
+    mark,
+)
 from rsciio_xfm.geopixe._index import ENTRY_BYTES, read_index
 from rsciio_xfm.geopixe._layout import RECORD
 from rsciio_xfm.geopixe._parse import FILE, Header, is_number, read_header, source_fields
@@ -57,7 +63,8 @@ def crop(
     Raises
     ------
     ValueError
-        A range is empty, reversed or not within the map, or the destination is the map.
+        A range is empty, reversed or not within the map; the destination is the map, or a map
+        that was not written here.
     FileExistsError
         The destination is there, and `overwrite` is False.
     rsciio_xfm.exceptions.FileFormatError
@@ -75,8 +82,9 @@ def crop(
     Spectra and dead times are copied byte by byte, in their order; x, y and detector are
     counted from the new origin. In the header Xres, Yres, Dets, Width (mm) and Height (mm)
     are changed if they differ, and the ``"Detector"`` entries of detectors that are left out
-    are removed; all else is as it was, character by character. The whole of a map is an
-    identical file. The format has no place for where the part was in the whole.
+    are removed, and ``"Written by"`` is added, by which the file is told from the instrument's
+    own; all else is as it was, character by character. The format has no place for where the
+    part was in the whole.
 
     Examples
     --------
@@ -90,7 +98,7 @@ def crop(
     columns = _half_open("x", x, header.n_columns, path, header)
     rows = _half_open("y", y, header.n_rows, path, header)
     kept = _choose(detectors, header.n_detectors, path)
-    check_destination(path, destination, overwrite)
+    check_destination(path, destination, overwrite, is_original)
     text = _crop_header(header, columns, rows, kept)
     encoded = encode_header(text, destination)
     source = whole_array(path, header, read_index(path, header, cache), kept)
@@ -148,7 +156,8 @@ def fill_deadtime(
     ------
     ValueError
         The model is none of these, its value is missing or absurd, the dwell is not in
-        the header for a polynomial, or the destination is the map.
+        the header for a polynomial; the destination is the map, or a map that was not written
+        here.
     FileExistsError
         The destination is there, and `overwrite` is False.
     rsciio_xfm.exceptions.FileFormatError
@@ -175,7 +184,7 @@ def fill_deadtime(
     check_model(model, value, coefficients)
     path = Path(filename)
     header = read_header(path)
-    check_destination(path, destination, overwrite)
+    check_destination(path, destination, overwrite, is_original)
     index = read_index(path, header, cache)
     source = whole_array(path, header, index)
     missing = ~is_recorded(index.dead_time)
@@ -199,7 +208,7 @@ def fill_deadtime(
     _copy(
         source,
         destination,
-        encode_header(header.text, destination),
+        encode_header(mark(header.text), destination),
         (0, header.n_rows),
         lambda raw, words: _fill_records(raw, words, values, missing, n_filled),
     )
@@ -259,7 +268,7 @@ def _choose(
 def _crop_header(
     header: Header, columns: tuple[int, int], rows: tuple[int, int], kept: tuple[int, ...]
 ) -> str:
-    """Return the text of the header of a part; unchanged if the part is all of it."""
+    """Return the text of the header of a part, or of all of it."""
     n_columns, n_rows = columns[1] - columns[0], rows[1] - rows[0]
     fields: dict[str, Any] = {}
     if n_columns != header.n_columns:
@@ -274,7 +283,7 @@ def _crop_header(
     if len(kept) != header.n_detectors:
         fields["Dets"] = len(kept)
         text = keep_detectors(text, list(kept), header.n_detectors)
-    return edit_header(text, {FILE: fields})
+    return mark(edit_header(text, {FILE: fields}))
 
 
 def _copy(

@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm._io.atomic import CREATOR
 from rsciio_xfm.geopixe._layout import HEADER_LENGTH
+from rsciio_xfm.geopixe._parse import FILE
 
 DETECTOR = "Detector"
+_MARK = "Written by"
 MAX_HEADER_BYTES = int(np.iinfo(HEADER_LENGTH).max)
 
 _SPACE = " \t\n\r"
@@ -62,6 +65,44 @@ def edit_header(text: str, changes: dict[str, dict[str, Any]]) -> str:
                 text = text[: place.value_start] + "{}" + text[place.stop :]
             text = _set_field(text, place.value_start, name, value)
     return text
+
+
+def mark(text: str) -> str:
+    """Say in a header that the file was written here, as its first field.
+
+    Parameters
+    ----------
+    text
+        The header.
+
+    Returns
+    -------
+    str
+        The new header; that of the longest ones the format has no room for the mark.
+    """
+    marked = edit_header(text, {FILE: {_MARK: CREATOR}})
+    return text if len(marked.encode("utf-8")) > MAX_HEADER_BYTES else marked
+
+
+def is_original(path: Path) -> bool:
+    """Tell whether a file is a GeoPIXE map that was not written here.
+
+    Parameters
+    ----------
+    path
+        Of a file. One of which the header is damaged is an original too.
+    """
+    with open(path, "rb") as file:
+        header = file.read(HEADER_LENGTH.itemsize + MAX_HEADER_BYTES)
+    length = int.from_bytes(header[: HEADER_LENGTH.itemsize], "little")
+    text = header[HEADER_LENGTH.itemsize :][:length]
+    if not text.lstrip().startswith(b"{"):
+        return False
+    try:
+        fields = json.loads(text).get(FILE)
+    except (RecursionError, ValueError):
+        return True
+    return not isinstance(fields, dict) or fields.get(_MARK) != CREATOR
 
 
 def keep_detectors(text: str, kept: list[int], n_detectors: int) -> str:

@@ -14,7 +14,7 @@ import dask.array as da
 import numpy as np
 from dask.system import CPU_COUNT
 
-from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm._io.atomic import refuse_original, replacing
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import default_chunks, take
 from rsciio_xfm._io.metadata import DETECTOR_AXIS
@@ -28,7 +28,9 @@ from rsciio_xfm.geopixe._header import (
     dump_header,
     edit_header,
     encode_header,
+    is_original,
     keep_detectors,
+    mark,
 )
 from rsciio_xfm.geopixe._layout import ENTRY, MAX_INDEX, RECORD, RECORD_MARK
 from rsciio_xfm.geopixe._parse import (
@@ -53,7 +55,9 @@ _SAME = 1e-6  # relative difference of numbers that say the same
 _BATCH = 2 * CPU_COUNT  # chunks that are in work together
 
 
-def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
+def file_writer(
+    filename: str | Path, signal: dict[str, Any], replace_original: bool = False
+) -> None:
     """Write a map of X-ray spectra as ``.GeoPIXE``.
 
     Parameters
@@ -64,6 +68,8 @@ def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
         Dictionary of a signal, as :meth:`hyperspy.api.signals.BaseSignal.save` passes it.
         ``data``: counts, ``(y, x, E)`` or ``(detector, y, x, E)``, integers, as a numpy
         or a dask array, which is computed chunk by chunk.
+    replace_original
+        Replace a map that was not written here, the instrument's own say, too.
 
     Raises
     ------
@@ -72,7 +78,8 @@ def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
     ValueError
         The signal is something that the format cannot hold: other axes, an energy axis that
         does not start at 0, more than 65535 channels or 65536 pixels along an axis, negative
-        counts or more than 65535 in a channel, a header of more than 65535 bytes.
+        counts or more than 65535 in a channel, a header of more than 65535 bytes. Or the file
+        that is there was not written here.
     OSError
         The file cannot be written; what was there is as it was.
 
@@ -84,8 +91,9 @@ def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
     Notes
     -----
     The header is that of the file that was loaded, in ``original_metadata``, character by
-    character but for what is different now: sizes, steps of the axes, real time of a spectrum,
-    beam energy, date and time. Of other maps it is made from the metadata.
+    character but for ``"Written by"``, by which a file that may be replaced is told from the
+    instrument's own, and for what is different now: sizes, steps of the axes, real time of a
+    spectrum, beam energy, date and time. Of other maps it is made from the metadata.
 
     Dead times are those of the map that the metadata carry; where detectors were summed, the
     mean, so that live times are right; without such a map 0, not recorded. A spectrum that has
@@ -103,7 +111,8 @@ def file_writer(filename: str | Path, signal: dict[str, Any]) -> None:
     is_smoothed = bool(signal["metadata"].get("Signal", {}).get("smoothed"))
     _check_counts(path, data, is_smoothed)
     axes = _check_axes(path, signal["axes"], data)
-    header = encode_header(_build_header(path, signal, axes), path)
+    refuse_original(path, is_original, replace_original)
+    header = encode_header(mark(_build_header(path, signal, axes)), path)
     data = data if data.ndim == 4 else data[np.newaxis]
     dead_time = _find_dead_time(signal["metadata"], data.shape[:-1])
     with bytes_bar(data.nbytes, f"Writing {path.name}") as bar, replacing(path) as file:

@@ -232,7 +232,6 @@ class TestClasses:
 
 
 @pytest.mark.thorough
-@pytest.mark.filterwarnings("ignore")
 class TestUMAP:
     def test_embedding(self, phases):
         scores = reduce_pca(prepare(phases[0]), 10).scores[:1500]
@@ -244,6 +243,25 @@ class TestUMAP:
         distance = np.linalg.norm(found[:, None] - found[None], axis=-1)
         np.fill_diagonal(distance, np.inf)
         assert np.mean(truth[distance.argmin(axis=1)] == truth) > 0.9
+
+    @pytest.mark.parametrize("n_points", [6, 20, 21, 200])
+    @pytest.mark.parametrize("n_phases", [1, 2, 6])
+    def test_phases_that_are_far_apart(self, n_points, n_phases):
+        """Their graph falls into pieces, which is no reason for a warning."""
+        rng = np.random.default_rng(0)
+        phase = np.arange(n_points) % n_phases
+        points = rng.normal(size=(n_phases, 5))[phase] * 100
+        points = (points + rng.normal(size=(n_points, 5))).astype(np.float32)
+        found = reduce_umap(points)
+        assert np.isfinite(found).all()
+        if n_points == 200:
+            distance = np.linalg.norm(found[:, None] - found[None], axis=-1)
+            np.fill_diagonal(distance, np.inf)
+            np.testing.assert_array_equal(phase[distance.argmin(axis=1)], phase)
+
+    @pytest.mark.parametrize("points", [np.ones((30, 3)), np.arange(30.0)[:, None]])
+    def test_fewer_components_than_dimensions(self, points):
+        assert np.isfinite(reduce_umap(points.astype(np.float32))).all()
 
     def test_few_points(self):
         points = np.random.default_rng(0).normal(size=(6, 3))

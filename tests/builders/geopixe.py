@@ -81,6 +81,24 @@ def write_map(path, seed=0, order=None, **size):
     return write(path, header_tree(**size), records, n_detector_entries=n_detectors)
 
 
+def unmark(header):
+    """A header's text without the field that says who wrote it, which has to be the first."""
+    mark = '"Written by": "rsciio_xfm"'
+    start = header.index('"File Header"')
+    at = header.index("{", start) + 1
+    assert header[at:].lstrip().startswith(mark)
+    rest = header[header.index(mark) + len(mark) :]
+    return header[: header.index(mark)] + rest.removeprefix(",").lstrip()
+
+
+def unmarked(path):
+    """The bytes of a file that the package wrote, without that field."""
+    raw = path.read_bytes()
+    (length,) = struct.unpack_from("<H", raw)
+    header = unmark(raw[2 : 2 + length].decode()).encode()
+    return struct.pack("<H", len(header)) + header + raw[2 + length :]
+
+
 def decode(path):
     """Decode a file: {(x, y, detector): (dead time's bytes, {channel: counts})}."""
     content = Path(path).read_bytes()

@@ -206,6 +206,32 @@ class TestResult:
             found.save(tmp_path / "r")
         found.save(tmp_path / "r", overwrite=True)
 
+    @pytest.mark.parametrize("name", ["labels.tif", "classes.png", "class_1.msa"])
+    def test_saving_that_fails_leaves_what_was_there(
+        self, path, tmp_path, monkeypatch, name
+    ):
+        folder = tmp_path / "r"
+        load(path).classify("pca", show_progressbar=False).save(folder)
+        (folder / "notes.txt").write_text("mine")
+        before = {p.name: p.read_bytes() for p in folder.iterdir()}
+        found = load(path).classify("pca", n_classes=3, show_progressbar=False)
+        where = {
+            "labels.tif": "hyperspy.signals.Signal2D.save",
+            "classes.png": "matplotlib.figure.Figure.savefig",
+            "class_1.msa": "rsciio_xfm.msa._write._write_counts",
+        }
+
+        def interrupt(*arguments, **kwds):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(where[name], interrupt)
+            found.save(folder, overwrite=True)
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+        found.save(folder, overwrite=True)
+        assert not (folder / "class_3.msa").exists()
+        assert (folder / "notes.txt").read_text() == "mine"
+
     def test_plot(self, path):
         s = load(path)
         s.set_elements(["Fe", "Ca"])
@@ -227,7 +253,6 @@ class TestResult:
         assert hs.load(tmp_path / "line" / "labels.tif").data.shape[-1] == 50
 
     @pytest.mark.thorough
-    @pytest.mark.filterwarnings("ignore")
     def test_umap(self, phases):
         s = make(phases[0][:25, :30])
         first = s.classify(n_classes=4, show_progressbar=False)

@@ -499,13 +499,18 @@ def fit(total, elements):
     return found, {name.split("_")[0]: model[name].A.std for name in names}
 
 
-def test_progress_bar(path, capsys):
+def test_progress_bar(path, capsys, monkeypatch):
+    """On a terminal, or where it was asked for: output that goes to a file has none."""
     s = hs.load(path, lazy=True)
     s.get_summary(show_progressbar=True)
-    assert "100% Completed" in capsys.readouterr().out
+    assert "100% Completed" in capsys.readouterr().err
     s.get_summary(show_progressbar=False)
+    s.get_summary()
     hs.load(path).get_summary(show_progressbar=True)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    s.get_summary()
+    assert "100% Completed" in capsys.readouterr().err
 
 
 def test_masked_numbers(path):
