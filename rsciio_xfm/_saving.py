@@ -16,7 +16,6 @@ from rsciio.utils.path import overwrite as ask
 
 from rsciio_xfm._checks import progress
 from rsciio_xfm._io.atomic import refuse_original, replacing_in
-from rsciio_xfm._io.writers import is_original_ripple
 from rsciio_xfm._register import read_specifications
 
 _OWN = "rsciio_xfm."
@@ -174,8 +173,6 @@ def is_original(path: Path) -> bool:
     path
         Of a file.
     """
-    if path.suffix.lower() in _RIPPLE:
-        return is_original_ripple(path)
     suffix = path.suffix.lstrip(".").lower()
     for plugin in read_specifications():
         extensions = plugin["file_extensions"] + plugin.get("other_extensions", [])

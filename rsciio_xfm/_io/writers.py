@@ -1,6 +1,5 @@
 """What no writer takes, and which of RosettaSciIO's cannot take our signals as they are."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,6 @@ if TYPE_CHECKING:
     from hyperspy.signal import BaseSignal
 
 _RIPPLE = ("rpl", "raw", "ripple")
-# The first line of a .rpl that was saved.
-_SAVED_RIPPLE = re.compile(rb";\s*File created by (RosettaSciIO|HyperSpy|rsciio_xfm)\b")
-_MOST_LINE = 1000
 
 
 def check_plain(path: str | Path, data: "np.ndarray | da.Array") -> None:
@@ -43,21 +39,6 @@ def check_plain(path: str | Path, data: "np.ndarray | da.Array") -> None:
             f"{path}: the sizes of the array's chunks are unknown, expected known ones: use "
             "its compute_chunk_sizes method."
         )
-
-
-def is_original_ripple(path: Path) -> bool:
-    """Tell whether a ``.raw`` and ``.rpl`` pair is a scanner's, rather than saved.
-
-    Parameters
-    ----------
-    path
-        Of one of them. Saving writes both, whichever of them is there.
-    """
-    pair = [path.with_suffix(suffix) for suffix in (".rpl", ".raw")]
-    if not pair[0].is_file():
-        return pair[1].is_file()
-    with open(pair[0], "rb") as file:
-        return not _SAVED_RIPPLE.match(file.readline(_MOST_LINE))
 
 
 def is_ripple(

@@ -1,5 +1,6 @@
 """Writing pairs of ``.rpl`` and ``.raw`` files: RosettaSciIO's text, and numbers by blocks."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -7,15 +8,36 @@ from typing import Any, BinaryIO
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm._io.atomic import refuse_original, replacing
 from rsciio_xfm._io.blocks import blocks
 from rsciio_xfm._io.writers import check_plain
 
 _EXTENSIONS = (".rpl", ".raw")
+# The first line of a .rpl file that was saved.
+_SAVED = re.compile(rb";\s*File created by (RosettaSciIO|HyperSpy)\b")
+_MOST_LINE = 1000
+
+
+def is_original(path: Path) -> bool:
+    """Tell whether a pair of files is a scanner's, rather than saved.
+
+    Parameters
+    ----------
+    path
+        Of one of them. Saving writes both, whichever of them is there.
+    """
+    rpl, raw = (path.with_suffix(extension) for extension in _EXTENSIONS)
+    if not rpl.is_file():
+        return raw.is_file()
+    with open(rpl, "rb") as file:
+        return not _SAVED.match(file.readline(_MOST_LINE))
 
 
 def file_writer(
-    filename: str | Path, signal: dict[str, Any], encoding: str = "latin-1"
+    filename: str | Path,
+    signal: dict[str, Any],
+    encoding: str = "latin-1",
+    replace_original: bool = False,
 ) -> None:
     """Write a signal as a ``.raw`` file, and a ``.rpl`` file that describes it.
 
@@ -29,6 +51,8 @@ def file_writer(
         chunk by chunk.
     encoding
         Of the text.
+    replace_original
+        Replace files that were not saved before, a scanner's own say.
 
     Raises
     ------
@@ -38,7 +62,8 @@ def file_writer(
     FileExistsError
         The other file is there and this one is not: it belongs to something else.
     TypeError, ValueError
-        The array cannot be written: it is masked, or of unknown size.
+        The array cannot be written: it is masked, or of unknown size. Or the files that are
+        there were not saved before.
 
     Notes
     -----
@@ -58,6 +83,8 @@ def file_writer(
     elif path.suffix.lower() == ".raw":
         raw = path
     _check_destination(path, raw if path == rpl else rpl)
+    for written in (rpl, raw):
+        refuse_original(written, is_original, replace_original)
     check_plain(path, signal["data"])
     text = _make_text(path, signal, encoding)
     data = _in_order_of_file(signal)

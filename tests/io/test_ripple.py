@@ -544,6 +544,8 @@ def contents(folder):
 
 def test_what_fails_changes_nothing(tmp_path):
     s = hs.load(builder.write_map(tmp_path / "a.rpl"), lazy=True)
+    s.save(tmp_path / "a.rpl", overwrite=True, replace_original=True)
+    s = hs.load(tmp_path / "a.rpl", lazy=True)
     before = contents(tmp_path)
 
     def fail(block):
@@ -574,7 +576,7 @@ def test_over_itself(tmp_path):
     path = builder.write_map(tmp_path / "a.rpl")
     s = hs.load(path, lazy=True)
     counts = s.data.compute()
-    s.isig[2:9].save(path, overwrite=True)
+    s.isig[2:9].save(path, overwrite=True, replace_original=True)
     np.testing.assert_array_equal(hs.load(path).data, counts[..., 2:9])
 
 

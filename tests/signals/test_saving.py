@@ -185,7 +185,7 @@ class TestOriginals:
         before = Path(raw).read_bytes()
         refused(Path(rpl))
         Path(rpl).unlink()
-        with pytest.raises(ValueError, match="was not written here"):
+        with pytest.raises(FileExistsError, match=r"scan\.rpl is not"):
             part_of_a_map().save(tmp_path / "scan.rpl")
         assert Path(raw).read_bytes() == before
         part_of_a_map().save(tmp_path / "saved.rpl")
