@@ -6,12 +6,11 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal1D, Signal2D
 
-from rsciio_xfm import _dead_time as maps
 from rsciio_xfm import _plots
+from rsciio_xfm import _times as times
 from rsciio_xfm._carrying import CarriesDeadTime
 from rsciio_xfm._checks import check_axes, progress
 from rsciio_xfm._io.lazy import take
-from rsciio_xfm._io.metadata import drop_dead_time, drop_times
 from rsciio_xfm._made_signals import image_of, spectrum_of, title_of
 from rsciio_xfm._selections import (
     is_line,
@@ -19,6 +18,7 @@ from rsciio_xfm._selections import (
     resolve_windows,
     scattered_line,
 )
+from rsciio_xfm._times import Times, give, shape_of, times_of
 from rsciio_xfm.analysis.colour import channel_colours, mix_colours, to_rgb8
 from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
 from rsciio_xfm.analysis.sums import can_sum, sum_spectrum
@@ -119,34 +119,31 @@ class MakesMaps(CarriesDeadTime):
             for (name, mask), total in zip(masks.items(), totals, strict=True)
         }
 
-    def _sum_of(self, total: np.ndarray, mask: np.ndarray, name: str) -> BaseSignal:
-        """Return the sum of some of the spectra as a signal, with its times."""
+    def _sum_of(self, total: np.ndarray, where: np.ndarray, name: str) -> BaseSignal:
+        """Return the sum of some of the spectra as a signal, with its times.
+
+        Parameters
+        ----------
+        total
+            The sum.
+        where
+            Which spectra: bool, shape of the navigation axes, or their positions in the flat
+            array.
+        name
+            What they are.
+        """
         spectrum = spectrum_of(self, total, name)
-        dead_time = self._dead_time()
-        if dead_time is not None:
-            dead_time = maps.combine_unmasked(dead_time, mask)
-        self._carry(spectrum, dead_time, float(np.count_nonzero(mask)))
+        give(spectrum, times.of_region(times_of(self), shape_of(self), where))
         return spectrum
 
     def _carry_to_averages(self, averages: BaseSignal, masks: list[np.ndarray]) -> None:
-        """Give average spectra of regions, along one axis, their dead times."""
-        dead_time = self._dead_time()
-        if dead_time is None or not masks:
-            self._carry(averages, None)
-            return
-        parts = [maps.combine_unmasked(dead_time, mask) for mask in masks]
-        # Detectors that were summed stay apart, before the axis of the regions.
-        values = np.stack([np.asarray(part.data) for part in parts], axis=-1)
-        has_detectors = maps.has_detectors(dead_time)
-        values = values if has_detectors else values.reshape(-1)
-        axes = [axis.get_axis_dictionary() for axis in averages.axes_manager._axes[:1]]
-        if has_detectors:
-            axes.insert(0, {"size": len(values), "name": "detector", "navigate": True})
-        combined = BaseSignal(
-            values, axes=axes, metadata=dead_time.metadata.as_dictionary()
-        )
-        combined = combined.transpose(signal_axes=[]) if values.ndim else combined
-        self._carry(averages, combined)
+        """Give average spectra of regions, along one axis, their times."""
+        own, shape = times_of(self), shape_of(self)
+        parts = [
+            times.divided(times.of_region(own, shape, mask), np.count_nonzero(mask))
+            for mask in masks
+        ]
+        give(averages, times.in_a_line(parts) if parts else Times())
 
     def get_summary(self, show_progressbar: bool | None = None) -> dict[str, BaseSignal]:
         """Return sum, mean and maximum of all spectra and the map of all counts.
@@ -172,20 +169,16 @@ class MakesMaps(CarriesDeadTime):
         check_axes(self)
         with progress(self, show_progressbar):
             found = summarise(self.data)
-        axes = self._navigation_axes_of(None)
-        dead_time = self._combined_dead_time(axes)
-        n_spectra = int(np.prod([axis.size for axis in axes]))
+        n_spectra = int(np.prod(shape_of(self)))
         data = {
             "sum": found["sum"],
             "mean": found["sum"] / n_spectra,
             "max": found["max"],
         }
         result = {name: spectrum_of(self, d, name) for name, d in data.items()}
-        self._carry(result["sum"], dead_time, float(n_spectra))
-        self._carry(result["mean"], dead_time)
-        # No time is that of a spectrum whose channels come from different pixels.
-        drop_dead_time(result["max"]._metadata)
-        drop_times(result["max"]._metadata)
+        # No time is that of a maximum, whose channels come from different pixels.
+        give(result["sum"], self._times_of_sum(None))
+        give(result["mean"], self._times_of_sum(None, is_mean=True))
         return result | {"counts": self._make_image(found["counts"], "counts")}
 
     def get_colour_map(

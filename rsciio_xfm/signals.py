@@ -129,3 +129,7 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
 
 class LazyEDSXFMSpectrum(EDSXFMSpectrum, LazyEDSSEMSpectrum):
     """Lazy :class:`EDSXFMSpectrum`: the spectra are read when they are needed."""
+
+    def rechunk(self, *args: Any, **kwargs: Any) -> Any:
+        """Rechunk; see :meth:`hyperspy.api.signals.BaseSignal.rechunk`."""
+        return self._keeping(super().rechunk(*args, **kwargs))

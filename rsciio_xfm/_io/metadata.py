@@ -19,9 +19,14 @@ REAL_TIME = f"{EDS_DETECTOR}.real_time"
 # EDAX gives the live time of the whole map. As long as LIVE_TIME is MAP_LIVE_TIME, it is that
 # of MAP_SPECTRA spectra together.
 MAP_LIVE_TIME = f"{EDS_DETECTOR}.live_time_of_map"
+MAP_REAL_TIME = f"{EDS_DETECTOR}.real_time_of_map"
 MAP_SPECTRA = f"{EDS_DETECTOR}.n_spectra_of_map"
+# RosettaSciIO's readers whose times are those of a whole map, with nothing that says so.
+_READERS_OF_MAP_TIMES = {f"rsciio.{name}" for name in ("bruker", "jeol", "edax", "emd")}
 # Percent, a signal with the navigation axes of the map (and perhaps detectors) only.
 DEAD_TIME = f"{EDS_DETECTOR}.dead_time"
+# Real time of each spectrum / REAL_TIME, likewise, where they differ: 0 what a mask left out.
+SHARE = f"{EDS_DETECTOR}.relative_real_time"
 # exspy moves the node when a signal becomes one of a TEM.
 DETECTOR_NODES = (EDS_DETECTOR, EDS_DETECTOR.replace(".SEM.", ".TEM."))
 # In the map's metadata: its last axis are detectors whose spectra were summed.
@@ -114,16 +119,18 @@ def keep_dead_time_with_its_class(signal: "BaseSignal") -> "BaseSignal":
 
 
 def drop_dead_time(metadata: Any) -> None:
-    """Delete the dead-time map from metadata that have one."""
+    """Delete the maps of dead times, and of shares, from metadata that have them."""
     for node in DETECTOR_NODES:
-        if metadata.has_item(f"{node}.dead_time"):
-            del metadata.get_item(node).dead_time
+        for path in (DEAD_TIME, SHARE):
+            name = path.rsplit(".", 1)[-1]
+            if metadata.has_item(f"{node}.{name}"):
+                delattr(metadata.get_item(node), name)
 
 
 def drop_times(metadata: Any) -> None:
     """Delete live and real time from metadata that have them."""
     node = metadata.get_item(EDS_DETECTOR)
-    for path in (LIVE_TIME, REAL_TIME, MAP_LIVE_TIME, MAP_SPECTRA):
+    for path in (LIVE_TIME, REAL_TIME, MAP_LIVE_TIME, MAP_REAL_TIME, MAP_SPECTRA):
         if metadata.has_item(path):
             delattr(node, path.rsplit(".", 1)[-1])
 
@@ -151,31 +158,40 @@ def build_live_time(
         eds["n_spectra_of_map"] = n_spectra
 
 
-def live_time_of_spectrum(metadata: Any) -> float | None:
-    """Return the live time of one spectrum, whether metadata have it or a whole map's.
+def times_of_spectrum(metadata: Any, n_spectra: int) -> tuple[float | None, float | None]:
+    """Return real and live time of one spectrum, whether metadata have it or a whole map's.
 
     Parameters
     ----------
     metadata
         Of a signal.
+    n_spectra
+        Of the signal.
 
     Returns
     -------
-    float or None
-        Seconds; None if it is not known.
+    tuple of float or None
+        Seconds, the means over the spectra; None if they are not known.
     """
-    seconds = metadata.get_item(LIVE_TIME)
-    n_spectra = metadata.get_item(MAP_SPECTRA)
-    if seconds is None or not n_spectra or seconds != metadata.get_item(MAP_LIVE_TIME):
-        return seconds
-    return seconds / n_spectra
+    real, live = metadata.get_item(REAL_TIME), metadata.get_item(LIVE_TIME)
+    n_of_map = metadata.get_item(MAP_SPECTRA)
+    if n_of_map is None and gives_times_of_map(metadata):
+        n_spectra = max(n_spectra, 1)
+        return tuple(None if t is None else float(t) / n_spectra for t in (real, live))
+    if n_of_map and real is not None and real == metadata.get_item(MAP_REAL_TIME):
+        real = real / n_of_map
+    if n_of_map and live is not None and live == metadata.get_item(MAP_LIVE_TIME):
+        live = live / n_of_map
+    return real, live
 
 
-def settle_live_time(metadata: Any) -> None:
-    """Make the live time that of one spectrum, if it is that of a whole map."""
-    if metadata.has_item(MAP_LIVE_TIME):
-        seconds, real_time = live_time_of_spectrum(metadata), metadata.get_item(REAL_TIME)
-        drop_times(metadata)
-        for path, value in ((LIVE_TIME, seconds), (REAL_TIME, real_time)):
-            if value is not None:
-                metadata.set_item(path, value)
+def gives_times_of_map(metadata: Any) -> bool:
+    """Tell whether a signal was read by a reader that gives the times of a whole map.
+
+    HyperSpy notes in ``General.FileIO`` what a signal was loaded and saved with.
+    """
+    entries = metadata.get_item("General.FileIO")
+    if entries is None:
+        return False
+    plugins = (entry.get("io_plugin") for entry in entries.as_dictionary().values())
+    return not _READERS_OF_MAP_TIMES.isdisjoint(plugins)
