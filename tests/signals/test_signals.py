@@ -521,10 +521,10 @@ class TestDeadTimeFollows:
         self.check(region.nansum("x").nansum(), inside.mean(axis=1), inside.shape[1])
         per_column = region.nanmean("y")
         n_in = (~mask).sum(axis=0)
-        found = per_column.get_live_time().data[n_in > 0]
+        found = values(per_column.get_live_time())[n_in > 0]
         kept = np.where(mask, 0, live(dead[:, y : y + mask.shape[0], x : x + mask.shape[1]]))
         np.testing.assert_allclose(
-            values(found), (kept.sum(axis=(0, 1)) / np.maximum(n_in, 1))[n_in > 0]
+            found, (kept.sum(axis=(0, 1)) / np.maximum(n_in, 1))[n_in > 0]
         )
 
     def test_nansum_of_integers(self, s, dead):
@@ -564,7 +564,7 @@ class TestDeadTimeFollows:
         root = np.sqrt(s)
         np.testing.assert_allclose(values(root.inav[1, 2]), np.sqrt(values(s)[2, 1]))
         assert times(root) == (None, None)
-        root.set_microscope_parameters(real_time=0.2)
+        root.metadata.set_item(f"{EDS}.real_time", 0.2)
         root.set_dead_time(10.0)
         assert values(root.get_live_time()).shape == (5, 7)
 
