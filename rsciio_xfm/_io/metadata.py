@@ -111,6 +111,51 @@ def build_dead_time(
     }
 
 
+def with_times_of_one_spectrum(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata for a format that has one real time for each spectrum of a map.
+
+    Times of the whole map are divided by its spectra. Where real times differ, since a mask
+    left spectra out, say, all are given the longest, and dead times that leave the live time of
+    each as it is; NaN where there is none.
+
+    Parameters
+    ----------
+    metadata
+        Of a signal, as a writer is given it; not changed.
+    """
+    names = EDS_DETECTOR.split(".")
+    nodes = [metadata]
+    for name in names:
+        nodes.append(nodes[-1].get(name, {}))
+    if not nodes[-1]:
+        return metadata
+    eds = dict(nodes[-1])
+    for kind in ("real_time", "live_time"):
+        if eds.get("n_spectra_of_map") and kind in eds:
+            is_map = eds[kind] == eds.get(f"{kind}_of_map")
+            eds[kind] /= eds["n_spectra_of_map"] if is_map else 1
+    share = eds.pop("_sig_relative_real_time", None)
+    if share is not None:
+        eds |= _with_even_real_times(eds, share)
+    for node, name in zip(nodes[-2::-1], names[::-1], strict=True):
+        eds = {**node, name: eds}
+    return eds
+
+
+def _with_even_real_times(eds: dict[str, Any], share: dict[str, Any]) -> dict[str, Any]:
+    """Return what changes if all spectra are given the longest real time."""
+    longest = np.max(share["data"])
+    factor = np.asarray(share["data"]) / longest
+    carried = eds.get("_sig_dead_time")
+    real, live = eds.get("real_time"), eds.get("live_time")
+    percent = 100 * (1 - live / real) if real and live is not None else 0.0
+    percent = percent if carried is None else np.asarray(carried["data"])
+    with np.errstate(invalid="ignore"):
+        percent = np.where(factor > 0, 100 - (100 - percent) * factor, np.nan)
+    changed = {"_sig_dead_time": (carried or share) | {"data": percent}}
+    return changed if real is None else changed | {"real_time": float(real * longest)}
+
+
 def keep_dead_time_with_its_class(signal: "BaseSignal") -> "BaseSignal":
     """Take the dead-time map off a signal of another class, which would not crop it."""
     if signal.metadata.get_item("Signal.signal_type") != SIGNAL_TYPE:
