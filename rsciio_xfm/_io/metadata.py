@@ -115,8 +115,8 @@ def with_times_of_one_spectrum(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return metadata for a format that has one real time for each spectrum of a map.
 
     Times of the whole map are divided by its spectra. Where real times differ, since a mask
-    left spectra out, say, all are given the longest, and dead times that leave the live time of
-    each as it is; NaN where there is none.
+    left spectra out, say, all are given the longest, and dead times that leave the live time
+    of each as it is; NaN where there is none.
 
     Parameters
     ----------
