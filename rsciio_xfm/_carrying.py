@@ -406,6 +406,12 @@ class CarriesDeadTime(EDSSEMSpectrum):
         See :meth:`hyperspy.api.signals.BaseSignal.rebin` for the parameters.
         """
         factors = self._validate_rebin_args_and_get_factors(new_shape, scale)
+        for rebinned in self.axes_manager._axes:
+            if not rebinned.is_uniform and factors[rebinned.index_in_array] != 1:
+                raise NotImplementedError(
+                    f"The axis {rebinned.name} is not uniform, expected equal steps to rebin. "
+                    "Use interpolate_on_axis first."
+                )
         by = [float(factors[axis.index_in_array]) for axis in navigating(self)]
         arguments = {"new_shape": new_shape, "scale": scale, "crop": crop, "dtype": dtype}
         # exspy's own rebin only multiplies the times; that is done here.

@@ -9,7 +9,7 @@ from hyperspy.signal import BaseSignal
 from rsciio_xfm import _plots
 from rsciio_xfm import _times as times
 from rsciio_xfm._carrying import CarriesDeadTime
-from rsciio_xfm._checks import check_axes, progress
+from rsciio_xfm._checks import check_axes, progress, steps_of
 from rsciio_xfm._io.lazy import from_source, source_of
 from rsciio_xfm._io.metadata import (
     DETECTOR_AXIS,
@@ -349,7 +349,7 @@ class HasDeadTime(CarriesDeadTime):
         --------
         >>> axes = s.plot_dead_time()
         """
-        dead_times, steps = self._dead_times(), self._steps()
+        dead_times, steps = self._dead_times(), steps_of(self)
         shape = next(iter(dead_times.values())).shape
         axes = _plots.new_axes(len(dead_times), shape)
         for ax, (name, values) in zip(axes, dead_times.items(), strict=True):
@@ -440,7 +440,7 @@ class HasDeadTime(CarriesDeadTime):
         --------
         >>> axes = s.plot_detector_difference()
         """
-        found, steps = self._dead_times(), self._steps()
+        found, steps = self._dead_times(), steps_of(self)
         if len(found) == 1:
             raise ValueError(
                 "The dead times are those of one detector, expected several to compare."
@@ -541,20 +541,6 @@ class HasDeadTime(CarriesDeadTime):
             if parts is not None and parts.shape[0] == len(own.dead):
                 return from_source(parts)
         return self.data
-
-    def _steps(self) -> tuple[tuple[float, str | None], ...]:
-        axes = self.axes_manager.navigation_axes
-        axes = [axis for axis in axes if axis.name != DETECTOR_AXIS]
-        if len(axes) != 2:
-            raise ValueError(f"The signal is {self}, expected a map of x and y.")
-        for axis in axes:
-            if not axis.is_uniform:
-                raise ValueError(
-                    f"The axis {axis.name} is not uniform, expected equal steps: a picture "
-                    "has pixels of one size. Use interpolate_on_axis first."
-                )
-        known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
-        return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))
 
     def _tube_channel(self) -> int | None:
         """Return the first channel above the energy of the beam."""

@@ -9,7 +9,7 @@ from hyperspy.signals import Signal1D, Signal2D
 from rsciio_xfm import _plots
 from rsciio_xfm import _times as times
 from rsciio_xfm._carrying import CarriesDeadTime
-from rsciio_xfm._checks import check_axes, progress
+from rsciio_xfm._checks import check_axes, progress, steps_of
 from rsciio_xfm._io.lazy import take
 from rsciio_xfm._made_signals import image_of, spectrum_of, title_of
 from rsciio_xfm._selections import (
@@ -237,7 +237,7 @@ class MakesMaps(CarriesDeadTime):
         picture.change_dtype("rgb8")
         energy = self.axes_manager.signal_axes[0]
         picture.metadata.General.title = title_of(self, "colours of energies")
-        ends = [float(energy.offset + energy.scale * i) for i in (start, stop - 1)]
+        ends = [float(energy.axis[i]) for i in (start, stop - 1)]
         picture.metadata.set_item("Signal.energy_range", ends)
         return picture
 
@@ -264,6 +264,12 @@ class MakesMaps(CarriesDeadTime):
         --------
         >>> axes = s.plot_colour_map("log")
         """
+        steps = steps_of(self)
+        if not self.axes_manager.signal_axes[0].is_uniform:
+            raise ValueError(
+                "The energy axis is not uniform, expected channels of one width, to draw the "
+                "hues of energies. Use get_colour_map."
+            )
         picture = self.get_colour_map(scale, energy_range, percentile, show_progressbar)
         ends = picture.metadata.Signal.energy_range
         colours = picture.data.view(np.uint8).reshape(*picture.data.shape, 3)
@@ -271,7 +277,7 @@ class MakesMaps(CarriesDeadTime):
         n_channels = round((ends[1] - ends[0]) / energy.scale) + 1
         return _plots.draw_colour_map(
             colours,
-            tuple((axis.scale, axis.units) for axis in self.axes_manager.navigation_axes),
+            steps,
             title_of(self, scale),
             channel_colours(n_channels),
             (ends[0], ends[1], energy.units),

@@ -314,7 +314,7 @@ def _mask_of_roi(signal: BaseSignal, roi: BaseROI, shape: tuple[int, ...]) -> np
     numbers = BaseSignal(
         np.arange(np.prod(shape, dtype=int), dtype=float).reshape(shape),
         axes=[
-            {k: getattr(a, k) for k in ("name", "size", "scale", "offset", "units")}
+            a.get_axis_dictionary() | {"navigate": False}
             for a in signal.axes_manager._axes[: len(shape)]
         ],
     ).transpose(navigation_axes=len(shape))
