@@ -522,7 +522,9 @@ class TestDeadTimeFollows:
         per_column = region.nanmean("y")
         n_in = (~mask).sum(axis=0)
         found = values(per_column.get_live_time())[n_in > 0]
-        kept = np.where(mask, 0, live(dead[:, y : y + mask.shape[0], x : x + mask.shape[1]]))
+        kept = np.where(
+            mask, 0, live(dead[:, y : y + mask.shape[0], x : x + mask.shape[1]])
+        )
         np.testing.assert_allclose(
             found, (kept.sum(axis=(0, 1)) / np.maximum(n_in, 1))[n_in > 0]
         )
