@@ -579,10 +579,9 @@ def read_dead_time(
     if values.shape == shape or (not shape and values.shape == (1,)):
         return np.array(values).reshape(shape), None
     if values.shape[1:] == shape:
-        known = detectors or times.detectors
-        if detectors is None and (times.dead is None or len(times.dead) != len(values)):
-            known = None
-        return np.array(values), known or _detectors(len(values))
+        if detectors is None and times.detectors is not None:
+            detectors = times.detectors if len(times.dead) == len(values) else None
+        return np.array(values), detectors or _detectors(len(values))
     raise ValueError(
         f"dead_time has the shape {values.shape}, expected one number, or {shape}, that of "
         "the spectra (rows first), or with an axis of detectors before these."

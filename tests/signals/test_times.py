@@ -1,4 +1,4 @@
-"""Live and real times: of masks, sums of signals, dead times that a user sets, other readers."""
+"""Live and real times: of masks, sums of signals, what a user sets, other readers."""
 
 import copy
 import os
@@ -134,7 +134,7 @@ class TestMasks:
              lambda a: a[:, :4]),
             (lambda s: s.deepcopy().inav[2:], lambda a: a[:, 2:]),
             (lambda s: pickle.loads(pickle.dumps(s)).inav[2:], lambda a: a[:, 2:]),
-            (lambda s: s.map(np.sort, inplace=False, lazy_output=False,
+            (lambda s: s.map(lambda spectrum: spectrum * 2, inplace=False, lazy_output=False,
                              show_progressbar=False).inav[3:], lambda a: a[:, 3:]),
             (lambda s: s + s.inav[::1, :], lambda a: 2 * a),
         ],
@@ -271,7 +271,7 @@ class TestSumsOfSignals:
         [
             lambda s: s - s,
             lambda s: s * 2,
-            lambda s: s / s,
+            lambda s: s / (s + 1),
             lambda s: s // 2,
             lambda s: s + 5,
             lambda s: 5 + s,
@@ -282,7 +282,7 @@ class TestSumsOfSignals:
             lambda s: s.inav[:5] + s.inav[:5].swap_axes("x", "y"),
             lambda s: s > 3,
             lambda s: -s,
-            lambda s: np.sqrt(s),
+            np.sqrt,
             lambda s: np.add(s, 1),
             lambda s: np.float64(2) * s,
         ],
@@ -361,8 +361,8 @@ class TestOfTheUser:
         s.set_dead_time(50)
         s.set_dead_time(before)
         np.testing.assert_allclose(np.asarray(s.get_live_time().data), live)
-        s.set_dead_time(before.mean("detector"))
-        np.testing.assert_allclose(np.asarray(s.get_live_time().data), live)
+        s.set_dead_time(before.mean("detector"))  # float32
+        np.testing.assert_allclose(np.asarray(s.get_live_time().data), live, rtol=1e-6)
 
     def test_of_one_spectrum(self, s):
         total = s.sum()
@@ -553,6 +553,7 @@ class TestTimesOfAMap:
         for axis in s.axes_manager.navigation_axes:
             axis.units = "mm"
         s.axes_manager[-1].units = "keV"
+        s.set_microscope_parameters(beam_energy=20.0)
         s.save(tmp_path / "a.GeoPIXE")
         again = hs.load(tmp_path / "a.GeoPIXE")
         assert times(again.sum()) == pytest.approx((30.0, 35.1), rel=1e-5)
@@ -708,7 +709,8 @@ class TestAxes:
         s.axes_manager[-1].convert_to_non_uniform_axis()
         assert s._tube_channel() == 21
 
-    def test_not_uniform(self, s, mask, live):
+    @pytest.mark.filterwarnings("ignore:You are summing over:UserWarning")
+    def test_not_uniform(self, s, live):
         s.axes_manager["x"].convert_to_non_uniform_axis()
         assert times(s.inav[3, 2])[0] == pytest.approx(live[2, 3])
         assert times(s.sum("x").inav[1])[0] == pytest.approx(live[1].sum())
