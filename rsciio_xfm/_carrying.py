@@ -73,7 +73,7 @@ class CarriesDeadTime(EDSSEMSpectrum):
         own = times_of(self)
         self._carried = None
         super().get_calibration_from(ref, nb_pix=1)
-        seconds = times_of_spectrum(self._metadata, 1)
+        seconds = times_of_spectrum(self._metadata)
         self._carried = (self._metadata, None, Times())
         if own.dead is None:
             own = Times(*(None if t is None else t / nb_pix for t in seconds))

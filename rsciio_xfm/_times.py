@@ -23,6 +23,8 @@ from rsciio_xfm._io.metadata import (
     EDS_DETECTOR,
     HAS_DETECTORS,
     LIVE_TIME,
+    MAP_LIVE_TIME,
+    MAP_REAL_TIME,
     MAP_SPECTRA,
     REAL_TIME,
     SHARE,
@@ -268,27 +270,18 @@ def rebinned(
     if set(scale) <= {1.0}:
         return times
     share = np.ones(shape) if times.share is None else times.share
-    real = _rebin(share, scale, crop)
+    dead = np.empty((0, *shape)) if times.dead is None else times.dead
+    dead = dead if _n_leading(times) or times.dead is None else dead[np.newaxis]
+    is_measured = ~np.isnan(dead) & (share > 0)
+    parts = np.concatenate([share[np.newaxis], live_fraction(dead) * share, is_measured])
+    parts = BaseSignal(parts).rebin(scale=[*scale[::-1], 1], crop=crop).data
+    real, (live, is_measured) = parts[0], np.split(parts[1:], 2)
     if times.dead is None:
         return made(times, None, real)
-    parts = times.dead if _n_leading(times) else times.dead[np.newaxis]
-    dead = [_rebinned_dead_time(part, share, real, scale, crop) for part in parts]
-    dead = np.stack(dead) if _n_leading(times) else dead[0]
-    return made(times, dead, real, times.detectors)
-
-
-def _rebinned_dead_time(
-    dead: np.ndarray, share: np.ndarray, real: np.ndarray, scale: Any, crop: bool
-) -> np.ndarray:
-    live = _rebin(live_fraction(dead) * share, scale, crop)
-    is_measured = ~np.isnan(dead) & (share > 0)
-    is_measured = _rebin(is_measured.astype(np.float64), scale, crop) > 0
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(is_measured, 100 * (1 - live / real), np.nan)
-
-
-def _rebin(data: np.ndarray, scale: Sequence[float], crop: bool) -> np.ndarray:
-    return BaseSignal(data).rebin(scale=scale[::-1], crop=crop).data
+        dead = np.where(is_measured > 0, 100 * (1 - live / real), np.nan)
+    dead = dead if _n_leading(times) else dead[0]
+    return made(times, dead, real, times.detectors)
 
 
 def reordered(times: Times, order: Sequence[int]) -> Times:
@@ -383,7 +376,7 @@ def times_of(signal: BaseSignal) -> Times:
     shape = shape_of(signal)
     if not fits(times, shape):
         return Times()
-    seconds = times_of_spectrum(signal._metadata, int(np.prod(shape)))
+    seconds = times_of_spectrum(signal._metadata)
     found = with_seconds(times, *seconds)
     if found is not times:
         signal._carried = (tree, data, found)  # as it keeps the mean of its live times
@@ -483,6 +476,7 @@ def notice(signal: BaseSignal) -> None:
     if metadata is not tree:  # those of another signal, as in a stack
         give(signal, Times())
         return
+    mark_times_of_map(signal)
     found = metadata.get_item(DEAD_TIME)
     if (None if found is None else found.data) is data:
         return
@@ -500,9 +494,25 @@ def notice(signal: BaseSignal) -> None:
             "are dropped, and live and real time too. Use set_dead_time."
         )
         return
-    seconds = times_of_spectrum(metadata, int(np.prod(shape_of(signal))))
+    seconds = times_of_spectrum(metadata)
     times = with_seconds(signal._carried[2], *seconds)
     give(signal, with_dead_time(times, *dead))
+
+
+def mark_times_of_map(signal: BaseSignal) -> None:
+    """Note beside times that are those of a whole map that they are, as soon as that is known.
+
+    What a user sets then differs from what is noted, and is that of one spectrum.
+    """
+    metadata = signal._metadata
+    if "_is_marked" in signal.__dict__ or not metadata.has_item("General.FileIO"):
+        return
+    signal._is_marked = True
+    is_map = gives_times_of_map(metadata) and not metadata.has_item(MAP_SPECTRA)
+    for path, of_map in ((REAL_TIME, MAP_REAL_TIME), (LIVE_TIME, MAP_LIVE_TIME)):
+        if is_map and metadata.has_item(path):
+            metadata.set_item(of_map, metadata.get_item(path))
+            metadata.set_item(MAP_SPECTRA, int(np.prod(shape_of(signal))))
 
 
 def completed(dictionary: dict[str, Any], signal: BaseSignal) -> dict[str, Any]:
@@ -515,14 +525,6 @@ def completed(dictionary: dict[str, Any], signal: BaseSignal) -> dict[str, Any]:
             detectors = times.detectors if name == "_sig_dead_time" else None
             shape = np.shape(node[name]["data"])
             node[name]["axes"] = _axes_of(signal, shape, detectors)
-    known = (
-        gives_times_of_map(signal._metadata) and MAP_SPECTRA.split(".")[-1] not in node
-    )
-    if known and ("real_time" in node or "live_time" in node):
-        node["n_spectra_of_map"] = int(np.prod(shape_of(signal)))
-        for name in ("real_time", "live_time"):
-            if name in node:
-                node[f"{name}_of_map"] = node[name]
     return dictionary
 
 

@@ -203,15 +203,13 @@ def build_live_time(
         eds["n_spectra_of_map"] = n_spectra
 
 
-def times_of_spectrum(metadata: Any, n_spectra: int) -> tuple[float | None, float | None]:
+def times_of_spectrum(metadata: Any) -> tuple[float | None, float | None]:
     """Return real and live time of one spectrum, whether metadata have it or a whole map's.
 
     Parameters
     ----------
     metadata
         Of a signal.
-    n_spectra
-        Of the signal.
 
     Returns
     -------
@@ -220,9 +218,6 @@ def times_of_spectrum(metadata: Any, n_spectra: int) -> tuple[float | None, floa
     """
     real, live = metadata.get_item(REAL_TIME), metadata.get_item(LIVE_TIME)
     n_of_map = metadata.get_item(MAP_SPECTRA)
-    if n_of_map is None and gives_times_of_map(metadata):
-        n_spectra = max(n_spectra, 1)
-        return tuple(None if t is None else float(t) / n_spectra for t in (real, live))
     if n_of_map and real is not None and real == metadata.get_item(MAP_REAL_TIME):
         real = real / n_of_map
     if n_of_map and live is not None and live == metadata.get_item(MAP_LIVE_TIME):

@@ -541,6 +541,16 @@ class TestTimesOfAMap:
         s.inav[:2].save(of_bcf, overwrite=True)
         assert times(hs.load(of_bcf).sum()) == pytest.approx((15.0, 17.55))
 
+    @pytest.mark.parametrize("at_loading", [True, False])
+    def test_set_by_the_user(self, of_bcf, at_loading):
+        """That is one spectrum's, as of any other signal."""
+        s = hs.load(of_bcf, signal_type="EDS_XFM" if at_loading else "EDS_SEM")
+        s.set_signal_type("EDS_XFM")
+        s.set_microscope_parameters(live_time=2.0)
+        assert times(s.sum()) == pytest.approx((24.0, 35.1))
+        s.set_dead_time(50)
+        assert times(s.sum()) == pytest.approx((17.55, 35.1))
+
     def test_back_and_forth(self, of_bcf):
         s = hs.load(of_bcf, signal_type="EDS_XFM")
         s.set_signal_type("EDS_SEM")
