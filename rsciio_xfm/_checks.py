@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask.diagnostics import ProgressBar
 
+from rsciio_xfm._io.metadata import DETECTOR_AXIS
 from rsciio_xfm._io.progress import is_wanted
 
 if TYPE_CHECKING:
@@ -55,6 +56,28 @@ def check_uniform(axes: Iterable[Any]) -> None:
                 f"are, but for rounding: s.axes_manager[{axis.name!r}]."
                 "convert_to_uniform_axis()."
             )
+
+
+def steps_of(signal: "BaseSignal") -> tuple[tuple[float, str | None], ...]:
+    """Return step and unit of the axes of a map that is drawn: x, y.
+
+    Parameters
+    ----------
+    signal
+        A map; detectors may be an axis of it.
+
+    Raises
+    ------
+    ValueError
+        It is no map of x and y, or its axes are not uniform.
+    """
+    axes = signal.axes_manager.navigation_axes
+    axes = [axis for axis in axes if axis.name != DETECTOR_AXIS]
+    if len(axes) != 2:
+        raise ValueError(f"The signal is {signal}, expected a map of x and y.")
+    check_uniform(axes)
+    known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
+    return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))
 
 
 def is_shown(show_progressbar: bool | None) -> bool:

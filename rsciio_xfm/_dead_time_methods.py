@@ -6,25 +6,23 @@ import dask.array as da
 import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm import _dead_time as maps
 from rsciio_xfm import _plots
+from rsciio_xfm import _times as times
 from rsciio_xfm._carrying import CarriesDeadTime
-from rsciio_xfm._checks import check_axes, progress
+from rsciio_xfm._checks import check_axes, progress, steps_of
 from rsciio_xfm._io.lazy import from_source, source_of
 from rsciio_xfm._io.metadata import (
     DETECTOR_AXIS,
     INSTRUMENT,
-    LIVE_TIME,
     REAL_TIME,
     XRF,
-    drop_dead_time,
 )
 from rsciio_xfm._io.warning import warn
+from rsciio_xfm._times import Times, give, live_of, times_of
 from rsciio_xfm.analysis.deadtime import (
     SATURATION,
     combine_dead_time,
     is_recorded,
-    live_fraction,
     live_time,
     summarise_dead_time,
 )
@@ -56,9 +54,46 @@ class HasDeadTime(CarriesDeadTime):
         >>> s = hs.load("map.GeoPIXE", lazy=True)
         >>> s.get_dead_time().mean("detector").T.plot()
         """
-        dead_time = self._require_dead_time().deepcopy()
-        maps.copy_axes(self, dead_time)
-        return dead_time
+        return times.map_of_dead_times(self, self._require_times())
+
+    def set_dead_time(self, dead_time: Any) -> None:
+        """Set the dead times, and the live time that they give.
+
+        Live time = real time x (1 - dead time / 100) for each spectrum; of spectra that are
+        sums of detectors, the mean of the detectors' live fractions. Sums, regions, pixels and
+        what is saved have live times by these dead times from then on.
+
+        Parameters
+        ----------
+        dead_time
+            Percent, 0 to 100, NaN where nothing was measured. A number: of all spectra, and of
+            each of their detectors. An array of the shape of the map (rows first), or, if the
+            spectra are sums of detectors, with an axis of detectors before these. A signal
+            with the navigation axes of the spectra, as :meth:`get_dead_time` returns it.
+
+        Raises
+        ------
+        ValueError
+            They are no numbers within 0 and 100 or NaN, or of another shape.
+
+        See Also
+        --------
+        fill_deadtime : dead times for those that were not recorded
+
+        Notes
+        -----
+        Where the real time of the spectra is not known the live time stays as it is.
+
+        Examples
+        --------
+        >>> s.set_dead_time(33.0)
+        >>> dead_time = s.get_dead_time()
+        >>> dead_time.data[dead_time.data > 90] = 90
+        >>> s.set_dead_time(dead_time)
+        """
+        own = times_of(self)
+        dead, detectors = times.read_dead_time(self, dead_time, own)
+        give(self, times.with_dead_time(own, dead, detectors))
 
     def get_live_time(self) -> BaseSignal:
         """Return the live time of each spectrum.
@@ -80,22 +115,15 @@ class HasDeadTime(CarriesDeadTime):
         -----
         Live time = dwell x (1 - dead time / 100) for each pixel and detector.
         """
-        dead_time = self.get_dead_time()
-        real_time = self.metadata.get_item(REAL_TIME)
-        if real_time is None:
+        own = self._require_times()
+        if own.real is None:
             raise ValueError(
                 f"The real time of the spectra is not known; set metadata.{REAL_TIME} "
                 "(s, all summed detectors together)."
             )
-        result, detector_axis = dead_time, None
-        if maps.has_detectors(dead_time):
-            detectors = dead_time.axes_manager.navigation_axes[-1]
-            detector_axis = detectors.index_in_array
-            result = dead_time.max(detectors.index_in_axes_manager)
-        seconds = live_time(dead_time.data, real_time, detector_axis)
-        result.data = np.atleast_1d(seconds)
-        result.metadata.General.title = "Live time"
-        result.metadata.Signal = {"quantity": "Live time (s)", "signal_type": ""}
+        result = times.map_of_spectra(
+            self, live_of(own, own.real), "Live time", "Live time (s)"
+        )
         if not self._lazy:
             return result
         # As an array in memory it would make HyperSpy compute a whole lazy map.
@@ -167,17 +195,17 @@ class HasDeadTime(CarriesDeadTime):
         ...
         """
         check_axes(self)
-        dead_time = self._require_dead_time()
-        axis = self._detector_axis(dead_time)
-        values = np.moveaxis(np.asarray(dead_time.data), axis or 0, 0)
-        data = self._data_of(dead_time)
-        is_sum = maps.has_detectors(dead_time) and data is self.data and len(values) > 1
+        own = self._require_times()
+        axis = self._detector_axis(own)
+        values = np.moveaxis(own.dead, axis or 0, 0)
+        data = self._data_of(own)
+        is_sum = own.detectors is not None and data is self.data and len(values) > 1
         if is_sum and model != "constant":
             warn(
                 "The spectra are sums of detectors that cannot be read apart: the sum stands "
                 "for each of them. Load the map lazily, or with sum_detectors=False."
             )
-        real_time = self.metadata.get_item(REAL_TIME)
+        real_time = own.real
         if real_time is not None and data is not self.data:
             real_time /= len(values)  # of one detector
         if data is self.data and axis:
@@ -203,10 +231,11 @@ class HasDeadTime(CarriesDeadTime):
             )
         result = self._deepcopy_with_new_data(self.data)
         filled = np.ascontiguousarray(np.moveaxis(filled, 0, axis or 0))
-        self._carry(result, dead_time._deepcopy_with_new_data(filled))
+        share = 1.0 if own.share is None else own.share
+        give(result, times.made(own, filled, share, own.detectors))
         if result._metadata.has_item(FILL):
             del result._metadata.get_item(XRF).dead_time_fill
-        for name, entry in zip(self._detector_names(dead_time), report, strict=True):
+        for name, entry in zip(self._detector_names(own), report, strict=True):
             for key, item in entry.items():
                 # HyperSpy does not show names that begin with an underscore.
                 shown = f"_{key}" if isinstance(item, np.ndarray) else key
@@ -245,17 +274,16 @@ class HasDeadTime(CarriesDeadTime):
         >>> rate = s.fill_deadtime().apply_live_time_correction()
         """
         check_axes(self)
-        dead_time = self._require_dead_time()
-        values = np.asarray(dead_time.data)
-        n_unknown = np.count_nonzero(values <= 0)
+        own = self._require_times()
+        n_unknown = np.count_nonzero(own.dead <= 0)
         if n_unknown:
             warn(
-                f"{n_unknown} of {values.size} dead times are not recorded (0 or less): these "
-                "counts are taken as they are. Use fill_deadtime first."
+                f"{n_unknown} of {own.dead.size} dead times are not recorded (0 or less): "
+                "these counts are taken as they are. Use fill_deadtime first."
             )
-        live = live_fraction(values)
-        if maps.has_detectors(dead_time):
-            live = live.mean(axis=0)
+        live = live_time(own.dead, 1.0, None if own.detectors is None else 0)
+        if own.share is not None:
+            live[own.share == 0] = 1.0  # left out by a mask: there are no counts
         n_dead = np.count_nonzero(live == 0)
         if n_dead:
             warn(f"{n_dead} of {live.size} spectra have no live time: they become NaN.")
@@ -266,10 +294,8 @@ class HasDeadTime(CarriesDeadTime):
             factor = da.from_array(factor, chunks=self.data.chunks[:-1])
         corrected = self.data.astype(np.float32) * factor[..., np.newaxis]
         result = self._deepcopy_with_new_data(corrected)
-        real_time = self.metadata.get_item(REAL_TIME)
-        drop_dead_time(result._metadata)
-        if real_time is not None:
-            result._metadata.set_item(LIVE_TIME, real_time)
+        live = own.live if own.real is None else own.real
+        give(result, Times(own.real, live, share=own.share))
         return result
 
     def get_dead_time_statistics(
@@ -323,7 +349,7 @@ class HasDeadTime(CarriesDeadTime):
         --------
         >>> axes = s.plot_dead_time()
         """
-        dead_times, steps = self._dead_times(), self._steps()
+        dead_times, steps = self._dead_times(), steps_of(self)
         shape = next(iter(dead_times.values())).shape
         axes = _plots.new_axes(len(dead_times), shape)
         for ax, (name, values) in zip(axes, dead_times.items(), strict=True):
@@ -385,13 +411,13 @@ class HasDeadTime(CarriesDeadTime):
         >>> ax = s.plot_dead_time_against_counts()
         """
         check_axes(self)
-        dead_time = self._require_dead_time()
-        data = self._data_of(dead_time)
+        own = self._require_times()
+        data = self._data_of(own)
         with progress(self, show_progressbar):
             counts = _counts_of(data)
-        found, axis = self._dead_times(), self._detector_axis(dead_time)
-        if counts.ndim < np.ndim(dead_time.data):
-            found = {"Sum": combine_dead_time(np.asarray(dead_time.data), axis=(0,))}
+        found, axis = self._dead_times(), self._detector_axis(own)
+        if counts.ndim < own.dead.ndim:
+            found = {"Sum": combine_dead_time(own.dead, axis=(0,))}
             axis = None
         counts = counts[np.newaxis] if axis is None else np.moveaxis(counts, axis, 0)
         ax = _plots.new_axes()[0] if ax is None else ax
@@ -415,7 +441,7 @@ class HasDeadTime(CarriesDeadTime):
         --------
         >>> axes = s.plot_detector_difference()
         """
-        found, steps = self._dead_times(), self._steps()
+        found, steps = self._dead_times(), steps_of(self)
         if len(found) == 1:
             raise ValueError(
                 "The dead times are those of one detector, expected several to compare."
@@ -472,66 +498,64 @@ class HasDeadTime(CarriesDeadTime):
             [name.replace("_", " ").capitalize() for name in fits],
         )
 
-    def _require_dead_time(self) -> BaseSignal:
-        dead_time = self._dead_time()
-        if dead_time is None:
+    def _require_times(self) -> Times:
+        own = times_of(self)
+        if own.dead is None:
             raise ValueError(
                 "This signal carries no dead-time map: its file has none (EDAX's have one "
                 "live time for all, in the metadata), it was lost in an operation that dead "
-                "times cannot follow, or the counts are corrected already."
+                "times cannot follow, or the counts are corrected already. Set dead times "
+                "with set_dead_time."
             )
-        return dead_time
+        return own
 
-    def _detector_axis(self, dead_time: BaseSignal) -> int | None:
+    def _detector_axis(self, own: Times) -> int | None:
         """Return which axis of the map's array are detectors, summed or not."""
-        axes = dead_time.axes_manager.navigation_axes
-        if maps.has_detectors(dead_time):
-            return axes[-1].index_in_array
-        found = [axis.index_in_array for axis in axes if axis.name == DETECTOR_AXIS]
-        return found[0] if found and len(axes) > 1 else None
+        if own.detectors is not None:
+            return 0
+        names = [axis.name for axis in times.navigating(self)]
+        is_map = DETECTOR_AXIS in names and len(names) > 1
+        return names.index(DETECTOR_AXIS) if is_map else None
 
-    def _detector_names(self, dead_time: BaseSignal) -> list[str]:
+    def _detector_names(self, own: Times) -> list[str]:
         """Return the names of detectors, with the numbers that they have in the file."""
-        index = self._detector_axis(dead_time)
+        index = self._detector_axis(own)
         if index is None:
             numbers = self.metadata.get_item(f"{XRF}.detectors")
             is_one = numbers is not None and len(numbers) == 1
             return [f"Detector {numbers[0] if is_one else 0}"]
-        axes = dead_time.axes_manager.navigation_axes
-        (axis,) = (axis for axis in axes if axis.index_in_array == index)
-        return [f"Detector {number:g}" for number in axis.axis]
+        axes = times.map_of_dead_times(self, own).axes_manager._axes
+        return [f"Detector {number:g}" for number in axes[index].axis]
 
     def _dead_times(self) -> dict[str, np.ndarray]:
         """Return the dead times of each detector, by its name."""
-        dead_time = self._require_dead_time()
-        values, axis = np.asarray(dead_time.data), self._detector_axis(dead_time)
+        own = self._require_times()
+        values, axis = own.dead, self._detector_axis(own)
         values = values[np.newaxis] if axis is None else np.moveaxis(values, axis, 0)
-        return dict(zip(self._detector_names(dead_time), values, strict=True))
+        return dict(zip(self._detector_names(own), values, strict=True))
 
-    def _data_of(self, dead_time: BaseSignal) -> Any:
+    def _data_of(self, own: Times) -> Any:
         """Return the spectra of each detector if they can be had, else those of the signal."""
-        if maps.has_detectors(dead_time):
+        if own.detectors is not None:
             source = source_of(self.data)
             parts = None if source is None else source.by_detector()
-            if parts is not None and parts.shape[0] == len(dead_time.data):
+            if parts is not None and parts.shape[0] == len(own.dead):
                 return from_source(parts)
         return self.data
-
-    def _steps(self) -> tuple[tuple[float, str | None], ...]:
-        axes = self.axes_manager.navigation_axes
-        axes = [axis for axis in axes if axis.name != DETECTOR_AXIS]
-        if len(axes) != 2 or not all(axis.is_uniform for axis in axes):
-            raise ValueError(f"The signal is {self}, expected a map of x and y.")
-        known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
-        return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))
 
     def _tube_channel(self) -> int | None:
         """Return the first channel above the energy of the beam."""
         beam_energy = self.metadata.get_item(f"{INSTRUMENT}.beam_energy")
         energy = self.axes_manager.signal_axes[0]
-        if beam_energy is None or energy.units != "keV" or not energy.is_uniform:
+        if beam_energy is None or energy.units not in _PER_KEV:
             return None
+        beam_energy = beam_energy * _PER_KEV[energy.units]
+        if not energy.is_uniform:
+            return int(np.searchsorted(energy.axis, beam_energy, side="right"))
         return int((beam_energy - energy.offset) / energy.scale) + 1
+
+
+_PER_KEV = {"keV": 1, "eV": 1000}
 
 
 def _not_measured(values: np.ndarray, data: Any) -> np.ndarray:

@@ -7,15 +7,15 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal1D, Signal2D
 
-from rsciio_xfm import _dead_time as maps
 from rsciio_xfm import _plots
+from rsciio_xfm import _times as times
 from rsciio_xfm._carrying import CarriesDeadTime
-from rsciio_xfm._checks import check_axes, check_uniform, progress
+from rsciio_xfm._checks import check_axes, check_uniform, progress, steps_of
 from rsciio_xfm._io.lazy import take
-from rsciio_xfm._io.metadata import drop_dead_time, drop_times
 from rsciio_xfm._lines import check_each, check_element, check_line, is_line
 from rsciio_xfm._made_signals import image_of, spectrum_of, title_of
 from rsciio_xfm._selections import resolve_regions, resolve_windows, scattered_line
+from rsciio_xfm._times import Times, give, shape_of, times_of
 from rsciio_xfm.analysis.colour import channel_colours, mix_colours, to_rgb8
 from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
 from rsciio_xfm.analysis.sums import can_sum, sum_spectrum
@@ -169,16 +169,12 @@ class MakesMaps(CarriesDeadTime):
         """
         # Axes and metadata are made once; copies of small ones are fast.
         blank = spectrum_of(self, np.zeros(self.data.shape[-1]), "")
-        self._carry(blank, None)
-        dead_time = self._dead_time()
-        of_all = None if dead_time is None else maps.combine_all(dead_time)
+        own, shape = times_of(self), shape_of(self)
         sums = {}
         for (name, region), total in zip(regions.items(), totals, strict=True):
-            pixels = np.flatnonzero(region) if region.dtype == bool else region
             spectrum = blank._deepcopy_with_new_data(total)
             spectrum._metadata.set_item("General.title", title_of(self, name))
-            combined = of_all and maps.combine_pixels(dead_time, pixels, of_all)
-            self._carry(spectrum, combined, float(pixels.size))
+            give(spectrum, times.of_region(own, shape, region))
             sums[name] = spectrum
         return sums
 
@@ -187,24 +183,13 @@ class MakesMaps(CarriesDeadTime):
         return self._sums_of([total], {name: region})[name]
 
     def _carry_to_averages(self, averages: BaseSignal, masks: list[np.ndarray]) -> None:
-        """Give average spectra of regions, along one axis, their dead times."""
-        dead_time = self._dead_time()
-        if dead_time is None or not masks:
-            self._carry(averages, None)
-            return
-        parts = [maps.combine_unmasked(dead_time, mask) for mask in masks]
-        # Detectors that were summed stay apart, before the axis of the regions.
-        values = np.stack([np.asarray(part.data) for part in parts], axis=-1)
-        has_detectors = maps.has_detectors(dead_time)
-        values = values if has_detectors else values.reshape(-1)
-        axes = [axis.get_axis_dictionary() for axis in averages.axes_manager._axes[:1]]
-        if has_detectors:
-            axes.insert(0, {"size": len(values), "name": "detector", "navigate": True})
-        combined = BaseSignal(
-            values, axes=axes, metadata=dead_time.metadata.as_dictionary()
-        )
-        combined = combined.transpose(signal_axes=[]) if values.ndim else combined
-        self._carry(averages, combined)
+        """Give average spectra of regions, along one axis, their times."""
+        own, shape = times_of(self), shape_of(self)
+        parts = [
+            times.divided(times.of_region(own, shape, mask), np.count_nonzero(mask))
+            for mask in masks
+        ]
+        give(averages, times.in_a_line(parts) if parts else Times())
 
     def get_summary(self, show_progressbar: bool | None = None) -> dict[str, BaseSignal]:
         """Return sum, mean and maximum of all spectra and the map of all counts.
@@ -230,20 +215,16 @@ class MakesMaps(CarriesDeadTime):
         check_axes(self)
         with progress(self, show_progressbar):
             found = summarise(self.data)
-        axes = self._navigation_axes_of(None)
-        dead_time = self._combined_dead_time(axes)
-        n_spectra = int(np.prod([axis.size for axis in axes]))
+        n_spectra = int(np.prod(shape_of(self)))
         data = {
             "sum": found["sum"],
             "mean": found["sum"] / n_spectra,
             "max": found["max"],
         }
         result = {name: spectrum_of(self, d, name) for name, d in data.items()}
-        self._carry(result["sum"], dead_time, float(n_spectra))
-        self._carry(result["mean"], dead_time)
-        # No time is that of a spectrum whose channels come from different pixels.
-        drop_dead_time(result["max"]._metadata)
-        drop_times(result["max"]._metadata)
+        # No time is that of a maximum, whose channels come from different pixels.
+        give(result["sum"], self._times_of_sum(None))
+        give(result["mean"], self._times_of_sum(None, is_mean=True))
         return result | {"counts": self._make_image(found["counts"], "counts")}
 
     def get_colour_map(
@@ -303,7 +284,7 @@ class MakesMaps(CarriesDeadTime):
         picture.change_dtype("rgb8")
         energy = self.axes_manager.signal_axes[0]
         picture.metadata.General.title = title_of(self, "colours of energies")
-        ends = [float(energy.offset + energy.scale * i) for i in (start, stop - 1)]
+        ends = [float(energy.axis[i]) for i in (start, stop - 1)]
         picture.metadata.set_item("Signal.energy_range", ends)
         return picture
 
@@ -330,7 +311,8 @@ class MakesMaps(CarriesDeadTime):
         --------
         >>> axes = s.plot_colour_map("log")
         """
-        check_uniform(self.axes_manager._axes)
+        check_uniform(self.axes_manager.signal_axes)
+        steps = steps_of(self)
         picture = self.get_colour_map(scale, energy_range, percentile, show_progressbar)
         ends = picture.metadata.Signal.energy_range
         colours = picture.data.view(np.uint8).reshape(*picture.data.shape, 3)
@@ -338,7 +320,7 @@ class MakesMaps(CarriesDeadTime):
         n_channels = round((ends[1] - ends[0]) / energy.scale) + 1
         return _plots.draw_colour_map(
             colours,
-            tuple((axis.scale, axis.units) for axis in self.axes_manager.navigation_axes),
+            steps,
             title_of(self, scale),
             channel_colours(n_channels),
             (ends[0], ends[1], energy.units),

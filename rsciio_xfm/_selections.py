@@ -376,7 +376,7 @@ def _pixels_of_roi(
     numbers = BaseSignal(
         np.arange(np.prod(shape, dtype=int), dtype=float).reshape(shape),
         axes=[
-            {k: getattr(a, k) for k in ("name", "size", "scale", "offset", "units")}
+            a.get_axis_dictionary() | {"navigate": False}
             for a in signal.axes_manager._axes[: len(shape)]
         ],
     ).transpose(navigation_axes=len(shape))

@@ -6,8 +6,11 @@ What a method computes is in :mod:`rsciio_xfm.analysis`; here it is applied to a
 from typing import Any
 
 import numpy as np
+from cycler import cycler
 from exspy.signals import LazyEDSSEMSpectrum
 from exspy.utils.eds import take_off_angle
+from matplotlib import rc_context, rcParams
+from matplotlib.colors import to_hex
 
 from rsciio_xfm import _classify, _saving
 from rsciio_xfm._dead_time_methods import HasDeadTime
@@ -128,6 +131,12 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
             instrument.get_item("Stage.tilt_beta", 0.0),
         )
 
+    def _plot_xray_lines(self, *args: Any, **kwargs: Any) -> None:
+        # exspy sorts the colours of the cycle as text; matplotlib 3.11 has them as numbers.
+        cycle = rcParams["axes.prop_cycle"].by_key().get("color", ["C0"])
+        with rc_context({"axes.prop_cycle": cycler(color=[to_hex(c) for c in cycle])}):
+            super()._plot_xray_lines(*args, **kwargs)
+
     # Sums by kernels.
 
     def _apply_function_on_data_and_remove_axis(
@@ -170,3 +179,7 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
 
 class LazyEDSXFMSpectrum(EDSXFMSpectrum, LazyEDSSEMSpectrum):
     """Lazy :class:`EDSXFMSpectrum`: the spectra are read when they are needed."""
+
+    def rechunk(self, *args: Any, **kwargs: Any) -> Any:
+        """Rechunk; see :meth:`hyperspy.api.signals.BaseSignal.rechunk`."""
+        return self._keeping(super().rechunk(*args, **kwargs))

@@ -19,9 +19,14 @@ REAL_TIME = f"{EDS_DETECTOR}.real_time"
 # EDAX gives the live time of the whole map. As long as LIVE_TIME is MAP_LIVE_TIME, it is that
 # of MAP_SPECTRA spectra together.
 MAP_LIVE_TIME = f"{EDS_DETECTOR}.live_time_of_map"
+MAP_REAL_TIME = f"{EDS_DETECTOR}.real_time_of_map"
 MAP_SPECTRA = f"{EDS_DETECTOR}.n_spectra_of_map"
+# RosettaSciIO's readers whose times are those of a whole map, with nothing that says so.
+_READERS_OF_MAP_TIMES = {f"rsciio.{name}" for name in ("bruker", "jeol", "edax", "emd")}
 # Percent, a signal with the navigation axes of the map (and perhaps detectors) only.
 DEAD_TIME = f"{EDS_DETECTOR}.dead_time"
+# Real time of each spectrum / REAL_TIME, likewise, where they differ: 0 what a mask left out.
+SHARE = f"{EDS_DETECTOR}.relative_real_time"
 # exspy moves the node when a signal becomes one of a TEM.
 DETECTOR_NODES = (EDS_DETECTOR, EDS_DETECTOR.replace(".SEM.", ".TEM."))
 # In the map's metadata: its last axis are detectors whose spectra were summed.
@@ -106,6 +111,51 @@ def build_dead_time(
     }
 
 
+def with_times_of_one_spectrum(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata for a format that has one real time for each spectrum of a map.
+
+    Times of the whole map are divided by its spectra. Where real times differ, since a mask
+    left spectra out, say, all are given the longest, and dead times that leave the live time
+    of each as it is; NaN where there is none.
+
+    Parameters
+    ----------
+    metadata
+        Of a signal, as a writer is given it; not changed.
+    """
+    names = EDS_DETECTOR.split(".")
+    nodes = [metadata]
+    for name in names:
+        nodes.append(nodes[-1].get(name, {}))
+    if not nodes[-1]:
+        return metadata
+    eds = dict(nodes[-1])
+    for kind in ("real_time", "live_time"):
+        if eds.get("n_spectra_of_map") and kind in eds:
+            is_map = eds[kind] == eds.get(f"{kind}_of_map")
+            eds[kind] /= eds["n_spectra_of_map"] if is_map else 1
+    share = eds.pop("_sig_relative_real_time", None)
+    if share is not None:
+        eds |= _with_even_real_times(eds, share)
+    for node, name in zip(nodes[-2::-1], names[::-1], strict=True):
+        eds = {**node, name: eds}
+    return eds
+
+
+def _with_even_real_times(eds: dict[str, Any], share: dict[str, Any]) -> dict[str, Any]:
+    """Return what changes if all spectra are given the longest real time."""
+    longest = np.max(share["data"])
+    factor = np.asarray(share["data"]) / longest
+    carried = eds.get("_sig_dead_time")
+    real, live = eds.get("real_time"), eds.get("live_time")
+    percent = 100 * (1 - live / real) if real and live is not None else 0.0
+    percent = percent if carried is None else np.asarray(carried["data"])
+    with np.errstate(invalid="ignore"):
+        percent = np.where(factor > 0, 100 - (100 - percent) * factor, np.nan)
+    changed = {"_sig_dead_time": (carried or share) | {"data": percent}}
+    return changed if real is None else changed | {"real_time": float(real * longest)}
+
+
 def keep_dead_time_with_its_class(signal: "BaseSignal") -> "BaseSignal":
     """Take the dead-time map off a signal of another class, which would not crop it."""
     if signal.metadata.get_item("Signal.signal_type") != SIGNAL_TYPE:
@@ -114,16 +164,18 @@ def keep_dead_time_with_its_class(signal: "BaseSignal") -> "BaseSignal":
 
 
 def drop_dead_time(metadata: Any) -> None:
-    """Delete the dead-time map from metadata that have one."""
+    """Delete the maps of dead times, and of shares, from metadata that have them."""
     for node in DETECTOR_NODES:
-        if metadata.has_item(f"{node}.dead_time"):
-            del metadata.get_item(node).dead_time
+        for path in (DEAD_TIME, SHARE):
+            name = path.rsplit(".", 1)[-1]
+            if metadata.has_item(f"{node}.{name}"):
+                delattr(metadata.get_item(node), name)
 
 
 def drop_times(metadata: Any) -> None:
     """Delete live and real time from metadata that have them."""
     node = metadata.get_item(EDS_DETECTOR)
-    for path in (LIVE_TIME, REAL_TIME, MAP_LIVE_TIME, MAP_SPECTRA):
+    for path in (LIVE_TIME, REAL_TIME, MAP_LIVE_TIME, MAP_REAL_TIME, MAP_SPECTRA):
         if metadata.has_item(path):
             delattr(node, path.rsplit(".", 1)[-1])
 
@@ -151,8 +203,8 @@ def build_live_time(
         eds["n_spectra_of_map"] = n_spectra
 
 
-def live_time_of_spectrum(metadata: Any) -> float | None:
-    """Return the live time of one spectrum, whether metadata have it or a whole map's.
+def times_of_spectrum(metadata: Any) -> tuple[float | None, float | None]:
+    """Return real and live time of one spectrum, whether metadata have it or a whole map's.
 
     Parameters
     ----------
@@ -161,21 +213,25 @@ def live_time_of_spectrum(metadata: Any) -> float | None:
 
     Returns
     -------
-    float or None
-        Seconds; None if it is not known.
+    tuple of float or None
+        Seconds, the means over the spectra; None if they are not known.
     """
-    seconds = metadata.get_item(LIVE_TIME)
-    n_spectra = metadata.get_item(MAP_SPECTRA)
-    if seconds is None or not n_spectra or seconds != metadata.get_item(MAP_LIVE_TIME):
-        return seconds
-    return seconds / n_spectra
+    real, live = metadata.get_item(REAL_TIME), metadata.get_item(LIVE_TIME)
+    n_of_map = metadata.get_item(MAP_SPECTRA)
+    if n_of_map and real is not None and real == metadata.get_item(MAP_REAL_TIME):
+        real = real / n_of_map
+    if n_of_map and live is not None and live == metadata.get_item(MAP_LIVE_TIME):
+        live = live / n_of_map
+    return real, live
 
 
-def settle_live_time(metadata: Any) -> None:
-    """Make the live time that of one spectrum, if it is that of a whole map."""
-    if metadata.has_item(MAP_LIVE_TIME):
-        seconds, real_time = live_time_of_spectrum(metadata), metadata.get_item(REAL_TIME)
-        drop_times(metadata)
-        for path, value in ((LIVE_TIME, seconds), (REAL_TIME, real_time)):
-            if value is not None:
-                metadata.set_item(path, value)
+def gives_times_of_map(metadata: Any) -> bool:
+    """Tell whether a signal was read by a reader that gives the times of a whole map.
+
+    HyperSpy notes in ``General.FileIO`` what a signal was loaded and saved with.
+    """
+    entries = metadata.get_item("General.FileIO")
+    if entries is None:
+        return False
+    plugins = (entry.get("io_plugin") for entry in entries.as_dictionary().values())
+    return not _READERS_OF_MAP_TIMES.isdisjoint(plugins)

@@ -104,12 +104,14 @@ def _parts(dead_time: np.ndarray) -> Iterator[np.ndarray]:
     return (flat[i : i + _PART] for i in range(0, flat.size, _PART))
 
 
-def combine_dead_time(dead_time: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
-    """Dead time of measurements of equal real time that are added up.
+def combine_dead_time(
+    dead_time: np.ndarray, axis: tuple[int, ...], real_time: np.ndarray | None = None
+) -> np.ndarray:
+    """Dead time of measurements that are added up.
 
     Live times add up, and so do real times: the dead time of the sum is the mean of the
-    dead times. A measurement that was not made counts as dead all the time, so that real
-    time x (1 - dead time) is the true live time of the sum.
+    dead times, each with its real time as its weight. A measurement that was not made counts
+    as dead all the time, so that real time x (1 - dead time) is the true live time of the sum.
 
     Parameters
     ----------
@@ -117,6 +119,9 @@ def combine_dead_time(dead_time: np.ndarray, axis: tuple[int, ...]) -> np.ndarra
         Percent, any shape.
     axis
         Axes that are summed over.
+    real_time
+        Of the measurements, in any unit, a shape that broadcasts to that of `dead_time`; None
+        if all are equal.
 
     Returns
     -------
@@ -132,15 +137,20 @@ def combine_dead_time(dead_time: np.ndarray, axis: tuple[int, ...]) -> np.ndarra
     axis = tuple(i % dead_time.ndim for i in axis)
     shape = [n for i, n in enumerate(dead_time.shape) if i not in axis]
     live, measured = np.zeros(shape), np.zeros(shape, dtype=bool)
+    weights = np.float64(1) if real_time is None else real_time
+    weights = np.broadcast_to(weights, dead_time.shape)
     # A range of rows at a time; rows are the last axis but one.
     rows = max(0, dead_time.ndim - 2)
     before = [i for i in range(rows) if i not in axis]
-    for part, values in _row_parts(dead_time):
+    for (part, values), (_, weight) in zip(
+        _row_parts(dead_time), _row_parts(weights), strict=True
+    ):
         kept = (slice(None),) * len(before) + (() if rows in axis else (part,))
-        live[kept] += live_fraction(values).sum(axis=axis)
-        measured[kept] |= ~np.isnan(values).all(axis=axis)
-    size = np.prod([dead_time.shape[i] for i in axis])
-    return np.where(measured, 100 * (1 - live / size), np.nan)
+        live[kept] += (live_fraction(values) * weight).sum(axis=axis)
+        measured[kept] |= (~np.isnan(values) & (weight > 0)).any(axis=axis)
+    real = weights.sum(axis=axis)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(measured, 100 * (1 - live / real), np.nan)
 
 
 def live_time(

@@ -13,6 +13,7 @@ from rsciio_xfm._io.atomic import refuse_original, replacing
 from rsciio_xfm._io.blocks import blocks, choose_stored
 from rsciio_xfm._io.hdf5_extra import write_extra
 from rsciio_xfm._io.hdf5_writer import is_original_hdf5, replacing_hdf5
+from rsciio_xfm._io.metadata import with_times_of_one_spectrum
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm._io.writers import check_plain
@@ -327,7 +328,8 @@ def _write_times(
     detector: h5py.Group, signal: dict[str, Any], axes: list[dict[str, Any]]
 ) -> None:
     """Write live and real time of each spectrum, where they are known, in s."""
-    instruments = signal["metadata"].get("Acquisition_instrument", {})
+    metadata = with_times_of_one_spectrum(signal["metadata"])
+    instruments = metadata.get("Acquisition_instrument", {})
     nodes = [instruments.get(kind, {}) for kind in ("SEM", "TEM")]
     found = [node.get("Detector", {}).get("EDS", {}) for node in nodes]
     eds = next((node for node in found if node), {})

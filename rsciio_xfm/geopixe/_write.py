@@ -17,7 +17,11 @@ from dask.system import CPU_COUNT
 from rsciio_xfm._io.atomic import refuse_original, replacing
 from rsciio_xfm._io.compiled import kernel
 from rsciio_xfm._io.lazy import default_chunks, take
-from rsciio_xfm._io.metadata import DETECTOR_AXIS
+from rsciio_xfm._io.metadata import (
+    DETECTOR_AXIS,
+    REAL_TIME,
+    with_times_of_one_spectrum,
+)
 from rsciio_xfm._io.moments import parse_date, parse_time
 from rsciio_xfm._io.progress import bytes_bar
 from rsciio_xfm._io.warning import warn
@@ -96,8 +100,15 @@ def file_writer(
     spectrum, beam energy, date and time. Of other maps it is made from the metadata.
 
     Dead times are those of the map that the metadata carry; where detectors were summed, the
-    mean, so that live times are right; without such a map 0, not recorded. A spectrum that has
-    neither counts nor a dead time (NaN) gets no record.
+    mean, so that live times are right. Without such a map they are those of the live and real
+    time of the metadata; without these 0, not recorded. A spectrum that has neither counts nor
+    a dead time (NaN) gets no record. The header has one real time for all spectra: where a
+    mask left some out, they get no record, and dead times keep the live times of the others.
+
+    Warns
+    -----
+    UserWarning
+        A live time is known, but no real time (EDAX's maps): the format cannot hold it.
 
     Source of the format: see ``_layout.py``.
 
@@ -108,13 +119,14 @@ def file_writer(
     """
     path = Path(filename)
     data = signal["data"]
+    signal = signal | {"metadata": with_times_of_one_spectrum(signal["metadata"])}
     is_smoothed = bool(signal["metadata"].get("Signal", {}).get("smoothed"))
     _check_counts(path, data, is_smoothed)
     axes = _check_axes(path, signal["axes"], data)
     refuse_original(path, is_original, replace_original)
     header = encode_header(mark(_build_header(path, signal, axes)), path)
     data = data if data.ndim == 4 else data[np.newaxis]
-    dead_time = _find_dead_time(signal["metadata"], data.shape[:-1])
+    dead_time = _find_dead_time(path, signal["metadata"], data.shape[:-1])
     with bytes_bar(data.nbytes, f"Writing {path.name}") as bar, replacing(path) as file:
         file.write(header)
         _write_records(file, path, data, dead_time, bar)
@@ -338,11 +350,13 @@ def _format_time(
     return f"{moment:%m/%d/%Y} at {moment:%I:%M} {half}"
 
 
-def _find_dead_time(metadata: dict[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+def _find_dead_time(
+    path: Path, metadata: dict[str, Any], shape: tuple[int, ...]
+) -> np.ndarray:
     """Return the dead times of the records, float32, (detector, y, x)."""
     carried = _get(metadata, "SEM", "Detector", "EDS", "_sig_dead_time")
     if carried is None:
-        return np.zeros(shape, dtype=np.float32)
+        return np.full(shape, _mean_dead_time(path, metadata), dtype=np.float32)
     values = np.asarray(carried["data"])
     if carried["metadata"]["Signal"].get("has_detectors", False) and len(values) > 1:
         is_known = (is_recorded(values) | np.isnan(values)).all(axis=0)
@@ -350,6 +364,23 @@ def _find_dead_time(metadata: dict[str, Any], shape: tuple[int, ...]) -> np.ndar
         # One that was not recorded leaves the mean unknown.
         values = np.where(is_known | np.isnan(mean), mean, 0)
     return np.asarray(values, dtype=np.float32).reshape(shape)
+
+
+def _mean_dead_time(path: Path, metadata: dict[str, Any]) -> float:
+    """Return the dead time that live and real time give, 0 without these."""
+    node = "SEM" if _get(metadata, "SEM") else "TEM"
+    real, live = (
+        _get(metadata, node, "Detector", "EDS", f"{kind}_time")
+        for kind in ("real", "live")
+    )
+    if live is not None and not real:
+        warn(
+            f"{path}: the live time of the spectra is not saved: the format has dead times "
+            "and the real time of a spectrum, which is not known. Set metadata."
+            f"{REAL_TIME} (s, of one spectrum) to keep it."
+        )
+    is_known = live is not None and real and 0 < live <= real
+    return 100 * (1 - live / real) if is_known else 0.0
 
 
 # The records.
