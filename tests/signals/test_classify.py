@@ -218,7 +218,7 @@ class TestResult:
         where = {
             "labels.tif": "hyperspy.signals.Signal2D.save",
             "classes.png": "matplotlib.figure.Figure.savefig",
-            "class_1.msa": "rsciio_xfm.msa._write._write_counts",
+            "class_1.msa": "rsciio_xfm.msa._write._encode",
         }
 
         def interrupt(*arguments, **kwds):

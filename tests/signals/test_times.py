@@ -742,9 +742,10 @@ class TestAxes:
     def test_energies_not_uniform(self, s, live):
         s.axes_manager[-1].convert_to_non_uniform_axis()
         assert times(s.sum())[0] == pytest.approx(live.sum())
-        picture = s.get_colour_map(energy_range=None, show_progressbar=False)
-        ends = picture.metadata.Signal.energy_range
-        assert ends[0] == 0 and ends[1] <= 0.31
-        for use in (lambda: s.get_window_images([(3, 5)]), s.plot_colour_map):
+        for use in (
+            lambda: s.get_window_images([(3, 5)]),
+            s.get_colour_map,
+            s.plot_colour_map,
+        ):
             with pytest.raises(ValueError, match="not uniform"):
                 use()
