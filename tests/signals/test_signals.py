@@ -117,6 +117,7 @@ class TestClass:
         again = hs.load(tmp_path / "a.rpl", signal_type="EDS_XFM")
         np.testing.assert_array_equal(again.data, values(s))
         assert again.metadata.Acquisition_instrument.SEM.beam_energy == 50
+        assert times(again)[0] == pytest.approx(times(s)[0])
         del again  # its data are mapped
         gc.collect()
 
