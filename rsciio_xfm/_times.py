@@ -666,4 +666,4 @@ def _axes_of(
     ours = ours if detectors is None else [detectors, *ours]
     if shape[len(shape) - len(shape_of(signal)) :] != shape_of(signal) or not shape:
         ours = [{"size": size} for size in (shape or (1,))]
-    return [axis | {"navigate": True} for axis in ours]
+    return [axis | {"navigate": True, "is_binned": False} for axis in ours]

@@ -93,7 +93,7 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
         """
         signal = self
         if is_ripple(self, filename, extension, file_format):
-            signal = self._deepcopy_with_new_data(self.data)
+            signal = self._keeping(self._deepcopy_with_new_data(self.data))
             drop_dead_time(signal._metadata)
             signal._metadata.Signal.signal_type = "EDS_SEM"
             signal.tmp_parameters = self.tmp_parameters  # where it was saved

@@ -116,6 +116,7 @@ class TestClass:
         assert again._signal_type == "EDS_XFM"
         np.testing.assert_array_equal(again.data, values(s))
         assert again.metadata.Acquisition_instrument.SEM.beam_energy == 50
+        assert times(again)[0] == pytest.approx(times(s)[0])
 
     def test_take_off_angle_and_resolution(self, s):
         assert s.get_take_off_angle() == pytest.approx(20)
