@@ -29,6 +29,10 @@ REPLACED = {
     "from rsciio import __version__, msa": "from rsciio import __version__; "
     "from rsciio_xfm import msa",
     '"EDS_SEM" == signal_dict': '"EDS_XFM" == signal_dict',
+    # (a table of their writer, from which the tests make their files)
+    "from rsciio.ripple import _api as ripple": "from rsciio.ripple._api import dtype2keys; "
+    "from rsciio_xfm.ripple import _api as ripple",
+    "ripple.dtype2keys": "dtype2keys",
 }
 # and tests are left out.
 LEFT_OUT = (
