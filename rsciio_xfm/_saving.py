@@ -150,6 +150,20 @@ def _names(plugin: dict[str, Any]) -> list[str]:
     return [name.lower() for name in names]
 
 
+def is_ripple(path: Path, file_format: str | None) -> bool:
+    """Tell whether a file is written as Ripple, by whichever of the two writers.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    file_format
+        As of :func:`save`.
+    """
+    wanted = file_format or path.suffix.lstrip(".")
+    return wanted.lower() in ("ripple", *(suffix[1:] for suffix in _RIPPLE))
+
+
 def is_own(path: Path, file_format: str | None) -> bool:
     """Tell whether a writer of this package is asked to write a file.
 
