@@ -21,6 +21,8 @@ from rsciio_xfm._register import read_specifications
 _OWN = "rsciio_xfm."
 _RIPPLE = (".rpl", ".raw")
 _FOLDERS = (".zspy",)
+# The text of ours is RosettaSciIO's.
+_KNOW_EXSPY = {"rsciio.msa", "rsciio.ripple", "rsciio_xfm.ripple"}
 _HAS_BAR = (".hspy", ".zspy")  # writers that show a bar of dask's, wherever that goes
 
 
@@ -150,8 +152,8 @@ def _names(plugin: dict[str, Any]) -> list[str]:
     return [name.lower() for name in names]
 
 
-def is_ripple(path: Path, file_format: str | None) -> bool:
-    """Tell whether a file is written as Ripple, by whichever of the two writers.
+def needs_known_type(path: Path, file_format: str | None) -> bool:
+    """Tell whether what writes a file knows exspy's signal types only.
 
     Parameters
     ----------
@@ -160,8 +162,9 @@ def is_ripple(path: Path, file_format: str | None) -> bool:
     file_format
         As of :func:`save`.
     """
-    wanted = file_format or path.suffix.lstrip(".")
-    return wanted.lower() in ("ripple", *(suffix[1:] for suffix in _RIPPLE))
+    wanted = (file_format or path.suffix.lstrip(".")).lower()
+    found = [plugin["api"] for plugin in IO_PLUGINS if wanted in _names(plugin)]
+    return not _KNOW_EXSPY.isdisjoint(found)
 
 
 def is_own(path: Path, file_format: str | None) -> bool:

@@ -78,8 +78,8 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
         Notes
         -----
         Whatever the format, a file is written under a temporary name beside and moved in place
-        when it is whole. One of RosettaSciIO's writers knows exspy's signal types only: it is
-        given a copy in a form that it knows.
+        when it is whole. Some of RosettaSciIO's writers know exspy's signal types only: they
+        are given a copy in a form that they know.
 
         Examples
         --------
@@ -88,9 +88,9 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
         """
         signal = self
         path = _saving.find_path(self, filename, extension, file_format)
-        if path is not None and _saving.is_ripple(path, file_format):
+        if path is not None and _saving.needs_known_type(path, file_format):
             signal, own = self._deepcopy_with_new_data(self.data), times_of(self)
-            give(signal, Times(own.real, own.live))  # it has no maps of times
+            give(signal, Times(own.real, own.live))  # they take no maps of times
             signal._metadata.Signal.signal_type = "EDS_SEM"
             signal.tmp_parameters = self.tmp_parameters  # where it was saved
         _saving.save(
