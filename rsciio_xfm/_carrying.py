@@ -212,11 +212,9 @@ class CarriesDeadTime(EDSSEMSpectrum):
             if second is self and not isinstance(first, BaseSignal):
                 return self._binary_operator_ruler(first, _REFLECTED[ufunc])
         # Everything else as without this method.
-        arrays = [np.asarray(i) if isinstance(i, BaseSignal) else i for i in inputs]
-        result = getattr(ufunc, method)(*arrays, **kwargs)
-        if method != "__call__" or not isinstance(result, np.ndarray):
-            return result
-        return self.__array_wrap__(result, (ufunc, inputs, 0))
+        return getattr(ufunc, method)(
+            *map(_as_plain, inputs), **{k: _as_plain(v) for k, v in kwargs.items()}
+        )
 
     # Operations that times follow.
 
@@ -530,6 +528,32 @@ _INPLACE = {f"__i{op}__" for op in ("add", "sub", "mul", "truediv", "floordiv", 
 _INPLACE |= {f"__i{op}__" for op in ("pow", "lshift", "rshift", "and", "or", "xor")}
 _TIMES = ("_sig_dead_time", "_sig_relative_real_time", "real_time", "live_time")
 _TIMES += ("real_time_of_map", "live_time_of_map", "n_spectra_of_map")
+
+
+class _Plain:
+    """A signal as numpy's functions take those that have no ``__array_ufunc__``."""
+
+    def __init__(self, signal: BaseSignal) -> None:
+        self.signal = signal
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.asarray(self.signal, dtype=dtype)
+
+    def __array_wrap__(
+        self, array: np.ndarray, context: Any = None, return_scalar: bool = False
+    ) -> Any:
+        if context is not None:
+            ufunc, inputs, number = context
+            inputs = [i.signal if isinstance(i, _Plain) else i for i in inputs]
+            context = ufunc, inputs, number
+        return self.signal.__array_wrap__(array, context)
+
+
+def _as_plain(value: Any) -> Any:
+    """Return an argument of numpy's functions with the signals in it as they take them."""
+    if isinstance(value, tuple):  # several to write to
+        return tuple(map(_as_plain, value))
+    return _Plain(value) if isinstance(value, CarriesDeadTime) else value
 
 
 def _from_dictionary(kind: type, dictionary: dict[str, Any]) -> CarriesDeadTime:

@@ -14,6 +14,7 @@ from rsciio_xfm._io.lazy import from_source, source_of
 from rsciio_xfm._io.metadata import (
     DETECTOR_AXIS,
     INSTRUMENT,
+    PER_KEV,
     REAL_TIME,
     XRF,
 )
@@ -547,15 +548,12 @@ class HasDeadTime(CarriesDeadTime):
         """Return the first channel above the energy of the beam."""
         beam_energy = self.metadata.get_item(f"{INSTRUMENT}.beam_energy")
         energy = self.axes_manager.signal_axes[0]
-        if beam_energy is None or energy.units not in _PER_KEV:
+        if beam_energy is None or energy.units not in PER_KEV:
             return None
-        beam_energy = beam_energy * _PER_KEV[energy.units]
+        beam_energy = beam_energy * PER_KEV[energy.units]
         if not energy.is_uniform:
             return int(np.searchsorted(energy.axis, beam_energy, side="right"))
         return int((beam_energy - energy.offset) / energy.scale) + 1
-
-
-_PER_KEV = {"keV": 1, "eV": 1000}
 
 
 def _not_measured(values: np.ndarray, data: Any) -> np.ndarray:

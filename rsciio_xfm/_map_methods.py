@@ -12,6 +12,7 @@ from rsciio_xfm import _times as times
 from rsciio_xfm._carrying import CarriesDeadTime
 from rsciio_xfm._checks import check_axes, check_uniform, progress, steps_of
 from rsciio_xfm._io.lazy import take
+from rsciio_xfm._io.metadata import PER_KEV
 from rsciio_xfm._lines import check_each, check_element, check_line, is_line
 from rsciio_xfm._made_signals import image_of, spectrum_of, title_of
 from rsciio_xfm._selections import resolve_regions, resolve_windows, scattered_line
@@ -19,8 +20,6 @@ from rsciio_xfm._times import Times, give, shape_of, times_of
 from rsciio_xfm.analysis.colour import channel_colours, mix_colours, to_rgb8
 from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
 from rsciio_xfm.analysis.sums import can_sum, sum_spectrum
-
-_PER_KEV = {"keV": 1, "eV": 1000}  # units of an energy axis
 
 
 class MakesMaps(CarriesDeadTime):
@@ -336,8 +335,8 @@ class MakesMaps(CarriesDeadTime):
             ((start, stop),) = resolve_windows(self, [ends], 1.0).values()
             return start, stop
         line = scattered_line(self.metadata)
-        if line is not None and energy.units in _PER_KEV:
-            line *= _PER_KEV[energy.units]
+        if line is not None and energy.units in PER_KEV:
+            line *= PER_KEV[energy.units]
             stop = int(np.ceil((line - energy.offset) / energy.scale)) + 1
             if 1 < stop <= energy.size:
                 return 0, stop

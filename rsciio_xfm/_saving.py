@@ -21,6 +21,8 @@ from rsciio_xfm._register import read_specifications
 _OWN = "rsciio_xfm."
 _RIPPLE = (".rpl", ".raw")
 _FOLDERS = (".zspy",)
+# The text of ours is RosettaSciIO's.
+_KNOW_EXSPY = {"rsciio.msa", "rsciio.ripple", "rsciio_xfm.ripple"}
 _HAS_BAR = (".hspy", ".zspy")  # writers that show a bar of dask's, wherever that goes
 
 
@@ -148,6 +150,21 @@ def _names(plugin: dict[str, Any]) -> list[str]:
     """Return what a format may be called."""
     names = [plugin["name"], *plugin["name_aliases"], *plugin["file_extensions"]]
     return [name.lower() for name in names]
+
+
+def needs_known_type(path: Path, file_format: str | None) -> bool:
+    """Tell whether what writes a file knows exspy's signal types only.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    file_format
+        As of :func:`save`.
+    """
+    wanted = (file_format or path.suffix.lstrip(".")).lower()
+    found = [plugin["api"] for plugin in IO_PLUGINS if wanted in _names(plugin)]
+    return not _KNOW_EXSPY.isdisjoint(found)
 
 
 def is_own(path: Path, file_format: str | None) -> bool:

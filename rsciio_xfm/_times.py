@@ -664,6 +664,9 @@ def _axes_of(
     """Describe the axes of a map; without names while a signal is given other axes."""
     ours = [axis.get_axis_dictionary() for axis in navigating(signal)]
     ours = ours if detectors is None else [detectors, *ours]
-    if shape[len(shape) - len(shape_of(signal)) :] != shape_of(signal) or not shape:
+    has_shape = shape[len(shape) - len(shape_of(signal)) :] == shape_of(signal)
+    if (
+        not shape or not has_shape or len(ours) != len(shape)
+    ):  # as HyperSpy's of one number
         ours = [{"size": size} for size in (shape or (1,))]
     return [axis | {"navigate": True, "is_binned": False} for axis in ours]

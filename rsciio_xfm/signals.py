@@ -14,15 +14,10 @@ from matplotlib.colors import to_hex
 
 from rsciio_xfm import _classify, _saving
 from rsciio_xfm._dead_time_methods import HasDeadTime
-from rsciio_xfm._io.metadata import (
-    EDS_DETECTOR,
-    INSTRUMENT,
-    SIGNAL_TYPE,
-    drop_dead_time,
-)
+from rsciio_xfm._io.metadata import EDS_DETECTOR, INSTRUMENT, SIGNAL_TYPE
 from rsciio_xfm._io.wide import is_wide, sum_exactly
-from rsciio_xfm._io.writers import is_ripple
 from rsciio_xfm._map_methods import MakesMaps
+from rsciio_xfm._times import Times, give, times_of
 from rsciio_xfm.analysis.sums import can_sum, sum_map, sum_spectrum
 
 __all__ = ["EDSXFMSpectrum", "LazyEDSXFMSpectrum"]
@@ -83,8 +78,8 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
         Notes
         -----
         Whatever the format, a file is written under a temporary name beside and moved in place
-        when it is whole. One of RosettaSciIO's writers knows exspy's signal types only: it is
-        given a copy in a form that it knows.
+        when it is whole. Some of RosettaSciIO's writers know exspy's signal types only: they
+        are given a copy in a form that they know.
 
         Examples
         --------
@@ -92,9 +87,10 @@ class EDSXFMSpectrum(HasDeadTime, MakesMaps):
         >>> s.inav[20:40, 10:30].save("part.hspy")
         """
         signal = self
-        if is_ripple(self, filename, extension, file_format):
-            signal = self._keeping(self._deepcopy_with_new_data(self.data))
-            drop_dead_time(signal._metadata)
+        path = _saving.find_path(self, filename, extension, file_format)
+        if path is not None and _saving.needs_known_type(path, file_format):
+            signal, own = self._deepcopy_with_new_data(self.data), times_of(self)
+            give(signal, Times(own.real, own.live))  # they take no maps of times
             signal._metadata.Signal.signal_type = "EDS_SEM"
             signal.tmp_parameters = self.tmp_parameters  # where it was saved
         _saving.save(

@@ -71,7 +71,7 @@ class TestInfo:
         for arguments in (("spectrum", "-o", tmp_path / "b.msa"), ("demo",)):
             command, *rest = arguments
             text = run(command, tmp_path / "a.txt", *rest, code=1)
-            assert "or .geopixe or .h5 or .hdf5 or .hspy or .lsd or .mca" in text
+            assert "or .geopixe or .h5 or .hdf5 or .hspy or .lsd or .mas or .mca" in text
 
     def test_damaged(self, run, tmp_path):
         (tmp_path / "a.GeoPIXE").write_bytes(b"")
@@ -146,13 +146,20 @@ class TestUpstream:
         assert name.endswith(".spx") or "s per spectrum" not in said
 
     def test_raw(self, run, tmp_path):
-        """Counts without a header: the error says which file to give."""
-        (tmp_path / "map.raw").write_bytes(bytes(100))
-        assert "map.rpl, which is not there" in run("info", tmp_path / "map.raw", code=1)
+        """Counts are opened with the header beside them; without one the error names it."""
+        raw, image = tmp_path / "map.raw", ["image", "-o", tmp_path / "a.tif"]
+        raw.write_bytes(bytes(2 * 3 * 64))
+        for command in (["info"], image):
+            said = run(*command, raw, code=1)
+            assert "map.raw: map.rpl is not there, expected beside it" in said
         (tmp_path / "map.rpl").write_text("key\tvalue\n")
-        for command in (["info"], ["image", "-o", tmp_path / "a.tif"]):
-            said = run(*command, tmp_path / "map.raw", code=1)
-            assert f"give {tmp_path / 'map.rpl'}" in said
+        assert "the key height is missing" in run("info", raw, code=1)
+        (tmp_path / "map.rpl").write_text(
+            "width\t3\nheight\t2\ndepth\t64\noffset\t0\ndata-length\t1\n"
+            "data-type\tunsigned\nrecord-by\tvector\n"
+        )
+        assert "64 from 0 to 63" in run("info", raw)
+        run(*image, raw)
 
     def test_error_names_the_file(self, run, tmp_path):
         (tmp_path / "a.bcf").write_bytes(bytes(100))

@@ -34,7 +34,7 @@ OWN = {("convert", "kev_of_channel_0"), ("spectrum", "statistic")}
 LEFT = {
     ("fill-deadtime", "model"): (geopixe.fill_deadtime, "model", "fit"),
     ("fill-deadtime", "preset"): (geopixe.fill_deadtime, "coefficients", "cubic"),
-    ("spectrum", "msa_format"): (msa.file_writer, "format", "Y"),
+    ("spectrum", "msa_format"): (msa.file_writer, "format", None),
 }
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 SIGNAL_TYPE = "EDS_XFM"
 DETECTOR_AXIS = "detector"
 
+PER_KEV = {"keV": 1, "eV": 1000}  # by the units of an energy axis
+
 # exspy looks for these.
 INSTRUMENT = "Acquisition_instrument.SEM"
 XRF = "Acquisition_instrument.XRF"  # what exspy has no place for
@@ -109,6 +111,24 @@ def build_dead_time(
         # Held in memory, lazy spectra or not: it is a thousandth of their size.
         "attributes": {"_lazy": False},
     }
+
+
+def put(tree: dict[str, Any], path: str, value: Any) -> None:
+    """Set an item of nested dictionaries.
+
+    Parameters
+    ----------
+    tree
+        Metadata.
+    path
+        With dots.
+    value
+        Of the item.
+    """
+    *nodes, last = path.split(".")
+    for node in nodes:
+        tree = tree.setdefault(node, {})
+    tree[last] = value
 
 
 def with_times_of_one_spectrum(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from rsciio_xfm._io.counted import CountedArray
 from rsciio_xfm._io.lazy import FileArray, Range
+from rsciio_xfm._io.wide import add_in_place
 
 
 def sum_dtype(dtype: np.dtype, n: int) -> np.dtype:
@@ -39,14 +40,7 @@ def add_to(total: np.ndarray, part: np.ndarray, where: str) -> None:
     OverflowError
         A sum does not fit the type.
     """
-    before = total.copy()
-    np.add(total, part, out=total, casting="unsafe")
-    if total.dtype.kind == "f":
-        return
-    wrapped = total < before
-    if total.dtype.kind == "i":  # the sum has another sign than both
-        wrapped = ((before ^ total) & (part ^ total)) < 0
-    if wrapped.any():
+    if not add_in_place(total, part):
         raise OverflowError(
             f"{where}: the sum of the detectors does not fit {total.dtype}, expected at most "
             f"{np.iinfo(total.dtype).max}: load with sum_detectors=False, or one detector."

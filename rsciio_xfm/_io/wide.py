@@ -119,18 +119,37 @@ def add_exactly(total: np.ndarray, part: np.ndarray, where: str = "The array") -
     OverflowError
         A sum does not fit the type.
     """
-    estimate = total.astype(np.float64) + part
+    if not add_in_place(total, part):
+        raise _too_large(np.subtract(total, part).astype(np.float64) + part, total, where)
+
+
+def add_in_place(total: np.ndarray, part: np.ndarray) -> bool:
+    """Add numbers to others in place, and tell whether all sums fit their type.
+
+    Parameters
+    ----------
+    total, part
+        Of one shape; unsigned integers both, signed ones, or real numbers.
+    """
+    before = total.copy()
     np.add(total, part, out=total, casting="unsafe")
-    if total.dtype.kind in "iu":
-        _check_sum(total, estimate, where)
+    if total.dtype.kind == "u":
+        return bool((total >= before).all())
+    if total.dtype.kind == "i":  # a sum that does not fit has another sign than both
+        return not (((before ^ total) & (part ^ total)) < 0).any()
+    return True
 
 
-def _check_sum(
-    total: np.ndarray, estimate: np.ndarray, where: str = "The array"
-) -> np.ndarray:
+def _check_sum(total: np.ndarray, estimate: np.ndarray) -> np.ndarray:
     if (abs(total - estimate) > _WRAPPED).any():
-        raise OverflowError(
-            f"{where}: a sum is about {np.max(abs(estimate)):.3g}, expected one that fits "
-            f"{total.dtype}: convert the numbers first, as with s.change_dtype('float64')."
-        )
+        raise _too_large(estimate, total)
     return total
+
+
+def _too_large(
+    estimate: np.ndarray, total: np.ndarray, where: str = "The array"
+) -> OverflowError:
+    return OverflowError(
+        f"{where}: a sum is about {np.max(abs(estimate)):.3g}, expected one that fits "
+        f"{total.dtype}: convert the numbers first, as with s.change_dtype('float64')."
+    )

@@ -1,15 +1,12 @@
-"""What no writer takes, and which of RosettaSciIO's cannot take our signals as they are."""
+"""What no writer takes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     import dask.array as da
-    from hyperspy.signal import BaseSignal
-
-_RIPPLE = ("rpl", "raw", "ripple")
 
 
 def check_plain(path: str | Path, data: "np.ndarray | da.Array") -> None:
@@ -39,32 +36,3 @@ def check_plain(path: str | Path, data: "np.ndarray | da.Array") -> None:
             f"{path}: the sizes of the array's chunks are unknown, expected known ones: use "
             "its compute_chunk_sizes method."
         )
-
-
-def is_ripple(
-    signal: "BaseSignal", filename: Any, extension: str | None, file_format: str | None
-) -> bool:
-    """Tell whether a signal is saved as ripple file, whose writer knows exspy's types only.
-
-    Parameters
-    ----------
-    signal
-        The signal.
-    filename, extension, file_format
-        As of :meth:`hyperspy.api.signals.BaseSignal.save`.
-    """
-    return _find_format(signal, filename, extension, file_format) in _RIPPLE
-
-
-def _find_format(
-    signal: "BaseSignal", filename: Any, extension: str | None, file_format: str | None
-) -> str:
-    """Return the format's name or extension, found as HyperSpy finds it."""
-    if file_format is not None:
-        return file_format.lower()
-    is_path = isinstance(filename, str | Path)
-    if extension is None and is_path and not Path(filename).is_dir():
-        extension = Path(filename).suffix
-    if extension is None:
-        extension = signal.tmp_parameters.get_item("extension", "")
-    return extension.lstrip(".").lower()

@@ -298,20 +298,6 @@ def wrong_extension(file: Path, known: set[str]) -> click.ClickException:
     )
 
 
-def _refuse_raw(file: Path) -> None:
-    """Name the header of a file that has none."""
-    if extension(file) != "raw":
-        return
-    header = file.with_suffix(".rpl")
-    what = f"{file}: a .raw file has counts only, expected the name of its header"
-    if header.exists():
-        raise click.ClickException(f"{what}: give {header}")
-    raise click.ClickException(
-        f"{what}, {header.name}, which is not there. For a scan of Bruker's M6 see "
-        "`rsciio-xfm preview` and `convert`"
-    )
-
-
 def load(file: Path, **kwds: Any) -> Any:
     import hyperspy.api as hs
     from rsciio import IO_PLUGINS
@@ -322,7 +308,6 @@ def load(file: Path, **kwds: Any) -> Any:
     reader = find_reader(file)
     known = {e for plugin in IO_PLUGINS for e in plugin["file_extensions"]}
     if reader is None and extension(file) not in known:
-        _refuse_raw(file)
         raise wrong_extension(file, own_extensions() | {"hspy"})
     kwds |= chosen_options(file, reader)
     if reader is None:

@@ -52,7 +52,8 @@ _IMAGES = (".tif", ".tiff", ".png", ".hspy")
     "--format",
     "msa_format",
     type=click.Choice(["Y", "XY"], case_sensitive=False),
-    help="Of .msa: counts only, or a column of energies too.",
+    help="Of .msa: counts only, or a column of energies too; without it as there is need, "
+    "XY where the energies are uneven.",
 )
 @output_options
 def spectrum(

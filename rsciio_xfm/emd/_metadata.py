@@ -1,8 +1,7 @@
 """Metadata of Velox files in HyperSpy's form.
 
-What is where in Velox's JSON: facts measured on files of versions 4, 6, 11
-and 13. Angles are in
-rad there, times in s, energies of channels in eV, lengths in m.
+What is where in Velox's JSON: facts measured on files of versions 4, 6, 11 and 13. Angles
+are in rad there, times in s, energies of channels in eV, lengths in m.
 """
 
 import math

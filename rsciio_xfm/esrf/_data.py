@@ -142,7 +142,7 @@ class Stored(ArrayLike):
             return self._read(dataset, ranges)
 
     @contextmanager
-    def _opened(self) -> Iterator["Turned"]:
+    def _opened(self) -> Iterator[Turned]:
         """Give what slices are read of."""
         if self.past is not None:
             yield self._turn(self.past)
@@ -155,13 +155,13 @@ class Stored(ArrayLike):
             check_filters(self.path, dataset)
             yield self._turn(dataset)
 
-    def _turn(self, dataset: h5py.Dataset | Chunks) -> "Turned":
+    def _turn(self, dataset: h5py.Dataset | Chunks) -> Turned:
         where = f"{self.path}: {self.name}"
         return Turned(
             dataset, where, self.order, self.detector_axis, self.detectors, self.dtype
         )
 
-    def _read(self, dataset: "Turned", ranges: tuple[Range, ...]) -> np.ndarray:
+    def _read(self, dataset: Turned, ranges: tuple[Range, ...]) -> np.ndarray:
         shape = [stop - start for start, stop in ranges]
         if 0 in shape:
             return np.empty(shape, dtype=self.dtype)
@@ -171,7 +171,7 @@ class Stored(ArrayLike):
             block = dataset[tuple(slice(*r) for r in ranges)]
         return np.ascontiguousarray(block, dtype=self.dtype)
 
-    def _read_points(self, dataset: "Turned", ranges: tuple[Range, ...]) -> np.ndarray:
+    def _read_points(self, dataset: Turned, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read points to their places in the map."""
         if self.n_grid != 2:
             return self._read_runs(dataset, ranges)
@@ -205,7 +205,7 @@ class Stored(ArrayLike):
                 block[i, : len(points)] = points
         return block
 
-    def _read_runs(self, dataset: "Turned", ranges: tuple[Range, ...]) -> np.ndarray:
+    def _read_runs(self, dataset: Turned, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read points of a line, or of a map of more axes, a run along the last at a time."""
         block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
         *outer, (left, right) = ranges[: self.n_grid]

@@ -90,7 +90,8 @@ def file_writer(
     Warns
     -----
     UserWarning
-        An axis has units that the header cannot state, or date and time are not understood.
+        An axis has units that the header cannot state; date and time are not understood; a
+        live time is known, but no real time (EDAX's maps), and the format cannot hold it.
 
     Notes
     -----
@@ -104,11 +105,6 @@ def file_writer(
     time of the metadata; without these 0, not recorded. A spectrum that has neither counts nor
     a dead time (NaN) gets no record. The header has one real time for all spectra: where a
     mask left some out, they get no record, and dead times keep the live times of the others.
-
-    Warns
-    -----
-    UserWarning
-        A live time is known, but no real time (EDAX's maps): the format cannot hold it.
 
     Source of the format: see ``_layout.py``.
 

@@ -6,9 +6,10 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from rsciio_xfm._io.metadata import put
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.msa import _layout as layout
-from rsciio_xfm.msa._describe import build_axis, build_metadata, put
+from rsciio_xfm.msa._describe import build_axis, build_metadata
 from rsciio_xfm.msa._parse import Spectrum, parse
 
 _DTYPES = {np.dtype(code).name: np.dtype(code) for code in "?bBhHiIlLqQefd"}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm._io.metadata import put
 from rsciio_xfm._io.moments import parse_date, parse_time
 from rsciio_xfm.msa import _layout as layout
 from rsciio_xfm.msa._parse import Spectrum, follows, split_name
@@ -39,24 +40,6 @@ def build_metadata(spectrum: Spectrum) -> dict[str, Any]:
     if quantity:
         put(metadata, "Signal.quantity", quantity)
     return metadata
-
-
-def put(tree: dict[str, Any], path: str, value: Any) -> None:
-    """Set an item of nested dictionaries.
-
-    Parameters
-    ----------
-    tree
-        Metadata.
-    path
-        With dots.
-    value
-        Of the item.
-    """
-    *nodes, last = path.split(".")
-    for node in nodes:
-        tree = tree.setdefault(node, {})
-    tree[last] = value
 
 
 def _find_path(keyword: str, instrument: str) -> str | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rsciio_xfm._io.metadata import INSTRUMENT as SEM
-from rsciio_xfm._io.metadata import SIGNAL_TYPE
+from rsciio_xfm._io.metadata import SIGNAL_TYPE, put
 from rsciio_xfm._io.rpl import BRUKER, DEFAULTS, Ripple, energy_scale, to_number
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
@@ -211,15 +211,8 @@ def build_metadata(
     for key, place in INSTRUMENT.items():
         value = _number(values, key)
         if value is not None:
-            _set(metadata, f"{SEM if is_xray else _TEM}.{place}", value)
+            put(metadata, f"{SEM if is_xray else _TEM}.{place}", value)
     return metadata
-
-
-def _set(tree: dict[str, Any], place: str, value: Any) -> None:
-    *nodes, last = place.split(".")
-    for node in nodes:
-        tree = tree.setdefault(node, {})
-    tree[last] = value
 
 
 def build_original(ripple: Ripple, values: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from rsciio_xfm._io.atomic import refuse_original, replacing
 from rsciio_xfm._io.blocks import blocks
+from rsciio_xfm._io.metadata import with_times_of_one_spectrum
 from rsciio_xfm._io.writers import check_plain
 
 _EXTENSIONS = (".rpl", ".raw")
@@ -110,7 +111,8 @@ def _make_text(path: Path, signal: dict[str, Any], encoding: str) -> bytes:
     from rsciio.ripple import file_writer as write
 
     one = np.zeros((1,) * signal["data"].ndim, dtype=signal["data"].dtype)
-    known = signal | {"data": one, "metadata": _in_known_form(signal["metadata"])}
+    metadata = _in_known_form(with_times_of_one_spectrum(signal["metadata"]))
+    known = signal | {"data": one, "metadata": metadata}
     try:
         with tempfile.TemporaryDirectory() as folder:
             rpl = Path(folder, "one.rpl")

@@ -519,10 +519,24 @@ def test_xrays_come_back(tmp_path, lazy):
     assert again._signal_type == "EDS_XFM"
     energy = again.axes_manager[-1]
     assert (energy.offset, energy.scale, energy.units) == (-0.956, 0.010002, "keV")
-    assert again.metadata.Acquisition_instrument.SEM.beam_energy == 50
+    sem = again.metadata.Acquisition_instrument.SEM
+    assert (sem.beam_energy, sem.Detector.EDS.live_time) == (50, 0.5)
     np.testing.assert_array_equal(again.data, s.data)
     for name in ("c.raw", "C.RPL"):
         np.testing.assert_array_equal(saved(s, tmp_path / name).data, again.data)
+
+
+def test_live_time_of_a_whole_map(tmp_path):
+    """What is written is that of one spectrum, as a reader takes it."""
+    (map_,) = edax.file_reader(
+        edax_builder.write_map(tmp_path / "a.spd", fName=b"map.bmp"), lazy=True
+    )
+    eds = map_["metadata"]["Acquisition_instrument"]["SEM"].setdefault("Detector", {})
+    times = {"live_time": 60.0, "live_time_of_map": 60.0, "n_spectra_of_map": 30}
+    eds.setdefault("EDS", {}).update(times)
+    ripple.file_writer(tmp_path / "a.rpl", map_)
+    found = read(tmp_path / "a.rpl")["metadata"]["Acquisition_instrument"]["SEM"]
+    assert found["Detector"]["EDS"]["live_time"] == 2
 
 
 def test_without_hyperspy(tmp_path):

@@ -749,3 +749,14 @@ class TestAxes:
         ):
             with pytest.raises(ValueError, match="not uniform"):
                 use()
+
+
+@pytest.mark.parametrize("make", [lambda s: s.sum(), lambda s: s.inav[1, 2]])
+def test_a_single_spectrum_of_one_detector_is_saved(path, tmp_path, make):
+    """HyperSpy has no signals without axes: its map of dead times has one of size 1."""
+    spectrum = make(hs.load(path, detector=1))
+    spectrum.save(tmp_path / "a.hspy")
+    again = hs.load(tmp_path / "a.hspy")
+    assert times(again) == times(spectrum)
+    expected = spectrum.get_dead_time().data
+    np.testing.assert_array_equal(again.get_dead_time().data, expected)
