@@ -11,6 +11,7 @@ from hyperspy.signals import Signal2D
 from rsciio_xfm import _plots
 from rsciio_xfm._io.atomic import replacing_in
 from rsciio_xfm._io.metadata import DETECTOR_NODES
+from rsciio_xfm._saving import fit_tiff
 
 _DPI = 150
 _FILES = ("labels.tif", "classes.csv", "parameters.txt", "classes.png")
@@ -134,6 +135,7 @@ class Classification:
         labels.data = np.atleast_2d(labels.data)
         if labels.axes_manager.signal_dimension == 1:  # a line is an image of one row
             labels = Signal2D(labels.data)
+        fit_tiff(labels)
         labels.save(paths[-4])
         self._write_table(paths[-3])
         text = "".join(f"{key}: {value}\n" for key, value in self.parameters.items())

@@ -99,7 +99,8 @@ def _meant(name: str, example: str) -> str:
         return f"one like {example}."
     element = found.partition("_")[0]
     lines = ", ".join(f"{element}_{line}" for line in _lines_of(element))
-    return f"{found}? Lines of {element}: {lines or 'none are known'}."
+    lines = f"of {element}: {lines or 'none are known'}."
+    return f"one {lines}" if found == name else f"{found}? Lines {lines}"
 
 
 def _find_meant(name: str) -> str | None:

@@ -23,6 +23,8 @@ _RIPPLE = (".rpl", ".raw")
 _FOLDERS = (".zspy",)
 # The text of ours is RosettaSciIO's.
 _KNOW_EXSPY = {"rsciio.msa", "rsciio.ripple", "rsciio_xfm.ripple"}
+_MOST_OF_TIFF = 42.9  # of the units of an axis, a pixel: its writer has 32 bits for 1e-8
+_LARGER = {"nm": "µm", "µm": "mm", "mm": "m"}
 _HAS_BAR = (".hspy", ".zspy")  # writers that show a bar of dask's, wherever that goes
 
 
@@ -75,7 +77,9 @@ def save(
         return
     pair = [path.with_suffix(suffix) for suffix in _RIPPLE]
     for written in pair if path.suffix.lower() in _RIPPLE else [path]:
-        refuse_original(written, is_original, replace_original)
+        refuse_original(
+            written, is_original, replace_original, None if _is_written(path) else ".hspy"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     is_shown = kwds.pop("show_progressbar", None)
     if path.suffix.lower() in _HAS_BAR:
@@ -83,6 +87,25 @@ def save(
     with replacing_in(path.parent, path) as temporary, progress(signal, is_shown):
         _write_to(temporary / path.name, path, write, file_format, kwds)
     signal.tmp_parameters.set_item("folder", path.parent)
+
+
+def fit_tiff(image: BaseSignal) -> None:
+    """Give an image the units in which RosettaSciIO's writer of TIFF can hold its pixels.
+
+    Parameters
+    ----------
+    image
+        Changed in place: both axes, if one of them needs it.
+    """
+    axes = image.axes_manager.signal_axes
+    while (
+        max(abs(axis.scale) for axis in axes) > _MOST_OF_TIFF
+        and len({axis.units for axis in axes}) == 1
+        and axes[0].units in _LARGER
+    ):
+        larger = _LARGER[axes[0].units]
+        for axis in axes:
+            axis.convert_to_units(larger)
 
 
 def _write_to(
@@ -196,7 +219,17 @@ def is_original(path: Path) -> bool:
         if suffix in _lower(extensions):
             return _is_original_of(plugin, path)
     plugins = [p for p in IO_PLUGINS if suffix in _lower(p["file_extensions"])]
-    return bool(plugins) and not any(plugin["writes"] for plugin in plugins)
+    return bool(plugins) and not _is_written(path)
+
+
+def _is_written(path: Path) -> bool:
+    """Tell whether there is a writer for the extension of a file."""
+    suffix = path.suffix.lstrip(".").lower()
+    return any(
+        plugin["writes"]
+        for plugin in IO_PLUGINS
+        if suffix in _lower(plugin["file_extensions"])
+    )
 
 
 def _lower(names: list[str]) -> list[str]:

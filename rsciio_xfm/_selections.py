@@ -51,9 +51,10 @@ def resolve_windows(
     UserWarning
         Windows of lines overlap.
     """
-    if not integration_windows > 0:
+    if not isinstance(integration_windows, _NUMBERS) or not integration_windows > 0:
         raise ValueError(
-            f"integration_windows is {integration_windows}, expected above 0."
+            f"integration_windows is {integration_windows!r:.60}, expected a number above 0. "
+            "Several windows are a list."
         )
     check_uniform(signal.axes_manager.signal_axes)
     named = _named_windows(_lines_of(signal) if windows is None else windows)
@@ -202,7 +203,7 @@ def _resolve_lines(
     units = signal.axes_manager.signal_axes[0].units
     if not isinstance(units, str) or not units.endswith("eV"):
         raise ValueError(
-            f"The line {name} has no window: the units of the energy axis are {units}, "
+            f"The line {name} has no window: the units of the energy axis are {units!r}, "
             "expected eV or keV. Calibrate it: scale, offset and units of "
             "s.axes_manager.signal_axes[0]; or give channels."
         )

@@ -350,6 +350,23 @@ class TestEDAX:
             assert found.axes_manager[0].scale == pytest.approx(0.5)
             assert f"{image.data.sum()} counts" in text
 
+    @pytest.mark.parametrize(
+        ("sizes", "units", "expected"),
+        [
+            ((515.887, 515.887), "µm", (0.515887, "mm")),
+            ((20.0, 50.3), "nm", (0.02, "µm")),
+            ((515.0, 515.0), "px", None),  # a round number is held as it is
+        ],
+    )
+    def test_large_pixels_as_tiff(self, run, edax, tmp_path, sizes, units, expected):
+        s = hs.load(edax)
+        for axis, size in zip(s.axes_manager.navigation_axes, sizes, strict=True):
+            axis.scale, axis.units = size, units
+        s.save(tmp_path / "large.emd")
+        run("image", tmp_path / "large.emd", "-o", tmp_path / "i.tif")
+        x = hs.load(tmp_path / "i.tif").axes_manager[0]
+        assert (x.scale, x.units) == (expected or (515.0, "px"))
+
     def test_total_of_a_region(self, run, edax, tmp_path):
         run("image", edax, "--y", 1, 5, "-o", tmp_path / "i.tif")
         expected = hs.load(edax).data[1:5].sum(axis=2)

@@ -65,6 +65,7 @@ def refuse_original(
     filename: str | Path,
     is_original: Callable[[Path], bool],
     replace_original: bool | None = None,
+    extension: str | None = None,
 ) -> None:
     """Refuse to replace a file that was not written here: it could be what was measured.
 
@@ -77,6 +78,8 @@ def refuse_original(
         the writers here leave.
     replace_original
         True replaces it nevertheless; None if the user has no such option.
+    extension
+        Of the name to save under, if the file is of a format that nothing writes.
 
     Raises
     ------
@@ -87,10 +90,11 @@ def refuse_original(
     if replace_original or not path.is_file() or not is_original(path):
         return
     insist = " or use replace_original=True" if replace_original is not None else ""
+    free = _free_name(path if extension is None else path.with_suffix(extension))
     raise ValueError(
         f"{path}: the file was not written here, expected another name: it could be what was "
-        f"measured, and hold more than what is saved. Save as {_free_name(path)}. If the old "
-        f"one may go, delete it first{insist}."
+        f"measured, and hold more than what is saved. Save as {free}. If the old one may go, "
+        f"delete it first{insist}."
     )
 
 

@@ -223,8 +223,10 @@ def _save_image(picture: Any, path: Path, scale_bar: bool, overwrite: bool) -> N
         options["output_size"] = (columns * factor, rows * factor)
         if scale_bar:
             options["scalebar"] = True
-    from rsciio_xfm._saving import save
+    from rsciio_xfm._saving import fit_tiff, save
 
+    if not options:
+        fit_tiff(picture)
     save(picture, path, overwrite, **options)
 
 

@@ -101,7 +101,12 @@ def mean_time(values: np.ndarray | None) -> float | None:
     return float(known.mean()) if known.size else None
 
 
-def warn_of_uneven(where: str, times: np.ndarray | None, is_live: bool = False) -> None:
+def warn_of_uneven(
+    where: str,
+    times: np.ndarray | None,
+    is_live: bool = False,
+    kept: str = 'counters: select_type="counters"',
+) -> None:
     """Say that spectra took different times, of which the metadata hold the mean."""
     mean = mean_time(times)
     if mean is None:
@@ -113,7 +118,7 @@ def warn_of_uneven(where: str, times: np.ndarray | None, is_live: bool = False) 
         warn(
             f"{where}: the {kind} times of points differ from their mean, {mean:.4g} s, by "
             f"up to {off:.0%}: real and live times are computed with the mean. Those of each "
-            'point are counters: select_type="counters".'
+            f"point are {kept}."
         )
 
 

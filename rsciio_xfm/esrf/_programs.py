@@ -96,12 +96,16 @@ def _build(
 ) -> dict[str, Any]:
     """Describe a map of another program."""
     dead_time, origin = meta.find_dead_time(times.get)
+    elapsed = times.get(names.ELAPSED)
+    meta.warn_of_uneven(
+        where, elapsed, kept="beside the spectra: dataset_path reads them"
+    )
     return meta.build_map(
         path,
         title,
         [*axes, meta.energy_axis(where, n_channels, calibration)],
         dead_time,
-        meta.mean_time(times.get(names.ELAPSED)),
+        meta.mean_time(elapsed),
         instrument=instrument | ({"dead_time_from": origin} if origin else {}),
         live_time=meta.mean_time(times.get(names.LIVE)),
     )

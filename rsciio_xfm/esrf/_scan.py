@@ -252,7 +252,10 @@ def make_grid(
         shape = ()
     if not shape:
         shape, planned = _guess(positions, n_points)
-    shape, planned = _bound(where, shape, planned, n_points, command)
+    plan = f"the command {command!r:.60}"
+    if navigation_shape is not None:
+        plan = f"navigation_shape {navigation_shape}"
+    shape, planned = _bound(where, shape, planned, n_points, plan)
     n_planned = math.prod(shape)
     if n_points < n_planned:
         warn(
@@ -262,7 +265,7 @@ def make_grid(
     elif n_points > n_planned:
         warn(
             f"{where}: {n_points} points are there, {n_planned} were planned "
-            f"({command!r:.60}): those after them are left out."
+            f"({plan}): those after them are left out."
         )
     n_points = min(n_points, n_planned)
     motors = [axis.motor for axis in planned] or [""] * len(shape)
@@ -309,7 +312,7 @@ def _bound(
     shape: tuple[int, ...],
     planned: list[Planned],
     n_points: int,
-    command: str,
+    plan: str,
 ) -> tuple[tuple[int, ...], list[Planned]]:
     """Bound a map by what was measured of it: nobody needs zeros out of proportion."""
     if len(shape) == 1 and n_points > shape[0]:
@@ -322,12 +325,12 @@ def _bound(
     if len(shape) > 1 and n_rows * n_fast <= most:
         warn(
             f"{where}: {n_points} points are there, {math.prod(shape)} were planned "
-            f"({command!r:.60}): {shape[0] - n_rows} rows that were not begun are left out."
+            f"({plan}): {shape[0] - n_rows} rows that were not begun are left out."
         )
         return (n_rows, *shape[1:]), planned
     warn(
-        f"{where}: the command {command!r:.60} is of {math.prod(shape)} points and {n_points} "
-        "are there: it is not used, the points are a line."
+        f"{where}: {plan} is of {math.prod(shape)} points and {n_points} are there: it is not "
+        "used, the points are a line."
     )
     return (n_points,), []
 

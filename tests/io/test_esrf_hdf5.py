@@ -234,9 +234,16 @@ class TestBliss:
         with h5py.File(path, "r+") as file:
             del file["1.1/title"]
             file["1.1/title"] = "amesh sampy 10 22 6 sampz -3 -1.5 3 0.1"
-        with pytest.warns(UserWarning, match="35 points are there, 28 were planned"):
+        with pytest.warns(
+            UserWarning,
+            match="35 points are there, 28 were planned .the command 'amesh",
+        ):
             signal = esrf.file_reader(path)[0]
         np.testing.assert_array_equal(values(signal), truth["counts"][0, :4])
+        with pytest.warns(
+            UserWarning, match=r"28 were planned .navigation_shape \(7, 4\)"
+        ):
+            esrf.file_reader(path, navigation_shape=(7, 4))
 
     def test_a_command_of_a_billion_points_is_not_believed(self, scan):
         path, _ = scan

@@ -204,7 +204,9 @@ class TestResult:
         assert table["pixels"].sum() == 2000
         with pytest.raises(FileExistsError, match="overwrite=True"):
             found.save(tmp_path / "r")
+        found.labels.axes_manager[0].scale = found.labels.axes_manager[1].scale = 515.887
         found.save(tmp_path / "r", overwrite=True)
+        assert found.labels.axes_manager[0].scale == 515.887
 
     @pytest.mark.parametrize("name", ["labels.tif", "classes.png", "class_1.msa"])
     def test_saving_that_fails_leaves_what_was_there(

@@ -154,6 +154,11 @@ class TestWindowImages:
         with pytest.raises(ValueError, match=r"expected Fe.* Lines of Fe: Fe_Ka, Fe_Kb"):
             getattr(s, method)(names)
         assert list(s.metadata.Sample.elements) == ["Ca"]
+        if "lines" in method:
+            with pytest.raises(
+                ValueError, match="'Fe' is no X-ray line, expected one of Fe"
+            ):
+                getattr(s, method)(["Fe"])
         getattr(s, method)(iter(["Fe" if "elements" in method else "Fe_Ka"]))
         assert "Fe" in s.metadata.Sample.elements
 
@@ -237,6 +242,10 @@ class TestWindowImages:
     def test_wrong_width(self, s, width):
         with pytest.raises(ValueError, match="integration_windows is"):
             s.get_window_images(["Fe_Ka"], integration_windows=width)
+
+    def test_windows_that_are_no_list(self, s):
+        with pytest.raises(ValueError, match=r"is 'Ca_Ka', .*Several windows are a list"):
+            s.get_window_images("Fe_Ka", "Ca_Ka")
 
     def test_names_of_pairs(self, s):
         pairs = [(-10, -1), (100, 500), ("6300 eV", "6.5 keV")]

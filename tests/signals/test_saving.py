@@ -215,6 +215,11 @@ class TestOriginals:
             assert "is the map itself" in said
         assert raw.read_bytes() == before
 
+    def test_name_of_a_format_that_is_only_read(self, raw):
+        bcf = shutil.copy(raw, raw.with_suffix(".bcf"))
+        with pytest.raises(ValueError, match=r"Save as .*raw_new\.hspy\."):
+            self.cropped(raw).save(bcf, overwrite=True)
+
     def test_free_name(self, raw):
         shutil.copy(raw, raw.with_stem("raw_new"))
         raw.with_stem("raw_new_2").symlink_to("nothing")
