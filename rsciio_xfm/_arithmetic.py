@@ -34,7 +34,7 @@ def mask_of(signal: BaseSignal, other: Any) -> np.ndarray | None:
         boolean, 0 or 1 for each spectrum.
     """
     values = _one_for_each(signal, other)
-    if values is None or values.dtype.kind not in "biu":
+    if values is None or values.dtype.kind not in "biu" or np.ma.isMaskedArray(values):
         return None
     values = np.asarray(values)
     if values.dtype.kind != "b" and not np.isin(values, (0, 1)).all():

@@ -76,7 +76,7 @@ def save(
     if is_there and not (ask(path) if overwrite is None else overwrite):
         return
     pair = [path.with_suffix(suffix) for suffix in _RIPPLE]
-    for written in pair if path.suffix.lower() in _RIPPLE else [path]:
+    for written in [path, *(pair if path.suffix.lower() in _RIPPLE else [])]:
         refuse_original(
             written, is_original, replace_original, None if _is_written(path) else ".hspy"
         )

@@ -258,6 +258,8 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
         A pixel is not in the map.
     """
     shape = signal.data.shape[: signal.axes_manager.navigation_dimension]
+    if np.ma.isMaskedArray(regions):
+        regions = regions.filled(0)  # outside, as an array's first label is 1
     labels = _labels(regions, shape)
     if labels is not None:
         return _resolve_labels(labels, _first_label(regions))
@@ -269,7 +271,11 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
             )
     elif isinstance(regions, BaseROI | BaseSignal) or _is_mask(regions):
         named = {"0": regions}
-    elif isinstance(regions, Iterable) and not isinstance(regions, str):
+    elif (
+        isinstance(regions, Iterable)
+        and not isinstance(regions, str)
+        and getattr(regions, "ndim", 1)
+    ):
         named = {str(i): region for i, region in enumerate(regions)}
     else:
         raise ValueError(
@@ -332,12 +338,7 @@ def _region(signal: BaseSignal, region: Any, shape: tuple[int, ...]) -> np.ndarr
     """Return a boolean map, or positions of pixels in the flattened map."""
     if isinstance(region, BaseROI):
         return _pixels_of_roi(signal, region, shape)
-    if isinstance(region, BaseSignal):
-        region = region.data
-    try:
-        region = np.asarray(region)
-    except ValueError as error:
-        raise ValueError("A region has rows of different lengths.") from error
+    region = _to_array(region.data if isinstance(region, BaseSignal) else region)
     if region.dtype == bool:
         if region.shape == shape:
             return region
@@ -363,6 +364,18 @@ def _region(signal: BaseSignal, region: Any, shape: tuple[int, ...]) -> np.ndarr
         )
     positions = np.ravel_multi_index(tuple(region.T[::-1].astype(np.intp)), shape)
     return np.unique(positions)
+
+
+def _to_array(region: Any) -> np.ndarray:
+    """Return a region as an array; of a boolean map, what was masked is outside."""
+    if np.ma.isMaskedArray(region) and region.dtype == bool:
+        return region.filled(False)
+    if np.ma.is_masked(region):
+        raise ValueError("A region is masked, expected a boolean map, or pixels without.")
+    try:
+        return np.asarray(region)
+    except ValueError as error:
+        raise ValueError("A region has rows of different lengths.") from error
 
 
 def _pixels_of_roi(

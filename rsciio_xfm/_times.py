@@ -449,6 +449,14 @@ def adopt(signal: BaseSignal, is_file: bool) -> None:
     metadata = signal._metadata
     signal._carried = (metadata, None, Times())
     found, share = metadata.get_item(DEAD_TIME), metadata.get_item(SHARE)
+    others = [own for own in (found, share) if not isinstance(own, BaseSignal | None)]
+    if others:
+        drop_dead_time(metadata)
+        warn(
+            f"dead_time in the metadata is {others[0]!r:.40}, expected a map: it is dropped. "
+            "Use set_dead_time."
+        )
+        return
     for own in (found, share):
         if own is not None and own._lazy:  # loaded lazily from a .hspy file
             own.compute(show_progressbar=False)
@@ -478,25 +486,43 @@ def notice(signal: BaseSignal) -> None:
         return
     mark_times_of_map(signal)
     found = metadata.get_item(DEAD_TIME)
-    if (None if found is None else found.data) is data:
+    if (getattr(found, "data", found) if found is not None else None) is data:
         return
     if found is None:
         signal._carried = (tree, None, replace(times, dead=None, detectors=None))
         return
-    dead = _read(signal, found)
+    dead = _read(signal, found) if isinstance(found, BaseSignal) else None
     signal._carried = (tree, None, replace(times, dead=None, detectors=None))
-    if dead is None:
+    if dead is None or _count_wrong(dead[0]):
         drop_dead_time(metadata)
         give(signal, Times())
         warn(
-            f"The dead times that were put into the metadata have the shape "
-            f"{np.shape(found.data)}, expected {shape_of(signal)}, that of the spectra: they "
-            "are dropped, and live and real time too. Use set_dead_time."
+            f"The dead times that were put into the metadata {_describe(found)}, expected a "
+            f"map of numbers from 0 to 100 of the shape {shape_of(signal)}, that of the "
+            "spectra: they are dropped, and live and real time too. Use set_dead_time."
         )
         return
     seconds = times_of_spectrum(metadata)
     times = with_seconds(signal._carried[2], *seconds)
     give(signal, with_dead_time(times, *dead))
+
+
+def _count_wrong(dead: np.ndarray) -> int:
+    """Return how many dead times are none; NaN is one that was not measured."""
+    if dead.dtype.kind not in "iuf":
+        return dead.size
+    return int(np.count_nonzero(~((dead >= 0) & (dead <= 100)) & ~np.isnan(dead)))
+
+
+def _describe(found: Any) -> str:
+    """Return what is wrong with dead times that a user gave."""
+    if not isinstance(found, BaseSignal):
+        return f"are {found!r:.40}"
+    data = np.asarray(found.data)
+    n_wrong = _count_wrong(data)
+    return f"have the shape {data.shape}" + (
+        f", and {n_wrong} of them are no percentages" if n_wrong else ""
+    )
 
 
 def mark_times_of_map(signal: BaseSignal) -> None:
@@ -569,8 +595,8 @@ def read_dead_time(
     if values.dtype.kind not in "iuf":
         raise ValueError(f"dead_time is {dead_time!r:.60}, expected numbers (percent).")
     values = values if values.dtype.kind == "f" else values.astype(np.float32)
-    wrong = ~((values >= 0) & (values <= 100)) & ~np.isnan(values)
-    if wrong.any():
+    if _count_wrong(values):
+        wrong = ~((values >= 0) & (values <= 100)) & ~np.isnan(values)
         raise ValueError(
             f"{np.count_nonzero(wrong)} of {values.size} dead times are not within 0 and "
             f"100 %; the first is {values[wrong][0]:g}."
@@ -580,7 +606,7 @@ def read_dead_time(
         return np.full(expected, values), times.detectors
     if values.shape == shape or (not shape and values.shape == (1,)):
         return np.array(values).reshape(shape), None
-    if values.shape[1:] == shape:
+    if values.shape[1:] == shape and values.size:
         if detectors is None and times.detectors is not None:
             detectors = times.detectors if len(times.dead) == len(values) else None
         return np.array(values), detectors or _detectors(len(values))

@@ -17,6 +17,7 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFi
 
 _MOST_RPL = 2**20  # bytes
 _MOST_PIXELS = 2**24  # along an axis
+_MOST_OTHERS = 8  # numbers that a warning names
 # Less of the map than this makes its header unlikely.
 _LEAST_SHARE = 0.001
 # A key, then tabs, spaces, a colon or an equals sign, then the value.
@@ -160,6 +161,7 @@ def _decode(raw: bytes, encoding: str | None) -> str:
 def _read_fields(filename: str | Path, text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     seen: dict[str, str] = {}
+    others = []  # numbers that are given twice
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         content = line.split(";")[0].strip(" \t\x1a")
         if content.startswith(("(", ")")):  # Oxford's INCA writes a list in parentheses
@@ -187,6 +189,15 @@ def _read_fields(filename: str | Path, text: str) -> dict[str, str]:
                 f"{filename}: {small} is {value!r:.40} in line {number}, and "
                 f"{seen[small]!r:.40} before, expected one value."
             )
+        elif to_number(value) != to_number(seen[small]):
+            others.append(
+                f"{small} is {seen[small]!r:.40} and, in line {number}, {value!r:.40}"
+            )
+    if others:
+        warn(
+            f"{filename}: {'; '.join(others[:_MOST_OTHERS])}, expected one value: the first "
+            "is taken."
+        )
     return fields
 
 
@@ -228,6 +239,23 @@ def _read_dtype(filename: str | Path, fields: dict[str, str]) -> np.dtype:
             f"{', '.join(map(str, _LENGTHS[kind]))} bytes."
         )
     return np.dtype(f"{order}{_KINDS[kind]}{length}")
+
+
+def find_beside(path: Path, extension: str) -> Path:
+    """Return the name of the other file of a pair, in capitals or not.
+
+    Parameters
+    ----------
+    path
+        Of one of them.
+    extension
+        Of the other, in small letters: the name has it if no such file is there.
+    """
+    names = [
+        path.with_suffix(spelled)
+        for spelled in (extension, extension.upper(), extension.title())
+    ]
+    return next((name for name in names if name.is_file()), names[0])
 
 
 def to_number(text: str) -> float | None:

@@ -28,6 +28,7 @@ from rsciio_xfm.exceptions import CorruptFileError
 
 _BLOCK_BYTES = 16 * 2**20
 _MOST_BYTES = 2**28  # of a spectrum
+_MOST_DETECTORS = 1024  # a signal for each
 _EXACT = 2.0**53
 # silx 3.1 copies these to arrays of fixed size, and does not look how long they are: numbers
 # of scans to 50 bytes, words of counters to 100; its memory was damaged by header lines from
@@ -594,10 +595,17 @@ def _detectors(
     Raises
     ------
     CorruptFileError
-        Points have different numbers of spectra, or different marks.
+        Points have different numbers of spectra, or different marks, or too many spectra.
     """
     n_each = np.bincount(points, minlength=n_points)
     n_detectors = int(n_each.max())
+    if n_detectors > _MOST_DETECTORS:
+        at = int(starts[np.searchsorted(points, int(n_each.argmax()))])
+        raise CorruptFileError(
+            f"{where} has {n_detectors} spectra for a point, expected at most "
+            f"{_MOST_DETECTORS}, one of each detector (byte {at}). Are there no lines of "
+            "counters between them?"
+        )
     # Spectra of a point that have the same mark are told apart by their order.
     key = points * len(names) + marks
     order = np.argsort(key, kind="stable")

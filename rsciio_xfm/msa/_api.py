@@ -12,6 +12,7 @@ from rsciio_xfm.msa import _layout as layout
 from rsciio_xfm.msa._describe import build_axis, build_metadata
 from rsciio_xfm.msa._parse import Spectrum, parse
 
+_MOST_PROBLEMS = 20
 _DTYPES = {np.dtype(code).name: np.dtype(code) for code in "?bBhHiIlLqQefd"}
 
 
@@ -77,7 +78,7 @@ def file_reader(
     put(metadata, "General.original_filename", path.name)
     axis = build_axis(spectrum)
     if spectrum.problems:
-        warn(f"{path}: {'; '.join(spectrum.problems)}.")
+        warn(f"{path}: {_join(spectrum.problems)}.")
     data = _to_array(spectrum)
     return [
         {
@@ -88,6 +89,14 @@ def file_reader(
             "original_metadata": spectrum.keywords | {"FORMAT": layout.FORMAT},
         }
     ]
+
+
+def _join(problems: list[str]) -> str:
+    """Return what is wrong with a file, as far as anybody reads."""
+    n_more = len(problems) - _MOST_PROBLEMS
+    return "; ".join(
+        problems[:_MOST_PROBLEMS] + ([f"{n_more} more"] if n_more > 0 else [])
+    )
 
 
 def _to_array(spectrum: Spectrum) -> np.ndarray:

@@ -61,7 +61,7 @@ def _put_value(
     if factor is None:
         if units:
             spectrum.problems.append(
-                f"#{keyword} is in {units}, expected {layout.UNITS[keyword]}"
+                f"#{keyword} is in {units:.40}, expected {layout.UNITS[keyword]}"
             )
         factor = 1.0
     elif factor != 1 and units:
@@ -102,7 +102,7 @@ def _put_moment(metadata: dict[str, Any], spectrum: Spectrum) -> None:
             put(metadata, path, found.isoformat())
         elif text:
             spectrum.problems.append(
-                f"#{keyword} is {text!r}, which is not understood and in "
+                f"#{keyword} is {text!r:.40}, which is not understood and in "
                 f"original_metadata.{keyword} only"
             )
 
@@ -114,7 +114,7 @@ def _find_signal_type(spectrum: Spectrum) -> str:
     keyword = str(spectrum.keywords.get("SIGNALTYPE") or "")
     if keyword.upper() not in ("", *layout.KNOWN_SIGNAL_TYPES):
         spectrum.problems.append(
-            f"#SIGNALTYPE is {keyword!r}, expected one of "
+            f"#SIGNALTYPE is {keyword!r:.40}, expected one of "
             f"{', '.join(layout.KNOWN_SIGNAL_TYPES)}"
         )
     if keyword.upper() == "EDS":

@@ -27,12 +27,16 @@ _MARKS = (
 # What DOS ends a file with, and what a file that was not copied whole ends with.
 _PADDING = b"\x1a\0"
 _BEGINNING = 4096  # bytes
+# More is no spectrum, and takes some hundred bytes of memory for each line.
+_MOST_BYTES, _MOST_LINES = 2**25, 2**21
 _LINE = re.compile(rb"[^\r\n]+")
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+# Each digit can be matched in one way only: else a long number takes the square of its time.
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _ENTRY = re.compile(rf"{_NUMBER}|[+-]?(?:nan|inf)", re.ASCII | re.IGNORECASE)
 # "2.0 E-06" is a common misspelling.
 _LEADING = re.compile(
-    r"([+-]?(?:\d+[.,]?\d*|[.,]\d+))(?:\s*[eEdD]([+-]?\d+))?(?![\w.])\s*(.*)", re.ASCII
+    r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+))(?:\s*[eEdD]([+-]?\d+))?(?![\w.])\s*(.*)",
+    re.ASCII,
 )
 _DECIMAL_COMMA = re.compile(r"(\d),(\d+)", re.ASCII)
 _EVIDENCE = 3  # pairs in which energies are told from counts
@@ -76,6 +80,8 @@ class _Header:
     keywords: dict[str, Value] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     own: dict[str, str] = field(default_factory=dict)
+    # Of keywords in several lines; put together when all are read.
+    parts: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     has_decimal_comma: bool = False
 
@@ -125,7 +131,13 @@ def _read(path: Path, encoding: str | None) -> tuple[bytes, str | None]:
         found = next((pair for pair in _MARKS if content.startswith(pair[0])), None)
         if found is None and not content.lstrip().startswith(b"#"):
             raise _no_msa(path, content)
-        content += file.read()
+        content += file.read(_MOST_BYTES + 1 - len(content))
+    n_lines = content.count(b"\n") + content.count(b"\r")
+    if len(content) > _MOST_BYTES or n_lines > 2 * _MOST_LINES:  # two marks end a line
+        raise FileFormatError(
+            f"{path}: the file has more than {_MOST_BYTES} bytes or {_MOST_LINES} lines, "
+            "expected a spectrum, which has less (byte 0)."
+        )
     if found is not None:
         mark, encoding = found
         content = content[len(mark) :].decode(encoding, "replace").encode()
@@ -161,12 +173,21 @@ def _choose_encoding(lines: list[tuple[int, bytes]], encoding: str | None) -> st
 
 def _read_header(lines: list[tuple[int, bytes]], encoding: str) -> _Header:
     header = _Header()
+    others = []
     for at, line in lines:
         text = line.decode(encoding, "replace").strip()
         if text.startswith("#"):
             _read_keyword(header, text)
         else:
-            header.problems.append(f"a line before the data is no keyword (byte {at})")
+            others.append(at)
+    if others:
+        which = "a line" if len(others) == 1 else f"{len(others)} lines"
+        are = (
+            "is no keyword" if len(others) == 1 else "are no keywords, from the first on"
+        )
+        header.problems.append(f"{which} before the data {are} (byte {others[0]})")
+    for name, parts in header.parts.items():
+        header.keywords[name] = "".join(parts)
     return header
 
 
@@ -193,8 +214,10 @@ def _add_text(keywords: dict[str, Value], name: str, text: str | None) -> None:
     held = keywords.get(name)
     if name not in keywords or held == text:
         keywords[name] = text
+    elif isinstance(held, list):
+        held.append(text)
     else:
-        keywords[name] = [*(held if isinstance(held, list) else [held]), text]
+        keywords[name] = [held, text]
 
 
 def _split_line(text: str) -> tuple[str, str | None]:
@@ -221,14 +244,17 @@ def split_name(name: str) -> tuple[str, str | None]:
 
 def _read_known(header: _Header, name: str, clean: str, value: str | None) -> None:
     if clean in IN_SEVERAL_LINES and header.keywords.get(name):
-        header.keywords[name] = f"{header.keywords[name]}{value or ''}"
+        parts = header.parts.setdefault(name, [str(header.keywords[name])])
+        parts.append(value or "")
         return
     found: float | str = (value or "").strip()
     if clean in NUMBERS and found:
         found = _read_number(header, name, clean, str(found))
     held = header.keywords.get(name)
     if isinstance(held, float) and held != found:
-        header.problems.append(f"#{clean} is {held:g} and, in a later line, {found}")
+        header.problems.append(
+            f"#{clean} is {held:g} and, in a later line, {found!s:.40}"
+        )
     header.keywords[name] = found
 
 
@@ -236,7 +262,7 @@ def _read_number(header: _Header, name: str, clean: str, text: str) -> float | s
     """Return a number, whatever its units behind it, or the text if it is none."""
     found = _LEADING.match(text)
     if found is None:
-        header.problems.append(f"#{clean} is {text!r}, expected a number")
+        header.problems.append(f"#{clean} is {text!r:.40}, expected a number")
         return text
     mantissa, exponent, rest = found.groups()
     header.has_decimal_comma |= "," in mantissa
@@ -298,7 +324,7 @@ def _read_n_points(header: _Header) -> int | None:
         return int(number)
     if header.keywords.get("NPOINTS"):
         header.problems.append(
-            f"#NPOINTS is {header.keywords['NPOINTS']}, expected a whole number"
+            f"#NPOINTS is {header.keywords['NPOINTS']!s:.40}, expected a whole number"
         )
     return None
 
@@ -309,7 +335,7 @@ def _read_datatype(header: _Header) -> str | None:
         header.keywords["DATATYPE"] = text
         return text
     if text:
-        header.problems.append(f"#DATATYPE is {text!r}, expected Y or XY")
+        header.problems.append(f"#DATATYPE is {text!r:.40}, expected Y or XY")
     return None
 
 

@@ -13,7 +13,7 @@ from rsciio_xfm._io.lazy import check_worth_reading, from_source, read_all
 from rsciio_xfm._io.metadata import SIGNAL_TYPE, order_axes
 from rsciio_xfm._io.raw_images import RawImages
 from rsciio_xfm._io.raw_map import RawMap
-from rsciio_xfm._io.rpl import Ripple, make_ripple, parse_rpl, raw_array
+from rsciio_xfm._io.rpl import Ripple, find_beside, make_ripple, parse_rpl, raw_array
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.ripple._parse import (
     build_axes,
@@ -147,10 +147,9 @@ def _find_pair(path: Path, is_described: bool) -> tuple[Path, Path]:
 
 def _find_beside(path: Path, extension: str) -> Path:
     """Return the path of the other file, in capitals or not."""
-    for suffix in (extension, extension.upper(), extension.title()):
-        other = path.with_suffix(suffix)
-        if other.is_file():
-            return other
+    other = find_beside(path, extension)
+    if other.is_file():
+        return other
     what = {
         ".rpl": "the text that says how many numbers of which type there are. With hs.load, "
         "rpl_info={'width': ..., 'height': ..., 'depth': ..., 'data-length': ...} takes its "

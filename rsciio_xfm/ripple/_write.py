@@ -2,15 +2,17 @@
 
 import re
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm._io.atomic import refuse_original, replacing
+from rsciio_xfm._io.atomic import holding_interrupts, refuse_original, replacing
 from rsciio_xfm._io.blocks import blocks
 from rsciio_xfm._io.metadata import with_times_of_one_spectrum
+from rsciio_xfm._io.rpl import find_beside
 from rsciio_xfm._io.writers import check_plain
 
 _EXTENSIONS = (".rpl", ".raw")
@@ -27,11 +29,23 @@ def is_original(path: Path) -> bool:
     path
         Of one of them. Saving writes both, whichever of them is there.
     """
-    rpl, raw = (path.with_suffix(extension) for extension in _EXTENSIONS)
+    rpl, raw = _pair_of(path)
     if not rpl.is_file():
         return raw.is_file()
     with open(rpl, "rb") as file:
         return not _SAVED.match(file.readline(_MOST_LINE))
+
+
+def _pair_of(path: Path) -> tuple[Path, Path]:
+    """Return the names of text and numbers: the one that is given, and that of the other.
+
+    The other may be there in capitals, as it is read.
+    """
+    rpl, raw = (
+        path if path.suffix.lower() == extension else find_beside(path, extension)
+        for extension in _EXTENSIONS
+    )
+    return rpl, raw
 
 
 def file_writer(
@@ -78,23 +92,25 @@ def file_writer(
     >>> ripple.file_writer("map.rpl", map_)
     """
     path = Path(filename)
-    rpl, raw = (path.with_suffix(extension) for extension in _EXTENSIONS)
-    if path.suffix.lower() == ".rpl":
-        rpl = path
-    elif path.suffix.lower() == ".raw":
-        raw = path
+    rpl, raw = _pair_of(path)
     _check_destination(path, raw if path == rpl else rpl)
     for written in (rpl, raw):
         refuse_original(written, is_original, replace_original)
     check_plain(path, signal["data"])
     text = _make_text(path, signal, encoding)
     data = _in_order_of_file(signal)
-    # The numbers first: an old text with new numbers is noticed, unless it fits them.
-    with replacing(rpl) as described, replacing(raw) as file:
+    with ExitStack() as stack:
+        described, file = (stack.enter_context(replacing(name)) for name in (rpl, raw))
+        # No error of a full disk between the moves: nothing is left to be written then.
+        described.write(text)
+        described.flush()
         for place, block in blocks(data):
             whole = np.ascontiguousarray(block, dtype=data.dtype)
             _write_block(file, data.shape, place, whole)
-        described.write(text)
+        file.flush()
+        with holding_interrupts():  # nor one between them
+            # The numbers first: an old text with new numbers is noticed, unless it fits them.
+            stack.close()
 
 
 def _check_destination(path: Path, other: Path) -> None:

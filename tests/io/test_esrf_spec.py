@@ -257,6 +257,14 @@ class TestMarks:
         with pytest.raises(CorruptFileError, match=match):
             read(path)
 
+    def test_too_many_spectra_for_a_point(self, tmp_path):
+        """Each was a detector, with a signal of its own: this took minutes."""
+        path = tmp_path / "a.dat"
+        path.write_text("#F a\n\n#S 1 ct\n#N 1\n#L a\n1\n" + "@A 1 2\n" * 100_000)
+        match = "100000 spectra for a point, expected at most 1024"
+        with pytest.raises(CorruptFileError, match=match):
+            read(path)
+
     def test_numbers_are_counts(self, tmp_path):
         path = self.write(tmp_path, [["@0 1 2"], ["@17 3 4"]])
         assert values(read_one(path)).tolist() == [[0, 1, 2], [17, 3, 4]]

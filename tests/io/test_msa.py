@@ -1,6 +1,9 @@
 """MSA files in every form that programs write, next to RosettaSciIO as another reader."""
 
+import contextlib
 import datetime
+import time
+import warnings
 
 import exspy
 import hyperspy.api as hs
@@ -392,6 +395,45 @@ def test_a_large_file_of_another_kind_is_not_read(tmp_path):
         file.truncate(2**40)
     with pytest.raises(FileFormatError, match="is no MSA file"):
         file_reader(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        make_text(REALTIME="1" * 100_000 + "a"),
+        make_text(f"{'1' * 100_000}a\n2\n3\n4\n"),
+        "#COMMENT     : " + f"\n#COMMENT     : {'x' * 64}" * 30_000 + make_text(),
+        "".join(f"##A         : {i}\n" for i in range(60_000)) + make_text(),
+    ],
+    ids=["keyword", "number", "comments", "keywords"],
+)
+def test_time_that_does_not_grow_with_the_square(read, text):
+    """Of the size; of these the first took minutes, the last seconds."""
+    start = time.perf_counter()
+    with contextlib.suppress(CorruptFileError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read(text)
+    assert time.perf_counter() - start < 2
+
+
+def test_a_file_that_is_no_single_spectrum(read):
+    """Memory is some hundred bytes for each line."""
+    with pytest.raises(
+        FileFormatError, match="more than 33554432 bytes or 2097152 lines"
+    ):
+        read(make_text("1\n" * (2**22 + 1)))
+    with pytest.raises(FileFormatError, match="more than 33554432 bytes"):
+        read(make_text("1" * 2**25))
+
+
+def test_long_list_of_problems(read):
+    """A warning of megabytes, one sentence for each line."""
+    text = "".join(f"#LIVETIME    : {i} s\n" for i in range(1000)) + "no keyword\n" * 1000
+    with pytest.warns(UserWarning) as caught:
+        read(text + make_text())
+    (message,) = (str(w.message) for w in caught)
+    assert len(message) < 2000
+    assert "#LIVETIME is 0 and, in a later line, 1" in message and " more." in message
 
 
 # What was saved comes back ----------------------------------------------------------------

@@ -1,10 +1,12 @@
 """Ripple files: every layout, next to RosettaSciIO's reader; what names X-rays; pairs."""
 
 import importlib
+import io
 import os
 import pickle
 import subprocess
 import sys
+from signal import SIGINT
 
 import dask
 import hyperspy.api as hs
@@ -416,6 +418,15 @@ def test_wrong_text(tmp_path, old, new, text):
         read(path)
 
 
+def test_two_calibrations(tmp_path):
+    """The first was taken without a word; RosettaSciIO takes the last."""
+    more = "ev-per-chan\t10\nev-per-chan\t10.0\nEV-per-chan\t20\nnote\ta\nnote\tb\n"
+    path = builder.write_pair(tmp_path / "a.rpl", more=more)
+    with pytest.warns(UserWarning, match="ev-per-chan is '10' and, in line 12, '20'"):
+        signal = read(path)
+    assert signal["axes"][-1]["scale"] == 10
+
+
 def test_numbers_that_are_none(tmp_path):
     more = "beam-energy\t20 or so\nwidth-scale\t0\nheight-scale\tinf\nlive-time\t2"
     path = builder.write_pair(tmp_path / "a.rpl", more=more)
@@ -584,6 +595,55 @@ def test_other_file_of_the_pair(tmp_path):
         with pytest.raises(FileExistsError, match=f"{name} is not"):
             s.save(tmp_path / name)
         assert (tmp_path / other).read_bytes() == b"the only copy"
+
+
+@pytest.mark.parametrize("saved", ["A.RPL", "A.RAW", "A.rpl", "A.raw"])
+def test_capitals_are_not_replaced(tmp_path, saved):
+    """A scanner's pair in capitals was taken for one that is not there, and replaced."""
+    path = builder.write_map(tmp_path / "A.rpl")
+    path.rename(tmp_path / "A.RPL")
+    path.with_suffix(".raw").rename(tmp_path / "A.RAW")
+    before = contents(tmp_path)
+    s = hs.load(tmp_path / "A.RPL")
+    with pytest.raises((ValueError, FileExistsError), match="expected"):
+        s.save(tmp_path / saved, overwrite=True)
+    assert contents(tmp_path) == before
+    s.save(tmp_path / "A.RPL", overwrite=True, replace_original=True)
+    assert sorted(contents(tmp_path)) == ["A.RAW", "A.RPL"]
+    np.testing.assert_array_equal(hs.load(tmp_path / "A.RAW").data, s.data)
+
+
+@pytest.mark.parametrize("stop", [OSError(28, "No space left"), KeyboardInterrupt()])
+def test_nothing_between_the_moves(tmp_path, monkeypatch, stop):
+    """New numbers stayed with the old text if the disk was full, or Ctrl-C came, then."""
+    s = hs.load(builder.write_map(tmp_path / "a.rpl"))
+    path = tmp_path / "b.rpl"
+    s.save(path)
+    before = contents(tmp_path)
+    replace, is_moved = os.replace, []
+
+    class Watched(io.FileIO):
+        def write(self, data):
+            if is_moved and isinstance(stop, OSError):
+                raise stop
+            return super().write(data)
+
+        def close(self):
+            if is_moved and isinstance(stop, KeyboardInterrupt):
+                os.kill(os.getpid(), SIGINT)
+            super().close()
+
+    def move(old, new):
+        replace(old, new)
+        is_moved.append(new)
+
+    monkeypatch.setattr(os, "replace", move)
+    opened = lambda name, mode: io.BufferedWriter(Watched(name, mode))  # noqa: E731
+    monkeypatch.setattr("rsciio_xfm._io.atomic.open", opened, raising=False)
+    (s * 0).isig[2:9].save(path, overwrite=True)
+    assert len(is_moved) == 2
+    assert contents(tmp_path) != before
+    assert hs.load(path).data.shape == (*s.data.shape[:-1], 7)
 
 
 def test_over_itself(tmp_path):

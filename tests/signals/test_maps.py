@@ -528,3 +528,24 @@ def test_masked_numbers(path):
     for method in (s.get_summary, lambda: s.get_window_images((1, 5))):
         with pytest.raises(TypeError, match="masked"):
             method()
+
+
+def test_masked_regions():
+    """What was masked was counted."""
+    s = EDSXFMSpectrum(np.ones((6, 7, 64), dtype=np.uint16))
+    s.metadata.set_item(f"{EDS}.live_time", 1.5)
+    labels = np.arange(42).reshape(6, 7) % 4
+    upper = np.arange(42).reshape(6, 7) < 20
+    for kind in (np.int64, np.uint8, np.uint64):
+        masked = np.ma.masked_array(labels.astype(kind), labels == 1)
+        assert [*s.get_region_spectra(masked)] == ["2", "3"]
+    found = s.get_region_spectra({"a": np.ma.masked_array(labels == 1, upper)})
+    assert found["a"].data[0] == np.count_nonzero((labels == 1) & ~upper)
+    with pytest.raises(ValueError, match="A region is masked"):
+        s.get_region_spectra(
+            {"a": np.ma.masked_array([[0, 1], [2, 3]], [[1, 0], [0, 0]])}
+        )
+    product = s * np.ma.masked_array(labels == 1, upper)[..., np.newaxis]
+    assert not product.metadata.has_item(f"{EDS}.live_time")
+    with pytest.raises(ValueError, match="expected boolean maps, lists of pixels"):
+        s.get_region_spectra(np.array(1))

@@ -760,3 +760,35 @@ def test_a_single_spectrum_of_one_detector_is_saved(path, tmp_path, make):
     assert times(again) == times(spectrum)
     expected = spectrum.get_dead_time().data
     np.testing.assert_array_equal(again.get_dead_time().data, expected)
+
+
+@pytest.mark.parametrize("wrong", [30, "a", np.ones((4, 5)), "map of text", "map to 200"])
+def test_metadata_that_are_no_dead_times(wrong):
+    """Each operation failed with an AttributeError; 200 % was taken as no live time."""
+    maps = {"map of text": np.full((4, 5), "a"), "map to 200": np.full((4, 5), 200.0)}
+    s = EDSXFMSpectrum(np.ones((4, 5, 64), dtype=np.uint16))
+    s.metadata.set_item("Acquisition_instrument.SEM.Detector.EDS.live_time", 1.5)
+    if isinstance(wrong, str) and wrong in maps:
+        wrong = hs.signals.BaseSignal(maps[wrong])
+    s.metadata.set_item("Acquisition_instrument.SEM.Detector.EDS.dead_time", wrong)
+    with pytest.warns(UserWarning, match="expected a map of numbers from 0 to 100"):
+        total = s.sum()
+    assert is_gone(total) and is_gone(s)
+
+
+def test_dead_time_of_other_programs_is_left_out():
+    """A number in the metadata of a file: the signal could not be made."""
+    node = {"dead_time": 30, "live_time": 1.5}
+    metadata = {"Acquisition_instrument": {"SEM": {"Detector": {"EDS": node}}}}
+    with pytest.warns(
+        UserWarning, match="dead_time in the metadata is 30, expected a map"
+    ):
+        s = EDSXFMSpectrum(np.ones((4, 5, 64), dtype=np.uint16), metadata=metadata)
+    live = s.sum().metadata.Acquisition_instrument.SEM.Detector.EDS.live_time
+    assert live == pytest.approx(30)
+
+
+def test_dead_times_of_no_detector():
+    s = EDSXFMSpectrum(np.ones((4, 5, 64), dtype=np.uint16))
+    with pytest.raises(ValueError, match=r"has the shape \(0, 4, 5\)"):
+        s.set_dead_time(np.ones((0, 4, 5)))
