@@ -294,7 +294,13 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
 def _labels(regions: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     """Return a label image as an array of a shape, None if there is none."""
     data = regions.data if isinstance(regions, BaseSignal) else regions
-    if getattr(getattr(data, "dtype", None), "kind", "") not in ("i", "u"):
+    kind = getattr(getattr(data, "dtype", None), "kind", "")
+    if kind == "f" and data.shape == shape:
+        raise ValueError(
+            f"regions is an image of {data.dtype}, expected whole numbers, that are labels, or "
+            "a boolean map: as labels.astype(int), or image > 100."
+        )
+    if kind not in ("i", "u"):
         return None
     if data.shape == shape:
         return np.asarray(data)

@@ -141,7 +141,7 @@ def test_axes(run, scan, tmp_path):
         np.load(tmp_path / "c.npy"), counts.transpose((1, 0, 2))
     )
     text = run("info", path, *chosen[:2], "--axes", "x y", code=1)
-    assert "axes is 'x y', expected the names of the array's axes" in text
+    assert "axes is 'x y', expected one text with the names of the array's axes" in text
     geopixe_map = geopixe.write_map(tmp_path / "map.GeoPIXE")
     text = run("info", geopixe_map, "--axes", "y x channel", code=1)
     assert "--axes is for HDF5 files" in text

@@ -67,9 +67,9 @@ def parse_axes(axes: Any) -> tuple[str, ...] | None:
     is_known = set(roles) <= set(ROLES) and len(set(roles)) == len(roles)
     if not is_known or is_mixed or CHANNEL not in roles:
         raise ValueError(
-            f"axes is {axes!r:.60}, expected the names of the array's axes in their order, "
-            f"each once, as {EXAMPLE!r}: z, y and x, or point, for what was measured at; "
-            "detector; channel, which has to be there."
+            f"axes is {axes!r:.60}, expected one text with the names of the array's axes in "
+            f"their order, each once, with blanks between, as {EXAMPLE!r}: z, y and x, or "
+            "point, for what was measured at; detector; channel, which has to be there."
         )
     return roles
 

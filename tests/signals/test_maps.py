@@ -341,6 +341,11 @@ class TestRegionSpectra:
                 for item in (f"{EDS}.live_time", f"{EDS}.real_time"):
                     assert spectrum.metadata.get_item(item) == theirs.get_item(item)
 
+    def test_labels_that_are_no_whole_numbers(self, s):
+        for image in (np.ones((5, 7)), BaseSignal(np.ones((5, 7)))):
+            with pytest.raises(ValueError, match=r"float64, expected whole numbers.*astype"):
+                s.get_region_spectra(image, **QUIET)
+
     def test_times_of_labels(self, s):
         """Those of a rectangle are those that `inav` gives."""
         labels = np.zeros((5, 7), dtype=np.uint8)
