@@ -297,8 +297,8 @@ def _labels(regions: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     kind = getattr(getattr(data, "dtype", None), "kind", "")
     if kind == "f" and data.shape == shape:
         raise ValueError(
-            f"regions is an image of {data.dtype}, expected whole numbers, that are labels, or "
-            "a boolean map: as labels.astype(int), or image > 100."
+            f"regions is an image of {data.dtype}, expected whole numbers, that are labels, "
+            "or a boolean map: as labels.astype(int), or image > 100."
         )
     if kind not in ("i", "u"):
         return None

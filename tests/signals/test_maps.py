@@ -343,7 +343,9 @@ class TestRegionSpectra:
 
     def test_labels_that_are_no_whole_numbers(self, s):
         for image in (np.ones((5, 7)), BaseSignal(np.ones((5, 7)))):
-            with pytest.raises(ValueError, match=r"float64, expected whole numbers.*astype"):
+            with pytest.raises(
+                ValueError, match=r"float64, expected whole numbers.*astype"
+            ):
                 s.get_region_spectra(image, **QUIET)
 
     def test_times_of_labels(self, s):
