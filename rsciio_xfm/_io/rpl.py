@@ -17,7 +17,7 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFi
 
 _MOST_RPL = 2**20  # bytes
 _MOST_PIXELS = 2**24  # along an axis
-_MOST_OTHERS = 8  # numbers that a warning names
+_MOST_OTHERS = 8  # calibrations that a warning names
 # Less of the map than this makes its header unlikely.
 _LEAST_SHARE = 0.001
 # A key, then tabs, spaces, a colon or an equals sign, then the value.
@@ -33,6 +33,7 @@ DEFAULTS = {
     "byte-order": "dont-care",
     "record-by": "vector",
 }
+_CALIBRATION = re.compile(r"ev-per-chan|live-time|.*scale|.*origin|depthscaleincrement")
 _DECISIVE = {"width", "height", "depth", "data-length", *DEFAULTS}
 _ORDERS = {"little-endian": "<", "big-endian": ">", "dont-care": "<"}
 _TO_KEV = {"ev": 1e-3, "kev": 1.0}
@@ -161,7 +162,7 @@ def _decode(raw: bytes, encoding: str | None) -> str:
 def _read_fields(filename: str | Path, text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     seen: dict[str, str] = {}
-    others = []  # numbers that are given twice
+    others = []  # calibrations that are given twice
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         content = line.split(";")[0].strip(" \t\x1a")
         if content.startswith(("(", ")")):  # Oxford's INCA writes a list in parentheses
@@ -189,7 +190,7 @@ def _read_fields(filename: str | Path, text: str) -> dict[str, str]:
                 f"{filename}: {small} is {value!r:.40} in line {number}, and "
                 f"{seen[small]!r:.40} before, expected one value."
             )
-        elif to_number(value) != to_number(seen[small]):
+        elif _CALIBRATION.fullmatch(small) and to_number(value) != to_number(seen[small]):
             others.append(
                 f"{small} is {seen[small]!r:.40} and, in line {number}, {value!r:.40}"
             )
