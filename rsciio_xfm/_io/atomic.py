@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and never over what was measured."""
 
 import contextlib
+import errno
 import itertools
 import os
 import secrets
@@ -17,6 +18,7 @@ except ImportError:  # Windows
     fcntl = None
 
 CREATOR = "rsciio_xfm"  # by which files tell that they were written here
+_WRITABLE = 0o222  # by anybody; the system lets a folder's owner replace any file in it
 
 
 def check_destination(
@@ -340,3 +342,5 @@ def _check_kind(path: Path) -> None:
             f"{path}: a {'folder' if path.is_dir() else 'device or pipe'} has this name, "
             "expected a file or none."
         )
+    if path.is_file() and not path.stat().st_mode & _WRITABLE:
+        raise PermissionError(errno.EACCES, "it may only be read", str(path))

@@ -359,6 +359,21 @@ except OSError as exc:
         only(tmp_path / "a", "new")
 
 
+@pytest.mark.parametrize("name", ["a.GeoPIXE", "a.emd", "a.hspy", "a.msa"])
+def test_write_protected(tmp_path, name):
+    """Renaming asks for no permission to write the file; the administrator needs none."""
+    path = tmp_path / name
+    s = part_of_a_map()
+    s = s.inav[0, 0] if name == "a.msa" else s
+    s.save(path)
+    path.chmod(0o444)
+    before = path.read_bytes()
+    with pytest.raises(PermissionError, match=f"may only be read.*{name}"):
+        s.save(path, overwrite=True)
+    assert path.read_bytes() == before
+    only(tmp_path, name)
+
+
 class TestInterruptBehindTheMove:
     """The new file is there, whole: nothing has failed."""
 
