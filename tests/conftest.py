@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import os
+import re
 from pathlib import Path
 
 import hypothesis
@@ -20,7 +21,7 @@ DATA = Path(
 
 
 HERE = Path(__file__).parent
-# Whatever is tested in these takes long, and whatever is tested in a pool of processes.
+# Whatever is tested in these takes long,
 THOROUGH = (
     HERE / "robustness",
     HERE / "test_distributed.py",
@@ -29,14 +30,19 @@ THOROUGH = (
     HERE / "test_gallery.py",
     HERE / "test_many_users.py",
 )
+# and whatever these words are in the name of: other readers' suites, damage, processes.
+THOROUGH_WORDS = re.compile(
+    r"damaged\.py|rosettasciio|upstream|process|thread|interrupt|full_disk|disk_full|memory"
+    r"|flipped|truncat|take_over|import",
+    re.IGNORECASE,
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
     for item in items:
-        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        is_pool = any(isinstance(p, str) and p == "processes" for p in parameters)
-        if is_pool or any(item.path.is_relative_to(place) for place in THOROUGH):
+        is_place = any(item.path.is_relative_to(place) for place in THOROUGH)
+        if is_place or THOROUGH_WORDS.search(item.nodeid):
             item.add_marker("thorough")
 
 

@@ -118,6 +118,7 @@ class TestCrop:
         assert "expected .GeoPIXE" in said
 
 
+@pytest.mark.thorough
 class TestFill:
     def test_value(self, unrecorded, out):
         said = run("fill-deadtime", unrecorded, "--value", 33, "-o", out)
@@ -161,6 +162,7 @@ class TestFill:
         assert not out.exists()
 
 
+@pytest.mark.thorough
 class TestExport:
     def test_npy(self, path, tmp_path):
         out = tmp_path / "out.npy"
@@ -237,6 +239,7 @@ class TestExport:
             assert "GeoPIXE" in said
 
 
+@pytest.mark.thorough
 class TestAnalyse:
     @pytest.mark.filterwarnings("ignore:.*not recorded:UserWarning")
     def test_all(self, tmp_path):

@@ -173,7 +173,9 @@ class TestOption:
     )
     def test_no_axes(self, tmp_path, axes):
         path = write(tmp_path / "a.h5", TRIPLES)
-        with pytest.raises(ValueError, match=r"axes is .*expected the names"):
+        with pytest.raises(
+            ValueError, match=r"axes is .*expected one text with the names"
+        ):
             read(path, dataset_path="spectra", axes=axes)
 
     def test_do_not_fit(self, tmp_path):
