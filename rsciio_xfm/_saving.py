@@ -175,6 +175,12 @@ def _names(plugin: dict[str, Any]) -> list[str]:
     return [name.lower() for name in names]
 
 
+def _modules(path: Path, file_format: str | None) -> list[str]:
+    """Return the modules of the formats that a file may be written in."""
+    wanted = (file_format or path.suffix.lstrip(".")).lower()
+    return [plugin["api"] for plugin in IO_PLUGINS if wanted in _names(plugin)]
+
+
 def needs_known_type(path: Path, file_format: str | None) -> bool:
     """Tell whether what writes a file knows exspy's signal types only.
 
@@ -185,9 +191,7 @@ def needs_known_type(path: Path, file_format: str | None) -> bool:
     file_format
         As of :func:`save`.
     """
-    wanted = (file_format or path.suffix.lstrip(".")).lower()
-    found = [plugin["api"] for plugin in IO_PLUGINS if wanted in _names(plugin)]
-    return not _KNOW_EXSPY.isdisjoint(found)
+    return not _KNOW_EXSPY.isdisjoint(_modules(path, file_format))
 
 
 def is_own(path: Path, file_format: str | None) -> bool:
@@ -200,9 +204,7 @@ def is_own(path: Path, file_format: str | None) -> bool:
     file_format
         As of :func:`save`.
     """
-    wanted = (file_format or path.suffix.lstrip(".")).lower()
-    own = [plugin for plugin in IO_PLUGINS if plugin["api"].startswith(_OWN)]
-    return any(wanted in _names(plugin) for plugin in own)
+    return any(api.startswith(_OWN) for api in _modules(path, file_format))
 
 
 def is_original(path: Path) -> bool:
