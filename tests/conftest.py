@@ -23,7 +23,9 @@ DATA = Path(
 HERE = Path(__file__).parent
 # Whatever is tested in these takes long,
 THOROUGH = (
+    HERE / "io" / "test_raw_types.py",
     HERE / "robustness",
+    HERE / "test_cli_classify.py",
     HERE / "test_distributed.py",
     HERE / "test_docstrings.py",
     HERE / "test_documentation.py",

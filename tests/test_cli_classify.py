@@ -16,7 +16,6 @@ def labels_of(folder):
     return hs.load(folder / "labels.tif").data
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("n_classes", [[], ["--n-classes", "auto"]])
 def test_as_many_as_there_are(path, tmp_path, n_classes):  # noqa: F811
     said = run("classify", path, "--reducer", "pca", *n_classes, "-o", tmp_path / "r")
@@ -32,7 +31,6 @@ def test_as_many_as_there_are(path, tmp_path, n_classes):  # noqa: F811
     assert "use --overwrite" in said
 
 
-@pytest.mark.thorough
 def test_options(path, tmp_path):  # noqa: F811
     folder = tmp_path / "r"
     run(
