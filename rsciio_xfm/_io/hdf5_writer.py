@@ -53,19 +53,19 @@ def replacing_hdf5(
         sink = _Sink(raw)
 
         def do(function: Callable, *arguments: Any, **keywords: Any) -> Any:
-            with _uninterrupted():
-                result = function(*arguments, **keywords)
-            sink.check()
-            return result
+            # Of a disk that was full before, HDF5 says that addresses are wrong.
+            try:
+                with _uninterrupted():
+                    return function(*arguments, **keywords)
+            finally:
+                sink.check()
 
         file = do(h5py.File, sink, "w", **options)
         try:
             do(file.attrs.__setitem__, "creator", CREATOR)
             yield file, do
         finally:
-            with _uninterrupted():
-                file.close()
-        sink.check()
+            do(file.close)
 
 
 class _Sink(io.RawIOBase):
@@ -104,6 +104,9 @@ class _Sink(io.RawIOBase):
         return self._try(self._file.seek, offset, whence)
 
     def readinto(self, buffer: memoryview) -> int:
+        if self._error is not None:
+            # HDF5 takes for read what was in memory, and crashes at it; zeros it refuses.
+            memoryview(buffer).cast("B")[:] = bytes(len(memoryview(buffer).cast("B")))
         return self._try(self._file.readinto, buffer)
 
     def readable(self) -> bool:

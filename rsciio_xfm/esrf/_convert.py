@@ -87,7 +87,9 @@ def convert(
         file_writer(destination, signal, **kwds)
         return destination
     _check_readable(path, kind)
-    source = with_usual_marks(path) if kind == "SPEC" else nullcontext(str(path))
+    source = (
+        with_usual_marks(path, destination) if kind == "SPEC" else nullcontext(str(path))
+    )
     with source as name, replacing_hdf5(destination) as (file, do):
         do(_write_with_silx, name, file, kwds)
     return destination

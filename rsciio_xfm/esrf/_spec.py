@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from rsciio_xfm._io.atomic import replacing_in
 from rsciio_xfm._io.binary import open_unbuffered
 from rsciio_xfm._io.warning import warn
 from rsciio_xfm.analysis.extras import require
@@ -504,15 +505,18 @@ def list_scans(path: Path) -> list[tuple[str, str, int, int]]:
 
 
 @contextmanager
-def with_usual_marks(path: Path) -> Iterator[str]:
+def with_usual_marks(path: Path, destination: Path) -> Iterator[str]:
     """Give the name of a SPEC file that silx does not take amiss: all spectra marked ``@A``.
 
-    It is the file itself, or else a copy without the spectra that belong to no point.
+    It is the file itself, or else a copy, beside the file that is made of it, without the
+    spectra that belong to no point.
 
     Raises
     ------
     CorruptFileError
         Points of a scan have different numbers of spectra.
+    OSError
+        There is no room for the copy; it names the destination.
     """
     index, _ = find_spectra(path)
     _, scans = _read_scans(path, index, has_data=False)
@@ -533,17 +537,18 @@ def with_usual_marks(path: Path) -> Iterator[str]:
     if not edits:
         yield str(path)
         return
-    with (
-        tempfile.NamedTemporaryFile(suffix=".spec") as copy,
-        open_unbuffered(path) as file,
-    ):
-        for start, stop, text in edits:
-            _copy(file, copy, start - file.tell())
-            copy.write(text)
-            file.seek(stop)
-        _copy(file, copy, os.stat(path).st_size)
-        copy.flush()
-        yield copy.name
+    with replacing_in(destination.parent, destination) as folder:
+        copy = folder / path.name
+        with open_unbuffered(path) as file, open(copy, "xb") as edited:
+            for start, stop, text in edits:
+                _copy(file, edited, start - file.tell())
+                edited.write(text)
+                file.seek(stop)
+            _copy(file, edited, os.stat(path).st_size)
+        try:
+            yield str(copy)
+        finally:
+            copy.unlink()  # it is not moved beside the destination
 
 
 def _copy(source: BinaryIO, target: Any, n_bytes: int) -> None:
