@@ -3,7 +3,7 @@
 import itertools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from rsciio_xfm.analysis.sums import (
 
 # Threads that add up the spectra of regions take turns in so many ranges of channels.
 _STRIPES = 16
+_SHARED_BYTES = 4 * 2**20  # of totals that each thread may have for itself
 _LEAST_STRIPE = 64  # channels
 _BOX_PIXELS = 2**20  # looked at together
 _OTHER_BYTES = 16 * 2**20  # of spectra that are no counts, copied together
@@ -276,11 +277,11 @@ def _checked(region: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class _RegionSums:
-    """Adds the spectra of regions up, all threads into the same totals.
+    """Adds the spectra of regions up; if these are many, all threads into the same totals.
 
     Totals of their own would cost each thread the memory of the whole result. Threads take
-    turns in ranges of channels instead. What is unpickled in another process has totals
-    there, and returns the rows that are not zero.
+    turns in ranges of channels instead. Of a few regions, and in another process, each part
+    of the map has its own totals, and returns the rows that are not zero.
     """
 
     def __init__(self, regions: list[np.ndarray], data: np.ndarray | da.Array) -> None:
@@ -299,11 +300,8 @@ class _RegionSums:
             order = np.argsort(self.pixels, kind="stable")
             self.pixels, self.owners = self.pixels[order], self.owners[order]
         self.box = self._find_box()
-        self.is_here = True
-        self._begin()
-
-    def _begin(self) -> None:
         self.totals = np.zeros(self.size, dtype=self.dtype)
+        self.is_shared = self.totals.nbytes > _SHARED_BYTES
         n_stripes = max(1, min(_STRIPES, self.size[1] // _LEAST_STRIPE))
         self.edges = [self.size[1] * i // n_stripes for i in range(n_stripes + 1)]
         self.locks = [threading.Lock() for _ in range(n_stripes)]
@@ -312,7 +310,7 @@ class _RegionSums:
     def __getstate__(self) -> dict[str, Any]:
         own = ("totals", "edges", "locks", "turns")
         state = {key: value for key, value in vars(self).items() if key not in own}
-        return state | {"is_here": False}
+        return state | {"is_shared": False}
 
     def _find_box(self) -> list[Range] | None:
         """Return the smallest ranges of the map that hold all regions."""
@@ -330,17 +328,23 @@ class _RegionSums:
     def __call__(
         self, pieces: Pieces, ranges: tuple[Range, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        if not self.is_here:
-            self._begin()
+        # Several threads call one object, in other processes too.
+        own = None if self.is_shared else np.zeros(self.size, dtype=self.dtype)
         for held, block in pieces:
             spectra = block.reshape(-1, block.shape[-1])
             spectrum, owner = self._find_pairs(held[:-1])
             if spectrum.size:
-                self._add(spectra, ranges[-1][0] - held[-1][0], spectrum, owner)
-        if self.is_here:
+                offset = ranges[-1][0] - held[-1][0]
+                add = _add_regions if is_counts(spectra) else _add_other_regions
+                arguments = (spectra, offset, spectrum, owner)
+                if own is None:
+                    self._add_in_turns(add, arguments)
+                else:
+                    add(*arguments, 0, self.size[1], own)
+        if own is None:
             return np.empty(0, dtype=np.intp), self.totals[:0]
-        numbers = np.flatnonzero(self.totals.any(axis=1))
-        return numbers, self.totals[numbers]
+        numbers = np.flatnonzero(own.any(axis=1))
+        return numbers, own[numbers]
 
     def _find_pairs(self, held: tuple[Range, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Return which spectra of a piece belong to which regions, in pairs by spectrum."""
@@ -368,17 +372,13 @@ class _RegionSums:
         order = np.argsort(spectrum, kind="stable")
         return spectrum[order], owner[order]
 
-    def _add(
-        self, spectra: np.ndarray, offset: int, spectrum: np.ndarray, owner: np.ndarray
-    ) -> None:
-        add = _add_regions if is_counts(spectra) else _add_other_regions
+    def _add_in_turns(self, add: Callable[..., None], arguments: tuple) -> None:
         n_stripes = len(self.locks)
         turn = next(self.turns)
         for i in range(n_stripes):
             k = (turn + i) % n_stripes
             with self.locks[k]:
-                ends = (self.edges[k], self.edges[k + 1])
-                add(spectra, offset, spectrum, owner, *ends, self.totals)
+                add(*arguments, self.edges[k], self.edges[k + 1], self.totals)
 
 
 def _box_of(mask: np.ndarray) -> list[Range]:
