@@ -106,7 +106,8 @@ class _Sink(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:
         if self._error is not None:
             # HDF5 takes for read what was in memory, and crashes at it; zeros it refuses.
-            memoryview(buffer).cast("B")[:] = bytes(len(memoryview(buffer).cast("B")))
+            view = memoryview(buffer).cast("B")
+            view[:] = bytes(len(view))
         return self._try(self._file.readinto, buffer)
 
     def readable(self) -> bool:

@@ -1,5 +1,6 @@
 """Windows, regions and summaries against numpy's sums, of arrays of every kind."""
 
+import pickle
 import tracemalloc
 
 import dask
@@ -11,6 +12,7 @@ import pytest
 
 from rsciio_xfm import edax, geopixe
 from rsciio_xfm._io import lazy, passes
+from rsciio_xfm.analysis import maps
 from rsciio_xfm.analysis.maps import (
     pixels_of_labels,
     region_spectra,
@@ -187,6 +189,31 @@ class TestRegions:
             found = region_spectra(data, labels)
         np.testing.assert_array_equal(found, region_spectra(data.compute(), labels))
 
+    def test_one_object_in_several_threads_of_another_process(self):
+        """dask hands what it unpickled to every thread of a worker."""
+        counts = np.random.default_rng(0).integers(0, 99, (4, 5, 70), dtype="u2")
+        mask = np.arange(20).reshape(4, 5) % 3 == 0
+        consume = pickle.loads(pickle.dumps(maps._RegionSums([mask], counts)))
+        ranges = ((0, 4), (0, 5), (0, 70))
+
+        def pieces(meanwhile):
+            yield ((0, 2), *ranges[1:]), counts[:2]
+            meanwhile()
+            yield ((2, 4), *ranges[1:]), counts[2:]
+
+        expected, found = counts[mask].sum(axis=0), []
+        first = consume(
+            pieces(lambda: found.append(consume(pieces(int), ranges))), ranges
+        )
+        for _, totals in (first, *found):
+            np.testing.assert_array_equal(totals[0], expected)
+
+    @pytest.fixture(params=[0, 2**40], ids=["in turns", "each its own"])
+    def shared(self, request, monkeypatch):
+        """Whether threads add to the same totals, which of a few regions they do not."""
+        monkeypatch.setattr(maps, "_SHARED_BYTES", request.param)
+
+    @pytest.mark.usefixtures("shared")
     @pytest.mark.parametrize("n_channels", [1, 63, 64, 130, 3000])
     def test_any_number_of_channels(self, n_channels):
         """Threads take turns in ranges of channels."""
@@ -195,6 +222,7 @@ class TestRegions:
         self.check(counts.astype("u2"), counts.astype("u2"), labels)
         self.check(counts, counts, labels)
 
+    @pytest.mark.usefixtures("shared")
     def test_threads_at_once(self):
         """Many pieces of few grains: all threads add to the same spectra."""
         counts = np.random.default_rng(0).integers(0, 2**8, (600, 64, 512), dtype="u1")
