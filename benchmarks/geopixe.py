@@ -31,7 +31,7 @@ def cat(path):
 def index(path):
     import hyperspy.api  # noqa: F401
 
-    from rsciio_xfm.geopixe import file_reader
+    from rsciio_xfm.formats.geopixe import file_reader
 
     warm_up()
     return lambda: file_reader(path, lazy=True, cache=False)[0]["data"].shape
@@ -40,7 +40,7 @@ def index(path):
 def decode_all_rows(path):
     import hyperspy.api  # noqa: F401
 
-    from rsciio_xfm.geopixe import file_reader
+    from rsciio_xfm.formats.geopixe import file_reader
 
     warm_up()
     data = file_reader(path, lazy=True)[0]["data"]
@@ -84,7 +84,7 @@ def open_again(path):
     """With the index that an earlier process kept."""
     import hyperspy.api  # noqa: F401
 
-    from rsciio_xfm.geopixe import file_reader
+    from rsciio_xfm.formats.geopixe import file_reader
 
     warm_up()
     file_reader(path, lazy=True)
@@ -267,7 +267,7 @@ def write_empty_map(path, n_columns, n_rows, n_detectors=2):
     import json
 
     from rsciio_xfm.data._thin_section import make_header
-    from rsciio_xfm.geopixe._layout import RECORD, RECORD_MARK
+    from rsciio_xfm.formats.geopixe.layout import RECORD, RECORD_MARK
 
     header = json.dumps(make_header(n_rows, n_columns, n_detectors)).encode()
     records = np.zeros((n_columns, n_detectors), dtype=RECORD)
@@ -323,8 +323,8 @@ def main():
 
 def hide_dead_times(path):
     """Set the dead time of every third record to 0, as where none was recorded."""
-    from rsciio_xfm.geopixe._layout import RECORD
-    from rsciio_xfm.geopixe._parse import read_header
+    from rsciio_xfm.formats.geopixe.layout import RECORD
+    from rsciio_xfm.formats.geopixe.parse import read_header
 
     header = read_header(path)
     offset = RECORD.fields["dead_time"][1]

@@ -11,23 +11,12 @@ from rsciio_xfm._register import register
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    "analysis",
-    "data",
-    "datastack",
-    "edax",
-    "emd",
-    "esrf",
-    "exceptions",
-    "geopixe",
-    "msa",
-    "ripple",
-    "signals",
-)
+_FORMATS = ("datastack", "edax", "emd", "esrf", "geopixe", "msa", "ripple")
+_MODULES = ("analysis", "data", "exceptions", "formats", "signals")
 # Functions of signals of any type.
 _FUNCTIONS = ("classify", "estimate_n_classes", "kmeans", "pca", "umap")
 
-__all__ = ["__version__", *_MODULES, *_FUNCTIONS]  # noqa: PLE0604
+__all__ = ["__version__", *_FORMATS, *_MODULES, *_FUNCTIONS]  # noqa: PLE0604
 
 
 def __dir__() -> list[str]:
@@ -35,10 +24,12 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _FORMATS:
+        return importlib.import_module(f"{__name__}.formats.{name}")
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _FUNCTIONS:
-        return getattr(importlib.import_module(f"{__name__}._classify"), name)
+        return getattr(importlib.import_module(f"{__name__}.signals.classify"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

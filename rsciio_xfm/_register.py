@@ -25,7 +25,7 @@ from pathlib import Path
 
 import yaml
 
-from rsciio_xfm._io.warning import warn
+from rsciio_xfm.core.warning import warn
 
 _PACKAGE = Path(__file__).parent
 _SWITCH = "RSCIIO_XFM_TAKE_OVER"
@@ -41,9 +41,9 @@ def read_specifications() -> list[dict]:
         that holds ``file_reader``.
     """
     specifications = []
-    for path in sorted(_PACKAGE.glob("*/specifications.yaml")):
+    for path in sorted(_PACKAGE.glob("formats/*/specifications.yaml")):
         specification = yaml.safe_load(path.read_text(encoding="utf-8"))
-        specification["api"] = f"{_PACKAGE.name}.{path.parent.name}"
+        specification["api"] = f"{_PACKAGE.name}.formats.{path.parent.name}"
         specifications.append(specification)
     return specifications
 

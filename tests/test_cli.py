@@ -14,8 +14,8 @@ from traits.api import Undefined
 
 import rsciio_xfm
 from rsciio_xfm import data
-from rsciio_xfm._io import progress
 from rsciio_xfm.cli import _demo
+from rsciio_xfm.core import progress
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import geopixe as builder
@@ -54,8 +54,9 @@ class TestInfo:
 
     def test_no_counts_are_read_and_hyperspy_is_not_imported(self, path):
         code = (
-            "import sys; from rsciio_xfm import cli; from rsciio_xfm.geopixe import _data;"
-            "_data.GeoPIXEArray._run = None;"
+            "import sys; from rsciio_xfm import cli;"
+            "from rsciio_xfm.formats.geopixe import data;"
+            "data.GeoPIXEArray._run = None;"
             f"cli.main(['info', {str(path)!r}], standalone_mode=False);"
             "assert 'hyperspy' not in sys.modules"
         )
@@ -463,14 +464,14 @@ class TestEMD:
 
 class TestProgress:
     def test_silent_in_the_library_and_without_a_terminal(self, path, monkeypatch, capfd):
-        monkeypatch.setattr("rsciio_xfm._io.progress._DELAY", 0)
+        monkeypatch.setattr("rsciio_xfm.core.progress._DELAY", 0)
         hs.load(path, lazy=True)
         with progress.shown():
             hs.load(path, lazy=True)
         assert capfd.readouterr() == ("", "")
 
     def test_shown_on_a_terminal(self, path, monkeypatch, capfd):
-        monkeypatch.setattr("rsciio_xfm._io.progress._DELAY", 0)
+        monkeypatch.setattr("rsciio_xfm.core.progress._DELAY", 0)
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         with progress.shown():
             hs.load(path, lazy=True)

@@ -11,13 +11,13 @@ from rsciio_xfm.exceptions import FileFormatError
 from tests.builders import datastack, edax, emd, esrf, geopixe, msa, ripple
 
 BUILDERS = {
-    "rsciio_xfm.datastack": datastack.write_stack,
-    "rsciio_xfm.edax": edax.write_map,
-    "rsciio_xfm.emd": emd.write_ncem,
-    "rsciio_xfm.esrf": esrf.write_line,
-    "rsciio_xfm.geopixe": geopixe.write_map,
-    "rsciio_xfm.msa": msa.write_spectrum,
-    "rsciio_xfm.ripple": ripple.write_map,
+    "rsciio_xfm.formats.datastack": datastack.write_stack,
+    "rsciio_xfm.formats.edax": edax.write_map,
+    "rsciio_xfm.formats.emd": emd.write_ncem,
+    "rsciio_xfm.formats.esrf": esrf.write_line,
+    "rsciio_xfm.formats.geopixe": geopixe.write_map,
+    "rsciio_xfm.formats.msa": msa.write_spectrum,
+    "rsciio_xfm.formats.ripple": ripple.write_map,
 }
 SPECIFICATIONS = read_specifications()
 

@@ -8,11 +8,11 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from rsciio_xfm._io import binary
-from rsciio_xfm._io.lazy import take
 from rsciio_xfm.analysis.maps import window_images
-from rsciio_xfm.analysis.sums import sum_spectrum
-from rsciio_xfm.edax import file_reader
+from rsciio_xfm.core import source as binary
+from rsciio_xfm.core.sums import sum_spectrum
+from rsciio_xfm.core.to_dask import take
+from rsciio_xfm.formats.edax import file_reader
 from tests.builders import edax as builder
 
 USERS = 20

@@ -78,7 +78,7 @@ def test_registering_twice_is_harmless():
         print([p["api"] for p in IO_PLUGINS if "geopixe" in p["file_extensions"]])
         """
     )
-    assert printed.strip() == "['rsciio_xfm.geopixe']"
+    assert printed.strip() == "['rsciio_xfm.formats.geopixe']"
 
 
 def test_no_extension_is_claimed_twice():
@@ -100,7 +100,9 @@ def test_a_broken_specification_does_not_break_hyperspy(tmp_path, text):
     shutil.copytree(
         PACKAGE, tmp_path / "rsciio_xfm", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (tmp_path / "rsciio_xfm" / "geopixe" / "specifications.yaml").write_bytes(text)
+    (tmp_path / "rsciio_xfm" / "formats" / "geopixe" / "specifications.yaml").write_bytes(
+        text
+    )
     printed = python(
         """
         import sys, warnings
@@ -149,7 +151,7 @@ def test_take_over(tmp_path):
     path = edax_builder.write_map(tmp_path / "map.spd", fName=b"map.bmp")
     ours, named, upstream, plugins = python(LOAD, str(path)).splitlines()
     assert (ours, named, upstream) == ("EDS_XFM", "EDS_XFM", "EDS_SEM")
-    assert plugins == "['rsciio_xfm.edax']"
+    assert plugins == "['rsciio_xfm.formats.edax']"
 
 
 @pytest.mark.parametrize("value", ["0", "off", "False", "no"])

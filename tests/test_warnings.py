@@ -71,4 +71,4 @@ def test_there_is_one_place():
         for path in PACKAGE.rglob("*.py")
         if re.search(r"warnings\.warn|stacklevel", path.read_text(encoding="utf-8"))
     ]
-    assert found == ["_io/warning.py"]
+    assert found == ["core/warning.py"]

@@ -31,7 +31,7 @@ REPLACED = {
     '"EDS_SEM" == signal_dict': '"EDS_XFM" == signal_dict',
     # (a table of their writer, from which the tests make their files)
     "from rsciio.ripple import _api as ripple": "from rsciio.ripple._api import dtype2keys; "
-    "from rsciio_xfm.ripple import _api as ripple",
+    "from rsciio_xfm.formats.ripple import api as ripple",
     "ripple.dtype2keys": "dtype2keys",
 }
 # and tests are left out.

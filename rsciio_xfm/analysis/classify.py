@@ -11,13 +11,13 @@ from functools import partial
 import numpy as np
 from tqdm import tqdm
 
-from rsciio_xfm._io.lazy import Range
-from rsciio_xfm._io.passes import Pieces, join, over_pieces
-from rsciio_xfm._io.progress import bar_options
-from rsciio_xfm._io.warning import warn
-from rsciio_xfm.analysis.checks import check_whole, is_whole
-from rsciio_xfm.analysis.extras import require
 from rsciio_xfm.analysis.features import Features, in_steps, spectra_of
+from rsciio_xfm.core.array import Range
+from rsciio_xfm.core.checks import check_whole, is_whole
+from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.progress import bar_options
+from rsciio_xfm.core.reduce import Pieces, join, over_pieces
+from rsciio_xfm.core.warning import warn
 
 CLASSIFIERS = ("kmeans", "hdbscan")
 REDUCERS = ("pca", "umap")

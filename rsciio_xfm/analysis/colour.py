@@ -5,10 +5,11 @@ from functools import partial
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm._io.compiled import kernel
-from rsciio_xfm._io.lazy import Range, place_in, take
-from rsciio_xfm._io.passes import Pieces, join, over_pieces
-from rsciio_xfm.analysis.sums import is_counts
+from rsciio_xfm.core.array import Range, place_in
+from rsciio_xfm.core.reduce import Pieces, join, over_pieces
+from rsciio_xfm.core.to_dask import take
+from rsciio_xfm.kernels.compiled import kernel
+from rsciio_xfm.kernels.sums import is_counts
 
 SCALES = ("linear", "log")
 # Red to magenta: on the whole circle the highest energies would be as red as the lowest.

@@ -16,12 +16,13 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm._io.compiled import kernel
-from rsciio_xfm._io.lazy import Range, place_in, take
-from rsciio_xfm._io.passes import Pieces, join, over_pieces
-from rsciio_xfm._io.warning import warn
-from rsciio_xfm.analysis.checks import is_whole
-from rsciio_xfm.analysis.sums import is_counts
+from rsciio_xfm.core.array import Range, place_in
+from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.core.reduce import Pieces, join, over_pieces
+from rsciio_xfm.core.to_dask import take
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.kernels.compiled import kernel
+from rsciio_xfm.kernels.sums import is_counts
 
 SCALINGS = ("poisson", "sqrt", "log", "none")
 MAX_FEATURES = 512  # that "auto" rebins to

@@ -8,7 +8,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm._io.warning import warn
+from rsciio_xfm.core.warning import warn
 
 # Between flats that are both this far from zero and from overflow, and of the same sign,
 # no interpolated one is zero or infinite.

@@ -10,22 +10,19 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm._io.compiled import kernel
-from rsciio_xfm._io.lazy import Range, place_in, take
-from rsciio_xfm._io.passes import Pieces, join, over_pieces
-from rsciio_xfm._io.wide import (
+from rsciio_xfm.core.array import Range, place_in
+from rsciio_xfm.core.reduce import Pieces, join, over_pieces
+from rsciio_xfm.core.to_dask import take
+from rsciio_xfm.core.wide import (
+    add_channels,
     add_exactly,
+    add_spectra,
     sum_exactly,
     sum_runs_exactly,
     wide_dtype,
 )
-from rsciio_xfm.analysis.sums import (
-    add_channels,
-    add_spectra,
-    add_windows,
-    is_counts,
-    raise_to,
-)
+from rsciio_xfm.kernels.compiled import kernel
+from rsciio_xfm.kernels.sums import add_windows, is_counts, raise_to
 
 # Threads that add up the spectra of regions take turns in so many ranges of channels.
 _STRIPES = 16

@@ -57,7 +57,7 @@ def main(
 
 @contextlib.contextmanager
 def _no_cache() -> Iterator[None]:
-    from rsciio_xfm._io.cache import SWITCH
+    from rsciio_xfm.core.cache import SWITCH
 
     before = os.environ.get(SWITCH)
     os.environ[SWITCH] = "0"

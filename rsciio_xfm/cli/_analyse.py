@@ -7,8 +7,6 @@ from typing import Any
 import click
 import numpy as np
 
-from rsciio_xfm._io.atomic import replacing_in
-from rsciio_xfm._io.warning import warn
 from rsciio_xfm.cli._common import (
     FILE,
     FiniteRange,
@@ -21,6 +19,8 @@ from rsciio_xfm.cli._common import (
     refuse_existing,
 )
 from rsciio_xfm.cli._info import describe
+from rsciio_xfm.core.atomic import replacing_in
+from rsciio_xfm.core.warning import warn
 
 _DPI = 150
 
@@ -178,7 +178,7 @@ def _write_spectra(summary: dict[str, Any], path: Path) -> None:
 
 
 def _draw_spectra(summary: dict[str, Any]) -> Any:
-    from rsciio_xfm._plots import draw_spectra, new_axes
+    from rsciio_xfm.signals.plots import draw_spectra, new_axes
 
     energy = summary["sum"].axes_manager[-1]
     spectra = {
@@ -190,7 +190,7 @@ def _draw_spectra(summary: dict[str, Any]) -> Any:
 
 
 def _draw_counts(signal: Any, summary: dict[str, Any]) -> Any:
-    from rsciio_xfm._plots import draw_map, new_axes
+    from rsciio_xfm.signals.plots import draw_map, new_axes
 
     image = summary["counts"].data
     (ax,) = new_axes(shape=image.shape)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from rsciio_xfm._io.progress import bar_options, shown
+from rsciio_xfm.core.progress import bar_options, shown
 
 # What is wrong with a file, an argument or the machine, rather than with this program.
 ERRORS = (
@@ -336,7 +336,7 @@ def _load_upstream(file: Path, **kwds: Any) -> Any:
 
 def _choose_chunks(signal: Any) -> None:
     """Give a lazy signal chunks of the size that the user chose."""
-    from rsciio_xfm._io.lazy import default_chunks, from_source, source_of
+    from rsciio_xfm.core.to_dask import default_chunks, from_source, source_of
 
     chunk_bytes = _settings().get("chunk_bytes")
     source = None if chunk_bytes is None else source_of(getattr(signal, "data", None))

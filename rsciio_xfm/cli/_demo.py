@@ -9,7 +9,6 @@ import click
 import numpy as np
 from numpy.lib.recfunctions import structured_to_unstructured
 
-from rsciio_xfm._io.atomic import replacing_in
 from rsciio_xfm.cli._common import (
     FILE,
     compute,
@@ -20,6 +19,7 @@ from rsciio_xfm.cli._common import (
     show_size,
     timed,
 )
+from rsciio_xfm.core.atomic import replacing_in
 
 
 @click.command()
@@ -80,7 +80,7 @@ def _load_kernels() -> None:
 
 
 def _check_element(element: str | None) -> None:
-    from rsciio_xfm._lines import check_element
+    from rsciio_xfm.signals.lines import check_element
 
     if element is not None:
         check_element(element)

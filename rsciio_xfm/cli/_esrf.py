@@ -22,7 +22,7 @@ _COMMON = {"file", "output", "overwrite"}
 def is_esrf(file: Path) -> bool:
     """Tell by its extension whether a file is one of :mod:`rsciio_xfm.esrf`."""
     reader = find_reader(file)
-    return reader is not None and reader.__name__ == "rsciio_xfm.esrf"
+    return reader is not None and reader.__name__ == "rsciio_xfm.formats.esrf"
 
 
 def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:

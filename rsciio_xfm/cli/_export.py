@@ -93,7 +93,7 @@ def _write_table(file: Path, output: Path, overwrite: bool) -> None:
 
 def _write(signal: Any, output: Path, overwrite: bool) -> None:
     if extension(output) == "npy":
-        from rsciio_xfm._io.export import write_npy
+        from rsciio_xfm.core.export import write_npy
 
         with dask_bar(f"Writing {output.name}"):
             write_npy(signal.data, output)

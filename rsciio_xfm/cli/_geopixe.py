@@ -29,9 +29,9 @@ def index(file: Path) -> None:
     """
     with errors_as_messages():
         _check_geopixe(file)
-        from rsciio_xfm._io import cache
-        from rsciio_xfm.geopixe._index import cached_at, read_index
-        from rsciio_xfm.geopixe._parse import read_header
+        from rsciio_xfm.core import cache
+        from rsciio_xfm.formats.geopixe.index import cached_at, read_index
+        from rsciio_xfm.formats.geopixe.parse import read_header
 
         header = read_header(file)
         with timed() as took:
@@ -78,7 +78,7 @@ def crop(
         _check_geopixe(file)
         _check_output(output)
         from rsciio_xfm import geopixe
-        from rsciio_xfm.geopixe._parse import read_header
+        from rsciio_xfm.formats.geopixe.parse import read_header
 
         check_outputs(file, output, [], overwrite)
         geopixe.crop(

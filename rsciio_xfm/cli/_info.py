@@ -8,7 +8,6 @@ import click
 import numpy as np
 import yaml
 
-from rsciio_xfm._io.metadata import SIGNAL_TYPE
 from rsciio_xfm.cli._common import (
     FILE,
     dataset_option,
@@ -18,6 +17,7 @@ from rsciio_xfm.cli._common import (
     read_lazily,
     show_size,
 )
+from rsciio_xfm.core.eds import SIGNAL_TYPE
 
 _MOST_SHOWN = 16  # numbers of an array in the header
 

@@ -7,7 +7,6 @@ from typing import Any
 import click
 import numpy as np
 
-from rsciio_xfm._io.warning import warn
 from rsciio_xfm.cli._common import (
     FILE,
     Finite,
@@ -24,6 +23,7 @@ from rsciio_xfm.cli._common import (
     select,
     unique,
 )
+from rsciio_xfm.core.warning import warn
 
 _PICTURE_PIXELS = 800  # of the longer side of a picture, at least
 _SPECTRA = (".msa", ".hspy")
@@ -223,7 +223,7 @@ def _save_image(picture: Any, path: Path, scale_bar: bool, overwrite: bool) -> N
         options["output_size"] = (columns * factor, rows * factor)
         if scale_bar:
             options["scalebar"] = True
-    from rsciio_xfm._saving import fit_tiff, save
+    from rsciio_xfm.signals.saving import fit_tiff, save
 
     if not options:
         fit_tiff(picture)

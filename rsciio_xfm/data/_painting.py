@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rsciio_xfm._io.atomic import replacing
-from rsciio_xfm.analysis.checks import check_whole
+from rsciio_xfm.core.atomic import replacing
+from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.data._phantom import Phantom, claim
 from rsciio_xfm.data._spectra import expect
 

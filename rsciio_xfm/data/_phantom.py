@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rsciio_xfm.analysis.checks import is_whole
-from rsciio_xfm.geopixe._layout import MAX_INDEX
+from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.formats.geopixe.layout import MAX_INDEX
 
 
 @dataclass(frozen=True)

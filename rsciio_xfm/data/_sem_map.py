@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rsciio_xfm._io.atomic import replacing
+from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.data._phantom import Phantom, claim
 from rsciio_xfm.data._spectra import expect
-from rsciio_xfm.edax._layout import (
+from rsciio_xfm.formats.edax.layout import (
     IPR_334,
     SPC_COUNTS,
     SPC_HEADER,

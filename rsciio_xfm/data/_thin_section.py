@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm._io.atomic import replacing
-from rsciio_xfm.analysis.checks import check_whole
+from rsciio_xfm.core.atomic import replacing
+from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.data._phantom import Phantom, claim
 from rsciio_xfm.data._spectra import expect
-from rsciio_xfm.geopixe._layout import ENTRY, HEADER_LENGTH, RECORD, RECORD_MARK
+from rsciio_xfm.formats.geopixe.layout import ENTRY, HEADER_LENGTH, RECORD, RECORD_MARK
 
 _N_CHANNELS = 4096
 _KEV_PER_CHANNEL = 0.01

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import edax, geopixe
-from rsciio_xfm._io import lazy, passes
 from rsciio_xfm.analysis import maps
 from rsciio_xfm.analysis.maps import (
     pixels_of_labels,
@@ -19,6 +18,8 @@ from rsciio_xfm.analysis.maps import (
     summarise,
     window_images,
 )
+from rsciio_xfm.core import reduce as passes
+from rsciio_xfm.core import to_dask
 from tests.builders import edax as edax_builder
 from tests.builders import geopixe as geopixe_builder
 
@@ -84,7 +85,7 @@ def test_any_number_of_axes(shape):
 @pytest.mark.parametrize("task_bytes", [1, 200, 2**25])
 @pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
 def test_files(tmp_path, monkeypatch, task_bytes, scheduler):
-    monkeypatch.setattr(lazy, "_SUM_FILE_BYTES", (task_bytes, task_bytes))
+    monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (task_bytes, task_bytes))
     spd = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
     pixe = geopixe_builder.write_map(tmp_path / "a.GeoPIXE")
     with dask.config.set(scheduler=scheduler):
@@ -96,11 +97,11 @@ def test_files(tmp_path, monkeypatch, task_bytes, scheduler):
         ):
             check(data, data.compute())
             key = (..., slice(1, 4), slice(2, 6), slice(None))
-            check(lazy.take(data, key), data.compute()[key])
+            check(to_dask.take(data, key), data.compute()[key])
 
 
 def test_processes(tmp_path, monkeypatch):
-    monkeypatch.setattr(lazy, "_SUM_FILE_BYTES", (200, 200))
+    monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (200, 200))
     spd = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
     pixe = geopixe_builder.write_map(tmp_path / "a.GeoPIXE")
     for data in (
@@ -121,7 +122,7 @@ def test_part_of_the_channels_of_a_file(tmp_path):
     """A view of channels, whose pieces may hold more of them."""
     path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 1)
     data = edax.file_reader(path, lazy=True)[0]["data"]
-    part, counts = lazy.take(data, (..., slice(4, 20))), data.compute()[..., 4:20]
+    part, counts = to_dask.take(data, (..., slice(4, 20))), data.compute()[..., 4:20]
     images = window_images(part, [(0, 16), (2, 5)])
     np.testing.assert_array_equal(images[0], counts.sum(axis=-1))
     np.testing.assert_array_equal(images[1], counts[..., 2:5].sum(axis=-1))
@@ -169,19 +170,19 @@ class TestRegions:
         self.check(da.from_array(counts, chunks=(2, 3, 5)), counts, labels.astype(dtype))
 
     def test_files(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(lazy, "_SUM_FILE_BYTES", (200, 200))
+        monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (200, 200))
         spd = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
         pixe = geopixe_builder.write_map(tmp_path / "a.GeoPIXE")
         labels = np.random.default_rng(2).integers(0, 9, (5, 7))
         for path, reader in ((spd, edax), (pixe, geopixe)):
             data = reader.file_reader(path, lazy=True)[0]["data"]
             self.check(data, data.compute(), labels)
-            part = lazy.take(data, (slice(1, 4), slice(2, 6), slice(None)))
+            part = to_dask.take(data, (slice(1, 4), slice(2, 6), slice(None)))
             self.check(part, data.compute()[1:4, 2:6], labels[1:4, 2:6])
 
     def test_processes(self, tmp_path, monkeypatch):
         """Other processes send what they have added up."""
-        monkeypatch.setattr(lazy, "_SUM_FILE_BYTES", (200, 200))
+        monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (200, 200))
         path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
         data = edax.file_reader(path, lazy=True)[0]["data"]
         labels = np.random.default_rng(2).integers(0, 9, (5, 7))
@@ -250,15 +251,15 @@ class TestRegions:
         assert highest < found.nbytes + 60 * labels.size + 8 * 2 * 2**20
 
     def test_only_their_box_is_read(self, tmp_path, monkeypatch):
-        from rsciio_xfm._io import raw_map as _data
+        from rsciio_xfm.core import raw_map
 
         read = []
 
-        def count(file, offset, buffer, n_bytes, original=_data.read_into):
+        def count(file, offset, buffer, n_bytes, original=raw_map.read_into):
             read.append(n_bytes)
             return original(file, offset, buffer, n_bytes)
 
-        monkeypatch.setattr(_data, "read_into", count)
+        monkeypatch.setattr(raw_map, "read_into", count)
         path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
         data = edax.file_reader(path, lazy=True)[0]["data"]
         labels = np.zeros((5, 7), dtype=int)
@@ -292,15 +293,15 @@ class TestRegions:
 
 def test_one_pass_over_the_file(tmp_path, monkeypatch):
     """Each byte is read once, whatever is asked, and only rows of the regions are."""
-    from rsciio_xfm._io import raw_map as _data
+    from rsciio_xfm.core import raw_map
 
     read = []
 
-    def count(file, offset, buffer, n_bytes, original=_data.read_into):
+    def count(file, offset, buffer, n_bytes, original=raw_map.read_into):
         read.append(n_bytes)
         return original(file, offset, buffer, n_bytes)
 
-    monkeypatch.setattr(_data, "read_into", count)
+    monkeypatch.setattr(raw_map, "read_into", count)
     path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
     data = edax.file_reader(path, lazy=True)[0]["data"]
     size = 5 * 7 * 32 * 2

@@ -4,7 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from rsciio_xfm.analysis import sums
+from rsciio_xfm.core import sums
 
 
 @pytest.fixture(params=["uint8", "uint16", "uint32"])

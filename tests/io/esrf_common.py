@@ -8,7 +8,7 @@ import pytest
 for module in ("fabio", "silx", "hdf5plugin"):
     pytest.importorskip(module)
 
-from rsciio_xfm.esrf import file_reader  # noqa: E402
+from rsciio_xfm.formats.esrf import file_reader  # noqa: E402
 
 
 def read(path, n_warnings=0, **options):

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import geopixe
-from rsciio_xfm._io import cache
+from rsciio_xfm.core import cache
 from rsciio_xfm.exceptions import CorruptFileError
-from rsciio_xfm.geopixe import _index
-from rsciio_xfm.geopixe._index import cached_at, read_index
-from rsciio_xfm.geopixe._parse import read_header
+from rsciio_xfm.formats.geopixe import index as _index
+from rsciio_xfm.formats.geopixe.index import cached_at, read_index
+from rsciio_xfm.formats.geopixe.parse import read_header
 from tests.builders import geopixe as builder
 
 
@@ -82,8 +82,8 @@ class TestReuse:
     def test_in_another_process(self, path):
         read(path)
         code = (
-            "import sys; from rsciio_xfm._io import cache; cache.MIN_FILE_BYTES = 0\n"
-            "from rsciio_xfm.geopixe import _index, file_reader\n"
+            "import sys; from rsciio_xfm.core import cache; cache.MIN_FILE_BYTES = 0\n"
+            "from rsciio_xfm.formats.geopixe import index as _index, file_reader\n"
             "_index.build_index = None\n"
             "print(file_reader(sys.argv[1], lazy=True)[0]['data'].sum().compute())"
         )
@@ -210,8 +210,8 @@ class TestInPlace:
         expected = read(path)
         rewrite(path)
         code = (
-            "import sys; from rsciio_xfm._io import cache; cache.MIN_FILE_BYTES = 0\n"
-            "from rsciio_xfm.geopixe import file_reader\n"
+            "import sys; from rsciio_xfm.core import cache; cache.MIN_FILE_BYTES = 0\n"
+            "from rsciio_xfm.formats.geopixe import file_reader\n"
             "for lazy, chunks in ((True, (1, -1, -1)), (False, 'auto')):\n"
             "    data = file_reader(sys.argv[1], lazy=lazy, chunks=chunks)[0]['data']\n"
             "    print(*[int(row.sum()) for row in data])"

@@ -12,9 +12,9 @@ import pytest
 import zarr
 
 from rsciio_xfm import datastack
-from rsciio_xfm._io.lazy import source_of
-from rsciio_xfm.datastack import file_reader
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+from rsciio_xfm.formats.datastack import file_reader
 from tests.builders import datastack as builder
 from tests.conftest import DATA
 
@@ -377,11 +377,11 @@ def test_chunks_of_dask_and_of_the_file(tmp_path, chunks, stored):
 
 
 def test_many_batches(tmp_path, monkeypatch):
-    from rsciio_xfm.datastack import _write
+    from rsciio_xfm.formats.datastack import write
 
-    monkeypatch.setattr(_write, "_BATCH_BYTES", 20_000)
-    monkeypatch.setattr(_write, "_GROUP_BYTES", 5_000)
-    monkeypatch.setattr(_write, "_CHUNK_BYTES", 3_000)
+    monkeypatch.setattr(write, "_BATCH_BYTES", 20_000)
+    monkeypatch.setattr(write, "_GROUP_BYTES", 5_000)
+    monkeypatch.setattr(write, "_CHUNK_BYTES", 3_000)
     n_computed = []
 
     def count(block, block_info=None):

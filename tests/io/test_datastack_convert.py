@@ -1,5 +1,6 @@
 """Raw scans: every way that a ``.rpl`` file can say it, and what becomes of them."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from matplotlib.image import imread
 from scipy.ndimage import gaussian_filter1d
 
 from rsciio_xfm import datastack
-from rsciio_xfm._io.rpl import parse_rpl
-from rsciio_xfm.analysis.smooth import smooth_spectra
+from rsciio_xfm.core.rpl import parse_rpl
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
+from rsciio_xfm.kernels.smooth import smooth_spectra
 from tests.builders import datastack as builder
 from tests.builders.ripple import BRUKER
 from tests.conftest import DATA
@@ -387,13 +388,13 @@ def test_destination(pair, tmp_path):
 def test_disk_full(pair, monkeypatch):
     path = convert(*pair)
     before = path.read_bytes()
-    from rsciio_xfm.datastack import _write
+    from rsciio_xfm.formats.datastack import write
 
     def refuse(archive, name, data):
         if name.endswith("/0/0/0"):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_write, "put", refuse)
+    monkeypatch.setattr(write, "put", refuse)
     with pytest.raises(OSError, match="No space left") as caught:
         convert(*pair, overwrite=True)
     assert caught.value.filename == str(path)
@@ -421,9 +422,9 @@ def test_memory_does_not_depend_on_the_size(tmp_path):
     code = """
 import sys, resource
 from rsciio_xfm import datastack
-from rsciio_xfm._io.rpl import parse_rpl
+from rsciio_xfm.core.rpl import parse_rpl
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-import numcodecs.blosc, scipy.ndimage, dask.array, zipfile, rsciio_xfm.analysis.smooth
+import numcodecs.blosc, scipy.ndimage, dask.array, zipfile, rsciio_xfm.kernels.smooth
 before = peak()
 datastack.convert(*sys.argv[1:3], show_progressbar=False)
 print(peak() - before)
@@ -485,7 +486,7 @@ def equalize(image):
 
 @pytest.mark.parametrize("is_guess_right", [True, False])
 def test_preview(tmp_path, monkeypatch, is_guess_right):
-    from rsciio_xfm.datastack import _preview
+    _preview = importlib.import_module("rsciio_xfm.formats.datastack.preview")
 
     counts = builder.make_counts((40, 30, 64))
     counts[33, 7, 41] = 200  # higher than all, in one pixel

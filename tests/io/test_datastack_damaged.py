@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import datastack
-from rsciio_xfm.datastack import file_reader
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+from rsciio_xfm.formats.datastack import file_reader
 from tests.builders import datastack as builder
 
 ZSTD = {"id": "zstd", "level": 1}

@@ -393,14 +393,14 @@ def test_a_file_that_takes_the_place_of_another_is_not_cut(stack, tmp_path):
 
 def test_repack_keeps_appends_out(stack, monkeypatch):
     pytest.importorskip("fcntl")
-    from rsciio_xfm.datastack import _copy
+    from rsciio_xfm.formats.datastack import copy
 
-    def append(*arguments, original=_copy.read_member):
+    def append(*arguments, original=copy.read_member):
         with pytest.raises(BlockingIOError, match="another process is writing"):
             datastack.append(np.arange(3), "late", stack)
         return original(*arguments)
 
-    monkeypatch.setattr(_copy, "read_member", append)
+    monkeypatch.setattr(copy, "read_member", append)
     datastack.repack(stack, show_progressbar=False)
     check_all(stack, builder.make_arrays())
 

@@ -14,13 +14,13 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from rsciio_xfm._io.lazy import source_of
-from rsciio_xfm.edax import file_reader
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import (
     CorruptFileError,
     FileFormatError,
     TruncatedFileError,
 )
+from rsciio_xfm.formats.edax import file_reader
 from tests.builders import edax as builder
 
 CODES = {1: "B", 2: "H", 4: "I"}
@@ -95,7 +95,7 @@ def test_any_slice(tmp_path_factory, data):
 @pytest.mark.parametrize("block_bytes", [1, 40, 300, 10**6])
 def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
     """Rows cut into columns, many rows at once, and all between."""
-    from rsciio_xfm._io import raw_map
+    from rsciio_xfm.core import raw_map
 
     monkeypatch.setattr(raw_map, "BLOCK_BYTES", block_bytes)
     path = builder.write_map(tmp_path / "map.spd", (5, 7, 32), 2, ">")
@@ -113,7 +113,7 @@ def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
 @pytest.mark.parametrize("offset", [1068, 1069, 1070])
 def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
     """They are looked at in the file's own pages, where these lie well."""
-    from rsciio_xfm._io import raw_map
+    from rsciio_xfm.core import raw_map
 
     monkeypatch.setattr(raw_map, "_MAP_BYTES", map_bytes)
     shape = (5, 7, 1030)
@@ -142,7 +142,7 @@ def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
 
 def test_without_pread(path, monkeypatch):
     """As on Windows, and where reading within a kernel fails."""
-    from rsciio_xfm._io import raw_map
+    from rsciio_xfm.core import raw_map
 
     counts = read_counts(path, (5, 7, 32), 2)
     for broken in ("can_stream", "stream_spectra"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rsciio.edax import file_reader as upstream_reader
 
-from rsciio_xfm.edax import file_reader
+from rsciio_xfm.formats.edax import file_reader
 from tests.builders import edax as builder
 
 UPSTREAM_TESTS = Path(upstream_reader.__globals__["__file__"]).parents[1] / "tests"
@@ -195,7 +195,9 @@ def test_upstream_suite(tmp_path):
         for path in (tmp_path / "files").iterdir():
             zipped.write(path, path.name)
             path.unlink()
-    changed = text.replace("from rsciio.edax import", "from rsciio_xfm.edax import")
+    changed = text.replace(
+        "from rsciio.edax import", "from rsciio_xfm.formats.edax import"
+    )
     assert changed != text
     changed = changed.replace('"EDS_SEM" == signal_dict', '"EDS_XFM" == signal_dict')
     (tmp_path / "test_edax.py").write_text(changed, encoding="utf-8")

@@ -15,9 +15,9 @@ import rsciio.emd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsciio_xfm._io.lazy import source_of
-from rsciio_xfm.emd import _index, file_reader
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+from rsciio_xfm.formats.emd import file_reader, index
 from tests.builders import emd as builder
 from tests.conftest import DATA
 
@@ -128,12 +128,12 @@ def test_chunks(path, chunks, scheduler):
 
 def test_blocks_that_end_anywhere(path, monkeypatch):
     """Values are read in blocks, within rows and frames too."""
-    from rsciio_xfm.emd import _data
+    from rsciio_xfm.formats.emd import data as _data
 
     for n_bytes in (2, 6, 50, 1000):
         monkeypatch.setattr(_data, "BLOCK_BYTES", n_bytes)
         monkeypatch.setattr(_data, "_RUNS", 3)
-        monkeypatch.setattr(_index, "_BLOCK_VALUES", n_bytes // 2)
+        monkeypatch.setattr(index, "_BLOCK_VALUES", n_bytes // 2)
         for options in ({}, {"sum_frames": False}):
             expected = COUNTS.sum(0) if options else COUNTS.sum((0, 1))
             data = read_map(path, lazy=True, **options)["data"]
@@ -152,8 +152,8 @@ def test_blocks_that_end_anywhere(path, monkeypatch):
 
 def test_many_tasks(tmp_path, monkeypatch):
     """Frames of large streams are indexed at the same time."""
-    monkeypatch.setattr(_index, "_TASK_VALUES", 50)
-    monkeypatch.setattr(_index, "_MAX_TASKS", 64)
+    monkeypatch.setattr(index, "_TASK_VALUES", 50)
+    monkeypatch.setattr(index, "_MAX_TASKS", 64)
     counts = builder.make_counts((2, 9, 3, 4, 16))
     path = builder.write_velox(tmp_path / "map.emd", counts)
     np.testing.assert_array_equal(compute(read_map(path)), counts.sum((0, 1)))
@@ -530,14 +530,14 @@ def test_number_of_frames_is_not_said(tmp_path):
 
 
 def test_cache(tmp_path, monkeypatch):
-    from rsciio_xfm._io import cache
+    from rsciio_xfm.core import cache
 
     monkeypatch.setattr(cache, "MIN_FILE_BYTES", 0)
     monkeypatch.setattr(cache, "_SETTLED_S", -1)
     monkeypatch.setenv(cache.FOLDER, str(tmp_path / "cache"))
     made = []
-    build = _index.build_index
-    monkeypatch.setattr(_index, "build_index", lambda *a: made.append(a) or build(*a))
+    build = index.build_index
+    monkeypatch.setattr(index, "build_index", lambda *a: made.append(a) or build(*a))
     for options in ({}, {"compression": "gzip"}):
         made.clear()
         path = builder.write_velox(tmp_path / "map.emd", COUNTS, **options)

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsciio_xfm._io import cache
-from rsciio_xfm._io.lazy import source_of
-from rsciio_xfm.emd import _index, file_reader
+from rsciio_xfm.core import cache
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+from rsciio_xfm.formats.emd import file_reader
+from rsciio_xfm.formats.emd import index as _index
 from tests.builders import emd as builder
 from tests.io.test_emd import COUNTS, MARK, compute, read_map, streams_of, warned
 

@@ -18,10 +18,10 @@ import rsciio.emd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsciio_xfm._io.lazy import source_of
-from rsciio_xfm._io.tree import decode, encode
-from rsciio_xfm.emd import file_reader, file_writer
+from rsciio_xfm.core.to_dask import source_of
+from rsciio_xfm.core.tree import decode, encode
 from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.formats.emd import file_reader, file_writer
 from tests.builders import emd as builder
 from tests.builders import geopixe
 from tests.conftest import DATA
@@ -474,7 +474,7 @@ def test_interrupted(tmp_path, n):
     """Ctrl-C at any write: as if it had come a moment later."""
     code = f"""
 import os, signal, numpy as np, hyperspy.api as hs
-from rsciio_xfm._io import hdf5_writer
+from rsciio_xfm.core.hdf5 import write as hdf5_writer
 from pathlib import Path
 path = Path({str(tmp_path / "saved.emd")!r})
 s = hs.signals.Signal1D(np.random.default_rng(0).integers(0, 6e4, (50, 50, 500)).astype("u2"))

@@ -44,7 +44,9 @@ def run(folder, *names):
         if not source.is_file():
             pytest.skip(f"{source} is not installed")
         text = source.read_text(encoding="utf-8")
-        changed = text.replace("from rsciio.emd import", "from rsciio_xfm.emd import")
+        changed = text.replace(
+            "from rsciio.emd import", "from rsciio_xfm.formats.emd import"
+        )
         (folder / name).write_text(changed, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import esrf
-from rsciio_xfm._io.lazy import source_of
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import FileFormatError
 from tests.conftest import DATA
 from tests.io.esrf_common import axis, dead_time_of, eds_of, read, read_one, values

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import esrf
-from rsciio_xfm._io.lazy import source_of
-from rsciio_xfm._io.raw_map import RawMap
+from rsciio_xfm.core.raw_map import RawMap
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from tests.builders import esrf as build
 from tests.io.esrf_common import (
@@ -786,7 +786,7 @@ class TestBadInput:
         def gone(name, extra):
             raise ImportError(f'pip install "rsciio-xfm[{extra}]" for {name}')
 
-        monkeypatch.setattr("rsciio_xfm.esrf._data.require", gone)
+        monkeypatch.setattr("rsciio_xfm.formats.esrf.data.require", gone)
         with pytest.raises(ImportError, match=r"rsciio-xfm\[esrf\].*hdf5plugin"):
             read(tmp_path / "a.h5")
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import esrf
-from rsciio_xfm._io.lazy import source_of
-from rsciio_xfm._io.raw_map import RawMap
+from rsciio_xfm.core.raw_map import RawMap
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import FileFormatError
 from tests.builders import esrf as build
 from tests.builders import geopixe

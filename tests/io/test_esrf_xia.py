@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import esrf
-from rsciio_xfm._io.lazy import source_of
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from tests.builders import esrf as build
 from tests.io.esrf_common import axis, dead_time_of, eds_of, read_one, values

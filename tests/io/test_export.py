@@ -4,8 +4,8 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from rsciio_xfm._io import export
-from rsciio_xfm._io.export import write_npy
+from rsciio_xfm.core import export
+from rsciio_xfm.core.export import write_npy
 
 
 @pytest.mark.parametrize("dtype", ["uint8", ">u2", "float32"])

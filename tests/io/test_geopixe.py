@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsciio_xfm._io import lazy
-from rsciio_xfm._io.binary import BLOCK_BYTES
-from rsciio_xfm.geopixe import _index, file_reader
-from rsciio_xfm.geopixe._index import build_index
-from rsciio_xfm.geopixe._layout import RECORD, RECORD_MARK
-from rsciio_xfm.geopixe._parse import read_header
+from rsciio_xfm.core import to_dask
+from rsciio_xfm.core.source import BLOCK_BYTES
+from rsciio_xfm.formats.geopixe import file_reader
+from rsciio_xfm.formats.geopixe import index as _index
+from rsciio_xfm.formats.geopixe.index import build_index
+from rsciio_xfm.formats.geopixe.layout import RECORD, RECORD_MARK
+from rsciio_xfm.formats.geopixe.parse import read_header
 from tests.builders import geopixe as builder
 
 
@@ -154,7 +155,7 @@ class TestOptions:
         assert energy["offset"] == pytest.approx(0.01 * (rebin_energy - 1) / 2)
 
     def test_rebin_energy_sums(self, small):
-        source = lazy.source_of(read(small, lazy=True, rebin_energy=4)["data"])
+        source = to_dask.source_of(read(small, lazy=True, rebin_energy=4)["data"])
         expected = expected_counts(small, SMALL).sum(axis=0).reshape(5, 7, 8, 4).sum(-1)
         ranges = ((1, 4), (2, 7), (3, 6))
         block = expected[1:4, 2:7, 3:6]
@@ -242,14 +243,14 @@ class TestOverflow:
         places = [(x, y) for y in range(300) for x in range(300)]
         records = [builder.record(x, y, 0, [(1, 65535), (3, 65535)]) for x, y in places]
         path = builder.write(tmp_path / "bright.GeoPIXE", tree, records)
-        source = lazy.source_of(read(path, lazy=True)["data"])
+        source = to_dask.source_of(read(path, lazy=True)["data"])
         found = source.sum_navigation(((0, 300), (0, 300), (0, 4)))
         np.testing.assert_array_equal(found, [0, 65535 * 90000, 0, 65535 * 90000])
         found = source.sum_navigation(((0, 300), (0, 300), (2, 4)))
         np.testing.assert_array_equal(found, [0, 65535 * 90000])
 
     def test_sums_do_not_overflow(self, tmp_path):
-        source = lazy.source_of(read(self.path(tmp_path), lazy=True)["data"])
+        source = to_dask.source_of(read(self.path(tmp_path), lazy=True)["data"])
         whole = ((0, 1), (0, 1), (0, 4))
         assert source.sum_navigation(whole)[2] == 2 * 65535
         assert source.sum_signal(whole)[0, 0] == 2 * 65535
@@ -288,7 +289,7 @@ class TestOrders:
         np.testing.assert_array_equal(index.row_pointer, range(6))
 
     def test_many_parts_of_runs(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("rsciio_xfm.geopixe._index._RUNS_PER_PART", 3)
+        monkeypatch.setattr("rsciio_xfm.formats.geopixe.index._RUNS_PER_PART", 3)
         path = builder.write_map(tmp_path / "other.GeoPIXE", order=columns)
         data = read(path, lazy=True, sum_detectors=False)["data"]
         np.testing.assert_array_equal(data.compute(), expected_counts(path, SMALL))
@@ -330,8 +331,8 @@ class TestOrders:
 
     @pytest.mark.parametrize("block", [64, 100, 1000])
     def test_blocks_that_cut_records(self, tmp_path, monkeypatch, block):
-        monkeypatch.setattr("rsciio_xfm.geopixe._index.BLOCK_BYTES", block)
-        monkeypatch.setattr("rsciio_xfm.geopixe._data.BLOCK_BYTES", block)
+        monkeypatch.setattr("rsciio_xfm.formats.geopixe.index.BLOCK_BYTES", block)
+        monkeypatch.setattr("rsciio_xfm.formats.geopixe.data.BLOCK_BYTES", block)
         path = builder.write_map(tmp_path / "a.GeoPIXE", seed=3)
         data = read(path, sum_detectors=False)["data"]
         np.testing.assert_array_equal(data, expected_counts(path, SMALL))
@@ -382,18 +383,18 @@ class TestSlices:
     @given(data=st.data())
     def test_any_slice_is_that_of_the_array(self, small, data):
         array = read(small, lazy=True, sum_detectors=False)["data"]
-        source = lazy.source_of(array)
+        source = to_dask.source_of(array)
         key = tuple(
             data.draw(st.one_of(st.integers(-n, n - 1), st.slices(n))) for n in SMALL
         )
         dense = expected_counts(small, SMALL)
         np.testing.assert_array_equal(source[key], dense[key])
         np.testing.assert_array_equal(
-            lazy.take(array, key).compute(scheduler="sync"), dense[key]
+            to_dask.take(array, key).compute(scheduler="sync"), dense[key]
         )
 
     def test_ellipsis_and_too_many(self, small):
-        source = lazy.source_of(read(small, lazy=True)["data"])
+        source = to_dask.source_of(read(small, lazy=True)["data"])
         dense = expected_counts(small, SMALL).sum(axis=0)
         np.testing.assert_array_equal(source[..., 3], dense[..., 3])
         np.testing.assert_array_equal(source[1:3, ..., 3], dense[1:3, ..., 3])
@@ -415,22 +416,22 @@ class TestSlices:
             start = data.draw(st.integers(0, n - 1))
             ranges.append((start, data.draw(st.integers(start + 1, n))))
         key = tuple(slice(*r) for r in ranges)
-        view = lazy.take(array, key)
-        source = lazy.source_of(view)
+        view = to_dask.take(array, key)
+        source = to_dask.source_of(view)
         axes = tuple(range(dense.ndim - 1))
-        spectrum = lazy.sum_navigation(source).compute(scheduler="sync")
+        spectrum = to_dask.sum_navigation(source).compute(scheduler="sync")
         np.testing.assert_array_equal(spectrum, dense[key].sum(axis=axes))
-        total = lazy.sum_signal(source).compute(scheduler="sync")
+        total = to_dask.sum_signal(source).compute(scheduler="sync")
         np.testing.assert_array_equal(total, dense[key].sum(axis=-1))
         assert spectrum.dtype == total.dtype == np.uint64
 
     def test_views_of_views(self, small):
         array = read(small, lazy=True)["data"]
-        twice = lazy.take(
-            lazy.take(array, (slice(1, 5), slice(None), slice(4, 20))),
+        twice = to_dask.take(
+            to_dask.take(array, (slice(1, 5), slice(None), slice(4, 20))),
             (slice(1, 3), slice(2, 6), slice(0, 3)),
         )
-        source = lazy.source_of(twice)
+        source = to_dask.source_of(twice)
         assert source.ranges == ((2, 4), (2, 6), (4, 7))
         dense = expected_counts(small, SMALL).sum(axis=0)[2:4, 2:6, 4:7]
         np.testing.assert_array_equal(twice.compute(), dense)
@@ -450,22 +451,22 @@ class TestChunks:
         np.testing.assert_array_equal(data.compute(), expected)
 
     def test_default_chunks_are_whole_rows(self):
-        chunks = lazy.default_chunks((3000, 9000, 4096), np.dtype("uint16"), 0)
+        chunks = to_dask.default_chunks((3000, 9000, 4096), np.dtype("uint16"), 0)
         assert chunks == (1, 9000, 4096)
-        chunks = lazy.default_chunks((512, 512, 4096), np.dtype("uint16"), 0)
+        chunks = to_dask.default_chunks((512, 512, 4096), np.dtype("uint16"), 0)
         assert chunks == (5, 512, 4096)
-        chunks = lazy.default_chunks((2, 3, 4, 5), np.dtype("uint16"), 1)
+        chunks = to_dask.default_chunks((2, 3, 4, 5), np.dtype("uint16"), 1)
         assert chunks == (2, 3, 4, 5)
 
     @pytest.mark.parametrize("row_axis", [0, 1])
     def test_a_huge_row_is_cut(self, row_axis):
         shape = (4, 60000, 65536) if row_axis == 0 else (4, 3, 60000, 65536)
-        chunk = lazy.default_chunks(shape, np.dtype("uint64"), row_axis)
+        chunk = to_dask.default_chunks(shape, np.dtype("uint64"), row_axis)
         assert np.prod(chunk) * 8 <= 128 * 2**20
         assert chunk[row_axis] == 1 and chunk[-1] == 65536
 
     def test_a_huge_pixel_is_cut(self):
-        chunk = lazy.default_chunks((8192, 1, 7, 65536), np.dtype("uint16"), 1)
+        chunk = to_dask.default_chunks((8192, 1, 7, 65536), np.dtype("uint16"), 1)
         assert chunk == (1024, 1, 1, 65536)
 
 
@@ -475,7 +476,7 @@ class TestLazy:
         expected = data.compute()
         again = pickle.loads(pickle.dumps(data))
         np.testing.assert_array_equal(again.compute(), expected)
-        source = lazy.source_of(data)
+        source = to_dask.source_of(data)
         assert len(pickle.dumps(source)) < 2000
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(source))[...], expected)
 
@@ -509,14 +510,14 @@ class TestLazy:
         first, second = (read(small, lazy=True)["data"] for _ in range(2))
         del second
         gc.collect()
-        assert lazy.source_of(first) is not None
+        assert to_dask.source_of(first) is not None
         again = pickle.loads(pickle.dumps(first))
-        assert lazy.source_of(again) is not None
+        assert to_dask.source_of(again) is not None
 
     def test_no_source_of_other_arrays(self, small):
         data = read(small, lazy=True)["data"]
         for other in (data + 1, data[1:], data.rechunk(2), data.persist(), da.ones(3)):
-            assert lazy.source_of(other) is None
+            assert to_dask.source_of(other) is None
 
     def test_another_working_folder(self, tmp_path, monkeypatch):
         path = builder.write_map(tmp_path / "a.GeoPIXE")
@@ -531,7 +532,7 @@ class TestLazy:
         data = read(small, lazy=True, chunks=(1, -1, -1))["data"]
         expected = expected_counts(small, SMALL).sum(axis=0)
         np.testing.assert_array_equal(data.compute(scheduler=scheduler), expected)
-        spectrum = lazy.sum_navigation(lazy.source_of(data))
+        spectrum = to_dask.sum_navigation(to_dask.source_of(data))
         found = spectrum.compute(scheduler=scheduler)
         np.testing.assert_array_equal(found, expected.sum(axis=(0, 1)))
 
@@ -550,7 +551,7 @@ class TestLazy:
         class Memory:
             available = 1000
 
-        monkeypatch.setattr(lazy.psutil, "virtual_memory", lambda: Memory)
+        monkeypatch.setattr(to_dask.psutil, "virtual_memory", lambda: Memory)
         with pytest.raises(MemoryError, match="Use lazy=True"):
             read(small)
         assert read(small, lazy=True)["data"].shape == (5, 7, 32)

@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm import data, geopixe
-from rsciio_xfm._io import atomic
+from rsciio_xfm.core import atomic
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
-from rsciio_xfm.geopixe import _data
+from rsciio_xfm.formats.geopixe import data as _data
 from tests.builders import geopixe as builder
 
 FLOAT = "<f"
@@ -327,8 +327,8 @@ class TestDestination:
         """A process that dies leaves the old file, whatever else it leaves."""
         out.write_bytes(b"old")
         code = (
-            "import os, sys; from rsciio_xfm.geopixe import _copy, crop\n"
-            "_copy._pack_records = lambda *a: os.kill(os.getpid(), 9)\n"
+            "import os, sys; from rsciio_xfm.formats.geopixe import copy, crop\n"
+            "copy._pack_records = lambda *a: os.kill(os.getpid(), 9)\n"
             "crop(sys.argv[1], sys.argv[2], overwrite=True)"
         )
         result = subprocess.run([sys.executable, "-c", code, path, out], check=False)

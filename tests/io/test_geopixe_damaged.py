@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsciio_xfm._io import lazy
+from rsciio_xfm.core import to_dask
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
-from rsciio_xfm.geopixe import _api, file_reader
+from rsciio_xfm.formats.geopixe import api, file_reader
 from tests.builders import geopixe as builder
 
 
@@ -264,7 +264,7 @@ class TestRecords:
         records[20] = builder.record(3, 1, 0, entries)
         builder.write(path, builder.header_tree(), records)
         data = file_reader(path, lazy=True)[0]["data"]
-        source = lazy.source_of(data)
+        source = to_dask.source_of(data)
         whole = tuple((0, n) for n in source.shape)
         windows = ((0, 5), (0, 7), (10, 20))
         for read in (source.read, source.sum_navigation, source.sum_signal):
@@ -278,7 +278,7 @@ class TestRecords:
         records = builder.random_records()
         records[20] = builder.record(3, 1, 0, [(1, 1), (32, 1)])
         builder.write(path, builder.header_tree(), records)
-        source = lazy.source_of(file_reader(path, lazy=True)[0]["data"])
+        source = to_dask.source_of(file_reader(path, lazy=True)[0]["data"])
         whole = tuple((0, n) for n in source.shape)
         for method in (source.sum_navigation, source.sum_signal):
             with pytest.raises(CorruptFileError, match="channels less than 32"):
@@ -483,7 +483,7 @@ class TestChangedFile:
         builder.write(path, builder.header_tree(), records)
         status, content = path.stat(), path.read_bytes()
         data = file_reader(path, lazy=True, sum_detectors=is_summed)[0]["data"]
-        source = lazy.source_of(data)
+        source = to_dask.source_of(data)
         expected = data.compute()
         moved = b"".join(r for y in order for r in records[14 * y : 14 * y + 14])
         head = len(content) - sum(map(len, records))
@@ -515,13 +515,13 @@ class TestChangedFile:
 
     def test_changed_while_it_is_opened(self, path, monkeypatch):
         builder.write_map(path)
-        read_index = _api.read_index
+        read_index = api.read_index
 
         def change_first(*arguments):
             os.utime(path, ns=(0, 0))
             return read_index(*arguments)
 
-        monkeypatch.setattr(_api, "read_index", change_first)
+        monkeypatch.setattr(api, "read_index", change_first)
         with pytest.raises(CorruptFileError, match="was changed since it was opened"):
             file_reader(path, lazy=True)
 
@@ -564,7 +564,7 @@ def test_any_damage_is_an_error_or_a_map(tmp_path, data):
     path.write_bytes(content[:cut] + data.draw(st.binary(max_size=20)))
     try:
         (result,) = file_reader(path, lazy=True, sum_detectors=False)
-        source = lazy.source_of(result["data"])
+        source = to_dask.source_of(result["data"])
         whole = tuple((0, n) for n in source.shape)
         counts = [
             source.read(whole),

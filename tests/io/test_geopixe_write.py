@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm import geopixe
-from rsciio_xfm.geopixe import _header
+from rsciio_xfm.formats.geopixe import header
 from tests.builders import geopixe as builder
 from tests.io.test_geopixe_copy import header_of, records_of
 
@@ -441,7 +441,7 @@ class TestRefused:
 
 def test_header_editing():
     text = '{"A": {"b": 1, "c": "}"}, "A2": [1, {"b": 2}], "File Header": {}}'
-    edited = _header.edit_header(
+    edited = header.edit_header(
         text,
         {"A": {"c": 2.5, "d": "é"}, "File Header": {"Xres": 3}, "New": {"x": 0.1 + 0.2}},
     )
@@ -451,7 +451,7 @@ def test_header_editing():
         "A2": [1, {"b": 2}],
         "File Header": {"Xres": 3},
     }
-    assert _header.edit_header("{}", {"S": {"f": 1}}) == '{"S": {"f": 1}}'
+    assert header.edit_header("{}", {"S": {"f": 1}}) == '{"S": {"f": 1}}'
 
 
 @pytest.mark.parametrize("kept", [[0], [1], [2], [0, 2], [1, 2], [0, 1]])
@@ -459,7 +459,7 @@ def test_header_editing():
 @pytest.mark.parametrize("last", [', "Z": 2', ""])
 def test_detectors_of_a_header(kept, first, last):
     entries = ", ".join(f'"Detector": {{"Idx": {i}}}' for i in range(3))
-    text = _header.keep_detectors(f"{{{first}{entries}{last}}}", kept, 3)
+    text = header.keep_detectors(f"{{{first}{entries}{last}}}", kept, 3)
     left = []
     tree = json.loads(text, object_pairs_hook=lambda p: left.extend(p) or dict(p))
     assert [value["Idx"] for key, value in left if key == "Detector"] == kept

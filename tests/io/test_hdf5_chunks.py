@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsciio_xfm._io.binary import identify, open_unbuffered
-from rsciio_xfm._io.hdf5_chunks import find_chunks
+from rsciio_xfm.core.hdf5.chunks import find_chunks
+from rsciio_xfm.core.source import identify, open_unbuffered
 from rsciio_xfm.exceptions import CorruptFileError
 
 FILTERS = (

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import emd, esrf
-from rsciio_xfm._io.hdf5 import check_size, open_hdf5
-from rsciio_xfm._io.hdf5_guard import GuardedFile
-from rsciio_xfm._io.hdf5_links import check_links
+from rsciio_xfm.core.hdf5.links import check_links
+from rsciio_xfm.core.hdf5.open import check_size, open_hdf5
+from rsciio_xfm.core.hdf5.safety import GuardedFile
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as builder
@@ -451,7 +451,7 @@ def test_in_bounded_memory(tmp_path):
     path = write(tmp_path / "a.h5")
     damage(path, struct.pack("<I", 12), struct.pack("<I", 0xF0000000))
     code = f"""
-from rsciio_xfm._io.hdf5 import open_hdf5
+from rsciio_xfm.core.hdf5.open import open_hdf5
 try:
     with open_hdf5({str(path)!r}) as file:
         file.attrs["a1"]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from rsciio.msa import file_reader as upstream_reader
 
-from rsciio_xfm._io.moments import parse_date, parse_time
+from rsciio_xfm.core.dates import parse_date, parse_time
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
-from rsciio_xfm.msa import file_reader, file_writer
+from rsciio_xfm.formats.msa import file_reader, file_writer
 from rsciio_xfm.signals import EDSXFMSpectrum
 from tests.builders.msa import END, make_text
 from tests.conftest import DATA

@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-import rsciio_xfm.msa
+import rsciio_xfm.formats.msa
 
 suite = pytest.importorskip("rsciio.tests.test_msa")
 from rsciio.tests.test_msa import *  # noqa: E402, F403
@@ -77,7 +77,7 @@ def ours_for_theirs(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("files")
     make_files(folder)
     metadata = copy.deepcopy(suite.example1_metadata)
-    metadata["General"]["FileIO"]["0"]["io_plugin"] = "rsciio_xfm.msa"
+    metadata["General"]["FileIO"]["0"]["io_plugin"] = "rsciio_xfm.formats.msa"
     monkeypatch.setattr(suite, "example1_metadata", metadata)
     monkeypatch.setattr(suite, "TEST_DATA_PATH", folder)
     monkeypatch.setattr(suite, "msa", rsciio_xfm.msa)

@@ -8,13 +8,12 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from rsciio_xfm import analysis
-from rsciio_xfm._io import lazy
-from rsciio_xfm._io.binary import identify
-from rsciio_xfm._io.raw_map import RawMap
-from rsciio_xfm._io.wide import add_exactly, sum_exactly
 from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
-from rsciio_xfm.analysis.sums import add_channels, add_spectra, can_sum
+from rsciio_xfm.core import array, to_dask
+from rsciio_xfm.core.raw_map import RawMap
+from rsciio_xfm.core.source import identify
+from rsciio_xfm.core.sums import can_sum, sum_map
+from rsciio_xfm.core.wide import add_channels, add_exactly, add_spectra, sum_exactly
 from rsciio_xfm.signals import EDSXFMSpectrum, LazyEDSXFMSpectrum
 from tests.builders import ripple as builder
 
@@ -63,9 +62,9 @@ def check(found, expected):
 
 def test_blocks(made):
     source, numbers = made
-    data = lazy.from_source(source, chunks=2)
+    data = to_dask.from_source(source, chunks=2)
     check(data, numbers)
-    check(lazy.read_all(source, "a"), numbers)
+    check(to_dask.read_all(source, "a"), numbers)
     for key in (
         (slice(1, 2),),
         (..., slice(3, 9)),
@@ -84,7 +83,7 @@ def test_blocks(made):
 
 def test_sums(made, monkeypatch):
     monkeypatch.setattr(
-        lazy, "_SUM_FILE_BYTES", (1, 1)
+        to_dask, "_SUM_FILE_BYTES", (1, 1)
     )  # as many tasks as there are rows
     source, numbers = made
     wide = WIDE[numbers.dtype.kind]
@@ -92,7 +91,7 @@ def test_sums(made, monkeypatch):
     windows = [(0, 16), (3, 5), (15, 16)]
     regions = [np.zeros(numbers.shape[:-1], dtype=bool) for _ in range(2)]
     regions[0][...], regions[1][1:] = True, True
-    for data in (numbers, lazy.from_source(source), lazy.from_source(source, 2)):
+    for data in (numbers, to_dask.from_source(source), to_dask.from_source(source, 2)):
         images = window_images(data, windows)
         for image, (start, stop) in zip(images, windows, strict=True):
             check(image, numbers[..., start:stop].sum(-1, dtype=wide))
@@ -109,9 +108,9 @@ def test_sums_of_signals(made, is_lazy):
     """As of a signal of another package, which knows numpy's sums only."""
     source, numbers = made
     if is_lazy:
-        s = LazyEDSXFMSpectrum(lazy.from_source(source))
+        s = LazyEDSXFMSpectrum(to_dask.from_source(source))
     else:
-        s = EDSXFMSpectrum(lazy.read_all(source, "a"))
+        s = EDSXFMSpectrum(to_dask.read_all(source, "a"))
     other = exspy.signals.EDSSEMSpectrum(numbers)
     axes = [axis.index_in_axes_manager for axis in s.axes_manager.signal_axes]
     for asked in (None, axes, 0):
@@ -141,7 +140,7 @@ def test_from_a_file(tmp_path, kind, order):
         assert eager.sum("Energy").data.sum() == 3 * 559 + 100
         (image,) = s.get_window_images([(2, 9)]).values()
         assert image.data.sum() == 3 * 245
-        assert isinstance(lazy.source_of(s.data), lazy.FileArray)
+        assert isinstance(to_dask.source_of(s.data), array.FileArray)
 
 
 @pytest.mark.parametrize("is_lazy", [False, True])
@@ -196,7 +195,7 @@ def test_kernels_refuse_what_is_not_unsigned(tmp_path, dtype):
     for sum_ in (source.sum_navigation, source.sum_signal):
         with pytest.raises(TypeError, match="expected unsigned integers"):
             sum_(whole)
-    assert can_sum(lazy.from_source(source)) == (dtype == "i8")
+    assert can_sum(to_dask.from_source(source)) == (dtype == "i8")
 
 
 def test_part_of_four_axes_is_there(tmp_path):
@@ -213,7 +212,7 @@ def test_part_of_four_axes_is_there(tmp_path):
     )
     numbers[2:] = 0
     check(part[...], numbers)
-    data = lazy.from_source(part)
+    data = to_dask.from_source(part)
     check(summarise(data)["counts"], numbers.sum(-1, dtype="u8"))
     whole = tuple((0, n) for n in numbers.shape)
     check(part.sum_navigation(whole), numbers.sum((0, 1, 2), dtype="u8"))
@@ -222,8 +221,8 @@ def test_part_of_four_axes_is_there(tmp_path):
 
 def test_four_axes_in_processes(tmp_path):
     source, numbers = write_array(tmp_path / "a.rpl", (3, 5, 7, 16), "u4", "big-endian")
-    data = lazy.from_source(source)
+    data = to_dask.from_source(source)
     with dask.config.set(scheduler="processes", num_workers=2):
-        check(analysis.sums.sum_map(data), numbers.sum(-1, dtype="u8"))
+        check(sum_map(data), numbers.sum(-1, dtype="u8"))
         check(data[1:, 2:4], numbers[1:, 2:4])
-    assert data.name == lazy.from_source(source).name
+    assert data.name == to_dask.from_source(source).name

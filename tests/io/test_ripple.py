@@ -15,7 +15,7 @@ import pytest
 from rsciio.exceptions import VisibleDeprecationWarning
 
 from rsciio_xfm import edax, ripple
-from rsciio_xfm._io.lazy import source_of
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from tests.builders import edax as edax_builder
 from tests.builders import ripple as builder
@@ -639,7 +639,7 @@ def test_nothing_between_the_moves(tmp_path, monkeypatch, stop):
 
     monkeypatch.setattr(os, "replace", move)
     opened = lambda name, mode: io.BufferedWriter(Watched(name, mode))  # noqa: E731
-    monkeypatch.setattr("rsciio_xfm._io.atomic.open", opened, raising=False)
+    monkeypatch.setattr("rsciio_xfm.core.atomic.open", opened, raising=False)
     (s * 0).isig[2:9].save(path, overwrite=True)
     assert len(is_moved) == 2
     assert contents(tmp_path) != before

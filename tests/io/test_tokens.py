@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 import rsciio_xfm
-from rsciio_xfm._io.lazy import ArrayLike
-from rsciio_xfm._io.raw_map import RawMap
+from rsciio_xfm.core.array import ArrayLike
+from rsciio_xfm.core.raw_map import RawMap
 from tests.builders import esrf as builder
 from tests.io.esrf_common import read_one
 

@@ -220,7 +220,7 @@ class TestResult:
         where = {
             "labels.tif": "hyperspy.signals.Signal2D.save",
             "classes.png": "matplotlib.figure.Figure.savefig",
-            "class_1.msa": "rsciio_xfm.msa._write._encode",
+            "class_1.msa": "rsciio_xfm.formats.msa.write._encode",
         }
 
         def interrupt(*arguments, **kwds):

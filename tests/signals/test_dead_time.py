@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import geopixe
-from tests.analysis.test_deadtime_fill import DWELL_MS, TUBE, hide, simulate
+from tests.analysis.test_fill_dead_time import DWELL_MS, TUBE, hide, simulate
 from tests.builders import geopixe as builder
 
 

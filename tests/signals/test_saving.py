@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import datastack, esrf, geopixe
-from rsciio_xfm._io.atomic import replacing, replacing_in
+from rsciio_xfm.core.atomic import replacing, replacing_in
 from tests.builders import datastack as datastack_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hyperspy.axes import UniformDataAxis
 
-from rsciio_xfm._io import lazy
+from rsciio_xfm.core import to_dask
 from rsciio_xfm.signals import EDSXFMSpectrum, LazyEDSXFMSpectrum
 from tests.builders import geopixe as builder
 
@@ -139,7 +139,7 @@ class TestSlicesReachTheReader:
     @pytest.fixture
     def asked(self, monkeypatch):
         """The blocks that the reader was asked for: (method, ranges)."""
-        from rsciio_xfm.geopixe._data import GeoPIXEArray
+        from rsciio_xfm.formats.geopixe.data import GeoPIXEArray
 
         asked = []
 
@@ -184,18 +184,18 @@ class TestSlicesReachTheReader:
 
     def test_rows_only(self, path, monkeypatch):
         """Only the bytes of the rows that are asked for are read."""
-        from rsciio_xfm.geopixe import _data
+        from rsciio_xfm.formats.geopixe import data
 
         read = []
 
-        def spy(file, offset, buffer, n_bytes, read_into=_data.read_into):
+        def spy(file, offset, buffer, n_bytes, read_into=data.read_into):
             read.append((offset, n_bytes))
             return read_into(file, offset, buffer, n_bytes)
 
         s = hs.load(path, lazy=True)
-        monkeypatch.setattr(_data, "read_into", spy)
+        monkeypatch.setattr(data, "read_into", spy)
         s.inav[:, 2:3].sum().data.compute()
-        index = lazy.source_of(s.data)
+        index = to_dask.source_of(s.data)
         assert read == [(index.run_start[2], index.run_length[2])]
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from rsciio_xfm._io.lazy import from_source, read_all
-from rsciio_xfm._io.metadata import build_axis, order_axes
-from rsciio_xfm._io.raw_map import RawMap
-from rsciio_xfm._io.warning import warn
+from rsciio_xfm.core.eds import build_axis, order_axes
+from rsciio_xfm.core.raw_map import RawMap
+from rsciio_xfm.core.to_dask import from_source, read_all
+from rsciio_xfm.core.warning import warn
 from toymap._layout import COUNTS, HEADER
 from toymap._parse import read_header
 

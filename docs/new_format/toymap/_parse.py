@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rsciio_xfm._io.binary import identify, open_unbuffered
+from rsciio_xfm.core.source import identify, open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 from toymap._layout import COUNTS, HEADER, MARK, MAX_SIZE
 

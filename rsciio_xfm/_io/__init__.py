@@ -1,1 +1,0 @@
-"""What the formats share; they import this, never one another."""

@@ -1,0 +1,382 @@
+"""A map is an array-like over its file, and dask asks it only for what is needed.
+
+A format provides one subclass of :class:`FileArray`. Everything else, lazy arrays,
+eager reading and sums that never build the map, follows from it.
+"""
+
+import functools
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.core.source import workplace
+from rsciio_xfm.core.wide import add_channels, add_spectra
+
+PIECE_BYTES = 4 * 2**20  # of counts that are looked at before the next are read
+# What repr tells apart, and what it says of it in any process.
+_PLAIN = str, bytes, bool, int, float, complex, type(None), np.generic
+_PLAIN_TYPES = frozenset(_PLAIN)
+
+Range = tuple[int, int]
+
+
+class ArrayLike(ABC):
+    """What dask needs of an array: shape, dtype and ``[slices]``.
+
+    Its classes are frozen dataclasses: two are the same array for dask if they are of one
+    class and equal in each field, in whatever process they were made.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    @abstractmethod
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read a block.
+
+        Parameters
+        ----------
+        ranges
+            ``(start, stop)`` for each axis, within the shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            The block, C-contiguous.
+        """
+
+    def __dask_tokenize__(self) -> str:
+        return self._token
+
+    @functools.cached_property
+    def _token(self) -> str:
+        """Hash of all fields; kept, as there can be large indices among them."""
+        kind = type(self)
+        others = vars(self).keys() - {field.name for field in fields(self)}
+        if others or not kind.__dataclass_params__.frozen:
+            raise TypeError(
+                f"{kind.__qualname__} is no frozen dataclass, or holds what is no field of "
+                f"it: {sorted(others)}. Expected all that tells its arrays apart in fields."
+            )
+        text = repr(_describe_fields(self))
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        ranges, rest = split_key(key, self.shape)
+        with workplace():
+            return self.read(ranges)[rest]
+
+
+def _describe_fields(value: Any) -> tuple:
+    kind = type(value)
+    held = (_describe(getattr(value, field.name)) for field in fields(value))
+    return f"{kind.__module__}.{kind.__qualname__}", *held
+
+
+def _describe(value: Any) -> Any:
+    """Turn a value into what `repr` tells from any other, and says alike in any process.
+
+    Raises
+    ------
+    TypeError
+        It is of a kind whose `repr` may not say all of it.
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, ArrayLike):
+        return "array", value._token
+    if isinstance(value, np.dtype):
+        return "dtype", repr(value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        raw = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        return repr(value.dtype), value.shape, hashlib.blake2b(raw).hexdigest()
+    if isinstance(value, dict):
+        return "dict", _describe(tuple(value)), _describe(tuple(value.values()))
+    if isinstance(value, tuple | list):
+        if _PLAIN_TYPES.issuperset(map(type, value)):
+            return value  # as nearly all are, and large indices have many
+        return type(value).__name__, *map(_describe, value)
+    if is_dataclass(value):
+        return _describe_fields(value)
+    raise TypeError(
+        f"{value!r:.80} is a {type(value).__qualname__}, expected numbers, texts, arrays, "
+        "dataclasses, or tuples, lists and dictionaries of them in the fields of an array."
+    )
+
+
+class FileArray(ArrayLike):
+    """The counts in a file as an array: navigation axes first, channels last.
+
+    It holds the path of the file and where the data lie in it, never an open file, so
+    that it can be pickled and read by any number of threads and processes at once.
+    """
+
+    @abstractmethod
+    def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the spectra of a block of unsigned integers without building it.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint64, shape (channels of the block,).
+
+        Raises
+        ------
+        TypeError
+            The numbers are signed or real: they are summed by dask.
+        """
+
+    @abstractmethod
+    def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the channels of a block of unsigned integers for each pixel without building it.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint64, shape of the navigation axes of the block.
+
+        Raises
+        ------
+        TypeError
+            See :meth:`sum_navigation`.
+        """
+
+    def pieces(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block piece by piece, in memory that may be used again.
+
+        Parameters
+        ----------
+        ranges
+            ``(start, stop)`` for each axis, within the shape.
+
+        Yields
+        ------
+        held : tuple of (int, int)
+            The ranges that the piece holds: of the navigation axes a part of `ranges`, of
+            the channels all of them, and perhaps more.
+        counts : numpy.ndarray
+            The piece, C-contiguous, valid until the next one is asked for.
+
+        Notes
+        -----
+        Pieces that are zero throughout may be left out.
+        """
+        axis = self.row_axis()
+        row = [stop - start for start, stop in ranges]
+        row[axis] = 1
+        row_bytes = max(1, math.prod(row) * self.dtype.itemsize)
+        n_at_once = max(1, PIECE_BYTES // row_bytes)
+        for start in range(*ranges[axis], n_at_once):
+            rows = (start, min(start + n_at_once, ranges[axis][1]))
+            held = (*ranges[:axis], rows, *ranges[axis + 1 :])
+            yield held, self.read(held)
+
+    def known_total(self) -> np.ndarray | None:
+        """Return the sum of all spectra, where it is known without reading them.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            uint64, shape (channels,).
+        """
+        return None
+
+    def by_detector(self) -> "FileArray | None":
+        """Return the same with the detectors that it is the sum of along the first axis.
+
+        Returns
+        -------
+        FileArray or None
+            None if it is no such sum, or the file does not hold its parts.
+        """
+        return None
+
+    @abstractmethod
+    def row_axis(self) -> int:
+        """Return the axis along which the file can be read piece by piece."""
+
+    def row_step(self) -> int:
+        """Return how many rows, from the first one on, are read as well as one of them."""
+        return 1
+
+    @abstractmethod
+    def file_bytes(self) -> int:
+        """Return how many bytes of the file the array takes up."""
+
+
+@dataclass(frozen=True)
+class View(FileArray):
+    """A block of a :class:`FileArray`, itself one.
+
+    Attributes
+    ----------
+    source
+        The whole.
+    ranges
+        ``(start, stop)`` of the block for each axis.
+    """
+
+    source: FileArray
+    ranges: tuple[Range, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of the block."""
+        return tuple(stop - start for start, stop in self.ranges)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the counts."""
+        return self.source.dtype
+
+    def shifted(self, ranges: tuple[Range, ...]) -> tuple[Range, ...]:
+        """Turn ranges within the view into those of the whole."""
+        return tuple(
+            (origin + start, origin + stop)
+            for (origin, _), (start, stop) in zip(self.ranges, ranges, strict=True)
+        )
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read a block of the view."""
+        return self.source.read(self.shifted(ranges))
+
+    def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the spectra of a block of the view."""
+        return self.source.sum_navigation(self.shifted(ranges))
+
+    def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the channels of a block of the view for each pixel."""
+        return self.source.sum_signal(self.shifted(ranges))
+
+    def pieces(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block of the view piece by piece."""
+        for held, counts in self.source.pieces(self.shifted(ranges)):
+            own = zip(held, self.ranges, strict=True)
+            yield tuple((a - origin, b - origin) for (a, b), (origin, _) in own), counts
+
+    def known_total(self) -> np.ndarray | None:
+        """Return that of the whole, if no pixel is left out."""
+        total = self.source.known_total()
+        whole = tuple((0, size) for size in self.source.shape[:-1])
+        if total is None or self.ranges[:-1] != whole:
+            return None
+        return total[slice(*self.ranges[-1])]
+
+    def by_detector(self) -> FileArray | None:
+        """Return the same block of each detector."""
+        source = self.source.by_detector()
+        if source is None:
+            return None
+        return View(source, ((0, source.shape[0]), *self.ranges))
+
+    def row_axis(self) -> int:
+        """Return the axis along which the file can be read piece by piece."""
+        return self.source.row_axis()
+
+    def row_step(self) -> int:
+        """Return that of the whole, if the view begins at such a step."""
+        step = self.source.row_step()
+        return step if self.ranges[self.row_axis()][0] % step == 0 else 1
+
+    def file_bytes(self) -> int:
+        """Estimate the bytes in the file of the rows of the view."""
+        axis = self.row_axis()
+        whole = self.source.shape[axis]
+        return math.ceil(self.source.file_bytes() * self.shape[axis] / whole)
+
+
+def place_in(held: tuple[Range, ...], ranges: tuple[Range, ...]) -> tuple[slice, ...]:
+    """Return where a piece lies in its part, along the navigation axes.
+
+    Parameters
+    ----------
+    held, ranges
+        Of the piece, see :meth:`FileArray.pieces`, and of the part.
+    """
+    at = zip(held[:-1], ranges[:-1], strict=True)
+    return tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
+
+
+def split_key(
+    key: Any, shape: tuple[int, ...]
+) -> tuple[tuple[Range, ...], tuple[slice | int, ...]]:
+    """Split numpy-style slices into the block to read and what to take from it.
+
+    Parameters
+    ----------
+    key
+        Integers, slices (of any step) and an ellipsis.
+    shape
+        Of the array.
+
+    Returns
+    -------
+    ranges : tuple of (int, int)
+        The smallest block that holds what `key` asks for.
+    rest : tuple of slice or int
+        ``block[rest]`` is ``array[key]``.
+
+    Raises
+    ------
+    IndexError
+        There are more indices than axes, or one is out of bounds.
+    """
+    key = key if isinstance(key, tuple) else (key,)
+    if Ellipsis in key:
+        at = key.index(Ellipsis)
+        fill = (slice(None),) * (len(shape) - len(key) + 1)
+        key = key[:at] + fill + key[at + 1 :]
+    if len(key) > len(shape):
+        raise IndexError(f"{len(key)} indices for {len(shape)} axes")
+    key += (slice(None),) * (len(shape) - len(key))
+    split = [_split_one(k, size) for k, size in zip(key, shape, strict=True)]
+    return tuple(r for r, _ in split), tuple(rest for _, rest in split)
+
+
+def _split_one(key: slice | int, size: int) -> tuple[Range, slice | int]:
+    if not isinstance(key, slice):
+        index = range(size)[key]
+        return (index, index + 1), 0
+    picked = range(size)[key]
+    if not picked:
+        return (0, 0), slice(None)
+    low, high = min(picked[0], picked[-1]), max(picked[0], picked[-1])
+    return (low, high + 1), slice(None) if picked.step == 1 else slice(
+        None, None, picked.step
+    )
+
+
+class CountedArray(FileArray):
+    """Counts in a file whose sums are made of its pieces.
+
+    Pieces hold the channels that are asked for, and no others.
+    """
+
+    def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
+        total = np.zeros(ranges[-1][1] - ranges[-1][0], dtype=np.uint64)
+        for _, block in self.pieces(ranges):
+            add_spectra(block.reshape(-1, block.shape[-1]), total)
+        return total
+
+    def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
+        total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
+        for held, block in self.pieces(ranges):
+            sums = add_channels(block.reshape(-1, block.shape[-1]), 0, block.shape[-1])
+            total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])
+        return total

@@ -1,0 +1,134 @@
+"""Detectors of one map added up, exactly."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsciio_xfm.core.array import CountedArray, FileArray, Range
+from rsciio_xfm.core.wide import add_in_place
+
+
+def sum_dtype(dtype: np.dtype, n: int) -> np.dtype:
+    """Return the type for sums of detectors: of one or two bytes they may not fit.
+
+    Parameters
+    ----------
+    dtype
+        Of the counts, in the byte order of this machine.
+    n
+        How many detectors there are.
+    """
+    if n > 1 and dtype.itemsize < 4 and dtype.kind in "iu":
+        return np.dtype(f"{dtype.kind}4")
+    return dtype
+
+
+def add_to(total: np.ndarray, part: np.ndarray, where: str) -> None:
+    """Add counts to others in place.
+
+    Parameters
+    ----------
+    total, part
+        Of the same shape.
+    where
+        Named in the error.
+
+    Raises
+    ------
+    OverflowError
+        A sum does not fit the type.
+    """
+    if not add_in_place(total, part):
+        raise OverflowError(
+            f"{where}: the sum of the detectors does not fit {total.dtype}, expected at most "
+            f"{np.iinfo(total.dtype).max}: load with sum_detectors=False, or one detector."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SummedMaps(CountedArray):
+    """The sum of maps of counts of the same pixels.
+
+    Attributes
+    ----------
+    parts
+        The maps, of one shape.
+    where
+        Named in errors.
+    """
+
+    parts: tuple[FileArray, ...]
+    where: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of each of them."""
+        return self.parts[0].shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the sums."""
+        common = np.result_type(*(part.dtype for part in self.parts))
+        return sum_dtype(common, len(self.parts))
+
+    def row_axis(self) -> int:
+        """Return that of the maps."""
+        return self.parts[0].row_axis()
+
+    def row_step(self) -> int:
+        """Return how many rows are read as well as one from each of the maps."""
+        return math.lcm(*(part.row_step() for part in self.parts))
+
+    def file_bytes(self) -> int:
+        """Return the size of all of them."""
+        return sum(part.file_bytes() for part in self.parts)
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read a block of the sum; see :meth:`FileArray.read`."""
+        total = self.parts[0].read(ranges).astype(self.dtype)
+        for part in self.parts[1:]:
+            add_to(total, part.read(ranges), self.where)
+        return total
+
+    def by_detector(self) -> "StackedMaps":
+        """Return the maps along a first axis."""
+        return StackedMaps(self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class StackedMaps(CountedArray):
+    """Maps of the same pixels along a first axis.
+
+    Attributes
+    ----------
+    parts
+        The maps, of one shape and type.
+    """
+
+    parts: tuple[FileArray, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Their number, and the shape of each."""
+        return (len(self.parts), *self.parts[0].shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the counts."""
+        return np.result_type(*(part.dtype for part in self.parts))
+
+    def row_axis(self) -> int:
+        """Return that of the maps, behind the first axis."""
+        return self.parts[0].row_axis() + 1
+
+    def file_bytes(self) -> int:
+        """Return the size of all of them."""
+        return sum(part.file_bytes() for part in self.parts)
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read a block; see :meth:`FileArray.read`."""
+        block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
+        for i, part in enumerate(self.parts[slice(*ranges[0])]):
+            block[i] = part.read(ranges[1:])
+        return block

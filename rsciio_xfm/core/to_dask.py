@@ -1,0 +1,338 @@
+"""Dask arrays over files: whoever slices or sums one has just that read."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import psutil
+from dask.system import CPU_COUNT
+
+from rsciio_xfm.core.array import ArrayLike, FileArray, Range, View, split_key
+from rsciio_xfm.core.wide import is_wide, sum_exactly
+from rsciio_xfm.exceptions import FileFormatError
+
+# Chunks whose memory is used again: from 32 MiB on, glibc asks the system for
+# fresh memory each time, which is slower; smaller chunks only cost dask more. Resident
+# memory is (threads + 1) chunks.
+CHUNK_BYTES = 22 * 2**20
+MAX_CHUNK_BYTES = 128 * 2**20
+# How much of the file one task goes through for a sum that builds no chunk of the map, and
+# how many tasks there are: enough for all processors, and few, as each takes dask time.
+_SUM_FILE_BYTES = 32 * 2**20, 256 * 2**20
+_SUM_TASKS = max(16, 4 * CPU_COUNT)
+_SUM_MAX_TASKS = 1024
+_EMPTY_BYTES = 64 * 2**20  # a map that is small may be empty
+_MEMORY_SHARE = 0.9  # of what is available, for reading eagerly
+
+
+def from_source(source: FileArray, chunks: Any = "auto") -> da.Array:
+    """Make a dask array of an array-like over a file.
+
+    Parameters
+    ----------
+    source
+        The array-like.
+    chunks
+        ``"auto"``: whole rows with all channels, at most 128 MiB; anything else is passed
+        to :func:`dask.array.core.normalize_chunks`.
+
+    Returns
+    -------
+    dask.array.Array
+        Whoever slices it reads only the slice.
+    """
+    if isinstance(chunks, str) and chunks == "auto":
+        chunks = default_chunks(source.shape, source.dtype, source.row_axis())
+    return _from_array(source, chunks)
+
+
+def source_of(array: np.ndarray | da.Array) -> FileArray | None:
+    """Return the array-like that a dask array is the whole of.
+
+    Parameters
+    ----------
+    array
+        Any array.
+
+    Returns
+    -------
+    FileArray or None
+        None if the array is not from :func:`from_source`, or no longer: if it was
+        computed from it, persisted, rechunked or sliced (but see :func:`take`).
+    """
+    # dask keeps what an array is made from in a layer of its own.
+    if not isinstance(array, da.Array):  # HyperSpy leaves numpy's in some lazy signals
+        return None
+    key = f"original-{array.name}"
+    layer = getattr(array.dask, "layers", {}).get(key, {})
+    source = layer.get(key)
+    return source if isinstance(source, FileArray) else None
+
+
+def take(array: np.ndarray | da.Array, key: tuple) -> np.ndarray | da.Array:
+    """Slice an array; the slice of a file's array is again a file's array.
+
+    Parameters
+    ----------
+    array
+        Any dask or numpy array.
+    key
+        Integers, slices and an ellipsis.
+
+    Returns
+    -------
+    numpy.ndarray or dask.array.Array
+        ``array[key]``. If `array` is the whole of an array-like, the file is asked for
+        just this block; and if the slices have a step of 1, the result is the whole of an
+        array-like too, and its sums are as fast.
+    """
+    source = source_of(array)
+    if source is None:
+        return array[key]
+    ranges, rest = split_key(key, source.shape)
+    block = array[tuple(slice(*r) for r in ranges)]
+    if 0 in block.shape:
+        return array[key]
+    if isinstance(source, View):
+        ranges, source = source.shifted(ranges), source.source
+    block = from_source(View(source, ranges), block.chunks)
+    return block if all(r == slice(None) for r in rest) else block[rest]
+
+
+def sum_navigation(source: FileArray) -> da.Array:
+    """Sum all spectra of an array-like, a range of rows at a time.
+
+    Parameters
+    ----------
+    source
+        The array-like.
+
+    Returns
+    -------
+    dask.array.Array
+        uint64, shape (channels,).
+    """
+    total = source.known_total()
+    if total is not None:
+        return da.from_array(total, chunks=-1)
+    parts = _from_array(_PartSums(source, split_rows(source)), (1, -1))
+    if is_wide(source.dtype):
+        return sum_exactly(parts, 0)
+    return parts.sum(axis=0, split_every=_SUM_MAX_TASKS)
+
+
+def sum_signal(source: FileArray) -> da.Array:
+    """Sum all channels of an array-like for each pixel, a range of rows at a time.
+
+    Parameters
+    ----------
+    source
+        The array-like.
+
+    Returns
+    -------
+    dask.array.Array
+        uint64, shape of the navigation axes.
+    """
+    chunks: list[Any] = [-1] * (source.ndim - 1)
+    chunks[source.row_axis()] = tuple(np.diff(split_rows(source)).tolist())
+    return _from_array(_PixelSums(source), tuple(chunks))
+
+
+@dataclass(frozen=True)
+class _PartSums(ArrayLike):
+    """Sum spectra of ranges of rows, shape (ranges, channels)."""
+
+    source: FileArray
+    edges: tuple[int, ...]
+    dtype = np.dtype(np.uint64)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.edges) - 1, self.source.shape[-1])
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        parts, channels = ranges
+        whole: list[Range] = [(0, size) for size in self.source.shape]
+        whole[-1] = channels
+        totals = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
+        for i, part in enumerate(range(*parts)):
+            whole[self.source.row_axis()] = self.edges[part], self.edges[part + 1]
+            totals[i] = self.source.sum_navigation(tuple(whole))
+        return totals
+
+
+@dataclass(frozen=True)
+class _PixelSums(ArrayLike):
+    """Total counts of each pixel."""
+
+    source: FileArray
+    dtype = np.dtype(np.uint64)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.source.shape[:-1]
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        return self.source.sum_signal((*ranges, (0, self.source.shape[-1])))
+
+
+def split_rows(source: FileArray) -> tuple[int, ...]:
+    """Return the edges of the ranges of rows that one task each goes through."""
+    n_rows = source.shape[source.row_axis()]
+    most, least = (math.ceil(source.file_bytes() / size) for size in _SUM_FILE_BYTES)
+    n_tasks = min(most, max(least, _SUM_TASKS))
+    step = source.row_step()
+    n_steps = math.ceil(n_rows / step)
+    n_tasks = max(1, min(n_tasks, n_steps, _SUM_MAX_TASKS))
+    edges = (step * (n_steps * i // n_tasks) for i in range(n_tasks + 1))
+    return tuple(min(edge, n_rows) for edge in edges)
+
+
+def _from_array(source: ArrayLike, chunks: Any) -> da.Array:
+    return da.from_array(
+        source,
+        chunks=chunks,
+        name="rsciio_xfm-" + dask.base.tokenize(source, chunks),
+        asarray=True,
+        fancy=False,
+        meta=np.empty((0,) * source.ndim, dtype=source.dtype),
+    )
+
+
+def default_chunks(
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    row_axis: int,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> tuple[int, ...]:
+    """Choose chunks of whole rows with all channels.
+
+    Parameters
+    ----------
+    shape
+        Of the array; all axes but the rows are kept whole where 128 MiB allow.
+    dtype
+        Of the array.
+    row_axis
+        Axis of the rows.
+    chunk_bytes
+        Size of a chunk, unless that is less than a row.
+
+    Returns
+    -------
+    tuple of int
+        Size of a chunk along each axis.
+    """
+    chunk = list(shape)
+    chunk[row_axis] = 1
+    row_bytes = math.prod(chunk) * dtype.itemsize
+    if row_bytes <= max(chunk_bytes, MAX_CHUNK_BYTES):
+        chunk[row_axis] = min(shape[row_axis], max(1, chunk_bytes // row_bytes))
+        return tuple(chunk)
+    # A row is too large: cut its pixels, and if need be what comes before the rows.
+    for axis in (row_axis + 1, *range(row_axis)):
+        rest = math.prod(chunk) * dtype.itemsize // chunk[axis]
+        chunk[axis] = max(1, min(chunk[axis], MAX_CHUNK_BYTES // rest))
+    return tuple(chunk)
+
+
+def align_chunks(
+    shape: tuple[int, ...], dtype: np.dtype, row_axis: int, stored: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Choose chunks that hold whole chunks of the file, and rows of pixels if they can.
+
+    Parameters
+    ----------
+    shape, dtype, row_axis
+        As of :func:`default_chunks`.
+    stored
+        Chunks of the file.
+
+    Returns
+    -------
+    tuple of int
+        Size of a chunk along each axis.
+    """
+    chosen = list(default_chunks(shape, dtype, row_axis))
+    for i in range(len(shape) - 1):
+        if chosen[i] < shape[i]:
+            chosen[i] = max(stored[i], chosen[i] // stored[i] * stored[i])
+    if math.prod(chosen) * dtype.itemsize > MAX_CHUNK_BYTES:
+        chosen = [*stored[:-1], shape[-1]]
+    return tuple(chosen)
+
+
+def check_worth_reading(
+    path: str | Path,
+    source: FileArray,
+    n_present: int,
+    n_all: int,
+    what: str,
+    least_share: float,
+    byte: int,
+) -> None:
+    """Refuse to fill memory with the zeros of a map of which little is there.
+
+    Parameters
+    ----------
+    path, source
+        The file and its array-like.
+    n_present, n_all, what
+        How many are there, of how many, of what: rows, spectra.
+    least_share
+        Of a map that is not small, to be read eagerly.
+    byte
+        Where in the file they are, or end.
+
+    Raises
+    ------
+    FileFormatError
+        Less is there.
+    """
+    n_bytes = math.prod(source.shape) * source.dtype.itemsize
+    if n_bytes > _EMPTY_BYTES and n_present < least_share * n_all:
+        raise FileFormatError(
+            f"{path}: the file holds {n_present} of {n_all} {what}, expected at least "
+            f"{least_share:.0%} for reading all {n_bytes / 2**20:.0f} MiB of the map (byte "
+            f"{byte}). Use lazy=True."
+        )
+
+
+def read_all(source: FileArray, path: str, chunks: Any = "auto") -> np.ndarray:
+    """Read the whole of an array-like into memory, in threads.
+
+    Parameters
+    ----------
+    source
+        The array-like.
+    path
+        Named in the error.
+    chunks
+        That are read at a time, see :func:`from_source`.
+
+    Returns
+    -------
+    numpy.ndarray
+        The counts.
+
+    Raises
+    ------
+    MemoryError
+        The array is larger than the memory that is available.
+    """
+    n_bytes = math.prod(source.shape) * source.dtype.itemsize
+    available = psutil.virtual_memory().available
+    if n_bytes > _MEMORY_SHARE * available:
+        raise MemoryError(
+            f"{path}: the map {source.shape} of {source.dtype} needs "
+            f"{n_bytes / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB are "
+            "available. Use lazy=True to read it chunk by chunk."
+        )
+    data = np.empty(source.shape, dtype=source.dtype)
+    da.store(from_source(source, chunks), data, lock=False, scheduler="threads")
+    return data

@@ -1,9 +1,0 @@
-"""EDAX ``.spd`` maps, ``.lsd`` line scans and ``.spc`` spectra."""
-
-from rsciio_xfm.edax._api import file_reader
-
-__all__ = ["file_reader"]
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -1,0 +1,252 @@
+"""``file_reader`` for EMD files."""
+
+import traceback
+from errno import ENOENT
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from rsciio_xfm.core.hdf5.links import check_links
+from rsciio_xfm.core.hdf5.open import check_all_sizes, open_hdf5
+from rsciio_xfm.core.source import identify, open_unbuffered
+from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+from rsciio_xfm.formats.emd.ncem import find_signals, read_signal
+from rsciio_xfm.formats.emd.parse import is_ncem, is_velox
+from rsciio_xfm.formats.emd.upstream import FAULTS
+from rsciio_xfm.formats.emd.velox import read_velox
+from rsciio_xfm.formats.emd.write import file_writer
+
+__all__ = ["file_reader", "file_writer"]
+
+_SELECTIONS = (None, "image", "images", "single_spectrum", "spectrum_image")
+
+
+def file_reader(
+    filename: str | Path,
+    lazy: bool = False,
+    chunks: Any = "auto",
+    dataset_path: str | list[str] | None = None,
+    stack_group: bool | None = None,
+    select_type: str | None = None,
+    first_frame: int = 0,
+    last_frame: int | None = None,
+    sum_frames: bool = True,
+    sum_EDS_detectors: bool = True,
+    rebin_energy: int = 1,
+    SI_dtype: Any = None,
+    load_SI_image_stack: bool = False,
+    cache: bool = True,
+) -> list[dict[str, Any]]:
+    """Read an EMD file, Velox's or NCEM's.
+
+    Maps of X-rays in Velox's files, and signals saved by :func:`file_writer`, are read here;
+    images, single spectra, energy-loss maps and all other kinds of EMD files by RosettaSciIO.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+    lazy
+        If True, ``data`` are dask arrays; now the streams of a map are counted once, for
+        where its rows start in them.
+    chunks
+        Of the dask arrays of what is read here. ``"auto"`` makes chunks of whole rows with all
+        channels, at most 128 MiB, of maps; of other signals, those of the file, unless they
+        are more than 10 000, which are put together. Anything else goes to
+        :func:`dask.array.core.normalize_chunks`.
+    dataset_path
+        NCEM only: path of the dataset, or several; None is all.
+    stack_group
+        NCEM only: whether datasets in groups of like names are stacked, as RosettaSciIO does.
+    select_type
+        Velox only: ``"image"`` (or ``"images"``), ``"single_spectrum"`` or
+        ``"spectrum_image"`` reads only these.
+    first_frame
+        Velox only: the first frame of a map that is read.
+    last_frame
+        Velox only: the first frame that is not read any more; None reads all to the end.
+    sum_frames
+        Velox only: sum the frames of a map; if False, they are the first axis.
+    sum_EDS_detectors
+        Velox only: sum the detectors of a map; if False, each is a signal of its own, in the
+        order of the file, with the detector's name as title.
+    rebin_energy
+        Velox only: sum so many channels of a map into one; a divisor of their number.
+    SI_dtype
+        Velox only: integer type of the counts of a map, uint16 by default.
+    load_SI_image_stack
+        Velox only: read all frames of the images that were acquired with a map, not the first
+        alone.
+    cache
+        Velox only: keep the index of a file above 64 MiB in the user's cache, and take it
+        from there when the same file is opened again.
+
+    Returns
+    -------
+    list of dict
+        Signals. ``data`` of a map of X-rays: counts, shape ``(y, x, E)``, or
+        ``(frame, y, x, E)`` if `sum_frames` is False. ``axes``: x and y in a unit of length
+        that suits the map, X-ray energy in keV, Time in s. ``metadata``: as exspy wants them,
+        signal type EDS_TEM.
+
+    Raises
+    ------
+    rsciio_xfm.exceptions.FileFormatError
+        The file is no EMD file, or holds nothing of what was asked for.
+    rsciio_xfm.exceptions.CorruptFileError
+        HDF5 cannot read the file; a stream has channels that its spectra do not have, or more
+        spectra than the map; a dataset claims to be larger than what is stored of it.
+    OverflowError
+        Sums of counts do not fit `SI_dtype`; for a lazy array, when it is computed.
+    MemoryError
+        A map is larger than the available memory and `lazy` is False.
+    FileNotFoundError
+        The file has no such dataset.
+    ValueError
+        An argument does not suit the file.
+
+    Warns
+    -----
+    UserWarning
+        There is no map to read (the file was pruned, its streams are empty); a stream ends
+        early or is not what Velox counted; its table of frames is wrong; metadata are missing.
+
+    Notes
+    -----
+    Live and real time in the metadata of a map are those of one spectrum, the mean over the
+    detectors that were added.
+
+    Source of the format: see ``layout.py``.
+
+    Examples
+    --------
+    >>> from rsciio_xfm.formats.emd import file_reader
+    >>> signals = file_reader("map.emd", lazy=True)
+    >>> signals[-1]["data"].shape
+    (16, 20, 4096)
+    """
+    path = Path(filename)
+    if select_type not in _SELECTIONS:
+        raise ValueError(
+            f"select_type is {select_type!r}, expected "
+            f"{', '.join(repr(s) for s in _SELECTIONS)}."
+        )
+    with open_unbuffered(path) as file:
+        identity = identify(file)
+    options = {
+        "first_frame": first_frame,
+        "last_frame": last_frame,
+        "sum_frames": sum_frames,
+        "sum_EDS_detectors": sum_EDS_detectors,
+        "rebin_energy": rebin_energy,
+        "SI_dtype": SI_dtype,
+        "cache": cache,
+    }
+    others: list[str] | bool = []
+    check_links(path, allow_outside=False)
+    # As RosettaSciIO opens it meanwhile: HDF5 wants the same of both.
+    with open_hdf5(path, identity, locking=None) as file:
+        if is_velox(path, file):
+            signals = read_velox(
+                path,
+                identity,
+                file,
+                lazy,
+                chunks,
+                select_type,
+                load_SI_image_stack,
+                options,
+            )
+        elif is_ncem(file):
+            names = [dataset_path] if isinstance(dataset_path, str) else dataset_path
+            signals, others = _read_ncem(
+                path, identity, file, lazy, chunks, names, stack_group
+            )
+            if others and not lazy:
+                check_all_sizes(path, file)
+        else:
+            raise FileFormatError(
+                f"{path}: the file is no EMD file: its root holds "
+                f"{', '.join(list(file)[:8]) or 'nothing'}, expected Velox's Version, or "
+                "version_major and version_minor among the attributes (byte 0)."
+            )
+    if others:
+        signals += _read_others(path, lazy, others, names, stack_group)
+    if not signals:
+        raise FileFormatError(
+            f"{path}: the file holds nothing of select_type={select_type!r}, expected at "
+            "least one (byte 0, the whole file)."
+        )
+    return signals
+
+
+def _read_ncem(
+    path: Path,
+    identity: tuple[int, ...],
+    file: h5py.File,
+    lazy: bool,
+    chunks: Any,
+    names: list[str] | None,
+    stack_group: bool | None,
+) -> tuple[list[dict[str, Any]], list[str] | bool]:
+    """Read signals of an EMD file of NCEM's; and say what RosettaSciIO has to read.
+
+    Returns
+    -------
+    signals : list of dict
+    others : list of str or bool
+        Paths of data; True is what RosettaSciIO finds itself.
+    """
+    if stack_group:
+        return [], True
+    own, others = find_signals(file)
+    if names is not None:
+        missing = [name for name in names if name not in file]
+        if missing:
+            raise FileNotFoundError(
+                ENOENT,
+                f"The file has no {', '.join(map(repr, missing))}, expected as dataset_path "
+                f"of {', '.join([*own, *others][:8])}",
+                str(path),
+            )
+        chosen = [name.strip("/") for name in names]
+        own = {name: own[name] for name in chosen if name in own}
+        others = [name for name in chosen if name not in own]
+    signals = []
+    for name, group in own.items():
+        signal = read_signal(path, identity, group, lazy, chunks)
+        if signal is None:
+            others.append(name)
+        else:
+            signals.append(signal)
+    # As it finds them: it stacks some, and knows of data of other names.
+    return signals, others if own else True
+
+
+def _read_others(
+    path: Path,
+    lazy: bool,
+    others: list[str] | bool,
+    names: list[str] | None,
+    stack_group: bool | None,
+) -> list[dict[str, Any]]:
+    """Read what is not read here with RosettaSciIO."""
+    from rsciio.emd import file_reader as read_others
+
+    try:
+        return read_others(
+            str(path),
+            lazy=lazy,
+            dataset_path=names if others is True else others,
+            stack_group=stack_group,
+        )
+    except FAULTS as exc:
+        if getattr(exc, "errno", None) is not None:
+            raise
+        # Lazily, it leaves the file open in these.
+        traceback.clear_frames(exc.__traceback__)
+        raise CorruptFileError(
+            f"{path}: RosettaSciIO cannot read it: {exc!r}. Expected an EMD file of NCEM's "
+            "specification or one of its kin (byte 0, the whole file)."
+        ) from exc

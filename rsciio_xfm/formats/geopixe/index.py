@@ -1,0 +1,440 @@
+"""Where the records of each row lie: one pass over the record headers of a file.
+
+The pass checks every header and keeps, for each row of the map, the runs of bytes that
+hold its records. A file in raster order (as all files seen) has one run a row, so the
+index is next to nothing whatever the map's size. A file in any other order is read as
+well, at 12 bytes a run (18 while it is built). The dead times are kept too: 4 bytes a
+record.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from rsciio_xfm.core import cache as caches
+from rsciio_xfm.core.progress import bytes_bar
+from rsciio_xfm.core.source import (
+    BLOCK_BYTES,
+    check_unchanged,
+    find_zeros,
+    little_endian,
+    open_unbuffered,
+    read_into,
+)
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.formats.geopixe.layout import ENTRY, RECORD, RECORD_MARK
+from rsciio_xfm.formats.geopixe.parse import Header
+from rsciio_xfm.kernels.compiled import kernel
+
+# Positions of the fields in 16-bit and 32-bit words, for the kernels.
+WORD = np.dtype(np.uint16).itemsize
+MARK_WORD = RECORD.fields["mark"][1] // WORD
+LENGTH_WORD = RECORD.fields["length"][1] // WORD
+X_WORD = RECORD.fields["x"][1] // WORD
+Y_WORD = RECORD.fields["y"][1] // WORD
+DETECTOR_WORD = RECORD.fields["detector"][1] // WORD
+DEAD_TIME_FLOAT = RECORD.fields["dead_time"][1] // RECORD["dead_time"].itemsize
+RECORD_BYTES = RECORD.itemsize
+ENTRY_BYTES = ENTRY.itemsize
+
+# To be changed whenever an index of an older version must not be used.
+_CACHE_KIND = "geopixe-2"
+
+_RUNS_PER_PART = 2**16
+_MAX_RUN_BYTES = 2**32 - 1  # run lengths are kept as uint32
+
+# What a kernel stopped at.
+(
+    END_OF_BLOCK,
+    WRONG_MARK,
+    WRONG_LENGTH,
+    OUTSIDE,
+    REPEATED,
+    PAST_END,
+    RUNS_FULL,
+) = range(7)
+
+
+@dataclass(frozen=True)
+class Index:
+    """The records of a file, by row of the map.
+
+    Attributes
+    ----------
+    run_start, run_length
+        Byte offset (int64) and length in bytes (uint32) of each run of records of one
+        row, ordered by row, then by offset.
+    row_pointer
+        int64, shape (n_rows + 1,): row y has the runs
+        ``row_pointer[y]:row_pointer[y + 1]``.
+    dead_time
+        float32, shape (n_detectors, n_rows, n_columns), percent as the file has it, NaN
+        where the file has no record.
+    n_records
+        int64, shape (n_detectors,): records that are whole.
+    n_missing_pixels
+        Pixels of which a record is missing.
+    stop
+        Byte offset where the last whole record ends.
+    end
+        Byte offset from which on the file is zeros that are no record, or its size.
+    """
+
+    run_start: np.ndarray
+    run_length: np.ndarray
+    row_pointer: np.ndarray
+    dead_time: np.ndarray
+    n_records: np.ndarray
+    n_missing_pixels: int
+    stop: int
+    end: int
+
+
+def read_index(filename: str | Path, header: Header, cache: bool = True) -> Index:
+    """Index the records of a file, or take the index that was kept of it.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+    header
+        Its header, from :func:`rsciio_xfm.formats.geopixe.parse.read_header`.
+    cache
+        Whether an index may be taken from, and kept in, the user's cache.
+
+    Returns
+    -------
+    Index
+        As of :func:`build_index`.
+
+    Raises
+    ------
+    CorruptFileError
+        A record has a wrong mark or length, lies outside the map, or stands twice.
+
+    Warns
+    -----
+    UserWarning
+        Records are missing; says how many spectra and pixels.
+    """
+    path = Path(filename)
+    key = _cache_key(path, header)
+    found = caches.load(_CACHE_KIND, path, key) if cache else None
+    index = None if found is None else _unpack(found, header)
+    if index is None:
+        index = build_index(path, header)
+        if cache:
+            caches.save(_CACHE_KIND, path, key, vars(index))
+    if index.n_missing_pixels or index.end < header.file_size:
+        _warn_missing(index, path, header)
+    return index
+
+
+def cached_at(filename: str | Path, header: Header) -> Path | None:
+    """Return where the index of a file is kept, None if it is not."""
+    return caches.find(_CACHE_KIND, filename, _cache_key(filename, header))
+
+
+def _cache_key(filename: str | Path, header: Header) -> tuple:
+    text = hashlib.sha256(header.text.encode("utf-8")).hexdigest()
+    return caches.key_of(filename, header.identity, text)
+
+
+def _unpack(found: dict[str, np.ndarray], header: Header) -> Index | None:
+    """Make an index of what was kept, unless it cannot be that of the file."""
+    try:
+        index = Index(
+            **found
+            | {name: int(found[name]) for name in ("n_missing_pixels", "stop", "end")}
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+    runs = index.run_start.shape
+    expected = {
+        "run_start": (np.int64, runs),
+        "run_length": (np.uint32, runs),
+        "row_pointer": (np.int64, (header.n_rows + 1,)),
+        "dead_time": (np.float32, header.map_shape),
+        "n_records": (np.int64, (header.n_detectors,)),
+    }
+    for name, (dtype, shape) in expected.items():
+        held = getattr(index, name)
+        if held.dtype != dtype or held.shape != shape:
+            return None
+    pointer, stops = index.row_pointer, index.run_start + index.run_length
+    is_sound = (
+        len(runs) == 1
+        and pointer[0] == 0
+        and pointer[-1] == runs[0]
+        and np.all(np.diff(pointer) >= 0)
+        and np.all(index.run_start >= header.data_offset)
+        and np.all(stops <= header.file_size)
+    )
+    return index if is_sound else None
+
+
+def build_index(filename: str | Path, header: Header) -> Index:
+    """Index the records of a file in one pass of bounded memory.
+
+    Parameters
+    ----------
+    filename
+        Path of the file.
+    header
+        Its header, from :func:`rsciio_xfm.formats.geopixe.parse.read_header`.
+
+    Returns
+    -------
+    Index
+        Every record in it is whole, within the map, and the only one of its pixel and
+        detector.
+
+    Raises
+    ------
+    CorruptFileError
+        A record has a wrong mark or length, lies outside the map, or stands twice.
+    """
+    path = Path(filename)
+    dead_time = np.full(header.map_shape, np.nan, dtype=np.float32)
+    seen = np.zeros((dead_time.size + 7) // 8, dtype=np.uint8)
+    n_records = np.zeros(header.n_detectors, dtype=np.int64)
+    # Runs in the current part, row of the last record.
+    state = np.array([0, -1], dtype=np.int64)
+    parts = [_new_part()]
+    buffer = np.empty(BLOCK_BYTES, dtype=np.uint8)
+    position = header.data_offset
+    with (
+        open_unbuffered(path) as file,
+        bytes_bar(header.file_size, f"Indexing {path.name}") as bar,
+    ):
+        check_unchanged(file, path, header.identity)
+        end = _find_end(file, header)
+        limits = np.array([end, RECORD_BYTES + ENTRY_BYTES * header.n_channels])
+        bar.update(position)
+        while position < end:
+            n_bytes = read_into(file, position, buffer, min(BLOCK_BYTES, end - position))
+            if n_bytes < RECORD_BYTES:
+                _check_cut_header(buffer[:n_bytes], path, position)
+                break
+            consumed, status = _index_block(
+                little_endian(buffer, np.uint16),
+                little_endian(buffer, np.float32),
+                n_bytes,
+                position,
+                limits,
+                seen,
+                dead_time,
+                n_records,
+                *parts[-1],
+                state,
+            )
+            position += consumed
+            bar.update(consumed)
+            if status == RUNS_FULL:
+                parts.append(_new_part())
+                state[:] = 0, -1
+            elif status == PAST_END:
+                _check_cut_record(file, path, position, end, header)
+                break
+            elif status != END_OF_BLOCK:
+                _raise_corrupt(status, buffer[consumed:], path, position, header)
+    parts[-1] = tuple(part[: state[0]] for part in parts[-1])
+    n_missing = 0
+    if n_records.sum() < dead_time.size:
+        whole = np.unpackbits(seen, count=dead_time.size, bitorder="little")
+        whole = whole.reshape(header.n_detectors, -1).all(axis=0)
+        n_missing = whole.size - int(np.count_nonzero(whole))
+    return Index(
+        *_sort_runs(parts, header),
+        dead_time=dead_time,
+        n_records=n_records,
+        n_missing_pixels=n_missing,
+        stop=position,
+        end=end,
+    )
+
+
+def _find_end(file: BinaryIO, header: Header) -> int:
+    """Return where the zeros begin that end a file, if they are too many for a record.
+
+    A copy that was interrupted can leave a file of full size whose rest are zeros. Nothing
+    tells a zero that was copied from one that was not, so that a record that ends in one
+    (its last counts are below 256) is not known to be whole.
+    """
+    end = find_zeros(file, header.data_offset)
+    return end if header.file_size - end >= RECORD_BYTES else header.file_size
+
+
+@kernel
+def _index_block(
+    words,
+    floats,
+    n_bytes,
+    base,
+    limits,
+    seen,
+    dead_time,
+    n_records,
+    run_length,
+    run_row,
+    state,
+):
+    """Index the records that begin in a block; return the bytes used and a status.
+
+    A block begins at a record. The lengths of records are multiples of 4, so each
+    record of the block is aligned.
+    """
+    file_size, max_length = limits
+    n_detectors, n_rows, n_columns = dead_time.shape
+    at = 0
+    while at + RECORD_BYTES <= n_bytes:
+        word = at // WORD
+        if words[word + MARK_WORD] != RECORD_MARK:
+            return at, WRONG_MARK
+        length = np.int64(words[word + LENGTH_WORD]) | (
+            np.int64(words[word + LENGTH_WORD + 1]) << 16
+        )
+        if length < RECORD_BYTES or length > max_length or length % ENTRY_BYTES:
+            return at, WRONG_LENGTH
+        x = np.int64(words[word + X_WORD])
+        y = np.int64(words[word + Y_WORD])
+        detector = np.int64(words[word + DETECTOR_WORD])
+        if x >= n_columns or y >= n_rows or detector >= n_detectors:
+            return at, OUTSIDE
+        if base + at + length > file_size:
+            return at, PAST_END
+        spectrum = (detector * n_rows + y) * n_columns + x
+        bit = np.uint8(1 << (spectrum & 7))
+        if seen[spectrum >> 3] & bit:
+            return at, REPEATED
+        run = state[0] - 1
+        if y != state[1] or run_length[run] + length > _MAX_RUN_BYTES:
+            run += 1
+            if run == run_length.size:
+                return at, RUNS_FULL
+            run_length[run] = 0
+            run_row[run] = y
+            state[0] = run + 1
+            state[1] = y
+        run_length[run] += length
+        seen[spectrum >> 3] |= bit
+        dead_time[detector, y, x] = floats[at // 4 + DEAD_TIME_FLOAT]
+        n_records[detector] += 1
+        at += length
+    return at, END_OF_BLOCK
+
+
+def _new_part() -> tuple[np.ndarray, np.ndarray]:
+    """Room for the length and the row of some runs, in the file's order."""
+    return (
+        np.empty(_RUNS_PER_PART, dtype=np.uint32),
+        np.empty(_RUNS_PER_PART, dtype=np.uint16),
+    )
+
+
+def _sort_runs(
+    parts: list[tuple[np.ndarray, np.ndarray]], header: Header
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Order the runs by row; each starts where the one before it in the file ends."""
+    row_pointer = np.zeros(header.n_rows + 1, dtype=np.int64)
+    for _, rows in parts:
+        row_pointer[1:] += np.bincount(rows, minlength=header.n_rows)
+    np.cumsum(row_pointer, out=row_pointer)
+    run_start = np.empty(row_pointer[-1], dtype=np.int64)
+    run_length = np.empty(row_pointer[-1], dtype=np.uint32)
+    next_slot = row_pointer[:-1].copy()
+    start = header.data_offset
+    for lengths, rows in parts:
+        start = _place_runs(lengths, rows, start, next_slot, run_start, run_length)
+    return run_start, run_length, row_pointer
+
+
+@kernel
+def _place_runs(lengths, rows, start, next_slot, run_start, run_length):
+    """Put the runs of a part where their rows are; return where the last one ends."""
+    for i in range(lengths.size):
+        slot = next_slot[rows[i]]
+        next_slot[rows[i]] += 1
+        run_start[slot] = start
+        run_length[slot] = lengths[i]
+        start += lengths[i]
+    return start
+
+
+def _raise_corrupt(
+    status: int, found: np.ndarray, path: Path, position: int, header: Header
+) -> None:
+    record = found[:RECORD_BYTES].view(RECORD)[0]
+    raw = found[:RECORD_BYTES].tobytes()
+    limits = (
+        f"x < {header.n_columns}, y < {header.n_rows}, detector < {header.n_detectors}"
+    )
+    place = f"x={record['x']}, y={record['y']}, detector={record['detector']}"
+    problem = {
+        WRONG_MARK: f"the mark of a record is {raw[:2]!r}, expected b'DP'",
+        WRONG_LENGTH: (
+            f"the length of a record is {record['length']}, expected {RECORD_BYTES} plus "
+            f"{ENTRY_BYTES} for each of at most {header.n_channels} channels"
+        ),
+        OUTSIDE: f"a record is at {place}, expected {limits}",
+        REPEATED: f"the record at {place} stands twice, expected one",
+    }[status]
+    raise CorruptFileError(
+        f"{path}: {problem} (byte {position}). The file is damaged, or its header is not "
+        "its own."
+    )
+
+
+def _check_cut_header(rest: np.ndarray, path: Path, position: int) -> None:
+    """Accept the start of a record header at the end of the file, nothing else."""
+    mark = RECORD_MARK.to_bytes(2, "little")
+    found = rest.tobytes()
+    if found[:2] != mark[: len(found)]:
+        raise CorruptFileError(
+            f"{path}: the mark of a record is {found[:2]!r}, expected {mark!r} (byte "
+            f"{position}). {len(found)} bytes that are no record follow the last one."
+        )
+
+
+def _check_cut_record(
+    file: BinaryIO, path: Path, position: int, end: int, header: Header
+) -> None:
+    """Tell a record that is cut off by the end of the file from a wrong length.
+
+    What is there of a record that is cut off is a list of ascending channels.
+    """
+    rest = np.empty(end - position, dtype=np.uint8)
+    n_bytes = read_into(file, position, rest, rest.size)
+    whole = (n_bytes - RECORD_BYTES) // ENTRY_BYTES
+    entries = rest[RECORD_BYTES : RECORD_BYTES + whole * ENTRY_BYTES].view(ENTRY)
+    channels = entries["channel"].astype(np.int64)
+    if np.any(np.diff(channels) <= 0) or np.any(channels >= header.n_channels):
+        length = rest[:RECORD_BYTES].view(RECORD)[0]["length"]
+        raise CorruptFileError(
+            f"{path}: the length of a record is {length}, expected at most the "
+            f"{n_bytes} bytes to the end of the file (byte {position}), and what follows "
+            "is not one record that was cut off."
+        )
+
+
+def _warn_missing(index: Index, path: Path, header: Header) -> None:
+    n_pixels = header.n_rows * header.n_columns
+    n_zeros = header.file_size - index.end
+    how = ""
+    if n_zeros:
+        how = (
+            f", and zeros in its last {n_zeros} bytes (from byte {index.end} on), as of a "
+            "copy that was interrupted"
+        )
+    elif header.file_size > index.stop:
+        how = f" and ends within a record (byte {index.stop})"
+    warn(
+        f"{path}: {index.n_missing_pixels} of {n_pixels} pixels are missing or incomplete: "
+        f"the file holds {index.n_records.sum()} of {math.prod(header.map_shape)} spectra"
+        f"{how}. The counts of the missing spectra are zero, their dead times NaN."
+    )

@@ -1,0 +1,516 @@
+"""``file_writer`` for ``.GeoPIXE`` maps."""
+
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.system import CPU_COUNT
+
+from rsciio_xfm.analysis.dead_time import combine_dead_time, is_recorded
+from rsciio_xfm.core.atomic import refuse_original, replacing
+from rsciio_xfm.core.dates import parse_date, parse_time
+from rsciio_xfm.core.eds import DETECTOR_AXIS, REAL_TIME, with_times_of_one_spectrum
+from rsciio_xfm.core.progress import bytes_bar
+from rsciio_xfm.core.to_dask import default_chunks, take
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.core.writers import check_plain
+from rsciio_xfm.formats.geopixe.header import (
+    DETECTOR,
+    dump_header,
+    edit_header,
+    encode_header,
+    is_original,
+    keep_detectors,
+    mark,
+)
+from rsciio_xfm.formats.geopixe.layout import ENTRY, MAX_INDEX, RECORD, RECORD_MARK
+from rsciio_xfm.formats.geopixe.parse import (
+    FILE,
+    HEADER_TEXT,
+    SOURCE,
+    TIMESTAMP,
+    is_number,
+    parse_tree,
+)
+from rsciio_xfm.kernels.compiled import kernel
+
+_MOST_CHANNELS = 2**16 - 1
+_MOST_COUNTS = np.iinfo(ENTRY["counts"]).max
+_COUNTS_BYTES = ENTRY["counts"].itemsize
+_COUNTS_SHIFT = np.uint32(8 * ENTRY.fields["counts"][1])
+_LOW, _HALF = np.uint32(0xFFFF), np.uint32(16)
+_RECORD_BYTES, _ENTRY_BYTES = RECORD.itemsize, ENTRY.itemsize
+
+_MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "µm": 1e-3, "μm": 1e-3, "um": 1e-3, "nm": 1e-6}
+_EV = {"eV": 1.0, "keV": 1e3, "MeV": 1e6}
+_SAME = 1e-6  # relative difference of numbers that say the same
+_BATCH = 2 * CPU_COUNT  # chunks that are in work together
+
+
+def file_writer(
+    filename: str | Path, signal: dict[str, Any], replace_original: bool = False
+) -> None:
+    """Write a map of X-ray spectra as ``.GeoPIXE``.
+
+    Parameters
+    ----------
+    filename
+        Path of the file. It is replaced when the new one is whole; until then it is as it was.
+    signal
+        Dictionary of a signal, as :meth:`hyperspy.api.signals.BaseSignal.save` passes it.
+        ``data``: counts, ``(y, x, E)`` or ``(detector, y, x, E)``, integers, as a numpy
+        or a dask array, which is computed chunk by chunk.
+    replace_original
+        Replace a map that was not written here, the instrument's own say, too.
+
+    Raises
+    ------
+    TypeError
+        The counts are no integers.
+    ValueError
+        The signal is something that the format cannot hold: other axes, an energy axis that
+        does not start at 0, more than 65535 channels or 65536 pixels along an axis, negative
+        counts or more than 65535 in a channel, a header of more than 65535 bytes. Or the file
+        that is there was not written here.
+    OSError
+        The file cannot be written; what was there is as it was.
+
+    Warns
+    -----
+    UserWarning
+        An axis has units that the header cannot state; date and time are not understood; a
+        live time is known, but no real time (EDAX's maps), and the format cannot hold it.
+
+    Notes
+    -----
+    The header is that of the file that was loaded, in ``original_metadata``, character by
+    character but for ``"Written by"``, by which a file that may be replaced is told from the
+    instrument's own, and for what is different now: sizes, steps of the axes, real time of a
+    spectrum, beam energy, date and time. Of other maps it is made from the metadata.
+
+    Dead times are those of the map that the metadata carry; where detectors were summed, the
+    mean, so that live times are right. Without such a map they are those of the live and real
+    time of the metadata; without these 0, not recorded. A spectrum that has neither counts nor
+    a dead time (NaN) gets no record. The header has one real time for all spectra: where a
+    mask left some out, they get no record, and dead times keep the live times of the others.
+
+    Source of the format: see ``layout.py``.
+
+    Examples
+    --------
+    >>> s = hs.load("map.GeoPIXE", lazy=True, sum_detectors=False)
+    >>> s.inav[20:40, 10:30].save("part.GeoPIXE")
+    """
+    path = Path(filename)
+    data = signal["data"]
+    signal = signal | {"metadata": with_times_of_one_spectrum(signal["metadata"])}
+    is_smoothed = bool(signal["metadata"].get("Signal", {}).get("smoothed"))
+    _check_counts(path, data, is_smoothed)
+    axes = _check_axes(path, signal["axes"], data)
+    refuse_original(path, is_original, replace_original)
+    header = encode_header(mark(_build_header(path, signal, axes)), path)
+    data = data if data.ndim == 4 else data[np.newaxis]
+    dead_time = _find_dead_time(path, signal["metadata"], data.shape[:-1])
+    with bytes_bar(data.nbytes, f"Writing {path.name}") as bar, replacing(path) as file:
+        file.write(header)
+        _write_records(file, path, data, dead_time, bar)
+
+
+def _check_counts(path: Path, data: Any, is_smoothed: bool) -> None:
+    """Refuse what are no counts."""
+    if data.dtype.kind not in "iu":
+        advice = "Convert them with the signal's change_dtype method, if they are whole."
+        if is_smoothed:
+            advice = "These were smoothed: take them from the scan, with sigma=0."
+        raise TypeError(
+            f"{path}: the counts are {data.dtype}, expected integers: the format holds "
+            f"whole counts. {advice}"
+        )
+    check_plain(path, data)
+
+
+def _check_axes(
+    path: Path, axes: list[dict[str, Any]], data: Any
+) -> list[dict[str, Any]]:
+    """Return the axes in the array's order, if the format can hold them."""
+    axes = sorted(axes, key=lambda axis: axis.get("index_in_array", 0))
+    navigates = [axis["navigate"] for axis in axes]
+    shape = tuple(axis["size"] for axis in axes)
+    if data.ndim not in (3, 4) or navigates != [True] * (data.ndim - 1) + [False]:
+        raise ValueError(
+            f"{path}: the signal has {sum(navigates)} navigation axes (array {shape}), "
+            "expected x and y, or x, y and detector, with the channels last. Of a line, "
+            "s.inav[:, 3:4] is a map of one row."
+        )
+    names = [axis["name"] for axis in axes]
+    if DETECTOR_AXIS in names[-3:]:
+        raise ValueError(
+            f"{path}: the axes of the array are {names}, expected {DETECTOR_AXIS!r} before y "
+            "and x, or not there."
+        )
+    if data.ndim == 4 and names[0] != DETECTOR_AXIS:
+        raise ValueError(
+            f"{path}: the first axis of the array is {names[0]!r}, expected "
+            f"{DETECTOR_AXIS!r}: the format has no other third axis."
+        )
+    if 0 in shape or max(shape[:-1]) > MAX_INDEX or shape[-1] > _MOST_CHANNELS:
+        raise ValueError(
+            f"{path}: the array is {shape}, expected 1 to {MAX_INDEX} pixels along each axis "
+            f"and 1 to {_MOST_CHANNELS} channels."
+        )
+    energy = axes[-1]
+    if abs(energy["offset"]) > _SAME * abs(energy["scale"]):
+        raise ValueError(
+            f"{path}: the energy of channel 0 is {energy['offset']:g} {energy['units']}, "
+            "expected 0: the format has no offset. Save channels from 0 on, without "
+            "rebin_energy."
+        )
+    for axis in axes[-3:]:
+        if not axis["scale"] > 0:
+            raise ValueError(
+                f"{path}: the step of {axis['name']} is {axis['scale']}, expected above 0."
+            )
+    return axes
+
+
+# The header.
+
+
+def _build_header(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str:
+    metadata = signal["metadata"]
+    text = _find_text(path, signal.get("original_metadata", {}))
+    tree = parse_tree(text.encode("utf-8"), path)
+    n_detectors = axes[0]["size"] if len(axes) == 4 else 1
+    text = _arrange_detectors(text, tree, metadata, axes)
+    y, x, energy = axes[-3:]
+    # exspy moves the node when a signal becomes one of a TEM.
+    node = "SEM" if _get(metadata, "SEM") else "TEM"
+    real_time = _get(metadata, node, "Detector", "EDS", "real_time")
+    wanted = {
+        FILE: {
+            "Timestamp": _format_time(path, metadata, tree),
+            "Dwell (mS)": _times(real_time, 1e3),
+            "Xres": x["size"],
+            "Yres": y["size"],
+            "Width (mm)": _times(_step(path, x, _MM), x["size"]),
+            "Height (mm)": _times(_step(path, y, _MM), y["size"]),
+            "Dets": n_detectors,
+            "Chan": energy["size"],
+            "Gain (eV)": _step(path, energy, _EV),
+        },
+        SOURCE: {"KV": _times(_get(metadata, node, "beam_energy"), 1.0)},
+    }
+    changes = {}
+    for section, fields in wanted.items():
+        held = tree.get(section)
+        held = held if isinstance(held, dict) else {}
+        changes[section] = {
+            name: value
+            for name, value in fields.items()
+            if not _says(tree, held.get(name), name, value)
+        }
+    # A field that is added comes first: so that new ones come in this order.
+    changes = {
+        s: dict(reversed(fields.items())) for s, fields in changes.items() if fields
+    }
+    return edit_header(text, changes)
+
+
+def _find_text(path: Path, original: dict[str, Any]) -> str:
+    """Return the header that was loaded, if the metadata still say what it says."""
+    text = original.get(HEADER_TEXT)
+    tree = {key: value for key, value in original.items() if key != HEADER_TEXT}
+    if isinstance(text, str):
+        try:
+            held = parse_tree(text.encode("utf-8"), path)
+            if _as_text(held) == _as_text(_plain(tree)):
+                return text
+        except (TypeError, ValueError):  # somebody changed it
+            pass
+    if isinstance(tree.get(FILE), dict):
+        try:
+            return dump_header(_plain(tree))
+        except TypeError as exc:
+            raise TypeError(f"{path}: original_metadata: {exc}, expected text.") from exc
+    return "{\n\t" + f'"{FILE}": {{\n\t}},\n\t"{SOURCE}": {{\n\t}}\n' + "}"
+
+
+def _as_text(tree: dict[str, Any]) -> str:
+    """Return what two trees can be compared by; in this, NaN is NaN."""
+    return json.dumps(tree, sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    """Turn what metadata hold, perhaps loaded from a file, into what JSON gives."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return value
+
+
+def _arrange_detectors(
+    text: str, tree: dict[str, Any], metadata: dict[str, Any], axes: list[dict[str, Any]]
+) -> str:
+    """Leave the entries of the detectors that are written, in their order."""
+    entries = tree.get(DETECTOR, [])
+    if len(axes) == 4:
+        # The axis counts them, however it was cropped or reversed.
+        axis = axes[0]
+        kept = [axis["offset"] + axis["scale"] * i for i in range(axis["size"])]
+    else:
+        kept = _plain(_get(metadata, "XRF", "detectors")) or []
+        if len(kept) != 1:  # the sum of several
+            return text
+    numbers = [round(number) for number in kept]
+    if numbers != kept or not set(numbers) <= set(range(len(entries))):
+        return text
+    return keep_detectors(text, numbers, len(entries))
+
+
+def _get(metadata: dict[str, Any], *names: str) -> Any:
+    found: Any = metadata.get("Acquisition_instrument", {})
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _times(value: Any, factor: float) -> float | None:
+    value = _plain(value)
+    return float(value * factor) if is_number(value) else None
+
+
+def _step(path: Path, axis: dict[str, Any], units: dict[str, float]) -> float | None:
+    """Return the step of an axis in the header's unit, None if it is not calibrated."""
+    factor = units.get(str(axis["units"]))
+    if factor is None:
+        if axis["scale"] != 1:
+            warn(
+                f"{path}: the unit of {axis['name']} is {axis['units']!s:.40}, expected one "
+                f"of {', '.join(units)}: its step is not written."
+            )
+        return None
+    return float(axis["scale"] * factor)
+
+
+def _says(tree: dict[str, Any], held: Any, name: str, value: Any) -> bool:
+    """Tell whether a field of the header may stay as it is."""
+    if value is None:
+        # What is not known any more must go, if it would be taken for a number.
+        return name == "Timestamp" or not (is_number(held) and held > 0)
+    if name == "Dets" and held is None and tree.get(FILE):
+        # Of a header without it the entries were counted.
+        held = len(tree.get(DETECTOR, [])) or 1
+    if is_number(held) and is_number(value):
+        return math.isclose(held, value, rel_tol=_SAME)
+    return held == value
+
+
+def _format_time(
+    path: Path, metadata: dict[str, Any], tree: dict[str, Any]
+) -> str | None:
+    """Return the date and time, unless the header's says the same."""
+    general = metadata.get("General", {})
+    day, hour = (str(general.get(name) or "") for name in ("date", "time"))
+    parts = parse_date(day), parse_time(hour)
+    if None in parts:
+        if day or hour:
+            warn(
+                f"{path}: General.date is {day!r} and General.time {hour!r}, expected one day "
+                "and one time, as 2009-03-12 and 12:00:00: they are not written."
+            )
+        return None
+    moment = datetime.combine(*parts).replace(second=0, microsecond=0)
+    held = tree.get(FILE, {}).get("Timestamp")
+    try:
+        if datetime.strptime(held, TIMESTAMP) == moment:
+            return held
+    except (TypeError, ValueError):
+        pass
+    # Names of locales must not get into the file.
+    half = "am" if moment.hour < 12 else "pm"
+    return f"{moment:%m/%d/%Y} at {moment:%I:%M} {half}"
+
+
+def _find_dead_time(
+    path: Path, metadata: dict[str, Any], shape: tuple[int, ...]
+) -> np.ndarray:
+    """Return the dead times of the records, float32, (detector, y, x)."""
+    carried = _get(metadata, "SEM", "Detector", "EDS", "_sig_dead_time")
+    if carried is None:
+        return np.full(shape, _mean_dead_time(path, metadata), dtype=np.float32)
+    values = np.asarray(carried["data"])
+    if carried["metadata"]["Signal"].get("has_detectors", False) and len(values) > 1:
+        is_known = (is_recorded(values) | np.isnan(values)).all(axis=0)
+        mean = combine_dead_time(values, axis=(0,))
+        # One that was not recorded leaves the mean unknown.
+        values = np.where(is_known | np.isnan(mean), mean, 0)
+    return np.asarray(values, dtype=np.float32).reshape(shape)
+
+
+def _mean_dead_time(path: Path, metadata: dict[str, Any]) -> float:
+    """Return the dead time that live and real time give, 0 without these."""
+    node = "SEM" if _get(metadata, "SEM") else "TEM"
+    real, live = (
+        _get(metadata, node, "Detector", "EDS", f"{kind}_time")
+        for kind in ("real", "live")
+    )
+    if live is not None and not real:
+        warn(
+            f"{path}: the live time of the spectra is not saved: the format has dead times "
+            "and the real time of a spectrum, which is not known. Set metadata."
+            f"{REAL_TIME} (s, of one spectrum) to keep it."
+        )
+    is_known = live is not None and real and 0 < live <= real
+    return 100 * (1 - live / real) if is_known else 0.0
+
+
+# The records.
+
+
+def _write_records(
+    file: BinaryIO, path: Path, data: Any, dead_time: np.ndarray, bar: Any
+) -> None:
+    """Write the records in the order of y, x, detector, while the next are encoded."""
+    if not isinstance(data, da.Array):
+        chunks = default_chunks(data.shape, data.dtype, row_axis=1)
+        data = da.from_array(data, chunks=chunks, name=False)
+    with ThreadPoolExecutor(1) as writer:
+        previous = None
+        for rows, parts in _encode(path, data, dead_time):
+            if previous is not None:
+                previous.result()
+            previous = writer.submit(_write_rows, file, parts)
+            bar.update((rows[1] - rows[0]) * data.nbytes // data.shape[1])
+        if previous is not None:
+            previous.result()
+
+
+def _write_rows(file: BinaryIO, parts: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Write some rows, each of them in parts from left to right."""
+    for row in range(len(parts[0][1]) - 1):
+        for encoded, ends in parts:
+            file.write(encoded[ends[row] : ends[row + 1]])
+
+
+def _encode(
+    path: Path, data: da.Array, dead_time: np.ndarray
+) -> Iterator[tuple[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]]]:
+    """Yield the encoded records of ranges of rows, several of them made at a time."""
+    encode = dask.delayed(_encode_block)
+    row_edges = np.cumsum((0, *data.chunks[1])).tolist()
+    column_edges = np.cumsum((0, *data.chunks[2])).tolist()
+    n_across = len(data.chunks[2])
+    n_rows = max(1, _BATCH // n_across)
+    ranges = list(itertools.pairwise(row_edges))
+    for start in range(0, len(ranges), n_rows):
+        batch = ranges[start : start + n_rows]
+        # Only this part of the graph is looked at.
+        part = take(data, (slice(None), slice(batch[0][0], batch[-1][1])))
+        part = part.rechunk(
+            {0: -1, 1: tuple(b - a for a, b in batch), 2: data.chunks[2], 3: -1}
+        )
+        blocks = part.to_delayed()[0, :, :, 0]
+        tasks = [
+            encode(blocks[i, j], dead_time[:, a:b, c:d], (a, c), str(path))
+            for i, (a, b) in enumerate(batch)
+            for j, (c, d) in enumerate(itertools.pairwise(column_edges))
+        ]
+        done = dask.compute(*tasks)
+        for i, rows in enumerate(batch):
+            yield rows, list(done[i * n_across : (i + 1) * n_across])
+
+
+def _encode_block(
+    block: np.ndarray, dead_time: np.ndarray, origin: tuple[int, int], path: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Encode the records of a block (detector, y, x, E).
+
+    Returns
+    -------
+    encoded : numpy.ndarray
+        Little-endian uint32, the records.
+    ends : numpy.ndarray
+        Where each row begins in them, and where the last one ends.
+    """
+    block = _narrow(block, origin, path)
+    heads = np.zeros(block.shape[:-1], dtype=RECORD)
+    heads["mark"] = RECORD_MARK
+    heads["detector"] = np.arange(block.shape[0])[:, np.newaxis, np.newaxis]
+    heads["y"] = np.arange(origin[0], origin[0] + block.shape[1])[:, np.newaxis]
+    heads["x"] = np.arange(origin[1], origin[1] + block.shape[2])
+    heads["dead_time"] = dead_time
+    # Everything is 4 bytes long or a multiple of it: numbers of 32 bits are written.
+    quads = heads.view("<u4").astype(np.uint32).reshape(*heads.shape, -1)
+    is_absent = np.isnan(dead_time)
+    longest = quads.shape[-1] + block.shape[-1]
+    encoded = np.empty(max(block.size // 8, longest), dtype=np.uint32)
+    ends = np.zeros(block.shape[1] + 1, dtype=np.int64)
+    place = np.zeros(2, dtype=np.int64)  # the next spectrum, and where its record begins
+    while True:
+        if _encode_spectra(block, quads, is_absent, encoded, ends, place):
+            return encoded[: place[1]].astype("<u4"), ends
+        larger = np.empty(2 * encoded.size + longest, dtype=np.uint32)
+        larger[: place[1]] = encoded[: place[1]]
+        encoded = larger
+
+
+def _narrow(block: np.ndarray, origin: tuple[int, int], path: str) -> np.ndarray:
+    """Return counts as numbers of 8 or 16 bits, if they are within the format's range."""
+    if block.dtype.kind == "u" and block.dtype.itemsize <= _COUNTS_BYTES:
+        return np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("="))
+    if block.min() < 0 or block.max() > _MOST_COUNTS:
+        wrong = np.argwhere((block < 0) | (block > _MOST_COUNTS))[0]
+        detector, row, column, channel = wrong.tolist()
+        raise ValueError(
+            f"{path}: the counts of channel {channel} at x={origin[1] + column}, "
+            f"y={origin[0] + row}, detector={detector} are {block[tuple(wrong)]}, expected 0 "
+            f"to {_MOST_COUNTS}: the format cannot hold others."
+        )
+    return block.astype(np.uint16, order="C")
+
+
+@kernel
+def _encode_spectra(block, heads, is_absent, encoded, ends, place):
+    """Encode spectra, the detectors of a pixel together; return whether that was all.
+
+    If not, there is no more room.
+    """
+    n_detectors, n_rows, n_columns, n_channels = block.shape
+    n_head = heads.shape[-1]
+    at = place[1]
+    for spectrum in range(place[0], n_detectors * n_rows * n_columns):
+        if at + n_head + n_channels > encoded.size:
+            place[0], place[1] = spectrum, at
+            return False
+        pixel, detector = divmod(spectrum, n_detectors)
+        row, column = divmod(pixel, n_columns)
+        counts = block[detector, row, column]
+        n = 0
+        for channel in range(n_channels):
+            # Written in any case, kept if it is not zero: no branch to be guessed.
+            entry = np.uint32(channel) | np.uint32(counts[channel]) << _COUNTS_SHIFT
+            encoded[at + n_head + n] = entry
+            n += counts[channel] != 0
+        if n > 0 or not is_absent[detector, row, column]:
+            head = heads[detector, row, column]
+            length = np.uint32(_RECORD_BYTES + _ENTRY_BYTES * n)
+            for i in range(n_head):
+                encoded[at + i] = head[i]
+            # The length comes after the mark, and before x.
+            encoded[at] = (head[0] & _LOW) | (length << _HALF)
+            encoded[at + 1] = (head[1] & ~_LOW) | (length >> _HALF)
+            at += n_head + n
+        ends[row + 1] = at
+    place[1] = at
+    return True

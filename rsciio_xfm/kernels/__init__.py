@@ -1,0 +1,1 @@
+"""Loops that numba compiles, on plain arrays: they know nothing else of this package."""

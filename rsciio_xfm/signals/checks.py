@@ -1,0 +1,105 @@
+"""What several methods of the signals need before they begin."""
+
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from dask.diagnostics import ProgressBar
+
+from rsciio_xfm.core.eds import DETECTOR_AXIS
+from rsciio_xfm.core.progress import is_wanted
+
+if TYPE_CHECKING:
+    from hyperspy.signal import BaseSignal
+
+
+def check_axes(signal: "BaseSignal") -> None:
+    """Refuse a signal that is no map of spectra.
+
+    Parameters
+    ----------
+    signal
+        Any.
+
+    Raises
+    ------
+    ValueError
+        It has no axes to navigate, or its channels are not last in the array.
+    """
+    last = signal.data.ndim - 1
+    in_array = [axis.index_in_array for axis in signal.axes_manager.signal_axes]
+    if in_array != [last] or not signal.axes_manager.navigation_dimension:
+        raise ValueError(
+            f"The signal is {signal}, expected spectra with axes to navigate, and their "
+            "channels last in the array."
+        )
+
+
+def check_uniform(axes: Iterable[Any]) -> None:
+    """Refuse axes whose steps are not all of one size.
+
+    Parameters
+    ----------
+    axes
+        Of a signal.
+
+    Raises
+    ------
+    ValueError
+        It names the axis.
+    """
+    for axis in axes:
+        if not axis.is_uniform:
+            raise ValueError(
+                f"The axis {axis.name} is not uniform, expected steps of one size. If they "
+                f"are, but for rounding: s.axes_manager[{axis.name!r}]."
+                "convert_to_uniform_axis()."
+            )
+
+
+def steps_of(signal: "BaseSignal") -> tuple[tuple[float, str | None], ...]:
+    """Return step and unit of the axes of a map that is drawn: x, y.
+
+    Parameters
+    ----------
+    signal
+        A map; detectors may be an axis of it.
+
+    Raises
+    ------
+    ValueError
+        It is no map of x and y, or its axes are not uniform.
+    """
+    axes = signal.axes_manager.navigation_axes
+    axes = [axis for axis in axes if axis.name != DETECTOR_AXIS]
+    if len(axes) != 2:
+        raise ValueError(f"The signal is {signal}, expected a map of x and y.")
+    check_uniform(axes)
+    known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
+    return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))
+
+
+def is_shown(show_progressbar: bool | None) -> bool:
+    """Tell whether progress is shown; None is HyperSpy's preference, on a terminal."""
+    from hyperspy.api import preferences
+
+    return is_wanted(show_progressbar, preferences.General.show_progressbar)
+
+
+def progress(
+    signal: "BaseSignal", show_progressbar: bool | None
+) -> AbstractContextManager:
+    """Return what shows the progress of dask's computations.
+
+    Parameters
+    ----------
+    signal
+        If it is not lazy, nothing is shown.
+    show_progressbar
+        None is HyperSpy's preference, on a terminal.
+    """
+    is_lazy = signal._lazy
+    if not (is_lazy and is_shown(show_progressbar)):
+        return nullcontext()
+    return ProgressBar(out=sys.stderr)

@@ -1,0 +1,246 @@
+"""Saving signals by writers of others: whole or not at all, and never over what was measured.
+
+The writers here do that themselves. RosettaSciIO's write over the file that is there, byte by
+byte: they are given another folder, from which what they wrote is moved when it is whole.
+"""
+
+import importlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hyperspy.signal import BaseSignal
+from rsciio import IO_PLUGINS
+from rsciio.utils.path import overwrite as ask
+
+from rsciio_xfm._register import read_specifications
+from rsciio_xfm.core.atomic import refuse_original, replacing_in
+from rsciio_xfm.signals.checks import progress
+
+_OWN = "rsciio_xfm."
+_RIPPLE = (".rpl", ".raw")
+_FOLDERS = (".zspy",)
+# The text of ours is RosettaSciIO's.
+_KNOW_EXSPY = {"rsciio.msa", "rsciio.ripple", "rsciio_xfm.formats.ripple"}
+_MOST_OF_TIFF = 42.9  # of the units of an axis, a pixel: its writer has 32 bits for 1e-8
+_LARGER = {"nm": "µm", "µm": "mm", "mm": "m"}
+_HAS_BAR = (".hspy", ".zspy")  # writers that show a bar of dask's, wherever that goes
+
+
+def save(
+    signal: BaseSignal,
+    filename: Any = None,
+    overwrite: bool | None = None,
+    extension: str | None = None,
+    file_format: str | None = None,
+    replace_original: bool = False,
+    write: Callable[..., None] | None = None,
+    **kwds: Any,
+) -> None:
+    """Save a signal; see :meth:`hyperspy.api.signals.BaseSignal.save`.
+
+    Parameters
+    ----------
+    signal
+        Of any type.
+    filename, overwrite, extension, file_format
+        As of HyperSpy's method.
+    replace_original
+        Replace a file that was not written here, the instrument's own say, too.
+    write
+        HyperSpy's method, of a signal that has one of its own.
+    **kwds
+        Of the format's writer.
+
+    Raises
+    ------
+    ValueError
+        The file that is there was not written here.
+    ImportError
+        The writer needs another version of a package.
+    OSError
+        The file cannot be written; what was there is as it was.
+    """
+    write = signal.save if write is None else write
+    path = find_path(signal, filename, extension, file_format)
+    is_wrong = overwrite not in (None, True, False) or (extension and file_format)
+    if path is None or is_wrong:  # HyperSpy says what is
+        write(filename, overwrite, extension, file_format, **kwds)
+        return
+    if is_own(path, file_format):
+        insist = {"replace_original": True} if replace_original else {}
+        write(filename, overwrite, extension, file_format, **insist, **kwds)
+        return
+    is_there = path.is_file() or (path.is_dir() and path.suffix in _FOLDERS)
+    if is_there and not (ask(path) if overwrite is None else overwrite):
+        return
+    pair = [path.with_suffix(suffix) for suffix in _RIPPLE]
+    for written in [path, *(pair if path.suffix.lower() in _RIPPLE else [])]:
+        refuse_original(
+            written, is_original, replace_original, None if _is_written(path) else ".hspy"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_shown = kwds.pop("show_progressbar", None)
+    if path.suffix.lower() in _HAS_BAR:
+        kwds["show_progressbar"] = False
+    with replacing_in(path.parent, path) as temporary, progress(signal, is_shown):
+        _write_to(temporary / path.name, path, write, file_format, kwds)
+    signal.tmp_parameters.set_item("folder", path.parent)
+
+
+def fit_tiff(image: BaseSignal) -> None:
+    """Give an image the units in which RosettaSciIO's writer of TIFF can hold its pixels.
+
+    Parameters
+    ----------
+    image
+        Changed in place: both axes, if one of them needs it.
+    """
+    axes = image.axes_manager.signal_axes
+    while (
+        max(abs(axis.scale) for axis in axes) > _MOST_OF_TIFF
+        and len({axis.units for axis in axes}) == 1
+        and axes[0].units in _LARGER
+    ):
+        larger = _LARGER[axes[0].units]
+        for axis in axes:
+            axis.convert_to_units(larger)
+
+
+def _write_to(
+    target: Path,
+    path: Path,
+    write: Callable[..., None],
+    file_format: str | None,
+    kwds: dict[str, Any],
+) -> None:
+    """Write to a temporary folder, into a copy of the file if only a part is written."""
+    is_part = kwds.get("write_dataset") is False or kwds.get("mode") in ("a", "r+")
+    if is_part and path.exists():
+        (shutil.copytree if path.is_dir() else shutil.copy2)(path, target)
+    try:
+        write(target, True, None, file_format, **kwds)
+    except (AttributeError, ModuleNotFoundError) as exc:
+        if "zarr" not in str(exc) and "numcodecs" not in str(exc):
+            raise
+        raise ImportError(
+            f"{path}: RosettaSciIO's writer of .zspy needs zarr 2, and this is not here "
+            f"({exc}): pip install 'rosettasciio[zspy]'. Formats that keep as much and need "
+            f"nothing more: s.save({str(path.with_suffix('.hspy'))!r}) or "
+            f"s.save({str(path.with_suffix('.emd'))!r})."
+        ) from exc
+
+
+def find_path(
+    signal: BaseSignal, filename: Any, extension: str | None, file_format: str | None
+) -> Path | None:
+    """Return where HyperSpy saves a signal; None where that is no path, or not known.
+
+    Parameters
+    ----------
+    signal, filename, extension, file_format
+        As of :func:`save`.
+    """
+    known = signal.tmp_parameters
+    stem, folder = known.get_item("filename"), known.get_item("folder")
+    suffix = known.get_item("extension") or _suffix_of(file_format)
+    if filename is None and stem is not None and folder is not None:
+        filename = Path(folder, f"{stem}{suffix}")
+        extension = extension or known.get_item("extension")
+    if not isinstance(filename, str | Path):
+        return None
+    path = Path(filename)
+    if path.is_dir() and path.suffix not in _FOLDERS and stem is not None:
+        suffix = suffix if file_format is None else _suffix_of(file_format)
+        suffix = suffix if extension is None else f".{extension.lstrip('.')}"
+        path = path / f"{stem.removesuffix(suffix)}{suffix}"
+    elif extension is not None:
+        path = path.parent / f"{path.stem}.{extension.lstrip('.')}"
+    path = path.resolve()
+    return path if path.suffix else path.with_suffix(_suffix_of(file_format))
+
+
+def _suffix_of(file_format: str | None) -> str:
+    """Return the extension that a format has by default; without one HyperSpy's own."""
+    for plugin in IO_PLUGINS if file_format is not None else ():
+        if file_format.lower() in _names(plugin):
+            return f".{plugin['file_extensions'][plugin['default_extension']]}"
+    return ".hspy" if file_format is None else f".{file_format}"
+
+
+def _names(plugin: dict[str, Any]) -> list[str]:
+    """Return what a format may be called."""
+    names = [plugin["name"], *plugin["name_aliases"], *plugin["file_extensions"]]
+    return [name.lower() for name in names]
+
+
+def _modules(path: Path, file_format: str | None) -> list[str]:
+    """Return the modules of the formats that a file may be written in."""
+    wanted = (file_format or path.suffix.lstrip(".")).lower()
+    return [plugin["api"] for plugin in IO_PLUGINS if wanted in _names(plugin)]
+
+
+def needs_known_type(path: Path, file_format: str | None) -> bool:
+    """Tell whether what writes a file knows exspy's signal types only.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    file_format
+        As of :func:`save`.
+    """
+    return not _KNOW_EXSPY.isdisjoint(_modules(path, file_format))
+
+
+def is_own(path: Path, file_format: str | None) -> bool:
+    """Tell whether a writer of this package is asked to write a file.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    file_format
+        As of :func:`save`.
+    """
+    return any(api.startswith(_OWN) for api in _modules(path, file_format))
+
+
+def is_original(path: Path) -> bool:
+    """Tell whether a file is of a format of instruments, and was not written here.
+
+    Parameters
+    ----------
+    path
+        Of a file.
+    """
+    suffix = path.suffix.lstrip(".").lower()
+    for plugin in read_specifications():
+        extensions = plugin["file_extensions"] + plugin.get("other_extensions", [])
+        if suffix in _lower(extensions):
+            return _is_original_of(plugin, path)
+    plugins = [p for p in IO_PLUGINS if suffix in _lower(p["file_extensions"])]
+    return bool(plugins) and not _is_written(path)
+
+
+def _is_written(path: Path) -> bool:
+    """Tell whether there is a writer for the extension of a file."""
+    suffix = path.suffix.lstrip(".").lower()
+    return any(
+        plugin["writes"]
+        for plugin in IO_PLUGINS
+        if suffix in _lower(plugin["file_extensions"])
+    )
+
+
+def _lower(names: list[str]) -> list[str]:
+    return [name.lower() for name in names]
+
+
+def _is_original_of(plugin: dict[str, Any], path: Path) -> bool:
+    """Ask the writer of a format of ours; what has none was never written here."""
+    if not plugin["writes"]:
+        return True
+    writer = importlib.import_module(f"{plugin['api']}.write")
+    return getattr(writer, "is_original", lambda path: False)(path)
