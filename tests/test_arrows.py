@@ -22,6 +22,8 @@ LAYERS = (
 TOP = ("cli", "explore")  # over all of them, not over each other
 # These say which of several formats a file is of, and import no more of them than that.
 FAMILIES = {"emd": {"ncem", "velox"}, "esrf": {"edf", "hdf5_maps", "spec", "xia"}}
+# What is made of files of another format.
+MADE_OF = {"datastack": {"ripple"}, "xia": {"edf"}}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [path.relative_to(PACKAGE).as_posix() for path in MODULES]
@@ -54,7 +56,7 @@ def may_import(own, other):
     if other[0] not in allowed(own[0]):
         return False
     if own[0] == other[0] == "formats" and own[1] != other[1]:
-        return other[1] in FAMILIES.get(own[1], ())
+        return other[1] in (FAMILIES | MADE_OF).get(own[1], ())
     return True
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm.analysis.dead_time import is_recorded
 from rsciio_xfm.core.array import Range, place_in
+from rsciio_xfm.core.dead_time import is_recorded
 from rsciio_xfm.core.reduce import Pieces, join, over_pieces
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.kernels.sums import add_windows, is_counts

@@ -25,6 +25,13 @@ ERRORS = (
     TypeError,
     ValueError,
 )
+_PACKED = (".gz", ".bz2")  # of a file that fabio unpacks
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_CHOSEN = {
+    "dataset_path": "--dataset is for files of several maps",
+    "axes": "--axes is for HDF5 files",
+    "allow_outside_links": "--allow-outside-links is for HDF5 files",
+}
 
 
 class Finite(click.types.FloatParamType):
@@ -44,10 +51,6 @@ class Finite(click.types.FloatParamType):
 
 class FiniteRange(Finite, click.FloatRange):
     """Such a number in a range: NaN compares with no end of it."""
-
-
-_PACKED = (".gz", ".bz2")  # of a file that fabio unpacks
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def range_options(command: Callable) -> Callable:
@@ -112,13 +115,6 @@ def outside_links_option(command: Callable) -> Callable:
         callback=keep,
         help="Follow links of HDF5 files out of the file's folder.",
     )(command)
-
-
-_CHOSEN = {
-    "dataset_path": "--dataset is for files of several maps",
-    "axes": "--axes is for HDF5 files",
-    "allow_outside_links": "--allow-outside-links is for HDF5 files",
-}
 
 
 def chosen_options(file: Path, reader: Any) -> dict[str, Any]:

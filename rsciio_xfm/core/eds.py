@@ -255,3 +255,8 @@ def gives_times_of_map(metadata: Any) -> bool:
         return False
     plugins = (entry.get("io_plugin") for entry in entries.as_dictionary().values())
     return not _READERS_OF_MAP_TIMES.isdisjoint(plugins)
+
+
+def clean_units(units: str | None) -> str | None:
+    """Return units as they are written here, None for no text."""
+    return "µm" if units in ("um", "μm", "micron", "microns") else units or None

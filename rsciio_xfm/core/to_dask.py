@@ -11,7 +11,13 @@ import numpy as np
 import psutil
 from dask.system import CPU_COUNT
 
-from rsciio_xfm.core.array import ArrayLike, FileArray, Range, View, split_key
+from rsciio_xfm.core.array import (
+    ArrayLike,
+    FileArray,
+    Range,
+    View,
+    split_key,
+)
 from rsciio_xfm.core.wide import is_wide, sum_exactly
 from rsciio_xfm.exceptions import FileFormatError
 
@@ -336,3 +342,25 @@ def read_all(source: FileArray, path: str, chunks: Any = "auto") -> np.ndarray:
     data = np.empty(source.shape, dtype=source.dtype)
     da.store(from_source(source, chunks), data, lock=False, scheduler="threads")
     return data
+
+
+def load(source: ArrayLike, path: str | Path, lazy: bool, chunks: Any) -> Any:
+    """Make the data of a signal.
+
+    Parameters
+    ----------
+    source
+        The array-like.
+    path
+        Named in errors.
+    lazy, chunks
+        See :func:`rsciio_xfm.esrf.file_reader`.
+    """
+    if isinstance(chunks, str) and chunks == "auto":
+        stored = getattr(source, "stored_chunks", None)
+        if stored is not None and len(stored) == source.ndim:
+            chunks = align_chunks(source.shape, source.dtype, 0, stored)
+        else:
+            rows = source.row_axis() if hasattr(source, "row_axis") else 0
+            chunks = default_chunks(source.shape, source.dtype, rows)
+    return from_source(source, chunks) if lazy else read_all(source, str(path), chunks)

@@ -7,6 +7,7 @@ from rsciio_xfm.kernels.sums import add_rows, add_windows
 
 # A sum that does not fit differs from what is kept of it by a multiple of 2**64.
 _WRAPPED = 2.0**62
+_MOST_SPECTRA = 2**16  # of 16 bits, in a 32-bit sum
 
 
 def wide_dtype(dtype: np.dtype) -> np.dtype:
@@ -155,9 +156,6 @@ def _too_large(
         f"{where}: a sum is about {np.max(abs(estimate)):.3g}, expected one that fits "
         f"{total.dtype}: convert the numbers first, as with s.change_dtype('float64')."
     )
-
-
-_MOST_SPECTRA = 2**16  # of 16 bits, in a 32-bit sum
 
 
 def add_spectra(spectra: np.ndarray, total: np.ndarray) -> None:

@@ -30,6 +30,8 @@ from rsciio_xfm.signals.times import Times, give, given, navigating, shape_of, t
 _KEEPING = (np.sum, np.mean, np.nansum, np.nanmean)
 # Python's operators whose left side is an array.
 _REFLECTED = {np.add: "__add__", np.multiply: "__mul__"}
+_INPLACE = {f"__i{op}__" for op in ("add", "sub", "mul", "truediv", "floordiv", "mod")}
+_TIMES = ("_sig_dead_time", "_sig_relative_real_time", "real_time", "live_time")
 
 
 class CarriesDeadTime(EDSSEMSpectrum):
@@ -524,9 +526,7 @@ class CarriesDeadTime(EDSSEMSpectrum):
         return result
 
 
-_INPLACE = {f"__i{op}__" for op in ("add", "sub", "mul", "truediv", "floordiv", "mod")}
 _INPLACE |= {f"__i{op}__" for op in ("pow", "lshift", "rshift", "and", "or", "xor")}
-_TIMES = ("_sig_dead_time", "_sig_relative_real_time", "real_time", "live_time")
 _TIMES += ("real_time_of_map", "live_time_of_map", "n_spectra_of_map")
 
 

@@ -6,14 +6,14 @@ import dask.array as da
 import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.analysis.dead_time import (
+from rsciio_xfm.analysis.dead_time import summarise_dead_time
+from rsciio_xfm.analysis.fill_dead_time import fill_dead_time
+from rsciio_xfm.core.dead_time import (
     SATURATION,
     combine_dead_time,
     is_recorded,
     live_time,
-    summarise_dead_time,
 )
-from rsciio_xfm.analysis.fill_dead_time import fill_dead_time
 from rsciio_xfm.core.eds import DETECTOR_AXIS, INSTRUMENT, PER_KEV, REAL_TIME, XRF
 from rsciio_xfm.core.sums import can_sum, sum_map
 from rsciio_xfm.core.to_dask import from_source, source_of

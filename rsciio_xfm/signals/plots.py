@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.dead_time import SATURATION, is_recorded
+from rsciio_xfm.core.dead_time import SATURATION, is_recorded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

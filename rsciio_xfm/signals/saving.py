@@ -242,5 +242,6 @@ def _is_original_of(plugin: dict[str, Any], path: Path) -> bool:
     """Ask the writer of a format of ours; what has none was never written here."""
     if not plugin["writes"]:
         return True
-    writer = importlib.import_module(f"{plugin['api']}.write")
+    file_writer = importlib.import_module(plugin["api"]).file_writer
+    writer = importlib.import_module(file_writer.__module__)
     return getattr(writer, "is_original", lambda path: False)(path)

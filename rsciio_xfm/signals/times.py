@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.analysis.dead_time import (
+from rsciio_xfm.core.dead_time import (
     combine_dead_time,
     live_fraction,
     live_time,

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from rsciio_xfm.analysis.dead_time import (
+from rsciio_xfm.analysis.dead_time import summarise_dead_time
+from rsciio_xfm.core.dead_time import (
     combine_dead_time,
     dead_time_of_rates,
     dead_time_of_times,
     live_fraction,
     live_time,
     mean_live_fraction,
-    summarise_dead_time,
 )
 
 
@@ -38,7 +38,7 @@ def test_combined_dead_time_keeps_the_live_time():
 @pytest.mark.parametrize("part", [1, 7, 2**20])
 @pytest.mark.parametrize("axis", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)])
 def test_combined_in_parts(monkeypatch, part, axis):
-    monkeypatch.setattr("rsciio_xfm.analysis.dead_time._PART", part)
+    monkeypatch.setattr("rsciio_xfm.core.dead_time._PART", part)
     dead_time = np.random.default_rng(0).uniform(0, 100, (2, 5, 3))
     dead_time[:, 2] = np.nan
     dead_time[0, 0, 0] = np.nan

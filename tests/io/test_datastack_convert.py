@@ -16,8 +16,8 @@ from matplotlib.image import imread
 from scipy.ndimage import gaussian_filter1d
 
 from rsciio_xfm import datastack
-from rsciio_xfm.core.rpl import parse_rpl
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
+from rsciio_xfm.formats.ripple.rpl import parse_rpl
 from rsciio_xfm.kernels.smooth import smooth_spectra
 from tests.builders import datastack as builder
 from tests.builders.ripple import BRUKER
@@ -422,7 +422,7 @@ def test_memory_does_not_depend_on_the_size(tmp_path):
     code = """
 import sys, resource
 from rsciio_xfm import datastack
-from rsciio_xfm.core.rpl import parse_rpl
+from rsciio_xfm.formats.ripple.rpl import parse_rpl
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 import numcodecs.blosc, scipy.ndimage, dask.array, zipfile, rsciio_xfm.kernels.smooth
 before = peak()

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
-from rsciio_xfm.formats.emd import file_reader, index
+from rsciio_xfm.formats.emd import file_reader
+from rsciio_xfm.formats.velox import index
 from tests.builders import emd as builder
 from tests.conftest import DATA
 
@@ -128,7 +129,7 @@ def test_chunks(path, chunks, scheduler):
 
 def test_blocks_that_end_anywhere(path, monkeypatch):
     """Values are read in blocks, within rows and frames too."""
-    from rsciio_xfm.formats.emd import data as _data
+    from rsciio_xfm.formats.velox import data as _data
 
     for n_bytes in (2, 6, 50, 1000):
         monkeypatch.setattr(_data, "BLOCK_BYTES", n_bytes)

@@ -17,7 +17,7 @@ from rsciio_xfm.core import cache
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.formats.emd import file_reader
-from rsciio_xfm.formats.emd import index as _index
+from rsciio_xfm.formats.velox import index as _index
 from tests.builders import emd as builder
 from tests.io.test_emd import COUNTS, MARK, compute, read_map, streams_of, warned
 

@@ -786,7 +786,7 @@ class TestBadInput:
         def gone(name, extra):
             raise ImportError(f'pip install "rsciio-xfm[{extra}]" for {name}')
 
-        monkeypatch.setattr("rsciio_xfm.formats.esrf.data.require", gone)
+        monkeypatch.setattr("rsciio_xfm.core.hdf5.stored.require", gone)
         with pytest.raises(ImportError, match=r"rsciio-xfm\[esrf\].*hdf5plugin"):
             read(tmp_path / "a.h5")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsciio_xfm.formats.esrf.scan import make_grid, parse_command
+from rsciio_xfm.core.scan import make_grid, parse_command
 
 
 @pytest.mark.parametrize(

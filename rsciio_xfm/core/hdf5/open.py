@@ -45,6 +45,7 @@ _CANNOT = (
     "Python int too large",
 )
 _LEAST_CHUNK, _MANY = 2**8, 2**24  # numbers
+_NUMBERS = "biuf"
 
 
 @contextmanager
@@ -420,3 +421,8 @@ def _find_places(dataset: h5py.Dataset) -> tuple[int, np.ndarray] | None:
     if len(offsets):
         dataset.id.chunk_iter(visit)
     return chunk_size, offsets
+
+
+def is_numeric(dataset: h5py.Dataset) -> bool:
+    """Tell whether a dataset holds plain numbers that are not complex."""
+    return dataset.shape is not None and dataset.dtype.kind in _NUMBERS

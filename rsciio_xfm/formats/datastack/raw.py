@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from rsciio_xfm.core import rpl as pair
 from rsciio_xfm.core.raw_images import RawImages
 from rsciio_xfm.core.raw_map import RawMap
-from rsciio_xfm.core.rpl import Ripple, energy_scale
 from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.formats.ripple import rpl as pair
+from rsciio_xfm.formats.ripple.rpl import Ripple, energy_scale
 
 
 def parse_map(filename: str | Path) -> Ripple:
-    """Read a ``.rpl`` file that describes spectra; see :func:`rsciio_xfm.core.rpl.parse_rpl`.
+    """Read a ``.rpl`` file of spectra; see :func:`rsciio_xfm.formats.ripple.rpl.parse_rpl`.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def parse_map(filename: str | Path) -> Ripple:
 
 
 def raw_array(filename: str | Path, ripple: Ripple) -> RawMap | RawImages:
-    """Make the array-like ``(y, x, E)``; see :func:`rsciio_xfm.core.rpl.raw_array`."""
+    """Make the array-like; see :func:`rsciio_xfm.formats.ripple.rpl.raw_array`."""
     return pair.raw_array(filename, ripple, ripple.shape, ripple.is_images)
 
 

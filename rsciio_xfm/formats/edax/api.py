@@ -22,6 +22,14 @@ _SELECTIONS = (None, "spectrum_image", "image")
 # A map of which less is there is read lazily only, unless it is small.
 _LEAST_SHARE = 0.25
 _UNEVEN = 0.01  # of a step, between the points of a line
+_SPC_SIZES = (SPC_WHOLE_061, SPC_WHOLE_070)
+_SPC_ITEMS = {
+    "azimuth": "azimuth_angle",
+    "elevation": "elevation_angle",
+    "detReso": "energy_resolution_MnKa",
+    "kV": "beam_energy",
+    "tilt": "tilt_alpha",
+}
 
 
 def file_reader(
@@ -187,9 +195,6 @@ def _check_options(path: Path, extension: str, given: set[str]) -> None:
         )
 
 
-_SPC_SIZES = (SPC_WHOLE_061, SPC_WHOLE_070)
-
-
 def _read_spectrum(
     path: Path, lazy: bool, chunks: Any, endianness: str, load_all: bool
 ) -> dict[str, Any]:
@@ -290,15 +295,6 @@ def _build_metadata(path: Path, spc: sidecars.SpcHeader | None) -> dict[str, Any
             f"{path}: the .spc file is damaged or not whole: {'; '.join(faults)}. Left out."
         )
     return metadata
-
-
-_SPC_ITEMS = {
-    "azimuth": "azimuth_angle",
-    "elevation": "elevation_angle",
-    "detReso": "energy_resolution_MnKa",
-    "kV": "beam_energy",
-    "tilt": "tilt_alpha",
-}
 
 
 def _is_time(spc: sidecars.SpcHeader) -> bool:

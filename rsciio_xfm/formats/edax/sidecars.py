@@ -35,6 +35,7 @@ _MAX_CSV_BYTES = 4 * 2**20
 _MAX_DEPTH = 20  # of an .xml file; 2 in files seen
 _IPR_SINCE_334 = 334
 _FULL_HEADER_SINCE = 0.7
+_MOST_DISTANCE = 1e12  # of any unit
 
 
 def find_file(folder: Path, names: Iterable[str]) -> Path | None:
@@ -367,9 +368,6 @@ def _find_distances(rows: list[list[str]]) -> tuple[int | None, int, str | None]
             if match and len(row) > 1:
                 return line, column, match.group(1)
     return None, 0, None
-
-
-_MOST_DISTANCE = 1e12  # of any unit
 
 
 def _is_float(text: str) -> bool:

@@ -1,21 +1,16 @@
 """``file_reader`` for EMD files."""
 
-import traceback
-from errno import ENOENT
 from pathlib import Path
 from typing import Any
-
-import h5py
 
 from rsciio_xfm.core.hdf5.links import check_links
 from rsciio_xfm.core.hdf5.open import check_all_sizes, open_hdf5
 from rsciio_xfm.core.source import identify, open_unbuffered
-from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
-from rsciio_xfm.formats.emd.ncem import find_signals, read_signal
-from rsciio_xfm.formats.emd.parse import is_ncem, is_velox
-from rsciio_xfm.formats.emd.upstream import FAULTS
-from rsciio_xfm.formats.emd.velox import read_velox
-from rsciio_xfm.formats.emd.write import file_writer
+from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.formats.ncem.api import is_ncem, read_ncem, read_others
+from rsciio_xfm.formats.ncem.write import file_writer
+from rsciio_xfm.formats.velox.api import read_velox
+from rsciio_xfm.formats.velox.parse import is_velox
 
 __all__ = ["file_reader", "file_writer"]
 
@@ -160,7 +155,7 @@ def file_reader(
             )
         elif is_ncem(file):
             names = [dataset_path] if isinstance(dataset_path, str) else dataset_path
-            signals, others = _read_ncem(
+            signals, others = read_ncem(
                 path, identity, file, lazy, chunks, names, stack_group
             )
             if others and not lazy:
@@ -172,81 +167,10 @@ def file_reader(
                 "version_major and version_minor among the attributes (byte 0)."
             )
     if others:
-        signals += _read_others(path, lazy, others, names, stack_group)
+        signals += read_others(path, lazy, others, names, stack_group)
     if not signals:
         raise FileFormatError(
             f"{path}: the file holds nothing of select_type={select_type!r}, expected at "
             "least one (byte 0, the whole file)."
         )
     return signals
-
-
-def _read_ncem(
-    path: Path,
-    identity: tuple[int, ...],
-    file: h5py.File,
-    lazy: bool,
-    chunks: Any,
-    names: list[str] | None,
-    stack_group: bool | None,
-) -> tuple[list[dict[str, Any]], list[str] | bool]:
-    """Read signals of an EMD file of NCEM's; and say what RosettaSciIO has to read.
-
-    Returns
-    -------
-    signals : list of dict
-    others : list of str or bool
-        Paths of data; True is what RosettaSciIO finds itself.
-    """
-    if stack_group:
-        return [], True
-    own, others = find_signals(file)
-    if names is not None:
-        missing = [name for name in names if name not in file]
-        if missing:
-            raise FileNotFoundError(
-                ENOENT,
-                f"The file has no {', '.join(map(repr, missing))}, expected as dataset_path "
-                f"of {', '.join([*own, *others][:8])}",
-                str(path),
-            )
-        chosen = [name.strip("/") for name in names]
-        own = {name: own[name] for name in chosen if name in own}
-        others = [name for name in chosen if name not in own]
-    signals = []
-    for name, group in own.items():
-        signal = read_signal(path, identity, group, lazy, chunks)
-        if signal is None:
-            others.append(name)
-        else:
-            signals.append(signal)
-    # As it finds them: it stacks some, and knows of data of other names.
-    return signals, others if own else True
-
-
-def _read_others(
-    path: Path,
-    lazy: bool,
-    others: list[str] | bool,
-    names: list[str] | None,
-    stack_group: bool | None,
-) -> list[dict[str, Any]]:
-    """Read what is not read here with RosettaSciIO."""
-    from rsciio.emd import file_reader as read_others
-
-    try:
-        return read_others(
-            str(path),
-            lazy=lazy,
-            dataset_path=names if others is True else others,
-            stack_group=stack_group,
-        )
-    except FAULTS as exc:
-        if getattr(exc, "errno", None) is not None:
-            raise
-        # Lazily, it leaves the file open in these.
-        traceback.clear_frames(exc.__traceback__)
-        raise CorruptFileError(
-            f"{path}: RosettaSciIO cannot read it: {exc!r}. Expected an EMD file of NCEM's "
-            "specification or one of its kin (byte 0, the whole file)."
-        ) from exc

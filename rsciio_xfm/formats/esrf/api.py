@@ -7,18 +7,13 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core.hdf5.links import check_links
-from rsciio_xfm.core.hdf5.open import open_hdf5
 from rsciio_xfm.core.source import identify, open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.formats.esrf.axes import parse_axes
-from rsciio_xfm.formats.esrf.bliss import Scan, read_counters
-from rsciio_xfm.formats.esrf.find import choose, find_contents
-from rsciio_xfm.formats.esrf.hdf5 import read_dataset
-from rsciio_xfm.formats.esrf.images import read_images
-from rsciio_xfm.formats.esrf.programs import read_scalers
-from rsciio_xfm.formats.esrf.spec import is_spec, read_spec
-from rsciio_xfm.formats.esrf.sum import add_detectors, check_parts
-from rsciio_xfm.formats.esrf.xia import (
+from rsciio_xfm.formats.edf.images import read_images
+from rsciio_xfm.formats.hdf5_maps.api import read_hdf5
+from rsciio_xfm.formats.hdf5_maps.axes import parse_axes
+from rsciio_xfm.formats.spec.api import is_spec, read_spec
+from rsciio_xfm.formats.xia.api import (
     is_single,
     is_xia,
     load_once,
@@ -35,6 +30,26 @@ OUTSIDE_LINKS = (
     "If you trust where the file comes from, use allow_outside_links=True, or "
     "--allow-outside-links on the command line."
 )
+_OPTIONS = {
+    "HDF5": {
+        "allow_outside_links",
+        "axes",
+        "detector",
+        "dataset_path",
+        "navigation_shape",
+        "select_type='counters'",
+        "sum_detectors",
+    },
+    "SPEC": {
+        "dataset_path",
+        "navigation_shape",
+        "select_type='counters'",
+        "sum_detectors",
+    },
+    "XIA": {"detector", "sum_detectors", "select_type='counters'"},
+    "XIA, single": set(),
+    "image": {"series", "select_type='image'"},
+}
 
 
 def file_reader(
@@ -176,7 +191,7 @@ def file_reader(
     with np.errstate(all="ignore"):  # what is not finite is looked for
         if kind == "HDF5":
             check_links(path, allow_outside_links, OUTSIDE_LINKS)
-            return _read_hdf5(
+            return read_hdf5(
                 path,
                 identity,
                 lazy,
@@ -201,28 +216,6 @@ def file_reader(
         if kind == "XIA, single":
             return read_single(path, lazy, chunks)
         return read_images(path, series, lazy, chunks, is_image=select_type == "image")
-
-
-_OPTIONS = {
-    "HDF5": {
-        "allow_outside_links",
-        "axes",
-        "detector",
-        "dataset_path",
-        "navigation_shape",
-        "select_type='counters'",
-        "sum_detectors",
-    },
-    "SPEC": {
-        "dataset_path",
-        "navigation_shape",
-        "select_type='counters'",
-        "sum_detectors",
-    },
-    "XIA": {"detector", "sum_detectors", "select_type='counters'"},
-    "XIA, single": set(),
-    "image": {"series", "select_type='image'"},
-}
 
 
 def find_kind(path: Path, head: bytes, select_type: str | None = None) -> str:
@@ -271,52 +264,4 @@ def _check_options(path: Path, kind: str, given: dict[str, bool]) -> None:
             f"{path}: {', '.join(unused)} given, expected of these "
             f"{', '.join(sorted(_OPTIONS[kind])) or 'none'} only: the file is of the kind "
             f"{kind}."
-        )
-
-
-def _read_hdf5(
-    path: Path,
-    identity: tuple[int, ...],
-    lazy: bool,
-    chunks: Any,
-    wanted: list[str] | None,
-    is_counters: bool,
-    navigation_shape: tuple[int, ...] | None,
-    is_sum: bool,
-    axes: tuple[str, ...] | None,
-    detector: int | None,
-) -> list[dict[str, Any]]:
-    with open_hdf5(path, identity) as file:
-        contents = find_contents(file, wanted)
-        if is_counters:
-            if axes is not None or detector is not None:
-                raise ValueError(
-                    f"{path}: {'axes' if axes is not None else 'detector'} is given, expected "
-                    "None for counters."
-                )
-            signals = read_counters(path, contents, wanted, navigation_shape)
-            signals = signals or read_scalers(path, file)
-            if not signals:
-                raise FileFormatError(
-                    f"{path}: the file holds no counters of a scan, expected a group "
-                    "measurement, or scalers of PyXRF, xraylarch or MAPS (byte 0, the whole "
-                    "file)."
-                )
-            return signals
-        chosen = choose(path, contents, wanted, file)
-        if is_sum:
-            check_parts(path, chosen)
-        scans: dict[int, Scan] = {}
-        is_lazy = lazy or is_sum
-        pairs = [
-            (found, signal)
-            for found in chosen
-            for signal in read_dataset(
-                path, found, is_lazy, chunks, navigation_shape, scans, axes, detector
-            )
-        ]
-        return (
-            add_detectors(path, pairs, lazy, chunks)
-            if is_sum
-            else [signal for _, signal in pairs]
         )

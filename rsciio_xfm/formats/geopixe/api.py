@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.dead_time import count_recorded, mean_live_fraction
+from rsciio_xfm.core.dead_time import count_recorded, mean_live_fraction
 from rsciio_xfm.core.eds import (
     DETECTOR_AXIS,
     SIGNAL_TYPE,

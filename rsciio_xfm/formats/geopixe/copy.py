@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.dead_time import is_recorded
 from rsciio_xfm.analysis.fill_dead_time import check_model, fill_dead_time
 from rsciio_xfm.core.atomic import check_destination, replacing
+from rsciio_xfm.core.dead_time import is_recorded
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.source import little_endian
 from rsciio_xfm.core.to_dask import from_source

@@ -14,9 +14,9 @@ import dask.array as da
 import numpy as np
 from dask.system import CPU_COUNT
 
-from rsciio_xfm.analysis.dead_time import combine_dead_time, is_recorded
 from rsciio_xfm.core.atomic import refuse_original, replacing
 from rsciio_xfm.core.dates import parse_date, parse_time
+from rsciio_xfm.core.dead_time import combine_dead_time, is_recorded
 from rsciio_xfm.core.eds import DETECTOR_AXIS, REAL_TIME, with_times_of_one_spectrum
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.to_dask import default_chunks, take

@@ -12,7 +12,6 @@ from rsciio.exceptions import VisibleDeprecationWarning
 from rsciio_xfm.core.eds import SIGNAL_TYPE, order_axes
 from rsciio_xfm.core.raw_images import RawImages
 from rsciio_xfm.core.raw_map import RawMap
-from rsciio_xfm.core.rpl import Ripple, find_beside, make_ripple, parse_rpl, raw_array
 from rsciio_xfm.core.to_dask import check_worth_reading, from_source, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.ripple.parse import (
@@ -22,6 +21,13 @@ from rsciio_xfm.formats.ripple.parse import (
     check_complete,
     find_signal_type,
     read_values,
+)
+from rsciio_xfm.formats.ripple.rpl import (
+    Ripple,
+    find_beside,
+    make_ripple,
+    parse_rpl,
+    raw_array,
 )
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from typing import Any
 
 from rsciio_xfm.core.eds import INSTRUMENT as SEM
 from rsciio_xfm.core.eds import SIGNAL_TYPE, put
-from rsciio_xfm.core.rpl import BRUKER, DEFAULTS, Ripple, energy_scale, to_number
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.ripple.layout import (
@@ -17,6 +16,13 @@ from rsciio_xfm.formats.ripple.layout import (
     UNDEFINED,
     XRAY_KEYS,
     XRAY_SIGNALS,
+)
+from rsciio_xfm.formats.ripple.rpl import (
+    BRUKER,
+    DEFAULTS,
+    Ripple,
+    energy_scale,
+    to_number,
 )
 
 _TEM = "Acquisition_instrument.TEM"

@@ -12,8 +12,8 @@ import numpy as np
 from rsciio_xfm.core.atomic import holding_interrupts, refuse_original, replacing
 from rsciio_xfm.core.blocks import blocks
 from rsciio_xfm.core.eds import with_times_of_one_spectrum
-from rsciio_xfm.core.rpl import find_beside
 from rsciio_xfm.core.writers import check_plain
+from rsciio_xfm.formats.ripple.rpl import find_beside
 
 _EXTENSIONS = (".rpl", ".raw")
 # The first line of a .rpl file that was saved.

@@ -1,0 +1,492 @@
+"""Metadata of maps: dead times, times, energies; values of headers as HyperSpy takes them."""
+
+import math
+from collections.abc import Callable, Container, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.core.dead_time import (
+    dead_time_of_rates,
+    dead_time_of_times,
+    mean_live_fraction,
+)
+from rsciio_xfm.core.detectors import SummedMaps
+from rsciio_xfm.core.eds import (
+    SIGNAL_TYPE,
+    build_axis,
+    build_dead_time,
+    keep_dead_time_with_its_class,
+    order_axes,
+)
+from rsciio_xfm.core.hdf5.stored import sum_of_detectors
+from rsciio_xfm.core.to_dask import load, source_of
+from rsciio_xfm.core.warning import warn
+
+_STRAIGHT = 0.5  # channels by which energies may bend without a warning
+_MOST_KEV = 500.0  # of the last channel: more is in eV
+_MOST_TIME = 1e9  # s
+_UNEVEN = 0.1  # by which times may differ from their mean without a warning
+_UNEVEN_LIVE = 0.2  # where they are all there is: dead times vary
+_MOST_BEAM_KEV = 1000.0
+_MOST_KEPT = 4096  # numbers of an array in original_metadata
+_DATES = ("%a %b %d %H:%M:%S %Y", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%d-%b-%Y")
+
+Find = Callable[[tuple[str, ...]], np.ndarray | None]
+# Names of counters of a detector, in the order in which they are looked for. Times in s,
+# rates in 1/s. trigger_live_time is that of the fast channel, and no live time.
+ELAPSED = ("elapsed_time", "real_time", "realtime")
+LIVE = ("live_time", "livetime", "energy_live_time")
+INPUT_RATE = ("trigger_count_rate", "input_rate", "icr")
+OUTPUT_RATE = ("event_count_rate", "output_rate", "ocr")
+INPUT_EVENTS = ("triggers",)
+OUTPUT_EVENTS = ("events",)
+TRIGGER_LIVE = ("trigger_live_time", "trigger_livetime")
+DEAD_FRACTION = ("fractional_dead_time",)  # from 0 to 1
+PRESET = ("preset_time",)
+
+
+def find_dead_time(find: Find) -> tuple[np.ndarray | None, str]:
+    """Compute dead times from what a detector's counters say.
+
+    Parameters
+    ----------
+    find
+        Returns the values of the first counter of some names, None if there is none.
+
+    Returns
+    -------
+    dead_time : numpy.ndarray or None
+        Percent, in the shape of the counters; NaN where nothing tells.
+    source : str
+        From what, in words.
+
+    Notes
+    -----
+    Live time / elapsed time; where the live time is missing, OCR / ICR; where that is, the
+    fraction that the electronics give. The live time of the trigger (the fast channel) is
+    none of the spectrum.
+    """
+    elapsed, live = find(ELAPSED), find(LIVE)
+    input_rate = find(INPUT_RATE)
+    output_rate = find(OUTPUT_RATE)
+    if input_rate is None:
+        input_rate = _ratio(find(INPUT_EVENTS), find(TRIGGER_LIVE))
+    if output_rate is None:
+        output_rate = _ratio(find(OUTPUT_EVENTS), elapsed)
+    fraction = find(DEAD_FRACTION)
+    ways = []
+    if live is not None and elapsed is not None:
+        ways.append(("live time / elapsed time", dead_time_of_times(live, elapsed)))
+    if input_rate is not None and output_rate is not None:
+        ways.append(("OCR / ICR", dead_time_of_rates(input_rate, output_rate)))
+    if fraction is not None:
+        is_fraction = (fraction > 0) & (fraction <= 1)  # 0 where there are no rates
+        ways.append(
+            ("fractional dead time", np.where(is_fraction, 100.0 * fraction, np.nan))
+        )
+    found, used = None, []
+    for source, values in ways:
+        if found is None:
+            found, is_new = values, ~np.isnan(values)
+        else:
+            is_new = np.isnan(found) & ~np.isnan(values)
+            found = np.where(is_new, values, found)
+        if is_new.any():
+            used.append(source)
+    return found, ", else ".join(used)
+
+
+def _ratio(counts: np.ndarray | None, times: np.ndarray | None) -> np.ndarray | None:
+    if counts is None or times is None:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(times > 0, counts / np.where(times > 0, times, 1), np.nan)
+
+
+def mean_time(values: np.ndarray | None) -> float | None:
+    """Return the mean of times in s that were measured, None if there are none."""
+    if values is None:
+        return None
+    known = values[np.isfinite(values) & (values > 0) & (values < _MOST_TIME)]
+    return float(known.mean()) if known.size else None
+
+
+def warn_of_uneven(
+    where: str,
+    times: np.ndarray | None,
+    is_live: bool = False,
+    kept: str = 'counters: select_type="counters"',
+) -> None:
+    """Say that spectra took different times, of which the metadata hold the mean."""
+    mean = mean_time(times)
+    if mean is None:
+        return
+    known = times[np.isfinite(times) & (times > 0)]
+    off = float(np.abs(known - mean).max() / mean)
+    kind, most = ("live", _UNEVEN_LIVE) if is_live else ("elapsed", _UNEVEN)
+    if off > most:
+        warn(
+            f"{where}: the {kind} times of points differ from their mean, {mean:.4g} s, by "
+            f"up to {off:.0%}: real and live times are computed with the mean. Those of each "
+            f"point are {kept}."
+        )
+
+
+def energy_axis(
+    where: str,
+    n_channels: int,
+    calibration: Iterable[float] | None,
+    first: float = 0.0,
+    step: float = 1.0,
+) -> dict[str, Any]:
+    """Make the energy axis from a calibration.
+
+    Parameters
+    ----------
+    where
+        Named in warnings.
+    n_channels
+        Size.
+    calibration
+        a, b, c of E = a + b channel + c channel squared, in keV (in eV where the last channel
+        would be above 500 keV); None if there is none.
+    first, step
+        Number of the first channel that is stored, and of channels from one to the next.
+
+    Returns
+    -------
+    dict
+        See :func:`rsciio_xfm.core.eds.build_axis`; uncalibrated for 0, 1, 0: the numbers
+        of the channels, without units.
+
+    Warns
+    -----
+    UserWarning
+        The energies bend by more than half a channel: the axis is the straight line nearest
+        to them.
+    """
+    axis = build_axis("Energy", n_channels, None, None, navigate=False)
+    axis |= {"offset": float(first), "scale": float(step)}
+    if calibration is None:
+        return axis
+    terms = [*(float(term) for term in calibration), 0.0, 0.0, 0.0][:3]
+    a, b, c = terms
+    channels = first + step * np.arange(n_channels)
+    energies = a + b * channels + c * channels**2
+    is_default = terms == [0.0, 1.0, 0.0]
+    ascends = n_channels < 2 or (np.diff(energies) > 0).all()
+    if is_default or not np.isfinite(energies).all() or not ascends or not b:
+        if not is_default and any(terms):
+            warn(f"{where}: the calibration {terms} does not ascend: it is not used.")
+        return axis
+    scale, offset = step * b, a + b * first
+    if c:
+        scale, offset = np.polyfit(np.arange(n_channels), energies, 1)
+        straight = offset + scale * np.arange(n_channels)
+        bent = np.abs(straight - energies).max() / scale
+        if bent > _STRAIGHT:
+            warn(
+                f"{where}: the energies bend by {bent:.2g} channels (calibration {terms}), "
+                "expected a uniform axis: the nearest straight line is used."
+            )
+    unit = 1e-3 if energies[-1] > _MOST_KEV else 1.0
+    return axis | {
+        "offset": float(offset) * unit,
+        "scale": float(scale) * unit,
+        "units": "keV",
+    }
+
+
+def line_of(energies: np.ndarray) -> tuple[float, ...] | None:
+    """Return a calibration from the energy of each channel, None if it is no energy axis."""
+    energies = np.asarray(energies, dtype=float).ravel()
+    if energies.size < 2 or not np.isfinite(energies).all():
+        return None
+    steps = np.diff(energies)
+    if (steps <= 0).any() or np.array_equal(energies, np.arange(energies.size)):
+        return None
+    if np.ptp(steps) > 1e-6 * steps.mean():
+        c, b, a = np.polyfit(np.arange(energies.size), energies, 2)
+    else:
+        return float(energies[0]), float((energies[-1] - energies[0]) / steps.size), 0.0
+    return float(a), float(b), float(c)
+
+
+def build_map(
+    path: Path,
+    title: str,
+    axes: list[dict[str, Any]],
+    dead_time: np.ndarray | None = None,
+    real_time: float | None = None,
+    n_detectors: int = 0,
+    instrument: dict[str, Any] | None = None,
+    beam_energy: float | None = None,
+    date: datetime | None = None,
+    live_time: float | None = None,
+) -> dict[str, Any]:
+    """Describe a map of X-ray spectra, without its data.
+
+    Parameters
+    ----------
+    path, title
+        Of the file and the map.
+    axes
+        Slowest first, energy last.
+    dead_time
+        Percent, with the navigation axes; before them the detectors, if they are summed.
+    real_time
+        Of one spectrum of one detector in s, if it is known.
+    n_detectors
+        How many were summed; 0 if the spectra are no sums.
+    instrument
+        Kept as ``Acquisition_instrument.XRF``.
+    beam_energy
+        keV.
+    date
+        When it was measured.
+    live_time
+        Of one spectrum of one detector in s, where dead times do not give it.
+
+    Returns
+    -------
+    dict
+        ``axes``, ``metadata``, ``post_process``.
+    """
+    eds: dict[str, Any] = {}
+    if dead_time is not None and len(axes) > 1 and not np.isnan(dead_time).all():
+        own = axes[:-1]
+        if n_detectors > 1:
+            own = [build_axis("detector", n_detectors, None, None), *own]
+        elif dead_time.ndim > len(own):
+            dead_time = dead_time[0]
+        eds["_sig_dead_time"] = build_dead_time(
+            np.ascontiguousarray(dead_time), [dict(axis) for axis in own], n_detectors > 1
+        )
+    if real_time is not None:
+        eds["real_time"] = real_time * max(1, n_detectors)
+        if "_sig_dead_time" in eds:
+            # What was not measured counts as dead, as in all that is made of the map.
+            eds["live_time"] = eds["real_time"] * mean_live_fraction(dead_time)
+    if live_time is not None and "live_time" not in eds:
+        eds["live_time"] = live_time * max(1, n_detectors)
+    sem: dict[str, Any] = {"Detector": {"EDS": eds}} if eds else {}
+    if beam_energy is not None and 0 < beam_energy < _MOST_BEAM_KEV:
+        sem["beam_energy"] = beam_energy
+    nodes = {"SEM": sem, "XRF": clean(instrument or {})}
+    return {
+        "axes": order_axes(axes),
+        "metadata": {
+            "General": build_general(path, title, date),
+            "Signal": {"signal_type": SIGNAL_TYPE, "quantity": "X-rays (Counts)"},
+            "Acquisition_instrument": {key: node for key, node in nodes.items() if node},
+        },
+        "post_process": [keep_dead_time_with_its_class],
+    }
+
+
+def build_counters(
+    path: Path,
+    title: str,
+    counters: dict[str, np.ndarray],
+    axes: list[dict[str, Any]],
+    instrument: dict[str, Any] | None = None,
+    date: datetime | None = None,
+) -> dict[str, Any] | None:
+    """Describe the counters of a scan as a stack of images, or of lines.
+
+    Parameters
+    ----------
+    path, title, instrument, date
+        As of :func:`build_map`.
+    counters
+        By name, each in the shape of the axes.
+    axes
+        Slowest first.
+
+    Returns
+    -------
+    dict or None
+        A signal: float64, first axis ``counter``; their names in ``General.counters`` of the
+        metadata. None if there are no counters.
+    """
+    if not counters:
+        return None
+    signal_axes = [axis | {"navigate": False} for axis in axes]
+    first = build_axis("counter", len(counters), None, None)
+    general = build_general(path, title, date) | {"counters": list(counters)}
+    return {
+        "data": np.stack([np.asarray(v, dtype=np.float64) for v in counters.values()]),
+        "axes": order_axes([first, *signal_axes]),
+        "metadata": {
+            "General": general,
+            "Signal": {"signal_type": ""},
+            "Acquisition_instrument": {"XRF": clean(instrument or {})},
+        },
+        "original_metadata": {},
+    }
+
+
+def build_general(path: Path, title: str, date: datetime | None) -> dict[str, Any]:
+    """Make ``metadata.General``."""
+    general: dict[str, Any] = {"title": title, "original_filename": path.name}
+    if date is not None:
+        general["date"] = date.date().isoformat()
+        general["time"] = date.time().isoformat("seconds")
+        if date.tzinfo is not None:
+            general["time_zone"] = str(date.tzinfo)
+    return general
+
+
+def parse_date(text: Any) -> datetime | None:
+    """Read a date as SPEC, EDF or Bliss write it; None if it is none."""
+    if not isinstance(text, str):
+        return None
+    text = text.strip()
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    for form in _DATES:
+        try:
+            return datetime.strptime(text, form)
+        except ValueError:
+            continue
+    return None
+
+
+def number(value: Any) -> float | None:
+    """Return a finite number, None for anything else."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def new_name(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken: as it is, or with underscores behind it."""
+    name = name or "unnamed"
+    while name in taken:
+        name += "_"
+    return name
+
+
+def clean(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return a tree whose keys HyperSpy takes as they are: it makes signals of some."""
+    cleaned = {}
+    for key, value in tree.items():
+        name = new_name(str(key).lstrip("_"), cleaned)
+        cleaned[name] = clean(value) if isinstance(value, dict) else value
+    return cleaned
+
+
+def is_small(value: Any) -> bool:
+    """Tell whether a value can be kept in original metadata."""
+    return np.size(value) <= _MOST_KEPT
+
+
+def line_of_positions(values: np.ndarray | None) -> dict[str, Any]:
+    """Fit an axis to the position of each of its pixels.
+
+    Parameters
+    ----------
+    values
+        Positions, or None.
+
+    Returns
+    -------
+    dict
+        ``offset``, ``scale`` and ``units`` (None) of the axis; empty if there is no line.
+    """
+    if values is None or values.size < 2 or not np.isfinite(values).all():
+        return {}
+    scale, offset = (
+        float(np.round(v, 12)) for v in np.polyfit(np.arange(values.size), values, 1)
+    )
+    return {"offset": offset, "scale": scale, "units": None} if scale else {}
+
+
+def add_maps(
+    path: Path, title: str, parts: list[dict[str, Any]], lazy: bool, chunks: Any
+) -> dict[str, Any]:
+    """Add up the lazy maps of the detectors of one scan.
+
+    Parameters
+    ----------
+    path, title
+        Of the file and the scan.
+    parts
+        Signals, of one detector each.
+    lazy, chunks
+        See :func:`rsciio_xfm.esrf.file_reader`.
+
+    Raises
+    ------
+    ValueError
+        They are not of unsigned integers of at most 32 bits, or of several sizes.
+    """
+    shapes = {part["data"].shape for part in parts}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"{path}: sum_detectors is True and the detectors have the shapes "
+            f"{', '.join(map(str, sorted(shapes)))}, expected one."
+        )
+    xrf = [part["metadata"]["Acquisition_instrument"]["XRF"] for part in parts]
+    names = [
+        found.get("dataset") or str(found.get("mark", found.get("mca"))) for found in xrf
+    ]
+    sources = [source_of(part["data"]) for part in parts]
+    for name, source, part in zip(names, sources, parts, strict=True):
+        if source is None:
+            raise ValueError(
+                f"{path}: sum_detectors is True and {name} is of {part['data'].dtype}, "
+                "expected unsigned integers of at most 32 bits, in a map of points."
+            )
+    eds = [
+        part["metadata"]["Acquisition_instrument"]
+        .get("SEM", {})
+        .get("Detector", {})
+        .get("EDS", {})
+        for part in parts
+    ]
+    carried = [
+        found["_sig_dead_time"]["data"] for found in eds if "_sig_dead_time" in found
+    ]
+    if 0 < len(carried) < len(parts):
+        warn(
+            f"{path}: only {len(carried)} of {len(parts)} detectors have dead times: none of "
+            "them is used."
+        )
+    has_dead_times = len(carried) == len(parts)
+    real = [found["real_time"] for found in eds if "real_time" in found]
+    first = parts[0]
+    signal = build_map(
+        path,
+        f"{title} {len(parts)} detectors" if len(parts) > 1 else title,
+        [dict(axis) for axis in first["axes"]],
+        np.stack(carried) if has_dead_times else None,
+        sum(real) / len(real) if len(real) == len(parts) else None,
+        n_detectors=len(parts) if len(parts) > 1 else 0,
+        instrument=_instrument_of_sum(xrf[0], names),
+        beam_energy=first["metadata"]["Acquisition_instrument"]
+        .get("SEM", {})
+        .get("beam_energy"),
+    )
+    for key in ("date", "time", "time_zone"):
+        if key in first["metadata"]["General"]:
+            signal["metadata"]["General"][key] = first["metadata"]["General"][key]
+    source = sum_of_detectors(sources) or SummedMaps(tuple(sources), str(path))
+    signal["data"] = load(source, path, lazy, chunks)
+    signal["original_metadata"] = first["original_metadata"]
+    return signal
+
+
+def _instrument_of_sum(first: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Return what is kept of the instrument: of the first detector, but for its name."""
+    kept = {k: v for k, v in first.items() if k not in ("mca", "mark", "detector")}
+    if "dataset" in first:
+        return kept | {"dataset": ", ".join(dict.fromkeys(names))}
+    return kept | {"detectors": names}

@@ -1,0 +1,1 @@
+"""EDF images, and all others that fabio reads."""

@@ -1,0 +1,97 @@
+"""What is kept of a signal in the header of an EDF file: axes and metadata."""
+
+import base64
+import binascii
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.core.eds import keep_dead_time_with_its_class
+from rsciio_xfm.core.tree import decode_signal, digest, encode_signal
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.formats.edf.layout import EXTRA, EXTRA_VERSION
+
+# Of the text: fabio gives a header up after a limit of its own, 512 blocks of 512 bytes.
+_MOST_BYTES = 128 * 1024
+_MOST_UNPACKED = 2**24
+LEFT_OUT = (
+    "left_out"  # instead of what is too long: it tells that the file was written here
+)
+
+
+def pack(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str | None:
+    """Turn all of a signal but its data into one value of a header.
+
+    Parameters
+    ----------
+    path
+        Of the file, for warnings.
+    signal
+        Dictionary of a signal, as HyperSpy passes it to a writer.
+    axes
+        Of it, in the order of the array's axes.
+
+    Returns
+    -------
+    str or None
+        Letters, digits, ``+/=`` only; None, with a warning, if it is too long.
+    """
+    text, arrays = encode_signal(path, signal, axes)
+    tree = {
+        "version": EXTRA_VERSION,
+        "signal": text.tobytes().decode("utf-8"),
+        "sha256": digest(text, arrays),
+        "arrays": [
+            [a.dtype.str, a.shape, base64.b64encode(np.ascontiguousarray(a)).decode()]
+            for a in arrays
+        ],
+    }
+    packed = base64.b64encode(zlib.compress(json.dumps(tree).encode("utf-8"), 9)).decode()
+    if len(packed) > _MOST_BYTES:
+        warn(
+            f"{path}: axes and metadata take {len(packed)} bytes, expected at most "
+            f"{_MOST_BYTES} in the header of an EDF file: they are left out. Save as .emd or "
+            ".hspy to keep them."
+        )
+        return None
+    return packed
+
+
+def restore(
+    path: Path, header: dict[str, str], shape: tuple[int, ...]
+) -> dict[str, Any] | None:
+    """Return what :func:`pack` made; None if there is nothing or damage (with a warning)."""
+    packed = header.get(EXTRA)
+    if packed in (None, LEFT_OUT):
+        return None
+    try:
+        stream = zlib.decompressobj()
+        raw = stream.decompress(base64.b64decode(packed, validate=True), _MOST_UNPACKED)
+        if stream.unconsumed_tail or not stream.eof:
+            raise ValueError("it is too long, or cut")
+        tree = json.loads(raw)
+        if tree["version"] > EXTRA_VERSION:
+            raise ValueError(f"it is of version {tree['version']}")
+        arrays = [
+            np.frombuffer(base64.b64decode(data), dtype=np.dtype(dtype)).reshape(size)
+            for dtype, size, data in tree["arrays"]
+        ]
+        text = np.frombuffer(tree["signal"].encode("utf-8"), np.uint8)
+        saved = decode_signal(text, arrays, tree["sha256"], shape)
+    except (
+        binascii.Error,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        zlib.error,
+    ) as exc:
+        warn(
+            f"{path}: {EXTRA} in the header cannot be read: {exc}. Expected what was "
+            "saved with the image: axes and metadata are those of the rest of the header."
+        )
+        return None
+    return saved | {"post_process": [keep_dead_time_with_its_class]}

@@ -1,0 +1,402 @@
+"""Where the maps are in an HDF5 file, through all links."""
+
+from dataclasses import dataclass, field
+from errno import ENOENT
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rsciio_xfm.core.hdf5.extra import has_extra
+from rsciio_xfm.core.hdf5.open import check_size, is_numeric
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.formats.hdf5_maps.layout import (
+    INSTRUMENT,
+    INTERPRETATION,
+    MAPS_RAW,
+    MAPS_SPECTRA,
+    MEASUREMENT,
+    MOST_SMALL,
+    SPECTRA,
+    XRM_ROOTS,
+)
+
+IMAGE = ("image", "rgb-image", "rgba-image")
+_MOST_DEPTH = 32
+_MOST_OBJECTS = 2**20
+_MOST_TEXT = 2**16
+_UNREADABLE = "what HDF5 cannot read"
+_SHOWN = 12
+_SAVED = "biufc"  # kinds of numbers that are written here
+
+
+@dataclass
+class Found:
+    """A dataset of numbers, wherever it was found.
+
+    Attributes
+    ----------
+    name
+        Path of it, the first that was found.
+    dataset
+        Itself.
+    parents
+        The groups that it is in, through links too.
+    entry
+        The scan that it belongs to, if any.
+    layout
+        ``"scan"``, ``"nexus"``, ``"map"`` (PyXRF, xraylarch), ``"MAPS"``, ``"MAPS_RAW"``,
+        ``"saved"`` (here) or ``""``.
+    """
+
+    name: str
+    dataset: h5py.Dataset
+    parents: list[h5py.Group] = field(default_factory=list)
+    entry: h5py.Group | None = None
+    layout: str = ""
+
+    @property
+    def interpretation(self) -> str:
+        """What its attribute says that it is, or that of an NXdata whose signal it is."""
+        own = text_of(self.dataset.attrs.get(INTERPRETATION))
+        name = self.name.rsplit("/", 1)[-1]
+        for group in () if own else self.parents:
+            if text_of(group.attrs.get("signal")) == name:
+                own = own or text_of(group.attrs.get(INTERPRETATION))
+        return own
+
+
+@dataclass
+class Contents:
+    """What was found in a file.
+
+    Attributes
+    ----------
+    datasets
+        All datasets, by an identity that does not depend on links.
+    entries
+        Scans, by the path of their group.
+    missing
+        By the path of a link, what it points to and is not there.
+    """
+
+    datasets: dict[tuple[int, int], Found] = field(default_factory=dict)
+    entries: dict[str, h5py.Group] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def maps(self) -> list[Found]:
+        """Return the maps of spectra, in order of their paths."""
+        return [found for found in self.datasets.values() if found.layout]
+
+
+def text_of(value: Any) -> str:
+    """Return text that HDF5 holds in one of its ways; '' for anything else."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.ravel()[0]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""
+
+
+def read_text(path: Path, group: h5py.Group, name: str) -> str:
+    """Return the text of a small dataset; '' if there is none."""
+    item = get(group, name)
+    if not isinstance(item, h5py.Dataset) or item.shape is None or item.size != 1:
+        return ""
+    if item.dtype.kind not in "SO" or item.dtype.itemsize > _MOST_TEXT:
+        return ""
+    check_size(path, item)
+    return text_of(item[()])
+
+
+def get(group: h5py.Group, name: str) -> Any:
+    """Return what a path in a group points to, None if there is nothing that can be read."""
+    try:
+        return group.get(name)
+    except (KeyError, OSError, RuntimeError, ValueError):
+        return None
+
+
+def read_small(
+    path: Path, group: h5py.Group, name: str, shapes: tuple[tuple[int, ...], ...]
+) -> np.ndarray | None:
+    """Read a small dataset of numbers.
+
+    Parameters
+    ----------
+    path
+        Of the file, for errors.
+    group, name
+        Where it is.
+    shapes
+        That it may have.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        float64; None if there are no numbers of such a shape.
+    """
+    item = get(group, name)
+    if not isinstance(item, h5py.Dataset) or item.shape not in shapes:
+        return None
+    if not is_numeric(item) or item.nbytes > MOST_SMALL:
+        return None
+    check_size(path, item)
+    return item[()].astype(np.float64)
+
+
+def listed_axes(group: h5py.Group) -> list[str]:
+    """Return the names of axes that an NXdata gives."""
+    listed = group.attrs.get("axes", ())
+    if isinstance(listed, str | bytes):
+        listed = [listed]
+    return [text_of(name) for name in listed] if np.iterable(listed) else []
+
+
+def find_contents(file: h5py.File, wanted: list[str] | None = None) -> Contents:
+    """Go through a file and all files that it links to, every object once.
+
+    Parameters
+    ----------
+    file
+        The file.
+    wanted
+        Paths. If all of them exist, only the groups of the root that they are in are gone
+        through: a file may hold hundreds of scans.
+
+    Returns
+    -------
+    Contents
+    """
+    contents = Contents()
+    groups = _where_to_begin(file, wanted)
+    seen = {_identity(group) for _, group, _, _ in groups}
+    # Breadth first, so that the shortest path is the name of an object.
+    for name, group, outer, depth in groups:
+        entry = outer
+        if isinstance(get(group, MEASUREMENT), h5py.Group):
+            entry = group
+            contents.entries[name] = group
+        for key in _ordered(group):
+            path = f"{name}/{key}" if name else key
+            item = get(group, key)
+            if item is None:
+                contents.missing[path] = _target(group, key)
+            elif isinstance(item, h5py.Dataset):
+                _add(contents, path, item, group, entry)
+            elif isinstance(item, h5py.Group) and depth < _MOST_DEPTH:
+                identity = _identity(item)
+                if identity not in seen and len(seen) < _MOST_OBJECTS:
+                    seen.add(identity)
+                    groups.append((path, item, entry, depth + 1))
+    for found in contents.datasets.values():
+        found.layout = _layout_of(found)
+    return contents
+
+
+def _where_to_begin(
+    file: h5py.File, wanted: list[str] | None
+) -> list[tuple[str, h5py.Group, h5py.Group | None, int]]:
+    """Return the groups to go through: name, group, scan, depth."""
+    parts = [split_path(name) for name in wanted or ()]
+    roots = list(dict.fromkeys(part[0] for part in parts if part))
+    exist = all(get(file, "/".join(part)) is not None for part in parts)
+    are_groups = all(isinstance(get(file, root), h5py.Group) for root in roots)
+    if parts and all(parts) and exist and are_groups:
+        return [(root, file[root], None, 1) for root in roots]
+    return [("", file, None, 0)]
+
+
+def split_path(name: Any) -> list[str]:
+    """Return the parts of a path in a file."""
+    return [part for part in str(name).split("/") if part not in ("", ".")]
+
+
+def _ordered(group: h5py.Group) -> list[str]:
+    """Return the names in a group; measured values come first, under their usual names."""
+    # A name that is no text is damaged.
+    keys = sorted((key for key in group if isinstance(key, str)), key=_natural)
+    if MEASUREMENT in keys:
+        keys.remove(MEASUREMENT)
+        keys.insert(0, MEASUREMENT)
+    return keys
+
+
+def _natural(key: str) -> tuple:
+    """Sort 2.1 before 10.1."""
+    parts = key.replace("_", ".").split(".")
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts)
+
+
+def _identity(item: h5py.Group | h5py.Dataset) -> tuple[int, int]:
+    info = h5py.h5o.get_info(item.id)
+    return info.fileno, info.addr
+
+
+def _target(group: h5py.Group, key: str) -> str:
+    """Say what a link points to."""
+    link = group.get(key, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        return f"{link.path} of the file {link.filename}"
+    return link.path if isinstance(link, h5py.SoftLink) else _UNREADABLE
+
+
+def _add(
+    contents: Contents,
+    path: str,
+    dataset: h5py.Dataset,
+    group: h5py.Group,
+    entry: h5py.Group | None,
+) -> None:
+    identity = _identity(dataset)
+    if identity not in contents.datasets:
+        if len(contents.datasets) >= _MOST_OBJECTS:
+            return
+        contents.datasets[identity] = Found(path, dataset, entry=entry)
+    found = contents.datasets[identity]
+    found.parents.append(group)
+    found.entry = found.entry or entry
+
+
+def _layout_of(found: Found) -> str:
+    """Return where spectra are from; '' if they are none."""
+    dataset, name = found.dataset, found.name
+    if dataset.shape is None or dataset.ndim == 0 or 0 in dataset.shape:
+        return ""
+    is_data = dataset.dtype.kind in _SAVED and name.rsplit("/", 1)[-1] == "data"
+    if is_data and sum(has_extra(group) for group in found.parents) == 1:
+        return "saved"
+    if not is_numeric(dataset) or dataset.ndim < 2:
+        return ""
+    if name in MAPS_SPECTRA and dataset.ndim == 3:
+        return "MAPS"
+    if MAPS_RAW.fullmatch(name) and dataset.ndim == 3:
+        return "MAPS_RAW"
+    root, *rest = name.split("/")
+    if root in XRM_ROOTS:
+        is_counts = dataset.ndim == 3 and len(rest) == 2 and rest[1] == "counts"
+        return "map" if is_counts and not rest[0].startswith("xrd") else ""
+    kind = found.interpretation
+    if kind and kind != "spectrum":
+        return ""
+    if dataset.shape[-1] < 2:
+        return ""
+    *_, parent, own = ("", *name.split("/"))
+    is_of_mca = parent.startswith("mca") and own in SPECTRA
+    is_named = kind == "spectrum" or own.startswith("mca") or is_of_mca
+    if found.entry is not None and dataset.ndim == 2:
+        # Of other groups than those that hold what was measured: results.
+        is_measured = any(part in (MEASUREMENT, INSTRUMENT) for part in name.split("/"))
+        return "scan" if is_named or is_measured else ""
+    return "nexus" if is_named else ""
+
+
+def choose(
+    path: Path, contents: Contents, wanted: list[str] | None, file: h5py.File
+) -> list[Found]:
+    """Return the datasets that are read.
+
+    Parameters
+    ----------
+    path, contents, file
+        The file.
+    wanted
+        Paths of datasets, or of groups whose maps are all wanted; None is all maps, or all
+        images of a file without maps.
+
+    Raises
+    ------
+    FileNotFoundError
+        A path does not exist, or what it points to.
+    FileFormatError
+        There is no map.
+    """
+    maps = contents.maps()
+    if wanted is None:
+        _warn_missing(path, contents, bool(maps))
+        if not maps:
+            maps = [
+                found
+                for found in contents.datasets.values()
+                if found.interpretation in IMAGE and is_numeric(found.dataset)
+            ]
+        if not maps:
+            raise FileFormatError(
+                f"{path}: the file holds no map of X-ray spectra that is known here: "
+                f"{_list_all(contents)}. Choose one with dataset_path (byte 0, the whole "
+                "file)."
+            )
+        return maps
+    chosen: list[Found] = []
+    for name in wanted:
+        clean = "/".join(split_path(name))
+        item = get(file, clean) if clean else file
+        if item is None:
+            gone = [
+                k for k in contents.missing if clean == k or clean.startswith(f"{k}/")
+            ]
+            if gone:
+                raise FileNotFoundError(
+                    ENOENT,
+                    f"{gone[0]} is a link to {contents.missing[gone[0]]}, which is not "
+                    "there, expected beside it",
+                    str(path),
+                )
+            raise FileNotFoundError(
+                ENOENT,
+                f"The file has no {name!r}, expected as dataset_path: {_list_all(contents)}",
+                str(path),
+            )
+        if isinstance(item, h5py.Dataset):
+            found = contents.datasets.get(_identity(item))
+            chosen.append(found or Found(clean, item, [item.parent]))
+            continue
+        inside = [f for f in maps if not clean or f.name.startswith(f"{clean}/")]
+        if not inside:
+            raise FileFormatError(
+                f"{path}: the group {name!r} holds no map of X-ray spectra that is known "
+                f"here: {_list_all(contents)} (byte 0, the whole file)."
+            )
+        chosen += inside
+    # What is named twice is read once.
+    return list({_identity(found.dataset): found for found in chosen}.values())
+
+
+def _warn_missing(path: Path, contents: Contents, has_maps: bool) -> None:
+    """Name links to files that are not there, and what is damaged."""
+    damaged = [name for name, to in contents.missing.items() if to == _UNREADABLE]
+    if damaged:
+        warn(
+            f"{path}: HDF5 cannot read {', '.join(damaged[:_SHOWN])}"
+            f"{' ...' if len(damaged) > _SHOWN else ''}: the file is damaged. They are left "
+            "out."
+        )
+    gone = {name: to for name, to in contents.missing.items() if " of the file " in to}
+    if not gone:
+        return
+    first = [f"{name} is {to}" for name, to in list(gone.items())[:_SHOWN]]
+    text = (
+        f"{path}: {len(gone)} links point to what is not there: {'; '.join(first)}"
+        f"{' ...' if len(gone) > _SHOWN else ''}"
+    )
+    if not has_maps:
+        raise FileNotFoundError(ENOENT, text.removeprefix(f"{path}: "), str(path))
+    warn(f"{text}. They are left out.")
+
+
+def _list_all(contents: Contents) -> str:
+    """Name maps, or else all datasets of numbers of two axes and more."""
+    found = [f.name for f in contents.maps()]
+    if not found:
+        found = [
+            f"{f.name} {f.dataset.shape}"
+            for f in contents.datasets.values()
+            if is_numeric(f.dataset) and f.dataset.ndim > 1
+        ]
+    if not found:
+        found = [f.name for f in contents.datasets.values()]
+    shown = ", ".join(found[:_SHOWN]) or "no dataset"
+    rest = len(found) - _SHOWN
+    return f"found {shown}{f' and {rest} more' if rest > 0 else ''}"

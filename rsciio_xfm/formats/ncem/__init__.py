@@ -1,0 +1,1 @@
+"""EMD files of NCEM's specification, and what is saved here."""

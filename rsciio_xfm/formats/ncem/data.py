@@ -1,0 +1,292 @@
+"""Signals in NCEM's EMD files: those that were saved here, and maps of X-rays."""
+
+import math
+import os
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import h5py
+import numpy as np
+
+from rsciio_xfm.core.array import PIECE_BYTES, ArrayLike, CountedArray, Range
+from rsciio_xfm.core.eds import keep_dead_time_with_its_class
+from rsciio_xfm.core.faults import UPSTREAM
+from rsciio_xfm.core.hdf5.extra import has_extra, read_extra
+from rsciio_xfm.core.hdf5.open import check_size, open_hdf5
+from rsciio_xfm.core.to_dask import align_chunks, from_source, read_all
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.formats.ncem.layout import GROUP_TYPE
+from rsciio_xfm.kernels.sums import is_counts
+
+KINDS = "biufcV"  # of numbers, and of colours, that are read and written here
+_EDS = "EDS"
+_MANY_CHUNKS = 10_000
+# Of data whose description is damaged, and that are not stored.
+_MOST_UNKNOWN_BYTES = 2**22
+
+
+@dataclass(frozen=True)
+class StoredArray(ArrayLike):
+    """A dataset whose axes stand in the file in reverse order.
+
+    Attributes
+    ----------
+    path, identity
+        The file, see :func:`rsciio_xfm.core.source.identify`.
+    name
+        Of the dataset.
+    shape
+        Of the array, slowest axis first.
+    stored_chunks
+        Of the dataset, in the order of the array's axes; the whole if it has none.
+    dtype
+        Of the numbers, in the byte order of this machine.
+    """
+
+    path: str
+    identity: tuple[int, ...]
+    name: str
+    shape: tuple[int, ...]
+    stored_chunks: tuple[int, ...]
+    dtype: np.dtype
+
+    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
+        with open_hdf5(self.path, self.identity, locking=None) as file:
+            self._fill(file[self.name], ranges, block)
+        return block
+
+    def _fill(
+        self, dataset: h5py.Dataset, ranges: tuple[Range, ...], block: np.ndarray
+    ) -> None:
+        """Read a block: whole, or row by row if chunks hold no more than a row each."""
+        if block.size == 0:
+            return
+        n_outer = max(0, self.ndim - 2)
+        if not n_outer or set(self.stored_chunks[:n_outer]) != {1}:
+            block[...] = dataset[tuple(slice(*r) for r in reversed(ranges))].T
+            return
+        # HDF5 is slow where neighbours in memory are not neighbours in the file.
+        inner = tuple(slice(*r) for r in reversed(ranges[n_outer:]))
+        for index in np.ndindex(block.shape[:n_outer]):
+            outer = [start + i for i, (start, _) in zip(index, ranges, strict=False)]
+            block[index] = dataset[(*inner, *reversed(outer))].T
+
+
+class StoredMap(StoredArray, CountedArray):
+    """A dataset of spectra: counts, channels along the last axis."""
+
+    def row_axis(self) -> int:
+        """Return the axis of y: before x and the channels."""
+        return max(0, self.ndim - 3)
+
+    def row_step(self) -> int:
+        """Return how many rows a chunk has."""
+        return self.stored_chunks[self.row_axis()]
+
+    def file_bytes(self) -> int:
+        """Return the size of the array."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def pieces(
+        self, ranges: tuple[Range, ...]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block piece by piece, the file open; see :meth:`FileArray.pieces`."""
+        axis = self.row_axis()
+        row = [stop - start for start, stop in ranges]
+        row[axis] = 1
+        row_bytes = max(1, math.prod(row) * self.dtype.itemsize)
+        # Chunks of the file as they are, rather than each of them several times.
+        height = max(1, PIECE_BYTES // row_bytes, self.stored_chunks[axis])
+        with open_hdf5(self.path, self.identity, locking=None) as file:
+            for start in range(*ranges[axis], height):
+                rows = (start, min(start + height, ranges[axis][1]))
+                held = (*ranges[:axis], rows, *ranges[axis + 1 :])
+                block = np.empty([stop - start for start, stop in held], self.dtype)
+                self._fill(file[self.name], held, block)
+                yield held, block
+
+
+def find_signals(file: h5py.File) -> tuple[dict[str, h5py.Group], list[str]]:
+    """Find the signals of an EMD file.
+
+    Parameters
+    ----------
+    file
+        The file.
+
+    Returns
+    -------
+    own : dict of str to h5py.Group
+        By the path of their data, those that are read here: signals that were saved here, maps
+        that RosettaSciIO saved.
+    others : list of str
+        Paths of the data of others.
+    """
+    own: dict[str, h5py.Group] = {}
+    others: list[str] = []
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Group) and GROUP_TYPE in item.attrs:
+            data = item.get("data")
+            if not isinstance(data, h5py.Dataset):
+                return
+            if data.shape is not None and (has_extra(item) or _is_map(item)):
+                own[f"{name}/data"] = item
+            else:
+                others.append(f"{name}/data")
+
+    file.visititems(visit)
+    return own, others
+
+
+def read_signal(
+    path: Path,
+    identity: tuple[int, ...],
+    group: h5py.Group,
+    lazy: bool,
+    chunks: Any,
+) -> dict[str, Any] | None:
+    """Read one signal of an EMD file.
+
+    Parameters
+    ----------
+    path, identity, group
+        The file and one of :func:`find_signals`.
+    lazy, chunks
+        See :func:`rsciio_xfm.emd.file_reader`.
+
+    Returns
+    -------
+    dict or None
+        None if what was saved beside the data is damaged.
+
+    Raises
+    ------
+    CorruptFileError
+        The data claim to be larger than what is stored of them.
+    """
+    dataset = group["data"]
+    if has_extra(group):
+        signal = _read_saved(path, group)
+    else:
+        signal = _read_map_of_rosettasciio(path, dataset)
+    if signal is None:  # RosettaSciIO reads it, in as many tasks as it has chunks
+        check_size(path, dataset, _MOST_UNKNOWN_BYTES)
+        return None
+    check_size(path, dataset)
+    shape = dataset.shape[::-1]
+    common = {
+        "path": os.path.abspath(path),
+        "identity": identity,
+        "name": dataset.name,
+        "shape": shape,
+        "stored_chunks": (dataset.chunks or dataset.shape)[::-1],
+        "dtype": dataset.dtype.newbyteorder("="),
+    }
+    navigates = [axis["navigate"] for axis in signal["axes"]]
+    is_map = is_counts(np.empty(0, common["dtype"])) and len(shape) > 1
+    is_map = is_map and navigates == [True] * (len(shape) - 1) + [False]
+    source = StoredMap(**common) if is_map else StoredArray(**common)
+    if lazy and len(shape) > 1:
+        data = from_source(source, _choose_chunks(source, chunks))
+    elif lazy:
+        data = da.from_array(dataset[()], chunks=chunks)
+    elif is_map:
+        data = read_all(source, str(path))
+    else:
+        data = source.read(tuple((0, size) for size in shape))
+    return signal | {"data": data, "post_process": [keep_dead_time_with_its_class]}
+
+
+def _choose_chunks(source: StoredArray, chunks: Any) -> Any:
+    """Return chunks that hold whole chunks of the file; of maps, whole rows of pixels."""
+    if not (isinstance(chunks, str) and chunks == "auto"):
+        return chunks
+    stored = source.stored_chunks
+    grid = zip(source.shape, stored, strict=True)
+    is_few = math.prod(-(-size // chunk) for size, chunk in grid) <= _MANY_CHUNKS
+    if is_few and not isinstance(source, StoredMap):
+        return stored
+    row_axis = source.row_axis() if isinstance(source, StoredMap) else 0
+    return align_chunks(source.shape, source.dtype, row_axis, stored)
+
+
+# What was saved here.
+
+
+def _read_saved(path: Path, group: h5py.Group) -> dict[str, Any] | None:
+    """Read axes and metadata as they were saved; None, with a warning, if they are not."""
+    signal = read_extra(path, group, group["data"].shape[::-1])
+    if signal is None:
+        return None
+    try:
+        for axis in signal["axes"]:
+            _check_calibration(path, group, axis)
+    except (KeyError, TypeError, ValueError) as exc:
+        warn(
+            f"{path}: the coordinates of {group.name} cannot be read: {exc}. Expected what "
+            "was saved with the data: signal type, axes and metadata are those of the EMD "
+            "file alone."
+        )
+        return None
+    return signal
+
+
+def _check_calibration(path: Path, group: h5py.Group, axis: dict[str, Any]) -> None:
+    """Take the calibration of an axis from the file, if another program changed it there."""
+    name = f"dim{group['data'].ndim - axis['index_in_array']}"
+    offset, second = (float(value) for value in group[name][:2])
+    expected = axis["offset"], axis["offset"] + axis["scale"]
+    if not np.allclose(
+        (offset, second), expected, rtol=1e-9, atol=1e-9 * abs(axis["scale"])
+    ):
+        warn(
+            f"{path}: {group.name}/{name} begins with {offset} and {second}, when it was "
+            f"saved with {expected[0]} and {expected[1]}: it was changed since, and is used."
+        )
+        axis["offset"], axis["scale"] = offset, second - offset
+
+
+# Maps that RosettaSciIO saved.
+
+
+def _is_map(group: h5py.Group) -> bool:
+    """Tell whether RosettaSciIO saved X-ray spectra: it writes the type, and reads none."""
+    kind = group.attrs.get("signal_type", "")
+    data = group["data"]
+    return (
+        isinstance(kind, str)
+        and kind.startswith(_EDS)
+        and data.dtype.kind in KINDS
+        and all(f"dim{i + 1}" in group for i in range(data.ndim))
+    )
+
+
+def _read_map_of_rosettasciio(path: Path, dataset: h5py.Dataset) -> dict[str, Any]:
+    """Read all but the data with RosettaSciIO, and give the axes their roles."""
+    from rsciio.emd import file_reader
+
+    name = dataset.name.strip("/")
+    # Lazily, so that the data are not read; they are let go.
+    try:
+        (signal,) = file_reader(str(path), lazy=True, dataset_path=[name])
+    except UPSTREAM as exc:
+        if getattr(exc, "errno", None) is not None:
+            raise
+        traceback.clear_frames(exc.__traceback__)  # they keep the file open
+        raise CorruptFileError(
+            f"{path}: RosettaSciIO cannot read the axes of {name}: {exc!r}. Expected an EMD "
+            f"file as it writes them (byte {h5py.h5o.get_info(dataset.id).addr})."
+        ) from exc
+    del signal["data"]
+    for axis in signal["axes"]:
+        axis["navigate"] = axis["index_in_array"] != dataset.ndim - 1
+    signal["metadata"]["Signal"]["signal_type"] = dataset.parent.attrs["signal_type"]
+    return signal

@@ -1,0 +1,1 @@
+"""SPEC files: scans with spectra."""

@@ -1,0 +1,1 @@
+"""Maps of Velox, streams of events in EMD files."""
