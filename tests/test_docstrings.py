@@ -80,4 +80,4 @@ def test_examples_are_run():
         for example in test.examples
     )
     for name in ("geopixe", "edax", "emd", "datastack", "esrf"):
-        assert f"rsciio_xfm.{name}._api.file_reader" in EXAMPLES
+        assert f"rsciio_xfm.formats.{name}.api.file_reader" in EXAMPLES
