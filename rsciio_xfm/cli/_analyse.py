@@ -129,7 +129,7 @@ def _results(
 
 def _fill(signal: Any, path: Path) -> None:
     try:
-        axes = signal.fill_deadtime(show_progressbar=False).plot_filled_dead_time()
+        axes = signal.fill_dead_time(show_progressbar=False).plot_filled_dead_time()
     except ValueError as error:  # too few are known for a fit
         warn(f"{path.name} is not written: {error}")
         return

@@ -72,7 +72,7 @@ class HasDeadTime(CarriesDeadTime):
 
         See Also
         --------
-        fill_deadtime : dead times for those that were not recorded
+        fill_dead_time : dead times for those that were not recorded
 
         Notes
         -----
@@ -125,7 +125,7 @@ class HasDeadTime(CarriesDeadTime):
         same_axes = result.data.shape == self.data.shape[:-1]
         return result.as_lazy(chunks=chunks[:-1] if chunks and same_axes else None)
 
-    def fill_deadtime(
+    def fill_dead_time(
         self,
         model: str = "fit",
         value: float | None = None,
@@ -169,7 +169,7 @@ class HasDeadTime(CarriesDeadTime):
         See Also
         --------
         rsciio_xfm.analysis.fill_dead_time.fill_dead_time : what the models are
-        rsciio_xfm.geopixe.fill_deadtime : the same for a file, without loading it
+        rsciio_xfm.geopixe.fill_dead_time : the same for a file, without loading it
 
         Notes
         -----
@@ -179,7 +179,7 @@ class HasDeadTime(CarriesDeadTime):
 
         Examples
         --------
-        >>> filled = s.fill_deadtime()
+        >>> filled = s.fill_dead_time()
         >>> filled.metadata.Acquisition_instrument.XRF.dead_time_fill
         ├── detector_0
         │   ├── error = 0...
@@ -265,7 +265,7 @@ class HasDeadTime(CarriesDeadTime):
 
         Examples
         --------
-        >>> rate = s.fill_deadtime().apply_live_time_correction()
+        >>> rate = s.fill_dead_time().apply_live_time_correction()
         """
         check_axes(self)
         own = self._require_times()
@@ -273,7 +273,7 @@ class HasDeadTime(CarriesDeadTime):
         if n_unknown:
             warn(
                 f"{n_unknown} of {own.dead.size} dead times are not recorded (0 or less): "
-                "these counts are taken as they are. Use fill_deadtime first."
+                "these counts are taken as they are. Use fill_dead_time first."
             )
         live = live_time(own.dead, 1.0, None if own.detectors is None else 0)
         if own.share is not None:
@@ -470,18 +470,18 @@ class HasDeadTime(CarriesDeadTime):
         Raises
         ------
         ValueError
-            The dead times were not filled in by a fit, see :meth:`fill_deadtime`.
+            The dead times were not filled in by a fit, see :meth:`fill_dead_time`.
 
         Examples
         --------
-        >>> ax = s.fill_deadtime().plot_filled_dead_time()
+        >>> ax = s.fill_dead_time().plot_filled_dead_time()
         """
         report = self.metadata.get_item(FILL)
         entries = {} if report is None else report.as_dictionary()
         fits = {n: e for n, e in entries.items() if "_predicted" in e}
         if not fits:
             raise ValueError(
-                "No dead times of this signal were filled in by a fit: use fill_deadtime "
+                "No dead times of this signal were filled in by a fit: use fill_dead_time "
                 "first, if any are missing."
             )
         ax = plots.new_axes()[0] if ax is None else ax

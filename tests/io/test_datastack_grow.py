@@ -495,10 +495,10 @@ def test_repack_to_another_file(stack, tmp_path):
     other = tmp_path / "other.datastack"
     other.write_bytes(b"old")
     with pytest.raises(FileExistsError):
-        datastack.repack(stack, dst=other, show_progressbar=False)
+        datastack.repack(stack, destination=other, show_progressbar=False)
     with pytest.raises(ValueError, match="the file that is read"):
-        datastack.repack(stack, dst=stack, overwrite=True, show_progressbar=False)
-    datastack.repack(stack, dst=other, overwrite=True, show_progressbar=False)
+        datastack.repack(stack, destination=stack, overwrite=True, show_progressbar=False)
+    datastack.repack(stack, destination=other, overwrite=True, show_progressbar=False)
     check_all(other, builder.make_arrays())
 
 
