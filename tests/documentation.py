@@ -100,7 +100,6 @@ def run_page(page: str, folder: Path) -> None:
     builder.make(page, folder)
     os.chdir(folder)
     (folder / ".venv").symlink_to(sys.prefix)
-    sys.path.insert(0, str(ROOT / "docs" / "new_format"))
     names = {"__name__": "__main__"}
     exec(builder.PREAMBLES.get(page, ""), names)
     for block in find_blocks(page):
