@@ -36,7 +36,7 @@ SETUP = re.compile(r"-m venv|pip install")
 # Commands that take minutes to hours, or want what is not installed for the tests.
 LONG = re.compile(
     r"benchmarks/|tests\.robustness|^maxrf|-m venv maxrf|atheris|nox|\.ci/run|-m pytest"
-    r"|sphinx-build|ruff|tests\.documentation|docs/notebooks"
+    r"|sphinx-build|ruff|tests\.documentation|docs/notebooks|pre-commit|activate"
 )
 _RST = re.compile(
     r"^\.\. code-block:: (\w+)\n(?:    ?:.*\n)*\n((?:(?:    .*)?\n)+)", re.MULTILINE

@@ -85,7 +85,7 @@ def check_fields(
     ...
     rsciio_xfm.exceptions.FileFormatError: memory: n_rows is 0, expected 1 to 4096 (byte 2).
     """
-    places = record.dtype.fields or {}
+    places: Mapping[str, tuple] = record.dtype.fields or {}
     for name, bound in expected.items():
         value = record[name]
         if isinstance(bound, bytes):
