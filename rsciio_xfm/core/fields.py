@@ -53,6 +53,28 @@ def read_fields(source: Source, offset: int, dtype: np.dtype, n: int = 1) -> np.
     return raw.view(dtype)
 
 
+def field_offset(dtype: np.dtype, name: str) -> int:
+    """Return the byte at which a field begins in a record.
+
+    Parameters
+    ----------
+    dtype, name
+        Of the record, and of its field.
+
+    Raises
+    ------
+    KeyError
+        There is no such field.
+
+    Examples
+    --------
+    >>> field_offset(np.dtype([("mark", "S2"), ("n_rows", "<u2")]), "n_rows")
+    2
+    """
+    fields: Mapping[str, tuple] = dtype.fields or {}
+    return fields[name][1]
+
+
 def check_fields(
     source: Source, record: np.void, expected: Bounds, offset: int = 0
 ) -> None:
@@ -85,7 +107,6 @@ def check_fields(
     ...
     rsciio_xfm.exceptions.FileFormatError: memory: n_rows is 0, expected 1 to 4096 (byte 2).
     """
-    places: Mapping[str, tuple] = record.dtype.fields or {}
     for name, bound in expected.items():
         value = record[name]
         if isinstance(bound, bytes):
@@ -96,5 +117,5 @@ def check_fields(
         if not is_right:
             raise FileFormatError(
                 f"{source.name}: {name} is {value}, expected {text} (byte "
-                f"{offset + places[name][1]})."
+                f"{offset + field_offset(record.dtype, name)})."
             )

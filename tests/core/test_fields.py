@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from rsciio_xfm.core.fields import check_fields, read_fields
+from rsciio_xfm.core.fields import check_fields, field_offset, read_fields
 from rsciio_xfm.core.source import LocalFile, Memory
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 
@@ -21,6 +21,13 @@ def test_read(tmp_path):
         assert record.tolist() == (b"MARK", 7, 0.5)
         assert read_fields(source, 8, np.dtype("<f4"), 2).tolist() == [0.5, 0.5]
         assert read_fields(source, 16, np.dtype("u1"), 0).size == 0
+
+
+def test_offsets():
+    assert [field_offset(RECORD, name) for name in RECORD.names] == [0, 4, 6]
+    for dtype in (RECORD, np.dtype("u1")):
+        with pytest.raises(KeyError):
+            field_offset(dtype, "other")
 
 
 def test_too_short():
