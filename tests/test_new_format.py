@@ -31,8 +31,10 @@ maker = load(DOCS / "make.py")
 def copy(tmp_path_factory):
     """A copy of what is imported, with kernels that are compiled already."""
     folder = tmp_path_factory.mktemp("repository")
+    # Other processes write these at the same time.
+    ignore = shutil.ignore_patterns("*.pyc*", "*.tmp.*")
     for name in ("rsciio_xfm", "tests", "docs/new_format"):
-        shutil.copytree(ROOT / name, folder / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
 

@@ -23,6 +23,7 @@ _EXTENSIONS = (".h5", ".hdf5", ".nxs")
 def convert(
     filename: str | Path,
     destination: str | Path | None = None,
+    *,
     overwrite: bool = False,
     **kwds: Any,
 ) -> Path:
