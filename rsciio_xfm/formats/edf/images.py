@@ -8,8 +8,8 @@ import re
 import threading
 import traceback
 import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import ArrayLike, Range
+from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
+from rsciio_xfm.core.codecs import Padded, Plain
 from rsciio_xfm.core.eds import build_axis, order_axes
 from rsciio_xfm.core.extras import require
-from rsciio_xfm.core.source import check_unchanged, identify, open_unbuffered, read_into
+from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import default_chunks, from_source, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
@@ -44,7 +46,7 @@ _SERIES = re.compile(
 _PACKED = ("GZIP", "BZ", "Z", "OFFSET")  # compressions that fabio knows
 _logging = threading.Lock()
 _levels: list[int] = []  # of fabio's logger: its own, and one for each who keeps it quiet
-_FABIO = -1  # instead of a byte: fabio reads the frame
+_PLAIN = -1  # instead of the number of a frame that fabio reads
 _PIXEL_SIZE = {"x": PIXEL_SIZES[0].lower(), "y": PIXEL_SIZES[1].lower()}
 
 
@@ -57,7 +59,7 @@ class Frame:
     number
         Of the frame in its file.
     offset
-        Byte at which its numbers begin, or -1: fabio reads it.
+        Byte at which its numbers begin, or `NO_CHUNK`: fabio reads it.
     n_rows
         How many of its rows are in the file.
     shape, dtype
@@ -75,82 +77,50 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False)
-class Frames(ArrayLike):
-    """Images of one size, ``(frame, y, x)``, in one file or several.
+class FabioFrames(ArrayLike):
+    """Images of one size, ``(frame, y, x)``, some of which fabio reads.
 
     Attributes
     ----------
-    paths, identities
-        The files, see :func:`rsciio_xfm.core.source.identify`.
+    plain
+        The images, without those that fabio reads.
+    sources
+        The files.
     places
-        int64, shape (frames, 4): number of the file, number of the frame in it, byte (or -1),
-        rows that are there.
-    shape
-        Of all.
-    stored_dtype
-        Of the numbers in the files.
+        int64, shape (frames, 2): number of the file and of the frame in it; -1 of the frame
+        if it is among the plain ones.
     """
 
-    paths: tuple[str, ...]
-    identities: tuple[tuple[int, ...], ...]
+    plain: ChunkedArray
+    sources: tuple[LocalFile, ...]
     places: np.ndarray
-    shape: tuple[int, ...]
-    stored_dtype: np.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all."""
+        return self.plain.shape
 
     @property
     def dtype(self) -> np.dtype:
         """Of the numbers, in the byte order of this machine."""
-        return self.stored_dtype.newbyteorder("=")
+        return self.plain.dtype
 
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
-        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
+        block = self.plain.read(ranges)
         if block.size == 0:
             return block
-        places = self.places[slice(*ranges[0])]
-        for file_number in np.unique(places[:, 0]).tolist():
-            path = self.paths[file_number]
-            with ExitStack() as stack:
-                file, image = stack.enter_context(open_unbuffered(path)), None
-                check_unchanged(file, path, self.identities[file_number])
-                for i in np.flatnonzero(places[:, 0] == file_number).tolist():
-                    _, number, offset, n_rows = places[i].tolist()
-                    if offset == _FABIO:
-                        # Once for all frames: it may have to unpack those before them.
-                        if image is None:
-                            image = stack.enter_context(opened(path))
-                        inner = tuple(slice(*r) for r in ranges[1:])
-                        block[i] = self._take_frame(image, path, number)[inner]
-                    else:
-                        self._read_rows(file, path, offset, n_rows, ranges[1:], block[i])
-        return block
-
-    def _read_rows(
-        self,
-        file: Any,
-        path: str,
-        offset: int,
-        n_rows: int,
-        ranges: tuple[Range, ...],
-        out: np.ndarray,
-    ) -> None:
-        """Read whole rows of an image, and keep what is wanted of them."""
-        first, last = ranges[0][0], min(ranges[0][1], n_rows)
-        if last <= first:
-            return
-        per_row = self.shape[2:]
-        row_bytes = math.prod(per_row) * self.dtype.itemsize
-        raw = np.empty((last - first) * row_bytes, dtype=np.uint8)
-        start = offset + first * row_bytes
-        n_read = read_into(file, start, raw, raw.size)
-        if n_read < raw.size:
-            raise CorruptFileError(
-                f"{path}: the file ends here, expected {raw.size - n_read} bytes more (byte "
-                f"{start + n_read}). It was cut since it was opened; load it again."
-            )
-        rows = raw.view(self.stored_dtype).reshape(last - first, *per_row)
         inner = tuple(slice(*r) for r in ranges[1:])
-        out[: last - first] = rows[(slice(None), *inner)]
+        places = self.places[slice(*ranges[0])]
+        mine = np.flatnonzero(places[:, 1] != _PLAIN)
+        for number in np.unique(places[mine, 0]).tolist():
+            source = self.sources[number]
+            # Once for all frames: it may have to unpack those before them.
+            with source.open(), opened(source.name) as image:
+                for i in mine[places[mine, 0] == number].tolist():
+                    frame = self._take_frame(image, source.name, int(places[i, 1]))
+                    block[i] = frame[inner]
+        return block
 
     def _take_frame(self, image: Any, path: str, number: int) -> np.ndarray:
         """Take a frame of what fabio has opened."""
@@ -164,6 +134,43 @@ class Frames(ArrayLike):
                 f"{self.shape[1:]} of {self.dtype} (byte 0, the whole file)."
             )
         return data
+
+
+def make_source(
+    sources: tuple[LocalFile, ...], group: list[tuple[int, Frame]]
+) -> ArrayLike:
+    """Make the array-like over images of one size and type.
+
+    Parameters
+    ----------
+    sources
+        The files.
+    group
+        Number of the file, and each image.
+    """
+    frame = group[0][1]
+    numbers, frames = zip(*group, strict=True)
+    row_bytes = math.prod(frame.shape[1:]) * frame.dtype.itemsize
+    cells = (len(frames),) + (1,) * len(frame.shape)
+
+    def column(values: Iterable[int]) -> np.ndarray:
+        return np.array(list(values), dtype=np.int64).reshape(cells)
+
+    table = Table(
+        sources,
+        (len(frames), *frame.shape),
+        (1, *frame.shape),
+        frame.dtype,
+        column(f.offset for f in frames),
+        column(f.n_rows * row_bytes for f in frames),
+        column(numbers),
+    )
+    is_cut = any(f.n_rows < frame.shape[0] for f in frames)
+    plain = ChunkedArray(table, Padded() if is_cut else Plain())
+    if all(f.offset != NO_CHUNK for f in frames):
+        return plain
+    own = [f.number if f.offset == NO_CHUNK else _PLAIN for f in frames]
+    return FabioFrames(plain, sources, np.stack([numbers, own], axis=1))
 
 
 def _check_packed(path: str, frame: Any, number: int) -> None:
@@ -296,24 +303,16 @@ def read_images(
         One signal for each size and type of images.
     """
     paths = find_series(path, series) if series else [path]
-    identities, frames = [], []
+    sources, frames = [], []
     for number, one in enumerate(paths):
-        with open_unbuffered(one) as file:
-            identities.append(identify(file))
+        sources.append(LocalFile.of(one))
         frames += [(number, frame) for frame in find_frames(one)]
     groups: dict[tuple, list[tuple[int, Frame]]] = {}
     for number, frame in frames:
         groups.setdefault((frame.shape, frame.dtype.str), []).append((number, frame))
     signals = []
-    for (shape, _), group in groups.items():
-        places = [(i, f.number, f.offset, f.n_rows) for i, f in group]
-        source = Frames(
-            tuple(os.path.abspath(one) for one in paths),
-            tuple(identities),
-            np.array(places, dtype=np.int64),
-            (len(group), *shape),
-            group[0][1].dtype,
-        )
+    for group in groups.values():
+        source = make_source(tuple(sources), group)
         headers = [frame.header for _, frame in group]
         signals.append(_build(path, source, headers, series, lazy, chunks, is_image))
     return signals
@@ -430,7 +429,7 @@ def _describe_edf(path: Path, frame: Any, number: int, size: int) -> Frame | Non
             f"or one of {', '.join(_PACKED)} (its header is before byte {frame.start})."
         )
     if not is_plain or Path(path).suffix.lower() in (".gz", ".bz2", ".xz"):
-        return Frame(number, _FABIO, shape[0], shape, dtype, header)
+        return Frame(number, NO_CHUNK, shape[0], shape, dtype, header)
     n_bytes = math.prod(shape) * dtype.itemsize
     sizes = [meta.number(folded.get(key)) for key in ("size", "edf_binarysize")]
     promised = int(min((size for size in sizes if size is not None), default=n_bytes))
@@ -480,7 +479,7 @@ def _describe(path: Path, image: Any, number: int) -> Frame:
     _check_image(path, data.shape, data.dtype, number)
     header = {str(key): str(value) for key, value in frame.header.items()}
     dtype = data.dtype.newbyteorder("=")
-    return Frame(number, _FABIO, data.shape[0], data.shape, dtype, header)
+    return Frame(number, NO_CHUNK, data.shape[0], data.shape, dtype, header)
 
 
 def _check_image(
@@ -495,7 +494,7 @@ def _check_image(
 
 def _build(
     path: Path,
-    source: Frames,
+    source: ArrayLike,
     headers: list[dict[str, str]],
     series: bool | str,
     lazy: bool,

@@ -18,7 +18,7 @@ from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.scan import Grid, make_grid
-from rsciio_xfm.core.source import open_unbuffered
+from rsciio_xfm.core.source import LocalFile, open_unbuffered
 from rsciio_xfm.core.to_dask import load
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import add_maps
@@ -27,15 +27,13 @@ from rsciio_xfm.formats.spec.spectra import (
     USUAL_MARK,
     Index,
     Ordered,
-    SpecMap,
-    SpecSpectra,
     belongs,
     dtype_for,
     find_spectra,
+    make_source,
     order_spectra,
     usual_marks,
 )
-from rsciio_xfm.kernels.sums import is_counts
 
 _BLOCK_BYTES = 16 * 2**20
 _SHOWN = 12
@@ -120,7 +118,7 @@ def read_spec(
     UserWarning
         A scan is damaged, and left out.
     """
-    index, identity = find_spectra(path)
+    index, source = find_spectra(path)
     keys, scans = _read_scans(path, index, wanted)
     signals = []
     for i, scan in scans.items():
@@ -134,7 +132,7 @@ def read_spec(
                     index,
                     own,
                     i,
-                    identity,
+                    source,
                     lazy or is_sum,
                     chunks,
                     navigation_shape,
@@ -372,14 +370,14 @@ def _read_maps(
     index: Index,
     own: slice,
     number: int,
-    identity: tuple[int, ...],
+    file: LocalFile,
     lazy: bool,
     chunks: Any,
     navigation_shape: tuple[int, ...] | None,
 ) -> list[dict[str, Any]]:
     """Make a signal of the spectra of each detector of a scan."""
     path, where = scan.path, f"{scan.path}: scan {scan.key}"
-    detectors = _order(scan, index, own, identity)
+    detectors = _order(scan, index, own, file)
     n_points = len(detectors[0].starts)
     if scan.n_lines and not scan.is_whole:
         warn(
@@ -388,15 +386,13 @@ def _read_maps(
         )
     grid = scan.grid(n_points, navigation_shape)
     dtype = dtype_for(index, number)
-    kind: Any = SpecMap if is_counts(np.empty(0, dtype)) else SpecSpectra
     energies = _energy_axes(where, scan, [found.n_channels for found in detectors])
     is_named = len({found.mark for found in detectors}) > 1
     signals = []
     for i, (found, energy) in enumerate(zip(detectors, energies, strict=True)):
         # Byte 0 is never one of a spectrum: what is not there is marked by it, then by -1.
-        placed = [grid.place(values + 1) - 1 for values in (found.starts, found.stops)]
-        shape = (*grid.shape, found.n_channels)
-        source = kind(os.path.abspath(path), identity, *placed, shape, dtype)
+        places = grid.place(found.starts + 1) - 1, grid.place(found.stops + 1) - 1
+        source = make_source(file, places, found.n_channels, dtype)
         name = found.mark if is_named else str(i)
         title = f"{path.stem} {scan.key}" + (f" MCA {name}" if len(detectors) > 1 else "")
         preset, live, real = _times(scan)
@@ -424,11 +420,9 @@ def _read_maps(
     return signals
 
 
-def _order(
-    scan: SpecScan, index: Index, own: slice, identity: tuple[int, ...]
-) -> list[Ordered]:
+def _order(scan: SpecScan, index: Index, own: slice, file: LocalFile) -> list[Ordered]:
     where, n_planned = f"{scan.path}: scan {scan.key}", _planned_channels(scan)
-    return order_spectra(where, index, own, scan.n_lines, identity[0], n_planned)
+    return order_spectra(where, index, own, scan.n_lines, file.size, n_planned)
 
 
 def _planned_channels(scan: SpecScan) -> float | None:

@@ -5,6 +5,7 @@ So each can be read without those before it, which silx goes through.
 
 import codecs
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from rsciio_xfm.core.array import ArrayLike, CountedArray, Range
-from rsciio_xfm.core.source import check_unchanged, identify, open_unbuffered, read_into
+from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
+from rsciio_xfm.core.codecs import Decoder, Place
+from rsciio_xfm.core.source import LocalFile, Source, identify, open_unbuffered, read_into
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.kernels.compiled import kernel
@@ -95,14 +97,14 @@ class Index:
     lacks_blank: bool
 
 
-def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
+def find_spectra(path: Path) -> tuple[Index, LocalFile]:
     """Find scans and spectra in a SPEC file, in one pass.
 
     Returns
     -------
     index : Index
-    identity : tuple of int
-        Of the file, see :func:`rsciio_xfm.core.source.identify`.
+    source : LocalFile
+        The file.
     """
     spectra: list[tuple[int, ...]] = []
     names: dict[bytes, int] = {}
@@ -112,7 +114,7 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     text, lacks_blank = b"", False
     with open_unbuffered(path) as file:
-        identity = identify(file)
+        source = LocalFile(os.path.abspath(path), identify(file))
         for offset, text, marks in _read_parts(path, file):
             is_text = is_text and _is_text(decoder, text)
             head = text[: marks[0].start() if marks else None]
@@ -124,7 +126,7 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
                     n_lines.append(0)
                     stop = len(text[mark.end() : end].split(b"\n", 1)[0])
                     line = text[mark.start() :][:_MOST_HEADER]
-                    lacks_blank = at - 2 + len(line) == identity[0] and not _has_blank(
+                    lacks_blank = at - 2 + len(line) == source.size and not _has_blank(
                         line
                     )
                     if not lacks_blank or len(line) > _MOST_NUMBER:
@@ -151,9 +153,9 @@ def find_spectra(path: Path) -> tuple[Index, tuple[int, ...]]:
         np.array([own.max(initial=0) for own in largest], dtype=np.int64),
         np.array([(own >= 0).all() for own in largest], dtype=bool),
         is_text,
-        _cut_in(text, bool(spectra) and spectra[-1][1] == identity[0]),
+        _cut_in(text, bool(spectra) and spectra[-1][1] == source.size),
         lacks_blank,
-    ), identity
+    ), source
 
 
 def _count_lines(path: Path, offset: int, text: bytes) -> int:
@@ -289,91 +291,87 @@ def _read_whole(text, out):  # pragma: no cover
     return n, text.size, largest
 
 
-@dataclass(frozen=True, eq=False)
-class SpecSpectra(ArrayLike):
-    """Spectra of one detector in a scan, in the shape of its map.
+@dataclass(frozen=True)
+class Numbers(Decoder):
+    """The text of a spectrum.
 
     Attributes
     ----------
-    path, identity
-        The file, see :func:`rsciio_xfm.core.source.identify`.
-    starts, stops
-        int64, shape of the map: bytes of the text of each spectrum; -1 where there is none.
-    shape, dtype
-        Of the array.
+    dtype
+        uint16 or uint32 of whole numbers, else float64.
     """
 
-    path: str
-    identity: tuple[int, ...]
-    starts: np.ndarray
-    stops: np.ndarray
-    shape: tuple[int, ...]
     dtype: np.dtype
 
-    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Read a block; see :meth:`ArrayLike.read`."""
-        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
-        nav = tuple(slice(*r) for r in ranges[:-1])
-        starts, stops = self.starts[nav], self.stops[nav]
-        channels = slice(*ranges[-1])
-        spectrum = np.zeros(self.shape[-1], dtype=np.int64)
-        with open_unbuffered(self.path) as file:
-            check_unchanged(file, self.path, self.identity)
-            for index in np.ndindex(starts.shape):
-                start, stop = int(starts[index]), int(stops[index])
-                if start < 0:
-                    continue
-                raw = np.empty(stop - start, dtype=np.uint8)
-                if read_into(file, start, raw, raw.size) < raw.size:
-                    raise CorruptFileError(
-                        f"{self.path}: the file ends within a spectrum, expected it to byte "
-                        f"{stop} (it begins at byte {start})."
-                    )
-                values = self._parse(raw, spectrum, start)
-                block[index] = values[channels]
-        return block
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Parse it."""
+        values = out.view(self.dtype)
+        values[:] = self._parse(raw, values.size, place)
 
-    def _parse(self, raw: np.ndarray, spectrum: np.ndarray, start: int) -> np.ndarray:
-        """Parse the text of a spectrum."""
+    def _parse(self, raw: np.ndarray, n_channels: int, place: Place) -> np.ndarray:
         if self.dtype.kind == "u":
+            spectrum = np.empty(n_channels, dtype=np.int64)
             n, _, _ = _read_whole(raw, spectrum)
-            if n == spectrum.size:
+            if n == n_channels:
                 return spectrum
             found = f"{n} whole numbers" if n >= 0 else "other than whole numbers"
         else:
-            words = raw.tobytes().replace(b"\\", b" ").split()
-            try:
-                if any(b"_" in word for word in words):  # Python takes it in numbers
-                    raise ValueError("an underscore")
-                values = np.array(words, dtype=np.float64)
-            except ValueError as exc:
-                raise CorruptFileError(
-                    f"{self.path}: a spectrum holds what is no number: {exc} (byte {start})."
-                ) from exc
-            if (np.abs(values) >= _EXACT).any():
-                raise OverflowError(
-                    f"{self.path}: a spectrum holds numbers above {_EXACT:.0f}, expected such "
-                    f"as float64 holds exactly (byte {start})."
-                )
-            if values.size == self.shape[-1]:
+            values = _parse_real(raw, place)
+            if values.size == n_channels:
                 return values
             found = f"{values.size} numbers"
         raise CorruptFileError(
-            f"{self.path}: a spectrum holds {found}, expected {self.shape[-1]} as in the "
-            f"others of its scan (byte {start})."
+            f"{place.name}: a spectrum holds {found}, expected {n_channels} as in the others "
+            f"of its scan (byte {place.offset})."
         )
 
 
-class SpecMap(SpecSpectra, CountedArray):
-    """Counts of one detector in a scan."""
+def _parse_real(raw: np.ndarray, place: Place) -> np.ndarray:
+    """Parse numbers that are not all whole ones."""
+    words = raw.tobytes().replace(b"\\", b" ").split()
+    try:
+        if any(b"_" in word for word in words):  # Python takes it in numbers
+            raise ValueError("an underscore")
+        values = np.array(words, dtype=np.float64)
+    except ValueError as exc:
+        raise CorruptFileError(
+            f"{place.name}: a spectrum holds what is no number: {exc} (byte {place.offset})."
+        ) from exc
+    if (np.abs(values) >= _EXACT).any():
+        raise OverflowError(
+            f"{place.name}: a spectrum holds numbers above {_EXACT:.0f}, expected such as "
+            f"float64 holds exactly (byte {place.offset})."
+        )
+    return values
 
-    def row_axis(self) -> int:
-        """Return the first axis."""
-        return 0
 
-    def file_bytes(self) -> int:
-        """Return the size of their text."""
-        return int((self.stops - self.starts).sum())
+def make_source(
+    file: Source, places: tuple[np.ndarray, np.ndarray], n_channels: int, dtype: np.dtype
+) -> ChunkedArray:
+    """Make the array-like over spectra of one detector, each of which is a chunk.
+
+    Parameters
+    ----------
+    file
+        The file.
+    places
+        int64, shape of the map: bytes at which the text of each spectrum begins and ends; -1
+        where there is none.
+    n_channels, dtype
+        Of the spectra.
+    """
+    starts, stops = places
+    shape = (*starts.shape, n_channels)
+    chunks = (1,) * starts.ndim + (max(1, n_channels),)
+    table = Table(
+        (file,),
+        shape,
+        chunks,
+        dtype,
+        np.where(starts < 0, NO_CHUNK, starts)[..., np.newaxis],
+        (stops - starts)[..., np.newaxis],
+    )
+    return ChunkedArray(table, Numbers(dtype))
 
 
 @dataclass(frozen=True)

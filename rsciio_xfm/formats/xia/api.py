@@ -4,7 +4,6 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core import xrf as meta
-from rsciio_xfm.core.array import ArrayLike, CountedArray, Range
+from rsciio_xfm.core.array import FileArray, Range
 from rsciio_xfm.core.checks import is_whole
-from rsciio_xfm.core.detectors import add_to, sum_dtype
+from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
+from rsciio_xfm.core.codecs import Decoder, Padded, Place
+from rsciio_xfm.core.detectors import StackedMaps, SummedMaps
 from rsciio_xfm.core.eds import build_axis
-from rsciio_xfm.core.source import check_unchanged, identify, open_unbuffered, read_into
+from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import check_worth_reading, load
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import INPUT_RATE, OUTPUT_RATE
@@ -27,7 +28,6 @@ from rsciio_xfm.formats.edf.layout import FIRST_CHANNEL
 from rsciio_xfm.formats.xia.layout import XIA, XIA_CORRECTED, XIA_SINGLE, XIA_STATISTICS
 from rsciio_xfm.kernels.sums import is_counts
 
-_FABIO = -1  # instead of a byte: fabio reads the file
 _MOST_GAPS = 100  # rows that are missing for each one that is there
 _LEAST_SHARE = 0.01
 _STORAGE = re.compile(
@@ -205,102 +205,55 @@ def find_files(path: Path) -> Files:
 
 
 @dataclass(frozen=True, eq=False)
-class XiaRows(ArrayLike):
-    """Spectra of one file a row and detector, ``(y, x, E)`` or ``(detector, y, x, E)``.
+class Row(Decoder):
+    """A file of spectra, which has to hold the same as those of other rows.
 
     Attributes
     ----------
-    folder, files
-        Names of the files by detector and row; "" for those that are not there.
-    identities
-        int64, shape (detectors, rows, 2), see :func:`rsciio_xfm.core.source.identify`.
-    places
-        int64, shape (detectors, rows, 2): byte at which the numbers begin (or -1), and how
-        many pixels there are.
-    shape
-        Of the array.
-    stored_dtype
-        Of the numbers in the files.
-    is_summed
-        Whether the detectors are added up.
+    offsets
+        int64, shape (rows,): byte at which the numbers begin; `NO_CHUNK`: fabio reads the
+        file.
+    shape, dtype
+        Of the numbers: pixels and channels; as they are stored.
     """
 
-    folder: str
-    files: tuple[tuple[str, ...], ...]
-    identities: np.ndarray
-    places: np.ndarray
+    offsets: np.ndarray
     shape: tuple[int, ...]
-    stored_dtype: np.dtype
-    is_summed: bool
+    dtype: np.dtype
 
-    @property
-    def dtype(self) -> np.dtype:
-        """Of the array, in the byte order of this machine."""
-        return sum_dtype(self.dtype_of_file, len(self.files) if self.is_summed else 1)
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Check the header, and copy what is there of the row; the rest is zeros."""
+        offset = int(self.offsets[place.index[0]])
+        if offset == NO_CHUNK:
+            found = self._read_with_fabio(place.name)
+        else:
+            self._check_header(place.name, raw[:offset].tobytes())
+            found = raw[offset:]
+        Padded().decode(found[: out.size], out, place)
 
-    def row_axis(self) -> int:
-        """Return the axis of the rows: before x and the channels."""
-        return len(self.shape) - 3
-
-    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Read a block; see :meth:`ArrayLike.read`."""
-        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
-        if block.size == 0:
-            return block
-        *outer, rows, columns, channels = ranges
-        detectors = range(*outer[0]) if outer else range(len(self.files))
-        for i, row in enumerate(range(*rows)):
-            for j, detector in enumerate(detectors):
-                spectra = self._read_row(detector, row)
-                if spectra is None:
-                    continue
-                part = spectra[slice(*columns), slice(*channels)]
-                if outer:
-                    block[j, i, : len(part)] = part
-                else:
-                    add_to(block[i, : len(part)], part, f"{self.folder}, row {row}")
-        return block
-
-    def _read_row(self, detector: int, row: int) -> np.ndarray | None:
-        """Read a file, shape (pixels, channels); None if it is not there."""
-        name = self.files[detector][row]
-        if not name:
-            return None
-        path = os.path.join(self.folder, name)
-        offset, n_pixels = self.places[detector, row].tolist()
-        n_channels = self.shape[-1]
-        with open_unbuffered(path) as file:
-            check_unchanged(file, path, tuple(self.identities[detector, row].tolist()))
-            if offset == _FABIO:
-                with opened(path) as image:
-                    data = np.asarray(image.data)
-                self._check(path, data.shape, data.dtype)
-                return data[:n_pixels]
-            header = np.empty(offset, dtype=np.uint8)
-            read_into(file, 0, header, offset)
-            self._check_header(path, header.tobytes())
-            raw = np.empty(n_pixels * n_channels * self.stored_dtype.itemsize, np.uint8)
-            n_read = read_into(file, offset, raw, raw.size)
-        if n_read < raw.size:
+    def _read_with_fabio(self, path: str) -> np.ndarray:
+        with opened(path) as image:
+            data = np.asarray(image.data)
+        if data.shape[-1] != self.shape[-1] or data.dtype.newbyteorder("=") != self.dtype:
             raise CorruptFileError(
-                f"{path}: the file ends here, expected {raw.size - n_read} bytes more (byte "
-                f"{offset + n_read})."
+                f"{path}: the file holds {data.shape} of {data.dtype}, expected {self.shape} "
+                f"of {self.dtype} as in the other rows (byte 0)."
             )
-        return raw.view(self.stored_dtype).reshape(n_pixels, n_channels)
+        return np.ascontiguousarray(data, dtype=self.dtype).reshape(-1).view(np.uint8)
 
     def _check_header(self, path: str, header: bytes) -> None:
         """Refuse a file of the usual size that holds something else."""
         fields = dict(_STORAGE.findall(header))
         order = "<" if b"low" in fields.get(b"ByteOrder", b"").lower() else ">"
         n_channels, dims = self.shape[-1], (fields.get(b"Dim_1"), fields.get(b"Dim_2"))
-        is_same_order = self.stored_dtype.itemsize == 1 or (
-            self.stored_dtype == self.stored_dtype.newbyteorder(order)
+        is_same_order = self.dtype.itemsize == 1 or (
+            self.dtype == self.dtype.newbyteorder(order)
         )
         kind = fields.get(b"DataType", b"")
         if dims[0] != b"%d" % n_channels or not is_same_order or not self._is_type(kind):
             raise CorruptFileError(
                 f"{path}: the header says {dims[1]} x {dims[0]} of {kind!r}, expected "
-                f"{self.shape[-2]} x {n_channels} of {self.stored_dtype} as in the other rows "
+                f"{self.shape[0]} x {n_channels} of {self.dtype} as in the other rows "
                 "(byte 0)."
             )
 
@@ -308,50 +261,7 @@ class XiaRows(ArrayLike):
         from fabio.edfimage import DATA_TYPES
 
         known = DATA_TYPES.get(kind.decode("ascii", "replace"))
-        return known is not None and np.dtype(known) == self.dtype_of_file
-
-    @property
-    def dtype_of_file(self) -> np.dtype:
-        """Of the numbers in the files, whatever their byte order."""
-        return self.stored_dtype.newbyteorder("=")
-
-    def _check(self, path: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        if shape[-1] != self.shape[-1] or dtype.newbyteorder("=") != self.dtype_of_file:
-            raise CorruptFileError(
-                f"{path}: the file holds {shape} of {dtype}, expected "
-                f"{self.shape[-2:]} of {self.dtype_of_file} as in the other rows (byte 0)."
-            )
-
-
-class XiaMap(XiaRows, CountedArray):
-    """Counts of one file a row and detector."""
-
-    def file_bytes(self) -> int:
-        """Return the size of all files."""
-        return int(self.identities[..., 0].sum())
-
-    def by_detector(self) -> "XiaMap | None":
-        """Return the same with the detectors apart."""
-        if not self.is_summed or len(self.files) == 1:
-            return None
-        return XiaMap(
-            self.folder,
-            self.files,
-            self.identities,
-            self.places,
-            (len(self.files), *self.shape),
-            self.stored_dtype,
-            is_summed=False,
-        )
-
-    def pieces(
-        self, ranges: tuple[Range, ...]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
-        """Read a block row by row; see :meth:`FileArray.pieces`."""
-        axis = self.row_axis()
-        for row in range(*ranges[axis]):
-            held = (*ranges[:axis], (row, row + 1), *ranges[axis + 1 :])
-            yield held, self.read(held)
+        return known is not None and np.dtype(known) == self.dtype.newbyteorder("=")
 
 
 def read_xia(
@@ -381,7 +291,9 @@ def read_xia(
     files = find_files(path)
     chosen = _choose_detectors(path, files, detector)
     first = _describe_first(files, chosen)
-    source = _make_source(path, files, chosen, first, sum_detectors)
+    rows = _find_rows(files, chosen, first)
+    is_summed = sum_detectors or len(chosen) == 1
+    source = rows.of_all(files.folder, is_summed)
     n_rows, n_columns, n_channels = source.shape[-3:]
     axes = [
         build_axis("y", n_rows, None, None) | {"offset": float(files.rows[0])},
@@ -405,13 +317,13 @@ def read_xia(
     header = {key.lower(): value for key, value in first.header.items()}
     bits = int(meta.number(header.get("xcorr")) or 0) & XIA_CORRECTED
     dead_time = _dead_times(path, statistics, chosen, source, bits)
-    is_present = source.places[..., 1:] > np.arange(n_columns)
+    is_present = rows.n_pixels[..., np.newaxis] > np.arange(n_columns)
     if dead_time is not None:
         dead_time = np.where(is_present, dead_time, np.nan)
-    is_sum = source.is_summed and len(chosen) > 1
+    is_sum = is_summed and len(chosen) > 1
     energy = _energy_axis(path, files, chosen, first, n_channels)
     nav = axes
-    if not source.is_summed:
+    if not is_summed:
         nav = [build_axis("detector", len(chosen), None, None), *axes]
     instrument: dict[str, Any] = {"detectors": list(chosen)}
     if bits:
@@ -460,46 +372,80 @@ def _describe_first(files: Files, chosen: list[str]) -> Frame:
     return frame
 
 
-def _make_source(
-    path: Path, files: Files, chosen: list[str], first: Frame, sum_detectors: bool
-) -> XiaRows:
+@dataclass(frozen=True)
+class Rows:
+    """Spectra of the detectors of a map.
+
+    Attributes
+    ----------
+    maps
+        ``(y, x, E)``, one for each detector.
+    n_pixels
+        int64, shape (detectors, rows): how many pixels of each row are there.
+    """
+
+    maps: tuple[ChunkedArray, ...]
+    n_pixels: np.ndarray
+
+    def of_all(self, folder: Path, is_summed: bool) -> FileArray:
+        """Return the sum of the detectors, or these along a first axis."""
+        if not is_summed:
+            return StackedMaps(self.maps)
+        return self.maps[0] if len(self.maps) == 1 else SummedMaps(self.maps, str(folder))
+
+
+def _find_rows(files: Files, chosen: list[str], first: Frame) -> Rows:
     """Find where the spectra of all rows are."""
-    n_columns, n_channels = first.shape
     n_rows = files.rows[1] - files.rows[0]
-    dtype = first.dtype
-    identities = np.zeros((len(chosen), n_rows, 2), dtype=np.int64)
-    places = np.zeros((len(chosen), n_rows, 2), dtype=np.int64)
-    listed = []
-    whole = max(0, first.offset) + n_columns * n_channels * dtype.itemsize
-    for i, key in enumerate(chosen):
-        row_files = [""] * n_rows
-        for row, file in files.detectors[key].items():
-            j = row - files.rows[0]
-            with open_unbuffered(file) as opened_file:
-                identities[i, j] = identify(opened_file)
-            places[i, j] = first.offset, n_columns
-            if identities[i, j, 0] != whole or first.offset == _FABIO:
-                places[i, j] = _place_of(file, first)
-            row_files[j] = file.name if places[i, j, 1] else ""
-        listed.append(tuple(row_files))
-    shape = (n_rows, n_columns, n_channels)
-    is_summed = sum_detectors or len(chosen) == 1
-    kind: Any = XiaMap if is_counts(np.empty(0, dtype.newbyteorder("="))) else XiaRows
-    return kind(
-        os.path.abspath(files.folder),
-        tuple(listed),
-        identities,
-        places,
-        shape if is_summed else (len(chosen), *shape),
-        dtype,
-        is_summed,
+    n_pixels = np.zeros((len(chosen), n_rows), dtype=np.int64)
+    maps = []
+    for own, key in zip(n_pixels, chosen, strict=True):
+        begin = np.zeros(n_rows, dtype=np.int64)
+        there = {
+            row - files.rows[0]: LocalFile.of(path)
+            for row, path in sorted(files.detectors[key].items())
+        }
+        for row, source in there.items():
+            begin[row], own[row] = _place_in(source, first)
+        kept = {row: source for row, source in there.items() if own[row]}
+        maps.append(_make_map(kept, begin, own, first))
+    return Rows(tuple(maps), n_pixels)
+
+
+def _make_map(
+    there: dict[int, LocalFile], begin: np.ndarray, n_pixels: np.ndarray, first: Frame
+) -> ChunkedArray:
+    """Make the array-like of one detector, of the files of its rows."""
+    cells = (len(n_pixels), 1, 1)
+    offsets, n_bytes = np.full(cells, NO_CHUNK), np.zeros(cells, dtype=np.int64)
+    numbers = np.zeros(cells, dtype=np.int32)
+    pixel_bytes = first.shape[1] * first.dtype.itemsize
+    for i, (row, source) in enumerate(there.items()):
+        offsets[row], numbers[row] = 0, i
+        n_bytes[row] = source.size
+        if begin[row] != NO_CHUNK:
+            n_bytes[row] = begin[row] + n_pixels[row] * pixel_bytes
+    shape = (len(n_pixels), *first.shape)
+    table = Table(
+        tuple(there.values()),
+        shape,
+        (1, *first.shape),
+        first.dtype,
+        offsets,
+        n_bytes,
+        numbers,
     )
+    return ChunkedArray(table, Row(begin, first.shape, first.dtype))
 
 
-def _place_of(file: Path, first: Frame) -> tuple[int, int]:
-    """Return where the spectra of a file begin, and how many there are."""
+def _place_in(source: LocalFile, first: Frame) -> tuple[int, int]:
+    """Return where the spectra of a row begin in its file, and how many there are."""
+    whole = max(0, first.offset) + math.prod(first.shape) * first.dtype.itemsize
+    if source.size == whole and first.offset != NO_CHUNK:
+        return first.offset, first.shape[0]
+    file = source.name
     try:
-        frame = find_frames(file)[0]
+        frame = find_frames(Path(file))[0]
     except FileFormatError as exc:
         warn(f"{exc} The row is left out.")
         return 0, 0
@@ -513,7 +459,7 @@ def _place_of(file: Path, first: Frame) -> tuple[int, int]:
 
 
 def _check_present(
-    path: Path, source: XiaRows, is_present: np.ndarray, lazy: bool
+    path: Path, source: FileArray, is_present: np.ndarray, lazy: bool
 ) -> None:
     """Say what is missing; refuse to fill memory with zeros."""
     missing = ~is_present.any(axis=-1)
@@ -533,7 +479,7 @@ def _check_present(
             f"{path}: {n_cut} files have fewer pixels than others: the rest of their rows are "
             "zeros without dead times."
         )
-    if not lazy and isinstance(source, XiaMap):
+    if not lazy and is_counts(np.empty(0, source.dtype)):
         check_worth_reading(
             path, source, n_rows - n_missing, n_rows, "rows", _LEAST_SHARE, byte=0
         )
@@ -575,7 +521,7 @@ def _dead_times(
     path: Path,
     statistics: dict[str, np.ndarray],
     chosen: list[str],
-    source: XiaRows,
+    source: FileArray,
     corrected: int,
 ) -> np.ndarray | None:
     """Return dead times in percent, shape (detectors, y, x); None if nothing tells."""
