@@ -8,9 +8,9 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.signals import times
-from rsciio_xfm.signals.axes import has_same_name, is_same_axis, navigating, shape_of
+from rsciio_xfm.signals.time_maps import has_same_name, is_same_axis
 from rsciio_xfm.signals.timekeeping import give, is_ours, times_of
-from rsciio_xfm.signals.times import Times
+from rsciio_xfm.signals.times import Times, navigating, shape_of
 
 _OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
 _OPERATORS += ("lshift", "rshift", "and", "or", "xor")

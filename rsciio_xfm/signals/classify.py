@@ -16,9 +16,9 @@ from rsciio_xfm.signals.components import PREPARATION, find_components
 from rsciio_xfm.signals.learning import keep_classes
 from rsciio_xfm.signals.made import image_of, map_of, spectrum_of
 from rsciio_xfm.signals.maps import sums_of
+from rsciio_xfm.signals.operations import times_of_regions
 from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.selections import FIRST_LABEL
-from rsciio_xfm.signals.sums import times_of_regions
 from rsciio_xfm.signals.timekeeping import give
 from rsciio_xfm.signals.times import Times
 
@@ -55,7 +55,8 @@ def kmeans(
     show_progressbar
         Of lazy signals; None is HyperSpy's preference, on a terminal.
     **preparation
-        `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of :func:`rsciio_xfm.pca`.
+        `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of
+        :func:`rsciio_xfm.pca`.
 
     Returns
     -------
@@ -129,7 +130,8 @@ def classify(
     show_progressbar
         None is HyperSpy's preference, on a terminal.
     **preparation
-        `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of :func:`rsciio_xfm.pca`.
+        `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of
+        :func:`rsciio_xfm.pca`.
 
     Returns
     -------
@@ -142,7 +144,8 @@ def classify(
     ImportError
         A package is not installed; names the extra.
     ValueError
-        As of :func:`rsciio_xfm.pca`, :func:`rsciio_xfm.umap` and :func:`rsciio_xfm.kmeans`, or an option is none of these.
+        As of :func:`rsciio_xfm.pca`, :func:`rsciio_xfm.umap` and :func:`rsciio_xfm.kmeans`,
+        or an option is none of these.
 
     Examples
     --------
@@ -240,7 +243,8 @@ def estimate_n_classes(
     show_progressbar
         Of lazy signals; None is HyperSpy's preference, on a terminal.
     **preparation
-        `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of :func:`rsciio_xfm.pca`.
+        `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of
+        :func:`rsciio_xfm.pca`.
 
     Returns
     -------

@@ -14,11 +14,10 @@ from rsciio_xfm.core.sums import can_sum, sum_map
 from rsciio_xfm.core.to_dask import from_source, source_of
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import times
-from rsciio_xfm.signals.axes import navigating
 from rsciio_xfm.signals.checks import check_axes, progress
 from rsciio_xfm.signals.time_maps import map_of_dead_times, map_of_spectra, read_dead_time
 from rsciio_xfm.signals.timekeeping import give, is_ours, times_of
-from rsciio_xfm.signals.times import Times, live_of
+from rsciio_xfm.signals.times import Times, live_of, navigating
 
 FILL = f"{XRF}.dead_time_fill"
 

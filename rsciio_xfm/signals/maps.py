@@ -15,8 +15,8 @@ from rsciio_xfm.core.to_dask import take
 from rsciio_xfm.signals.checks import check_axes, check_uniform, progress
 from rsciio_xfm.signals.lines import is_line, scattered_line
 from rsciio_xfm.signals.made import image_of, spectrum_of, title_of
+from rsciio_xfm.signals.operations import times_of_regions, times_of_sum
 from rsciio_xfm.signals.selections import resolve_regions, resolve_windows
-from rsciio_xfm.signals.sums import times_of_regions, times_of_sum
 from rsciio_xfm.signals.timekeeping import give
 from rsciio_xfm.signals.times import Times
 

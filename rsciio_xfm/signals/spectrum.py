@@ -23,13 +23,10 @@ from rsciio_xfm.signals import (
     classify,
     components,
     dead_time,
-    made,
     maps,
+    operations,
     plots,
-    reshaping,
     saving,
-    sums,
-    time_maps,
     timekeeping,
 )
 from rsciio_xfm.signals.lines import check_each, check_element, check_line
@@ -94,7 +91,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     estimate_n_classes = classify.estimate_n_classes
     classify = classify.classify
 
-    flip = reshaping.flip
+    flip = operations.flip
     save = saving.save
 
     # All that is overridden of HyperSpy and exspy, each once, and why.
@@ -151,16 +148,13 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         copy_learning_results: bool = False,
     ) -> Any:
         """Leave the times behind, and the data where other threads find them."""
-        return made.copy_with(
+        return timekeeping.copy_with(
             self, data, copy_variance, copy_navigator, copy_learning_results
         )
 
     def _to_dictionary(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Give maps of times the axes that the signal has now."""
-        own = timekeeping.times_of(self)
-        dictionary = super()._to_dictionary(*args, **kwargs)
-        time_maps.complete(dictionary, self, own)
-        return dictionary
+        return timekeeping.to_dictionary(self, super()._to_dictionary, *args, **kwargs)
 
     def __copy__(self) -> Any:
         """Share data and metadata, which pickling would copy."""
@@ -170,7 +164,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
 
     def __reduce__(self) -> tuple:
         """Pickle what HyperSpy saves: its signals hold functions that do not pickle."""
-        return made.from_dictionary, (type(self), self._to_dictionary())
+        return timekeeping.from_dictionary, (type(self), self._to_dictionary())
 
     def get_calibration_from(self, ref: BaseSignal, nb_pix: int = 1) -> None:
         """Copy calibration and metadata of a reference; dead and live times stay one's own.
@@ -225,7 +219,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     ) -> Any:
         """Sum by kernels; of a maximum over pixels, say, no time is that of all channels."""
         apply = super()._apply_function_on_data_and_remove_axis
-        return sums.reduce(self, apply, function, axes, out, **kwargs)
+        return operations.reduce(self, apply, function, axes, out, **kwargs)
 
     def sum(self, axis: Any = None, out: Any = None, rechunk: Any = False) -> Any:
         """Sum over axes, all navigation axes if none is given.
@@ -234,7 +228,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         :meth:`hyperspy.api.signals.BaseSignal.sum` for the parameters.
         """
         # exspy's own only multiplies the live time.
-        return sums.add_up(self, super(EDSSpectrum, self).sum, axis, out, rechunk)
+        return operations.add_up(self, super(EDSSpectrum, self).sum, axis, out, rechunk)
 
     def mean(self, axis: Any = None, out: Any = None, rechunk: Any = False) -> Any:
         """Average over axes, all navigation axes if none is given.
@@ -242,7 +236,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         Live and real time become those of the average spectrum: their means. See
         :meth:`hyperspy.api.signals.BaseSignal.mean` for the parameters.
         """
-        return sums.average(self, super().mean, axis, out, rechunk)
+        return operations.average(self, super().mean, axis, out, rechunk)
 
     def nansum(self, axis: Any = None, out: Any = None, rechunk: Any = False) -> Any:
         """Sum over axes without NaN, as circular and polygonal ROIs leave outside.
@@ -251,12 +245,12 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         :meth:`hyperspy.api.signals.BaseSignal.nansum` for the parameters.
         """
         methods = self.sum, super().nansum
-        return sums.without_nan(self, methods, axis, out, rechunk, is_mean=False)
+        return operations.without_nan(self, methods, axis, out, rechunk, is_mean=False)
 
     def nanmean(self, axis: Any = None, out: Any = None, rechunk: Any = False) -> Any:
         """Average over axes without NaN; see :meth:`nansum`."""
         methods = self.mean, super().nanmean
-        return sums.without_nan(self, methods, axis, out, rechunk, is_mean=True)
+        return operations.without_nan(self, methods, axis, out, rechunk, is_mean=True)
 
     # Axes: what HyperSpy makes of the spectra's, times follow.
 
@@ -264,7 +258,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         self, slices: Any, isNavigation: bool | None = None, out: Any = None
     ) -> Any:
         """Slice the array over the file too, before it is read."""
-        return reshaping.cut(self, super()._slicer, slices, isNavigation, out)
+        return operations.cut(self, super()._slicer, slices, isNavigation, out)
 
     def crop(
         self, axis: Any, start: Any = None, end: Any = None, convert_units: bool = False
@@ -273,7 +267,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
 
         See :meth:`hyperspy.api.signals.BaseSignal.crop`.
         """
-        with timekeeping.given(self, reshaping.times_of_crop(self, axis, start, end)):
+        with timekeeping.given(self, operations.times_of_crop(self, axis, start, end)):
             super().crop(axis, start=start, end=end, convert_units=convert_units)
 
     def rebin(
@@ -290,20 +284,20 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         """
         # exspy's own only multiplies the times.
         rebin = super(EDSSpectrum, self).rebin
-        return reshaping.rebin(
+        return operations.rebin(
             self, rebin, out, crop, new_shape=new_shape, scale=scale, dtype=dtype
         )
 
     def squeeze(self) -> BaseSignal:
         """Remove axes of one pixel; see :meth:`hyperspy.api.signals.BaseSignal.squeeze`."""
-        return reshaping.squeeze(self, super().squeeze)
+        return operations.squeeze(self, super().squeeze)
 
     def get_current_signal(self, *args: Any, **kwargs: Any) -> Any:
         """Return the spectrum at the current indices, with its own dead times.
 
         See :meth:`hyperspy.api.signals.BaseSignal.get_current_signal`.
         """
-        return reshaping.get_current_signal(
+        return operations.get_current_signal(
             self, super().get_current_signal, *args, **kwargs
         )
 
@@ -312,11 +306,11 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
 
         See :meth:`hyperspy.api.signals.BaseSignal.unfold_navigation_space`.
         """
-        return reshaping.unfold(self, super().unfold_navigation_space)
+        return operations.unfold(self, super().unfold_navigation_space)
 
     def fold(self) -> None:
         """Fold the signal back after it was unfolded, the dead times too."""
-        reshaping.fold(self, super().fold)
+        operations.fold(self, super().fold)
 
     def get_dimensions_from_data(self) -> None:
         """Take the sizes of axes from the data; dead times of other sizes are gone.
@@ -334,8 +328,10 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
 
         See :meth:`hyperspy.api.signals.BaseSignal.interpolate_on_axis`.
         """
-        interpolate = super().interpolate_on_axis
-        return reshaping.interpolate(self, interpolate, new_axis, axis, inplace, degree)
+        own = operations.times_of_interpolation(self, axis)
+        result = super().interpolate_on_axis(new_axis, axis, inplace, degree)
+        timekeeping.give(self if inplace else result, own)
+        return result
 
     def transpose(
         self, signal_axes: Any = None, navigation_axes: Any = None, optimize: bool = False
@@ -345,7 +341,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         See :meth:`hyperspy.api.signals.BaseSignal.transpose`.
         """
         result = super().transpose(signal_axes, navigation_axes, optimize)
-        return reshaping.transposed(self, result, (signal_axes, navigation_axes))
+        return operations.transposed(self, result, (signal_axes, navigation_axes))
 
     def swap_axes(self, axis1: Any, axis2: Any, optimize: bool = False) -> Any:
         """Swap two axes; dead times follow if the same axes navigate.
@@ -353,7 +349,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         See :meth:`hyperspy.api.signals.BaseSignal.swap_axes`.
         """
         result = super().swap_axes(axis1, axis2, optimize)
-        return reshaping.swapped(self, result, axis1, axis2)
+        return operations.swapped(self, result, axis1, axis2)
 
     def rollaxis(self, axis: Any, to_axis: Any, optimize: bool = False) -> Any:
         """Roll an axis; dead times follow if the same axes navigate.
@@ -361,7 +357,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
         See :meth:`hyperspy.api.signals.BaseSignal.rollaxis`.
         """
         result = super().rollaxis(axis, to_axis, optimize)
-        return reshaping.rolled(self, result, axis, to_axis)
+        return operations.rolled(self, result, axis, to_axis)
 
     # exspy's methods: what a wrong name may mean, and what its own types and versions need.
 

@@ -6,8 +6,7 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.core.eds import DETECTOR_AXIS, EDS_DETECTOR, HAS_DETECTORS, TIME_MAPS
-from rsciio_xfm.signals.axes import is_same_axis, navigating, shape_of
-from rsciio_xfm.signals.times import Times
+from rsciio_xfm.signals.times import Times, navigating, shape_of
 
 
 def build(
@@ -157,3 +156,17 @@ def count_wrong(dead: np.ndarray) -> int:
     if dead.dtype.kind not in "iuf":
         return dead.size
     return int(np.count_nonzero(~((dead >= 0) & (dead <= 100)) & ~np.isnan(dead)))
+
+
+def is_same_axis(axis: Any, other: Any) -> bool:
+    """Tell whether two axes have one size, calibration and, if they have one, name."""
+    if axis.size != other.size or not has_same_name(axis, other):
+        return False
+    tolerance = 1e-6 * (abs(np.ptp(axis.axis)) or 1.0) / max(axis.size - 1, 1)
+    return bool(np.allclose(axis.axis, other.axis, rtol=1e-9, atol=tolerance))
+
+
+def has_same_name(axis: Any, other: Any) -> bool:
+    """Tell whether two axes have one name, as far as they have any."""
+    names = {a.name for a in (axis, other) if isinstance(a.name, str) and a.name}
+    return len(names) < 2

@@ -5,6 +5,7 @@ its own. After any operation the maps of times either fit the spectra or are gon
 real time with them. A signal of another type has seconds only.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,13 +23,19 @@ from rsciio_xfm.core.eds import (
     MAP_SPECTRA,
     SHARE,
     SIGNAL_TYPE,
+    TIME_MAPS,
     TIMES,
     drop_dead_time,
 )
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import time_maps
-from rsciio_xfm.signals.axes import shape_of
-from rsciio_xfm.signals.times import Times, fits, with_dead_time, with_seconds
+from rsciio_xfm.signals.times import (
+    Times,
+    fits,
+    shape_of,
+    with_dead_time,
+    with_seconds,
+)
 
 # RosettaSciIO's readers whose times are those of a whole map, with nothing that says so.
 _READERS_OF_MAP_TIMES = {f"rsciio.{name}" for name in ("bruker", "jeol", "edax", "emd")}
@@ -154,6 +161,50 @@ def check_fit(signal: BaseSignal) -> None:
     """Drop the times of a signal whose axes have changed, if they are of other axes."""
     if not fits(signal._kept.times, shape_of(signal)):
         give(signal, Times())
+
+
+def copy_with(
+    signal: BaseSignal,
+    data: Any,
+    copy_variance: bool,
+    copy_navigator: bool,
+    copy_learning_results: bool,
+) -> BaseSignal:
+    """Return a copy of a signal with other data, without times.
+
+    HyperSpy's own method takes the data off the signal meanwhile, and other threads find none.
+    """
+    metadata = signal._metadata.as_dictionary()
+    _forget(metadata, EDS_DETECTOR, (*TIMES, *(f"_sig_{name}" for name in TIME_MAPS)))
+    if not copy_variance:
+        _forget(metadata, "Signal", ("Noise_properties",))
+    if not copy_navigator:
+        _forget(metadata, "_HyperSpy", ("navigator", "_sig_navigator"))
+    dictionary = {
+        "data": data,
+        "axes": signal.axes_manager._get_axes_dicts(),
+        "metadata": copy.deepcopy(metadata),
+        "original_metadata": copy.deepcopy(signal.original_metadata.as_dictionary()),
+        "attributes": {"_lazy": signal._lazy, "ragged": signal.axes_manager._ragged},
+    }
+    if copy_learning_results:
+        results = copy.deepcopy(signal.learning_results.__dict__)
+        dictionary["learning_results"] = results
+    return type(signal)(**dictionary)
+
+
+def to_dictionary(signal: BaseSignal, method: Callable, *args: Any, **kwds: Any) -> dict:
+    """Describe a signal by HyperSpy's method; its maps have the axes that it has now."""
+    own = times_of(signal)
+    dictionary = method(*args, **kwds)
+    if own.dead is not None or own.share is not None:
+        time_maps.complete(dictionary, signal, own)
+    return dictionary
+
+
+def from_dictionary(kind: type, dictionary: dict[str, Any]) -> BaseSignal:
+    """Return a signal that was pickled."""
+    return kind(**dictionary)
 
 
 # What becomes of metadata that others change.
@@ -317,6 +368,14 @@ def _seconds_of(signal: BaseSignal) -> Times:
     if _gives_times_of_map(signal._metadata):
         return Times()
     return Times(*_times_of_spectrum(signal._metadata, _node_of(signal)))
+
+
+def _forget(metadata: dict[str, Any], path: str, names: tuple[str, ...]) -> None:
+    """Delete entries of metadata in a dictionary."""
+    for part in path.split("."):
+        metadata = metadata.get(part, {})
+    for name in names:
+        metadata.pop(name, None)
 
 
 def _drop_seconds(metadata: Any, node: str) -> None:

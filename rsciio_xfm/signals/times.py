@@ -344,3 +344,16 @@ def _n_leading(times: Times) -> int:
 
 def _is_even(times: Times) -> bool:
     return times.dead is None and times.share is None
+
+
+# The spectra that times belong to.
+
+
+def navigating(signal: BaseSignal) -> list[Any]:
+    """Return the navigation axes in the order of the array."""
+    return [axis for axis in signal.axes_manager._axes if axis.navigate]
+
+
+def shape_of(signal: BaseSignal) -> tuple[int, ...]:
+    """Return the shape of the navigation axes in the order of the array."""
+    return tuple(axis.size for axis in navigating(signal))
