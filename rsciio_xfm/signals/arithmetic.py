@@ -1,4 +1,4 @@
-"""Arithmetic of signals, and what an operand is to times: nothing, a mask, or the same pixels."""
+"""Arithmetic of signals; what an operand is to times: nothing, a mask, or the same pixels."""
 
 from collections.abc import Callable
 from typing import Any
