@@ -181,7 +181,7 @@ def _write_spectra(summary: dict[str, Any], path: Path) -> None:
 
 
 def _draw_spectra(summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.plots import draw_spectra, new_axes
+    from rsciio_xfm.signals.drawing import draw_spectra, new_axes
 
     energy = summary["sum"].axes_manager[-1]
     spectra = {
@@ -193,7 +193,7 @@ def _draw_spectra(summary: dict[str, Any]) -> Any:
 
 
 def _draw_counts(signal: Any, summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.plots import draw_map, new_axes
+    from rsciio_xfm.signals.drawing import draw_map, new_axes
 
     image = summary["counts"].data
     (ax,) = new_axes(shape=image.shape)
