@@ -22,18 +22,21 @@ from rsciio_xfm.formats.datastack.copy import copy, plan_copy, root_attributes
 from rsciio_xfm.formats.datastack.data import (
     Stack,
     first_version,
+    read_array,
     read_stack,
-    stack_array,
 )
 from rsciio_xfm.formats.datastack.layout import (
     ARRAY,
     CUBE,
+    DIRECTORY_RECORDS,
+    END_SIGNATURE,
     EXTRA_ARRAY,
     GATHERED,
     PADDING,
     ROOT,
 )
 from rsciio_xfm.formats.datastack.parse import DTYPES, group_text, read_json
+from rsciio_xfm.formats.datastack.salvage import read_or_salvage
 from rsciio_xfm.formats.datastack.write import is_original, put, write_array, write_root
 
 # Not those that zarr keeps for itself, nor what would be a folder.
@@ -80,8 +83,8 @@ def append(
     -----
     What is in the file is not touched: the array is written behind it, with a new directory
     of the zip. If that fails, the file is cut to what it was; if the process is killed,
-    :func:`file_reader` and :func:`repack` find all that was there before. A second process
-    that appends or repacks at the same time gets an error.
+    :func:`repack` finds all that was there before. A second process that appends or repacks
+    at the same time gets an error.
 
     Examples
     --------
@@ -113,12 +116,12 @@ def append(
         )
     with locked(filename, "r+b") as file:
         stack = read_stack(filename)
-        _check_is_sound(file, filename, stack)
+        check_unchanged(file, filename, stack.directory.source.version)
         if versions := stack.versions(name):
             name = versions[-1] + "_"
         while name in stack.names:
             name += "_"
-        with _behind(file, filename, stack) as archive:
+        with _behind(file, filename) as archive:
             write_array(archive, name, array, stack.zarr_format, compressor)
         if not os.path.samestat(os.stat(filename), os.fstat(file.fileno())):
             raise CorruptFileError(
@@ -129,20 +132,11 @@ def append(
     return name
 
 
-def _check_is_sound(file: BinaryIO, path: str | Path, stack: Stack) -> None:
-    if stack.directory.fault is not None:
-        raise CorruptFileError(
-            f"{path}: the zip is damaged: {stack.directory.fault}. Expected a sound one to "
-            "append to: make one with rsciio_xfm.datastack.repack."
-        )
-    check_unchanged(file, path, stack.directory.identity)
-
-
 @contextlib.contextmanager
-def _behind(file: BinaryIO, path: str | Path, stack: Stack) -> Iterator[zipfile.ZipFile]:
+def _behind(file: BinaryIO, path: str | Path) -> Iterator[zipfile.ZipFile]:
     """Write behind the end of a zip; cut it to what it was if that fails."""
     # What follows the directory is of a program that was killed.
-    size = stack.directory.end
+    size = _find_end(file)
     descriptor = os.dup(file.fileno())
     try:
         with zipfile.ZipFile(file, "a") as archive:
@@ -162,6 +156,17 @@ def _behind(file: BinaryIO, path: str | Path, stack: Stack) -> Iterator[zipfile.
         raise
     finally:
         os.close(descriptor)
+
+
+def _find_end(file: BinaryIO) -> int:
+    """Return the byte behind the last record of a zip's directory, as zipfile finds it."""
+    record, (at,) = DIRECTORY_RECORDS[END_SIGNATURE]
+    start = max(0, file.seek(0, os.SEEK_END) - record - 2**16)
+    file.seek(start)
+    tail = file.read()
+    first = tail.rfind(END_SIGNATURE)
+    comment = int.from_bytes(tail[first + at : first + at + 2], "little")
+    return start + min(len(tail), first + record + comment)
 
 
 def _forget_gathered(archive: zipfile.ZipFile) -> None:
@@ -263,8 +268,7 @@ def read(filename: str | Path, name: str, latest: bool = True) -> np.ndarray:
     """
     stack = read_stack(filename)
     check_names(filename, stack, [name], latest)
-    source = stack_array(stack, stack.latest(name) if latest else name)
-    return source.read(tuple((0, size) for size in source.shape))
+    return read_array(stack, stack.latest(name) if latest else name)
 
 
 def read_list(filename: str | Path, name: str, latest: bool = True) -> list[list[int]]:
@@ -390,7 +394,7 @@ def repack(
         locked_if_there(filename),
         locked_if_there(target) if destination else nullcontext(),
     ):
-        stack = read_stack(filename)
+        stack = read_or_salvage(filename)
         names = stack.newest() if select is None else _select(filename, stack, select)
         _check_is_found(filename, stack, destination)
         names = [name for name in names if not _is_lost(stack, name)]
@@ -422,10 +426,10 @@ def _check_is_found(
     """Refuse to replace a damaged file of which little was found."""
     directory = stack.directory
     n_found = sum(member.size for member in directory.members.values())
-    is_little = not directory.is_complete and n_found < directory.identity[0] / 2
+    is_little = not directory.is_complete and n_found < directory.source.size / 2
     if destination is None and is_little:
         raise CorruptFileError(
-            f"{path}: {n_found} of {directory.identity[0]} bytes are in files that are whole: "
+            f"{path}: {n_found} of {directory.source.size} bytes are in files that are whole: "
             f"{directory.fault}. Expected at least half of them, to replace the file: give "
             "destination, and keep it."
         )
