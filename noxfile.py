@@ -1,12 +1,17 @@
-"""Tests in environments of their own: ``nox`` runs all, ``nox -s maxrf4u`` one of them."""
+"""Tests in environments of their own, checks, and the skeleton of a format.
 
+``nox`` runs the tests, ``nox -s maxrf4u`` one of them; ``nox -s lint types docs`` what else
+has to pass; ``nox -s new-format -- NAME`` begins a format.
+"""
+
+import sys
 from pathlib import Path
 
 import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
-
+nox.options.tags = ["tests"]
 
 # Of what pyproject.toml allows; scipy, h5py and others have no older wheels for numpy 2.
 OLDEST = """
@@ -25,21 +30,21 @@ ALL = ("-m", "")
 LENIENT = ("-o", "filterwarnings=default", "-p", "no:cacheprovider")
 
 
-@nox.session(python=["3.11", "3.12", "3.13"])
+@nox.session(python=["3.11", "3.12", "3.13"], tags=["tests"])
 def newest(session: nox.Session) -> None:
     """Test with the newest packages, on each Python."""
     session.install(".[tests]")
     session.run("pytest", "-n", "2", *ALL, *session.posargs)
 
 
-@nox.session(python="3.11")
+@nox.session(python="3.11", tags=["tests"])
 def oldest(session: nox.Session) -> None:
     """Test with the oldest packages that pyproject.toml allows."""
     session.install(".[tests]", *OLDEST.split())
     session.run("pytest", "-n", "2", *ALL, *LENIENT, *session.posargs)
 
 
-@nox.session
+@nox.session(tags=["tests"])
 def maxrf4u(session: nox.Session) -> None:
     """Exchange .datastack files with maxrf4u, with the versions under which it converts."""
     session.install(
@@ -55,7 +60,7 @@ def maxrf4u(session: nox.Session) -> None:
     session.run("pytest", *ALL, "-p", "no:cacheprovider", tests)
 
 
-@nox.session
+@nox.session(tags=["tests"])
 @nox.parametrize("zarr", ["zarr<3", "zarr>=3"])
 def zarr(session: nox.Session, zarr: str) -> None:
     """Compare with zarr 2, which knows its format 2 only, and with zarr 3."""
@@ -63,14 +68,14 @@ def zarr(session: nox.Session, zarr: str) -> None:
     session.run("pytest", "-n", "2", *ALL, "tests/io", "-k", "datastack")
 
 
-@nox.session
+@nox.session(tags=["tests"])
 def pymca(session: nox.Session) -> None:
     """Open maps that were saved as HDF5 in PyMca."""
     session.install(".[esrf]", "PyMca5", "hypothesis", "psutil", "pytest")
     session.run("pytest", *ALL, "-p", "no:cacheprovider", "tests/io/test_esrf_write.py")
 
 
-@nox.session
+@nox.session(tags=["tests"])
 def upstream(session: nox.Session) -> None:
     """Run RosettaSciIO's own tests of EDAX, EMD, MSA and Ripple files on what is here.
 
@@ -87,3 +92,36 @@ def upstream(session: nox.Session) -> None:
     )
     (wheel,) = Path(folder).glob("hyperspy-1.7.6-*.whl")
     session.run("python", "-m", "tests.upstream", "--wheel", str(wheel), *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Style, spelling, notebooks in step with the examples; in nox's own environment."""
+    _python(session, "-m", "ruff", "check", ".")
+    _python(session, "-m", "ruff", "format", "--check", ".")
+    _python(session, "-m", "codespell_lib")
+    _python(session, "docs/notebooks.py", "--check")
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check the types; in nox's own environment."""
+    _python(session, "-m", "mypy")
+
+
+@nox.session(venv_backend="none")
+def docs(session: nox.Session) -> None:
+    """Build the documentation; in nox's own environment."""
+    options = ("-W", "--keep-going", "-q", "-b", "html")
+    _python(session, "-m", "sphinx", *options, "docs", "docs/_build/html")
+
+
+@nox.session(name="new-format", venv_backend="none")
+def new_format(session: nox.Session) -> None:
+    """Make the skeleton of a format and of its tests: ``nox -s new-format -- NAME``."""
+    _python(session, "docs/new_format/make.py", *session.posargs)
+
+
+def _python(session: nox.Session, *arguments: str) -> None:
+    """Run Python where nox itself is installed, by ``pip install -e ".[dev]"``."""
+    session.run(sys.executable, *arguments, external=True)

@@ -143,7 +143,7 @@ def fill(path, model, **options):
     out = _output(path)
 
     def run():
-        report = geopixe.fill_deadtime(path, out, model, cache=False, **options)
+        report = geopixe.fill_dead_time(path, out, model, cache=False, **options)
         return f"{_size(out)}, {sum(e['n_filled'] for e in report)} filled"
 
     return run
@@ -228,8 +228,8 @@ WRITING = {
     "geopixe.crop, all of it; index included": crop,
     "geopixe.crop, columns 1 to 510; index included": crop_part,
     "geopixe.crop, one detector; index included": crop_detector,
-    "geopixe.fill_deadtime, constant; index included": fill_constant,
-    "geopixe.fill_deadtime, fit; index included": fill_fit,
+    "geopixe.fill_dead_time, constant; index included": fill_constant,
+    "geopixe.fill_dead_time, fit; index included": fill_fit,
     "s.save of a lazy signal, detectors apart": save_detectors,
     "s.save of a lazy signal, detectors summed": save,
     "crop record by record in Python": crop_record_by_record,
@@ -255,8 +255,8 @@ def warm_up():
         s.save(Path(folder) / "saved.GeoPIXE")
         out = Path(folder) / "out.GeoPIXE"
         geopixe.crop(small, out, x=(1, 2))
-        geopixe.fill_deadtime(small, out, "polynomial", overwrite=True)
-        geopixe.fill_deadtime(small, out, "constant", value=1, overwrite=True)
+        geopixe.fill_dead_time(small, out, "polynomial", overwrite=True)
+        geopixe.fill_dead_time(small, out, "constant", value=1, overwrite=True)
         s = hs.load(small, lazy=True)
         for signal in (s.sum(), s.sum("Energy"), s):
             signal.compute(show_progressbar=False)

@@ -31,6 +31,7 @@ THOROUGH = (
     HERE / "test_documentation.py",
     HERE / "test_gallery.py",
     HERE / "test_many_users.py",
+    HERE / "test_new_format.py",
 )
 # and whatever these words are in the name of: other readers' suites, damage, processes.
 THOROUGH_WORDS = re.compile(

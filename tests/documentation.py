@@ -36,8 +36,10 @@ SETUP = re.compile(r"-m venv|pip install")
 # Commands that take minutes to hours, or want what is not installed for the tests.
 LONG = re.compile(
     r"benchmarks/|tests\.robustness|^maxrf|-m venv maxrf|atheris|nox|\.ci/run|-m pytest"
-    r"|sphinx-build|ruff|tests\.documentation|docs/notebooks"
+    r"|sphinx-build|ruff|tests\.documentation|docs/notebooks|pre-commit|activate"
 )
+# Of these, what changes the clone, and what fails on purpose.
+NEVER = re.compile(r"new-format|pre-commit install|test_toymap")
 _RST = re.compile(
     r"^\.\. code-block:: (\w+)\n(?:    ?:.*\n)*\n((?:(?:    .*)?\n)+)", re.MULTILINE
 )
@@ -100,7 +102,6 @@ def run_page(page: str, folder: Path) -> None:
     builder.make(page, folder)
     os.chdir(folder)
     (folder / ".venv").symlink_to(sys.prefix)
-    sys.path.insert(0, str(ROOT / "docs" / "new_format"))
     names = {"__name__": "__main__"}
     exec(builder.PREAMBLES.get(page, ""), names)
     for block in find_blocks(page):
@@ -186,7 +187,8 @@ def make_pictures() -> None:
 def run_long() -> None:
     """Run the commands that take long, each in the top folder of a clone that is set up."""
     for page, command in all_commands():
-        if not is_run(command) and LONG.search(command):
+        is_long = not is_run(command) and LONG.search(command)
+        if is_long and not NEVER.search(command):
             print(f"--- {page}: {command}", flush=True)
             subprocess.run(
                 ["bash", "-euc", command], cwd=ROOT, env=_activated(), check=True

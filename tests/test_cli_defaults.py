@@ -32,8 +32,8 @@ FUNCTIONS = {
 OWN = {("convert", "kev_of_channel_0"), ("spectrum", "statistic")}
 # Options that leave it to the function, and say in their help what that does.
 LEFT = {
-    ("fill-deadtime", "model"): (geopixe.fill_deadtime, "model", "fit"),
-    ("fill-deadtime", "preset"): (geopixe.fill_deadtime, "coefficients", "cubic"),
+    ("fill-dead-time", "model"): (geopixe.fill_dead_time, "model", "fit"),
+    ("fill-dead-time", "preset"): (geopixe.fill_dead_time, "coefficients", "cubic"),
     ("spectrum", "msa_format"): (msa.file_writer, "format", None),
 }
 

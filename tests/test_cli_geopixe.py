@@ -121,7 +121,7 @@ class TestCrop:
 @pytest.mark.thorough
 class TestFill:
     def test_value(self, unrecorded, out):
-        said = run("fill-deadtime", unrecorded, "--value", 33, "-o", out)
+        said = run("fill-dead-time", unrecorded, "--value", 33, "-o", out)
         assert "Detector 0  12 dead times filled in by constant, 23 known" in said
         assert sum(r[12:16] == np.float32(33).tobytes() for r in records_of(out)) == 24
 
@@ -136,16 +136,16 @@ class TestFill:
                 {"model": "polynomial", "coefficients": [1, 2.5]},
             ),
         ):
-            run("fill-deadtime", unrecorded, *arguments, "-o", out, "--overwrite")
-            geopixe.fill_deadtime(unrecorded, other, **options, overwrite=True)
+            run("fill-dead-time", unrecorded, *arguments, "-o", out, "--overwrite")
+            geopixe.fill_dead_time(unrecorded, other, **options, overwrite=True)
             assert out.read_bytes() == other.read_bytes()
 
     def test_fit(self, unrecorded, out, tmp_path):
-        said = run("fill-deadtime", unrecorded, "-o", out)
+        said = run("fill-dead-time", unrecorded, "-o", out)
         assert "fewer than the 25 that a fit needs" in said  # 23 of each detector
         assert "fit of all detectors" in said
         assert "median error of known ones left out" in said
-        assert "use --overwrite" in run("fill-deadtime", unrecorded, "-o", out, code=1)
+        assert "use --overwrite" in run("fill-dead-time", unrecorded, "-o", out, code=1)
 
     @pytest.mark.parametrize(
         ("arguments", "match"),
@@ -158,7 +158,7 @@ class TestFill:
         ],
     )
     def test_wrong(self, unrecorded, out, arguments, match):
-        assert match in run("fill-deadtime", unrecorded, *arguments, "-o", out, code=1)
+        assert match in run("fill-dead-time", unrecorded, *arguments, "-o", out, code=1)
         assert not out.exists()
 
 

@@ -27,7 +27,7 @@ for detector, found in s.get_dead_time_statistics().items():
 # The shape of a spectrum tells its dead time, as photons that arrive together are
 # counted at their added energies. A smooth function is learnt from the spectra whose
 # dead time is known, for each detector.
-filled = s.fill_deadtime()
+filled = s.fill_dead_time()
 filled.plot_filled_dead_time()
 
 # %%

@@ -13,7 +13,7 @@ from rsciio_xfm.cli._common import FiniteRange
 from rsciio_xfm.cli._datastack import convert, preview, repack, tree
 from rsciio_xfm.cli._demo import demo
 from rsciio_xfm.cli._export import export
-from rsciio_xfm.cli._geopixe import crop, fill_deadtime, index
+from rsciio_xfm.cli._geopixe import crop, fill_dead_time, index
 from rsciio_xfm.cli._info import info
 from rsciio_xfm.cli._spectra import image, spectrum
 
@@ -77,7 +77,7 @@ for command in (
     analyse,
     classify,
     crop,
-    fill_deadtime,
+    fill_dead_time,
     export,
     convert,
     preview,

@@ -1,6 +1,7 @@
 """``rsciio-xfm analyse``."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,7 @@ def _results(
         "counts.png": lambda path: _save(_draw_counts(signal, summarise()), path),
     }
     for scale in ("linear", "log"):
-        results[f"colours_{scale}.png"] = lambda path, scale=scale: _save(
-            signal.plot_colour_map(scale, show_progressbar=False), path
-        )
+        results[f"colours_{scale}.png"] = partial(_save_colours, signal, scale)
     if signal.axes_manager.signal_size == 1:
         del results["sum.msa"]  # one channel is no spectrum to HyperSpy
     try:
@@ -129,11 +128,15 @@ def _results(
 
 def _fill(signal: Any, path: Path) -> None:
     try:
-        axes = signal.fill_deadtime(show_progressbar=False).plot_filled_dead_time()
+        axes = signal.fill_dead_time(show_progressbar=False).plot_filled_dead_time()
     except ValueError as error:  # too few are known for a fit
         warn(f"{path.name} is not written: {error}")
         return
     _save(axes, path)
+
+
+def _save_colours(signal: Any, scale: str, path: Path) -> None:
+    _save(signal.plot_colour_map(scale, show_progressbar=False), path)
 
 
 def _save(axes: Any, path: Path) -> None:
@@ -178,7 +181,7 @@ def _write_spectra(summary: dict[str, Any], path: Path) -> None:
 
 
 def _draw_spectra(summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.plots import draw_spectra, new_axes
+    from rsciio_xfm.signals.drawing import draw_spectra, new_axes
 
     energy = summary["sum"].axes_manager[-1]
     spectra = {
@@ -190,11 +193,11 @@ def _draw_spectra(summary: dict[str, Any]) -> Any:
 
 
 def _draw_counts(signal: Any, summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.plots import draw_map, new_axes
+    from rsciio_xfm.signals.drawing import draw_map, new_axes
 
     image = summary["counts"].data
     (ax,) = new_axes(shape=image.shape)
-    steps = tuple(
+    steps: Any = tuple(
         (axis.scale, axis.units) for axis in signal.axes_manager.navigation_axes
     )
     return draw_map(ax, image, steps, "Counts of all channels", "Counts")

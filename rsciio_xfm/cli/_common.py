@@ -335,7 +335,10 @@ def _choose_chunks(signal: Any) -> None:
     from rsciio_xfm.core.to_dask import default_chunks, from_source, source_of
 
     chunk_bytes = _settings().get("chunk_bytes")
-    source = None if chunk_bytes is None else source_of(getattr(signal, "data", None))
+    if chunk_bytes is None:
+        return
+    data: Any = getattr(signal, "data", None)
+    source = source_of(data)
     if source is not None:
         chunks = default_chunks(
             source.shape, source.dtype, source.row_axis(), chunk_bytes
@@ -381,12 +384,12 @@ def show_size(n_bytes: int) -> str:
 
 def peak_memory() -> int:
     """Return the largest resident memory that this process has had, in bytes."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         import psutil
 
         return psutil.Process().memory_info().peak_wset
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

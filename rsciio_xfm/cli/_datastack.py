@@ -191,7 +191,9 @@ def tree(file: Path) -> None:
         from rsciio_xfm import datastack
 
         chosen_options(file, datastack)
-        rows = [("name", "shape", "type", "chunks", "size", "in the file", "compression")]
+        rows: list[tuple[str, ...]] = [
+            ("name", "shape", "type", "chunks", "size", "in the file", "compression")
+        ]
         faults = []
         for name, array in datastack.tree(file).items():
             if "fault" in array:

@@ -44,7 +44,7 @@ def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:
     from rsciio_xfm import esrf
 
     with timed() as took:
-        esrf.convert(file, output, overwrite)
+        esrf.convert(file, output, overwrite=overwrite)
     click.echo(f"{output}: {show_size(output.stat().st_size)}, {took[0]:.1f} s")
 
 

@@ -98,7 +98,9 @@ def _write(signal: Any, output: Path, overwrite: bool) -> None:
         with dask_bar(f"Writing {output.name}"):
             write_npy(signal.data, output)
     else:
-        options = {} if extension(output) in _OWN else {"show_progressbar": False}
+        options: dict[str, Any] = (
+            {} if extension(output) in _OWN else {"show_progressbar": False}
+        )
         if extension(output) == "h5":  # several writers have it
             options["file_format"] = "ESRF"
         signal.save(output, overwrite=overwrite, **options)

@@ -1,4 +1,4 @@
-"""``rsciio-xfm index``, ``crop`` and ``fill-deadtime``, for ``.GeoPIXE`` files."""
+"""``rsciio-xfm index``, ``crop`` and ``fill-dead-time``, for ``.GeoPIXE`` files."""
 
 import math
 from pathlib import Path
@@ -91,7 +91,7 @@ def crop(
         )
 
 
-@click.command("fill-deadtime")
+@click.command("fill-dead-time")
 @click.argument("file", type=FILE)
 @click.option(
     "--model",
@@ -113,7 +113,7 @@ def crop(
     help="Of a polynomial of your own, for percent, that of power 0 first.",
 )
 @output_options
-def fill_deadtime(
+def fill_dead_time(
     file: Path,
     model: str | None,
     value: float | None,
@@ -140,7 +140,7 @@ def fill_deadtime(
         from rsciio_xfm import geopixe
 
         check_outputs(file, output, [], overwrite)
-        report = geopixe.fill_deadtime(
+        report = geopixe.fill_dead_time(
             file,
             output,
             model,

@@ -10,12 +10,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 CREATOR = "rsciio_xfm"  # by which files tell that they were written here
 _WRITABLE = 0o222  # by anybody; the system lets a folder's owner replace any file in it
@@ -322,7 +322,7 @@ def locked(filename: str | Path, mode: str = "rb") -> Iterator[BinaryIO]:
                 raise BlockingIOError(exc.errno, text, str(filename)) from exc
             except OSError:  # the drive has no locks
                 pass
-        yield file
+        yield cast(BinaryIO, file)
 
 
 @contextlib.contextmanager

@@ -84,8 +84,8 @@ def _parse_date(text: str) -> date | None:
         name, day_text, year_text = found.groups()
     else:
         return None
-    month = _month(name)
-    return None if month is None else date(int(year_text), month, int(day_text))
+    number = _month(name)
+    return None if number is None else date(int(year_text), number, int(day_text))
 
 
 def _without_order(first: int, second: int, year: int) -> date | None:

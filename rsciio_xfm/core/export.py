@@ -38,8 +38,8 @@ def write_npy(data: np.ndarray | da.Array, destination: str | Path) -> None:
         file.flush()
         if not data.nbytes:
             return
-        _reserve(file.fileno(), file.tell(), data.nbytes, file.name)
-        target = _Slots(file.name)
+        _reserve(file.fileno(), file.tell(), int(data.nbytes), file.name)
+        target: Any = _Slots(file.name)
         if isinstance(data, da.Array):
             da.store(data, target, lock=False)
         else:

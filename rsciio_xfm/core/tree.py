@@ -207,7 +207,8 @@ def _node(kind: str, value: Any) -> dict[str, Any]:
 def _decode(node: dict[str, Any], arrays: list[np.ndarray]) -> Any:
     if _MARK not in node:
         return node
-    kind, value = node[_MARK], node.get("value")
+    kind: str = node[_MARK]
+    value: Any = node.get("value")
     try:
         return {
             "array": lambda: arrays[value],

@@ -217,10 +217,10 @@ class TestCrop:
 
 
 class TestDestination:
-    @pytest.fixture(params=["crop", "fill_deadtime", "write_table"])
+    @pytest.fixture(params=["crop", "fill_dead_time", "write_table"])
     def write(self, request):
         def write(path, out, **kwds):
-            if request.param == "fill_deadtime":
+            if request.param == "fill_dead_time":
                 kwds |= {"model": "constant", "value": 5.0}
             getattr(geopixe, request.param)(path, out, **kwds)
 
@@ -355,7 +355,7 @@ class TestFill:
     def test_constant(self, tmp_path, out):
         given_ = [10.5, 0.0, math.nan, -3.0, 100.5, math.inf, 100.0]
         path = self.map_with(tmp_path, given_)
-        report = geopixe.fill_deadtime(path, out, "constant", value=33.0)
+        report = geopixe.fill_dead_time(path, out, "constant", value=33.0)
         assert builder.unmark(header_of(out)) == header_of(path)
         for old, new in zip(records_of(path), records_of(out), strict=True):
             assert old[:12] == new[:12] and old[16:] == new[16:]
@@ -366,7 +366,7 @@ class TestFill:
         assert sum(e["n_known"] for e in report) == 20
 
     def test_nothing_is_missing(self, real_geopixe, out):
-        report = geopixe.fill_deadtime(real_geopixe, out)
+        report = geopixe.fill_dead_time(real_geopixe, out)
         assert builder.unmarked(out) == real_geopixe.read_bytes()
         assert [(e["n_filled"], e["n_known"]) for e in report] == [(0, 100)] * 2
 
@@ -377,7 +377,7 @@ class TestFill:
         kept = [r for r in records_of(path) if place(r)[0] != 3]
         builder.write(path, builder.header_tree(), kept)
         with pytest.warns(UserWarning, match="are missing"):
-            report = geopixe.fill_deadtime(path, out, "constant", value=20)
+            report = geopixe.fill_dead_time(path, out, "constant", value=20)
         assert [e["n_filled"] for e in report] == [30, 30]
         assert len(records_of(out)) == 60
 
@@ -395,7 +395,7 @@ class TestFill:
             for r, gone in zip(records_of(real_geopixe), is_hidden, strict=True)
         ]
         builder.write(hidden, None, records, text=text)
-        report = geopixe.fill_deadtime(hidden, out)
+        report = geopixe.fill_dead_time(hidden, out)
         filled = np.array([struct.unpack(FLOAT, r[12:16])[0] for r in records_of(out)])
         np.testing.assert_array_equal(filled[~is_hidden], truth[~is_hidden])
         error = np.median(np.abs(filled - truth)[is_hidden])
@@ -436,7 +436,7 @@ class TestFill:
     )
     def test_wrong_options(self, path, out, options, match):
         with pytest.raises(ValueError, match=match):
-            geopixe.fill_deadtime(path, out, **options)
+            geopixe.fill_dead_time(path, out, **options)
         assert not out.exists()
 
     @pytest.mark.filterwarnings("ignore:.*stay unknown:UserWarning")
@@ -446,11 +446,11 @@ class TestFill:
         records = [r[:12] + bytes(4) + r[16:] for r in builder.random_records()]
         path = builder.write(tmp_path / "map.GeoPIXE", tree, records)
         with pytest.raises(ValueError, match="real time of the spectra is None ms"):
-            geopixe.fill_deadtime(path, out, "polynomial")
+            geopixe.fill_dead_time(path, out, "polynomial")
 
     def test_polynomial(self, tmp_path, out):
         path = self.map_with(tmp_path, [0.0, 12.0])
-        geopixe.fill_deadtime(path, out, "polynomial", coefficients=[1.0, 2.0])
+        geopixe.fill_dead_time(path, out, "polynomial", coefficients=[1.0, 2.0])
         for record in records_of(out)[::2]:
             counts = sum(struct.unpack(f"<{len(record) // 2}H", record)[9::2])
             (found,) = struct.unpack(FLOAT, record[12:16])
@@ -461,7 +461,7 @@ class TestFill:
         records[20] = builder.record(*place(records[20]), [(9, 1), (3, 1)])
         path = builder.write(tmp_path / "map.GeoPIXE", builder.header_tree(), records)
         with pytest.raises(CorruptFileError, match="ascending"):
-            geopixe.fill_deadtime(path, out, "polynomial")
+            geopixe.fill_dead_time(path, out, "polynomial")
         assert not out.exists()
 
 

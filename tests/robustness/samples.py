@@ -1,6 +1,7 @@
 """A small file of each kind that is read, where its parts are, and what is to be read."""
 
 import contextlib
+import importlib
 import importlib.util
 import shutil
 import struct
@@ -15,6 +16,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm import datastack, edax, emd, esrf, geopixe, msa, ripple
+from rsciio_xfm._register import read_specifications
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
@@ -502,6 +504,26 @@ SAMPLES = {
         ),
     )
 }
+
+
+def _with_parts() -> dict[str, Sample]:
+    """Make samples of the formats whose builder says itself where the parts of a file are."""
+    found = {}
+    for specification in read_specifications():
+        reader = importlib.import_module(specification["api"])
+        name = reader.__name__.rsplit(".", 1)[-1]
+        builder = importlib.import_module(f"tests.builders.{name}")
+        if hasattr(builder, "find_parts"):
+            write = _write(
+                builder.write_map, f"map.{specification['file_extensions'][0]}"
+            )
+            found[name] = Sample(
+                name, write, _read(reader.file_reader), builder.find_parts
+            )
+    return found
+
+
+SAMPLES |= _with_parts()
 
 
 def make(sample: Sample, folder: Path) -> Path:

@@ -117,7 +117,7 @@ def make_writers(folder: Path) -> dict[str, tuple[str, Write, Read]]:
         ),
         "GeoPIXE, fill": (
             ".GeoPIXE",
-            lambda path, version: geopixe.fill_deadtime(
+            lambda path, version: geopixe.fill_dead_time(
                 source(version, ".GeoPIXE"), path, "constant", value=3.0, overwrite=True
             ),
             _counts(geopixe.file_reader, cache=False),

@@ -117,8 +117,8 @@ class TestOriginals:
             box = {"x": (0, 3)} if name == "part" else {}
             geopixe.crop(raw, tmp_path / "c.GeoPIXE", **box)
         else:
-            geopixe.fill_deadtime(raw, tmp_path / "c.GeoPIXE", "constant", value=3.0)
-        for write in (geopixe.crop, geopixe.fill_deadtime):
+            geopixe.fill_dead_time(raw, tmp_path / "c.GeoPIXE", "constant", value=3.0)
+        for write in (geopixe.crop, geopixe.fill_dead_time):
             with pytest.raises(ValueError, match="was not written here"):
                 write(other, raw, overwrite=True)
         geopixe.crop(other, tmp_path / "c.GeoPIXE", y=(0, 2), overwrite=True)
@@ -207,7 +207,7 @@ class TestOriginals:
         for command in (
             ["crop", "--x", 0, 3],
             ["export", "--x", 0, 3],
-            ["fill-deadtime"],
+            ["fill-dead-time"],
         ):
             said = run(*command, other, "-o", raw, "--overwrite", code=1)
             assert "was not written here" in said and "raw_new.GeoPIXE" in said

@@ -1,6 +1,6 @@
-"""Maps of the toy format: a header, then the counts of each spectrum, row by row."""
+"""Maps of the toy format: a header, sizes, and rows of spectra, each compressed."""
 
-from toymap._api import file_reader
+from rsciio_xfm.formats.toymap.api import file_reader
 
 __all__ = ["file_reader"]
 

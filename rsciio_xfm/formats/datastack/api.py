@@ -89,6 +89,7 @@ def file_reader(
         The file is no zip with a zarr store; it has no map; an array is of a kind that is
         not read here.
     rsciio_xfm.exceptions.CorruptFileError
+        The zip is cut or damaged: :func:`rsciio_xfm.datastack.repack` keeps what is whole.
         The description of an array or one of its chunks is damaged; for a lazy array, when it
         is computed.
     FileNotFoundError
@@ -101,8 +102,7 @@ def file_reader(
     Warns
     -----
     UserWarning
-        The zip is damaged or cut, and what is whole is read; the energies are no straight
-        line.
+        The energies are no straight line; chunks were missing when a damaged file was mended.
 
     Notes
     -----

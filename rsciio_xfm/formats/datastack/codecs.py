@@ -1,12 +1,16 @@
 """How the chunks of an array are encoded, by numcodecs and zlib."""
 
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core.codecs import Decoder, Place
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.formats.datastack.index import Member, unwrap
+from rsciio_xfm.formats.datastack.parse import Definition
 
 EXTRA = "datastack"
 # Inflated here, as far as a chunk is long.
@@ -14,7 +18,6 @@ _ZLIB = {"zlib", "gzip"}
 # By how much what is stored of a chunk can grow at most, by what the codecs can express.
 _MOST_GROWTH = {None: 1, "gzip": 1100, "zlib": 1100, "lz4": 260}
 _MOST_GROWTH_OF_OTHERS = 10**6  # zstd, and Blosc with it: runs of zeros
-DECODERS = ("blosc", "zstd", "lz4", *sorted(_ZLIB))
 
 
 def can_grow_to(codec: dict[str, Any] | None, n_stored: int, n_bytes: int) -> bool:
@@ -37,42 +40,67 @@ def encode_chunk(codec: Any, chunk: np.ndarray) -> bytes:
     return chunk.tobytes() if codec is None else bytes(codec.encode(chunk))
 
 
-def decode_chunk(
-    path: str, name: str, codec: dict[str, Any] | None, raw: np.ndarray, chunk: np.ndarray
-) -> None:
-    """Decode a chunk.
+# What a directory says of a chunk, see :class:`~rsciio_xfm.formats.datastack.index.Member`.
+ENTRY_OF_CHUNK = np.dtype(
+    [
+        ("offset", "i8"),
+        ("size", "i8"),
+        ("n_bytes", "i8"),
+        ("crc", "u4"),
+        ("is_deflated", "?"),
+        ("span", "i8"),
+    ]
+)
 
-    Parameters
+
+@dataclass(frozen=True, eq=False)
+class ZarrChunks(Decoder):
+    """Chunks of zarr with the header that each has as a file of a zip.
+
+    Attributes
     ----------
-    path, name
-        Of the file and of the chunk, for messages.
-    codec
-        See :class:`Definition`.
-    raw
-        uint8, as it is in the file.
-    chunk
-        uint8, C-contiguous: where it goes, as long as it has to be.
+    array
+        Its description.
+    entries
+        Of each chunk, of `ENTRY_OF_CHUNK`.
 
-    Raises
-    ------
-    CorruptFileError
-        It cannot be decoded, or not to this length.
+    Notes
+    -----
+    A chunk that is not compressed is read as a whole too, as its checksum is that of all.
     """
-    try:
-        n_bytes = _decode(codec, raw, chunk)
-    except ImportError:
-        raise
-    # numcodecs raises RuntimeError and ValueError for what its libraries report.
-    except (ArithmeticError, RuntimeError, TypeError, ValueError, zlib.error) as exc:
-        raise CorruptFileError(
-            f"{path}: {name} cannot be decoded by {codec and codec['id']}: {exc}. Expected "
-            f"{chunk.size} bytes from its {raw.size} (byte 0 of it)."
-        ) from exc
-    if n_bytes != chunk.size:
-        raise CorruptFileError(
-            f"{path}: {name} holds {n_bytes} bytes, expected {chunk.size}, the size of a "
-            "chunk (byte 0 of it)."
-        )
+
+    array: Definition
+    entries: np.ndarray
+
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Check the file of a zip, and decode what it holds."""
+        array = self.array
+        index = place.index[::-1] if array.order == "F" else place.index
+        member = Member(*self.entries[index].item())
+        name = array.key(index if array.shape else ())
+        # A little more than the chunk: what cannot be compressed grows.
+        if member.n_bytes > 2 * array.chunk_bytes + 2**16:
+            raise CorruptFileError(
+                f"{place.name}: {name} has {member.n_bytes} bytes, expected those of a chunk "
+                f"of {array.chunk_bytes} (byte {member.offset})."
+            )
+        content = unwrap(raw, place.name, name, member)
+        try:
+            n_bytes = _decode(array.codec, content, out)
+        except ImportError:
+            raise
+        # numcodecs raises RuntimeError and ValueError for what its libraries report.
+        except (ArithmeticError, RuntimeError, TypeError, ValueError, zlib.error) as exc:
+            raise CorruptFileError(
+                f"{place.name}: {name} cannot be decoded by "
+                f"{array.codec and array.codec['id']}: {exc}. Expected {out.size} bytes from "
+                f"its {content.size} (byte {member.offset})."
+            ) from exc
+        if n_bytes != out.size:
+            raise CorruptFileError(
+                f"{place.name}: {name} holds {n_bytes} bytes, expected {out.size}, the size "
+                f"of a chunk (byte {member.offset})."
+            )
 
 
 def _decode(codec: dict[str, Any] | None, raw: np.ndarray, chunk: np.ndarray) -> int:

@@ -34,7 +34,7 @@ _IMAGES_BYTES = 192 * 2**20
 def convert(
     raw: str | Path,
     rpl: str | Path,
-    dst: str | Path | None = None,
+    destination: str | Path | None = None,
     sigma: float = 7,
     flip_horizontal: bool = False,
     flip_vertical: bool = False,
@@ -53,7 +53,7 @@ def convert(
     raw, rpl
         Paths of the numbers and of the text that describes them; see the documentation of the
         format for what it may say.
-    dst
+    destination
         Path of the new file; by default that of `raw` with the extension ``.datastack``.
     sigma
         Standard deviation of the Gaussian by which spectra are smoothed, in channels; 7 is
@@ -73,7 +73,7 @@ def convert(
     zarr_format
         2 writes what zarr 2 reads, and maxrf4u's versions of that time.
     overwrite
-        Replace `dst` if it is there.
+        Replace `destination` if it is there.
 
     Returns
     -------
@@ -94,12 +94,12 @@ def convert(
         Counts above 16777216 are not exact in float32, and are not smoothed; floating-point
         numbers are too large for it. Nothing is written.
     ValueError
-        An argument does not suit the map; `dst` is one of the files that are read, or a stack
-        that was not written here.
+        An argument does not suit the map; `destination` is one of the files that are read, or
+        a stack that was not written here.
     FileExistsError
-        `dst` exists.
+        `destination` exists.
     OSError
-        A file cannot be read or written; `dst` is as it was.
+        A file cannot be read or written; `destination` is as it was.
 
     Warns
     -----
@@ -118,9 +118,11 @@ def convert(
     PosixPath('scan.datastack')
     """
     raw = Path(raw)
-    dst = raw.with_suffix(EXTENSION) if dst is None else Path(dst)
-    if dst.suffix.lower() != EXTENSION:
-        raise ValueError(f"{dst}: the extension is {dst.suffix!r}, expected {EXTENSION}.")
+    destination = raw.with_suffix(EXTENSION) if destination is None else Path(destination)
+    if destination.suffix.lower() != EXTENSION:
+        raise ValueError(
+            f"{destination}: the extension is {destination.suffix!r}, expected {EXTENSION}."
+        )
     sigma = _check_sigma(sigma)
     if keep_integers and sigma:
         raise ValueError(
@@ -130,7 +132,7 @@ def convert(
     check_format(zarr_format)
     codec = make_codec(compressor)
     for read in (raw, rpl):
-        check_destination(read, dst, overwrite, is_original)
+        check_destination(read, destination, overwrite, is_original)
     ripple = parse_map(rpl)
     source: Any = raw_array(raw, ripple)
     dtype = np.dtype(np.float32)
@@ -148,8 +150,8 @@ def convert(
     }
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     with (
-        locked_if_there(dst),
-        replacing(dst) as file,
+        locked_if_there(destination),
+        replacing(destination) as file,
         zipfile.ZipFile(file, "w") as archive,
         bytes_bar(n_bytes, f"Converting {raw.name}", is_wanted(show_progressbar)) as bar,
     ):
@@ -167,7 +169,7 @@ def convert(
             advance=bar.update,
             path=raw,
         )
-    return dst
+    return destination
 
 
 def _check_sigma(sigma: Any) -> float:

@@ -106,7 +106,7 @@ def copy(
     for name, text in written.items():
         put(archive, name, text)
     with open_unbuffered(path) as source:
-        check_unchanged(source, path, stack.directory.identity)
+        check_unchanged(source, path, stack.directory.source.version)
         for name, new_name in copied:
             member = stack.directory.members[name]
             put(archive, new_name, read_member(source, str(path), name, member).tobytes())

@@ -1,20 +1,18 @@
 """A ``.datastack`` file: which arrays are in it, and one of them as an array-like."""
 
-import itertools
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
-from rsciio_xfm.core.array import PIECE_BYTES, ArrayLike, CountedArray, Range
-from rsciio_xfm.core.source import identify, open_unbuffered, scratch
+from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
+from rsciio_xfm.core.source import open_unbuffered
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
-from rsciio_xfm.formats.datastack.codecs import can_grow_to, decode_chunk
+from rsciio_xfm.formats.datastack.codecs import ENTRY_OF_CHUNK, ZarrChunks, can_grow_to
 from rsciio_xfm.formats.datastack.index import (
     Directory,
     Member,
@@ -26,7 +24,6 @@ from rsciio_xfm.formats.datastack.layout import (
     ARRAY,
     ATTRIBUTES,
     ATTRIBUTES_OF_2,
-    LOCAL_HEADER,
     MISSING,
     ROOT,
 )
@@ -37,7 +34,7 @@ _MOST_TEXT, _LEAST_TEXT = 2**24, 2**20  # bytes of a description, whatever the f
 # shape may be a lie.
 _EMPTY_BYTES = 64 * 2**20
 _LEAST_SHARE = 0.001
-_HEAD_BYTES = LOCAL_HEADER.itemsize + 2**10
+_MANY_CHUNKS = 2**20
 
 
 @dataclass(frozen=True)
@@ -128,35 +125,24 @@ def read_stack(filename: str | Path) -> Stack:
     filename
         Path of the file.
 
-    Returns
-    -------
-    Stack
-        Its arrays.
-
     Raises
     ------
     FileFormatError
         The file is no zip, or no zarr store of format 2 or 3.
-
-    Warns
-    -----
-    UserWarning
-        The zip is damaged, or cut; chunks of an array are missing.
+    rsciio_xfm.formats.datastack.index.DamagedZipError
+        The zip is damaged, or cut.
     """
     directory = read_directory(filename)
-    stack = _read_arrays(filename, directory)
+    stack = make_stack(directory)
     tops = {name.split("/")[0] for name in directory.members if "/" in name}
-    if directory.fault is None and (stack.missing or tops - set(stack.formats)):
+    if stack.missing or tops - set(stack.formats):
         # zarr leaves out chunks of zeros; or a damaged directory names them otherwise.
-        directory = check_names(directory)
-        if directory.fault is not None:
-            stack = _read_arrays(filename, directory)
-    if directory.fault is not None:
-        _warn_of_damage(filename, stack)
+        check_names(directory)
     return stack
 
 
-def _read_arrays(filename: str | Path, directory: Directory) -> Stack:
+def make_stack(directory: Directory) -> Stack:
+    """Read what arrays there are among the files of a zip; see :func:`read_stack`."""
     members = directory.members
     names = {f: _names(members, text) for f, text in ARRAY.items()}
     # A root without description is as good as one with it.
@@ -164,13 +150,13 @@ def _read_arrays(filename: str | Path, directory: Directory) -> Stack:
     if not found:
         shown = ", ".join(repr(name) for name in list(members)[:5]) or "nothing"
         raise FileFormatError(
-            f"{filename}: the zip is no zarr store: it holds {shown}, expected "
+            f"{directory.path}: the zip is no zarr store: it holds {shown}, expected "
             f"{ROOT[2]} or {ROOT[3]} (byte 0, its directory)."
         )
     arrays: dict[str, Definition] = {}
     faults: dict[str, FileFormatError] = {}
     formats: dict[str, int] = {}
-    with open_unbuffered(filename) as file:
+    with open_unbuffered(directory.path) as file:
         # Of two arrays of one name, that of format 3 was written later.
         for zarr_format in sorted(ARRAY):
             for name in names[zarr_format]:
@@ -200,21 +186,6 @@ def _read_definition(
     return parse_array(directory.path, name, text, more)
 
 
-def _warn_of_damage(filename: str | Path, stack: Stack) -> None:
-    text = "no chunk of these is missing"
-    if stack.missing:
-        text = "; ".join(
-            f"{n} of {math.prod(stack.arrays[name].grid)} chunks of {name!r} are missing and "
-            "read as zeros"
-            for name, n in stack.missing.items()
-        )
-    warn(
-        f"{filename}: the zip is damaged: {stack.directory.fault}. What is whole is read: "
-        f"{', '.join(stack.arrays) or 'no array'}; {text}. rsciio_xfm.datastack.repack makes "
-        "a sound file of it."
-    )
-
-
 def _names(members: dict[str, Member], text: str) -> list[str]:
     """Return the names of arrays in the root, by the description that each has."""
     names = []
@@ -228,7 +199,7 @@ def _names(members: dict[str, Member], text: str) -> list[str]:
 def _read_text(file: BinaryIO, directory: Directory, name: str) -> bytes:
     member = directory.members[name]
     # Small files hold no long texts but such as were made to fill the memory.
-    most = min(_MOST_TEXT, max(_LEAST_TEXT, directory.identity[0]))
+    most = min(_MOST_TEXT, max(_LEAST_TEXT, directory.source.size))
     if max(member.size, member.n_bytes) > most:
         raise CorruptFileError(
             f"{directory.path}: {name} has {member.n_bytes} bytes, expected a description of "
@@ -237,192 +208,75 @@ def _read_text(file: BinaryIO, directory: Directory, name: str) -> bytes:
     return read_member(file, directory.path, name, member).tobytes()
 
 
-@dataclass(frozen=True)
-class StackArray(ArrayLike):
-    """An array of a stack.
-
-    Attributes
-    ----------
-    path, identity
-        The file, see :func:`rsciio_xfm.core.source.identify`. Arrays may be appended to it in
-        the meantime; each chunk is checked.
-    array
-        Of the stack.
-    members
-        Of the chunks that are in the zip, by their number along each axis.
-    """
-
-    path: str
-    identity: tuple[int, ...]
-    array: Definition
-    members: dict[tuple[int, ...], Member]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the array."""
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of the numbers, in the byte order of this machine."""
-        return self.array.dtype.newbyteorder("=")
-
-    def file_bytes(self) -> int:
-        """Return how many bytes its chunks take up in the file."""
-        return sum(member.size for member in self.members.values())
-
-    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Read a block; see :meth:`ArrayLike.read`."""
-        block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
-        if block.size == 0:
-            return block
-        cells = [
-            range(start // chunk, math.ceil(stop / chunk))
-            for (start, stop), chunk in zip(ranges, self.array.chunks, strict=True)
-        ]
-        n_cells = math.prod(len(cell) for cell in cells)
-        # There may be many more chunks by the description than there are.
-        indices = (
-            itertools.product(*cells) if n_cells < len(self.members) else self.members
-        )
-        present = [
-            index
-            for index in indices
-            if index in self.members
-            and all(i in cell for i, cell in zip(index, cells, strict=True))
-        ]
-        if len(present) < n_cells:
-            block[...] = self.array.fill_value
-        largest = max((self.members[index].size for index in present), default=0)
-        with self._open() as file, scratch(_HEAD_BYTES + largest) as memory:
-            for index in present:
-                self._place(file, index, ranges, block, memory)
-        return block
-
-    def _open(self) -> BinaryIO:
-        file = open_unbuffered(self.path)
-        now = identify(file)
-        if now[0] < self.identity[0]:
-            file.close()
-            raise CorruptFileError(
-                f"{self.path}: the file was replaced since it was opened: {now[0]} bytes, "
-                f"expected at least {self.identity[0]} (byte 0). Load it again."
-            )
-        return file
-
-    def _place(
-        self,
-        file: BinaryIO,
-        index: tuple[int, ...],
-        ranges: tuple[Range, ...],
-        block: np.ndarray,
-        memory: np.ndarray,
-    ) -> None:
-        """Put what a chunk holds of a block into it."""
-        array = self.array
-        into, out_of, is_whole = [], [], True
-        for i, (start, stop), chunk in zip(index, ranges, array.chunks, strict=True):
-            first, last = max(start, i * chunk), min(stop, (i + 1) * chunk)
-            into.append(slice(first - start, last - start))
-            out_of.append(slice(first - i * chunk, last - i * chunk))
-            is_whole &= last - first == chunk
-        target = block[(*into, ...)]  # a view, even of no axes
-        is_plain = array.order == "C" and array.dtype.isnative
-        if is_whole and is_plain and target.flags.c_contiguous:
-            self._decode(file, index, target, memory)
-            return
-        shape = array.chunks if array.order == "C" else array.chunks[::-1]
-        chunk = np.empty(shape, dtype=array.dtype)
-        self._decode(file, index, chunk, memory)
-        chunk = chunk if array.order == "C" else chunk.transpose()
-        target[...] = chunk[tuple(out_of)]
-
-    def _decode(
-        self,
-        file: BinaryIO,
-        index: tuple[int, ...],
-        chunk: np.ndarray,
-        memory: np.ndarray,
-    ) -> None:
-        name, member = self.array.key(index), self.members[index]
-        # A little more than the chunk: what cannot be compressed grows.
-        if member.n_bytes > 2 * self.array.chunk_bytes + 2**16:
-            raise CorruptFileError(
-                f"{self.path}: {name} has {member.n_bytes} bytes, expected those of a chunk "
-                f"of {self.array.chunk_bytes} (byte {member.offset})."
-            )
-        raw = read_member(file, self.path, name, member, memory)
-        decode_chunk(
-            self.path, name, self.array.codec, raw, chunk.reshape(-1).view(np.uint8)
-        )
-
-
-class StackMap(StackArray, CountedArray):
-    """An array of counts, channels along the last axis."""
-
-    def row_axis(self) -> int:
-        """Return the first axis."""
-        return 0
-
-    def row_step(self) -> int:
-        """Return how many rows a chunk has."""
-        return self.array.chunks[0]
-
-    def pieces(
-        self, ranges: tuple[Range, ...]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
-        """Read a block chunk by chunk, no chunk twice; see :meth:`FileArray.pieces`."""
-        chunks = self.array.chunks
-        n_at_once = max(1, PIECE_BYTES // (math.prod(chunks) * self.dtype.itemsize))
-        steps = [chunks[0], *chunks[1:-1]]
-        if len(steps) > 1:
-            steps[-1] *= n_at_once
-        parts = [_cut(r, step) for r, step in zip(ranges[:-1], steps, strict=True)]
-        for held in itertools.product(*parts):
-            yield (*held, ranges[-1]), self.read((*held, ranges[-1]))
-
-
-def _cut(ends: Range, step: int) -> list[Range]:
-    """Cut a range where chunks begin."""
-    start, stop = ends
-    edges = [start, *range((start // step + 1) * step, stop, step), stop]
-    return list(itertools.pairwise(edges)) if stop > start else []
-
-
-def stack_array(stack: Stack, name: str, is_map: bool = False) -> StackArray:
-    """Make the array-like over an array of a stack.
+def open_array(stack: Stack, name: str) -> ChunkedArray:
+    """Make the array-like over an array of a stack; that of a single number has one axis.
 
     Parameters
     ----------
     stack, name
         The stack and one of its arrays.
-    is_map
-        Whether it is a map of counts.
+
+    Raises
+    ------
+    FileFormatError
+        It cannot be read, or hardly anything of it is there.
     """
     if name in stack.faults:
         raise stack.faults[name]
-    array, directory = stack.arrays[name], stack.directory
-    members = stack.chunks[name]
+    array, members = stack.arrays[name], stack.chunks[name]
+    _check_is_there(stack, array)
+    own = array.attributes.get(ATTRIBUTES)
+    if isinstance(own, dict) and MISSING in own:
+        warn(
+            f"{stack.directory.path}: {own[MISSING]} of the {math.prod(array.grid)} chunks of "
+            f"{name!r} were missing when the file was mended: they are zeros."
+        )
+    shape, chunks = array.shape or (1,), array.chunks or (1,)
+    offsets = np.full(array.grid or (1,), NO_CHUNK, dtype=np.int64)
+    entries = np.zeros(offsets.shape, dtype=ENTRY_OF_CHUNK)
+    for index, member in members.items():
+        offsets[index or 0] = member.offset
+        entries[index or 0] = member
+    order: tuple[int, ...] = ()
+    if array.order == "F":
+        shape, chunks, offsets = shape[::-1], chunks[::-1], offsets.T
+        order = tuple(range(len(shape)))[::-1]
+    table = Table(
+        (stack.directory.source,),
+        shape,
+        chunks,
+        array.dtype,
+        offsets,
+        entries["span"].reshape(entries.shape).T if order else entries["span"],
+        fill=array.fill_value,
+    )
+    return ChunkedArray(table, ZarrChunks(replace(array, attributes={}), entries), order)
+
+
+def read_array(stack: Stack, name: str) -> np.ndarray:
+    """Read an array of a stack into memory."""
+    found = open_array(stack, name)
+    return found.read(tuple((0, size) for size in found.shape)).reshape(
+        stack.arrays[name].shape
+    )
+
+
+def _check_is_there(stack: Stack, array: Definition) -> None:
+    """Refuse an array whose shape must be a lie, by what there is of it."""
+    members = stack.chunks[array.name]
     n_chunks = math.prod(array.grid)
     n_stored = sum(member.size for member in members.values())
-    if array.n_bytes > _EMPTY_BYTES and not (
+    is_large = array.n_bytes > _EMPTY_BYTES or n_chunks > _MANY_CHUNKS
+    if is_large and not (
         len(members) >= _LEAST_SHARE * n_chunks
         and can_grow_to(array.codec, n_stored, len(members) * array.chunk_bytes)
     ):
         raise CorruptFileError(
-            f"{directory.path}: {len(members)} of the {n_chunks} chunks of {name!r}, of shape "
-            f"{array.shape}, are there, {n_stored} bytes, expected more for chunks of "
-            f"{array.chunk_bytes} bytes, and at least {_LEAST_SHARE:.1%} of them (in the zip, "
-            f"{name}/)."
+            f"{stack.directory.path}: {len(members)} of the {n_chunks} chunks of "
+            f"{array.name!r}, of shape {array.shape}, are there, {n_stored} bytes, expected "
+            f"more for chunks of {array.chunk_bytes} bytes, and at least {_LEAST_SHARE:.1%} "
+            f"of them (in the zip, {array.name}/)."
         )
-    own = array.attributes.get(ATTRIBUTES)
-    if isinstance(own, dict) and MISSING in own:
-        warn(
-            f"{directory.path}: {own[MISSING]} of the {n_chunks} chunks of {name!r} were "
-            "missing when the file was mended: they are zeros."
-        )
-    kind: Any = StackMap if is_map else StackArray
-    return kind(directory.path, directory.identity, array, members)
 
 
 def find_members(directory: Directory, name: str) -> list[str]:

@@ -22,18 +22,21 @@ from rsciio_xfm.formats.datastack.copy import copy, plan_copy, root_attributes
 from rsciio_xfm.formats.datastack.data import (
     Stack,
     first_version,
+    read_array,
     read_stack,
-    stack_array,
 )
 from rsciio_xfm.formats.datastack.layout import (
     ARRAY,
     CUBE,
+    DIRECTORY_RECORDS,
+    END_SIGNATURE,
     EXTRA_ARRAY,
     GATHERED,
     PADDING,
     ROOT,
 )
 from rsciio_xfm.formats.datastack.parse import DTYPES, group_text, read_json
+from rsciio_xfm.formats.datastack.salvage import read_or_salvage
 from rsciio_xfm.formats.datastack.write import is_original, put, write_array, write_root
 
 # Not those that zarr keeps for itself, nor what would be a folder.
@@ -42,7 +45,10 @@ _LIST_AXES = 2
 
 
 def append(
-    array: np.ndarray | da.Array, name: str, path: str | Path, compressor: Any = "blosc"
+    array: np.ndarray | da.Array,
+    name: str,
+    filename: str | Path,
+    compressor: Any = "blosc",
 ) -> str:
     """Add an array to a ``.datastack`` file.
 
@@ -52,7 +58,7 @@ def append(
         Numbers of any shape; a lazy array is computed chunk by chunk.
     name
         Of the array. If the file has it, an underscore is put behind the newest version's.
-    path
+    filename
         Of the file.
     compressor
         See :func:`convert`.
@@ -77,8 +83,8 @@ def append(
     -----
     What is in the file is not touched: the array is written behind it, with a new directory
     of the zip. If that fails, the file is cut to what it was; if the process is killed,
-    :func:`file_reader` and :func:`repack` find all that was there before. A second process
-    that appends or repacks at the same time gets an error.
+    :func:`repack` finds all that was there before. A second process that appends or repacks
+    at the same time gets an error.
 
     Examples
     --------
@@ -89,56 +95,48 @@ def append(
     """
     if not isinstance(name, str):
         raise TypeError(
-            f"{path}: name is of type {type(name).__name__}, expected text: the order is "
-            "append(array, name, path)."
+            f"{filename}: name is of type {type(name).__name__}, expected text: the order "
+            "is append(array, name, filename)."
         )
     array = array if isinstance(array, da.Array) else np.asanyarray(array)
-    check_plain(path, array)
+    check_plain(filename, array)
     if array.dtype.name not in DTYPES:
         raise TypeError(
-            f"{path}: the array {name!r:.80} is {array.dtype}, expected one of numbers."
+            f"{filename}: the array {name!r:.80} is {array.dtype}, expected one of numbers."
         )
     if not _NAME.fullmatch(name) or name in (*ROOT.values(), *ARRAY.values()):
         raise ValueError(
-            f"{path}: the name of the array is {name!r:.80}, expected letters, digits, "
+            f"{filename}: the name of the array is {name!r:.80}, expected letters, digits, "
             "underscores, hyphens, dots and spaces, at most 200."
         )
     if name.startswith(EXTRA_ARRAY):
         raise ValueError(
-            f"{path}: the name {name!r:.80} is kept for what is saved with a map, expected "
-            "another."
+            f"{filename}: the name {name!r:.80} is kept for what is saved with a map, "
+            "expected another."
         )
-    with locked(path, "r+b") as file:
-        stack = read_stack(path)
-        _check_is_sound(file, path, stack)
+    with locked(filename, "r+b") as file:
+        stack = read_stack(filename)
+        check_unchanged(file, filename, stack.directory.source.version)
         if versions := stack.versions(name):
             name = versions[-1] + "_"
         while name in stack.names:
             name += "_"
-        with _behind(file, path, stack) as archive:
+        with _behind(file, filename) as archive:
             write_array(archive, name, array, stack.zarr_format, compressor)
-        if not os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+        if not os.path.samestat(os.stat(filename), os.fstat(file.fileno())):
             raise CorruptFileError(
-                f"{path}: the file was replaced by another while {name!r} was appended: it is "
-                "not in the new one, expected the file as it was (byte 0). Append it again."
+                f"{filename}: the file was replaced by another while {name!r} was appended: "
+                "it is not in the new one, expected the file as it was (byte 0). "
+                "Append it again."
             )
     return name
 
 
-def _check_is_sound(file: BinaryIO, path: str | Path, stack: Stack) -> None:
-    if stack.directory.fault is not None:
-        raise CorruptFileError(
-            f"{path}: the zip is damaged: {stack.directory.fault}. Expected a sound one to "
-            "append to: make one with rsciio_xfm.datastack.repack."
-        )
-    check_unchanged(file, path, stack.directory.identity)
-
-
 @contextlib.contextmanager
-def _behind(file: BinaryIO, path: str | Path, stack: Stack) -> Iterator[zipfile.ZipFile]:
+def _behind(file: BinaryIO, path: str | Path) -> Iterator[zipfile.ZipFile]:
     """Write behind the end of a zip; cut it to what it was if that fails."""
     # What follows the directory is of a program that was killed.
-    size = stack.directory.end
+    size = _find_end(file)
     descriptor = os.dup(file.fileno())
     try:
         with zipfile.ZipFile(file, "a") as archive:
@@ -158,6 +156,17 @@ def _behind(file: BinaryIO, path: str | Path, stack: Stack) -> Iterator[zipfile.
         raise
     finally:
         os.close(descriptor)
+
+
+def _find_end(file: BinaryIO) -> int:
+    """Return the byte behind the last record of a zip's directory, as zipfile finds it."""
+    record, (at,) = DIRECTORY_RECORDS[END_SIGNATURE]
+    start = max(0, file.seek(0, os.SEEK_END) - record - 2**16)
+    file.seek(start)
+    tail = file.read()
+    first = tail.rfind(END_SIGNATURE)
+    comment = int.from_bytes(tail[first + at : first + at + 2], "little")
+    return start + min(len(tail), first + record + comment)
 
 
 def _forget_gathered(archive: zipfile.ZipFile) -> None:
@@ -180,7 +189,7 @@ def _forget_gathered(archive: zipfile.ZipFile) -> None:
 def append_list(
     ragged: Sequence[Sequence[int]],
     name: str,
-    path: str | Path,
+    filename: str | Path,
     compressor: Any = "blosc",
 ) -> str:
     """Add a list of lists of integers to a ``.datastack`` file.
@@ -189,7 +198,7 @@ def append_list(
     ----------
     ragged
         Lists of any length; none of them may hold -9999.
-    name, path, compressor
+    name, filename, compressor
         See :func:`append`.
 
     Returns
@@ -216,30 +225,32 @@ def append_list(
     """
     rows = [np.asarray(row) for row in ragged]
     if not rows:
-        raise ValueError(f"{path}: {name!r:.80} is empty, expected at least one list.")
+        raise ValueError(
+            f"{filename}: {name!r:.80} is empty, expected at least one list."
+        )
     for row in rows:
         is_integer = row.dtype.kind in "iu" or not row.size
         if row.ndim != 1 or not is_integer or row.max(initial=0) > np.iinfo(np.int64).max:
             raise TypeError(
-                f"{path}: {name!r:.80} holds {row.dtype} of shape {row.shape}, expected lists "
-                "of integers of 64 bits."
+                f"{filename}: {name!r:.80} holds {row.dtype} of shape {row.shape}, expected "
+                "lists of integers of 64 bits."
             )
         if (row == PADDING).any():
             raise ValueError(
-                f"{path}: {name!r:.80} holds {PADDING}, which marks the end of a list."
+                f"{filename}: {name!r:.80} holds {PADDING}, which marks the end of a list."
             )
     padded = np.full((len(rows), max(len(row) for row in rows)), PADDING, dtype=np.int64)
     for target, row in zip(padded, rows, strict=True):
         target[: len(row)] = row
-    return append(padded, name, path, compressor)
+    return append(padded, name, filename, compressor)
 
 
-def read(path: str | Path, name: str, latest: bool = True) -> np.ndarray:
+def read(filename: str | Path, name: str, latest: bool = True) -> np.ndarray:
     """Read an array of a ``.datastack`` file into memory.
 
     Parameters
     ----------
-    path, name
+    filename, name
         Of the file and of the array.
     latest
         Read its newest version, that with most underscores.
@@ -255,18 +266,17 @@ def read(path: str | Path, name: str, latest: bool = True) -> np.ndarray:
     >>> datastack.read("painting.datastack", "maxrf_energies")[:4]
     array([-0.5  , -0.475, -0.45 , -0.425])
     """
-    stack = read_stack(path)
-    check_names(path, stack, [name], latest)
-    source = stack_array(stack, stack.latest(name) if latest else name)
-    return source.read(tuple((0, size) for size in source.shape))
+    stack = read_stack(filename)
+    check_names(filename, stack, [name], latest)
+    return read_array(stack, stack.latest(name) if latest else name)
 
 
-def read_list(path: str | Path, name: str, latest: bool = True) -> list[list[int]]:
+def read_list(filename: str | Path, name: str, latest: bool = True) -> list[list[int]]:
     """Read a list of lists that :func:`append_list` or maxrf4u wrote.
 
     Parameters
     ----------
-    path, name, latest
+    filename, name, latest
         See :func:`read`.
 
     Raises
@@ -282,21 +292,22 @@ def read_list(path: str | Path, name: str, latest: bool = True) -> list[list[int
     >>> datastack.read_list("painting.datastack", "hotmax_peak_idxs_list")
     [[12, 15], [7]]
     """
-    padded = read(path, name, latest)
+    padded = read(filename, name, latest)
     if padded.ndim != _LIST_AXES or padded.dtype.kind not in "iu":
         raise FileFormatError(
-            f"{path}: {name!r} is {padded.dtype} of shape {padded.shape}, expected integers "
-            f"with two axes, rows of which are filled up with {PADDING} (in the zip, {name}/)."
+            f"{filename}: {name!r} is {padded.dtype} of shape {padded.shape}, expected "
+            f"integers with two axes, rows of which are filled up with {PADDING} "
+            f"(in the zip, {name}/)."
         )
     return [row[row != PADDING].tolist() for row in padded]
 
 
-def latest(path: str | Path, name: str) -> str:
+def latest(filename: str | Path, name: str) -> str:
     """Return the name of the newest version of an array: that with most underscores.
 
     Parameters
     ----------
-    path, name
+    filename, name
         Of the file and of the array.
 
     Raises
@@ -310,15 +321,15 @@ def latest(path: str | Path, name: str) -> str:
     >>> datastack.latest("painting.datastack", "maxrf_energies")
     'maxrf_energies'
     """
-    stack = read_stack(path)
-    check_names(path, stack, [name])
+    stack = read_stack(filename)
+    check_names(filename, stack, [name])
     return stack.latest(name)
 
 
 def repack(
-    path: str | Path,
+    filename: str | Path,
     select: Sequence[str] | None = None,
-    dst: str | Path | None = None,
+    destination: str | Path | None = None,
     show_progressbar: bool | None = None,
     *,
     overwrite: bool = False,
@@ -327,19 +338,19 @@ def repack(
 
     Parameters
     ----------
-    path
+    filename
         Of the file. It may be damaged: what is whole is kept. Of arrays of which a part is
         missing, that part is zeros from now on, and there is a warning when they are read.
     select
         Names of the arrays to keep, the newest version of each; None keeps all, and what
         else there is in the zip.
-    dst
+    destination
         Path of the new file; None replaces the old one.
     show_progressbar
         Show a bar on standard error, if it takes longer than two seconds; None shows it if
         that is a terminal.
     overwrite
-        Replace `dst` if it is there.
+        Replace `destination` if it is there.
 
     Returns
     -------
@@ -352,15 +363,15 @@ def repack(
         There is no such array.
     rsciio_xfm.exceptions.CorruptFileError
         A chunk of an array is damaged: leave the array out by `select`. Or less than half of
-        a damaged file was found, and `dst` is None.
+        a damaged file was found, and `destination` is None.
     rsciio_xfm.exceptions.FileFormatError
         Arrays of zarr's formats 2 and 3 are beside each other, and one of format 2 has a
         compressor that format 3 has not.
     FileExistsError
-        `dst` exists.
+        `destination` exists.
     ValueError
-        `select` is empty; `dst` is the file itself, a folder, a device, or a stack that was
-        not written here.
+        `select` is empty; `destination` is the file itself, a folder, a device, or a stack
+        that was not written here.
     OSError
         The file cannot be written; what was there is as it was.
 
@@ -376,26 +387,29 @@ def repack(
     >>> datastack.repack("painting.datastack", ["maxrf_cube", "maxrf_energies"])
     ['maxrf_cube', 'maxrf_energies']
     """
-    if dst is not None:
-        check_destination(path, dst, overwrite, is_original)
-    target = path if dst is None else dst
-    with locked_if_there(path), locked_if_there(target) if dst else nullcontext():
-        stack = read_stack(path)
-        names = stack.newest() if select is None else _select(path, stack, select)
-        _check_is_found(path, stack, dst)
+    if destination is not None:
+        check_destination(filename, destination, overwrite, is_original)
+    target = filename if destination is None else destination
+    with (
+        locked_if_there(filename),
+        locked_if_there(target) if destination else nullcontext(),
+    ):
+        stack = read_or_salvage(filename)
+        names = stack.newest() if select is None else _select(filename, stack, select)
+        _check_is_found(filename, stack, destination)
         names = [name for name in names if not _is_lost(stack, name)]
-        plan = plan_copy(path, stack, names, stack.zarr_format, select is None)
+        plan = plan_copy(filename, stack, names, stack.zarr_format, select is None)
         n_bytes = sum(stack.directory.members[name].size for name, _ in plan[1])
         with (
             replacing(target) as file,
             zipfile.ZipFile(file, "w") as archive,
             bytes_bar(
-                n_bytes, f"Repacking {Path(path).name}", is_wanted(show_progressbar)
+                n_bytes, f"Repacking {Path(filename).name}", is_wanted(show_progressbar)
             ) as bar,
         ):
-            root = root_attributes(path, stack)
-            write_root(archive, stack.zarr_format, root, is_ours=dst is not None)
-            copy(path, stack, plan, archive, bar.update)
+            root = root_attributes(filename, stack)
+            write_root(archive, stack.zarr_format, root, is_ours=destination is not None)
+            copy(filename, stack, plan, archive, bar.update)
     return [first_version(name) for name in names]
 
 
@@ -406,16 +420,18 @@ def _is_lost(stack: Stack, name: str) -> bool:
     return not stack.chunks[name] and name in stack.missing
 
 
-def _check_is_found(path: str | Path, stack: Stack, dst: str | Path | None) -> None:
+def _check_is_found(
+    path: str | Path, stack: Stack, destination: str | Path | None
+) -> None:
     """Refuse to replace a damaged file of which little was found."""
     directory = stack.directory
     n_found = sum(member.size for member in directory.members.values())
-    is_little = not directory.is_complete and n_found < directory.identity[0] / 2
-    if dst is None and is_little:
+    is_little = not directory.is_complete and n_found < directory.source.size / 2
+    if destination is None and is_little:
         raise CorruptFileError(
-            f"{path}: {n_found} of {directory.identity[0]} bytes are in files that are whole: "
+            f"{path}: {n_found} of {directory.source.size} bytes are in files that are whole: "
             f"{directory.fault}. Expected at least half of them, to replace the file: give "
-            "dst, and keep it."
+            "destination, and keep it."
         )
 
 

@@ -81,6 +81,3 @@ DIRECTORY_RECORDS = {
     LARGE_SIGNATURE: (56, ()),
     PLACE_SIGNATURE: (20, ()),
 }
-# At which bytes the number of files is, of 2 bytes, and of 8 in the large record; and in the
-# record just before the last one, the place of the large one.
-N_FILES, LARGE_N_FILES, PLACE_OF_LARGE = 10, 32, 8

@@ -4,9 +4,9 @@ import io
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
+from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import (
     EDS_DETECTOR,
     SIGNAL_TYPE,
@@ -21,9 +21,9 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.formats.datastack.data import (
     Stack,
-    StackArray,
     first_version,
-    stack_array,
+    open_array,
+    read_array,
 )
 from rsciio_xfm.formats.datastack.layout import (
     ATTRIBUTES,
@@ -33,7 +33,6 @@ from rsciio_xfm.formats.datastack.layout import (
     EXTRA_ARRAY,
     MAX_SPECTRUM,
 )
-from rsciio_xfm.kernels.sums import is_counts
 
 # How far energies may be from a line, in channels, without a word.
 _STRAIGHT = 0.01
@@ -122,11 +121,10 @@ def read_signal(
     if name in stack.faults:
         raise stack.faults[name]
     kind = classify(stack, name, cube)
-    array = stack.arrays[name]
     is_map = kind == "spectrum_image"
     if is_map:
         check_cube(path, stack, name)
-    source = stack_array(stack, name, is_map and is_counts(np.empty(0, array.dtype)))
+    source = open_array(stack, name)
     signal = _restore(path, stack, name) if is_map else None
     is_restored = signal is not None
     if signal is None:
@@ -166,28 +164,15 @@ def _widen_lines(
     node["energy_resolution_MnKa"] = float(np.hypot(own, added(energy)))
 
 
-def _read_data(path: Path, source: StackArray, lazy: bool, chunks: Any) -> Any:
-    if source.ndim == 0:
-        return source.read(()).reshape(1)
-    if lazy:
-        return as_lazy(source, chunks)
-    return read_all(source, str(path), _choose_chunks(source, chunks))
-
-
-def as_lazy(source: StackArray, chunks: Any = "auto") -> da.Array:
-    """Return an array of a stack as one of dask, whose chunks hold whole ones of the file."""
-    return from_source(source, _choose_chunks(source, chunks))
-
-
-def _choose_chunks(source: StackArray, chunks: Any) -> Any:
-    if not (isinstance(chunks, str) and chunks == "auto"):
-        return chunks
-    chosen = tuple(
-        min(c, max(1, n)) for c, n in zip(source.array.chunks, source.shape, strict=True)
+def _read_data(path: Path, source: ChunkedArray, lazy: bool, chunks: Any) -> Any:
+    stored = tuple(
+        min(c, max(1, n)) for c, n in zip(source.stored_chunks, source.shape, strict=True)
     )
-    if source.ndim < 2 or 0 in source.shape:
-        return chosen
-    return align_chunks(source.shape, source.dtype, 0, chosen)
+    if isinstance(chunks, str) and chunks == "auto":
+        chunks = stored
+        if source.ndim > 1 and 0 not in source.shape:
+            chunks = align_chunks(source.shape, source.dtype, 0, stored)
+    return from_source(source, chunks) if lazy else read_all(source, str(path), chunks)
 
 
 def _describe(
@@ -276,13 +261,8 @@ def _looks_smoothed(stack: Stack) -> bool:
     versions = stack.versions(MAX_SPECTRUM)
     if not versions or versions[-1] in stack.faults:
         return True
-    values = _read_all_of(stack, stack.latest(MAX_SPECTRUM))
+    values = read_array(stack, stack.latest(MAX_SPECTRUM))
     return not np.array_equal(values, np.round(values))
-
-
-def _read_all_of(stack: Stack, name: str) -> np.ndarray:
-    source = stack_array(stack, name)
-    return source.read(tuple((0, size) for size in source.shape))
 
 
 def _add_times(metadata: dict[str, Any], rpl: dict[str, Any]) -> None:
@@ -326,7 +306,7 @@ def _energy_axis(
     if not versions or stack.latest(ENERGIES) in stack.faults:
         return None
     name, depth = stack.latest(ENERGIES), axis["size"]
-    energies = _read_all_of(stack, name)
+    energies = read_array(stack, name)
     where = f"{path}: {name!r}"
     if energies.shape != (depth,) or energies.dtype.kind not in "iuf":
         warn(
@@ -387,7 +367,7 @@ def _restore(path: Path, stack: Stack, name: str) -> dict[str, Any] | None:
             )
         text = np.frombuffer(own["signal"].encode("utf-8"), np.uint8)
         arrays = [
-            _unpack(_read_all_of(stack, f"{EXTRA_ARRAY}{i}"))
+            _unpack(read_array(stack, f"{EXTRA_ARRAY}{i}"))
             for i in range(own["n_arrays"])
         ]
         signal = decode_signal(text, arrays, own["sha256"], array.shape)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
-from rsciio_xfm.formats.datastack.codecs import DECODERS
 from rsciio_xfm.formats.datastack.layout import ARRAY, ATTRIBUTES_OF_2, ROOT
 
 # numcodecs and Blosc count bytes of a chunk in 32 bits.
@@ -27,6 +26,7 @@ DTYPES = (
     "complex64",
     "complex128",
 )
+DECODERS = ("blosc", "zstd", "lz4", "gzip", "zlib")
 CODECS_OF_3 = ("blosc", "gzip", "zstd")
 _BLOSC_SHUFFLES = ("noshuffle", "shuffle", "bitshuffle")
 

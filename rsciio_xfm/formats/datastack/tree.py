@@ -7,12 +7,12 @@ from typing import Any
 from rsciio_xfm.formats.datastack.data import find_members, read_stack
 
 
-def tree(path: str | Path) -> dict[str, dict[str, Any]]:
+def tree(filename: str | Path) -> dict[str, dict[str, Any]]:
     """Describe the arrays of a ``.datastack`` file, without reading them.
 
     Parameters
     ----------
-    path
+    filename
         Of the file.
 
     Returns
@@ -34,7 +34,7 @@ def tree(path: str | Path) -> dict[str, dict[str, Any]]:
     >>> datastack.tree("painting.datastack")["maxrf_cube"]["shape"]
     (120, 160, 1024)
     """
-    stack = read_stack(path)
+    stack = read_stack(filename)
     newest = set(stack.newest())
     members = stack.directory.members
     unread = dict.fromkeys(

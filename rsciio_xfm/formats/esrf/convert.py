@@ -21,8 +21,9 @@ _EXTENSIONS = (".h5", ".hdf5", ".nxs")
 
 
 def convert(
-    path: str | Path,
+    filename: str | Path,
     destination: str | Path | None = None,
+    *,
     overwrite: bool = False,
     **kwds: Any,
 ) -> Path:
@@ -30,10 +31,10 @@ def convert(
 
     Parameters
     ----------
-    path
+    filename
         Of an EDF file, a SPEC file, or one of the files of an XIA map.
     destination
-        Path of the new file; by default `path` with the extension ``.h5``.
+        Path of the new file; by default `filename` with the extension ``.h5``.
     overwrite
         Whether it may be there.
     **kwds
@@ -68,7 +69,7 @@ def convert(
     >>> esrf.convert("scans.dat", "scans.h5")
     PosixPath('scans.h5')
     """
-    path = Path(path)
+    path = Path(filename)
     destination = path.with_suffix(".h5") if destination is None else Path(destination)
     if destination.suffix.lower() not in _EXTENSIONS:
         raise ValueError(

@@ -18,13 +18,13 @@ _LOADED = ("map", "signal")
 
 
 def tree(
-    path: str | Path, allow_outside_links: bool = False
+    filename: str | Path, allow_outside_links: bool = False
 ) -> dict[str, dict[str, Any]]:
     """List what a file holds, without reading it.
 
     Parameters
     ----------
-    path
+    filename
         Of an EDF, SPEC or HDF5 file, or another image that fabio reads.
     allow_outside_links
         See :func:`file_reader`.
@@ -52,7 +52,7 @@ def tree(
     >>> [name for name, item in found.items() if item["kind"] == "map"]
     ['1.1/measurement/fx1_det0', '1.1/measurement/fx1_det1']
     """
-    path = Path(path)
+    path = Path(filename)
     with open_unbuffered(path) as file:
         identity, head = identify(file), file.read(HEAD_BYTES)
     kind = find_kind(path, head)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.fill_dead_time import check_model, fill_dead_time
+from rsciio_xfm.analysis import fill_dead_time as filling
 from rsciio_xfm.core.atomic import check_destination, replacing
 from rsciio_xfm.core.dead_time import is_recorded
 from rsciio_xfm.core.progress import bytes_bar
@@ -119,7 +119,7 @@ def crop(
     )
 
 
-def fill_deadtime(
+def fill_dead_time(
     filename: str | Path,
     destination: str | Path,
     model: str = "fit",
@@ -183,11 +183,11 @@ def fill_deadtime(
     Examples
     --------
     >>> from rsciio_xfm import geopixe
-    >>> report = geopixe.fill_deadtime("map.GeoPIXE", "filled.GeoPIXE")
+    >>> report = geopixe.fill_dead_time("map.GeoPIXE", "filled.GeoPIXE")
     >>> [(detector["n_filled"], detector["n_known"]) for detector in report]
     [(1613, 13747), (1507, 13853)]
     """
-    check_model(model, value, coefficients)
+    filling.check_model(model, value, coefficients)
     path = Path(filename)
     header = read_header(path)
     check_destination(path, destination, overwrite, is_original)
@@ -197,7 +197,7 @@ def fill_deadtime(
     is_nan = np.isnan(index.dead_time)
     if np.count_nonzero(~is_nan) == index.n_records.sum():
         missing &= ~is_nan  # none of them has a record
-    filled, report = fill_dead_time(
+    filled, report = filling.fill_dead_time(
         from_source(source),
         index.dead_time,
         missing,
