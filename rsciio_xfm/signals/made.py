@@ -23,7 +23,7 @@ def title_of(signal: BaseSignal, what: str) -> str:
     what
         It is.
     """
-    own = signal.metadata.get_item("General.title", "")
+    own = signal._metadata.get_item("General.title", "")
     return f"{own}: {what}" if own else what
 
 

@@ -222,6 +222,7 @@ def adopt(signal: BaseSignal, is_file: bool) -> None:
     """
     metadata = signal._metadata
     signal._kept = Kept()
+    _mark_times_of_map(signal)
     found, share = metadata.get_item(DEAD_TIME), metadata.get_item(SHARE)
     maps = [own for own in (found, share) if own is not None]
     if not maps:
@@ -243,7 +244,7 @@ def adopt(signal: BaseSignal, is_file: bool) -> None:
             share = share.data.reshape(shape_of(signal))
         times = Times(dead=dead, share=share, detectors=detectors)
         data = None if found is None else found.data
-        signal._kept = Kept(found, data, times)
+        signal._kept = Kept(found, data, times, signal._kept.is_loaded)
         return
     give(signal, Times())
     if is_file:

@@ -8,7 +8,7 @@ import numpy as np
 from rsciio_xfm.core.dates import parse_date, parse_time
 from rsciio_xfm.core.eds import put
 from rsciio_xfm.formats.msa import layout
-from rsciio_xfm.formats.msa.parse import Spectrum, follows, split_name
+from rsciio_xfm.formats.msa.parse import Spectrum, follows
 
 _TYPE_NAME = re.compile(r"[A-Za-z][\w-]{0,31}", re.ASCII)
 _FACTORS = {"k": 1e3, "": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9, "p": 1e-12}
@@ -29,7 +29,7 @@ def build_metadata(spectrum: Spectrum) -> dict[str, Any]:
     signal_type = _find_signal_type(spectrum)
     instrument = "TEM" if signal_type != "EDS_XFM" else "SEM"
     for name, value in spectrum.keywords.items():
-        path = _find_path(split_name(name)[0], instrument)
+        path = _find_path(spectrum.names[name][0], instrument)
         if path is not None and value is not None and str(value):
             _put_value(metadata, path, name, value, spectrum)
     if spectrum.keywords.get("TITLE"):
@@ -53,7 +53,7 @@ def _put_value(
     metadata: dict[str, Any], path: str, name: str, value: Any, spectrum: Spectrum
 ) -> None:
     """Set an item, and its units beside it where the file has them as RosettaSciIO does."""
-    keyword, units = split_name(name)
+    keyword, units = spectrum.names[name]
     if isinstance(value, str) and keyword in layout.NUMBERS:
         return  # no number, which was said
     behind = (spectrum.units.get(name) or "").partition(" ")[0]
@@ -125,7 +125,7 @@ def _find_signal_type(spectrum: Spectrum) -> str:
 def _beam_energy(spectrum: Spectrum) -> float:
     """Return kV, 0 if it is not known."""
     for name, value in spectrum.keywords.items():
-        keyword, units = split_name(name)
+        keyword, units = spectrum.names[name]
         if keyword == "BEAMKV" and isinstance(value, float):
             behind = (spectrum.units.get(name) or "").partition(" ")[0]
             return value * (_find_factor(units or behind, "kV") or 1.0)

@@ -2,7 +2,9 @@
 
 import codecs
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +76,11 @@ class Spectrum:
     energies: np.ndarray | None
     problems: list[str]
 
+    @cached_property
+    def names(self) -> dict[str, tuple[str, str | None]]:
+        """Of each keyword its name in capitals, and its units or None."""
+        return split_names(self.keywords)
+
 
 @dataclass
 class _Header:
@@ -112,7 +119,7 @@ def parse(path: Path, encoding: str | None) -> Spectrum:
     lines = [(at, line) for at, line in lines if line.strip()]
     start = next((i for i, (_, line) in enumerate(lines) if _is(line, SPECTRUM)), None)
     header = _read_header(lines[:start], _choose_encoding(lines[:start], encoding))
-    if not KNOWN & {split_name(name)[0] for name in header.keywords}:
+    if not KNOWN & {_split_name(name)[0] for name in header.keywords}:
         raise _no_msa(path, content)
     if start is None:
         raise TruncatedFileError(
@@ -193,7 +200,7 @@ def _read_header(lines: list[tuple[int, bytes]], encoding: str) -> _Header:
 
 def _read_keyword(header: _Header, text: str) -> None:
     name, value = _split_line(text)
-    clean, units = split_name(name)
+    clean, units = _split_name(name)
     is_users = text.startswith("##")
     if is_users and name.startswith(OWN):
         header.own[name] = (value or "").strip()
@@ -230,14 +237,18 @@ def _split_line(text: str) -> tuple[str, str | None]:
     return (first, rest.strip()) if first.upper() in KNOWN and rest else (name, None)
 
 
-def split_name(name: str) -> tuple[str, str | None]:
-    """Return a keyword in capitals, and its units or None.
+def split_names(names: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+    """Return of each keyword its name in capitals, and its units or None.
 
     Parameters
     ----------
-    name
+    names
         As in the file: ``"BEAMKV   -kV"``.
     """
+    return {name: _split_name(name) for name in names}
+
+
+def _split_name(name: str) -> tuple[str, str | None]:
     clean, dash, units = name.partition("-")
     return clean.strip().upper(), units.strip() if dash else None
 

@@ -11,7 +11,7 @@ from rsciio_xfm.core.dates import format_date, parse_date, parse_time
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.msa import layout
 from rsciio_xfm.formats.msa.describe import build_metadata
-from rsciio_xfm.formats.msa.parse import Spectrum, split_name
+from rsciio_xfm.formats.msa.parse import Spectrum, split_names
 
 _FORMATS = ("Y", "XY")
 _YUNITS = {"EDS": "Counts", "ELS": "Counts"}
@@ -158,9 +158,10 @@ def _build_keywords(
         "SIGNALTYPE": signal_type,
         "XLABEL": _text(axis.get("name")),
     }
-    there = {split_name(name)[0] for name in keywords}
-    known = _of_metadata(metadata).items()
-    keywords |= {name: v for name, v in known if split_name(name)[0] not in there}
+    there = {name for name, _ in split_names(keywords).values()}
+    known = _of_metadata(metadata)
+    names = split_names(known)
+    keywords |= {k: value for k, value in known.items() if names[k][0] not in there}
     keywords.setdefault("COMMENT", _comment())
     return keywords | _own_keywords(keywords, metadata, data, "axis" in axis)
 
@@ -245,9 +246,9 @@ def _held_keywords(metadata: dict[str, Any], original: dict[str, Any]) -> dict[s
     now = {keyword: value for keyword, value, _ in _items(metadata)}
     paths = {*layout.OF_INSTRUMENT, layout.THICKNESS}
     left_out = {layout.SPECTRUM, layout.END}
-    held = {}
+    held, names = {}, split_names(original)
     for name, value in original.items():
-        clean = split_name(name)[0]
+        clean = names[name][0]
         is_old = clean in paths and not _is_same(now.get(clean), value)
         if not is_old and clean not in left_out and not name.startswith(layout.OWN):
             held[name] = value
@@ -301,8 +302,9 @@ def _own_keywords(
 
 
 def _format_keywords(keywords: dict[str, Any]) -> Iterator[str]:
+    names = split_names(keywords)
     for name, value in keywords.items():
-        clean = split_name(name)[0]
+        clean = names[name][0]
         is_users = clean not in layout.KNOWN and not name.startswith("#")
         mark = "##" if is_users else "" if name.startswith("#") else "#"
         for text in _split_value(clean, value):
