@@ -3,7 +3,7 @@
 import itertools
 import math
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
@@ -37,6 +37,7 @@ from rsciio_xfm.kernels.pread import (
 # than reading it. Mapped ranges begin where the system can map large pages.
 _NARROW = 4
 _NARROW_BYTES = 1024
+_LINE_BYTES = 64
 _MAP_BYTES = 32 * 2**20
 _MAP_ALIGNMENT = 2 * 2**20
 
@@ -131,16 +132,22 @@ class RawMap(FileArray):
         self, ranges: tuple[Range, ...]
     ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
         """Read a block piece by piece, whole spectra; see :meth:`FileArray.pieces`."""
+        return self.pieces_for(ranges, (ranges[-1],))
+
+    def pieces_for(
+        self, ranges: tuple[Range, ...], looked_at: Sequence[Range]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block, mapped if few channels are looked at, however far apart they are."""
         if len(ranges) > 3:
             for index, part in self._parts(ranges):
                 outer = tuple((i, i + 1) for i in index)
-                for held, block in part.pieces(ranges[-3:]):
+                for held, block in part.pieces_for(ranges[-3:], looked_at):
                     yield (*outer, *held), block[(np.newaxis,) * len(index)]
             return
         first_row, last_row = ranges[0][0], min(ranges[0][1], self.n_rows_present)
         if last_row <= first_row or any(stop <= start for start, stop in ranges):
             return
-        if self._can_map(ranges):
+        if self._can_map(ranges, looked_at):
             yield from self._map_pieces((first_row, last_row), ranges[1:-1])
             return
         n_channels = self.shape[-1]
@@ -164,14 +171,14 @@ class RawMap(FileArray):
                     self._fill(file, rows, inner, block)
                     yield (rows, *inner, (0, n_channels)), block
 
-    def _can_map(self, ranges: tuple[Range, ...]) -> bool:
+    def _can_map(self, ranges: tuple[Range, ...], looked_at: Sequence[Range]) -> bool:
         """Tell whether few bytes of whole rows are wanted: others need not be copied."""
-        start, stop = ranges[-1]
+        wanted = _bytes_touched(looked_at, self.dtype.itemsize)
         return (
             self.stored_dtype.isnative
             and self.data_offset % self.dtype.itemsize == 0
             and ranges[1:-1] == tuple((0, size) for size in self.shape[1:-1])
-            and (stop - start) * _NARROW <= self.shape[-1]
+            and wanted * _NARROW <= self.spectrum_bytes
             and self.spectrum_bytes >= _NARROW_BYTES
             and self.row_bytes <= _MAP_BYTES
         )
@@ -227,7 +234,9 @@ class RawMap(FileArray):
             return total
         window = np.array([ranges[-1]], dtype=np.int64)
         rest = (window, total.reshape(1, -1))
-        if self._can_map(ranges) or not self._stream(stream_channels, ranges, *rest):
+        if self._can_map(ranges, ranges[-1:]) or not self._stream(
+            stream_channels, ranges, *rest
+        ):
             for held, block in self.pieces(ranges):
                 sums = add_channels(block.reshape(-1, block.shape[-1]), *ranges[-1])
                 total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])
@@ -294,6 +303,16 @@ class RawMap(FileArray):
                 f"{self.path}: the file ends here, expected {n_bytes - n_read} bytes more "
                 f"(byte {offset + n_read}). It was cut since it was opened; load it again."
             )
+
+
+def _bytes_touched(channels: Sequence[Range], itemsize: int) -> int:
+    """Return how many bytes of a spectrum are looked at, a cache line at least for each range."""
+    n_bytes = last = 0
+    for start, stop in sorted(channels):
+        begin, end = start * itemsize, stop * itemsize
+        n_bytes += max(0, max(end, begin + _LINE_BYTES) - max(begin, last))
+        last = max(last, end, begin + _LINE_BYTES)
+    return n_bytes
 
 
 def _place(index: tuple[int, ...], ranges: tuple[Range, ...]) -> tuple[int, ...]:

@@ -6,8 +6,8 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal1D
 
-from rsciio_xfm.analysis import classify as functions
-from rsciio_xfm.analysis.features import Features, prepare
+from rsciio_xfm.analysis.classify import methods as functions
+from rsciio_xfm.analysis.classify.features import Features, prepare
 from rsciio_xfm.analysis.maps import region_spectra
 from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.eds import DETECTOR_AXIS, DETECTOR_NODES
