@@ -13,8 +13,14 @@ __version__ = "0.1.0"
 
 _FORMATS = ("datastack", "edax", "emd", "esrf", "geopixe", "msa", "ripple")
 _MODULES = ("analysis", "data", "exceptions", "formats", "signals")
-# Functions of signals of any type.
-_FUNCTIONS = ("classify", "estimate_n_classes", "kmeans", "pca", "umap")
+# Functions of signals of any type, by the module of signals that they are in.
+_FUNCTIONS = {
+    "classify": "classify",
+    "estimate_n_classes": "classify",
+    "kmeans": "classify",
+    "pca": "components",
+    "umap": "components",
+}
 
 __all__ = ["__version__", *_FORMATS, *_MODULES, *_FUNCTIONS]  # noqa: PLE0604
 
@@ -29,7 +35,8 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _FUNCTIONS:
-        return getattr(importlib.import_module(f"{__name__}.signals.classify"), name)
+        module = importlib.import_module(f"{__name__}.signals.{_FUNCTIONS[name]}")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

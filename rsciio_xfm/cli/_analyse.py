@@ -129,7 +129,7 @@ def _results(
 
 def _fill(signal: Any, path: Path) -> None:
     try:
-        axes = signal.fill_deadtime(show_progressbar=False).plot_filled_dead_time()
+        axes = signal.fill_dead_time(show_progressbar=False).plot_filled_dead_time()
     except ValueError as error:  # too few are known for a fit
         warn(f"{path.name} is not written: {error}")
         return
@@ -178,7 +178,7 @@ def _write_spectra(summary: dict[str, Any], path: Path) -> None:
 
 
 def _draw_spectra(summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.plots import draw_spectra, new_axes
+    from rsciio_xfm.signals.drawing import draw_spectra, new_axes
 
     energy = summary["sum"].axes_manager[-1]
     spectra = {
@@ -190,7 +190,7 @@ def _draw_spectra(summary: dict[str, Any]) -> Any:
 
 
 def _draw_counts(signal: Any, summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.plots import draw_map, new_axes
+    from rsciio_xfm.signals.drawing import draw_map, new_axes
 
     image = summary["counts"].data
     (ax,) = new_axes(shape=image.shape)

@@ -130,7 +130,7 @@ def classify(
             raise click.ClickException(f"{output} is a file, expected a folder or none")
         import matplotlib as mpl
 
-        from rsciio_xfm.signals.classification import results_in
+        from rsciio_xfm.signals.results import results_in
 
         refuse_existing(results_in(output), overwrite)
 

@@ -23,12 +23,19 @@ REAL_TIME = f"{EDS_DETECTOR}.real_time"
 MAP_LIVE_TIME = f"{EDS_DETECTOR}.live_time_of_map"
 MAP_REAL_TIME = f"{EDS_DETECTOR}.real_time_of_map"
 MAP_SPECTRA = f"{EDS_DETECTOR}.n_spectra_of_map"
-# RosettaSciIO's readers whose times are those of a whole map, with nothing that says so.
-_READERS_OF_MAP_TIMES = {f"rsciio.{name}" for name in ("bruker", "jeol", "edax", "emd")}
 # Percent, a signal with the navigation axes of the map (and perhaps detectors) only.
 DEAD_TIME = f"{EDS_DETECTOR}.dead_time"
 # Real time of each spectrum / REAL_TIME, likewise, where they differ: 0 what a mask left out.
 SHARE = f"{EDS_DETECTOR}.relative_real_time"
+# Of the detector's items: times of the spectra, and maps of one value for each of them.
+TIMES = (
+    "real_time",
+    "live_time",
+    "real_time_of_map",
+    "live_time_of_map",
+    "n_spectra_of_map",
+)
+TIME_MAPS = ("dead_time", "relative_real_time")
 # exspy moves the node when a signal becomes one of a TEM.
 DETECTOR_NODES = (EDS_DETECTOR, EDS_DETECTOR.replace(".SEM.", ".TEM."))
 # In the map's metadata: its last axis are detectors whose spectra were summed.
@@ -186,18 +193,9 @@ def keep_dead_time_with_its_class(signal: "BaseSignal") -> "BaseSignal":
 def drop_dead_time(metadata: Any) -> None:
     """Delete the maps of dead times, and of shares, from metadata that have them."""
     for node in DETECTOR_NODES:
-        for path in (DEAD_TIME, SHARE):
-            name = path.rsplit(".", 1)[-1]
+        for name in TIME_MAPS:
             if metadata.has_item(f"{node}.{name}"):
                 delattr(metadata.get_item(node), name)
-
-
-def drop_times(metadata: Any) -> None:
-    """Delete live and real time from metadata that have them."""
-    node = metadata.get_item(EDS_DETECTOR)
-    for path in (LIVE_TIME, REAL_TIME, MAP_LIVE_TIME, MAP_REAL_TIME, MAP_SPECTRA):
-        if metadata.has_item(path):
-            delattr(node, path.rsplit(".", 1)[-1])
 
 
 def build_live_time(
@@ -221,40 +219,6 @@ def build_live_time(
     if n_spectra is not None:
         eds["live_time_of_map"] = seconds
         eds["n_spectra_of_map"] = n_spectra
-
-
-def times_of_spectrum(metadata: Any) -> tuple[float | None, float | None]:
-    """Return real and live time of one spectrum, whether metadata have it or a whole map's.
-
-    Parameters
-    ----------
-    metadata
-        Of a signal.
-
-    Returns
-    -------
-    tuple of float or None
-        Seconds, the means over the spectra; None if they are not known.
-    """
-    real, live = metadata.get_item(REAL_TIME), metadata.get_item(LIVE_TIME)
-    n_of_map = metadata.get_item(MAP_SPECTRA)
-    if n_of_map and real is not None and real == metadata.get_item(MAP_REAL_TIME):
-        real = real / n_of_map
-    if n_of_map and live is not None and live == metadata.get_item(MAP_LIVE_TIME):
-        live = live / n_of_map
-    return real, live
-
-
-def gives_times_of_map(metadata: Any) -> bool:
-    """Tell whether a signal was read by a reader that gives the times of a whole map.
-
-    HyperSpy notes in ``General.FileIO`` what a signal was loaded and saved with.
-    """
-    entries = metadata.get_item("General.FileIO")
-    if entries is None:
-        return False
-    plugins = (entry.get("io_plugin") for entry in entries.as_dictionary().values())
-    return not _READERS_OF_MAP_TIMES.isdisjoint(plugins)
 
 
 def clean_units(units: str | None) -> str | None:

@@ -1,13 +1,64 @@
-"""What an operand of the signals' arithmetic is: nothing, a mask, or the same pixels."""
+"""Arithmetic of signals, and what an operand is to times: nothing, a mask, or the same pixels."""
 
+from collections.abc import Callable
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.signals.times import has_same_name, is_same_axis, navigating, shape_of
+from rsciio_xfm.signals import times
+from rsciio_xfm.signals.axes import has_same_name, is_same_axis, navigating, shape_of
+from rsciio_xfm.signals.timekeeping import give, is_ours, times_of
+from rsciio_xfm.signals.times import Times
 
+_OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
+_OPERATORS += ("lshift", "rshift", "and", "or", "xor")
+_INPLACE = {f"__i{name}__": f"__{name}__" for name in _OPERATORS}
+# Python's operators whose left side is an array.
+_REFLECTED = {np.add: "__add__", np.multiply: "__mul__"}
 _NEUTRAL = {"__add__": 0, "__mul__": 1, "__truediv__": 1}
+
+
+def operate(signal: BaseSignal, method: Callable, other: Any, op_name: str) -> Any:
+    """Apply one of Python's operators by HyperSpy's method.
+
+    Times stay if nothing changes, those of a mask are of what is left, and those of the same
+    pixels add up; else there are none: counts / live time would not be a rate any more.
+    """
+    own, operation = times_of(signal), _INPLACE.get(op_name, op_name)
+    is_inplace = op_name in _INPLACE
+    mask = mask_of(signal, other) if operation == "__mul__" else None
+    if mask is not None:
+        return _leave_out(signal, mask, is_inplace)
+    kept = own if is_neutral(operation, other) else Times()
+    if operation == "__add__" and is_same_place(signal, other):
+        kept = times.together(own, times_of(other))
+    if is_inplace and isinstance(signal.data, da.Array):  # dask has no such operators
+        signal.data, result = method(other, operation).data, signal
+    else:
+        result = method(other, op_name)
+    if isinstance(result, BaseSignal):
+        give(result, kept)
+    return result
+
+
+def apply_ufunc(
+    signal: BaseSignal, ufunc: Any, method: str, inputs: tuple, kwds: dict[str, Any]
+) -> Any:
+    """Apply one of numpy's functions; an array + or x a signal as a signal + or x an array.
+
+    That is lazy if the signal is, where numpy would compute it. Everything else is as if
+    signals had no ``__array_ufunc__``.
+    """
+    if ufunc in _REFLECTED and method == "__call__" and not kwds:
+        first, second = inputs
+        if second is signal and not isinstance(first, BaseSignal):
+            return signal._binary_operator_ruler(first, _REFLECTED[ufunc])
+    return getattr(ufunc, method)(
+        *map(_as_plain, inputs),
+        **{name: _as_plain(value) for name, value in kwds.items()},
+    )
 
 
 def is_neutral(operation: str, other: Any) -> bool:
@@ -52,14 +103,14 @@ def _one_for_each(signal: BaseSignal, other: Any) -> Any:
             return None
         return other._data_aligned_with_axes.reshape(shape_of(signal))
     shape = tuple(a.size if a.navigate else 1 for a in signal.axes_manager._axes)
-    if not hasattr(other, "dtype") or np.shape(other) != shape:
+    if not isinstance(other, np.ndarray | da.Array) or other.shape != shape:
         return None
     return other.reshape(shape_of(signal))
 
 
 def is_same_place(signal: BaseSignal, other: Any) -> bool:
     """Tell whether another of our signals has spectra of the same pixels."""
-    if not isinstance(other, BaseSignal) or "_carried" not in other.__dict__:
+    if not isinstance(other, BaseSignal) or not is_ours(other):
         return False
     managers = (signal.axes_manager, other.axes_manager)
     if managers[0].signal_shape != managers[1].signal_shape:
@@ -76,3 +127,49 @@ def _may_be_same(axis: Any, other: Any) -> bool:
     if len(units) == 2:
         return units[0] == units[1] and is_same_axis(axis, other)
     return axis.size == other.size and has_same_name(axis, other)
+
+
+def _leave_out(signal: BaseSignal, mask: np.ndarray, is_inplace: bool) -> BaseSignal:
+    """Set the counts outside of a mask, of the shape of the navigation axes, to zero."""
+    signal_axes = [a.index_in_array for a in signal.axes_manager.signal_axes]
+    own = times.masked(times_of(signal), mask)
+    data, is_in = signal.data, np.expand_dims(mask, signal_axes)
+    zero = data.dtype.type(0)
+    if isinstance(data, da.Array):
+        chunks = [1 if i in signal_axes else c for i, c in enumerate(data.chunks)]
+        data = da.where(da.from_array(is_in, chunks=tuple(chunks)), data, zero)
+    elif is_inplace:
+        np.copyto(data, zero, where=~is_in)
+    else:
+        data = np.where(is_in, data, zero)
+    result = signal if is_inplace else signal._deepcopy_with_new_data(data)
+    result.data = data
+    give(result, own)
+    return result
+
+
+class _Plain:
+    """A signal as numpy's functions take those that have no ``__array_ufunc__``."""
+
+    def __init__(self, signal: BaseSignal) -> None:
+        self.signal = signal
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.asarray(self.signal, dtype=dtype)
+
+    def __array_wrap__(
+        self, array: np.ndarray, context: Any = None, return_scalar: bool = False
+    ) -> Any:
+        if context is not None:
+            ufunc, inputs, number = context
+            inputs = [i.signal if isinstance(i, _Plain) else i for i in inputs]
+            context = ufunc, inputs, number
+        return self.signal.__array_wrap__(array, context)
+
+
+def _as_plain(value: Any) -> Any:
+    """Return an argument of numpy's functions with the signals in it as they take them."""
+    if isinstance(value, tuple):  # several to write to
+        return tuple(map(_as_plain, value))
+    is_signal = isinstance(value, BaseSignal) and is_ours(value)
+    return _Plain(value) if is_signal else value

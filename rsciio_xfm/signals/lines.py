@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rsciio_xfm.core.eds import XRF
 from rsciio_xfm.core.warning import warn
 
 if TYPE_CHECKING:
@@ -195,3 +196,31 @@ def _weights(signal: "EDSSEMSpectrum") -> dict[str, float]:
     }
     within = signal._get_xray_lines_in_spectral_range(list(weights))[0]
     return {line: weights[line] for line in within}
+
+
+def scattered_line(metadata: Any) -> float | None:
+    """Return the energy of the line of an X-ray tube that samples scatter most.
+
+    Parameters
+    ----------
+    metadata
+        Of a signal; its node XRF names the tube's target.
+
+    Returns
+    -------
+    float or None
+        keV: Ka of the target, as exspy has it; La if the tube's voltage is too low for
+        that. None if the target or the voltage is not known.
+    """
+    from exspy.material import elements
+
+    target = metadata.get_item(f"{XRF}.tube_target")
+    voltage = metadata.get_item(f"{XRF}.tube_voltage")
+    is_known = isinstance(target, str) and target in elements
+    if not is_known or voltage is None:
+        return None
+    lines = elements[target].Atomic_properties.Xray_lines
+    for name in ("Ka", "La"):
+        if name in lines and lines[name]["energy (keV)"] < voltage:
+            return float(lines[name]["energy (keV)"])
+    return None

@@ -1,10 +1,56 @@
-"""Signals that are made of others: their maps, images and spectra."""
+"""Signals that are made of others: copies, maps, images and spectra."""
 
+import copy
 from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal1D, Signal2D
+
+from rsciio_xfm.core.eds import EDS_DETECTOR, TIME_MAPS, TIMES
+
+
+def copy_with(
+    signal: BaseSignal,
+    data: Any,
+    copy_variance: bool,
+    copy_navigator: bool,
+    copy_learning_results: bool,
+) -> BaseSignal:
+    """Return a copy of a signal with other data, without times.
+
+    HyperSpy's own method takes the data off the signal meanwhile, and other threads find none.
+    """
+    metadata = signal._metadata.as_dictionary()
+    _forget(metadata, EDS_DETECTOR, (*TIMES, *(f"_sig_{name}" for name in TIME_MAPS)))
+    if not copy_variance:
+        _forget(metadata, "Signal", ("Noise_properties",))
+    if not copy_navigator:
+        _forget(metadata, "_HyperSpy", ("navigator", "_sig_navigator"))
+    dictionary = {
+        "data": data,
+        "axes": signal.axes_manager._get_axes_dicts(),
+        "metadata": copy.deepcopy(metadata),
+        "original_metadata": copy.deepcopy(signal.original_metadata.as_dictionary()),
+        "attributes": {"_lazy": signal._lazy, "ragged": signal.axes_manager._ragged},
+    }
+    if copy_learning_results:
+        results = copy.deepcopy(signal.learning_results.__dict__)
+        dictionary["learning_results"] = results
+    return type(signal)(**dictionary)
+
+
+def from_dictionary(kind: type, dictionary: dict[str, Any]) -> BaseSignal:
+    """Return a signal that was pickled."""
+    return kind(**dictionary)
+
+
+def _forget(metadata: dict[str, Any], path: str, names: tuple[str, ...]) -> None:
+    """Delete entries of metadata in a dictionary."""
+    for part in path.split("."):
+        metadata = metadata.get(part, {})
+    for name in names:
+        metadata.pop(name, None)
 
 
 def _navigation_axes(signal: BaseSignal) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Images and spectra that the signals make of themselves in one pass over the file."""
+"""Images and spectra that are made of a signal in one pass over its file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,347 +12,290 @@ from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.sums import can_sum, sum_spectrum
 from rsciio_xfm.core.to_dask import take
-from rsciio_xfm.signals import plots, times
-from rsciio_xfm.signals.carrying import CarriesDeadTime
-from rsciio_xfm.signals.checks import check_axes, check_uniform, progress, steps_of
-from rsciio_xfm.signals.lines import check_each, check_element, check_line, is_line
+from rsciio_xfm.signals.checks import check_axes, check_uniform, progress
+from rsciio_xfm.signals.lines import is_line, scattered_line
 from rsciio_xfm.signals.made import image_of, spectrum_of, title_of
-from rsciio_xfm.signals.selections import resolve_regions, resolve_windows, scattered_line
-from rsciio_xfm.signals.times import Times, give, shape_of, times_of
+from rsciio_xfm.signals.selections import resolve_regions, resolve_windows
+from rsciio_xfm.signals.sums import times_of_regions, times_of_sum
+from rsciio_xfm.signals.timekeeping import give
+from rsciio_xfm.signals.times import Times
 
 
-class MakesMaps(CarriesDeadTime):
-    """EDS spectra that make images, spectra of regions and summaries."""
+def get_window_images(
+    signal: BaseSignal,
+    windows: Any = None,
+    integration_windows: float = 2.0,
+    show_progressbar: bool | None = None,
+) -> dict[str, BaseSignal]:
+    """Sum the counts in energy windows for each pixel, all in one pass over the file.
 
-    # exspy's methods, which say what a wrong name may mean.
+    Parameters
+    ----------
+    signal
+        Spectra with axes to navigate, lazy or not, of any type.
+    windows
+        X-ray lines (``"Fe_Ka"``), elements (``"Fe"``: the line that exspy chooses), pairs
+        ``(start, stop)`` as ``isig`` takes them (two numbers with a point are energies,
+        two whole numbers channels), in a list; or in a dictionary that gives them names.
+        None: the lines, or else elements, of the metadata.
+    integration_windows
+        Width of the window of a line, in multiples of its full width at half maximum.
+    show_progressbar
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
 
-    def set_elements(self, elements: Any) -> None:
-        """Set the elements; see :meth:`exspy.signals.EDSSpectrum.set_elements`."""
-        super().set_elements(check_each(elements, check_element))
+    Returns
+    -------
+    dict of str to hyperspy.api.signals.BaseSignal
+        An image for each window, counts as uint32 or uint64, in memory, with x and y as
+        signal axes: it can be plotted as it is, saved as TIFF with its counts, or with
+        ``save("image.png", scalebar=True, output_size=800)`` as a picture.
 
-    def add_elements(self, elements: Any) -> None:
-        """Add elements; see :meth:`exspy.signals.EDSSpectrum.add_elements`."""
-        super().add_elements(check_each(elements, check_element))
+    Raises
+    ------
+    ValueError
+        A window is no line, element or pair, or is not within the spectra; or a pair is
+        a whole number and one with a point.
 
-    def set_lines(
-        self, lines: Any, only_one: bool = True, only_lines: Any = ("a",)
-    ) -> None:
-        """Set X-ray lines; see :meth:`exspy.signals.EDSSpectrum.set_lines`."""
-        lines = check_each(lines, check_line)
-        super().set_lines(lines, only_one=only_one, only_lines=only_lines)
+    Warns
+    -----
+    UserWarning
+        Windows of lines overlap each other, or a strong line of another element of the
+        metadata: the pairs, and by how much.
 
-    def add_lines(
-        self, lines: Any = (), only_one: bool = True, only_lines: Any = ("a",)
-    ) -> None:
-        """Add X-ray lines; see :meth:`exspy.signals.EDSSpectrum.add_lines`."""
-        lines = check_each(lines, check_line)
-        super().add_lines(lines, only_one=only_one, only_lines=only_lines)
+    Examples
+    --------
+    >>> s = hs.load("map.spd", lazy=True)
+    >>> images = s.get_window_images(["Fe_Ka", "Ca", (6.3, 6.5)])
+    >>> images["Fe_Ka"].plot()
+    """
+    check_axes(signal)
+    resolved = resolve_windows(signal, windows, integration_windows)
+    with progress(signal, show_progressbar):
+        images = window_images(signal.data, list(resolved.values()))
+    return {
+        name: _make_image(signal, image, name)
+        for name, image in zip(resolved, images, strict=True)
+    }
 
-    def get_window_images(
-        self,
-        windows: Any = None,
-        integration_windows: float = 2.0,
-        show_progressbar: bool | None = None,
-    ) -> dict[str, BaseSignal]:
-        """Sum the counts in energy windows for each pixel, all in one pass over the file.
 
-        Parameters
-        ----------
-        windows
-            X-ray lines (``"Fe_Ka"``), elements (``"Fe"``: the line that exspy chooses), pairs
-            ``(start, stop)`` as ``isig`` takes them (two numbers with a point are energies,
-            two whole numbers channels), in a list; or in a dictionary that gives them names.
-            None: the lines, or else elements, of the metadata.
-        integration_windows
-            Width of the window of a line, in multiples of its full width at half maximum.
-        show_progressbar
-            Of lazy signals; None is HyperSpy's preference, on a terminal.
+def get_region_spectra(
+    signal: BaseSignal, regions: Any, show_progressbar: bool | None = None
+) -> dict[str, BaseSignal]:
+    """Sum the spectra of regions, all in one pass over the file.
 
-        Returns
-        -------
-        dict of str to hyperspy.api.signals.BaseSignal
-            An image for each window, counts as uint32 or uint64, in memory, with x and y as
-            signal axes: it can be plotted as it is, saved as TIFF with its counts, or with
-            ``save("image.png", scalebar=True, output_size=800)`` as a picture.
+    Parameters
+    ----------
+    signal
+        Spectra with axes to navigate, lazy or not, of any type.
+    regions
+        Boolean maps (arrays, rows first, or signals), lists of pixels ``(x, y)``, or
+        HyperSpy's ROIs; in a list, or in a dictionary that gives them names. They may
+        overlap. Or a label image, an array or a signal of whole numbers of the size of
+        the map: each number above 0 is a region; 0 and negative numbers are outside, as
+        scikit-image and scipy have it. In the map of classes that
+        :func:`rsciio_xfm.classify` returns as a signal only negative numbers are.
+    show_progressbar
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
 
-        Raises
-        ------
-        ValueError
-            A window is no line, element or pair, or is not within the spectra; or a pair is
-            a whole number and one with a point.
+    Returns
+    -------
+    dict of str to EDSXFMSpectrum
+        The sum of each region, in memory, with its own live and dead time. Without
+        names they are ``"0"``, ``"1"``, ...; of a label image the labels: ``"17"``.
 
-        Warns
-        -----
-        UserWarning
-            Windows of lines overlap each other, or a strong line of another element of the
-            metadata: the pairs, and by how much.
+    Raises
+    ------
+    ValueError
+        A region is none of these, or has no pixel.
+    IndexError
+        A pixel is not in the map.
 
-        Examples
-        --------
-        >>> s = hs.load("map.spd", lazy=True)
-        >>> images = s.get_window_images(["Fe_Ka", "Ca", (6.3, 6.5)])
-        >>> images["Fe_Ka"].plot()
-        """
-        check_axes(self)
-        resolved = resolve_windows(self, windows, integration_windows)
-        with progress(self, show_progressbar):
-            images = window_images(self.data, list(resolved.values()))
-        return {
-            name: self._make_image(image, name)
-            for name, image in zip(resolved, images, strict=True)
-        }
+    Notes
+    -----
+    A label image and lists of pixels cost memory of their own size, the result one
+    spectrum for each region. Each signal takes 5 to 10 ms to make: for tens of thousands
+    of grains :func:`rsciio_xfm.analysis.maps.region_spectra` gives an array at once.
 
-    def get_region_spectra(
-        self, regions: Any, show_progressbar: bool | None = None
-    ) -> dict[str, BaseSignal]:
-        """Sum the spectra of regions, all in one pass over the file.
+    Examples
+    --------
+    >>> images = s.get_window_images(["Fe_Ka"])
+    >>> iron = images["Fe_Ka"].data > 100
+    >>> spectra = s.get_region_spectra(
+    ...     {"iron": iron, "rest": ~iron, "spot": [(10, 20), (11, 20)]}
+    ... )
+    >>> spectra["iron"].save("iron.msa")
+    """
+    check_axes(signal)
+    named = resolve_regions(signal, regions)
+    with progress(signal, show_progressbar):
+        totals = region_spectra(signal.data, list(named.values()))
+    return sums_of(signal, totals, named)
 
-        Parameters
-        ----------
-        regions
-            Boolean maps (arrays, rows first, or signals), lists of pixels ``(x, y)``, or
-            HyperSpy's ROIs; in a list, or in a dictionary that gives them names. They may
-            overlap. Or a label image, an array or a signal of whole numbers of the size of
-            the map: each number above 0 is a region; 0 and negative numbers are outside, as
-            scikit-image and scipy have it. In the map of classes that
-            :func:`rsciio_xfm.classify` returns as a signal only negative numbers are.
-        show_progressbar
-            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
-        Returns
-        -------
-        dict of str to EDSXFMSpectrum
-            The sum of each region, in memory, with its own live and dead time. Without
-            names they are ``"0"``, ``"1"``, ...; of a label image the labels: ``"17"``.
+def get_summary(
+    signal: BaseSignal, show_progressbar: bool | None = None
+) -> dict[str, BaseSignal]:
+    """Return sum, mean and maximum of all spectra and the map of all counts.
 
-        Raises
-        ------
-        ValueError
-            A region is none of these, or has no pixel.
-        IndexError
-            A pixel is not in the map.
+    They are made in one pass over the file.
 
-        Notes
-        -----
-        A label image and lists of pixels cost memory of their own size, the result one
-        spectrum for each region. Each signal takes 5 to 10 ms to make: for tens of thousands
-        of grains :func:`rsciio_xfm.analysis.maps.region_spectra` gives an array at once.
+    Parameters
+    ----------
+    signal
+        Spectra with axes to navigate, lazy or not, of any type.
+    show_progressbar
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
 
-        Examples
-        --------
-        >>> images = s.get_window_images(["Fe_Ka"])
-        >>> iron = images["Fe_Ka"].data > 100
-        >>> spectra = s.get_region_spectra(
-        ...     {"iron": iron, "rest": ~iron, "spot": [(10, 20), (11, 20)]}
-        ... )
-        >>> spectra["iron"].save("iron.msa")
-        """
-        check_axes(self)
-        named = resolve_regions(self, regions)
-        with progress(self, show_progressbar):
-            totals = region_spectra(self.data, list(named.values()))
-        return self._sums_of(totals, named)
+    Returns
+    -------
+    dict of str to hyperspy.api.signals.BaseSignal
+        ``"sum"``, ``"mean"`` and ``"max"``, spectra; the first two with their live
+        times. ``"counts"``, an image. In memory.
 
-    def _sums_of(
-        self, totals: Sequence[np.ndarray], regions: Mapping[str, np.ndarray]
-    ) -> dict[str, BaseSignal]:
-        """Return sums of some of the spectra as signals, with their times.
+    Examples
+    --------
+    >>> summary = s.get_summary()
+    >>> summary["max"].plot()
+    """
+    check_axes(signal)
+    with progress(signal, show_progressbar):
+        found = summarise(signal.data)
+    n_spectra = signal.axes_manager.navigation_size
+    data = {
+        "sum": found["sum"],
+        "mean": found["sum"] / n_spectra,
+        "max": found["max"],
+    }
+    result = {name: spectrum_of(signal, d, name) for name, d in data.items()}
+    # No time is that of a maximum, whose channels come from different pixels.
+    give(result["max"], Times())
+    give(result["sum"], times_of_sum(signal, None))
+    give(result["mean"], times_of_sum(signal, None, is_mean=True))
+    return result | {"counts": _make_image(signal, found["counts"], "counts")}
 
-        Parameters
-        ----------
-        totals
-            The sum of each region, shape (channels,).
-        regions
-            Boolean maps, or positions of pixels in the flattened map, by name.
-        """
-        # Axes and metadata are made once; copies of small ones are fast.
-        blank = spectrum_of(self, np.zeros(self.data.shape[-1]), "")
-        own, shape = times_of(self), shape_of(self)
-        sums = {}
-        for (name, region), total in zip(regions.items(), totals, strict=True):
-            spectrum = blank._deepcopy_with_new_data(total)
-            spectrum._metadata.set_item("General.title", title_of(self, name))
-            give(spectrum, times.of_region(own, shape, region))
-            sums[name] = spectrum
-        return sums
 
-    def _sum_of(self, total: np.ndarray, region: np.ndarray, name: str) -> BaseSignal:
-        """Return the sum of some of the spectra; see :meth:`_sums_of`."""
-        return self._sums_of([total], {name: region})[name]
+def get_colour_map(
+    signal: BaseSignal,
+    scale: str = "linear",
+    energy_range: tuple[float, float] | None = None,
+    percentile: float = 99.5,
+    show_progressbar: bool | None = None,
+) -> Signal2D:
+    """Return a picture in which each energy has a hue, in one pass over the file.
 
-    def _carry_to_averages(self, averages: BaseSignal, masks: list[np.ndarray]) -> None:
-        """Give average spectra of regions, along one axis, their times."""
-        own, shape = times_of(self), shape_of(self)
-        parts = [
-            times.divided(times.of_region(own, shape, mask), np.count_nonzero(mask))
-            for mask in masks
-        ]
-        give(averages, times.in_a_line(parts) if parts else Times())
+    Parameters
+    ----------
+    signal
+        Spectra with axes to navigate, lazy or not, of any type.
+    scale
+        ``"linear"``: counts are the weight of the hue of their energy; ``"log"``: the
+        logarithm of 1 + counts, which shows weak lines too.
+    energy_range
+        Energies from red to magenta, in the units of the axis; counts beyond them are left
+        out. None: from the first channel to the tube's line that the sample scatters (Ka
+        of its anode), or, if that is not known, to the last channel that has counts.
+    percentile
+        Of the pixels: how bright is as bright as can be.
+    show_progressbar
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
 
-    def get_summary(self, show_progressbar: bool | None = None) -> dict[str, BaseSignal]:
-        """Return sum, mean and maximum of all spectra and the map of all counts.
+    Returns
+    -------
+    hyperspy.api.signals.Signal2D
+        8-bit RGB, in memory. ``metadata.Signal.energy_range`` has the energies. Save it as
+        ``.png`` or ``.tif``.
 
-        They are made in one pass over the file.
+    Raises
+    ------
+    ValueError
+        The scale is none of these, the range is not within the spectra, the energy axis
+        is not uniform, or the signal is no map of x and y.
 
-        Parameters
-        ----------
-        show_progressbar
-            Of lazy signals; None is HyperSpy's preference, on a terminal.
+    Examples
+    --------
+    >>> picture = s.get_colour_map("log")
+    >>> picture.plot()
+    >>> picture.save("colours.png")
+    """
+    check_axes(signal)
+    check_uniform(signal.axes_manager.signal_axes)
+    if signal.axes_manager.navigation_dimension != 2:
+        raise ValueError(f"The signal is {signal}, expected a map of x and y.")
+    start, stop = _colour_channels(signal, energy_range, show_progressbar)
+    data = take(signal.data, (..., slice(start, None)))
+    with progress(signal, show_progressbar):
+        mixed = mix_colours(data, channel_colours(stop - start), scale)
+    axes = [axis.get_axis_dictionary() for axis in signal.axes_manager._axes[:-1]]
+    for axis in axes:
+        axis["navigate"] = True
+    axes.append({"size": 3, "navigate": False, "name": "RGB"})
+    picture = Signal1D(to_rgb8(mixed, percentile), axes=axes)
+    picture.change_dtype("rgb8")
+    energy = signal.axes_manager.signal_axes[0]
+    picture.metadata.General.title = title_of(signal, "colours of energies")
+    ends = [float(energy.axis[i]) for i in (start, stop - 1)]
+    picture.metadata.set_item("Signal.energy_range", ends)
+    return picture
 
-        Returns
-        -------
-        dict of str to hyperspy.api.signals.BaseSignal
-            ``"sum"``, ``"mean"`` and ``"max"``, spectra; the first two with their live
-            times. ``"counts"``, an image. In memory.
 
-        Examples
-        --------
-        >>> summary = s.get_summary()
-        >>> summary["max"].plot()
-        """
-        check_axes(self)
-        with progress(self, show_progressbar):
-            found = summarise(self.data)
-        n_spectra = int(np.prod(shape_of(self)))
-        data = {
-            "sum": found["sum"],
-            "mean": found["sum"] / n_spectra,
-            "max": found["max"],
-        }
-        result = {name: spectrum_of(self, d, name) for name, d in data.items()}
-        # No time is that of a maximum, whose channels come from different pixels.
-        give(result["sum"], self._times_of_sum(None))
-        give(result["mean"], self._times_of_sum(None, is_mean=True))
-        return result | {"counts": self._make_image(found["counts"], "counts")}
+def sums_of(
+    signal: BaseSignal, totals: Sequence[np.ndarray], regions: Mapping[str, np.ndarray]
+) -> dict[str, BaseSignal]:
+    """Return sums of some of the spectra as signals, with their times.
 
-    def get_colour_map(
-        self,
-        scale: str = "linear",
-        energy_range: tuple[float, float] | None = None,
-        percentile: float = 99.5,
-        show_progressbar: bool | None = None,
-    ) -> Signal2D:
-        """Return a picture in which each energy has a hue, in one pass over the file.
+    Parameters
+    ----------
+    signal
+        Of any type.
+    totals
+        The sum of each region, shape (channels,).
+    regions
+        Boolean maps, or positions of pixels in the flattened map, by name.
+    """
+    # Axes and metadata are made once; copies of small ones are fast.
+    blank = spectrum_of(signal, np.zeros(signal.data.shape[-1]), "")
+    own = times_of_regions(signal, list(regions.values()))
+    title, sums = title_of(signal, ""), {}
+    for name, total, times in zip(regions, totals, own, strict=True):
+        spectrum = blank._deepcopy_with_new_data(total)
+        spectrum._metadata.General.title = f"{title}{name}"
+        give(spectrum, times)
+        sums[name] = spectrum
+    return sums
 
-        Parameters
-        ----------
-        scale
-            ``"linear"``: counts are the weight of the hue of their energy; ``"log"``: the
-            logarithm of 1 + counts, which shows weak lines too.
-        energy_range
-            Energies from red to magenta, in the units of the axis; counts beyond them are left
-            out. None: from the first channel to the tube's line that the sample scatters (Ka
-            of its anode), or, if that is not known, to the last channel that has counts.
-        percentile
-            Of the pixels: how bright is as bright as can be.
-        show_progressbar
-            Of lazy signals; None is HyperSpy's preference, on a terminal.
 
-        Returns
-        -------
-        hyperspy.api.signals.Signal2D
-            8-bit RGB, in memory. ``metadata.Signal.energy_range`` has the energies. Save it as
-            ``.png`` or ``.tif``.
-
-        Raises
-        ------
-        ValueError
-            The scale is none of these, the range is not within the spectra, the energy axis
-            is not uniform, or the signal is no map of x and y.
-
-        Examples
-        --------
-        >>> picture = s.get_colour_map("log")
-        >>> picture.plot()
-        >>> picture.save("colours.png")
-        """
-        check_axes(self)
-        check_uniform(self.axes_manager.signal_axes)
-        if self.axes_manager.navigation_dimension != 2:
-            raise ValueError(f"The signal is {self}, expected a map of x and y.")
-        start, stop = self._colour_channels(energy_range, show_progressbar)
-        data = take(self.data, (..., slice(start, None)))
-        with progress(self, show_progressbar):
-            mixed = mix_colours(data, channel_colours(stop - start), scale)
-        axes = [axis.get_axis_dictionary() for axis in self.axes_manager._axes[:-1]]
-        for axis in axes:
-            axis["navigate"] = True
-        axes.append({"size": 3, "navigate": False, "name": "RGB"})
-        picture = Signal1D(to_rgb8(mixed, percentile), axes=axes)
-        picture.change_dtype("rgb8")
-        energy = self.axes_manager.signal_axes[0]
-        picture.metadata.General.title = title_of(self, "colours of energies")
-        ends = [float(energy.axis[i]) for i in (start, stop - 1)]
-        picture.metadata.set_item("Signal.energy_range", ends)
-        return picture
-
-    def plot_colour_map(
-        self,
-        scale: str = "linear",
-        energy_range: tuple[float, float] | None = None,
-        percentile: float = 99.5,
-        show_progressbar: bool | None = None,
-    ) -> np.ndarray:
-        """Draw the picture of :meth:`get_colour_map` above the hues of its energies.
-
-        Parameters
-        ----------
-        scale, energy_range, percentile, show_progressbar
-            As of :meth:`get_colour_map`.
-
-        Returns
-        -------
-        numpy.ndarray
-            matplotlib's axes: of the picture, and of the hues.
-
-        Examples
-        --------
-        >>> axes = s.plot_colour_map("log")
-        """
-        check_uniform(self.axes_manager.signal_axes)
-        steps = steps_of(self)
-        picture = self.get_colour_map(scale, energy_range, percentile, show_progressbar)
-        ends = picture.metadata.Signal.energy_range
-        colours = picture.data.view(np.uint8).reshape(*picture.data.shape, 3)
-        energy = self.axes_manager.signal_axes[0]
-        n_channels = round((ends[1] - ends[0]) / energy.scale) + 1
-        return plots.draw_colour_map(
-            colours,
-            steps,
-            title_of(self, scale),
-            channel_colours(n_channels),
-            (ends[0], ends[1], energy.units),
+def _colour_channels(
+    signal: BaseSignal,
+    energy_range: tuple[float, float] | None,
+    show_progressbar: bool | None,
+) -> tuple[int, int]:
+    """Return the first channel that has a colour and the one after the last."""
+    energy = signal.axes_manager.signal_axes[0]
+    if energy_range is not None:
+        ends = tuple(float(end) for end in energy_range)
+        ((start, stop),) = resolve_windows(signal, [ends], 1.0).values()
+        return start, stop
+    line = scattered_line(signal.metadata)
+    if line is not None and energy.units in PER_KEV:
+        line *= PER_KEV[energy.units]
+        stop = int(np.ceil((line - energy.offset) / energy.scale)) + 1
+        if 1 < stop <= energy.size:
+            return 0, stop
+    with progress(signal, show_progressbar):
+        total = np.asarray(
+            sum_spectrum(signal.data)
+            if can_sum(signal.data)
+            else signal.data.sum(axis=tuple(range(signal.data.ndim - 1)))
         )
+    filled = np.flatnonzero(total)
+    return 0, int(filled[-1]) + 1 if filled.size else energy.size
 
-    def _colour_channels(
-        self, energy_range: tuple[float, float] | None, show_progressbar: bool | None
-    ) -> tuple[int, int]:
-        """Return the first channel that has a colour and the one after the last."""
-        energy = self.axes_manager.signal_axes[0]
-        if energy_range is not None:
-            ends = tuple(float(end) for end in energy_range)
-            ((start, stop),) = resolve_windows(self, [ends], 1.0).values()
-            return start, stop
-        line = scattered_line(self.metadata)
-        if line is not None and energy.units in PER_KEV:
-            line *= PER_KEV[energy.units]
-            stop = int(np.ceil((line - energy.offset) / energy.scale)) + 1
-            if 1 < stop <= energy.size:
-                return 0, stop
-        with progress(self, show_progressbar):
-            total = np.asarray(
-                sum_spectrum(self.data)
-                if can_sum(self.data)
-                else self.data.sum(axis=tuple(range(self.data.ndim - 1)))
-            )
-        filled = np.flatnonzero(total)
-        return 0, int(filled[-1]) + 1 if filled.size else energy.size
 
-    def _make_image(self, data: np.ndarray, name: str) -> BaseSignal:
-        image = image_of(self, data, name)
-        image.metadata.Signal.quantity = "X-rays (Counts)"
-        if is_line(name):
-            element, _ = name.split("_", 1)
-            image.metadata.set_item("Sample.elements", [element])
-            image.metadata.set_item("Sample.xray_lines", [name])
-        return image
+def _make_image(signal: BaseSignal, data: np.ndarray, name: str) -> BaseSignal:
+    image = image_of(signal, data, name)
+    image.metadata.Signal.quantity = "X-rays (Counts)"
+    if is_line(name):
+        element, _ = name.split("_", 1)
+        image.metadata.set_item("Sample.elements", [element])
+        image.metadata.set_item("Sample.xray_lines", [name])
+    return image

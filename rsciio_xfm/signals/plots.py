@@ -1,383 +1,249 @@
-"""Drawing of dead times and colour maps: arrays in, matplotlib's axes out."""
+"""Dead times and colour maps of a signal, drawn."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.core.dead_time import SATURATION, is_recorded
+from rsciio_xfm.analysis.colour import channel_colours
+from rsciio_xfm.core.dead_time import combine_dead_time
+from rsciio_xfm.signals import drawing
+from rsciio_xfm.signals.checks import check_axes, check_uniform, progress, steps_of
+from rsciio_xfm.signals.dead_time import (
+    FILL,
+    counts_of,
+    data_of,
+    dead_times_of,
+    detector_axis,
+    require_times,
+)
+from rsciio_xfm.signals.made import title_of
+from rsciio_xfm.signals.maps import get_colour_map
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
-Scale = tuple[float, str | None]  # of an axis: step and units
-
-_MOST_POINTS = 20_000  # of a scatter plot, per detector
-_PANEL = 3.4  # inches
-
-
-def new_axes(
-    n_panels: int = 1, shape: tuple[int, int] | None = None, is_wide: bool = False
-) -> np.ndarray:
-    """Make axes side by side.
+def plot_dead_time(signal: BaseSignal) -> np.ndarray:
+    """Draw the dead times of each detector as a map.
 
     Parameters
     ----------
-    n_panels
-        How many.
-    shape
-        Rows and columns of the map that each shows; None for a graph.
-    is_wide
-        Of a graph: twice as wide as high.
+    signal
+        Spectra of the type EDS_XFM: those carry dead times.
 
     Returns
     -------
     numpy.ndarray
-        Of axes, shape (`n_panels`,).
+        matplotlib's axes, one for each detector.
+
+    Raises
+    ------
+    ValueError
+        The signal carries no dead-time map, or is no map of x and y.
+
+    Examples
+    --------
+    >>> axes = s.plot_dead_time()
     """
-    import matplotlib.pyplot as plt
-
-    ratio = (0.5 if is_wide else 0.75) if shape is None else shape[0] / shape[1]
-    is_flat = shape is not None and ratio < 0.5  # one above the other
-    width = 2 * _PANEL
-    height = np.clip(width * ratio * (1 if is_flat or n_panels == 1 else 0.6), 1.6, 12)
-    rows, columns = (n_panels, 1) if is_flat else (1, n_panels)
-    _, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(
-            width if columns == 1 else _PANEL * 1.25 * columns,
-            (height + 0.7) * rows,
-        ),
-        squeeze=False,
-        layout="constrained",
-    )
-    return axes.ravel()
-
-
-def draw_map(
-    ax: "Axes",
-    image: np.ndarray,
-    steps: tuple[Scale, Scale],
-    title: str,
-    label: str | None = None,
-    **options: Any,
-) -> "Axes":
-    """Draw an image with its axes in their units.
-
-    Parameters
-    ----------
-    ax
-        Where to.
-    image
-        Shape (y, x), or (y, x, 3) for colours.
-    steps
-        Size and unit of a pixel along x and y.
-    title
-        Above it.
-    label
-        Of the colour bar; None leaves that out.
-    options
-        Of :meth:`matplotlib.axes.Axes.imshow`.
-    """
-    (x_step, x_units), (y_step, y_units) = steps
-    extent = (0, image.shape[1] * x_step, image.shape[0] * y_step, 0)
-    options = {"interpolation": "nearest"} | options
-    drawn = ax.imshow(image, extent=extent, **options)
-    if x_units != y_units:
-        ax.set_aspect("auto")
-    ax.set(title=title, xlabel=_with_unit("x", x_units), ylabel=_with_unit("y", y_units))
-    if label is not None:
-        ax.figure.colorbar(drawn, ax=ax, label=label)
-    return ax
-
-
-def draw_histogram(
-    ax: "Axes", dead_time: Sequence[np.ndarray], names: Sequence[str]
-) -> "Axes":
-    """Draw how often each dead time occurs, a line for each detector.
-
-    Parameters
-    ----------
-    ax
-        Where to.
-    dead_time
-        Percent, of each detector; what was not recorded is left out.
-    names
-        Of the detectors.
-    """
-    edges = np.linspace(0, 100, 101)
-    for values, name in zip(dead_time, names, strict=True):
-        known = values[is_recorded(values)]
-        counts, _ = np.histogram(known, edges)
-        median = f", median {np.median(known):.1f} %" if known.size else ", none recorded"
-        ax.stairs(counts, edges, label=f"{name}{median}", lw=1.5)
-    ax.axvline(SATURATION, color="0.5", ls=":", lw=1)
-    ax.set(
-        xlabel="Dead time (%)",
-        ylabel="Spectra per 1 %",
-        title="Dead times",
-        xlim=(0, 100),
-    )
-    ax.set_ylim(bottom=0)
-    ax.legend()
-    return ax
-
-
-def draw_against_counts(
-    ax: "Axes",
-    dead_time: Sequence[np.ndarray],
-    counts: Sequence[np.ndarray],
-    names: Sequence[str],
-) -> "Axes":
-    """Draw a point for each spectrum: its dead time against its counts.
-
-    Parameters
-    ----------
-    ax
-        Where to.
-    dead_time, counts
-        Percent and counts, of each detector; what was not recorded is left out. Of many
-        spectra 20 000 are drawn.
-    names
-        Of the detectors.
-    """
-    rng = np.random.default_rng(0)
-    size = 12
-    for values, total, name in zip(dead_time, counts, names, strict=True):
-        known = np.flatnonzero(is_recorded(values))
-        if known.size > _MOST_POINTS:
-            known = rng.choice(known, _MOST_POINTS, replace=False)
-        size = min(size, 12 if known.size < 1000 else 3)
-        ax.scatter(
-            total.ravel()[known],
-            values.ravel()[known],
-            s=size,
-            alpha=0.6,
-            linewidths=0,
-            label=name,
-        )
-    ax.set(
-        xlabel="Counts of the spectrum",
-        ylabel="Dead time (%)",
-        title="Dead time against counts",
-        ylim=(0, 100),
-    )
-    ax.set_xlim(left=0)
-    ax.legend(markerscale=1 if size > 3 else 3)
-    return ax
-
-
-def draw_predicted(
-    ax: "Axes",
-    measured: Sequence[np.ndarray],
-    predicted: Sequence[np.ndarray],
-    names: Sequence[str],
-) -> "Axes":
-    """Draw the dead times that a fit gives to spectra it had not seen, against theirs.
-
-    Parameters
-    ----------
-    ax
-        Where to.
-    measured, predicted
-        Percent, of each detector.
-    names
-        Of the detectors.
-    """
-    for known, found, name in zip(measured, predicted, names, strict=True):
-        error = np.median(np.abs(found - known))
-        label = f"{name}, median error {error:.1f} % points"
-        ax.scatter(known, found, s=12, alpha=0.7, linewidths=0, label=label)
-    top = min(100.0, 1.1 * max(v.max() for v in (*measured, *predicted)))
-    ax.plot([0, top], [0, top], color="0.4", lw=1, zorder=0)
-    ax.set(
-        xlabel="Measured dead time (%)",
-        ylabel="Filled in when left out (%)",
-        title="Filled against measured",
-        xlim=(0, top),
-        ylim=(0, top),
-        aspect="equal",
-    )
-    ax.legend(loc="upper left", fontsize="small")
-    return ax
-
-
-def draw_spectra(
-    ax: "Axes", energy: np.ndarray, units: str, spectra: Mapping[str, np.ndarray]
-) -> "Axes":
-    """Draw spectra on a logarithmic scale, up to the last channel that has counts.
-
-    Parameters
-    ----------
-    ax
-        Where to.
-    energy, units
-        Of the channels.
-    spectra
-        Counts, by name.
-    """
-    last = 1
-    for name, counts in spectra.items():
-        ax.semilogy(energy, np.maximum(counts, 0.5), lw=0.8, label=name)
-        last = max([last, *np.flatnonzero(counts).tolist()[-1:]])
-    ax.set(
-        xlabel=f"Energy ({units})" if units else "Channel",
-        ylabel="Counts",
-        xlim=(energy[0], energy[min(last, len(energy) - 1)]),
-        ylim=(0.5, None),
-    )
-    ax.legend()
-    return ax
-
-
-def draw_colour_map(
-    picture: np.ndarray,
-    steps: tuple[Scale, Scale],
-    title: str,
-    colours: np.ndarray,
-    energies: tuple[float, float, str],
-) -> np.ndarray:
-    """Draw a picture, and below it which hue each energy has.
-
-    Parameters
-    ----------
-    picture
-        uint8, shape (y, x, 3).
-    steps, title
-        As of :func:`draw_map`.
-    colours
-        Of the channels, shape (channels, 3).
-    energies
-        Of the first and of the last channel, and their unit.
-
-    Returns
-    -------
-    numpy.ndarray
-        Axes of the picture and of the hues.
-    """
-    import matplotlib.pyplot as plt
-
-    start, stop, units = energies
-    height = float(np.clip(2 * _PANEL * picture.shape[0] / picture.shape[1], 1.6, 12))
-    _, axes = plt.subplots(
-        2,
-        1,
-        figsize=(2 * _PANEL, height + 1.3),
-        height_ratios=(height, 0.25),
-        layout="constrained",
-    )
-    draw_map(axes[0], picture, steps, title)
-    axes[1].imshow(colours[np.newaxis], extent=(start, stop, 0, 1), aspect="auto")
-    axes[1].set(yticks=[], xlabel=_with_unit("Energy", units))
+    dead_times, steps = dead_times_of(signal), steps_of(signal)
+    shape = next(iter(dead_times.values())).shape
+    axes = drawing.new_axes(len(dead_times), shape)
+    for ax, (name, values) in zip(axes, dead_times.items(), strict=True):
+        drawing.draw_map(ax, values, steps, f"{name}: dead time", "%", vmin=0)
     return axes
 
 
-def draw_classes(
-    labels: np.ndarray,
-    embedding: np.ndarray,
-    spectra: np.ndarray,
-    energy: np.ndarray,
-    units: str | None,
-    steps: tuple[Scale, ...],
-    fractions: np.ndarray,
-    lines: Mapping[str, float],
-) -> np.ndarray:
-    """Draw classes as a map, in an embedding, and their spectra.
+def plot_dead_time_histogram(signal: BaseSignal, ax: Any = None) -> Any:
+    """Draw how often each dead time occurs, for each detector.
 
     Parameters
     ----------
-    labels
-        Class of each pixel, shape (y, x) or (x,); -1 for none.
-    embedding
-        Shape (pixels, dimensions), in the order of `labels`; NaN where masked.
-    spectra
-        Of the classes, shape (classes, channels).
-    energy, units
-        Of the channels.
-    steps
-        Of the axes of the map, see :func:`draw_map`.
-    fractions
-        Of the classes.
-    lines
-        X-ray lines to be marked and their energies.
+    signal
+        Spectra of the type EDS_XFM: those carry dead times.
+    ax
+        Where to; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Raises
+    ------
+    ValueError
+        The signal carries no dead-time map.
+
+    Examples
+    --------
+    >>> ax = s.plot_dead_time_histogram()
+    """
+    found = dead_times_of(signal)
+    ax = drawing.new_axes()[0] if ax is None else ax
+    return drawing.draw_histogram(ax, list(found.values()), list(found))
+
+
+def plot_dead_time_against_counts(
+    signal: BaseSignal, ax: Any = None, show_progressbar: bool | None = None
+) -> Any:
+    """Draw the dead time of each spectrum against its counts, for each detector.
+
+    Parameters
+    ----------
+    signal
+        Spectra of the type EDS_XFM: those carry dead times.
+    ax
+        Where to; None makes a figure.
+    show_progressbar
+        Of lazy signals, whose counts are summed for this; None is HyperSpy's preference,
+        on a terminal.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes. Where detectors were summed, and their spectra cannot be read apart, the
+        mean of their dead times is drawn against the counts of both.
+
+    Raises
+    ------
+    ValueError
+        The signal carries no dead-time map.
+
+    Examples
+    --------
+    >>> ax = s.plot_dead_time_against_counts()
+    """
+    check_axes(signal)
+    own = require_times(signal)
+    data = data_of(signal, own)
+    with progress(signal, show_progressbar):
+        counts = counts_of(data)
+    found, axis = dead_times_of(signal), detector_axis(signal, own)
+    if counts.ndim < own.dead.ndim:
+        found = {"Sum": combine_dead_time(own.dead, axis=(0,))}
+        axis = None
+    counts = counts[np.newaxis] if axis is None else np.moveaxis(counts, axis, 0)
+    ax = drawing.new_axes()[0] if ax is None else ax
+    return drawing.draw_against_counts(ax, list(found.values()), counts, list(found))
+
+
+def plot_detector_difference(signal: BaseSignal) -> np.ndarray:
+    """Draw how the dead times of the detectors differ, as a map.
+
+    Parameters
+    ----------
+    signal
+        Spectra of the type EDS_XFM: those carry dead times.
 
     Returns
     -------
     numpy.ndarray
-        Axes of map, embedding and spectra.
+        matplotlib's axes. Of two detectors it is one: the first less the second. Of more
+        it is each of them less the mean of all.
+
+    Raises
+    ------
+    ValueError
+        The signal has no dead times of several detectors, or is no map of x and y.
+
+    Examples
+    --------
+    >>> axes = s.plot_detector_difference()
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import ListedColormap
+    found, steps = dead_times_of(signal), steps_of(signal)
+    if len(found) == 1:
+        raise ValueError(
+            "The dead times are those of one detector, expected several to compare."
+        )
+    names, values = list(found), np.stack(list(found.values())).astype(float)
+    if len(names) == 2:
+        images = {f"{names[0]} - {names[1]}": values[0] - values[1]}
+    else:
+        mean = values.mean(axis=0)
+        images = {f"{n} - mean": v - mean for n, v in zip(names, values, strict=True)}
+    axes = drawing.new_axes(len(images), values.shape[1:])
+    for ax, (name, image) in zip(axes, images.items(), strict=True):
+        limit = drawing.difference_limit(image)
+        options = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+        title = f"Dead time: {name}"
+        drawing.draw_map(ax, image, steps, title, "% points", **options)
+    return axes
 
-    n_classes = len(spectra)
-    wheel = plt.get_cmap("tab10" if n_classes <= 10 else "turbo", max(n_classes, 1))
-    colours = [(0.85, 0.85, 0.85, 1.0), *(wheel(k) for k in range(n_classes))]
-    figure = plt.figure(figsize=(10, 7.5), layout="constrained")
-    axes = figure.subplot_mosaic(
-        [["map", "embedding"], ["spectra", "spectra"]], height_ratios=[3, 2]
+
+def plot_filled_dead_time(signal: BaseSignal, ax: Any = None) -> Any:
+    """Draw what a fit gives for spectra whose dead time is known, against it.
+
+    Parameters
+    ----------
+    signal
+        Spectra of the type EDS_XFM: those carry dead times.
+    ax
+        Where to; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes. Each point is a spectrum that was left out of the fit that predicted it.
+
+    Raises
+    ------
+    ValueError
+        The dead times were not filled in by a fit, see :meth:`fill_dead_time`.
+
+    Examples
+    --------
+    >>> ax = s.fill_dead_time().plot_filled_dead_time()
+    """
+    report = signal.metadata.get_item(FILL)
+    entries = {} if report is None else report.as_dictionary()
+    fits = {n: e for n, e in entries.items() if "_predicted" in e}
+    if not fits:
+        raise ValueError(
+            "No dead times of this signal were filled in by a fit: use fill_dead_time "
+            "first, if any are missing."
+        )
+    ax = drawing.new_axes()[0] if ax is None else ax
+    return drawing.draw_predicted(
+        ax,
+        [np.asarray(e["_measured"]) for e in fits.values()],
+        [np.asarray(e["_predicted"]) for e in fits.values()],
+        [name.replace("_", " ").capitalize() for name in fits],
     )
-    image = np.atleast_2d(labels)
-    if labels.ndim == 1:
-        steps = (steps[0], (1.0, None))
-    draw_map(
-        axes["map"],
-        image,
+
+
+def plot_colour_map(
+    signal: BaseSignal,
+    scale: str = "linear",
+    energy_range: tuple[float, float] | None = None,
+    percentile: float = 99.5,
+    show_progressbar: bool | None = None,
+) -> np.ndarray:
+    """Draw the picture of :meth:`get_colour_map` above the hues of its energies.
+
+    Parameters
+    ----------
+    signal
+        Spectra with axes to navigate, lazy or not, of any type.
+    scale, energy_range, percentile, show_progressbar
+        As of :meth:`get_colour_map`.
+
+    Returns
+    -------
+    numpy.ndarray
+        matplotlib's axes: of the picture, and of the hues.
+
+    Examples
+    --------
+    >>> axes = s.plot_colour_map("log")
+    """
+    check_uniform(signal.axes_manager.signal_axes)
+    steps = steps_of(signal)
+    picture = get_colour_map(signal, scale, energy_range, percentile, show_progressbar)
+    ends = picture.metadata.Signal.energy_range
+    colours = picture.data.view(np.uint8).reshape(*picture.data.shape, 3)
+    energy = signal.axes_manager.signal_axes[0]
+    n_channels = round((ends[1] - ends[0]) / energy.scale) + 1
+    return drawing.draw_colour_map(
+        colours,
         steps,
-        "Classes",
-        cmap=ListedColormap(colours),
-        vmin=-1.5,
-        vmax=n_classes - 0.5,
-        aspect="auto" if labels.ndim == 1 else None,
+        title_of(signal, scale),
+        channel_colours(n_channels),
+        (ends[0], ends[1], energy.units),
     )
-    flat = labels.ravel()
-    shown = np.flatnonzero(np.isfinite(embedding[:, 0]))
-    if shown.size > _MOST_POINTS:
-        shown = np.random.default_rng(0).choice(shown, _MOST_POINTS, replace=False)
-    second = embedding[:, 1] if embedding.shape[1] > 1 else np.zeros(len(embedding))
-    axes["embedding"].scatter(
-        embedding[shown, 0],
-        second[shown],
-        s=2,
-        linewidths=0,
-        c=[colours[k + 1] for k in flat[shown]],
-    )
-    axes["embedding"].set(title="Embedding", xlabel="Component 0", ylabel="Component 1")
-    last = 1
-    for k, counts in enumerate(spectra):
-        floor = counts[counts > 0].min(initial=1.0) / 2
-        label = f"{k}: {100 * fractions[k]:.1f} %"
-        axes["spectra"].semilogy(
-            energy, np.maximum(counts, floor), lw=0.9, color=colours[k + 1], label=label
-        )
-        last = max([last, *np.flatnonzero(counts).tolist()[-1:]])
-    for name, position in lines.items():
-        axes["spectra"].axvline(position, color="0.6", lw=0.6, zorder=0)
-        axes["spectra"].annotate(
-            name,
-            (position, 1),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            va="top",
-            ha="right",
-            fontsize="x-small",
-        )
-    axes["spectra"].set(
-        title="Average spectra",
-        xlabel=f"Energy ({units})" if units else "Channel",
-        ylabel="Counts per pixel",
-        xlim=(energy[0], energy[min(last, len(energy) - 1)]),
-    )
-    if n_classes:
-        axes["spectra"].legend(ncols=1 + n_classes // 7, fontsize="small")
-    return np.array([axes["map"], axes["embedding"], axes["spectra"]])
-
-
-def difference_limit(image: np.ndarray) -> float:
-    """Return the value that a scale around 0 should end at, whatever a few pixels do."""
-    finite = np.abs(image[np.isfinite(image)])
-    return float(np.percentile(finite, 99)) or 1.0 if finite.size else 1.0
-
-
-def _with_unit(name: str, units: str | None) -> str:
-    return f"{name} ({units})" if units else f"{name} (pixels)"

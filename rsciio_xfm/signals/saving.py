@@ -6,7 +6,6 @@ byte: they are given another folder, from which what they wrote is moved when it
 
 import importlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from rsciio.utils.path import overwrite as ask
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.atomic import refuse_original, replacing_in
 from rsciio_xfm.signals.checks import progress
+from rsciio_xfm.signals.timekeeping import give, is_ours, times_of
+from rsciio_xfm.signals.times import Times
 
 _OWN = "rsciio_xfm."
 _RIPPLE = (".rpl", ".raw")
@@ -35,10 +36,9 @@ def save(
     extension: str | None = None,
     file_format: str | None = None,
     replace_original: bool = False,
-    write: Callable[..., None] | None = None,
     **kwds: Any,
 ) -> None:
-    """Save a signal; see :meth:`hyperspy.api.signals.BaseSignal.save`.
+    """Save the signal; see :meth:`hyperspy.api.signals.BaseSignal.save`.
 
     Parameters
     ----------
@@ -47,30 +47,43 @@ def save(
     filename, overwrite, extension, file_format
         As of HyperSpy's method.
     replace_original
-        Replace a file that was not written here, the instrument's own say, too.
-    write
-        HyperSpy's method, of a signal that has one of its own.
+        Replace a file that was not written here, such as the instrument's own, too. That
+        is refused otherwise, even with ``overwrite=True``: it could hold more than what
+        is saved.
     **kwds
         Of the format's writer.
 
     Raises
     ------
     ValueError
-        The file that is there was not written here.
+        The file that is there was not written here; the message says under which name to
+        save.
     ImportError
         The writer needs another version of a package.
     OSError
         The file cannot be written; what was there is as it was.
+
+    Notes
+    -----
+    Whatever the format, a file is written under a temporary name beside and moved in place
+    when it is whole. Some of RosettaSciIO's writers know exspy's signal types only: they
+    are given a copy in a form that they know.
+
+    Examples
+    --------
+    >>> s = hs.load("map.GeoPIXE", lazy=True)
+    >>> s.inav[20:40, 10:30].save("part.hspy")
     """
-    write = signal.save if write is None else write
     path = find_path(signal, filename, extension, file_format)
     is_wrong = overwrite not in (None, True, False) or (extension and file_format)
     if path is None or is_wrong:  # HyperSpy says what is
-        write(filename, overwrite, extension, file_format, **kwds)
+        BaseSignal.save(signal, filename, overwrite, extension, file_format, **kwds)
         return
+    signal = _in_known_type(signal, path, file_format)
     if is_own(path, file_format):
         insist = {"replace_original": True} if replace_original else {}
-        write(filename, overwrite, extension, file_format, **insist, **kwds)
+        kwds |= insist
+        BaseSignal.save(signal, filename, overwrite, extension, file_format, **kwds)
         return
     is_there = path.is_file() or (path.is_dir() and path.suffix in _FOLDERS)
     if is_there and not (ask(path) if overwrite is None else overwrite):
@@ -85,7 +98,7 @@ def save(
     if path.suffix.lower() in _HAS_BAR:
         kwds["show_progressbar"] = False
     with replacing_in(path.parent, path) as temporary, progress(signal, is_shown):
-        _write_to(temporary / path.name, path, write, file_format, kwds)
+        _write_to(temporary / path.name, path, signal, file_format, kwds)
     signal.tmp_parameters.set_item("folder", path.parent)
 
 
@@ -111,7 +124,7 @@ def fit_tiff(image: BaseSignal) -> None:
 def _write_to(
     target: Path,
     path: Path,
-    write: Callable[..., None],
+    signal: BaseSignal,
     file_format: str | None,
     kwds: dict[str, Any],
 ) -> None:
@@ -120,7 +133,7 @@ def _write_to(
     if is_part and path.exists():
         (shutil.copytree if path.is_dir() else shutil.copy2)(path, target)
     try:
-        write(target, True, None, file_format, **kwds)
+        BaseSignal.save(signal, target, True, None, file_format, **kwds)
     except (AttributeError, ModuleNotFoundError) as exc:
         if "zarr" not in str(exc) and "numcodecs" not in str(exc):
             raise
@@ -181,17 +194,16 @@ def _modules(path: Path, file_format: str | None) -> list[str]:
     return [plugin["api"] for plugin in IO_PLUGINS if wanted in _names(plugin)]
 
 
-def needs_known_type(path: Path, file_format: str | None) -> bool:
-    """Tell whether what writes a file knows exspy's signal types only.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    file_format
-        As of :func:`save`.
-    """
-    return not _KNOW_EXSPY.isdisjoint(_modules(path, file_format))
+def _in_known_type(signal: BaseSignal, path: Path, file_format: str | None) -> BaseSignal:
+    """Return a signal as the writer of a file knows it: some know exspy's types only."""
+    is_known = _KNOW_EXSPY.isdisjoint(_modules(path, file_format))
+    if is_known or not is_ours(signal):
+        return signal
+    known, own = signal._deepcopy_with_new_data(signal.data), times_of(signal)
+    give(known, Times(own.real, own.live))  # they take no maps of times
+    known._metadata.Signal.signal_type = "EDS_SEM"
+    known.tmp_parameters = signal.tmp_parameters  # where it was saved
+    return known
 
 
 def is_own(path: Path, file_format: str | None) -> bool:

@@ -8,7 +8,7 @@ from hyperspy.roi import BaseROI, Line2DROI
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.maps import pixels_of_labels
-from rsciio_xfm.core.eds import EDS_DETECTOR, XRF
+from rsciio_xfm.core.eds import EDS_DETECTOR
 from rsciio_xfm.signals.checks import check_uniform
 from rsciio_xfm.signals.lines import check_element, check_line, warn_of_overlaps
 
@@ -403,31 +403,3 @@ def _pixels_of_roi(
     # The signal axes come in the order of the array; those of navigation have to be as ours.
     picked = np.asarray(roi(numbers).data)
     return np.unique(picked[np.isfinite(picked)].astype(np.intp))
-
-
-def scattered_line(metadata: Any) -> float | None:
-    """Return the energy of the line of an X-ray tube that samples scatter most.
-
-    Parameters
-    ----------
-    metadata
-        Of a signal; its node XRF names the tube's target.
-
-    Returns
-    -------
-    float or None
-        keV: Ka of the target, as exspy has it; La if the tube's voltage is too low for
-        that. None if the target or the voltage is not known.
-    """
-    from exspy.material import elements
-
-    target = metadata.get_item(f"{XRF}.tube_target")
-    voltage = metadata.get_item(f"{XRF}.tube_voltage")
-    is_known = isinstance(target, str) and target in elements
-    if not is_known or voltage is None:
-        return None
-    lines = elements[target].Atomic_properties.Xray_lines
-    for name in ("Ka", "La"):
-        if name in lines and lines[name]["energy (keV)"] < voltage:
-            return float(lines[name]["energy (keV)"])
-    return None

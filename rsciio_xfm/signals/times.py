@@ -1,15 +1,14 @@
-"""Real, live and dead times of spectra: what becomes of them, and where signals keep them.
+"""Real, live and dead times of spectra, and what operations make of them.
 
-``real_time`` and ``live_time`` of a signal's metadata are means over its spectra, so that
-time x number of spectra is the total. How they are spread over the spectra, two maps beside
-them say: the dead times, and, where real times differ, the share of each spectrum. One that a
-mask left out has no share; it counts with no time, whatever is done with the map afterwards.
+``real_time`` and ``live_time`` are means over the spectra, so that time x number of spectra is
+the total. How they are spread over the spectra, two maps say: the dead times, and, where real
+times differ, the share of each spectrum. One that a mask left out has no share; it counts with
+no time, whatever is done with the map afterwards.
 
 Maps are shared between signals and never changed in place.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,23 +22,6 @@ from rsciio_xfm.core.dead_time import (
     live_time,
     mean_live_fraction,
 )
-from rsciio_xfm.core.eds import (
-    DEAD_TIME,
-    DETECTOR_AXIS,
-    EDS_DETECTOR,
-    HAS_DETECTORS,
-    LIVE_TIME,
-    MAP_LIVE_TIME,
-    MAP_REAL_TIME,
-    MAP_SPECTRA,
-    REAL_TIME,
-    SHARE,
-    drop_dead_time,
-    drop_times,
-    gives_times_of_map,
-    times_of_spectrum,
-)
-from rsciio_xfm.core.warning import warn
 
 
 @dataclass(frozen=True)
@@ -328,6 +310,14 @@ def together(first: Times, second: Times) -> Times:
     return with_seconds(new, *(None if t is None else sum(t) for t in in_seconds))
 
 
+def fits(times: Times, shape: tuple[int, ...]) -> bool:
+    """Tell whether maps of times have the shape of spectra."""
+    maps = [times.share]
+    if times.dead is not None:
+        maps.append(times.dead if times.detectors is None else times.dead[0])
+    return all(m is None or m.shape == shape for m in maps)
+
+
 def _seconds(first: Times, second: Times, name: str) -> tuple[float, float] | None:
     found = getattr(first, name), getattr(second, name)
     return None if None in found else found
@@ -354,345 +344,3 @@ def _n_leading(times: Times) -> int:
 
 def _is_even(times: Times) -> bool:
     return times.dead is None and times.share is None
-
-
-# Where a signal keeps its times.
-
-
-def navigating(signal: BaseSignal) -> list[Any]:
-    """Return the navigation axes in the order of the array."""
-    return [axis for axis in signal.axes_manager._axes if axis.navigate]
-
-
-def shape_of(signal: BaseSignal) -> tuple[int, ...]:
-    """Return the shape of the navigation axes in the order of the array."""
-    return tuple(axis.size for axis in navigating(signal))
-
-
-def times_of(signal: BaseSignal) -> Times:
-    """Return the times of one of our signals; none if its maps do not fit its axes."""
-    notice(signal)
-    tree, data, times = signal._carried
-    shape = shape_of(signal)
-    if not fits(times, shape):
-        return Times()
-    seconds = times_of_spectrum(signal._metadata)
-    found = with_seconds(times, *seconds)
-    if found is not times:
-        signal._carried = (tree, data, found)  # as it keeps the mean of its live times
-    return found
-
-
-def give(signal: BaseSignal, times: Times) -> None:
-    """Put times into the metadata of a signal, instead of those that it had.
-
-    Signals of other classes would not keep the maps in line: they get seconds only.
-    """
-    metadata = signal._metadata
-    drop_dead_time(metadata)
-    drop_times(metadata)
-    for path, seconds in ((REAL_TIME, times.real), (LIVE_TIME, times.live)):
-        if seconds is not None:
-            metadata.set_item(path, float(seconds))
-            if gives_times_of_map(metadata):
-                metadata.set_item(MAP_SPECTRA, 1)
-    if "_carried" not in signal.__dict__:
-        return
-    dead = None
-    if times.share is not None:
-        share = _build(signal, times.share, "Share of the real time", "Share", None)
-        metadata.set_item(SHARE, share)
-    if times.dead is not None:
-        found = _build(signal, times.dead, "Dead time", "Dead time (%)", times.detectors)
-        metadata.set_item(DEAD_TIME, found)
-        dead = found.data
-    signal._carried = (metadata, dead, times)
-
-
-@contextmanager
-def given(out: BaseSignal | None, times: Times) -> Iterator[None]:
-    """Give a signal its times while an operation gives it other axes.
-
-    Whoever listens to its events sees them in time; if the operation fails, it has what it had
-    before.
-    """
-    if not isinstance(out, BaseSignal):
-        yield
-        return
-    before = out._metadata.get_item(EDS_DETECTOR)
-    before = None if before is None else dict(before.__dict__)
-    carried = out.__dict__.get("_carried")
-    give(out, times)
-    try:
-        yield
-    except BaseException:
-        if before is not None:
-            node = out._metadata.get_item(EDS_DETECTOR)
-            node.__dict__.clear()
-            node.__dict__.update(before)
-        if carried is not None:
-            out._carried = carried
-        raise
-    give(out, times)
-
-
-def adopt(signal: BaseSignal, is_file: bool) -> None:
-    """Take over the maps that a signal was made with, if they are those of its axes.
-
-    Parameters
-    ----------
-    signal
-        Newly made.
-    is_file
-        Whether it was saved and loaded: says so if the axes are others.
-    """
-    metadata = signal._metadata
-    signal._carried = (metadata, None, Times())
-    found, share = metadata.get_item(DEAD_TIME), metadata.get_item(SHARE)
-    others = [own for own in (found, share) if not isinstance(own, BaseSignal | None)]
-    if others:
-        drop_dead_time(metadata)
-        warn(
-            f"dead_time in the metadata is {others[0]!r:.40}, expected a map: it is dropped. "
-            "Use set_dead_time."
-        )
-        return
-    for own in (found, share):
-        if own is not None and own._lazy:  # loaded lazily from a .hspy file
-            own.compute(show_progressbar=False)
-    maps = [own for own in (found, share) if own is not None]
-    if all(_has_axes_of(signal, own) for own in maps):
-        dead, detectors = (None, None) if found is None else _read(signal, found)
-        if share is not None:
-            share = share.data.reshape(shape_of(signal))
-        times = Times(dead=dead, share=share, detectors=detectors)
-        signal._carried = (metadata, None if found is None else found.data, times)
-        return
-    give(signal, Times())
-    if is_file:
-        warn(
-            f"{metadata.get_item('General.title', '')}: the dead times that were saved with "
-            "the spectra are those of other axes: the map was cut, turned or calibrated "
-            "without them. They are left out, and live and real time too."
-        )
-
-
-def notice(signal: BaseSignal) -> None:
-    """Take over what a user did to the times in the metadata of a signal."""
-    tree, data, times = signal._carried
-    metadata = signal._metadata
-    if metadata is not tree:  # those of another signal, as in a stack
-        give(signal, Times())
-        return
-    mark_times_of_map(signal)
-    found = metadata.get_item(DEAD_TIME)
-    if (getattr(found, "data", found) if found is not None else None) is data:
-        return
-    if found is None:
-        signal._carried = (tree, None, replace(times, dead=None, detectors=None))
-        return
-    dead = _read(signal, found) if isinstance(found, BaseSignal) else None
-    signal._carried = (tree, None, replace(times, dead=None, detectors=None))
-    if dead is None or _count_wrong(dead[0]):
-        drop_dead_time(metadata)
-        give(signal, Times())
-        warn(
-            f"The dead times that were put into the metadata {_describe(found)}, expected a "
-            f"map of numbers from 0 to 100 of the shape {shape_of(signal)}, that of the "
-            "spectra: they are dropped, and live and real time too. Use set_dead_time."
-        )
-        return
-    seconds = times_of_spectrum(metadata)
-    times = with_seconds(signal._carried[2], *seconds)
-    give(signal, with_dead_time(times, *dead))
-
-
-def _count_wrong(dead: np.ndarray) -> int:
-    """Return how many dead times are none; NaN is one that was not measured."""
-    if dead.dtype.kind not in "iuf":
-        return dead.size
-    return int(np.count_nonzero(~((dead >= 0) & (dead <= 100)) & ~np.isnan(dead)))
-
-
-def _describe(found: Any) -> str:
-    """Return what is wrong with dead times that a user gave."""
-    if not isinstance(found, BaseSignal):
-        return f"are {found!r:.40}"
-    data = np.asarray(found.data)
-    n_wrong = _count_wrong(data)
-    return f"have the shape {data.shape}" + (
-        f", and {n_wrong} of them are no percentages" if n_wrong else ""
-    )
-
-
-def mark_times_of_map(signal: BaseSignal) -> None:
-    """Note beside times that are those of a whole map that they are, as soon as that is known.
-
-    What a user sets then differs from what is noted, and is that of one spectrum.
-    """
-    metadata = signal._metadata
-    if "_is_marked" in signal.__dict__ or not metadata.has_item("General.FileIO"):
-        return
-    signal._is_marked = True
-    is_map = gives_times_of_map(metadata) and not metadata.has_item(MAP_SPECTRA)
-    for path, of_map in ((REAL_TIME, MAP_REAL_TIME), (LIVE_TIME, MAP_LIVE_TIME)):
-        if is_map and metadata.has_item(path):
-            metadata.set_item(of_map, metadata.get_item(path))
-            metadata.set_item(MAP_SPECTRA, int(np.prod(shape_of(signal))))
-
-
-def completed(dictionary: dict[str, Any], signal: BaseSignal) -> dict[str, Any]:
-    """Return a signal's dictionary whose maps have the axes that the signal has now."""
-    times, node = signal._carried[2], dictionary["metadata"]
-    for name in EDS_DETECTOR.split("."):
-        node = node.get(name, {})
-    for name in ("_sig_dead_time", "_sig_relative_real_time"):
-        if name in node:
-            detectors = times.detectors if name == "_sig_dead_time" else None
-            shape = np.shape(node[name]["data"])
-            node[name]["axes"] = _axes_of(signal, shape, detectors)
-    return dictionary
-
-
-def map_of_spectra(
-    signal: BaseSignal, values: np.ndarray, title: str, quantity: str
-) -> BaseSignal:
-    """Return one value for each spectrum as a signal with the axes of the spectra."""
-    return _build(signal, values, title, quantity, None)
-
-
-def map_of_dead_times(signal: BaseSignal, times: Times) -> BaseSignal:
-    """Return dead times as a signal of one's own, with the axes of the spectra."""
-    values = np.array(times.dead)
-    return _build(signal, values, "Dead time", "Dead time (%)", times.detectors)
-
-
-def read_dead_time(
-    signal: BaseSignal, dead_time: Any, times: Times
-) -> tuple[np.ndarray, dict[str, Any] | None]:
-    """Return the dead times that a user gives, and the axis of detectors that were summed.
-
-    Parameters
-    ----------
-    signal
-        Whose they will be.
-    dead_time
-        See :meth:`rsciio_xfm.signals.EDSXFMSpectrum.set_dead_time`.
-    times
-        Of the signal so far.
-
-    Raises
-    ------
-    ValueError
-        They are no numbers from 0 to 100 or NaN, or have another shape than the spectra.
-    """
-    shape, detectors = shape_of(signal), None
-    if isinstance(dead_time, BaseSignal):
-        axes = dead_time.axes_manager._axes
-        detectors = axes[0].get_axis_dictionary() if len(axes) > len(shape) else None
-        dead_time = dead_time.data
-    values = np.asarray(dead_time)
-    if values.dtype.kind not in "iuf":
-        raise ValueError(f"dead_time is {dead_time!r:.60}, expected numbers (percent).")
-    values = values if values.dtype.kind == "f" else values.astype(np.float32)
-    if _count_wrong(values):
-        wrong = ~((values >= 0) & (values <= 100)) & ~np.isnan(values)
-        raise ValueError(
-            f"{np.count_nonzero(wrong)} of {values.size} dead times are not within 0 and "
-            f"100 %; the first is {values[wrong][0]:g}."
-        )
-    if not values.ndim:
-        expected = shape if times.dead is None else times.dead.shape
-        return np.full(expected, values), times.detectors
-    if values.shape == shape or (not shape and values.shape == (1,)):
-        return np.array(values).reshape(shape), None
-    if values.shape[1:] == shape and values.size:
-        if detectors is None and times.detectors is not None:
-            detectors = times.detectors if len(times.dead) == len(values) else None
-        return np.array(values), detectors or _detectors(len(values))
-    raise ValueError(
-        f"dead_time has the shape {values.shape}, expected one number, or {shape}, that of "
-        "the spectra (rows first), or with an axis of detectors before these."
-    )
-
-
-def _detectors(size: int) -> dict[str, Any]:
-    return {"size": size, "name": DETECTOR_AXIS, "navigate": True}
-
-
-def fits(times: Times, shape: tuple[int, ...]) -> bool:
-    """Tell whether maps of times have the shape of spectra."""
-    maps = [times.share]
-    if times.dead is not None:
-        maps.append(times.dead if times.detectors is None else times.dead[0])
-    return all(m is None or m.shape == shape for m in maps)
-
-
-def _read(
-    signal: BaseSignal, found: BaseSignal
-) -> tuple[np.ndarray, dict[str, Any] | None] | None:
-    """Return the dead times of a map, and the axis of its detectors, if it fits."""
-    data, shape, detectors = np.asarray(found.data), shape_of(signal), None
-    if found.metadata.get_item(HAS_DETECTORS, False):
-        detectors = found.axes_manager._axes[0].get_axis_dictionary()
-    elif not shape and data.shape == (1,):  # HyperSpy has no signals without axes
-        data = data.reshape(shape)
-    has_shape = (data.shape if detectors is None else data.shape[1:]) == shape
-    return (data, detectors) if has_shape else None
-
-
-def _has_axes_of(signal: BaseSignal, found: BaseSignal) -> bool:
-    """Tell whether a map that was saved has the axes of the spectra."""
-    ours, theirs = navigating(signal), list(found.axes_manager._axes)
-    if found.metadata.get_item(HAS_DETECTORS, False):
-        theirs = theirs[1:]
-    if not ours:
-        return [axis.size for axis in theirs] in ([], [1])
-    is_same = (is_same_axis(*pair) for pair in zip(ours, theirs, strict=False))
-    return len(ours) == len(theirs) and all(is_same)
-
-
-def is_same_axis(axis: Any, other: Any) -> bool:
-    """Tell whether two axes have one size, calibration and, if they have one, name."""
-    if axis.size != other.size or not has_same_name(axis, other):
-        return False
-    tolerance = 1e-6 * (abs(np.ptp(axis.axis)) or 1.0) / max(axis.size - 1, 1)
-    return bool(np.allclose(axis.axis, other.axis, rtol=1e-9, atol=tolerance))
-
-
-def has_same_name(axis: Any, other: Any) -> bool:
-    """Tell whether two axes have one name, as far as they have any."""
-    names = {a.name for a in (axis, other) if isinstance(a.name, str) and a.name}
-    return len(names) < 2
-
-
-def _build(
-    signal: BaseSignal,
-    values: np.ndarray,
-    title: str,
-    quantity: str,
-    detectors: dict[str, Any] | None,
-) -> BaseSignal:
-    """Return a map as a signal."""
-    entries = {"quantity": quantity, "signal_type": ""}
-    if title == "Dead time":
-        entries["has_detectors"] = detectors is not None
-    return BaseSignal(
-        values,
-        axes=_axes_of(signal, values.shape, detectors),
-        metadata={"General": {"title": title}, "Signal": entries},
-    )
-
-
-def _axes_of(
-    signal: BaseSignal, shape: tuple[int, ...], detectors: dict[str, Any] | None
-) -> list[dict[str, Any]]:
-    """Describe the axes of a map; without names while a signal is given other axes."""
-    ours = [axis.get_axis_dictionary() for axis in navigating(signal)]
-    ours = ours if detectors is None else [detectors, *ours]
-    has_shape = shape[len(shape) - len(shape_of(signal)) :] == shape_of(signal)
-    if (
-        not shape or not has_shape or len(ours) != len(shape)
-    ):  # as HyperSpy's of one number
-        ours = [{"size": size} for size in (shape or (1,))]
-    return [axis | {"navigate": True, "is_binned": False} for axis in ours]

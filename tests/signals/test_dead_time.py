@@ -64,7 +64,7 @@ class TestFill:
     def test_is_that_of_the_file(self, path, simulated, tmp_path, is_lazy):
         _, truth, known, missing = simulated
         s = load(path, lazy=is_lazy, sum_detectors=False)
-        filled = s.fill_deadtime(show_progressbar=False)
+        filled = s.fill_dead_time(show_progressbar=False)
         found = filled.get_dead_time().data
         np.testing.assert_array_equal(found[~missing], known[~missing])
         assert np.median(np.abs(found - truth)[missing]) < 1
@@ -76,7 +76,7 @@ class TestFill:
         assert filled.data is s.data
 
     def test_sum_of_a_file_is_filled_by_its_detectors(self, path, tmp_path):
-        filled = load(path, lazy=True).fill_deadtime(show_progressbar=False)
+        filled = load(path, lazy=True).fill_dead_time(show_progressbar=False)
         geopixe.fill_deadtime(path, tmp_path / "f.GeoPIXE")
         expected = load(tmp_path / "f.GeoPIXE", lazy=True)
         np.testing.assert_array_equal(
@@ -87,7 +87,7 @@ class TestFill:
     def test_crop_of_a_sum(self, path, simulated):
         _, truth, _, missing = simulated
         filled = (
-            load(path, lazy=True).inav[2:14, 1:].fill_deadtime(show_progressbar=False)
+            load(path, lazy=True).inav[2:14, 1:].fill_dead_time(show_progressbar=False)
         )
         error = np.abs(filled.get_dead_time().data - truth[:, 1:, 2:14])
         assert np.median(error[missing[:, 1:, 2:14]]) < 1
@@ -96,13 +96,13 @@ class TestFill:
         """Its detectors cannot be read apart: the sum stands for both."""
         _, _, known, missing = simulated
         with pytest.warns(UserWarning, match="sums of detectors"):
-            found = load(path).fill_deadtime().get_dead_time().data
+            found = load(path).fill_dead_time().get_dead_time().data
         np.testing.assert_array_equal(found[~missing], known[~missing])
         assert np.all((found > 0) & (found < 100))
 
     def test_report(self, path, simulated, tmp_path):
         _, _, _, missing = simulated
-        filled = load(path, lazy=True).fill_deadtime(show_progressbar=False)
+        filled = load(path, lazy=True).fill_dead_time(show_progressbar=False)
         node = filled.metadata.Acquisition_instrument.XRF.dead_time_fill
         for d in (0, 1):
             entry = node.get_item(f"detector_{d}")
@@ -119,7 +119,7 @@ class TestFill:
 
     def test_constant(self, path, simulated):
         _, _, known, missing = simulated
-        filled = load(path).fill_deadtime("constant", value=40)
+        filled = load(path).fill_dead_time("constant", value=40)
         expected = np.where(missing, np.float32(40), known)
         np.testing.assert_array_equal(filled.get_dead_time().data, expected)
         live = (1 - expected.astype(float) / 100).mean()
@@ -127,7 +127,7 @@ class TestFill:
 
     def test_polynomial_of_a_sum_is_per_detector(self, path, simulated):
         counts, _, _, missing = simulated
-        filled = load(path, lazy=True).fill_deadtime(
+        filled = load(path, lazy=True).fill_dead_time(
             "polynomial", coefficients=[0, 0.1], show_progressbar=False
         )
         expected = 0.1 * counts.sum(axis=-1) / DWELL_MS
@@ -148,7 +148,7 @@ class TestFill:
         path = builder.write(tmp_path / "map.GeoPIXE", builder.header_tree(), records)
         with pytest.warns(UserWarning, match="missing"):
             s = load(path, lazy=True)
-        found = s.fill_deadtime("constant", value=5).get_dead_time().data
+        found = s.fill_dead_time("constant", value=5).get_dead_time().data
         assert np.isnan(found[1, :4, 2]).all()
         assert np.count_nonzero(found == 5) == 70 - 4
 
@@ -162,7 +162,7 @@ class TestFill:
             s.inav[:, :, 1],
             s.isig[:200],
         ):
-            filled = made.fill_deadtime("constant", value=7.0)
+            filled = made.fill_dead_time("constant", value=7.0)
             assert not np.any(filled.get_dead_time().data == 0)
             np.testing.assert_array_equal(filled.data, made.data)
 
@@ -170,7 +170,7 @@ class TestFill:
         s = load(path)
         del s.metadata.Acquisition_instrument.SEM.Detector.EDS.dead_time
         for use in (
-            s.fill_deadtime,
+            s.fill_dead_time,
             s.apply_live_time_correction,
             s.get_dead_time_statistics,
             s.plot_dead_time,
@@ -183,7 +183,7 @@ class TestFill:
 
     def test_of_one_spectrum(self, path):
         with pytest.raises(ValueError, match="axes to navigate"):
-            load(path).inav[2, 3].fill_deadtime()
+            load(path).inav[2, 3].fill_dead_time()
 
 
 class TestCorrection:
@@ -191,7 +191,7 @@ class TestCorrection:
     @pytest.mark.parametrize("is_sum", [False, True])
     def test_is_the_quotient(self, path, is_lazy, is_sum):
         s = load(path, lazy=is_lazy, sum_detectors=is_sum)
-        s = s.fill_deadtime("constant", value=30)
+        s = s.fill_dead_time("constant", value=30)
         corrected = s.apply_live_time_correction()
         assert corrected._lazy == is_lazy
         assert corrected.data.dtype == np.float32
@@ -203,7 +203,7 @@ class TestCorrection:
 
     def test_rates_agree(self, path):
         """Counts per second of live time, whichever way."""
-        s = load(path).fill_deadtime("constant", value=20)
+        s = load(path).fill_dead_time("constant", value=20)
         corrected = s.apply_live_time_correction()
         rate = s / s.get_live_time()
         np.testing.assert_allclose(
@@ -211,7 +211,7 @@ class TestCorrection:
         )
 
     def test_only_once(self, path):
-        corrected = load(path).fill_deadtime("constant", value=5)
+        corrected = load(path).fill_dead_time("constant", value=5)
         corrected = corrected.apply_live_time_correction()
         with pytest.raises(ValueError, match="corrected already"):
             corrected.apply_live_time_correction()
@@ -236,7 +236,7 @@ class TestCorrection:
         np.testing.assert_array_equal(counts, [np.nan, 20, np.nan, 10, 10, np.nan])
 
     def test_lazy_reads_nothing(self, path, monkeypatch):
-        s = load(path, lazy=True).fill_deadtime("constant", value=5)
+        s = load(path, lazy=True).fill_dead_time("constant", value=5)
         path_of_source = []
         monkeypatch.setattr("builtins.open", path_of_source.append)
         s.apply_live_time_correction()
@@ -288,7 +288,7 @@ class TestPlots:
             ax.clear()
 
     def test_against_counts_of_a_sum_in_memory(self, path):
-        s = load(path).fill_deadtime("constant", value=30)
+        s = load(path).fill_dead_time("constant", value=30)
         (points,) = s.plot_dead_time_against_counts().collections
         expected = s.get_dead_time().data.mean(axis=0).ravel()
         np.testing.assert_allclose(points.get_offsets()[:, 1], expected, rtol=1e-5)
@@ -321,9 +321,9 @@ class TestPlots:
 
     def test_filled(self, path):
         s = load(path, lazy=True)
-        with pytest.raises(ValueError, match="fill_deadtime first"):
+        with pytest.raises(ValueError, match="fill_dead_time first"):
             s.plot_filled_dead_time()
-        filled = s.fill_deadtime(show_progressbar=False)
+        filled = s.fill_dead_time(show_progressbar=False)
         ax = filled.plot_filled_dead_time()
         assert len(ax.collections) == 2
 
@@ -419,7 +419,7 @@ class TestDetectors:
         for is_lazy in (False, True):
             with pytest.warns(UserWarning, match="missing"):
                 s = load(path, lazy=is_lazy)
-            found = s.fill_deadtime("constant", value=20).get_dead_time().data
+            found = s.fill_dead_time("constant", value=20).get_dead_time().data
             assert (
                 np.isnan(found[1, 3:]).all() and np.count_nonzero(np.isnan(found)) == 14
             )
@@ -431,8 +431,8 @@ class TestDetectors:
         assert moved.data.shape[:3] == (12, 15, 2)
         statistics = moved.get_dead_time_statistics()
         assert statistics == s.get_dead_time_statistics()
-        expected = s.fill_deadtime(show_progressbar=False).get_dead_time().data
-        found = moved.fill_deadtime(show_progressbar=False).get_dead_time().data
+        expected = s.fill_dead_time(show_progressbar=False).get_dead_time().data
+        found = moved.fill_dead_time(show_progressbar=False).get_dead_time().data
         np.testing.assert_allclose(found, np.moveaxis(expected, 0, -1), rtol=1e-4)
         for ax, values in zip(moved.plot_dead_time(), known, strict=True):
             np.testing.assert_array_equal(ax.get_images()[0].get_array(), values)
@@ -451,16 +451,16 @@ class TestDetectors:
         ]
 
     def test_a_second_fill(self, path):
-        s = load(path, lazy=True).fill_deadtime(show_progressbar=False)
-        again = s.fill_deadtime("constant", value=5)
+        s = load(path, lazy=True).fill_dead_time(show_progressbar=False)
+        again = s.fill_dead_time("constant", value=5)
         entry = again.metadata.Acquisition_instrument.XRF.dead_time_fill.detector_0
         assert (entry.model, entry.n_filled) == ("constant", 0)
-        with pytest.raises(ValueError, match="fill_deadtime first"):
+        with pytest.raises(ValueError, match="fill_dead_time first"):
             again.plot_filled_dead_time()
 
     def test_exact_numbers_of_rebinned_maps(self, path):
         s = load(path, lazy=True).rebin(scale=(3, 2, 1))
         values = s.get_dead_time().data
         assert values.dtype == np.float64
-        found = s.fill_deadtime("constant", value=5).get_dead_time().data
+        found = s.fill_dead_time("constant", value=5).get_dead_time().data
         np.testing.assert_array_equal(found, np.where(values == 0, 5, values))

@@ -10,7 +10,7 @@ from hyperspy.signals import Signal2D
 
 from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.core.eds import DETECTOR_NODES
-from rsciio_xfm.signals import plots
+from rsciio_xfm.signals import drawing
 from rsciio_xfm.signals.saving import fit_tiff
 
 _DPI = 150
@@ -72,7 +72,7 @@ class Classification:
             (getattr(axis, "scale", 1.0), _text(axis.units))
             for axis in self.labels.axes_manager.signal_axes
         )
-        return plots.draw_classes(
+        return drawing.draw_classes(
             labels,
             self.embedding.data.reshape(-1, self.embedding.data.shape[-1]),
             self.spectra.data.reshape(-1, energy.size),

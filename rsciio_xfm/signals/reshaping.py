@@ -1,0 +1,226 @@
+"""What changes the axes of a signal: slices, bins, folds and orders; its times follow."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hyperspy.misc.utils import iterable_not_string
+from hyperspy.signal import BaseSignal
+
+from rsciio_xfm.core.to_dask import take
+from rsciio_xfm.signals import times
+from rsciio_xfm.signals.axes import navigating, shape_of
+from rsciio_xfm.signals.checks import check_uniform
+from rsciio_xfm.signals.timekeeping import called, give, given, is_ours, times_of
+from rsciio_xfm.signals.times import Times
+
+
+def cut(
+    signal: BaseSignal,
+    method: Callable,
+    slices: Any,
+    is_navigation: bool | None,
+    out: Any,
+) -> BaseSignal | None:
+    """Slice a signal, as ``inav`` and ``isig`` do; a file's spectra are sliced before they are read."""
+    key = signal._get_array_slices(slices, is_navigation)
+    own = times_of(signal)
+    if is_navigation is not False:
+        of_spectra = tuple(key[axis.index_in_array] for axis in navigating(signal))
+        own = times.sliced(own, of_spectra)
+    with given(out, own):
+        result = method(slices, is_navigation, out=out)
+    if out is None:
+        if signal._lazy:
+            data = take(signal.data, key)
+            if data.shape == result.data.shape:
+                result.data = data
+        give(result, own)
+    return result
+
+
+def times_of_crop(signal: BaseSignal, axis: Any, start: Any, end: Any) -> Times:
+    """Return the times of a signal that is cropped along an axis."""
+    own, cropped = times_of(signal), signal.axes_manager[axis]
+    if not cropped.navigate:
+        return own
+    kept = slice(cropped._get_index(start), cropped._get_index(end))
+    return times.sliced(own, _key(signal, {cropped.index_in_array: kept}))
+
+
+def flip(signal: BaseSignal, axis: Any) -> BaseSignal:
+    """Mirror the map along navigation axes, the dead times too.
+
+    The axes keep their calibration, as of ``numpy.flip`` (``s.inav[::-1]`` turns it).
+
+    Parameters
+    ----------
+    signal
+        Spectra, of any type.
+    axis
+        Name or index of a navigation axis, or several in a tuple.
+
+    Returns
+    -------
+    hyperspy.api.signals.BaseSignal
+        Mirrored, of the same type; lazy if the signal is.
+
+    Raises
+    ------
+    ValueError
+        An axis does not navigate, or is not uniform.
+
+    Examples
+    --------
+    >>> mirrored = s.flip("x")
+    >>> bool((mirrored.inav[0, 0].data == s.inav[-1, 0].data).all())
+    True
+    """
+    axes = signal.axes_manager[axis]
+    axes = axes if isinstance(axes, tuple | list) else (axes,)
+    for flipped in axes:
+        if not flipped.navigate:
+            raise ValueError(
+                f"axis is {flipped.name}, expected uniform navigation axes; "
+                "s.isig[::-1] turns an axis with its values."
+            )
+    check_uniform(axes)
+    turned = {flipped.index_in_array: slice(None, None, -1) for flipped in axes}
+    key = tuple(turned.get(i, slice(None)) for i in range(signal.data.ndim))
+    data = take(signal.data, key) if signal._lazy else signal.data[key]
+    result = signal._deepcopy_with_new_data(data)
+    give(result, times.sliced(times_of(signal), _key(signal, turned)))
+    return result
+
+
+def rebin(
+    signal: BaseSignal, method: Callable, out: Any, crop: bool, **arguments: Any
+) -> BaseSignal | None:
+    """Rebin a signal by HyperSpy's method; live and real times of binned pixels add up."""
+    factors = signal._validate_rebin_args_and_get_factors(
+        arguments["new_shape"], arguments["scale"]
+    )
+    axes = signal.axes_manager._axes
+    check_uniform(axis for axis in axes if factors[axis.index_in_array] != 1)
+    by = [float(factors[axis.index_in_array]) for axis in navigating(signal)]
+    own = times.rebinned(times_of(signal), shape_of(signal), by, crop)
+    return called(method, own, out, crop=crop, **arguments)
+
+
+def squeeze(signal: BaseSignal, method: Callable) -> BaseSignal:
+    """Remove axes of one pixel by HyperSpy's method."""
+    result = method()
+    key = tuple(0 if size == 1 else slice(None) for size in shape_of(signal))
+    give(result, times.sliced(times_of(signal), key))
+    return result
+
+
+def get_current_signal(
+    signal: BaseSignal, method: Callable, *args: Any, **kwds: Any
+) -> Any:
+    """Return the spectrum at the current indices by HyperSpy's method."""
+    result = method(*args, **kwds)
+    key = tuple(int(i) for i in signal.axes_manager.indices[::-1])
+    give(result, times.sliced(times_of(signal), key))
+    return result
+
+
+def unfold(signal: BaseSignal, method: Callable) -> bool:
+    """Unfold the navigation axes by HyperSpy's method."""
+    own, in_array = times_of(signal), [a.index_in_array for a in navigating(signal)]
+    unfolded = method()
+    if unfolded:
+        is_block = in_array == list(range(in_array[0], in_array[-1] + 1))
+        shape = shape_of(signal)
+        give(signal, times.reshaped(own, shape) if is_block else Times())
+    return unfolded
+
+
+def fold(signal: BaseSignal, method: Callable) -> None:
+    """Fold a signal back by HyperSpy's method."""
+    own, shape = times_of(signal), shape_of(signal)
+    method()
+    if shape_of(signal) != shape:
+        give(signal, times.reshaped(own, shape_of(signal)))
+
+
+def interpolate(
+    signal: BaseSignal,
+    method: Callable,
+    new_axis: Any,
+    axis: Any,
+    inplace: bool,
+    degree: int,
+) -> BaseSignal | None:
+    """Interpolate along an axis by HyperSpy's method; along one of the map's, times are gone."""
+    navigates, own = signal.axes_manager[axis].navigate, times_of(signal)
+    result = method(new_axis, axis, inplace, degree)
+    give(signal if inplace else result, Times() if navigates else own)
+    return result
+
+
+def transposed(
+    signal: BaseSignal, result: BaseSignal, axes: tuple[Any, Any]
+) -> BaseSignal:
+    """Give a signal that was transposed its times; `axes` of signal and navigation."""
+    return _with_reordered(signal, result, _navigation_after(signal, *axes))
+
+
+def swapped(signal: BaseSignal, result: BaseSignal, axis1: Any, axis2: Any) -> BaseSignal:
+    """Give a signal two axes of which were swapped its times."""
+    order = list(signal.axes_manager._axes)
+    i, j = (signal.axes_manager[axis].index_in_array for axis in (axis1, axis2))
+    order[i], order[j] = order[j], order[i]
+    return _with_reordered(signal, result, _at_navigation(result, order))
+
+
+def rolled(signal: BaseSignal, result: BaseSignal, axis: Any, to_axis: Any) -> BaseSignal:
+    """Give a signal an axis of which was rolled its times."""
+    order = list(signal.axes_manager._axes)
+    i, j = (signal.axes_manager[a].index_in_array for a in (axis, to_axis))
+    order.insert(j, order.pop(i))
+    return _with_reordered(signal, result, _at_navigation(result, order))
+
+
+def _with_reordered(
+    signal: BaseSignal, result: BaseSignal, order: list[Any]
+) -> BaseSignal:
+    """Give a result whose navigation axes are these the times in their order."""
+    ours = navigating(signal)
+    if not is_ours(result):
+        return result
+    is_same = len(order) == len(ours) and all(axis in ours for axis in order)
+    by = [ours.index(axis) for axis in order] if is_same else None
+    give(result, times.reordered(times_of(signal), by) if is_same else Times())
+    return result
+
+
+def _key(signal: BaseSignal, of_axes: dict[int, slice]) -> tuple:
+    """Return what slices the spectra, of slices by the axes' positions in the array."""
+    return tuple(of_axes.get(a.index_in_array, slice(None)) for a in navigating(signal))
+
+
+def _at_navigation(result: BaseSignal, order: list[Any]) -> list[Any]:
+    """Return those of the axes that are where a result's navigation axes are."""
+    theirs = result.axes_manager._axes
+    return [axis for axis, its in zip(order, theirs, strict=True) if its.navigate]
+
+
+def _navigation_after(
+    signal: BaseSignal, signal_axes: Any, navigation_axes: Any
+) -> list[Any]:
+    """Return the axes that navigate after a transposition, in the order of the array.
+
+    What the arguments mean is as in :meth:`hyperspy.api.signals.BaseSignal.transpose`.
+    """
+    manager = signal.axes_manager
+    axes = manager._axes
+    if iterable_not_string(navigation_axes):
+        return [manager[axis] for axis in navigation_axes][::-1]
+    if iterable_not_string(signal_axes):
+        others = [manager[axis] for axis in signal_axes]
+        return [axis for axis in axes if axis not in others]
+    if navigation_axes is not None:
+        return list(axes[:navigation_axes])
+    if signal_axes is not None:
+        return list(axes[: len(axes) - signal_axes])
+    return list(manager.signal_axes)[::-1]
