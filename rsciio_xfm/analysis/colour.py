@@ -144,15 +144,19 @@ class Colours(Images):
             )
 
     def channels(self, n_channels: int) -> tuple[Range, ...]:
+        """Return which channels are looked at."""
         return ((self.start, self.start + len(self.colours)),)
 
     def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        """Return how many images there are, and their type."""
         return 3, np.dtype(float)
 
     def make(self, piece: Piece) -> np.ndarray:
+        """Return the numbers of each spectrum."""
         return _mix(piece.rows, piece.first, self.colours, self.scale == "log")
 
     def finish(self, state: Any, whole: Part) -> np.ndarray:
+        """Return the result."""
         return np.ascontiguousarray(np.moveaxis(super().finish(state, whole), 0, -1))
 
 

@@ -265,13 +265,16 @@ class Total(Reduction):
     """The sum of all spectra, of the type of :func:`rsciio_xfm.core.wide.wide_dtype`."""
 
     def begin(self, part: Part) -> np.ndarray:
+        """Return the state of nothing."""
         return np.zeros(part.n_channels, dtype=wide_dtype(part.dtype))
 
     def add(self, state: np.ndarray, piece: Piece) -> np.ndarray:
+        """Add the spectra of a piece."""
         _add_total(piece.rows, piece.first, state)
         return state
 
     def merge(self, states: list[np.ndarray]) -> np.ndarray:
+        """Put states together."""
         return sum_exactly(np.stack(states), 0)
 
 
@@ -287,15 +290,18 @@ class Highest(Reduction):
         return np.full(part.n_channels, lowest, dtype=dtype), 0
 
     def add(self, state: tuple[np.ndarray, int], piece: Piece) -> tuple[np.ndarray, int]:
+        """Add the spectra of a piece."""
         highest, n_spectra = state
         _raise(piece.rows, piece.first, highest)
         return highest, n_spectra + len(piece.rows)
 
     def merge(self, states: list[tuple[np.ndarray, int]]) -> tuple[np.ndarray, int]:
+        """Put states together."""
         highest, n_spectra = zip(*states, strict=True)
         return np.maximum.reduce(highest), sum(n_spectra)
 
     def finish(self, state: tuple[np.ndarray, int], whole: Part) -> np.ndarray:
+        """Return the result."""
         highest, n_spectra = state
         if n_spectra < math.prod(whole.shape):  # spectra that are left out are zero
             return np.maximum(highest, highest.dtype.type(0))
@@ -309,14 +315,17 @@ class Windows(Images):
     windows: tuple[Range, ...]
 
     def channels(self, n_channels: int) -> tuple[Range, ...]:
+        """Return which channels are looked at."""
         return self.windows
 
     def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        """Return how many images there are, and their type."""
         widest = max(stop - start for start, stop in self.windows)
         is_small = dtype.kind == "u" and np.iinfo(dtype).max * widest < 2**32
         return len(self.windows), np.dtype("u4") if is_small else wide_dtype(dtype)
 
     def make(self, piece: Piece) -> np.ndarray:
+        """Return the numbers of each spectrum."""
         n_windows, dtype = self.kind(piece.rows.dtype)
         sums = np.empty((n_windows, len(piece.rows)), dtype=dtype)
         windows = np.array(self.windows)
@@ -329,14 +338,17 @@ class Counts(Images):
     """The sum of each spectrum."""
 
     def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        """Return how many images there are, and their type."""
         return 1, wide_dtype(dtype)
 
     def make(self, piece: Piece) -> np.ndarray:
+        """Return the numbers of each spectrum."""
         sums = np.empty((1, len(piece.rows)), dtype=wide_dtype(piece.rows.dtype))
         _sum_windows(piece.rows, [(piece.first, piece.stop)], sums)
         return sums
 
     def finish(self, state: Any, whole: Part) -> np.ndarray:
+        """Return the result."""
         return super().finish(state, whole)[0]
 
 
@@ -486,9 +498,11 @@ class Regions(Reduction):
         return np.zeros(shape, dtype=wide_dtype(part.dtype))
 
     def begin(self, part: Part) -> Any:
+        """Return the state of nothing."""
         return self.blank(part) if part.shared is None else part.shared
 
     def add(self, state: Any, piece: Piece) -> Any:
+        """Add the spectra of a piece."""
         pairs = self.find_pairs(piece.ranges)
         if not pairs[0].size:
             return state
@@ -534,6 +548,7 @@ class Regions(Reduction):
         return numbers, merged
 
     def finish(self, state: tuple[np.ndarray, np.ndarray], whole: Part) -> np.ndarray:
+        """Return the result."""
         is_shared = isinstance(whole.shared, _SharedTotals)
         totals = whole.shared.totals if is_shared else self.blank(whole)
         _add_rows(totals, *state)

@@ -8,9 +8,10 @@ import functools
 import itertools
 import math
 import sys
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ _PART_PIECES = 4  # of an array in memory that a thread goes through at a time
 _POLL_SECONDS = 0.2  # how often a cluster's client looks whether it is to stop
 
 Ranges = tuple[Range, ...]
-Pieces = Iterator[tuple[Ranges, np.ndarray]]
+Pieces = Generator[tuple[Ranges, np.ndarray], None, None]
 States = tuple[Any, ...]
 
 
@@ -144,6 +145,7 @@ class Reduction(ABC):
         whole
             The map. What is returned is the attribute `shared` of its parts in this process.
         """
+        return None
 
     @abstractmethod
     def begin(self, part: Part) -> Any:
@@ -298,7 +300,7 @@ def run(
         try:
             states = _compute(block, plan, watch)
         except BaseException:
-            watch.is_stopped = True  # threads that still read look at it
+            watch.end()
             raise
     return plan.finish(states)
 
@@ -321,11 +323,17 @@ class _Plan:
 
     def __call__(self, pieces: Pieces, ranges: Ranges) -> States:
         """Give the pieces of a part to all reductions; None stands for nothing added."""
+        # Closed at once, and the file with them, whatever is raised.
+        with self.stop or nullcontext(), closing(pieces):
+            states = self._add(pieces, ranges)
+        if states is None:
+            return (None,) * len(self.reductions)
+        return tuple(r.merge([s]) for r, s in zip(self.reductions, states, strict=True))
+
+    def _add(self, pieces: Pieces, ranges: Ranges) -> list[Any] | None:
         states: list[Any] | None = None
         within = self._shift(ranges[:-1])
         for held, block in pieces:
-            if self.stop is not None:
-                self.stop.check()
             if states is None:
                 states = [
                     reduction.begin(Part(within, w.channels, w.dtype, w.shared))
@@ -337,9 +345,9 @@ class _Plan:
                 first, stop = self.wholes[i].channels
                 piece = Piece(where, rows, first - zero, stop - zero)
                 states[i] = reduction.add(states[i], piece)
-        if states is None:
-            return (None,) * len(self.reductions)
-        return tuple(r.merge([s]) for r, s in zip(self.reductions, states, strict=True))
+            if self.stop is not None:
+                self.stop.check()
+        return states
 
     def _shift(self, ranges: Ranges) -> Ranges:
         moved = zip(ranges, self.origin, strict=False)
@@ -385,6 +393,25 @@ class _Watch:
         self.is_stopped = False
         self.n_done = self.n_parts = 0
         self.states: States | None = None
+        self.n_reading = 0
+        self.changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        """Say that a thread begins to read."""
+        with self.changed:
+            self.check()
+            self.n_reading += 1
+
+    def __exit__(self, *_: Any) -> None:
+        with self.changed:
+            self.n_reading -= 1
+            self.changed.notify_all()
+
+    def end(self) -> None:
+        """Wait until no thread reads any more, and let none begin."""
+        with self.changed:
+            self.is_stopped = True
+            self.changed.wait_for(lambda: not self.n_reading)
 
     def check(self) -> None:
         """Raise an error if the pass is to stop."""
@@ -529,7 +556,11 @@ def _parts_of_blocks(data: da.Array, plan: _Plan) -> list:
 
 
 def _run_block(block: np.ndarray, plan: _Plan, ranges: Ranges) -> States:
-    return plan(iter([(ranges, np.ascontiguousarray(block))]), ranges)
+    return plan(_one_piece(block, ranges), ranges)
+
+
+def _one_piece(block: np.ndarray, ranges: Ranges) -> Pieces:
+    yield ranges, np.ascontiguousarray(block)
 
 
 def _parts_of_array(data: np.ndarray, plan: _Plan) -> list:

@@ -1,6 +1,7 @@
 """Classes of spectra: principal components, UMAP and clusters, out of core.
 
-What they start from, features of the spectra, is in :mod:`rsciio_xfm.analysis.classify.features`.
+What they start from, features of the spectra, is in
+:mod:`rsciio_xfm.analysis.classify.features`.
 """
 
 import functools
@@ -77,9 +78,10 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
 
     Notes
     -----
-    The products are exact (see :mod:`rsciio_xfm.analysis.classify.features`), and the components their
-    eigenvectors, with the sign that makes the largest element of each positive. The mean is
-    not subtracted, as in HyperSpy's ``decomposition``: it is about the first component.
+    The products are exact (see :mod:`rsciio_xfm.analysis.classify.features`), and the
+    components their eigenvectors, with the sign that makes the largest element of each
+    positive. The mean is not subtracted, as in HyperSpy's ``decomposition``: it is about the
+    first component.
 
     Examples
     --------
