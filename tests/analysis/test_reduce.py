@@ -352,7 +352,7 @@ def test_errors_of_a_part_are_told(data, path):
     with path.open("r+b") as file:
         file.truncate(2000)
     for watch in ({}, {"progress": lambda *_: None}):
-        with pytest.raises(ValueError, match="a.spd"):
+        with pytest.raises(ValueError, match=r"a\.spd"):
             run(data, Total(), **watch)
 
 
