@@ -7,6 +7,11 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from rsciio_xfm.analysis.colour import Colours, channel_colours, mix_colours
+from rsciio_xfm.analysis.maps import Wanted, make_maps, region_spectra
+from rsciio_xfm.core import to_dask
+from rsciio_xfm.exceptions import PassCancelledError
+from tests.builders import edax as edax_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import large
 from tests.builders import ripple as ripple_builder
@@ -109,3 +114,47 @@ def test_small_maps_of_raw_numbers(tmp_path, client, record):
         np.testing.assert_array_equal(s.data.compute(), counts)
         np.testing.assert_array_equal(s.sum().data.compute(), counts.sum((0, 1)))
         np.testing.assert_array_equal(s.sum("Energy").data.compute(), counts.sum(-1))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_one_pass_that_is_watched(tmp_path, client, monkeypatch):
+    """Progress, what is known so far, and cancelling, by the client of the cluster."""
+    monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (1000, 1000))
+    path = edax_builder.write_map(tmp_path / "a.spd", (12, 7, 32), 2)
+    s = hs.load(path, lazy=True)
+    counts = s.data.compute(scheduler="threads")
+    labels = np.arange(84).reshape(12, 7) // 14
+    calls, seen = [], []
+    wanted = Wanted([(3, 9)], labels, True, Colours(0, channel_colours(32)))
+    found = make_maps(
+        s.data, wanted, progress=lambda *call: calls.append(call), partial=seen.append
+    )
+    assert calls == [(i + 1, 7) for i in range(7)] and len(seen) == 7
+    for result in (found, seen[-1]):
+        np.testing.assert_array_equal(result["windows"][0], counts[..., 3:9].sum(axis=-1))
+        np.testing.assert_array_equal(result["summary"]["max"], counts.max(axis=(0, 1)))
+        np.testing.assert_array_equal(result["regions"], region_spectra(counts, labels))
+        expected = mix_colours(counts, channel_colours(32))
+        np.testing.assert_array_equal(result["colours"], expected)
+    known = [int(one["summary"]["sum"].sum()) for one in seen]
+    assert known == sorted(set(known)) and known[-1] == counts.sum()
+
+    calls.clear()
+    watch = {
+        "progress": lambda *call: calls.append(call),
+        "cancel": lambda: len(calls) > 1,
+    }
+    with pytest.raises(PassCancelledError, match="2 of 7 parts"):
+        make_maps(s.data, wanted, **watch)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_maps(s.data, wanted, progress=interrupt)
+    with path.open("r+b") as file:
+        file.truncate(3000)
+    with pytest.raises(ValueError, match=r"a\.spd"):
+        make_maps(s.data, wanted, **(watch | {"cancel": None}))

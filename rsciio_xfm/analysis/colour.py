@@ -1,15 +1,15 @@
 """A picture of all energies: each channel has a hue, each spectrum is their mixture."""
 
-from functools import partial
+import functools
+from dataclasses import dataclass
+from typing import Any
 
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm.core.array import Range, place_in
-from rsciio_xfm.core.reduce import Pieces, join, over_pieces
-from rsciio_xfm.core.to_dask import take
-from rsciio_xfm.kernels.compiled import kernel
-from rsciio_xfm.kernels.sums import is_counts
+from rsciio_xfm.core.array import Range
+from rsciio_xfm.core.reduce import Images, Part, Piece, by_type, run
+from rsciio_xfm.kernels.colours import mix_colours as mix_colours_of_counts
 
 SCALES = ("linear", "log")
 # Red to magenta: on the whole circle the highest energies would be as red as the lowest.
@@ -74,19 +74,12 @@ def mix_colours(
     >>> mix_colours(np.array([[3, 1]], dtype=np.uint8), np.eye(2, 3))
     array([[3., 1., 0.]])
     """
-    if scale not in SCALES:
-        raise ValueError(f"scale is {scale!r}, expected one of {', '.join(SCALES)}.")
     if not 1 <= len(colours) <= data.shape[-1]:
         raise ValueError(
             f"There are {len(colours)} colours, expected 1 to {data.shape[-1]}, the number "
             "of channels."
         )
-    data = take(data, (..., slice(0, len(colours))))
-    consume = partial(_mix, colours=np.asarray(colours, float), is_log=scale == "log")
-    mixed = np.zeros((*data.shape[:-1], 3))
-    for ranges, part in over_pieces(data, consume, join):
-        mixed[tuple(slice(*r) for r in ranges)] = part
-    return mixed
+    return run(data, Colours(0, np.asarray(colours, float), scale))[0]
 
 
 def to_rgb8(mixed: np.ndarray, percentile: float = 99.5) -> np.ndarray:
@@ -121,41 +114,73 @@ def to_rgb8(mixed: np.ndarray, percentile: float = 99.5) -> np.ndarray:
     return np.round(255 * mixed / top / excess).astype(np.uint8)
 
 
-_Parts = list[tuple[tuple[Range, ...], np.ndarray]]
+@dataclass(frozen=True)
+class Colours(Images):
+    """Mixtures of the colours of channels; see :func:`mix_colours`.
+
+    Attributes
+    ----------
+    start
+        Channel of the first colour.
+    colours
+        float64, shape (channels, 3).
+    scale
+        Of :data:`SCALES`.
+
+    Raises
+    ------
+    ValueError
+        The scale is none of these.
+    """
+
+    start: int
+    colours: np.ndarray
+    scale: str = "linear"
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ValueError(
+                f"scale is {self.scale!r}, expected one of {', '.join(SCALES)}."
+            )
+
+    def channels(self, n_channels: int) -> tuple[Range, ...]:
+        """Return which channels are looked at."""
+        return ((self.start, self.start + len(self.colours)),)
+
+    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        """Return how many images there are, and their type."""
+        return 3, np.dtype(float)
+
+    def make(self, piece: Piece) -> np.ndarray:
+        """Return the numbers of each spectrum."""
+        return _mix(piece.rows, piece.first, self.colours, self.scale == "log")
+
+    def finish(self, state: Any, whole: Part) -> np.ndarray:
+        """Return the result."""
+        return np.ascontiguousarray(np.moveaxis(super().finish(state, whole), 0, -1))
 
 
-def _mix(
-    pieces: Pieces, ranges: tuple[Range, ...], colours: np.ndarray, is_log: bool
-) -> _Parts:
-    mixed = np.zeros((*(stop - start for start, stop in ranges[:-1]), 3))
-    table = np.log1p(np.arange(_TABLE)) if is_log else np.arange(_TABLE, dtype=float)
-    for held, block in pieces:
-        first = -held[-1][0]
-        spectra = block.reshape(-1, block.shape[-1])
-        if is_counts(block):
-            part = np.zeros((len(spectra), 3))
-            _add_colours(spectra, first, colours, table, is_log, part)
-        else:
-            wanted = spectra[:, first : first + len(colours)].astype(float)
-            with np.errstate(invalid="ignore"):  # no number gives no number
-                weights = np.log1p(np.maximum(wanted, 0)) if is_log else wanted
-                part = weights @ colours
-        mixed[place_in(held, ranges)] = part.reshape(*block.shape[:-1], 3)
-    return [(ranges[:-1], mixed)]
+def _mix_counts(
+    rows: np.ndarray, first: int, colours: np.ndarray, is_log: bool
+) -> np.ndarray:
+    mixed = np.empty((3, len(rows)))
+    mix_colours_of_counts(rows, first, colours, _weights(is_log), is_log, mixed)
+    return mixed
 
 
-@kernel
-def _add_colours(spectra, first, colours, table, is_log, mixed):
-    for i in range(spectra.shape[0]):
-        red, green, blue = 0.0, 0.0, 0.0
-        for j in range(colours.shape[0]):
-            counts = spectra[i, first + j]
-            if counts:
-                if counts < table.size:
-                    weight = table[counts]
-                else:
-                    weight = np.log1p(float(counts)) if is_log else float(counts)
-                red += weight * colours[j, 0]
-                green += weight * colours[j, 1]
-                blue += weight * colours[j, 2]
-        mixed[i, 0], mixed[i, 1], mixed[i, 2] = red, green, blue
+@functools.cache
+def _weights(is_log: bool) -> np.ndarray:
+    counts = np.arange(_TABLE, dtype=float)
+    return np.log1p(counts) if is_log else counts
+
+
+def _mix_others(
+    rows: np.ndarray, first: int, colours: np.ndarray, is_log: bool
+) -> np.ndarray:
+    wanted = rows[:, first : first + len(colours)].astype(float)
+    with np.errstate(invalid="ignore"):  # no number gives no number
+        weights = np.log1p(np.maximum(wanted, 0)) if is_log else wanted
+        return (weights @ colours).T
+
+
+_mix = by_type(_mix_counts, _mix_others)

@@ -6,17 +6,16 @@ counted at higher energies. The fit learns from the spectra whose dead time is k
 """
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm.core.array import Range, place_in
 from rsciio_xfm.core.dead_time import is_recorded
-from rsciio_xfm.core.reduce import Pieces, join, over_pieces
+from rsciio_xfm.core.reduce import Images, Piece, by_type, run
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.kernels.sums import add_windows, is_counts
+from rsciio_xfm.kernels.windows import sum_windows
 
 MODELS = ("fit", "constant", "polynomial")
 
@@ -413,37 +412,32 @@ def _features_of(
         Whether `data` is the sum of the detectors.
     """
     needed = wanted.any(axis=0) if is_sum else wanted.reshape(data.shape[:-1])
-    consume = partial(
-        _reduce, wanted=needed, windows=_windows(data.shape[-1], tube_channel)
-    )
-    parts = over_pieces(data, consume, join)
-    places = np.concatenate([place for place, _ in parts])
-    features = np.concatenate([found for _, found in parts])
-    features = features[np.argsort(places, kind="stable")]
+    windows = _windows(data.shape[-1], tube_channel)
+    (images,) = run(data, _Shapes(needed, windows))
     if is_sum:
-        return [features[mask[needed]] for mask in wanted]
+        return [images[:, mask].T for mask in wanted]
+    features = images[:, needed].T
     return np.split(features, np.cumsum([np.count_nonzero(mask) for mask in wanted])[:-1])
 
 
-_Parts = list[tuple[np.ndarray, np.ndarray]]
+@dataclass(frozen=True)
+class _Shapes(Images):
+    """The features of wanted spectra, zeros of all others."""
 
+    wanted: np.ndarray
+    windows: np.ndarray
 
-def _reduce(
-    pieces: Pieces, ranges: tuple[Range, ...], wanted: np.ndarray, windows: np.ndarray
-) -> _Parts:
-    """Return flat places and features of the wanted spectra of a part of the map."""
-    inside = wanted[tuple(slice(*r) for r in ranges[:-1])]
-    features = np.zeros((*inside.shape, 2 + len(_band_starts(len(windows)))), np.float32)
-    for held, block in pieces:
-        place = place_in(held, ranges)
-        mask = inside[place]
-        if mask.any():
-            spectra = block.reshape(-1, block.shape[-1])
-            spectra = spectra if mask.all() else spectra[mask.ravel()]
-            features[place][mask] = _reduce_spectra(spectra, windows - held[-1][0])
-    at = zip(np.nonzero(inside), ranges[:-1], strict=True)
-    places = np.ravel_multi_index([i + start for i, (start, _) in at], wanted.shape)
-    return [(places, features[inside])]
+    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        return 2 + len(_band_starts(len(self.windows))), np.dtype(np.float32)
+
+    def make(self, piece: Piece) -> np.ndarray | None:
+        inside = self.wanted[piece.place].ravel()
+        if not inside.any():
+            return None
+        rows = piece.rows if inside.all() else piece.rows[inside]
+        features = np.zeros((self.kind(rows.dtype)[0], inside.size), dtype=np.float32)
+        features[:, inside] = _reduce_spectra(rows, self.windows + piece.first)
+        return features
 
 
 def _band_starts(n_windows: int) -> list[int]:
@@ -453,14 +447,22 @@ def _band_starts(n_windows: int) -> list[int]:
 
 
 def _reduce_spectra(spectra: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    if is_counts(spectra):
-        sums = np.empty((len(windows), len(spectra)), dtype=np.uint64)
-        add_windows(spectra, windows, sums)
-    else:
-        sums = np.stack([spectra[:, a:b].sum(axis=1, dtype=float) for a, b in windows])
-    sums = sums.astype(np.float64)
+    sums = _sum_windows(spectra, windows)
     total = sums.sum(axis=0)
     middle = windows.mean(axis=1) - windows[0, 0]
     mean = (middle @ sums) / np.maximum(total, 1.0)
     bands = np.add.reduceat(sums, _band_starts(len(windows)), axis=0)
-    return np.vstack([total, mean, bands]).T
+    return np.vstack([total, mean, bands])
+
+
+def _sums_of_counts(spectra: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    sums = np.empty((len(windows), len(spectra)), dtype=np.uint64)
+    sum_windows(spectra, windows, sums)
+    return sums.astype(np.float64)
+
+
+def _sums_of_others(spectra: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    return np.stack([spectra[:, a:b].sum(axis=1, dtype=float) for a, b in windows])
+
+
+_sum_windows = by_type(_sums_of_counts, _sums_of_others)

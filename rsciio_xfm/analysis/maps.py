@@ -1,28 +1,28 @@
-"""Images of energy windows, spectra of regions and both of a whole map, in one pass each."""
+"""Images of energy windows, spectra of regions and summaries of a map, in one pass."""
 
 import itertools
 import math
 import threading
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm.core.array import Range, place_in
-from rsciio_xfm.core.reduce import Pieces, join, over_pieces
-from rsciio_xfm.core.to_dask import take
+from rsciio_xfm.analysis.colour import Colours
+from rsciio_xfm.core.array import Range
+from rsciio_xfm.core.reduce import Images, Part, Piece, Ranges, Reduction, by_type, run
 from rsciio_xfm.core.wide import (
-    add_channels,
     add_exactly,
     add_spectra,
     sum_exactly,
     sum_runs_exactly,
     wide_dtype,
 )
-from rsciio_xfm.kernels.compiled import kernel
-from rsciio_xfm.kernels.sums import add_windows, is_counts, raise_to
+from rsciio_xfm.kernels import regions as kernels_of_regions
+from rsciio_xfm.kernels import windows as kernels_of_windows
+from rsciio_xfm.kernels.sums import raise_to
 
 # Threads that add up the spectra of regions take turns in so many ranges of channels.
 _STRIPES = 16
@@ -30,6 +30,90 @@ _SHARED_BYTES = 4 * 2**20  # of totals that each thread may have for itself
 _LEAST_STRIPE = 64  # channels
 _BOX_PIXELS = 2**20  # looked at together
 _OTHER_BYTES = 16 * 2**20  # of spectra that are no counts, copied together
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What :func:`make_maps` makes.
+
+    Attributes
+    ----------
+    windows
+        See :func:`window_images`; None makes no images.
+    regions
+        See :func:`region_spectra`; None makes no spectra of regions.
+    summary
+        Whether sum, maximum and the map of all counts are made, see :func:`summarise`.
+    colours
+        How colours are mixed, or None.
+    """
+
+    windows: Sequence[Range] | None = None
+    regions: np.ndarray | Sequence[np.ndarray] | None = None
+    summary: bool = False
+    colours: Colours | None = None
+
+
+def make_maps(
+    data: np.ndarray | da.Array, wanted: Wanted, **watch: Any
+) -> dict[str, Any]:
+    """Make all that is wanted of a map, in one pass.
+
+    Parameters
+    ----------
+    data
+        Spectra, channels along the last axis.
+    wanted
+        What is made.
+    **watch
+        ``progress``, ``cancel`` and ``partial`` of :func:`rsciio_xfm.core.reduce.run`;
+        `partial` is called with what this function returns, so far.
+
+    Returns
+    -------
+    dict of str to object
+        Of what is wanted: ``"windows"``, what :func:`window_images` returns; ``"regions"``,
+        what :func:`region_spectra` returns; ``"summary"``, what :func:`summarise` returns;
+        ``"colours"``, what :func:`rsciio_xfm.analysis.colour.mix_colours` returns.
+
+    Raises
+    ------
+    ValueError
+        Nothing is wanted, or what is wanted does not suit the map; see these functions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = np.array([[1, 2, 3], [4, 5, 6]], dtype=np.uint8)
+    >>> found = make_maps(data, Wanted(windows=[(0, 2)], summary=True))
+    >>> found["windows"].tolist(), found["summary"]["sum"].tolist()
+    ([[3, 9]], [5, 7, 9])
+    """
+    parts: dict[str, dict[str, Reduction]] = {}
+    if wanted.windows is not None:
+        parts["windows"] = {"": _checked_windows(wanted.windows, data.shape[-1])}
+    if wanted.regions is not None:
+        parts["regions"] = {"": Regions.of(wanted.regions, data.shape[:-1])}
+    if wanted.summary:
+        if 0 in data.shape:
+            raise ValueError(f"The map is empty: its shape is {data.shape}.")
+        parts["summary"] = {"sum": Total(), "max": Highest(), "counts": Counts()}
+    if wanted.colours is not None:
+        parts["colours"] = {"": wanted.colours}
+    if not parts:
+        raise ValueError(
+            "Nothing is wanted of the map, expected windows, regions or other."
+        )
+
+    def named(results: tuple) -> dict[str, Any]:
+        of_each = iter(results)
+        found = {name: {key: next(of_each) for key in own} for name, own in parts.items()}
+        return {name: own.get("", own) for name, own in found.items()}
+
+    partial = watch.pop("partial", None)
+    if partial is not None:
+        watch["partial"] = lambda results: partial(named(results))
+    return named(run(data, *(r for own in parts.values() for r in own.values()), **watch))
 
 
 def window_images(
@@ -63,21 +147,7 @@ def window_images(
     array([[3, 9],
            [3, 6]], dtype=uint32)
     """
-    if not len(windows):
-        raise ValueError("There is no window, expected at least one (start, stop).")
-    for start, stop in windows:
-        if not 0 <= start < stop <= data.shape[-1]:
-            raise ValueError(
-                f"A window is {start} to {stop}, expected start < stop within 0 and "
-                f"{data.shape[-1]}, the number of channels."
-            )
-    edges = np.array(windows, dtype=np.int64)
-    first = edges.min()
-    data = take(data, (..., slice(int(first), int(edges.max()))))
-    dtype = _window_dtype(data.dtype, int(np.diff(edges).max()))
-    consume = partial(_sum_windows, windows=edges - first, dtype=dtype)
-    parts = over_pieces(data, consume, join)
-    return _place(parts, (len(edges), *data.shape[:-1]), dtype)
+    return make_maps(data, Wanted(windows=windows))["windows"]
 
 
 def region_spectra(
@@ -122,20 +192,7 @@ def region_spectra(
     array([[7, 8],
            [1, 2]], dtype=uint64)
     """
-    shape = data.shape[:-1]
-    if isinstance(regions, np.ndarray) and regions.dtype.kind in "iu":
-        _check_shape(regions, shape, "one of whole numbers")
-        regions = list(pixels_of_labels(regions).values())
-    if len(regions) == 0:
-        raise ValueError("There is no region, expected at least one.")
-    consume = _RegionSums([_checked(region, shape) for region in regions], data)
-    if consume.box is None:  # no region has a pixel
-        return consume.totals
-    # Only what lies within the box of all regions is read.
-    part = take(data, (*(slice(*ends) for ends in consume.box), slice(None)))
-    numbers, totals = over_pieces(part, consume, _merge_regions)
-    _add_rows(consume.totals, numbers, totals)  # what other processes have added up
-    return consume.totals
+    return make_maps(data, Wanted(regions=regions))["regions"]
 
 
 def pixels_of_labels(labels: np.ndarray, first: int = 1) -> dict[int, np.ndarray]:
@@ -200,43 +257,139 @@ def summarise(data: np.ndarray | da.Array) -> dict[str, np.ndarray]:
     >>> found["sum"].tolist(), found["max"].tolist(), found["counts"].tolist()
     ([5, 7], [4, 5], [6, 6])
     """
-    if 0 in data.shape:
-        raise ValueError(f"The map is empty: its shape is {data.shape}.")
-    dtype = wide_dtype(data.dtype)
-    total, highest, parts = over_pieces(
-        data, partial(_summarise, dtype=dtype, kind=data.dtype), _merge
-    )
-    counts = _place(parts, (1, *data.shape[:-1]), dtype)[0]
-    return {"sum": total, "max": highest, "counts": counts}
+    return make_maps(data, Wanted(summary=True))["summary"]
 
 
-def _window_dtype(dtype: np.dtype, n_channels: int) -> np.dtype:
-    is_small = dtype.kind == "u" and np.iinfo(dtype).max * n_channels < 2**32
-    return np.dtype("u4") if is_small else wide_dtype(dtype)
+@dataclass(frozen=True)
+class Total(Reduction):
+    """The sum of all spectra, of the type of :func:`rsciio_xfm.core.wide.wide_dtype`."""
+
+    def begin(self, part: Part) -> np.ndarray:
+        """Return the state of nothing."""
+        return np.zeros(part.n_channels, dtype=wide_dtype(part.dtype))
+
+    def add(self, state: np.ndarray, piece: Piece) -> np.ndarray:
+        """Add the spectra of a piece."""
+        _add_total(piece.rows, piece.first, state)
+        return state
+
+    def merge(self, states: list[np.ndarray]) -> np.ndarray:
+        """Put states together."""
+        return sum_exactly(np.stack(states), 0)
 
 
-# What is done with the pieces of a part of the map.
+@dataclass(frozen=True)
+class Highest(Reduction):
+    """The maximum of each channel of all spectra."""
 
-_Parts = list[tuple[tuple[Range, ...], np.ndarray]]
+    def begin(self, part: Part) -> tuple[np.ndarray, int]:
+        """Return the lowest numbers there are, and how many spectra they are of."""
+        dtype = part.dtype.newbyteorder("=")
+        lowest = {"f": -np.inf, "b": False}.get(dtype.kind)
+        lowest = np.iinfo(dtype).min if lowest is None else lowest
+        return np.full(part.n_channels, lowest, dtype=dtype), 0
+
+    def add(self, state: tuple[np.ndarray, int], piece: Piece) -> tuple[np.ndarray, int]:
+        """Add the spectra of a piece."""
+        highest, n_spectra = state
+        _raise(piece.rows, piece.first, highest)
+        return highest, n_spectra + len(piece.rows)
+
+    def merge(self, states: list[tuple[np.ndarray, int]]) -> tuple[np.ndarray, int]:
+        """Put states together."""
+        highest, n_spectra = zip(*states, strict=True)
+        return np.maximum.reduce(highest), sum(n_spectra)
+
+    def finish(self, state: tuple[np.ndarray, int], whole: Part) -> np.ndarray:
+        """Return the result."""
+        highest, n_spectra = state
+        if n_spectra < math.prod(whole.shape):  # spectra that are left out are zero
+            return np.maximum(highest, highest.dtype.type(0))
+        return highest
 
 
-def _sum_windows(
-    pieces: Pieces, ranges: tuple[Range, ...], windows: np.ndarray, dtype: np.dtype
-) -> _Parts:
-    images = None
-    for held, block in pieces:
-        if images is None:
-            images = _zeros(ranges, len(windows), dtype)
-        spectra = block.reshape(-1, block.shape[-1])
-        edges = windows - held[-1][0]
-        if is_counts(block):
-            sums = np.empty((len(edges), len(spectra)), dtype=dtype)
-            add_windows(spectra, edges, sums)
-        else:
-            sums = np.stack([sum_exactly(spectra[:, a:b], 1) for a, b in edges])
-        place = (slice(None), *place_in(held, ranges))
-        images[place] = sums.reshape(len(edges), *block.shape[:-1])
-    return [] if images is None else [(ranges[:-1], images)]
+@dataclass(frozen=True)
+class Windows(Images):
+    """Images of windows of channels, ``(start, stop)`` each; see :func:`window_images`."""
+
+    windows: tuple[Range, ...]
+
+    def channels(self, n_channels: int) -> tuple[Range, ...]:
+        """Return which channels are looked at."""
+        return self.windows
+
+    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        """Return how many images there are, and their type."""
+        widest = max(stop - start for start, stop in self.windows)
+        is_small = dtype.kind == "u" and np.iinfo(dtype).max * widest < 2**32
+        return len(self.windows), np.dtype("u4") if is_small else wide_dtype(dtype)
+
+    def make(self, piece: Piece) -> np.ndarray:
+        """Return the numbers of each spectrum."""
+        n_windows, dtype = self.kind(piece.rows.dtype)
+        sums = np.empty((n_windows, len(piece.rows)), dtype=dtype)
+        windows = np.array(self.windows)
+        _sum_windows(piece.rows, windows - windows.min() + piece.first, sums)
+        return sums
+
+
+@dataclass(frozen=True)
+class Counts(Images):
+    """The sum of each spectrum."""
+
+    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        """Return how many images there are, and their type."""
+        return 1, wide_dtype(dtype)
+
+    def make(self, piece: Piece) -> np.ndarray:
+        """Return the numbers of each spectrum."""
+        sums = np.empty((1, len(piece.rows)), dtype=wide_dtype(piece.rows.dtype))
+        _sum_windows(piece.rows, [(piece.first, piece.stop)], sums)
+        return sums
+
+    def finish(self, state: Any, whole: Part) -> np.ndarray:
+        """Return the result."""
+        return super().finish(state, whole)[0]
+
+
+def _checked_windows(windows: Sequence[Range], n_channels: int) -> Windows:
+    if not len(windows):
+        raise ValueError("There is no window, expected at least one (start, stop).")
+    for start, stop in windows:
+        if not 0 <= start < stop <= n_channels:
+            raise ValueError(
+                f"A window is {start} to {stop}, expected start < stop within 0 and "
+                f"{n_channels}, the number of channels."
+            )
+    return Windows(tuple((int(start), int(stop)) for start, stop in windows))
+
+
+def _add_counts(rows: np.ndarray, first: int, total: np.ndarray) -> None:
+    whole = np.zeros(rows.shape[1], dtype=np.uint64)
+    add_spectra(rows, whole)
+    total += whole[first : first + total.size]
+
+
+def _add_others(rows: np.ndarray, first: int, total: np.ndarray) -> None:
+    add_exactly(total, sum_exactly(rows[:, first : first + total.size], 0))
+
+
+def _raise_others(rows: np.ndarray, first: int, highest: np.ndarray) -> None:
+    peak = rows[:, first : first + highest.size].max(axis=0)
+    np.maximum(highest, peak, out=highest)
+
+
+def _sum_windows_of_others(rows: np.ndarray, windows: Any, sums: np.ndarray) -> None:
+    for k, (start, stop) in enumerate(windows):
+        sums[k] = sum_exactly(rows[:, start:stop], 1)
+
+
+_add_total = by_type(_add_counts, _add_others)
+_raise = by_type(raise_to, _raise_others)
+_sum_windows = by_type(kernels_of_windows.sum_windows, _sum_windows_of_others)
+
+
+# Regions.
 
 
 def _position_dtype(n_pixels: int) -> type:
@@ -273,82 +426,95 @@ def _checked(region: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return region.astype(_position_dtype(n_pixels), copy=False)
 
 
-class _RegionSums:
-    """Adds the spectra of regions up; if these are many, all threads into the same totals.
+@dataclass(frozen=True)
+class Regions(Reduction):
+    """Sums of the spectra of regions.
 
-    Totals of their own would cost each thread the memory of the whole result. Threads take
-    turns in ranges of channels instead. Of a few regions, and in another process, each part
-    of the map has its own totals, and returns the rows that are not zero.
+    Of many regions the totals are large: the threads of this process share them. Of a few,
+    in another process, and for partial results, each part of the map has its own totals,
+    of which the rows leave it that are not zero.
+
+    Attributes
+    ----------
+    n_regions
+        How many.
+    shape
+        Of the navigation axes.
+    masks
+        Boolean maps, by the number of the region.
+    pixels, owners
+        Of all other regions, each pair of a pixel and the number of a region, by pixel.
     """
 
-    def __init__(self, regions: list[np.ndarray], data: np.ndarray | da.Array) -> None:
-        self.shape = data.shape[:-1]
-        self.size = (len(regions), data.shape[-1])
-        self.dtype = wide_dtype(data.dtype)
-        self.masks = {k: r for k, r in enumerate(regions) if r.dtype == bool}
-        lists = {k: r for k, r in enumerate(regions) if r.dtype != bool}
-        # Of lists all pairs of pixel and region, by pixel.
-        empty = np.empty(0, dtype=_position_dtype(math.prod(self.shape)))
-        self.pixels = np.concatenate([empty, *lists.values()])
-        self.owners = np.repeat(
-            np.array([*lists], dtype=np.int32), [len(r) for r in lists.values()]
-        )
+    n_regions: int
+    shape: tuple[int, ...]
+    masks: Mapping[int, np.ndarray] = field(repr=False)
+    pixels: np.ndarray = field(repr=False)
+    owners: np.ndarray = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, regions: np.ndarray | Sequence[np.ndarray], shape: tuple[int, ...]
+    ) -> "Regions":
+        """Make it of what :func:`region_spectra` takes."""
+        if isinstance(regions, np.ndarray) and regions.dtype.kind in "iu":
+            _check_shape(regions, shape, "one of whole numbers")
+            regions = list(pixels_of_labels(regions).values())
+        if len(regions) == 0:
+            raise ValueError("There is no region, expected at least one.")
+        checked = [_checked(region, shape) for region in regions]
+        masks = {k: r for k, r in enumerate(checked) if r.dtype == bool}
+        lists = {k: r for k, r in enumerate(checked) if r.dtype != bool}
+        empty = np.empty(0, dtype=_position_dtype(math.prod(shape)))
+        pixels = np.concatenate([empty, *lists.values()])
+        sizes = [len(r) for r in lists.values()]
+        owners = np.repeat(np.array([*lists], dtype=np.int32), sizes)
         if len(lists) > 1:
-            order = np.argsort(self.pixels, kind="stable")
-            self.pixels, self.owners = self.pixels[order], self.owners[order]
-        self.box = self._find_box()
-        self.totals = np.zeros(self.size, dtype=self.dtype)
-        self.is_shared = self.totals.nbytes > _SHARED_BYTES
-        n_stripes = max(1, min(_STRIPES, self.size[1] // _LEAST_STRIPE))
-        self.edges = [self.size[1] * i // n_stripes for i in range(n_stripes + 1)]
-        self.locks = [threading.Lock() for _ in range(n_stripes)]
-        self.turns = itertools.count()
+            order = np.argsort(pixels, kind="stable")
+            pixels, owners = pixels[order], owners[order]
+        return cls(len(checked), shape, masks, pixels, owners)
 
-    def __getstate__(self) -> dict[str, Any]:
-        own = ("totals", "edges", "locks", "turns")
-        state = {key: value for key, value in vars(self).items() if key not in own}
-        return state | {"is_shared": False}
-
-    def _find_box(self) -> list[Range] | None:
+    def area(self, shape: tuple[int, ...]) -> Ranges:
         """Return the smallest ranges of the map that hold all regions."""
         boxes = [_box_of(mask) for mask in self.masks.values() if mask.any()]
         for start in range(0, self.pixels.size, _BOX_PIXELS):
             part = self.pixels[start : start + _BOX_PIXELS]
-            where = np.unravel_index(part, self.shape)
+            where = np.unravel_index(part, shape)
             boxes.append([(int(i.min()), int(i.max()) + 1) for i in where])
         if not boxes:
-            return None
+            return tuple((0, 0) for _ in shape)
         ends = np.array(boxes)
         low, high = ends[..., 0].min(axis=0), ends[..., 1].max(axis=0)
-        return list(zip(low.tolist(), high.tolist(), strict=True))
+        return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
-    def __call__(
-        self, pieces: Pieces, ranges: tuple[Range, ...]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        # Several threads call one object, in other processes too.
-        own = None if self.is_shared else np.zeros(self.size, dtype=self.dtype)
-        for held, block in pieces:
-            spectra = block.reshape(-1, block.shape[-1])
-            spectrum, owner = self._find_pairs(held[:-1])
-            if spectrum.size:
-                offset = ranges[-1][0] - held[-1][0]
-                add = _add_regions if is_counts(spectra) else _add_other_regions
-                arguments = (spectra, offset, spectrum, owner)
-                if own is None:
-                    self._add_in_turns(add, arguments)
-                else:
-                    add(*arguments, 0, self.size[1], own)
-        if own is None:
-            return np.empty(0, dtype=np.intp), self.totals[:0]
-        numbers = np.flatnonzero(own.any(axis=1))
-        return numbers, own[numbers]
+    def share(self, whole: Part) -> "_SharedTotals | None":
+        """Return totals that threads add to in turns, if these are large."""
+        n_bytes = self.n_regions * whole.n_channels * wide_dtype(whole.dtype).itemsize
+        return _SharedTotals(self.blank(whole)) if n_bytes > _SHARED_BYTES else None
 
-    def _find_pairs(self, held: tuple[Range, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def blank(self, part: Part) -> np.ndarray:
+        """Return totals of nothing."""
+        shape = (self.n_regions, part.n_channels)
+        return np.zeros(shape, dtype=wide_dtype(part.dtype))
+
+    def begin(self, part: Part) -> Any:
+        """Return the state of nothing."""
+        return self.blank(part) if part.shared is None else part.shared
+
+    def add(self, state: Any, piece: Piece) -> Any:
+        """Add the spectra of a piece."""
+        pairs = self.find_pairs(piece.ranges)
+        if not pairs[0].size:
+            return state
+        if isinstance(state, _SharedTotals):
+            state.add(piece, pairs)
+        else:
+            channels = (0, state.shape[1])
+            _add_regions(piece.rows, piece.first, pairs, channels, state)
+        return state
+
+    def find_pairs(self, ranges: Ranges) -> tuple[np.ndarray, np.ndarray]:
         """Return which spectra of a piece belong to which regions, in pairs by spectrum."""
-        ranges = [
-            (origin + start, origin + stop)
-            for (start, stop), (origin, _) in zip(held, self.box, strict=True)
-        ]
         position = np.zeros((), dtype=self.pixels.dtype)
         for (start, stop), size in zip(ranges, self.shape, strict=True):
             along = np.arange(start, stop, dtype=self.pixels.dtype)
@@ -369,13 +535,54 @@ class _RegionSums:
         order = np.argsort(spectrum, kind="stable")
         return spectrum[order], owner[order]
 
-    def _add_in_turns(self, add: Callable[..., None], arguments: tuple) -> None:
+    def merge(self, states: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of the totals that are not zero, and their numbers."""
+        packed = [_pack(state) for state in states]
+        if len(packed) == 1:
+            return packed[0]
+        numbers = np.unique(np.concatenate([found for found, _ in packed]))
+        totals = packed[0][1]
+        merged = np.zeros((len(numbers), totals.shape[1]), dtype=totals.dtype)
+        for found, rows in packed:
+            _add_rows(merged, np.searchsorted(numbers, found), rows)
+        return numbers, merged
+
+    def finish(self, state: tuple[np.ndarray, np.ndarray], whole: Part) -> np.ndarray:
+        """Return the result."""
+        is_shared = isinstance(whole.shared, _SharedTotals)
+        totals = whole.shared.totals if is_shared else self.blank(whole)
+        _add_rows(totals, *state)
+        return totals
+
+
+class _SharedTotals:
+    """Totals that threads add to; they take turns in ranges of channels."""
+
+    def __init__(self, totals: np.ndarray) -> None:
+        self.totals = totals
+        n_channels = totals.shape[1]
+        n_stripes = max(1, min(_STRIPES, n_channels // _LEAST_STRIPE))
+        self.edges = [n_channels * i // n_stripes for i in range(n_stripes + 1)]
+        self.locks = [threading.Lock() for _ in range(n_stripes)]
+        self.turns = itertools.count()
+
+    def add(self, piece: Piece, pairs: tuple[np.ndarray, np.ndarray]) -> None:
         n_stripes = len(self.locks)
         turn = next(self.turns)
         for i in range(n_stripes):
             k = (turn + i) % n_stripes
+            channels = (self.edges[k], self.edges[k + 1])
             with self.locks[k]:
-                add(*arguments, self.edges[k], self.edges[k + 1], self.totals)
+                _add_regions(piece.rows, piece.first, pairs, channels, self.totals)
+
+
+def _pack(state: Any) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(state, _SharedTotals):
+        return np.empty(0, dtype=np.intp), state.totals[:0]
+    if isinstance(state, np.ndarray):
+        numbers = np.flatnonzero(state.any(axis=1))
+        return numbers, state[numbers]
+    return state
 
 
 def _box_of(mask: np.ndarray) -> list[Range]:
@@ -388,17 +595,6 @@ def _box_of(mask: np.ndarray) -> list[Range]:
     return ends
 
 
-def _merge_regions(
-    results: list[tuple[np.ndarray, np.ndarray]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Add totals of several processes up, each those of some of the regions."""
-    numbers = np.unique(np.concatenate([found for found, _ in results]))
-    merged = np.zeros((len(numbers), results[0][1].shape[1]), dtype=results[0][1].dtype)
-    for found, totals in results:
-        _add_rows(merged, np.searchsorted(numbers, found), totals)
-    return numbers, merged
-
-
 def _add_rows(totals: np.ndarray, numbers: np.ndarray, sums: np.ndarray) -> None:
     """Add to some rows of totals, each of them once."""
     rows = totals[numbers]
@@ -406,9 +602,16 @@ def _add_rows(totals: np.ndarray, numbers: np.ndarray, sums: np.ndarray) -> None
     totals[numbers] = rows
 
 
-def _add_other_regions(spectra, offset, spectrum, owner, start, stop, totals):
-    """Do what `_add_regions` does for numbers that kernels do not take."""
-    part = spectra[:, offset + start : offset + stop]
+def _add_regions_of_others(
+    spectra: np.ndarray,
+    first: int,
+    pairs: tuple[np.ndarray, np.ndarray],
+    channels: Range,
+    totals: np.ndarray,
+) -> None:
+    """Do what the kernel does for numbers that it does not take."""
+    (spectrum, owner), (start, stop) = pairs, channels
+    part = spectra[:, first + start : first + stop]
     at_once = max(1, _OTHER_BYTES // (8 * (stop - start)))
     for begin in range(0, spectrum.size, at_once):
         chosen = slice(begin, begin + at_once)
@@ -418,68 +621,4 @@ def _add_other_regions(spectra, offset, spectrum, owner, start, stop, totals):
         _add_rows(totals[:, start:stop], numbers, sum_runs_exactly(wanted, firsts))
 
 
-def _summarise(
-    pieces: Pieces, ranges: tuple[Range, ...], dtype: np.dtype, kind: np.dtype
-) -> tuple[np.ndarray, np.ndarray, _Parts]:
-    n_channels = ranges[-1][1] - ranges[-1][0]
-    total = np.zeros(n_channels, dtype=dtype)
-    highest = None
-    counts = _zeros(ranges, 1, dtype)
-    n_seen = 0
-    for held, block in pieces:
-        first = ranges[-1][0] - held[-1][0]
-        spectra = block.reshape(-1, block.shape[-1])
-        n_seen += len(spectra)
-        place = (0, *place_in(held, ranges))
-        if is_counts(block):
-            whole = np.zeros(spectra.shape[1], dtype=np.uint64)
-            add_spectra(spectra, whole)
-            total += whole[first : first + n_channels]
-            peak = np.zeros(spectra.shape[1], dtype=spectra.dtype)
-            raise_to(spectra, peak)
-            peak = peak[first : first + n_channels]
-            sums = add_channels(spectra, first, first + n_channels)
-        else:
-            spectra = spectra[:, first : first + n_channels]
-            add_exactly(total, sum_exactly(spectra, 0))
-            peak = spectra.max(axis=0)
-            sums = sum_exactly(spectra, 1)
-        counts[place] = sums.reshape(block.shape[:-1])
-        highest = peak if highest is None else np.maximum(highest, peak)
-    if highest is None:
-        highest = np.zeros(n_channels, dtype=kind.newbyteorder("="))
-    elif n_seen < counts.size:  # pieces that are left out are zero
-        highest = np.maximum(highest, highest.dtype.type(0))
-    return total, highest, [(ranges[:-1], counts)]
-
-
-def _zeros(ranges: tuple[Range, ...], n_images: int, dtype: np.dtype) -> np.ndarray:
-    return np.zeros(
-        (n_images, *(stop - start for start, stop in ranges[:-1])), dtype=dtype
-    )
-
-
-def _add(results: list[np.ndarray]) -> np.ndarray:
-    return sum_exactly(np.stack(results), 0)
-
-
-def _merge(results: list[tuple[np.ndarray, np.ndarray, _Parts]]) -> Any:
-    totals, peaks, parts = zip(*results, strict=True)
-    return _add(list(totals)), np.maximum.reduce(peaks), join(list(parts))
-
-
-def _place(parts: _Parts, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Put parts of images together; where there is none, they are zero."""
-    images = np.zeros(shape, dtype=dtype)
-    for ranges, part in parts:
-        images[(slice(None), *(slice(*r) for r in ranges))] = part
-    return images
-
-
-@kernel
-def _add_regions(spectra, offset, spectrum, owner, start, stop, totals):
-    for i in range(spectrum.size):
-        total = totals[owner[i], start:stop]
-        counts = spectra[spectrum[i], offset + start : offset + stop]
-        for j in range(total.size):
-            total[j] += np.uint64(counts[j])
+_add_regions = by_type(kernels_of_regions.add_regions, _add_regions_of_others)

@@ -43,9 +43,9 @@ def add_rows(spectra, total):
 
 
 @kernel
-def raise_to(spectra, highest):
+def raise_to(spectra, first, highest):
     """Raise each channel of a spectrum to the highest of several, if that is more."""
     for i in range(spectra.shape[0]):
-        spectrum = spectra[i]
+        spectrum = spectra[i, first : first + highest.size]
         for j in range(highest.size):
             highest[j] = max(highest[j], spectrum[j])

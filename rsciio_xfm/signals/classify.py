@@ -6,7 +6,7 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal1D
 
-from rsciio_xfm.analysis import classify as methods
+from rsciio_xfm.analysis.classify import methods
 from rsciio_xfm.analysis.maps import region_spectra
 from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.extras import require

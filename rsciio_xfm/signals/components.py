@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.analysis import classify as methods
-from rsciio_xfm.analysis.features import Features, prepare
+from rsciio_xfm.analysis.classify import methods
+from rsciio_xfm.analysis.classify.features import Features, prepare
 from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.core.extras import require

@@ -3,8 +3,8 @@
 import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.analysis.classify import Components
-from rsciio_xfm.analysis.features import Features
+from rsciio_xfm.analysis.classify.features import Features
+from rsciio_xfm.analysis.classify.methods import Components
 
 # Of learning_results, what was found from other components before.
 _OF_COMPONENTS = (

@@ -1,17 +1,16 @@
 """Images and spectra that are made of a signal in one pass over its file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal1D, Signal2D
 
-from rsciio_xfm.analysis.colour import channel_colours, mix_colours, to_rgb8
-from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
+from rsciio_xfm.analysis.colour import Colours, channel_colours, to_rgb8
+from rsciio_xfm.analysis.maps import Wanted, make_maps
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.sums import can_sum, sum_spectrum
-from rsciio_xfm.core.to_dask import take
 from rsciio_xfm.signals.checks import check_axes, check_uniform, progress
 from rsciio_xfm.signals.lines import is_line, scattered_line
 from rsciio_xfm.signals.made import image_of, spectrum_of, title_of
@@ -69,13 +68,8 @@ def get_window_images(
     >>> images["Fe_Ka"].plot()
     """
     check_axes(signal)
-    resolved = resolve_windows(signal, windows, integration_windows)
-    with progress(signal, show_progressbar):
-        images = window_images(signal.data, list(resolved.values()))
-    return {
-        name: _make_image(signal, image, name)
-        for name, image in zip(resolved, images, strict=True)
-    }
+    wanted = {"windows": _windows(signal, windows, integration_windows)}
+    return _make(signal, wanted, show_progressbar)["windows"]
 
 
 def get_region_spectra(
@@ -126,10 +120,9 @@ def get_region_spectra(
     >>> spectra["iron"].save("iron.msa")
     """
     check_axes(signal)
-    named = resolve_regions(signal, regions)
-    with progress(signal, show_progressbar):
-        totals = region_spectra(signal.data, list(named.values()))
-    return sums_of(signal, totals, named)
+    return _make(signal, {"regions": _regions(signal, regions)}, show_progressbar)[
+        "regions"
+    ]
 
 
 def get_summary(
@@ -158,20 +151,8 @@ def get_summary(
     >>> summary["max"].plot()
     """
     check_axes(signal)
-    with progress(signal, show_progressbar):
-        found = summarise(signal.data)
-    n_spectra = signal.axes_manager.navigation_size
-    data = {
-        "sum": found["sum"],
-        "mean": found["sum"] / n_spectra,
-        "max": found["max"],
-    }
-    result = {name: spectrum_of(signal, d, name) for name, d in data.items()}
-    # No time is that of a maximum, whose channels come from different pixels.
-    give(result["max"], Times())
-    give(result["sum"], times_of_sum(signal, None))
-    give(result["mean"], times_of_sum(signal, None, is_mean=True))
-    return result | {"counts": _make_image(signal, found["counts"], "counts")}
+    wanted = {"summary": _summary(signal)}
+    return _make(signal, wanted, show_progressbar)["summary"]
 
 
 def get_colour_map(
@@ -218,24 +199,160 @@ def get_colour_map(
     >>> picture.save("colours.png")
     """
     check_axes(signal)
-    check_uniform(signal.axes_manager.signal_axes)
-    if signal.axes_manager.navigation_dimension != 2:
-        raise ValueError(f"The signal is {signal}, expected a map of x and y.")
-    start, stop = _colour_channels(signal, energy_range, show_progressbar)
-    data = take(signal.data, (..., slice(start, None)))
+    channels = _colour_channels(signal, energy_range, show_progressbar)
+    wanted = {"colours": _colours(signal, scale, channels, percentile)}
+    return _make(signal, wanted, show_progressbar)["colours"]
+
+
+def get_maps(
+    signal: BaseSignal,
+    windows: Any = None,
+    regions: Any = None,
+    summary: bool = False,
+    colours: str | Mapping[str, Any] | None = None,
+    show_progressbar: bool | None = None,
+    **watch: Any,
+) -> dict[str, Any]:
+    """Make images, spectra of regions, a summary and a picture, all in one pass over the file.
+
+    Parameters
+    ----------
+    signal
+        Spectra with axes to navigate, lazy or not, of any type.
+    windows
+        As of :meth:`get_window_images`; True takes the lines, or else elements, of the
+        metadata.
+    regions
+        As of :meth:`get_region_spectra`.
+    summary
+        Whether there is one, as of :meth:`get_summary`.
+    colours
+        The scale of a picture, as of :meth:`get_colour_map`, or a dictionary of its
+        arguments. If neither ``energy_range`` nor the tube's anode is known, the sum of all
+        spectra is made first, which is a pass of its own.
+    show_progressbar
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
+    **watch
+        ``progress``, called as ``progress(done, total)`` when a part of the map is finished;
+        ``cancel``, a callable that returns True, or an event, to stop; ``partial``, called
+        with what this function returns, as far as it is known: zero where nothing has been
+        measured yet. See :func:`rsciio_xfm.core.reduce.run`.
+
+    Returns
+    -------
+    dict of str to object
+        What was asked for: ``"windows"``, ``"regions"`` and ``"summary"``, dictionaries of
+        signals, and ``"colours"``, a picture.
+
+    Raises
+    ------
+    ValueError
+        Nothing is asked for, or an argument does not suit the signal: see these methods.
+    TypeError
+        There is an argument by another name.
+    rsciio_xfm.exceptions.PassCancelledError
+        `cancel` said so.
+
+    Examples
+    --------
+    >>> maps = s.get_maps(windows=["Fe_Ka", "Ca_Ka"], summary=True)
+    >>> maps["windows"]["Fe_Ka"].plot()
+    >>> maps["summary"]["max"].plot()
+    """
+    check_axes(signal)
+    wanted: dict[str, _Product] = {}
+    if windows is not None:
+        wanted["windows"] = _windows(signal, None if windows is True else windows)
+    if regions is not None:
+        wanted["regions"] = _regions(signal, regions)
+    if summary:
+        wanted["summary"] = _summary(signal)
+    if colours is not None:
+        options = {"scale": colours} if isinstance(colours, str) else dict(colours)
+        energy_range = options.pop("energy_range", None)
+        channels = _colour_channels(signal, energy_range, show_progressbar)
+        wanted["colours"] = _colours(signal, channels=channels, **options)
+    return _make(signal, wanted, show_progressbar, **watch)
+
+
+# What is made of the arrays, and how it becomes signals.
+
+_Product = tuple[Any, Callable[[Any], Any]]
+
+
+def _make(
+    signal: BaseSignal,
+    wanted: Mapping[str, _Product],
+    show_progressbar: bool | None,
+    **watch: Any,
+) -> dict[str, Any]:
+    """Make all that is wanted, in one pass, as signals."""
+
+    def as_signals(found: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: wanted[name][1](arrays) for name, arrays in found.items()}
+
+    partial = watch.get("partial")
+    if partial is not None:
+        watch["partial"] = lambda found: partial(as_signals(found))
+    arrays = Wanted(**{name: what for name, (what, _) in wanted.items()})
     with progress(signal, show_progressbar):
-        mixed = mix_colours(data, channel_colours(stop - start), scale)
-    axes = [axis.get_axis_dictionary() for axis in signal.axes_manager._axes[:-1]]
-    for axis in axes:
-        axis["navigate"] = True
-    axes.append({"size": 3, "navigate": False, "name": "RGB"})
-    picture = Signal1D(to_rgb8(mixed, percentile), axes=axes)
-    picture.change_dtype("rgb8")
+        found = make_maps(signal.data, arrays, **watch)
+    return as_signals(found)
+
+
+def _windows(
+    signal: BaseSignal, windows: Any, integration_windows: float = 2.0
+) -> _Product:
+    named = resolve_windows(signal, windows, integration_windows)
+
+    def as_signals(images: np.ndarray) -> dict[str, BaseSignal]:
+        each = zip(named, images, strict=True)
+        return {name: _make_image(signal, image, name) for name, image in each}
+
+    return list(named.values()), as_signals
+
+
+def _regions(signal: BaseSignal, regions: Any) -> _Product:
+    named = resolve_regions(signal, regions)
+    return list(named.values()), lambda totals: sums_of(signal, totals, named)
+
+
+def _summary(signal: BaseSignal) -> _Product:
+    def as_signals(found: Mapping[str, np.ndarray]) -> dict[str, BaseSignal]:
+        mean = found["sum"] / signal.axes_manager.navigation_size
+        data = {"sum": found["sum"], "mean": mean, "max": found["max"]}
+        result = {name: spectrum_of(signal, d, name) for name, d in data.items()}
+        # No time is that of a maximum, whose channels come from different pixels.
+        give(result["max"], Times())
+        give(result["sum"], times_of_sum(signal, None))
+        give(result["mean"], times_of_sum(signal, None, is_mean=True))
+        return result | {"counts": _make_image(signal, found["counts"], "counts")}
+
+    return True, as_signals
+
+
+def _colours(
+    signal: BaseSignal,
+    scale: str = "linear",
+    channels: tuple[int, int] = (0, 0),
+    percentile: float = 99.5,
+) -> _Product:
+    start, stop = channels
     energy = signal.axes_manager.signal_axes[0]
-    picture.metadata.General.title = title_of(signal, "colours of energies")
-    ends = [float(energy.axis[i]) for i in (start, stop - 1)]
-    picture.metadata.set_item("Signal.energy_range", ends)
-    return picture
+
+    def as_signal(mixed: np.ndarray) -> Signal2D:
+        axes = [axis.get_axis_dictionary() for axis in signal.axes_manager._axes[:-1]]
+        for axis in axes:
+            axis["navigate"] = True
+        axes.append({"size": 3, "navigate": False, "name": "RGB"})
+        picture = Signal1D(to_rgb8(mixed, percentile), axes=axes)
+        picture.change_dtype("rgb8")
+        picture.metadata.General.title = title_of(signal, "colours of energies")
+        ends = [float(energy.axis[i]) for i in (start, stop - 1)]
+        picture.metadata.set_item("Signal.energy_range", ends)
+        return picture
+
+    return Colours(start, channel_colours(stop - start), scale), as_signal
 
 
 def sums_of(
@@ -270,6 +387,9 @@ def _colour_channels(
     show_progressbar: bool | None,
 ) -> tuple[int, int]:
     """Return the first channel that has a colour and the one after the last."""
+    check_uniform(signal.axes_manager.signal_axes)
+    if signal.axes_manager.navigation_dimension != 2:
+        raise ValueError(f"The signal is {signal}, expected a map of x and y.")
     energy = signal.axes_manager.signal_axes[0]
     if energy_range is not None:
         ends = tuple(float(end) for end in energy_range)

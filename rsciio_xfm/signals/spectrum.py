@@ -83,6 +83,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     get_region_spectra = maps.get_region_spectra
     get_summary = maps.get_summary
     get_colour_map = maps.get_colour_map
+    get_maps = maps.get_maps
     plot_colour_map = plots.plot_colour_map
 
     pca = components.pca

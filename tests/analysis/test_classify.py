@@ -7,14 +7,14 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from rsciio_xfm.analysis.classify import (
+from rsciio_xfm.analysis.classify.features import SCALINGS, prepare
+from rsciio_xfm.analysis.classify.methods import (
     choose_samples,
     cluster,
     estimate_n_classes,
     reduce_pca,
     reduce_umap,
 )
-from rsciio_xfm.analysis.features import SCALINGS, prepare
 from tests.builders import phantom
 
 # Dense decompositions take long: those of one type stand for all.

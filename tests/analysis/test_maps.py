@@ -194,8 +194,10 @@ class TestRegions:
         """dask hands what it unpickled to every thread of a worker."""
         counts = np.random.default_rng(0).integers(0, 99, (4, 5, 70), dtype="u2")
         mask = np.arange(20).reshape(4, 5) % 3 == 0
-        consume = pickle.loads(pickle.dumps(maps._RegionSums([mask], counts)))
         ranges = ((0, 4), (0, 5), (0, 70))
+        regions = maps.Regions.of([mask], (4, 5))
+        plan, _ = passes._make_plan(counts, [regions], True)
+        plan = pickle.loads(pickle.dumps(plan))
 
         def pieces(meanwhile):
             yield ((0, 2), *ranges[1:]), counts[:2]
@@ -203,10 +205,8 @@ class TestRegions:
             yield ((2, 4), *ranges[1:]), counts[2:]
 
         expected, found = counts[mask].sum(axis=0), []
-        first = consume(
-            pieces(lambda: found.append(consume(pieces(int), ranges))), ranges
-        )
-        for _, totals in (first, *found):
+        first = plan(pieces(lambda: found.append(plan(pieces(int), ranges))), ranges)
+        for ((_, totals),) in (first, *found):
             np.testing.assert_array_equal(totals[0], expected)
 
     @pytest.fixture(params=[0, 2**40], ids=["in turns", "each its own"])
@@ -234,7 +234,6 @@ class TestRegions:
 
     def test_memory(self, monkeypatch):
         """10 000 grains: one result, whatever the number of threads, and their pixels."""
-        monkeypatch.setattr(passes, "CPU_COUNT", 8)
         monkeypatch.setattr(passes, "PIECE_BYTES", 2**20)
         n, n_channels = 400, 512
         labels = np.arange(n)[:, np.newaxis] // 4 * 100 + np.arange(n) // 4 + 1
@@ -242,7 +241,8 @@ class TestRegions:
         region_spectra(data[:4], labels[:4])  # compiled
         tracemalloc.start()
         try:
-            found = region_spectra(data, labels)
+            with dask.config.set(num_workers=8):
+                found = region_spectra(data, labels)
             highest = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

@@ -1,20 +1,16 @@
 """A picture of a raw file that shows how the object lay, and its spectra."""
 
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from rsciio_xfm.analysis.maps import window_images
-from rsciio_xfm.core.array import Range, place_in
+from rsciio_xfm.analysis.maps import Highest, Total, Windows, window_images
 from rsciio_xfm.core.atomic import check_destination, replacing
 from rsciio_xfm.core.chunks import ChunkedArray
-from rsciio_xfm.core.reduce import Pieces, over_pieces
+from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.to_dask import from_source
-from rsciio_xfm.core.wide import add_spectra
 from rsciio_xfm.formats.datastack.raw import parse_map, raw_array
-from rsciio_xfm.kernels.sums import add_windows, is_counts, raise_to
 
 # Channels on each side of the peak, as maxrf4u: 10 below it, itself and 9 above.
 _HALF_WIDTH = 10
@@ -43,7 +39,7 @@ class Preview(NamedTuple):
 def preview(
     raw: str | Path,
     rpl: str | Path,
-    destination: str | Path | None = None,
+    dst: str | Path | None = None,
     flip_horizontal: bool = False,
     flip_vertical: bool = False,
     *,
@@ -55,12 +51,12 @@ def preview(
     ----------
     raw, rpl
         See :func:`convert`.
-    destination
+    dst
         Path of the picture, a PNG; by default `raw` with ``_preview.png`` behind it.
     flip_horizontal, flip_vertical
         Mirror the picture, to see what :func:`convert` would do.
     overwrite
-        Replace `destination` if it is there.
+        Replace `dst` if it is there.
 
     Returns
     -------
@@ -72,7 +68,7 @@ def preview(
     rsciio_xfm.exceptions.FileFormatError
         The files cannot be read, see :func:`convert`.
     FileExistsError
-        `destination` exists, and `overwrite` is False.
+        `dst` exists, and `overwrite` is False.
 
     Notes
     -----
@@ -87,17 +83,17 @@ def preview(
     """
     from matplotlib.image import imsave
 
-    destination = Path(f"{raw}_preview.png" if destination is None else destination)
+    dst = Path(f"{raw}_preview.png" if dst is None else dst)
     for read in (raw, rpl):
-        check_destination(read, destination, overwrite)
+        check_destination(read, dst, overwrite)
     source = raw_array(raw, parse_map(rpl))
     survey = _survey_spectra if source.is_as_stored else _survey_images
     highest, total, channel, counts = survey(source)
     image = _equalize(counts)
     image = image[:: -1 if flip_vertical else 1, :: -1 if flip_horizontal else 1]
-    with replacing(destination) as file:
+    with replacing(dst) as file:
         imsave(file, image, cmap="gray", vmin=0, vmax=1, format="png")
-    return Preview(image, channel, highest, total, destination)
+    return Preview(image, channel, highest, total, dst)
 
 
 def _equalize(counts: np.ndarray) -> np.ndarray:
@@ -122,15 +118,12 @@ def _survey_spectra(
     n_channels = source.shape[-1]
     guess = _guess_peak(source)
     centres = range(max(0, guess - _MARGIN), min(n_channels, guess + _MARGIN + 1))
-    windows = np.array([_window(c, n_channels) for c in centres], dtype=np.int64)
+    windows = tuple(_window(c, n_channels) for c in centres)
     data = from_source(source)
-    highest, total, parts = over_pieces(data, partial(_survey, windows=windows), _merge)
+    highest, total, images = run(data, Highest(), Total(), Windows(windows))
     channel = _peak(highest)
     if channel in centres:
-        place = channel - centres.start
-        counts = np.zeros(source.shape[:2], dtype=parts[0][1].dtype if parts else float)
-        for held, images in parts:
-            counts[tuple(slice(*ends) for ends in held)] = images[place]
+        counts = images[channel - centres.start]
     else:
         counts = window_images(data, [_window(channel, n_channels)])[0]
     return highest, total, channel, counts
@@ -151,47 +144,6 @@ def _guess_peak(source: ChunkedArray) -> int:
 def _peak(highest: np.ndarray) -> int:
     """Return where a spectrum is highest, and finite."""
     return int(np.where(np.isfinite(highest), highest, 0).argmax())
-
-
-_Parts = list[tuple[tuple[Range, ...], np.ndarray]]
-
-
-def _survey(
-    pieces: Pieces, ranges: tuple[Range, ...], windows: np.ndarray
-) -> tuple[np.ndarray | None, np.ndarray, _Parts]:
-    """Return maximum and sum of a part, and images of it, one for each window."""
-    highest = images = None
-    total: Any = 0
-    for held, block in pieces:
-        spectra = block.reshape(-1, block.shape[-1])
-        if is_counts(block):
-            peak = np.zeros(spectra.shape[1], dtype=spectra.dtype)
-            raise_to(spectra, peak)
-            part = np.zeros(spectra.shape[1], dtype=np.uint64)
-            add_spectra(spectra, part)
-            small = spectra.dtype.itemsize < 4
-            sums = np.empty(
-                (len(windows), len(spectra)), np.uint32 if small else np.uint64
-            )
-            add_windows(spectra, windows, sums)
-        else:
-            wide = {"u": np.uint64, "i": np.int64}.get(block.dtype.kind, np.float64)
-            peak, part = spectra.max(axis=0), spectra.sum(axis=0, dtype=wide)
-            sums = np.stack([spectra[:, a:b].sum(axis=1, dtype=wide) for a, b in windows])
-        highest = peak if highest is None else np.maximum(highest, peak)
-        total = total + part
-        if images is None:
-            shape = [stop - start for start, stop in ranges[:-1]]
-            images = np.zeros((len(windows), *shape), dtype=sums.dtype)
-        place = (slice(None), *place_in(held, ranges))
-        images[place] = sums.reshape(-1, *block.shape[:-1])
-    return highest, total, [] if images is None else [(ranges[:-1], images)]
-
-
-def _merge(results: list[tuple[np.ndarray | None, np.ndarray, _Parts]]) -> Any:
-    results = [one for one in results if one[0] is not None] or results[:1]
-    peaks, totals, parts = zip(*results, strict=True)
-    return np.maximum.reduce(peaks), sum(totals), [p for one in parts for p in one]
 
 
 def _survey_images(

@@ -8,21 +8,17 @@ features come from sums that are not exact; they are rounded to 32 bits.)
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm.core.array import Range, place_in
 from rsciio_xfm.core.checks import is_whole
-from rsciio_xfm.core.reduce import Pieces, join, over_pieces
+from rsciio_xfm.core.reduce import Images, Part, Piece, by_type, run
 from rsciio_xfm.core.to_dask import take
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.kernels.compiled import kernel
-from rsciio_xfm.kernels.sums import is_counts
+from rsciio_xfm.kernels.bins import add_bins
 
 SCALINGS = ("poisson", "sqrt", "log", "none")
 MAX_FEATURES = 512  # that "auto" rebins to
@@ -132,7 +128,8 @@ def prepare(
         step=1.0,
         limit=1.0,
     )
-    total, squares, peak, counts = _survey(blank, min_counts)
+    survey = _Survey(blank.bare(), min_counts)
+    ((total, squares, peak, counts),) = run(blank.data, survey)
     used = used & (counts >= min_counts)
     n_used = np.count_nonzero(used)
     if not n_used:
@@ -252,55 +249,41 @@ def _weights(
     return weights.astype(np.float32).astype(np.float64)
 
 
-def _survey(
-    features: Features, min_counts: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return sum, sum of squares and maximum of each feature, and each spectrum's counts."""
-    total, squares, peak, parts = over_pieces(
-        features.data,
-        partial(_survey_part, features=features.bare(), min_counts=min_counts),
-        _merge_survey,
-    )
-    counts = np.zeros(features.used.shape)
-    for ranges, part in parts:
-        counts[tuple(slice(*r) for r in ranges)] = part
-    return total, squares, peak, counts
+@dataclass(frozen=True)
+class _Survey(Images):
+    """Sum, sum of squares and maximum of each feature, and each spectrum's counts."""
 
+    features: Features
+    min_counts: float
 
-def _survey_part(
-    pieces: Pieces, ranges: tuple[Range, ...], features: Features, min_counts: float
-) -> Any:
-    total, squares, peak = np.zeros((3, features.n_features))
-    counts = np.zeros([stop - start for start, stop in ranges[:-1]])
-    for held, spectra, place, inside in spectra_of(pieces, ranges, features):
-        binned = _bin(spectra, -held[-1][0], features)
+    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        return 1, np.dtype(float)
+
+    def begin(self, part: Part) -> Any:
+        return np.zeros((3, self.features.n_features)), super().begin(part)
+
+    def add(self, state: Any, piece: Piece) -> Any:
+        (total, squares, peak), counts = moments, _ = state
+        binned = _bin(piece.rows, piece.first, self.features)
         sums = binned.sum(axis=1)
-        counts[place] = sums.reshape(counts[place].shape)
-        wanted = binned[inside.ravel() & (sums >= min_counts)]
+        super().put(counts, piece, sums)
+        inside = self.features.used[piece.place].ravel()
+        wanted = binned[inside & (sums >= self.min_counts)]
         if len(wanted):
             total += wanted.sum(axis=0)
             squares += np.einsum("ij,ij->j", wanted, wanted)
             np.maximum(peak, wanted.max(axis=0), out=peak)
-    return total, squares, peak, [(ranges[:-1], counts)]
+        return moments, counts
 
+    def merge(self, states: list[Any]) -> Any:
+        moments, counts = zip(*states, strict=True)
+        totals, squares, peaks = zip(*moments, strict=True)
+        sums = np.sum(totals, axis=0), np.sum(squares, axis=0)
+        return (*sums, np.max(peaks, axis=0)), super().merge(counts)
 
-def _merge_survey(results: list[Any]) -> Any:
-    totals, squares, peaks, parts = zip(*results, strict=True)
-    return (
-        np.sum(totals, axis=0),
-        np.sum(squares, axis=0),
-        np.max(peaks, axis=0),
-        join(list(parts)),
-    )
-
-
-def spectra_of(
-    pieces: Pieces, ranges: tuple[Range, ...], features: Features
-) -> Iterable[tuple[tuple[Range, ...], np.ndarray, tuple[slice, ...], np.ndarray]]:
-    """Yield pieces as lists of spectra, where they lie, and which are not masked."""
-    for held, block in pieces:
-        inside = features.used[tuple(slice(*r) for r in held[:-1])]
-        yield held, block.reshape(-1, block.shape[-1]), place_in(held, ranges), inside
+    def finish(self, state: Any, whole: Part) -> Any:
+        moments, counts = state
+        return *moments, super().finish(counts, whole)[0]
 
 
 def in_steps(spectra: np.ndarray, first: int, features: Features) -> np.ndarray:
@@ -315,13 +298,19 @@ def in_steps(spectra: np.ndarray, first: int, features: Features) -> np.ndarray:
 def _bin(spectra: np.ndarray, first: int, features: Features) -> np.ndarray:
     """Return the counts of each feature, float64."""
     binned = np.empty((len(spectra), features.n_features))
-    if is_counts(spectra):
-        _add_bins(spectra, first, features.rebin, binned)
-    else:
-        wanted = spectra[:, first : first + features.n_features * features.rebin]
-        shape = (len(spectra), features.n_features, features.rebin)
-        wanted.reshape(shape).sum(axis=2, dtype=float, out=binned)
+    _add_bins(spectra, first, features.rebin, binned)
     return binned
+
+
+def _add_bins_of_others(
+    spectra: np.ndarray, first: int, rebin: int, binned: np.ndarray
+) -> None:
+    wanted = spectra[:, first : first + binned.shape[1] * rebin]
+    wanted = wanted.reshape((*binned.shape, rebin))
+    wanted.sum(axis=2, dtype=float, out=binned)
+
+
+_add_bins = by_type(add_bins, _add_bins_of_others)
 
 
 def _scale(values: np.ndarray, scaling: str) -> None:
@@ -329,13 +318,3 @@ def _scale(values: np.ndarray, scaling: str) -> None:
         np.sqrt(np.maximum(values, 0, out=values), out=values)
     elif scaling == "log":
         np.log1p(np.maximum(values, 0, out=values), out=values)
-
-
-@kernel
-def _add_bins(spectra, first, rebin, binned):
-    for i in range(spectra.shape[0]):
-        for k in range(binned.shape[1]):
-            total = np.uint64(0)
-            for j in range(first + k * rebin, first + (k + 1) * rebin):
-                total += np.uint64(spectra[i, j])
-            binned[i, k] = total

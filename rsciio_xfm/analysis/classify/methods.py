@@ -1,22 +1,23 @@
 """Classes of spectra: principal components, UMAP and clusters, out of core.
 
-What they start from, features of the spectra, is in :mod:`rsciio_xfm.analysis.features`.
+What they start from, features of the spectra, is in
+:mod:`rsciio_xfm.analysis.classify.features`.
 """
 
+import functools
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from rsciio_xfm.analysis.features import Features, in_steps, spectra_of
-from rsciio_xfm.core.array import Range
+from rsciio_xfm.analysis.classify.features import Features, in_steps
 from rsciio_xfm.core.checks import check_whole, is_whole
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.progress import bar_options
-from rsciio_xfm.core.reduce import Pieces, join, over_pieces
+from rsciio_xfm.core.reduce import Images, Part, Piece, Reduction, run
 from rsciio_xfm.core.warning import warn
 
 CLASSIFIERS = ("kmeans", "hdbscan")
@@ -61,7 +62,7 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
     Parameters
     ----------
     features
-        From :func:`rsciio_xfm.analysis.features.prepare`.
+        From :func:`rsciio_xfm.analysis.classify.features.prepare`.
     n_components
         How many; as many as there can be if that is less.
 
@@ -77,14 +78,15 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
 
     Notes
     -----
-    The products are exact (see :mod:`rsciio_xfm.analysis.features`), and the components their
-    eigenvectors, with the sign that makes the largest element of each positive. The mean is
-    not subtracted, as in HyperSpy's ``decomposition``: it is about the first component.
+    The products are exact (see :mod:`rsciio_xfm.analysis.classify.features`), and the
+    components their eigenvectors, with the sign that makes the largest element of each
+    positive. The mean is not subtracted, as in HyperSpy's ``decomposition``: it is about the
+    first component.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from rsciio_xfm.analysis.features import prepare
+    >>> from rsciio_xfm.analysis.classify.features import prepare
     >>> data = np.random.default_rng(0).poisson(5, (20, 30, 8)).astype(np.uint16)
     >>> reduce_pca(prepare(data), n_components=3).scores.shape
     (600, 3)
@@ -92,24 +94,15 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
     check_whole("n_components", n_components)
     n_used = features.n_used
     n_components = min(n_components, features.n_features, n_used)
-    products = over_pieces(
-        features.data, partial(_add_products, features=features.bare()), _add
-    )
+    (products,) = run(features.data, _Products(features.bare()))
     values, vectors = np.linalg.eigh(products / n_used)
     variance = np.maximum(values[::-1], 0) * features.step**2
     components = vectors[:, ::-1][:, :n_components].T
     largest = np.abs(components).argmax(axis=1)
     signs = np.sign(components[np.arange(n_components), largest])
     components = components * np.where(signs == 0, 1, signs)[:, np.newaxis]
-    parts = over_pieces(
-        features.data,
-        partial(_project, features=features.bare(), components=components),
-        join,
-    )
-    places = np.concatenate([place for place, _ in parts])
-    scores = np.concatenate([found for _, found in parts])
-    scores = scores[np.argsort(places, kind="stable")]
-    scores = (scores * features.step).astype(np.float32)
+    (images,) = run(features.data, _Scores(features.bare(), components))
+    scores = np.ascontiguousarray(images[:, features.used].T)
     ratio = variance / variance.sum() if variance.sum() > 0 else variance
     return Components(scores, components, variance, ratio)
 
@@ -408,43 +401,61 @@ def _by_size(labels: np.ndarray) -> np.ndarray:
     return numbers[labels]  # -1 is the last one
 
 
-def _add_products(
-    pieces: Pieces, ranges: tuple[Range, ...], features: Features
-) -> np.ndarray:
-    products = np.zeros((features.n_features, features.n_features))
-    with _one_thread():
-        for held, spectra, _, inside in spectra_of(pieces, ranges, features):
-            steps = in_steps(spectra[inside.ravel()], -held[-1][0], features)
-            products += steps.T @ steps
-    return products
+@dataclass(frozen=True)
+class _Products(Reduction):
+    """Sums of the products of all pairs of features."""
+
+    features: Features
+
+    def begin(self, part: Part) -> np.ndarray:
+        n = self.features.n_features
+        return np.zeros((n, n))
+
+    def add(self, state: np.ndarray, piece: Piece) -> np.ndarray:
+        inside = self.features.used[piece.place].ravel()
+        with _one_thread():
+            steps = in_steps(piece.rows[inside], piece.first, self.features)
+            state += steps.T @ steps
+        return state
+
+    def merge(self, states: list[np.ndarray]) -> np.ndarray:
+        return np.sum(states, axis=0)
 
 
-def _project(
-    pieces: Pieces, ranges: tuple[Range, ...], features: Features, components: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    whole = np.round(components * 2.0**_COMPONENT_BITS)  # so that sums are exact
-    results = []
-    with _one_thread():
-        for held, spectra, _, inside in spectra_of(pieces, ranges, features):
-            if not inside.any():
-                continue
-            steps = in_steps(spectra[inside.ravel()], -held[-1][0], features)
-            at = zip(np.nonzero(inside), held[:-1], strict=True)
-            places = np.ravel_multi_index(
-                [i + start for i, (start, _) in at], features.used.shape
-            )
-            results.append((places, (steps @ whole.T) / 2.0**_COMPONENT_BITS))
-    return results
+@dataclass(frozen=True)
+class _Scores(Images):
+    """The scores of components, zero where spectra are masked."""
 
+    features: Features
+    components: np.ndarray
 
-def _add(results: list[np.ndarray]) -> np.ndarray:
-    return np.sum(results, axis=0)
+    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        return len(self.components), np.dtype(np.float32)
+
+    def make(self, piece: Piece) -> np.ndarray | None:
+        inside = self.features.used[piece.place].ravel()
+        if not inside.any():
+            return None
+        whole = np.round(self.components * 2.0**_COMPONENT_BITS)  # so that sums are exact
+        scores = np.zeros((len(whole), inside.size), dtype=np.float32)
+        with _one_thread():
+            steps = in_steps(piece.rows[inside], piece.first, self.features)
+            found = (steps @ whole.T) / 2.0**_COMPONENT_BITS
+        scores[:, inside] = (found * self.features.step).T
+        return scores
 
 
 def _one_thread() -> AbstractContextManager:
     """Leave the processors to dask's threads, each of which multiplies its own matrices."""
+    libraries = _matrix_libraries()
+    return nullcontext() if libraries is None else libraries.limit(limits=1)
+
+
+@functools.cache
+def _matrix_libraries() -> Any:
+    """Return what sets their threads; to look for them for each piece would be slow."""
     try:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import ThreadpoolController
     except ImportError:  # of an extra; slower without it
-        return nullcontext()
-    return threadpool_limits(1)
+        return None
+    return ThreadpoolController()

@@ -1,0 +1,1 @@
+"""Classes of spectra: the features that they start from, and the methods that find them."""
