@@ -6,11 +6,11 @@ an array-like of them: it reads the records of the rows that are asked for, bloc
 has each block checked, and lets a kernel add its counts to a block of the map or to a sum.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, NoReturn, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 
@@ -36,13 +36,18 @@ _WIDER = {1: "uint16", 2: "uint32", 4: "uint64", 8: "uint64"}
 Read = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
 
-class Bytes(Protocol):
-    """A stream of bytes in a file; a frozen dataclass that holds no open file."""
+class Bytes(ABC):
+    """A stream of bytes in a file; a frozen dataclass that holds no open file.
 
-    @property
-    def source(self) -> Source:
-        """The file."""
+    Attributes
+    ----------
+    source
+        The file.
+    """
 
+    source: Source
+
+    @abstractmethod
     def opened(self) -> AbstractContextManager[Read]:
         """Open the file.
 
@@ -58,12 +63,13 @@ class Bytes(Protocol):
             The file was changed since it was indexed.
         """
 
+    @abstractmethod
     def byte_of(self, position: int) -> int:
         """Return the byte of the file at which a byte of the stream is, -1 if unknown."""
 
 
 @dataclass(frozen=True)
-class FileBytes:
+class FileBytes(Bytes):
     """All of a file.
 
     Attributes
@@ -88,7 +94,7 @@ class FileBytes:
 
 
 @dataclass(frozen=True, eq=False)
-class DatasetBytes:
+class DatasetBytes(Bytes):
     """The numbers of a dataset of an HDF5 file; all ranges are of whole numbers.
 
     Attributes
@@ -100,7 +106,7 @@ class DatasetBytes:
     values: Values
 
     @property
-    def source(self) -> Source:
+    def source(self) -> Source:  # type: ignore[override]
         """The file."""
         return LocalFile(self.values.path, self.values.identity)
 

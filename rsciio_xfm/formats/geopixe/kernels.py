@@ -110,6 +110,16 @@ def _is_whole(box):
 
 
 @kernel
+def _put_all(entries, spectrum):
+    """Put the entries of a record into a spectrum of zeros; see :func:`_add_all`."""
+    bits = np.uint32(0)
+    for i in range(entries.size):
+        bits |= entries[i]
+        spectrum[np.uint64(entries[i] & CHANNEL_BITS)] = entries[i] >> COUNTS_SHIFT
+    return np.uint64(bits >> COUNTS_SHIFT)
+
+
+@kernel
 def _add_all(entries, spectrum):
     """Add the entries of a record to a spectrum; return all sums, combined bit by bit.
 
@@ -157,13 +167,16 @@ def _decode(words, block, box, dense, is_clear, limit):
             if not _are_channels_valid(record, box.n_channels):
                 return at, WRONG_CHANNEL
             spectrum = dense[place, row, column]
-            if not is_clear[place, row, column]:
+            is_first = not is_clear[place, row, column]
+            if is_first:
                 is_clear[place, row, column] = True
                 spectrum[:] = 0
-            if is_whole:
-                sums = _add_all(record, spectrum)
-            else:
+            if not is_whole:
                 sums = _add_window(record, spectrum, box)
+            elif is_first:
+                sums = _put_all(record, spectrum)
+            else:
+                sums = _add_all(record, spectrum)
             if sums > limit:  # limit is 2**n - 1: only a sum above it has a higher bit
                 return at, OVERFLOW
         at = stop
