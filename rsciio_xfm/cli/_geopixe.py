@@ -43,7 +43,7 @@ def index(file: Path) -> None:
         click.echo(
             f"{file}: {shape}, {n_records} of {n_spectra} spectra, {took[0]:.2f} s"
         )
-        entry = cached_at(file, header)
+        entry = cached_at(header)
         if entry is not None:
             click.echo(f"{entry}: the index, {show_size(entry.stat().st_size)}")
         else:

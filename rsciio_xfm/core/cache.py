@@ -14,13 +14,17 @@ import time
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self, TypeVar
 
 import numpy as np
 
 from rsciio_xfm.core.atomic import replacing
-from rsciio_xfm.core.source import change_time
+from rsciio_xfm.core.source import Source, change_time
+
+T = TypeVar("T")
 
 SWITCH = "RSCIIO_XFM_CACHE"
 FOLDER = "RSCIIO_XFM_CACHE_DIR"
@@ -49,104 +53,131 @@ _DAMAGED = (
 )
 
 
-def key_of(path: str | Path, identity: tuple[int, ...], *others: Hashable) -> tuple:
-    """Return what tells a file from any other that had its path, for the functions below.
+@dataclass(frozen=True)
+class Entry:
+    """What is kept of a file.
 
     To be made before what is kept is read from the file: if that changes meanwhile, the key
     is of a file that is not there any more, and nobody will find it.
 
-    Parameters
-    ----------
-    path, identity
-        Of the file, see :func:`rsciio_xfm.core.source.identify`.
-    *others
-        What was read of it: a hash of the header.
-
-    Returns
-    -------
-    tuple
-        Size (bytes), times of modification and of change (ns), the others.
-    """
-    return (*identity, change_time(path), *others)
-
-
-def load(kind: str, path: str | Path, key: tuple) -> dict[str, np.ndarray] | None:
-    """Return what was kept of a file.
-
-    Parameters
+    Attributes
     ----------
     kind
         What it is, with a version: ``"geopixe-1"``.
     path
         Of the file.
     key
-        What it has to agree with, see :func:`key_of`.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray or None
-        None if there is nothing, or what is there is damaged or of another file.
+        What tells the file from any other that had its path: its size (bytes), times of
+        modification and of change (ns), and what was read of it.
     """
-    entry = _entry(kind, path)
-    if entry is None or not _is_large(key):
-        return None
-    try:
-        with entry.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            if str(held[_STAMP]) != _stamp(kind, path, key):
-                return None
-            found = {name: held[name] for name in held.files if name != _STAMP}
-        with contextlib.suppress(OSError):  # of a cache that may only be read
-            os.utime(entry)  # it is in use: others are deleted before it
-    except _DAMAGED:
-        return None
-    return found
 
+    kind: str
+    path: str
+    key: tuple
 
-def save(
-    kind: str, path: str | Path, key: tuple, arrays: dict[str, np.ndarray]
-) -> Path | None:
-    """Keep something of a file, if it is large and the cache can be written.
+    @classmethod
+    def of(cls, kind: str, source: Source, *others: Hashable) -> Self:
+        """Make the entry of a file.
 
-    Parameters
-    ----------
-    kind, path, key
-        As for :func:`load`.
-    arrays
-        What is kept.
+        Parameters
+        ----------
+        kind
+            See :class:`Entry`.
+        source
+            The file.
+        *others
+            What was read of it: a hash of the header.
+        """
+        key = (*source.version, change_time(source.name), *others)
+        return cls(kind, source.name, key)
 
-    Returns
-    -------
-    pathlib.Path or None
-        Where it is; None if it was not kept.
-    """
-    entry = _entry(kind, path)
-    if entry is None or not _is_large(key) or time.time() - key[1] / 1e9 < _SETTLED_S:
-        return None
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with replacing(entry) as file:
-            np.savez(file, **arrays, **{_STAMP: np.array(_stamp(kind, path, key))})
-        _delete_oldest(entry.parent)
-    except (OSError, ValueError):
-        return None  # the index is in memory all the same
-    return entry
+    def get_or_make(
+        self,
+        make: Callable[[], T],
+        pack: Callable[[T], dict[str, np.ndarray]],
+        unpack: Callable[[dict[str, np.ndarray]], T | None],
+    ) -> T:
+        """Return what is kept, or make it and keep it.
 
+        Parameters
+        ----------
+        make
+            Makes it from the file.
+        pack, unpack
+            Turn it into arrays, and arrays into it. Arrays that cannot be those of the file
+            are a KeyError, TypeError, ValueError or None: then it is made.
+        """
+        found = self.load()
+        if found is not None:
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                kept = unpack(found)
+                if kept is not None:
+                    return kept
+        made = make()
+        self.save(pack(made))
+        return made
 
-def find(kind: str, path: str | Path, key: tuple) -> Path | None:
-    """Return where something is kept of a file, None if it is not, or not of this one.
+    def load(self) -> dict[str, np.ndarray] | None:
+        """Return what was kept, None if it is not there, damaged, or of another file."""
+        place = self._place()
+        if place is None:
+            return None
+        try:
+            with place.open("rb") as file, np.load(file, allow_pickle=False) as held:
+                if str(held[_STAMP]) != self._stamp():
+                    return None
+                found = {name: held[name] for name in held.files if name != _STAMP}
+            with contextlib.suppress(OSError):  # of a cache that may only be read
+                os.utime(place)  # it is in use: others are deleted before it
+        except _DAMAGED:
+            return None
+        return found
 
-    Parameters
-    ----------
-    kind, path, key
-        As for :func:`load`.
-    """
-    entry = _entry(kind, path)
-    if entry is None or not _is_large(key):
-        return None
-    try:
-        with entry.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            return entry if str(held[_STAMP]) == _stamp(kind, path, key) else None
-    except _DAMAGED:
+    def save(self, arrays: dict[str, np.ndarray]) -> Path | None:
+        """Keep arrays, if the file is large and the cache can be written.
+
+        Returns
+        -------
+        pathlib.Path or None
+            Where they are; None if they were not kept.
+        """
+        place = self._place()
+        if place is None or time.time() - self.key[1] / 1e9 < _SETTLED_S:
+            return None
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with replacing(place) as file:
+                np.savez(file, **arrays, **{_STAMP: np.array(self._stamp())})
+            _delete_oldest(place.parent)
+        except (OSError, ValueError):
+            return None  # what was made is in memory all the same
+        return place
+
+    def find(self) -> Path | None:
+        """Return where it is kept, None if it is not, or not of this very file."""
+        place = self._place()
+        if place is None:
+            return None
+        try:
+            with place.open("rb") as file, np.load(file, allow_pickle=False) as held:
+                return place if str(held[_STAMP]) == self._stamp() else None
+        except _DAMAGED:
+            return None
+
+    def _stamp(self) -> str:
+        return repr((self.kind, self.path, *self.key))
+
+    def _place(self) -> Path | None:
+        """Where it is: one place for each path, so that a new one replaces an old one.
+
+        None if the file is small or the cache is off.
+        """
+        is_off = os.environ.get(SWITCH, "").lower() in _OFF
+        if is_off or self.key[0] < MIN_FILE_BYTES:
+            return None
+        with contextlib.suppress(OSError, RuntimeError):  # there may be no home
+            name = hashlib.sha256(os.fsencode(self.path)).hexdigest()
+            return folder() / f"{self.kind}-{name[:32]}.npz"
         return None
 
 
@@ -163,24 +194,6 @@ def folder() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
     return Path(base) / "rsciio_xfm"
-
-
-def _is_large(key: tuple) -> bool:
-    return key[0] >= MIN_FILE_BYTES
-
-
-def _entry(kind: str, path: str | Path) -> Path | None:
-    """One for each path, so that a new index takes the place of an old one."""
-    if os.environ.get(SWITCH, "").lower() in _OFF:
-        return None
-    with contextlib.suppress(OSError, RuntimeError):  # there may be no home
-        name = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()
-        return folder() / f"{kind}-{name[:32]}.npz"
-    return None
-
-
-def _stamp(kind: str, path: str | Path, key: tuple) -> str:
-    return repr((kind, os.path.abspath(path), *key))
 
 
 def _delete_oldest(within: Path) -> None:

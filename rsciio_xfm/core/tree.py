@@ -1,4 +1,4 @@
-"""Metadata of any kind as JSON, with the arrays beside it."""
+"""Nested dictionaries: an item of them, and all of them as JSON with the arrays beside it."""
 
 import base64
 import hashlib
@@ -143,6 +143,30 @@ def digest(text: np.ndarray, arrays: list[np.ndarray]) -> str:
         sha.update(f"{array.dtype.str}{array.shape}".encode())
         sha.update(array.tobytes())
     return sha.hexdigest()
+
+
+def get(tree: Any, *names: str) -> Any:
+    """Return an item of nested dictionaries, None if it is not there.
+
+    Parameters
+    ----------
+    tree
+        Dictionaries within dictionaries; anything else has no items.
+    *names
+        Keys, from the outermost one on.
+
+    Examples
+    --------
+    >>> get({"TEM": {"beam_energy": 200.0}}, "TEM", "beam_energy")
+    200.0
+    >>> get({"TEM": None}, "TEM", "beam_energy") is None
+    True
+    """
+    for name in names:
+        if not isinstance(tree, dict):
+            return None
+        tree = tree.get(name)
+    return tree
 
 
 class _UnknownTypeError(TypeError):

@@ -91,3 +91,30 @@ def stream_channels(descriptor, start, stride, n_runs, n_spectra, buffer, window
             add_windows(buffer[:n], window, total[:, at : at + n])
             done += n
     return True
+
+
+@kernel
+def pread_ranges(descriptor, offsets, sizes, buffer):
+    """Read ranges of bytes one behind the other; return how many were.
+
+    Parameters
+    ----------
+    descriptor
+        Of the open file.
+    offsets, sizes
+        int64, of each range in the file, in bytes. One at -1 is left out of the buffer.
+    buffer
+        uint8.
+    """
+    at = 0
+    for i in range(offsets.size):
+        done = 0
+        while offsets[i] >= 0 and done < sizes[i]:
+            n = _pread(
+                descriptor, buffer[at + done :].ctypes, sizes[i] - done, offsets[i] + done
+            )
+            if n <= 0:
+                return i
+            done += n
+        at += sizes[i]
+    return offsets.size

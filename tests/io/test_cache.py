@@ -62,11 +62,11 @@ def read(path, **kwds):
 class TestReuse:
     def test_same_index(self, path, builds, folder):
         header = read_header(path)
-        assert cached_at(path, header) is None
+        assert cached_at(header) is None
         first = read_index(path, header)
         again = read_index(path, header)
         assert len(builds) == 1
-        assert cached_at(path, header).parent == folder
+        assert cached_at(header).parent == folder
         for name, value in vars(first).items():
             found = getattr(again, name)
             np.testing.assert_array_equal(found, value)
@@ -176,8 +176,7 @@ class TestStale:
     def test_of_another_map(self, path, builds, change):
         header = read_header(path)
         index = vars(read_index(path, header))
-        key = _index._cache_key(path, header)
-        cache.save(_index._CACHE_KIND, path, key, index | change)
+        _index._entry(header).save(index | change)
         read_index(path, header)
         assert len(builds) == 2
 
@@ -308,8 +307,8 @@ def test_oldest_are_deleted(tmp_path, folder, monkeypatch):
     size = max(entry.stat().st_size for entry in folder.iterdir())
     monkeypatch.setattr(cache, "MAX_BYTES", 3 * size)
     for i, path in enumerate(paths[:3]):
-        age(cached_at(path, read_header(path)), 1000 - i)
+        age(cached_at(read_header(path)), 1000 - i)
     read(paths[0])  # it is in use
     read(paths[3])
-    kept = [cached_at(path, read_header(path)) is not None for path in paths]
+    kept = [cached_at(read_header(path)) is not None for path in paths]
     assert kept == [True, False, True, True]

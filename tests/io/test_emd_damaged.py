@@ -17,7 +17,7 @@ from rsciio_xfm.core import cache
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.formats.emd import file_reader
-from rsciio_xfm.formats.velox import index as _index
+from rsciio_xfm.formats.velox import count as _count
 from tests.builders import emd as builder
 from tests.io.test_emd import COUNTS, MARK, compute, read_map, streams_of, warned
 
@@ -253,18 +253,17 @@ def test_rows_in_another_order_and_an_index(tmp_path, monkeypatch, counts, lazy)
 @pytest.mark.parametrize("block", [3, 7, 1000])
 def test_checksums_of_blocks_that_end_anywhere(tmp_path, monkeypatch, block):
     """The index is that of a plain loop."""
-    monkeypatch.setattr(_index, "_BLOCK_VALUES", block)
-    monkeypatch.setattr(_index, "_TASK_VALUES", 50)
+    monkeypatch.setattr(_count, "_BLOCK_VALUES", block)
+    monkeypatch.setattr(_count, "_TASK_VALUES", 50)
     path = builder.write_velox(tmp_path / "map.emd", COUNTS)
     source = source_of(read_map(path, lazy=True)["data"])
-    for (_, row_start, row_sum), stream in zip(
-        source.streams, streams_of()[::-1], strict=True
-    ):
-        sums = [0]
-        for start, stop in itertools.pairwise(row_start.tolist()):
+    for records, stream in zip(source.streams, streams_of()[::-1], strict=True):
+        runs, sums = records.runs, []
+        starts, stops = runs.start // 2, (runs.start + runs.length) // 2
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
             values = enumerate(stream[start:stop].tolist(), start + 1)
-            sums.append(sums[-1] + sum(place * value for place, value in values))
-        assert row_sum.tolist() == [n % 2**64 for n in sums]
+            sums.append(sum(place * value for place, value in values))
+        assert runs.checksum.tolist() == [n % 2**64 for n in sums]
 
 
 # Zeros at the end of a file, or of what was stored of a stream: a copy that was interrupted.
@@ -363,7 +362,7 @@ def test_huge_numbers_in_json(tmp_path):
 @pytest.mark.parametrize("wrong", [[0, 1, 2], [0, 0, 0], [5, 0, 1], [0, 2**40, 2**41]])
 def test_wrong_table(tmp_path, monkeypatch, wrong, has_many_tasks):
     if has_many_tasks:
-        monkeypatch.setattr(_index, "_TASK_VALUES", 10)
+        monkeypatch.setattr(_count, "_TASK_VALUES", 10)
     path = builder.write_velox(tmp_path / "map.emd", COUNTS)
     with h5py.File(path, "a") as file:
         for group in file["Data/SpectrumStream"].values():

@@ -332,7 +332,7 @@ class TestOrders:
     @pytest.mark.parametrize("block", [64, 100, 1000])
     def test_blocks_that_cut_records(self, tmp_path, monkeypatch, block):
         monkeypatch.setattr("rsciio_xfm.formats.geopixe.index.BLOCK_BYTES", block)
-        monkeypatch.setattr("rsciio_xfm.formats.geopixe.data.BLOCK_BYTES", block)
+        monkeypatch.setattr("rsciio_xfm.core.stream.BLOCK_BYTES", block)
         path = builder.write_map(tmp_path / "a.GeoPIXE", seed=3)
         data = read(path, sum_detectors=False)["data"]
         np.testing.assert_array_equal(data, expected_counts(path, SMALL))

@@ -184,19 +184,19 @@ class TestSlicesReachTheReader:
 
     def test_rows_only(self, path, monkeypatch):
         """Only the bytes of the rows that are asked for are read."""
-        from rsciio_xfm.formats.geopixe import data
+        from rsciio_xfm.core import stream
 
         read = []
 
-        def spy(file, offset, buffer, n_bytes, read_into=data.read_into):
-            read.append((offset, n_bytes))
-            return read_into(file, offset, buffer, n_bytes)
+        def spy(reader, offsets, sizes, out, read_ranges=stream.read_ranges):
+            read.extend(zip(offsets, sizes, strict=True))
+            return read_ranges(reader, offsets, sizes, out)
 
         s = hs.load(path, lazy=True)
-        monkeypatch.setattr(data, "read_into", spy)
+        monkeypatch.setattr(stream, "read_ranges", spy)
         s.inav[:, 2:3].sum().data.compute()
-        index = to_dask.source_of(s.data)
-        assert read == [(index.run_start[2], index.run_length[2])]
+        runs = to_dask.source_of(s.data).streams[0].runs
+        assert read == [(runs.start[2], runs.length[2])]
 
 
 class TestSums:

@@ -135,10 +135,9 @@ def file_reader(
     n_bins = _count_bins(header, rebin_energy, cutoff_at_kV)
     index = read_index(path, header, cache)
     source = geopixe_array(
-        path,
         header,
         index,
-        detectors=detectors,
+        detectors,
         is_summed=sum_detectors or detector is not None,
         rebin_energy=rebin_energy,
         n_bins=n_bins,

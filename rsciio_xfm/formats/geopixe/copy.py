@@ -11,9 +11,8 @@ from rsciio_xfm.analysis import fill_dead_time as filling
 from rsciio_xfm.core.atomic import check_destination, replacing
 from rsciio_xfm.core.dead_time import is_recorded
 from rsciio_xfm.core.progress import bytes_bar
-from rsciio_xfm.core.source import little_endian
 from rsciio_xfm.core.to_dask import from_source
-from rsciio_xfm.formats.geopixe.data import GeoPIXEArray, next_record, whole_array
+from rsciio_xfm.formats.geopixe.data import GeoPIXEArray, geopixe_array
 from rsciio_xfm.formats.geopixe.header import (
     edit_header,
     encode_header,
@@ -21,7 +20,8 @@ from rsciio_xfm.formats.geopixe.header import (
     keep_detectors,
     mark,
 )
-from rsciio_xfm.formats.geopixe.index import ENTRY_BYTES, read_index
+from rsciio_xfm.formats.geopixe.index import read_index
+from rsciio_xfm.formats.geopixe.kernels import ENTRY_BYTES, next_record
 from rsciio_xfm.formats.geopixe.layout import RECORD
 from rsciio_xfm.formats.geopixe.parse import (
     FILE,
@@ -107,15 +107,14 @@ def crop(
     check_destination(path, destination, overwrite, is_original)
     text = _crop_header(header, columns, rows, kept)
     encoded = encode_header(text, destination)
-    source = whole_array(path, header, read_index(path, header, cache), kept)
-    box = np.array([*rows, *columns], dtype=np.int64)
-    places = np.array(source.detector_axis, dtype=np.int64)
+    source = geopixe_array(header, read_index(path, header, cache), kept)
+    box = source.box(((0, len(kept)), rows, columns, (0, header.n_channels)))
     _copy(
         source,
         destination,
         encoded,
         rows,
-        lambda raw, words: _pack_records(raw, raw.view(np.uint32), words, box, places),
+        lambda raw, words: _pack_records(raw, raw.view(np.uint32), words[0], box),
     )
 
 
@@ -192,7 +191,7 @@ def fill_dead_time(
     header = read_header(path)
     check_destination(path, destination, overwrite, is_original)
     index = read_index(path, header, cache)
-    source = whole_array(path, header, index)
+    source = geopixe_array(header, index)
     missing = ~is_recorded(index.dead_time)
     is_nan = np.isnan(index.dead_time)
     if np.count_nonzero(~is_nan) == index.n_records.sum():
@@ -211,12 +210,13 @@ def fill_dead_time(
     n_filled = np.zeros(header.n_detectors, dtype=np.int64)
     raw_values = filled.astype("<f4", copy=False).view(np.uint8)
     values = raw_values.reshape(*filled.shape, filled.itemsize)
+    box = source.box()
     _copy(
         source,
         destination,
         encode_header(mark(header.text), destination),
         (0, header.n_rows),
-        lambda raw, words: _fill_records(raw, words, values, missing, n_filled),
+        lambda raw, words: _fill_records(raw, words[0], box, values, missing, n_filled),
     )
     # Of pixels without a record there is nothing to fill.
     for entry, n in zip(report, n_filled.tolist(), strict=True):
@@ -297,21 +297,21 @@ def _copy(
     destination: str | Path,
     header: bytes,
     rows: tuple[int, int],
-    change: Callable[[np.ndarray, np.ndarray], int],
+    change: Callable[[np.ndarray, tuple[np.ndarray, ...]], int],
 ) -> None:
     """Write a header and the records of some rows, as a function leaves them.
 
     Parameters
     ----------
     change
-        Is given whole records as bytes and as 16-bit numbers; changes the bytes, and
+        Is given whole records as bytes and as numbers; changes the bytes, and
         returns how many from the start are to be written.
     """
-    bar = bytes_bar(source.count_bytes(*rows), f"Writing {Path(destination).name}")
+    bar = bytes_bar(source.count_bytes(rows), f"Writing {Path(destination).name}")
     with bar, replacing(destination) as file:
         file.write(header)
-        for raw, _ in source.blocks(*rows):
-            n_bytes = change(raw, little_endian(raw, np.uint16))
+        for raw, words in source.blocks(rows):
+            n_bytes = change(raw, words)
             file.write(raw[:n_bytes])
             bar.update(raw.size)
 
@@ -323,12 +323,12 @@ def _put_number(raw, at, number):
 
 
 @kernel
-def _pack_records(raw, quads, words, box, detectors):
+def _pack_records(raw, quads, words, box):
     """Move the records within a box to the start, with their places in it; return the end."""
     at = np.int64(0)
     end = np.int64(0)
     while at < raw.size:
-        stop, place, row, column = next_record(words, at, box, detectors)
+        stop, place, row, column = next_record(words, at, box)
         if place >= 0:
             if end != at:
                 for i in range((stop - at) // ENTRY_BYTES):
@@ -342,14 +342,11 @@ def _pack_records(raw, quads, words, box, detectors):
 
 
 @kernel
-def _fill_records(raw, words, values, missing, n_filled):
+def _fill_records(raw, words, box, values, missing, n_filled):
     """Put dead times into the records where they are missing; return the end."""
-    n_detectors, n_rows, n_columns = missing.shape
-    box = np.array([0, n_rows, 0, n_columns])
-    detectors = np.arange(n_detectors)
     at = np.int64(0)
     while at < raw.size:
-        stop, detector, row, column = next_record(words, at, box, detectors)
+        stop, detector, row, column = next_record(words, at, box)
         if detector >= 0 and missing[detector, row, column]:
             for i in range(values.shape[-1]):
                 raw[at + _DEAD_TIME + i] = values[detector, row, column, i]

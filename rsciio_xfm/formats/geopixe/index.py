@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from rsciio_xfm.core import cache as caches
+from rsciio_xfm.core.cache import Entry
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.source import (
     BLOCK_BYTES,
@@ -25,22 +25,24 @@ from rsciio_xfm.core.source import (
     open_unbuffered,
     read_into,
 )
+from rsciio_xfm.core.stream import Runs
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.formats.geopixe.kernels import (
+    DETECTOR_WORD,
+    ENTRY_BYTES,
+    MARK_WORD,
+    RECORD_BYTES,
+    WORD,
+    X_WORD,
+    Y_WORD,
+    record_length,
+)
 from rsciio_xfm.formats.geopixe.layout import ENTRY, RECORD, RECORD_MARK
 from rsciio_xfm.formats.geopixe.parse import Header
 from rsciio_xfm.kernels.compiled import kernel
 
-# Positions of the fields in 16-bit and 32-bit words, for the kernels.
-WORD = np.dtype(np.uint16).itemsize
-MARK_WORD = RECORD.fields["mark"][1] // WORD
-LENGTH_WORD = RECORD.fields["length"][1] // WORD
-X_WORD = RECORD.fields["x"][1] // WORD
-Y_WORD = RECORD.fields["y"][1] // WORD
-DETECTOR_WORD = RECORD.fields["detector"][1] // WORD
 DEAD_TIME_FLOAT = RECORD.fields["dead_time"][1] // RECORD["dead_time"].itemsize
-RECORD_BYTES = RECORD.itemsize
-ENTRY_BYTES = ENTRY.itemsize
 
 # To be changed whenever an index of an older version must not be used.
 _CACHE_KIND = "geopixe-2"
@@ -94,6 +96,11 @@ class Index:
     stop: int
     end: int
 
+    @property
+    def runs(self) -> Runs:
+        """Where the records are."""
+        return Runs(self.run_start, self.run_length, self.row_pointer)
+
 
 def read_index(filename: str | Path, header: Header, cache: bool = True) -> Index:
     """Index the records of a file, or take the index that was kept of it.
@@ -123,41 +130,34 @@ def read_index(filename: str | Path, header: Header, cache: bool = True) -> Inde
         Records are missing; says how many spectra and pixels.
     """
     path = Path(filename)
-    key = _cache_key(path, header)
-    found = caches.load(_CACHE_KIND, path, key) if cache else None
-    index = None if found is None else _unpack(found, header)
-    if index is None:
+    if cache:
+        index = _entry(header).get_or_make(
+            lambda: build_index(path, header), vars, lambda found: _unpack(found, header)
+        )
+    else:
         index = build_index(path, header)
-        if cache:
-            caches.save(_CACHE_KIND, path, key, vars(index))
     if index.n_missing_pixels or index.end < header.file_size:
         _warn_missing(index, path, header)
     return index
 
 
-def cached_at(filename: str | Path, header: Header) -> Path | None:
+def cached_at(header: Header) -> Path | None:
     """Return where the index of a file is kept, None if it is not."""
-    return caches.find(_CACHE_KIND, filename, _cache_key(filename, header))
+    return _entry(header).find()
 
 
-def _cache_key(filename: str | Path, header: Header) -> tuple:
+def _entry(header: Header) -> Entry:
     text = hashlib.sha256(header.text.encode("utf-8")).hexdigest()
-    return caches.key_of(filename, header.identity, text)
+    return Entry.of(_CACHE_KIND, header.source, text)
 
 
 def _unpack(found: dict[str, np.ndarray], header: Header) -> Index | None:
     """Make an index of what was kept, unless it cannot be that of the file."""
-    try:
-        index = Index(
-            **found
-            | {name: int(found[name]) for name in ("n_missing_pixels", "stop", "end")}
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-    runs = index.run_start.shape
+    numbers = {name: int(found[name]) for name in ("n_missing_pixels", "stop", "end")}
+    index = Index(**found | numbers)
     expected = {
-        "run_start": (np.int64, runs),
-        "run_length": (np.uint32, runs),
+        "run_start": (np.int64, index.run_start.shape),
+        "run_length": (np.uint32, index.run_start.shape),
         "row_pointer": (np.int64, (header.n_rows + 1,)),
         "dead_time": (np.float32, header.map_shape),
         "n_records": (np.int64, (header.n_detectors,)),
@@ -166,15 +166,7 @@ def _unpack(found: dict[str, np.ndarray], header: Header) -> Index | None:
         held = getattr(index, name)
         if held.dtype != dtype or held.shape != shape:
             return None
-    pointer, stops = index.row_pointer, index.run_start + index.run_length
-    is_sound = (
-        len(runs) == 1
-        and pointer[0] == 0
-        and pointer[-1] == runs[0]
-        and np.all(np.diff(pointer) >= 0)
-        and np.all(index.run_start >= header.data_offset)
-        and np.all(stops <= header.file_size)
-    )
+    is_sound = index.runs.is_sound(header.n_rows, header.data_offset, header.file_size)
     return index if is_sound else None
 
 
@@ -212,7 +204,7 @@ def build_index(filename: str | Path, header: Header) -> Index:
         open_unbuffered(path) as file,
         bytes_bar(header.file_size, f"Indexing {path.name}") as bar,
     ):
-        check_unchanged(file, path, header.identity)
+        check_unchanged(file, path, header.source.version)
         end = _find_end(file, header)
         limits = np.array([end, RECORD_BYTES + ENTRY_BYTES * header.n_channels])
         bar.update(position)
@@ -296,9 +288,7 @@ def _index_block(
         word = at // WORD
         if words[word + MARK_WORD] != RECORD_MARK:
             return at, WRONG_MARK
-        length = np.int64(words[word + LENGTH_WORD]) | (
-            np.int64(words[word + LENGTH_WORD + 1]) << 16
-        )
+        length = record_length(words, at)
         if length < RECORD_BYTES or length > max_length or length % ENTRY_BYTES:
             return at, WRONG_LENGTH
         x = np.int64(words[word + X_WORD])

@@ -2,11 +2,12 @@
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsciio_xfm.core.source import identify, open_unbuffered
+from rsciio_xfm.core.source import LocalFile, Source, identify, open_unbuffered
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.geopixe.layout import HEADER_LENGTH, MAX_INDEX, RECORD
@@ -40,10 +41,10 @@ class Header:
         Size of the map, None where the header has none.
     dwell_s
         Real time per pixel, None where the header has none.
-    data_offset, file_size
-        Bytes.
-    identity
-        Of the file, see :func:`rsciio_xfm.core.source.identify`.
+    data_offset
+        Byte at which the records begin.
+    source
+        The file.
     """
 
     text: str
@@ -57,8 +58,12 @@ class Header:
     height_mm: float | None
     dwell_s: float | None
     data_offset: int
-    file_size: int
-    identity: tuple[int, ...]
+    source: Source
+
+    @property
+    def file_size(self) -> int:
+        """Of the file, in bytes."""
+        return self.source.size
 
     @property
     def map_shape(self) -> tuple[int, int, int]:
@@ -88,7 +93,7 @@ def read_header(filename: str | Path) -> Header:
     """
     path = Path(filename)
     with open_unbuffered(path) as file:
-        identity = identify(file)
+        source = LocalFile(os.path.abspath(path), identify(file))
         start = file.read(HEADER_LENGTH.itemsize)
         if len(start) < HEADER_LENGTH.itemsize:
             raise TruncatedFileError(
@@ -104,7 +109,7 @@ def read_header(filename: str | Path) -> Header:
             f"{len(text)} that follow (byte 0). It is no GeoPIXE map, or is cut off."
         )
     tree = parse_tree(text, path)
-    return parse_header(text.decode("utf-8"), tree, path, identity)
+    return parse_header(text.decode("utf-8"), tree, path, source)
 
 
 def parse_tree(text: bytes, path: Path) -> dict[str, Any]:
@@ -152,9 +157,7 @@ def parse_tree(text: bytes, path: Path) -> dict[str, Any]:
     return tree
 
 
-def parse_header(
-    text: str, tree: dict[str, Any], path: Path, identity: tuple[int, ...]
-) -> Header:
+def parse_header(text: str, tree: dict[str, Any], path: Path, source: Source) -> Header:
     """Take the sizes and scales of a map from its header.
 
     Parameters
@@ -165,8 +168,8 @@ def parse_header(
         The same, from :func:`parse_tree`.
     path
         Named in errors.
-    identity
-        Of the file; its size comes first.
+    source
+        The file.
 
     Returns
     -------
@@ -206,8 +209,7 @@ def parse_header(
         height_mm=_scale(fields, "Height (mm)", path, "y stays uncalibrated"),
         dwell_s=None if dwell_ms is None else dwell_ms / 1000,
         data_offset=HEADER_LENGTH.itemsize + len(text.encode("utf-8")),
-        file_size=identity[0],
-        identity=identity,
+        source=source,
     )
     _check_map_size(header, path)
     return header

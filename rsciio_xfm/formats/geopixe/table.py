@@ -6,15 +6,19 @@ import numpy as np
 
 from rsciio_xfm.core.atomic import check_destination, replacing
 from rsciio_xfm.core.progress import bytes_bar
-from rsciio_xfm.core.source import little_endian
-from rsciio_xfm.formats.geopixe.data import next_record, whole_array
-from rsciio_xfm.formats.geopixe.index import ENTRY_BYTES, RECORD_BYTES, WORD, read_index
-from rsciio_xfm.formats.geopixe.layout import ENTRY, MAX_INDEX, RECORD
+from rsciio_xfm.formats.geopixe.data import geopixe_array
+from rsciio_xfm.formats.geopixe.index import read_index
+from rsciio_xfm.formats.geopixe.kernels import (
+    COUNTS_SHIFT,
+    ENTRY_BYTES,
+    RECORD_BYTES,
+    record_length,
+)
+from rsciio_xfm.formats.geopixe.layout import RECORD
 from rsciio_xfm.formats.geopixe.parse import read_header
 from rsciio_xfm.kernels.compiled import kernel
 
 _HEADING = "x,y,detector,dead_time_percent,counts,record_bytes"
-_COUNTS_SHIFT = np.uint32(8 * ENTRY.fields["counts"][1])
 
 
 def write_table(
@@ -58,21 +62,20 @@ def write_table(
     header = read_header(path)
     check_destination(path, destination, overwrite)
     index = read_index(path, header, cache)
-    source = whole_array(path, header, index)
-    bar = bytes_bar(source.count_bytes(0, header.n_rows), f"Writing {destination}")
+    source = geopixe_array(header, index)
+    bar = bytes_bar(source.count_bytes((0, header.n_rows)), f"Writing {destination}")
     with bar, replacing(destination) as file:
         file.write(f"{_HEADING}\n".encode())
-        for raw, _ in source.blocks(0, header.n_rows):
-            file.write(_to_text(raw).encode())
+        for raw, words in source.blocks((0, header.n_rows)):
+            file.write(_to_text(raw, *words).encode())
             bar.update(raw.size)
 
 
-def _to_text(raw: np.ndarray) -> str:
+def _to_text(raw: np.ndarray, words: np.ndarray, entries: np.ndarray) -> str:
     """Return the lines of whole records."""
     most = raw.size // RECORD_BYTES
     starts, counts = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.uint64)
-    words, entries = little_endian(raw, np.uint16), little_endian(raw, np.uint32)
-    n_records = _sum_records(words, entries, starts, counts)
+    n_records = _sum_records(words, entries, raw.size, starts, counts)
     starts, counts = starts[:n_records], counts[:n_records]
     records = raw[starts[:, np.newaxis] + np.arange(RECORD_BYTES)].view(RECORD)[:, 0]
     columns = [records[name].tolist() for name in ("x", "y", "detector", "dead_time")]
@@ -82,16 +85,15 @@ def _to_text(raw: np.ndarray) -> str:
 
 
 @kernel
-def _sum_records(words, entries, starts, counts):
+def _sum_records(words, entries, n_bytes, starts, counts):
     """Find the records of a block and sum the counts of each; return how many there are."""
     n = 0
     at = np.int64(0)
-    everywhere = np.array([0, MAX_INDEX, 0, MAX_INDEX])
-    while at < WORD * words.size:
-        stop, _, _, _ = next_record(words, at, everywhere, everywhere)
+    while at < n_bytes:
+        stop = at + record_length(words, at)
         total = np.uint64(0)
         for i in range((at + RECORD_BYTES) // ENTRY_BYTES, stop // ENTRY_BYTES):
-            total += np.uint64(entries[i] >> _COUNTS_SHIFT)
+            total += np.uint64(entries[i] >> COUNTS_SHIFT)
         starts[n] = at
         counts[n] = total
         n += 1

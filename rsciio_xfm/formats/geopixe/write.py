@@ -20,6 +20,7 @@ from rsciio_xfm.core.dead_time import combine_dead_time, is_recorded
 from rsciio_xfm.core.eds import DETECTOR_AXIS, REAL_TIME, with_times_of_one_spectrum
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.to_dask import default_chunks, take
+from rsciio_xfm.core.tree import get
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.writers import check_plain
 from rsciio_xfm.formats.geopixe.header import (
@@ -279,10 +280,7 @@ def _arrange_detectors(
 
 
 def _get(metadata: dict[str, Any], *names: str) -> Any:
-    found: Any = metadata.get("Acquisition_instrument", {})
-    for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
+    return get(metadata, "Acquisition_instrument", *names)
 
 
 def _times(value: Any, factor: float) -> float | None:

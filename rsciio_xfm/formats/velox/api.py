@@ -2,6 +2,7 @@
 
 import math
 import operator
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,23 @@ import pint
 from rsciio_xfm.core.array import Range
 from rsciio_xfm.core.eds import order_axes
 from rsciio_xfm.core.hdf5.open import find_values
+from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import (
     check_worth_reading,
     default_chunks,
     from_source,
     read_all,
 )
+from rsciio_xfm.core.tree import get
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.velox import metadata as metadata_of
+from rsciio_xfm.formats.velox.count import count_marks
 from rsciio_xfm.formats.velox.data import VeloxArray, velox_array
-from rsciio_xfm.formats.velox.index import count_marks, read_index
+from rsciio_xfm.formats.velox.index import read_index
 from rsciio_xfm.formats.velox.layout import EELS, SPECTRUM_IMAGES
 from rsciio_xfm.formats.velox.parse import (
     Stream,
     VeloxHeader,
-    get,
     get_number,
     read_metadata,
     read_velox_header,
@@ -142,7 +145,8 @@ def _read_maps(
         _check_alike(path, [streams[i] for i in group])
     rebin = _check_rebin(path, options["rebin_energy"], streams)
     dtype = _check_dtype(options["SI_dtype"])
-    index = read_index(path, identity, header, file, options["cache"])
+    location = LocalFile(os.path.abspath(path), identity)
+    index = read_index(path, location, header, file, options["cache"])
     frames = _check_frames(path, options, index.shape[0])
     signals = []
     for group in groups:
@@ -151,7 +155,7 @@ def _read_maps(
             n_channels=streams[group[0]].n_channels,
             detectors=group,
             frames=frames,
-            has_frames=not options["sum_frames"],
+            is_summed=options["sum_frames"],
             rebin_energy=rebin,
             dtype=dtype,
         )
@@ -255,7 +259,7 @@ def _check_frames(path: Path, options: dict[str, Any], n_frames: int) -> Range:
 
 
 def _choose_chunks(source: VeloxArray, chunks: Any) -> Any:
-    if source.has_frames and isinstance(chunks, str) and chunks == "auto":
+    if not source.is_summed and isinstance(chunks, str) and chunks == "auto":
         # A frame lies in one piece, and a row of all of them does not.
         return (1, *default_chunks(source.shape[1:], source.dtype, 0))
     return chunks
@@ -295,7 +299,7 @@ def _build_axes(path: Path, stream: Stream, source: VeloxArray) -> list[dict[str
     # A bin of several channels lies at the mean of their energies.
     energy["offset"] += energy["scale"] * (rebin - 1) / 2 / rebin
     axes.append(energy | {"navigate": False})
-    if source.has_frames:
+    if not source.is_summed:
         seconds = get_number(stream.metadata, "Scan", "FrameTime")
         unit, factor = _choose_unit(path, "s", seconds, source.shape[0])
         scale = 1.0 if seconds is None else seconds * factor
@@ -354,7 +358,7 @@ def _build_original(
         "Last_frame": last,
         "Number_of_frames": n_frames,
         "Rebin_energy": source.rebin_energy,
-        "Number_of_channels": source.n_channels,
+        "Number_of_channels": source.grid.n_channels,
     }
     return stream.metadata | {"ImportedDataParameter": imported} | header.tree
 
@@ -407,8 +411,8 @@ def _times_of_spectrum(
     was over. exspy multiplies them by the number of spectra that it adds up.
     """
     first, last = source.frames
-    n_pixels = source.n_rows * source.n_columns
-    n_spectra = n_pixels * (last - first if source.has_frames else 1)
+    n_pixels = source.grid.n_rows * source.grid.n_columns
+    n_spectra = n_pixels * (last - first if not source.is_summed else 1)
     times: dict[str, list[float]] = {}
     for stream in streams:
         seconds = _times_between(path, file[stream.name], stream, source.frames, n_pixels)

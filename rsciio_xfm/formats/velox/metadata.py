@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rsciio_xfm.core.eds import ELEMENTS
-from rsciio_xfm.formats.velox.parse import get, get_number
+from rsciio_xfm.core.tree import get
+from rsciio_xfm.formats.velox.parse import get_number
 
 _EV_PER_KEV = 1000.0
 

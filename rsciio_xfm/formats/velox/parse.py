@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core.hdf5.open import check_size
+from rsciio_xfm.core.tree import get
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.formats.velox.layout import (
@@ -93,15 +94,6 @@ class VeloxHeader:
     frame_counts: list[int]
     spectra: dict[str, tuple[np.ndarray, dict[str, Any]]]
     tree: dict[str, Any]
-
-
-def get(tree: Any, *names: str) -> Any:
-    """Return an item of nested dictionaries, None if it is not there."""
-    for name in names:
-        if not isinstance(tree, dict):
-            return None
-        tree = tree.get(name)
-    return tree
 
 
 def get_number(tree: Any, *names: str) -> float | None:
