@@ -61,7 +61,8 @@ def convert(
     flip_horizontal, flip_vertical
         Mirror the map left to right, top to bottom.
     chunks
-        Sizes along y, x and energy; ``"auto"`` makes chunks of whole spectra, 4 MiB each.
+        Sizes along y, x and energy; ``"auto"`` cuts spectra into six parts at most, of pixels
+        that lie together: 1 MiB each, up to 4 MiB of large maps.
     compressor
         ``"blosc"`` (LZ4 after the bytes were sorted), ``"zstd"`` (what zarr 3 and so maxrf4u
         choose), ``"gzip"``, such a compressor of numcodecs, or None.

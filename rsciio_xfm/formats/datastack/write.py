@@ -40,10 +40,14 @@ from rsciio_xfm.formats.datastack.parse import (
 from rsciio_xfm.kernels.smooth import smooth_spectra
 from rsciio_xfm.kernels.sums import is_counts
 
-# Chunks hold whole spectra of pixels that lie together. Much smaller ones make a long
-# directory, much larger ones are decoded for a single pixel.
-_CHUNK_BYTES = 4 * 2**20
+# Chunks hold some of the channels of pixels that lie together, so that neither a region nor a
+# window takes all of the map. Those of a large map are larger: each has an entry in the
+# directory, and programs that use zarr take each as a task.
+_CHUNK_BYTES = 2**20
+_MOST_CHUNK_BYTES = 4 * 2**20
+_MOST_CHUNKS = 2048  # until they are of that size
 _CHUNK_ROWS = 8
+_CHANNEL_CUTS, _LEAST_CHANNELS = 6, 256
 # What one task encodes, and all tasks of a batch together.
 _GROUP_BYTES = 8 * 2**20
 _BATCH_BYTES = 128 * 2**20
@@ -208,8 +212,8 @@ def _any_chunks(data: np.ndarray | da.Array) -> tuple[int, ...]:
         chunks = [max(1, *sizes) for sizes in data.chunks]
     for axis in range(data.ndim):
         rest = math.prod(chunks[:axis] + chunks[axis + 1 :]) * data.dtype.itemsize
-        if rest * chunks[axis] > 4 * _CHUNK_BYTES:
-            chunks[axis] = max(1, 4 * _CHUNK_BYTES // rest)
+        if rest * chunks[axis] > 4 * _MOST_CHUNK_BYTES:
+            chunks[axis] = max(1, 4 * _MOST_CHUNK_BYTES // rest)
     return tuple(chunks)
 
 
@@ -226,7 +230,7 @@ def choose_chunks(
     shape, dtype
         Of the cube, as it is stored.
     chunks
-        ``"auto"``: whole spectra of some rows; or three sizes.
+        ``"auto"``: some channels of pixels of some rows; or three sizes.
     rows
         How many rows, if they are as long.
 
@@ -254,12 +258,16 @@ def choose_chunks(
             )
         return chosen
     height, width, depth = (max(1, size) for size in shape)
-    n_spectra = max(1, _CHUNK_BYTES // (depth * dtype.itemsize))
-    rows = min(rows, height, n_spectra)
-    columns = min(width, max(1, n_spectra // rows))
+    map_bytes = height * width * depth * dtype.itemsize
+    chunk_bytes = max(_CHUNK_BYTES, min(map_bytes // _MOST_CHUNKS, _MOST_CHUNK_BYTES))
+    channels = min(depth, max(_LEAST_CHANNELS, math.ceil(depth / _CHANNEL_CUTS)))
+    n_pixels = max(1, chunk_bytes // (channels * dtype.itemsize))
+    rows = min(rows, height, n_pixels)
+    columns = min(width, max(1, n_pixels // rows))
+    columns = math.ceil(width / math.ceil(width / columns))  # all alike
     if columns == width:  # of narrow maps more rows
-        rows = min(height, n_spectra // (columns * rows) * rows)
-    return (rows, columns, depth)
+        rows = min(height, n_pixels // (columns * rows) * rows)
+    return (rows, columns, channels)
 
 
 def write_cube(
