@@ -67,19 +67,7 @@ def average(
 def without_nan(
     signal: BaseSignal, methods: tuple[Callable, Callable], *arguments: Any, is_mean: bool
 ) -> BaseSignal | None:
-    """Sum or average without NaN; the times are those of the spectra that are none.
-
-    Parameters
-    ----------
-    signal
-        The signal.
-    methods
-        For spectra that cannot have NaN, and for others.
-    *arguments
-        `axis`, `out` and `rechunk`.
-    is_mean
-        Whether they average.
-    """
+    """Sum or average without NaN, by the first method if there can be none; times follow."""
     if signal.data.dtype.kind != "f":
         return methods[0](*arguments)
     axis, out, rechunk = arguments
