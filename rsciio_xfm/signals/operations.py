@@ -6,6 +6,7 @@ Most call HyperSpy's method, which the class hands them as `method`.
 from collections.abc import Callable
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from hyperspy.misc.utils import iterable_not_string
 from hyperspy.signal import BaseSignal
@@ -173,7 +174,7 @@ def _sum_with_kernel(signal: BaseSignal, axes: Any) -> Any:
             return sum_map(data)
         if summed == set(range(last)):
             return sum_spectrum(data)
-    meta = data._meta if signal._lazy else data
+    meta = data._meta if isinstance(data, da.Array) else data
     if summed and type(meta) is np.ndarray and is_wide(data.dtype):
         return np.atleast_1d(sum_exactly(data, tuple(sorted(summed))))
     return None
