@@ -69,21 +69,7 @@ def is_neutral(operation: str, other: Any) -> bool:
 
 
 def mask_of(signal: BaseSignal, other: Any) -> np.ndarray | None:
-    """Return which spectra a factor keeps, if it is a mask.
-
-    Parameters
-    ----------
-    signal
-        Spectra.
-    other
-        What they are multiplied by.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        bool, shape of the navigation axes in the array. None if `other` is no mask: not one
-        boolean, 0 or 1 for each spectrum.
-    """
+    """Return which spectra a factor keeps, if it has a boolean, 0 or 1 for each; or None."""
     values = _one_for_each(signal, other)
     if values is None or values.dtype.kind not in "biu" or np.ma.isMaskedArray(values):
         return None

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 def check_axes(signal: "BaseSignal") -> None:
     """Refuse a signal that is no map of spectra.
 
-    Parameters
-    ----------
-    signal
-        Any.
-
     Raises
     ------
     ValueError
@@ -38,11 +33,6 @@ def check_axes(signal: "BaseSignal") -> None:
 
 def check_uniform(axes: Iterable[Any]) -> None:
     """Refuse axes whose steps are not all of one size.
-
-    Parameters
-    ----------
-    axes
-        Of a signal.
 
     Raises
     ------
@@ -90,15 +80,7 @@ def is_shown(show_progressbar: bool | None) -> bool:
 def progress(
     signal: "BaseSignal", show_progressbar: bool | None
 ) -> AbstractContextManager:
-    """Return what shows the progress of dask's computations.
-
-    Parameters
-    ----------
-    signal
-        If it is not lazy, nothing is shown.
-    show_progressbar
-        None is HyperSpy's preference, on a terminal.
-    """
+    """Return what shows the progress of dask's computations of a lazy signal."""
     is_lazy = signal._lazy
     if not (is_lazy and is_shown(show_progressbar)):
         return nullcontext()

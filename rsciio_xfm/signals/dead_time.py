@@ -133,7 +133,10 @@ def get_live_time(signal: BaseSignal) -> BaseSignal:
         return result
     # As an array in memory it would make HyperSpy compute a whole lazy map.
     same_axes = result.data.shape == signal.data.shape[:-1]
-    return result.as_lazy(chunks=signal.data.chunks[:-1] if same_axes else None)
+    is_dask = isinstance(signal.data, da.Array)  # users put arrays in memory there
+    return result.as_lazy(
+        chunks=signal.data.chunks[:-1] if is_dask and same_axes else None
+    )
 
 
 def fill_dead_time(

@@ -25,15 +25,7 @@ _OF_COMPONENTS = (
 
 
 def keep_components(signal: BaseSignal, features: Features, found: Components) -> None:
-    """Put components into the results of a signal, and drop what came from others.
-
-    Parameters
-    ----------
-    signal
-        The signal.
-    features, found
-        Of its spectra.
-    """
+    """Put components into the results of a signal, and drop what came from others."""
     results = signal.learning_results
     k, n_channels = found.scores.shape[1], signal.data.shape[-1]
     start, rebin = features.start, features.rebin
@@ -67,19 +59,7 @@ def keep_classes(
     labels: np.ndarray,
     totals: np.ndarray,
 ) -> None:
-    """Put classes into the results of a signal.
-
-    Parameters
-    ----------
-    signal
-        The signal.
-    label_map
-        Class of each pixel, -1 where masked.
-    points, labels
-        Components, and class, of the pixels that are not masked.
-    totals
-        Sums of the spectra of the classes.
-    """
+    """Put classes, their components and sums of spectra into the results of a signal."""
     results = signal.learning_results
     n_classes = len(totals)
     flat = label_map.ravel()

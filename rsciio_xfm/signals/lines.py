@@ -31,11 +31,6 @@ def is_line(name: str) -> bool:
 def check_line(name: str) -> None:
     """Refuse what is no X-ray line; the error says which may be meant.
 
-    Parameters
-    ----------
-    name
-        Of a line.
-
     Raises
     ------
     ValueError
@@ -55,11 +50,6 @@ Fe_Lb3, Fe_Ll, Fe_Ln.
 
 def check_element(name: str) -> None:
     """Refuse what is no element; the error says which may be meant.
-
-    Parameters
-    ----------
-    name
-        Of an element, its symbol.
 
     Raises
     ------
@@ -138,17 +128,7 @@ def _lines_of(element: str) -> list[str]:
 def warn_of_overlaps(
     signal: "EDSSEMSpectrum", lines: Iterable[str], integration_windows: float
 ) -> None:
-    """Warn once of all lines whose windows overlap others.
-
-    Parameters
-    ----------
-    signal
-        EDS spectra; strong lines of the elements in its metadata may overlap too.
-    lines
-        Whose windows are wanted.
-    integration_windows
-        Width of the window of a line, in FWHM of that line.
-    """
+    """Warn once of all lines whose windows overlap others."""
     lines = list(dict.fromkeys(lines))
     weights = {k: v for k, v in _weights(signal).items() if k not in lines}
     names = [*lines, *weights]
@@ -199,18 +179,10 @@ def _weights(signal: "EDSSEMSpectrum") -> dict[str, float]:
 
 
 def scattered_line(metadata: Any) -> float | None:
-    """Return the energy of the line of an X-ray tube that samples scatter most.
+    """Return the energy of the line of an X-ray tube that samples scatter most, keV.
 
-    Parameters
-    ----------
-    metadata
-        Of a signal; its node XRF names the tube's target.
-
-    Returns
-    -------
-    float or None
-        keV: Ka of the target, as exspy has it; La if the tube's voltage is too low for
-        that. None if the target or the voltage is not known.
+    Ka of the target, as exspy has it; La if the tube's voltage is too low for that; None if
+    the target or the voltage is not known.
     """
     from exspy.material import elements
 

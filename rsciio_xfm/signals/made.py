@@ -14,15 +14,7 @@ def _navigation_axes(signal: BaseSignal) -> list[dict[str, Any]]:
 
 
 def title_of(signal: BaseSignal, what: str) -> str:
-    """Return the title of what is made of a signal: the signal's, and what it is.
-
-    Parameters
-    ----------
-    signal
-        What it is made of.
-    what
-        It is.
-    """
+    """Return the title of what is made of a signal: the signal's, and what it is."""
     own = signal._metadata.get_item("General.title", "")
     return f"{own}: {what}" if own else what
 
@@ -30,19 +22,7 @@ def title_of(signal: BaseSignal, what: str) -> str:
 def map_of(
     signal: BaseSignal, used: np.ndarray, points: np.ndarray, what: str
 ) -> BaseSignal:
-    """Return points, one for each pixel that is not masked, as a map of them.
-
-    Parameters
-    ----------
-    signal
-        What they are made of.
-    used
-        bool, shape of the navigation axes: where they belong; elsewhere is NaN.
-    points
-        Shape (pixels that are used, components).
-    what
-        It is.
-    """
+    """Return points, shape (pixels that are used, components), as a map; NaN elsewhere."""
     data = np.full((*used.shape, points.shape[1]), np.nan, dtype=np.float32)
     data[used] = points
     axes = [axis | {"navigate": True} for axis in _navigation_axes(signal)]
@@ -53,17 +33,7 @@ def map_of(
 
 
 def image_of(signal: BaseSignal, data: np.ndarray, what: str) -> BaseSignal:
-    """Return an image whose signal axes are x and y; of a line, a Signal1D.
-
-    Parameters
-    ----------
-    signal
-        What it is made of.
-    data
-        Shape of the navigation axes.
-    what
-        It is.
-    """
+    """Return an image whose signal axes are x and y; of a line, a Signal1D."""
     axes = _navigation_axes(signal)
     for axis in axes[-2:]:
         axis["navigate"] = False
@@ -72,17 +42,7 @@ def image_of(signal: BaseSignal, data: np.ndarray, what: str) -> BaseSignal:
 
 
 def spectrum_of(signal: BaseSignal, data: np.ndarray, what: str) -> BaseSignal:
-    """Return one spectrum of the type of a signal, in memory, with its metadata.
-
-    Parameters
-    ----------
-    signal
-        What it is made of.
-    data
-        Shape (channels,).
-    what
-        It is.
-    """
+    """Return one spectrum of the type of a signal, in memory, with its metadata."""
     result = signal._deepcopy_with_new_data(data)
     result._lazy = False
     axes = signal.axes_manager.navigation_axes

@@ -358,17 +358,7 @@ def _colours(
 def sums_of(
     signal: BaseSignal, totals: Sequence[np.ndarray], regions: Mapping[str, np.ndarray]
 ) -> dict[str, BaseSignal]:
-    """Return sums of some of the spectra as signals, with their times.
-
-    Parameters
-    ----------
-    signal
-        Of any type.
-    totals
-        The sum of each region, shape (channels,).
-    regions
-        Boolean maps, or positions of pixels in the flattened map, by name.
-    """
+    """Return sums of regions of :func:`resolve_regions` as signals, with their times."""
     # Axes and metadata are made once; copies of small ones are fast.
     blank = spectrum_of(signal, np.zeros(signal.data.shape[-1]), "")
     own = times_of_regions(signal, list(regions.values()))

@@ -6,6 +6,7 @@ Most call HyperSpy's method, which the class hands them as `method`.
 from collections.abc import Callable
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from hyperspy.misc.utils import iterable_not_string
 from hyperspy.signal import BaseSignal
@@ -67,19 +68,7 @@ def average(
 def without_nan(
     signal: BaseSignal, methods: tuple[Callable, Callable], *arguments: Any, is_mean: bool
 ) -> BaseSignal | None:
-    """Sum or average without NaN; the times are those of the spectra that are none.
-
-    Parameters
-    ----------
-    signal
-        The signal.
-    methods
-        For spectra that cannot have NaN, and for others.
-    *arguments
-        `axis`, `out` and `rechunk`.
-    is_mean
-        Whether they average.
-    """
+    """Sum or average without NaN, by the first method if there can be none; times follow."""
     if signal.data.dtype.kind != "f":
         return methods[0](*arguments)
     axis, out, rechunk = arguments
@@ -185,7 +174,7 @@ def _sum_with_kernel(signal: BaseSignal, axes: Any) -> Any:
             return sum_map(data)
         if summed == set(range(last)):
             return sum_spectrum(data)
-    meta = data._meta if signal._lazy else data
+    meta = data._meta if isinstance(data, da.Array) else data
     if summed and type(meta) is np.ndarray and is_wide(data.dtype):
         return np.atleast_1d(sum_exactly(data, tuple(sorted(summed))))
     return None

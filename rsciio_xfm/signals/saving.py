@@ -103,13 +103,7 @@ def save(
 
 
 def fit_tiff(image: BaseSignal) -> None:
-    """Give an image the units in which RosettaSciIO's writer of TIFF can hold its pixels.
-
-    Parameters
-    ----------
-    image
-        Changed in place: both axes, if one of them needs it.
-    """
+    """Give an image the units in which RosettaSciIO's writer of TIFF can hold its pixels."""
     axes = image.axes_manager.signal_axes
     while (
         max(abs(axis.scale) for axis in axes) > _MOST_OF_TIFF
@@ -148,13 +142,7 @@ def _write_to(
 def find_path(
     signal: BaseSignal, filename: Any, extension: str | None, file_format: str | None
 ) -> Path | None:
-    """Return where HyperSpy saves a signal; None where that is no path, or not known.
-
-    Parameters
-    ----------
-    signal, filename, extension, file_format
-        As of :func:`save`.
-    """
+    """Return where HyperSpy saves a signal; None where that is no path, or not known."""
     known = signal.tmp_parameters
     stem, folder = known.get_item("filename"), known.get_item("folder")
     suffix = known.get_item("extension") or _suffix_of(file_format)
@@ -207,26 +195,12 @@ def _in_known_type(signal: BaseSignal, path: Path, file_format: str | None) -> B
 
 
 def is_own(path: Path, file_format: str | None) -> bool:
-    """Tell whether a writer of this package is asked to write a file.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    file_format
-        As of :func:`save`.
-    """
+    """Tell whether a writer of this package is asked to write a file."""
     return any(api.startswith(_OWN) for api in _modules(path, file_format))
 
 
 def is_original(path: Path) -> bool:
-    """Tell whether a file is of a format of instruments, and was not written here.
-
-    Parameters
-    ----------
-    path
-        Of a file.
-    """
+    """Tell whether a file is of a format of instruments, and was not written here."""
     suffix = path.suffix.lstrip(".").lower()
     for plugin in read_specifications():
         extensions = plugin["file_extensions"] + plugin.get("other_extensions", [])

@@ -24,32 +24,9 @@ _NUMBERS = (int, float, np.integer, np.floating)
 def resolve_windows(
     signal: "EDSSEMSpectrum", windows: Any, integration_windows: float
 ) -> dict[str, tuple[int, int]]:
-    """Return the channels of energy windows, by name.
+    """Return first channel and the one after the last of energy windows, by name.
 
-    Parameters
-    ----------
-    signal
-        EDS spectra.
-    windows
-        See :meth:`rsciio_xfm.signals.EDSXFMSpectrum.get_window_images`.
-    integration_windows
-        Width of the window of a line, in FWHM of that line.
-
-    Returns
-    -------
-    dict of str to (int, int)
-        First channel and the one after the last.
-
-    Raises
-    ------
-    ValueError
-        A window is no line, element or pair, or is not within the spectra; a whole number and
-        an energy are no pair.
-
-    Warns
-    -----
-    UserWarning
-        Windows of lines overlap.
+    See :func:`rsciio_xfm.signals.maps.get_window_images` for what they may be.
     """
     if not isinstance(integration_windows, _NUMBERS) or not integration_windows > 0:
         raise ValueError(
@@ -235,27 +212,9 @@ def _resolve_lines(
 
 
 def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
-    """Return regions by name.
+    """Return regions by name: boolean maps, or positions of pixels in the flattened map.
 
-    Parameters
-    ----------
-    signal
-        Spectra.
-    regions
-        See :meth:`rsciio_xfm.signals.EDSXFMSpectrum.get_region_spectra`.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        Boolean maps of the shape of the navigation axes in the array, or positions of pixels
-        in the flattened map.
-
-    Raises
-    ------
-    ValueError
-        A region is none, or has no pixel.
-    IndexError
-        A pixel is not in the map.
+    See :func:`rsciio_xfm.signals.maps.get_region_spectra` for what they may be.
     """
     shape = signal.data.shape[: signal.axes_manager.navigation_dimension]
     if np.ma.isMaskedArray(regions):

@@ -78,12 +78,7 @@ def times_of(signal: BaseSignal) -> Times:
     has_maps = kept.times.dead is not None or kept.times.share is not None
     if has_maps and not fits(kept.times, shape_of(signal)):
         return Times()
-    found = with_seconds(kept.times, *_times_of_spectrum(signal._metadata, EDS_DETECTOR))
-    if found is not kept.times:
-        signal._kept = kept._replace(
-            times=found
-        )  # as it keeps the mean of its live times
-    return found
+    return with_seconds(kept.times, *_times_of_spectrum(signal._metadata, EDS_DETECTOR))
 
 
 def give(signal: BaseSignal, times: Times) -> None:
@@ -273,7 +268,7 @@ def notice(signal: BaseSignal) -> bool:
     found = metadata.get_item(DEAD_TIME)
     if found is kept.map and (found is None or found.data is kept.data):
         return True
-    bare = replace(kept.times, dead=None, detectors=None)
+    bare = replace(kept.times, dead=None, detectors=None, mean_live=None)
     if found is None:  # deleted
         signal._kept = kept._replace(map=None, data=None, times=bare)
         return True

@@ -10,7 +10,6 @@ Maps are shared between signals and never changed in place.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,6 +39,8 @@ class Times:
         are 1.
     detectors
         Description of the axis of the detectors that were summed, as HyperSpy has it.
+    mean_live
+        Live time of all spectra / their real time, as the dead times have it.
     """
 
     real: float | None = None
@@ -47,15 +48,19 @@ class Times:
     dead: np.ndarray | None = None
     share: np.ndarray | None = None
     detectors: dict[str, Any] | None = None
+    mean_live: float | None = None
 
-    @cached_property
-    def mean_live(self) -> float:
-        """Live time of all spectra / their real time, as the dead times have it."""
-        if self.dead is None:
-            return 1.0
-        if self.share is None:
-            return mean_live_fraction(self.dead)
-        return float(np.mean(live_of(self, 1.0))) if self.share.size else 0.0
+    def __post_init__(self) -> None:
+        if self.mean_live is None:
+            object.__setattr__(self, "mean_live", _mean_live(self))
+
+
+def _mean_live(times: Times) -> float:
+    if times.dead is None:
+        return 1.0
+    if times.share is None:
+        return mean_live_fraction(times.dead)
+    return float(np.mean(live_of(times, 1.0))) if times.share.size else 0.0
 
 
 def live_of(times: Times, real: float) -> np.ndarray:
@@ -68,17 +73,14 @@ def with_seconds(times: Times, real: float | None, live: float | None) -> Times:
     """Return the times with others in seconds, spread over the spectra as they are."""
     if (times.real, times.live) == (real, live):
         return times
-    changed = replace(times, real=real, live=live)
-    if "mean_live" in times.__dict__:
-        changed.__dict__["mean_live"] = times.mean_live
-    return changed
+    return replace(times, real=real, live=live)
 
 
 def with_dead_time(
     times: Times, dead: np.ndarray, detectors: dict[str, Any] | None
 ) -> Times:
     """Return the times that other dead times give: live = real x (1 - dead / 100)."""
-    changed = replace(times, dead=dead, detectors=detectors)
+    changed = replace(times, dead=dead, detectors=detectors, mean_live=None)
     if times.real is None:
         return changed
     return with_seconds(changed, times.real, times.real * changed.mean_live)
@@ -306,7 +308,7 @@ def together(first: Times, second: Times) -> Times:
         if dead is None:
             return Times()
         detectors = first.detectors or second.detectors
-        new = replace(new, dead=dead, detectors=detectors)
+        new = replace(new, dead=dead, detectors=detectors, mean_live=None)
     return with_seconds(new, *(None if t is None else sum(t) for t in in_seconds))
 
 
