@@ -158,7 +158,7 @@ def test_take_over(tmp_path):
 def test_take_over_is_turned_off(tmp_path, value):
     path = edax_builder.write_map(tmp_path / "map.spd", fName=b"map.bmp")
     code = LOAD + "print(hs.load(sys.argv[1], file_format=rsciio_xfm.edax)._signal_type)"
-    code = code.replace("import rsciio.edax", "import rsciio.edax, rsciio_xfm.edax")
+    code = code.replace("import rsciio.edax", "import rsciio.edax, rsciio_xfm")
     environment = os.environ | {"RSCIIO_XFM_TAKE_OVER": value}
     *theirs, plugins, ours = python(code, str(path), env=environment).splitlines()
     assert theirs == ["EDS_SEM"] * 3
