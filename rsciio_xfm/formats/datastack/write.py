@@ -375,8 +375,8 @@ def _write_spectra(
             previous.result()
     if is_rounded:
         warn(
-            f"{cube.path}: numbers of {data.dtype} are rounded to {array.dtype.name}, the type "
-            "of the format: 7 digits of each are kept. Save as .emd or .hspy to keep all."
+            f"{cube.path}: numbers of {data.dtype} are rounded to {array.dtype.name}, the "
+            "type of the format: 7 digits of each are kept. Save as .emd or .hspy to keep all."
         )
     return highest, total
 
