@@ -8,7 +8,7 @@ import functools
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -183,6 +183,20 @@ class FileArray(ArrayLike):
             held = (*ranges[:axis], rows, *ranges[axis + 1 :])
             yield held, self.read(held)
 
+    def pieces_for(
+        self, ranges: tuple[Range, ...], looked_at: Sequence[Range]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block piece by piece for somebody who looks at some of its channels only.
+
+        Parameters
+        ----------
+        ranges
+            See :meth:`pieces`, whose pieces these are unless a format has faster ones.
+        looked_at
+            Ranges of channels of the array, within `ranges`, in any order.
+        """
+        return self.pieces(ranges)
+
     def known_total(self) -> np.ndarray | None:
         """Return the sum of all spectra, where it is known without reading them.
 
@@ -264,7 +278,20 @@ class View(FileArray):
         self, ranges: tuple[Range, ...]
     ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
         """Read a block of the view piece by piece."""
-        for held, counts in self.source.pieces(self.shifted(ranges)):
+        return self._own(self.source.pieces(self.shifted(ranges)))
+
+    def pieces_for(
+        self, ranges: tuple[Range, ...], looked_at: Sequence[Range]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block of the view for somebody who looks at some of its channels only."""
+        first = self.ranges[-1][0]
+        channels = [(start + first, stop + first) for start, stop in looked_at]
+        return self._own(self.source.pieces_for(self.shifted(ranges), channels))
+
+    def _own(
+        self, pieces: Iterator[tuple[tuple[Range, ...], np.ndarray]]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        for held, counts in pieces:
             own = zip(held, self.ranges, strict=True)
             yield tuple((a - origin, b - origin) for (a, b), (origin, _) in own), counts
 
@@ -361,22 +388,21 @@ def _split_one(key: slice | int, size: int) -> tuple[Range, slice | int]:
 
 
 class CountedArray(FileArray):
-    """Counts in a file whose sums are made of its pieces.
-
-    Pieces hold the channels that are asked for, and no others.
-    """
+    """Counts in a file whose sums are made of its pieces."""
 
     def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
-        total = np.zeros(ranges[-1][1] - ranges[-1][0], dtype=np.uint64)
-        for _, block in self.pieces(ranges):
-            add_spectra(block.reshape(-1, block.shape[-1]), total)
-        return total
+        total = np.zeros(self.shape[-1], dtype=np.uint64)
+        for held, block in self.pieces(ranges):
+            spectra = block.reshape(-1, block.shape[-1])
+            add_spectra(spectra, total[slice(*held[-1])])
+        return total[slice(*ranges[-1])]
 
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
         for held, block in self.pieces(ranges):
-            sums = add_channels(block.reshape(-1, block.shape[-1]), 0, block.shape[-1])
+            start, stop = (edge - held[-1][0] for edge in ranges[-1])
+            sums = add_channels(block.reshape(-1, block.shape[-1]), start, stop)
             total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])
         return total

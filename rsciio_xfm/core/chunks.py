@@ -6,15 +6,23 @@ numbers (:class:`~rsciio_xfm.core.codecs.Decoder`). :class:`ChunkedArray` does t
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rsciio_xfm.core.array import PIECE_BYTES, FileArray, Range
+from rsciio_xfm.core.array import PIECE_BYTES, CountedArray, Range
 from rsciio_xfm.core.codecs import Decoder, Plain
-from rsciio_xfm.core.plain import is_narrow, read_directly, read_parts, stream_rows
+from rsciio_xfm.core.plain import (
+    bytes_touched,
+    can_map,
+    is_narrow,
+    map_parts,
+    read_directly,
+    read_parts,
+    stream_rows,
+)
 from rsciio_xfm.core.source import BLOCK_BYTES, Reader, Source, scratch
 from rsciio_xfm.core.table import NO_CHUNK, Cell, Ranges, Table, shift, slices, split
 from rsciio_xfm.core.wide import (
@@ -29,6 +37,7 @@ from rsciio_xfm.kernels.transpose import copy
 __all__ = ["NO_CHUNK", "ChunkedArray", "Table"]
 
 _MOST_OPEN = 8  # sources at a time
+_SMALL_BYTES = 2**16  # of chunks that are put together before they are added up
 
 
 class _Readers:
@@ -56,7 +65,7 @@ class _Readers:
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkedArray(FileArray):
+class ChunkedArray(CountedArray):
     """An array whose chunks are read from files, and decoded, one by one.
 
     Attributes
@@ -112,6 +121,11 @@ class ChunkedArray(FileArray):
         return self._channel_axis == len(self.axes) - 1
 
     @property
+    def _is_of_small_chunks(self) -> bool:
+        """Whether chunks are put together before they are added up."""
+        return self.table.offsets.size > 1 and self.table.chunk_bytes < _SMALL_BYTES
+
+    @property
     def _is_cut_freely(self) -> bool:
         """Whether chunks need not be read as a whole."""
         return self.decoder.is_plain and self.table.chunk_bytes > PIECE_BYTES
@@ -122,6 +136,10 @@ class ChunkedArray(FileArray):
         if self._is_cut_freely:
             return None
         return tuple(self.table.chunks[axis] for axis in self.axes)
+
+    def as_stored(self) -> "ChunkedArray":
+        """Return the same with its axes in the order in which they are stored."""
+        return replace(self, order=())
 
     def row_axis(self) -> int:
         """Return the first axis."""
@@ -201,7 +219,7 @@ class ChunkedArray(FileArray):
 
     def _decode(self, cell: Cell, out: np.ndarray, readers: _Readers) -> None:
         """Decode a whole chunk."""
-        with scratch(self.table.stored_size(cell)) as raw:
+        with scratch(cell.n_bytes) as raw:
             readers[cell.source].read(cell.offset, raw)
             self.decoder.decode(raw, out, self.table.place(cell))
 
@@ -226,6 +244,40 @@ class ChunkedArray(FileArray):
                     block = memory.view(self.dtype).reshape(shape)
                     self._read_to(block, part, readers)
                     yield part, block
+
+    def pieces_for(
+        self, ranges: Ranges, looked_at: Sequence[Range]
+    ) -> Iterator[tuple[Ranges, np.ndarray]]:
+        """Read a block, mapped if few channels are looked at, however far apart they are."""
+        if any(stop <= start for start, stop in ranges):
+            return
+        if not self._can_map(ranges, looked_at):
+            yield from self.pieces(ranges)
+            return
+        ranges = (*ranges[:-1], (0, self.shape[-1]))
+        with _Readers(self.table.sources) as readers:
+            for cell in self.table.cut(ranges):
+                if cell.offset == NO_CHUNK:
+                    continue
+                for part, block in map_parts(self.table, cell, readers[cell.source]):
+                    yield shift(part, cell.corner), block
+
+    def _can_map(self, ranges: Ranges, looked_at: Sequence[Range]) -> bool:
+        """Tell whether few bytes of whole rows are wanted: others need not be copied."""
+        table = self.table
+        spectrum_bytes = table.bytes_of(table.chunks[-1:])
+        return (
+            self.decoder.is_plain
+            and self.is_as_stored
+            and self.ndim > 1
+            and table.fill == 0
+            and table.chunks[1:] == table.shape[1:]
+            and ranges[1:-1] == tuple((0, size) for size in table.shape[1:-1])
+            and is_narrow(
+                bytes_touched(looked_at, table.dtype.itemsize), spectrum_bytes, 1
+            )
+            and can_map(table)
+        )
 
     def _is_empty(self, ranges: Ranges) -> bool:
         n_missing, n_chunks = self.table.count(self._as_stored(ranges))
@@ -259,6 +311,8 @@ class ChunkedArray(FileArray):
     def sum_navigation(self, ranges: Ranges) -> np.ndarray:
         """Sum the spectra of a block along its chunks as they lie."""
         check_unsigned(self.dtype)
+        if self._is_of_small_chunks:
+            return super().sum_navigation(ranges)
         total = np.zeros(ranges[-1][1] - ranges[-1][0], dtype=np.uint64)
         for cell, readers in self._cells(ranges):
             axis = self._channel_axis
@@ -297,6 +351,8 @@ class ChunkedArray(FileArray):
     def sum_signal(self, ranges: Ranges) -> np.ndarray:
         """Sum the channels of a block along its chunks as they lie."""
         check_unsigned(self.dtype)
+        if self._is_of_small_chunks:
+            return super().sum_signal(ranges)
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
         axis = self._channel_axis
         stored = self._as_stored(ranges)

@@ -208,6 +208,20 @@ class LocalFile(Source):
             yield _LocalReader(self.name, file)
 
 
+def read_head(filename: str | Path, n_bytes: int) -> tuple[LocalFile, bytes]:
+    """Read the first bytes of a file, and identify it in one go.
+
+    Parameters
+    ----------
+    filename
+        Path of a regular file, see :func:`open_unbuffered`.
+    n_bytes
+        How many bytes; fewer are read if the file ends before.
+    """
+    with open_unbuffered(filename) as file:
+        return LocalFile(os.path.abspath(filename), identify(file)), file.read(n_bytes)
+
+
 class _LocalReader(Reader):
     def __init__(self, name: str, file: BinaryIO) -> None:
         self.name, self._file, self.descriptor = name, file, file.fileno()

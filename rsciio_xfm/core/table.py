@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -96,6 +97,14 @@ class Table:
             math.prod(sizes[i:]) * self.dtype.itemsize for i in range(len(sizes))
         )
 
+    @property
+    def n_present(self) -> int:
+        """How many entries of the first axis there are, up to the last chunk that is there."""
+        others = tuple(range(1, self.offsets.ndim))
+        there = np.flatnonzero((self.offsets != NO_CHUNK).any(axis=others))
+        last = int(there[-1]) + 1 if there.size else 0
+        return min(last * self.chunks[0], self.shape[0])
+
     def bytes_of(self, lengths: tuple[int, ...]) -> int:
         """Return how many bytes so many numbers along some axes have."""
         return math.prod(lengths) * self.dtype.itemsize
@@ -113,20 +122,13 @@ class Table:
         ranges
             Of the block along each stored axis, none of them empty.
         """
-        grid = [
-            (start // size, -(-stop // size))
-            for (start, stop), size in zip(ranges, self.chunks, strict=True)
-        ]
-        for index in itertools.product(*(range(*ends) for ends in grid)):
-            corner = [i * size for i, size in zip(index, self.chunks, strict=True)]
-            part = tuple(
-                (max(start, low) - low, min(stop, low + size) - low)
-                for (start, stop), low, size in zip(
-                    ranges, corner, self.chunks, strict=True
-                )
-            )
+        sizes = np.broadcast_to(self.n_bytes, self.offsets.shape)
+        along = [_cut_axis(*pair) for pair in zip(ranges, self.chunks, strict=True)]
+        for cells in itertools.product(*along):
+            index, corner, part = zip(*cells, strict=True)
             number = 0 if self.file is None else int(self.file[index])
-            yield Cell(index, tuple(corner), part, int(self.offsets[index]), number)
+            where = int(self.offsets[index]), int(sizes[index]), number
+            yield Cell(index, corner, part, *where)
 
     def count(self, ranges: Ranges) -> tuple[int, int]:
         """Return how many chunks of a block there are not, and how many there should be."""
@@ -137,17 +139,12 @@ class Table:
         offsets = self.offsets[grid]
         return int(np.count_nonzero(offsets == NO_CHUNK)), offsets.size
 
-    def stored_size(self, cell: "Cell") -> int:
-        """Return how many bytes a chunk has in its file."""
-        return int(np.broadcast_to(self.n_bytes, self.offsets.shape)[cell.index])
-
     def place(self, cell: "Cell") -> Place:
         """Return where a chunk is, for messages."""
         return Place(self.sources[cell.source].name, cell.index, cell.offset)
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """What a block has of a chunk.
 
     Attributes
@@ -156,7 +153,7 @@ class Cell:
         Number of the chunk along each axis, and of its first entry in the array.
     part
         Ranges within the chunk.
-    offset, source
+    offset, n_bytes, source
         Of the chunk in its source, and the number of the source.
     """
 
@@ -164,6 +161,7 @@ class Cell:
     corner: tuple[int, ...]
     part: Ranges
     offset: int
+    n_bytes: int
     source: int
 
     @property
@@ -178,7 +176,16 @@ class Cell:
 
     def narrowed(self, part: Ranges) -> "Cell":
         """Return the same with less of the chunk."""
-        return Cell(self.index, self.corner, part, self.offset, self.source)
+        return self._replace(part=part)
+
+
+def _cut_axis(ends: Range, size: int) -> list[tuple[int, int, Range]]:
+    """Return number, first entry, and what is wanted of each chunk along an axis."""
+    start, stop = ends
+    return [
+        (i, i * size, (max(start - i * size, 0), min(stop - i * size, size)))
+        for i in range(start // size, -(-stop // size))
+    ]
 
 
 def shift(ranges: Ranges, corner: tuple[int, ...]) -> Ranges:

@@ -14,13 +14,13 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core.array import PIECE_BYTES, ArrayLike, CountedArray, Range
+from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.hdf5.chunks import Chunks, find_chunks
 from rsciio_xfm.core.hdf5.open import check_size, file_of, is_plain_type, open_hdf5
-from rsciio_xfm.core.raw_map import RawMap
 from rsciio_xfm.core.scan import Grid
-from rsciio_xfm.core.source import check_unchanged, identify, open_unbuffered
+from rsciio_xfm.core.source import LocalFile, check_unchanged, identify, open_unbuffered
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.kernels.sums import is_counts
 
@@ -468,7 +468,7 @@ def _find_raw(
     dataset: h5py.Dataset,
     shape: tuple[int, ...],
     grid: Grid | None,
-) -> RawMap | None:
+) -> ChunkedArray | None:
     """Return spectra that lie in the file one after the other: read past HDF5, in threads."""
     creation = dataset.id.get_create_plist()
     is_plain = (
@@ -494,4 +494,5 @@ def _find_raw(
             f"{path}: {dataset.name} ends at byte {end}, expected at most {identity[0]}, the "
             f"size of the file: it is cut (the numbers begin at byte {offset})."
         )
-    return RawMap(path, identity, offset, n_rows, tuple(shape), dataset.dtype)
+    source = LocalFile(path, identity)
+    return ChunkedArray(Table.of_run(source, offset, shape, dataset.dtype, n_rows))

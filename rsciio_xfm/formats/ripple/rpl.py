@@ -1,6 +1,5 @@
 """Raw files that a ``.rpl`` file describes: what it says, and the array over the numbers."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.core.raw_images import RawImages
-from rsciio_xfm.core.raw_map import RawMap
-from rsciio_xfm.core.source import identify, open_unbuffered
+from rsciio_xfm.core.chunks import ChunkedArray, Table
+from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.core.source import LocalFile, open_unbuffered
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 
@@ -36,7 +35,7 @@ DEFAULTS = {
 _CALIBRATION = re.compile(r"ev-per-chan|live-time|.*scale|.*origin|depthscaleincrement")
 _DECISIVE = {"width", "height", "depth", "data-length", *DEFAULTS}
 _ORDERS = {"little-endian": "<", "big-endian": ">", "dont-care": "<"}
-_TO_KEV = {"ev": 1e-3, "kev": 1.0}
+_PER_KEV = {units.lower(): number for units, number in PER_KEV.items()}
 # HyperSpy's keys, and those of Bruker's M4 and M6. Source: RosettaSciIO's description of the
 # format; files of an M6 Jetstream.
 _HYPERSPY = ("depth-scale", "depth-origin", "depth-units")
@@ -293,7 +292,7 @@ def energy_scale(ripple: Ripple) -> tuple[float, float] | None:
     # Those in a unit of their own come before that of the format.
     for keys in (_HYPERSPY, BRUKER):
         scale, origin, units = keys
-        unit = _TO_KEV.get(fields.get(units, "").lower())
+        unit = _PER_KEV.get(fields.get(units, "").lower())
         if found is None and unit is not None and scale in fields:
             found = unit, fields[scale], fields.get(origin, "0")
         ignored = [key for key in (scale, origin) if key in fields]
@@ -303,7 +302,7 @@ def energy_scale(ripple: Ripple) -> tuple[float, float] | None:
                 "keV: ignored."
             )
     if found is None and fields.get("ev-per-chan"):
-        found = _TO_KEV["ev"], fields["ev-per-chan"], "0"
+        found = _PER_KEV["ev"], fields["ev-per-chan"], "0"
     if found is None:
         return None
     unit, *texts = found
@@ -314,7 +313,7 @@ def energy_scale(ripple: Ripple) -> tuple[float, float] | None:
             "expected numbers, the first of them above 0: it is ignored."
         )
         return None
-    return step * unit, first * unit
+    return step / unit, first / unit
 
 
 def raw_array(
@@ -323,7 +322,7 @@ def raw_array(
     shape: tuple[int, ...],
     is_images: bool = False,
     what: str = "rows",
-) -> RawMap | RawImages:
+) -> ChunkedArray:
     """Make the array-like over a raw file.
 
     Parameters
@@ -342,7 +341,7 @@ def raw_array(
 
     Returns
     -------
-    RawMap or RawImages
+    ChunkedArray
         In the byte order of this machine.
 
     Raises
@@ -357,8 +356,7 @@ def raw_array(
     UserWarning
         The file ends early: rows that are not there are zeros; or there are a few bytes more.
     """
-    with open_unbuffered(filename) as file:
-        identity = identify(file)
+    source = LocalFile.of(filename)
     height, width, depth = ripple.shape
     item_bytes = ripple.dtype.itemsize
     n_bytes = height * width * depth * item_bytes
@@ -368,22 +366,22 @@ def raw_array(
         if depth > 1
         else f"an image of {height} x {width} pixels of {item_bytes} bytes"
     ) + f" from byte {ripple.offset} on"
-    if identity[0] >= expected + (depth if depth > 1 else width) * item_bytes:
+    if source.size >= expected + (depth if depth > 1 else width) * item_bytes:
         raise CorruptFileError(
-            f"{filename}: the file has {identity[0]} bytes, expected {expected}: by the .rpl "
+            f"{filename}: the file has {source.size} bytes, expected {expected}: by the .rpl "
             f"file, {described}. What is behind byte {expected}? Correct the .rpl file."
         )
     n_rows = shape[0]
-    n_present = min(n_rows, max(0, identity[0] - ripple.offset) // (n_bytes // n_rows))
+    n_present = min(n_rows, max(0, source.size - ripple.offset) // (n_bytes // n_rows))
     if n_present < max(1, _LEAST_SHARE * n_rows) or (is_images and n_present < n_rows):
         raise TruncatedFileError(
-            f"{filename}: the file ends at byte {identity[0]}, expected {expected}: by the "
+            f"{filename}: the file ends at byte {source.size}, expected {expected}: by the "
             f".rpl file, {described}{', ordered as images' if is_images else ''}. Too little "
             "is there."
         )
-    if identity[0] != expected:
+    if source.size != expected:
         warn(
-            f"{filename}: the file has {identity[0]} bytes, expected {expected} by the .rpl "
+            f"{filename}: the file has {source.size} bytes, expected {expected} by the .rpl "
             f"file: {described}. "
             + (
                 f"{n_present} {what} are there; the others are zeros."
@@ -391,13 +389,9 @@ def raw_array(
                 else "The last ones are ignored."
             )
         )
-    common: dict[str, Any] = {
-        "path": os.path.abspath(filename),
-        "identity": identity,
-        "data_offset": ripple.offset,
-        "shape": shape,
-        "stored_dtype": ripple.dtype,
-    }
+    place = source, ripple.offset
     if is_images:
-        return RawImages(**common)
-    return RawMap(n_rows_present=n_present, **common)
+        stored = (shape[-1], *shape[:-1])
+        order = (*range(1, len(shape)), 0)
+        return ChunkedArray(Table.of_run(*place, stored, ripple.dtype), order=order)
+    return ChunkedArray(Table.of_run(*place, shape, ripple.dtype, n_present))
