@@ -374,6 +374,20 @@ def test_a_damaged_name_in_the_directory(tmp_path):
     np.testing.assert_array_equal(signal["data"], builder.make_counts())
 
 
+@pytest.mark.parametrize("field", [28, 30, 32], ids=["name", "extra", "comment"])
+def test_a_length_in_the_directory_that_swallows_entries(tmp_path, field):
+    path = builder.write_stack(tmp_path / "map.datastack")
+    data = bytearray(path.read_bytes())
+    at = data.rfind(b"maxrf_cube/c/1/1/0") - 46
+    after = data.find(b"PK\1\2", at + 4)
+    n_more = data.find(b"PK\1\2", after + 4) - after
+    length = int.from_bytes(data[at + field : at + field + 2], "little") + n_more
+    data[at + field : at + field + 2] = length.to_bytes(2, "little")
+    path.write_bytes(bytes(data))
+    (signal,) = file_reader(mended(path))
+    np.testing.assert_array_equal(signal["data"], builder.make_counts())
+
+
 def test_a_damaged_description_in_the_directory(tmp_path):
     arrays = builder.make_arrays() | {"image": np.arange(35).reshape(5, 7)}
     path = builder.write_stack(tmp_path / "map.datastack", arrays)

@@ -14,6 +14,7 @@ from rsciio_xfm.core.source import LocalFile, identify, open_unbuffered, read_in
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.formats.datastack.layout import (
     DEFLATED,
+    ENTRY_SIGNATURE,
     IS_ENCRYPTED,
     IS_UTF8,
     LOCAL_HEADER,
@@ -140,6 +141,12 @@ def _check_entry(filename: str | Path, entry: zipfile.ZipInfo, file_size: int) -
         raise zipfile.BadZipFile(
             f"the directory has {entry.compress_size} bytes for {entry.filename!r:.80} "
             f"from byte {entry.header_offset} on, the file {file_size} bytes"
+        )
+    others = entry.orig_filename.encode("utf-8", "replace"), entry.extra, entry.comment
+    if any(ENTRY_SIGNATURE in text for text in others):
+        # A length that was damaged: zipfile takes the next files for a part of this one.
+        raise zipfile.BadZipFile(
+            f"the directory has entries within that of {entry.filename!r:.80}"
         )
     is_known = entry.compress_type in (STORED, DEFLATED)
     if not is_known or entry.flag_bits & IS_ENCRYPTED:
