@@ -56,8 +56,8 @@ def test_there_are_functions():
 def test_parameters(name):
     parameters = inspect.signature(FUNCTIONS[name]).parameters
     assert {p: WRONG[p] for p in parameters if p in WRONG} == {}
-    if "filename" in parameters and not name.startswith("datastack.append"):
-        assert next(iter(parameters)) in ("filename", "self")
+    if "filename" in parameters and not name.startswith(("datastack.append", "signal.")):
+        assert next(iter(parameters)) == "filename"
     if "overwrite" in parameters and not name.startswith("signal."):
         assert parameters["overwrite"].kind is inspect.Parameter.KEYWORD_ONLY
     if "show_progressbar" in parameters:

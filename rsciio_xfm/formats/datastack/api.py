@@ -33,6 +33,8 @@ from rsciio_xfm.formats.datastack.metadata import (
     read_signal,
 )
 from rsciio_xfm.formats.datastack.write import (
+    Cube,
+    Store,
     check_format,
     choose_chunks,
     is_original,
@@ -260,6 +262,7 @@ def file_writer(
     if energy["units"] in TO_KEV:
         steps = energy["offset"] + energy["scale"] * np.arange(energy["size"])
         others[ENERGIES] = TO_KEV[energy["units"]] * steps
+    cube = Cube(data, chosen, dtype, {ATTRIBUTES: own}, 0.0, path)
     with locked_if_there(path):
         kept, plan, root = _stack_to_keep(path, data.shape), None, None
         if kept is None:
@@ -273,20 +276,9 @@ def file_writer(
             zipfile.ZipFile(file, "w") as archive,
             bytes_bar(data.nbytes, f"Writing {path.name}") as bar,
         ):
-            write_root(archive, zarr_format, root)
-            write_cube(
-                archive,
-                data,
-                chosen,
-                dtype,
-                sigma=0.0,
-                codec=codec,
-                zarr_format=zarr_format,
-                attributes={ATTRIBUTES: own},
-                arrays=others,
-                advance=bar.update,
-                path=path,
-            )
+            store = Store(archive, zarr_format, codec)
+            write_root(store, root)
+            write_cube(store, cube, others, bar.update)
             if kept is not None:
                 copy(path, kept, plan, archive, lambda n_bytes: None)
 

@@ -17,6 +17,8 @@ from rsciio_xfm.core.progress import bytes_bar, is_wanted
 from rsciio_xfm.formats.datastack.layout import ATTRIBUTES, ATTRIBUTES_VERSION, ENERGIES
 from rsciio_xfm.formats.datastack.raw import energies, parse_map, raw_array
 from rsciio_xfm.formats.datastack.write import (
+    Cube,
+    Store,
     check_format,
     choose_chunks,
     is_original,
@@ -144,11 +146,14 @@ def convert(
     if flip_horizontal or flip_vertical:
         source = Flipped(source, (bool(flip_vertical), bool(flip_horizontal), False))
     kev = energies(ripple)
-    own = {"version": ATTRIBUTES_VERSION, "sigma": sigma, "rpl": ripple.fields}
-    own |= {
+    own = {
+        "version": ATTRIBUTES_VERSION,
+        "sigma": sigma,
+        "rpl": ripple.fields,
         "flip_horizontal": bool(flip_horizontal),
         "flip_vertical": bool(flip_vertical),
     }
+    cube = Cube(source, chosen, dtype, {ATTRIBUTES: own}, sigma, raw)
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     with (
         locked_if_there(destination),
@@ -156,20 +161,9 @@ def convert(
         zipfile.ZipFile(file, "w") as archive,
         bytes_bar(n_bytes, f"Converting {raw.name}", is_wanted(show_progressbar)) as bar,
     ):
-        write_root(archive, zarr_format)
-        write_cube(
-            archive,
-            source,
-            chosen,
-            dtype,
-            sigma=sigma,
-            codec=codec,
-            zarr_format=zarr_format,
-            attributes={ATTRIBUTES: own},
-            arrays={} if kev is None else {ENERGIES: kev},
-            advance=bar.update,
-            path=raw,
-        )
+        store = Store(archive, zarr_format, codec)
+        write_root(store)
+        write_cube(store, cube, {} if kev is None else {ENERGIES: kev}, bar.update)
     return destination
 
 

@@ -37,7 +37,14 @@ from rsciio_xfm.formats.datastack.layout import (
 )
 from rsciio_xfm.formats.datastack.parse import DTYPES, group_text, read_json
 from rsciio_xfm.formats.datastack.salvage import read_or_salvage
-from rsciio_xfm.formats.datastack.write import is_original, put, write_array, write_root
+from rsciio_xfm.formats.datastack.write import (
+    Store,
+    is_original,
+    make_codec,
+    put,
+    write_array,
+    write_root,
+)
 
 # Not those that zarr keeps for itself, nor what would be a folder.
 _NAME = re.compile(r"(?!__)(?=.*[A-Za-z0-9])[A-Za-z0-9_][A-Za-z0-9_. -]{0,199}")
@@ -114,6 +121,7 @@ def append(
             f"{filename}: the name {name!r:.80} is kept for what is saved with a map, "
             "expected another."
         )
+    codec = make_codec(compressor)
     with locked(filename, "r+b") as file:
         stack = read_stack(filename)
         check_unchanged(file, filename, stack.directory.source.version)
@@ -122,7 +130,7 @@ def append(
         while name in stack.names:
             name += "_"
         with _behind(file, filename) as archive:
-            write_array(archive, name, array, stack.zarr_format, compressor)
+            write_array(Store(archive, stack.zarr_format, codec), name, array)
         if not os.path.samestat(os.stat(filename), os.fstat(file.fileno())):
             raise CorruptFileError(
                 f"{filename}: the file was replaced by another while {name!r} was appended: "
@@ -408,7 +416,11 @@ def repack(
             ) as bar,
         ):
             root = root_attributes(filename, stack)
-            write_root(archive, stack.zarr_format, root, is_ours=destination is not None)
+            write_root(
+                Store(archive, stack.zarr_format, None),
+                root,
+                is_ours=destination is not None,
+            )
             copy(filename, stack, plan, archive, bar.update)
     return [first_version(name) for name in names]
 

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,8 @@ _COMPRESSORS: dict[str, dict[str, Any]] = {
 Box = tuple[tuple[int, int], ...]
 
 
-def make_codec(compressor: Any) -> tuple[dict[str, Any] | None, Any]:
-    """Return the configuration of a compressor, and the compressor.
+def make_codec(compressor: Any) -> Any:
+    """Return a compressor of numcodecs, None if there is none.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def make_codec(compressor: Any) -> tuple[dict[str, Any] | None, Any]:
         It is none of these.
     """
     if compressor is None:
-        return None, None
+        return None
     numcodecs = require("numcodecs", EXTRA)
     known = ", ".join(repr(name) for name in _COMPRESSORS)
     if isinstance(compressor, str):
@@ -90,8 +91,7 @@ def make_codec(compressor: Any) -> tuple[dict[str, Any] | None, Any]:
             f"compressor is {compressor!r:.80}, expected {known}, one of these compressors of "
             "numcodecs, or None."
         )
-    codec = numcodecs.get_codec(dict(compressor))
-    return codec.get_config(), codec
+    return numcodecs.get_codec(dict(compressor))
 
 
 def check_format(zarr_format: int) -> None:
@@ -105,17 +105,79 @@ def put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(name, data, compress_type=zipfile.ZIP_STORED)
 
 
+@dataclass(frozen=True)
+class Store:
+    """Where arrays are written.
+
+    Attributes
+    ----------
+    archive
+        The zip.
+    zarr_format
+        2 or 3.
+    codec
+        From :func:`make_codec`.
+    """
+
+    archive: zipfile.ZipFile
+    zarr_format: int
+    codec: Any
+
+    def define(
+        self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dtype
+    ) -> Definition:
+        """Describe an array that will be written."""
+        is_old = self.zarr_format == 2
+        return Definition(
+            zarr_format=self.zarr_format,
+            name=name,
+            shape=tuple(shape),
+            chunks=chunks,
+            dtype=dtype.newbyteorder("<"),
+            codec=None if self.codec is None else self.codec.get_config(),
+            fill_value=dtype.type(0),
+            separator="." if is_old else "/",
+            prefix="" if is_old else "c",
+        )
+
+    def put_all(self, files: dict[str, bytes]) -> None:
+        """Write files."""
+        for name, data in files.items():
+            put(self.archive, name, data)
+
+
+@dataclass(frozen=True)
+class Cube:
+    """A map that is written.
+
+    Attributes
+    ----------
+    data
+        ``(y, x, E)``.
+    chunks, dtype
+        As it is stored.
+    attributes
+        Of the array.
+    sigma
+        Of the Gaussian in channels; 0 stores the numbers as they are.
+    path
+        Named in errors.
+    """
+
+    data: np.ndarray | da.Array | ArrayLike
+    chunks: tuple[int, ...]
+    dtype: np.dtype
+    attributes: dict[str, Any]
+    sigma: float
+    path: str | Path
+
+
 def write_root(
-    archive: zipfile.ZipFile,
-    zarr_format: int,
-    attributes: dict[str, Any] | None = None,
-    is_ours: bool = True,
+    store: Store, attributes: dict[str, Any] | None = None, is_ours: bool = True
 ) -> None:
     """Write the description of the root, and in it that the file was written here."""
     mark = {"creator": CREATOR} if is_ours else {}
-    attributes = (attributes or {}) | mark
-    for name, text in group_text(zarr_format, attributes).items():
-        put(archive, name, text)
+    store.put_all(group_text(store.zarr_format, (attributes or {}) | mark))
 
 
 def is_original(path: Path) -> bool:
@@ -143,53 +205,10 @@ def is_original(path: Path) -> bool:
     return not any(isinstance(r, dict) and r.get("creator") == CREATOR for r in roots)
 
 
-def define_array(
-    name: str,
-    data: np.ndarray | da.Array,
-    chunks: tuple[int, ...],
-    zarr_format: int,
-    codec: dict[str, Any] | None,
-    dtype: np.dtype | None = None,
-    attributes: dict[str, Any] | None = None,
-) -> Definition:
-    """Describe an array that will be written."""
-    dtype = data.dtype if dtype is None else dtype
-    return Definition(
-        zarr_format=zarr_format,
-        name=name,
-        shape=tuple(data.shape),
-        chunks=chunks,
-        dtype=dtype.newbyteorder("<"),
-        codec=codec,
-        fill_value=dtype.type(0),
-        separator="." if zarr_format == 2 else "/",
-        prefix="" if zarr_format == 2 else "c",
-        attributes=attributes or {},
-    )
-
-
-def write_array(
-    archive: zipfile.ZipFile,
-    name: str,
-    data: np.ndarray | da.Array,
-    zarr_format: int,
-    compressor: Any,
-) -> None:
-    """Write an array of any shape, a lazy one chunk by chunk.
-
-    Parameters
-    ----------
-    archive
-        The zip.
-    name, data
-        Of the array: numbers.
-    zarr_format, compressor
-        See :func:`rsciio_xfm.datastack.convert`.
-    """
-    config, codec = make_codec(compressor)
-    array = define_array(name, data, _any_chunks(data), zarr_format, config)
-    for text_name, text in array_text(array).items():
-        put(archive, text_name, text)
+def write_array(store: Store, name: str, data: np.ndarray | da.Array) -> None:
+    """Write an array of any shape, a lazy one chunk by chunk."""
+    array = store.define(name, data.shape, _any_chunks(data), data.dtype)
+    store.put_all(array_text(array))
     n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // max(1, array.chunk_bytes)))
     encode = dask.delayed(_encode_cells, pure=False)
     shared = dask.delayed(array, traverse=False, pure=False)
@@ -198,11 +217,11 @@ def write_array(
     blocks = data.rechunk(array.chunks).to_delayed()
     for batch in _batched(array.indices(), n_at_once):
         tasks = [
-            encode(blocks[index], _box_of(array, index), shared, codec) for index in batch
+            encode(blocks[index], _box_of(array, index), shared, store.codec)
+            for index in batch
         ]
         for cells in dask.compute(*tasks):
-            for cell_name, encoded in cells:
-                put(archive, cell_name, encoded)
+            store.put_all(cells)
 
 
 def _any_chunks(data: np.ndarray | da.Array) -> tuple[int, ...]:
@@ -271,85 +290,62 @@ def choose_chunks(
 
 
 def write_cube(
-    archive: zipfile.ZipFile,
-    data: np.ndarray | da.Array | ArrayLike,
-    chunks: tuple[int, ...],
-    dtype: np.dtype,
-    *,
-    sigma: float,
-    codec: tuple[dict[str, Any] | None, Any],
-    zarr_format: int,
-    attributes: dict[str, Any],
-    arrays: Mapping[str, np.ndarray | da.Array],
+    store: Store,
+    cube: Cube,
+    arrays: Mapping[str, np.ndarray],
     advance: Callable[[int], Any],
-    path: str | Path,
 ) -> None:
     """Write a cube, its maximum and mean spectra, and other arrays.
 
     Parameters
     ----------
-    archive
-        A zip with a root.
-    data
-        ``(y, x, E)``.
-    chunks, dtype
-        Of the cube as it is stored.
-    sigma
-        Of the Gaussian in channels; 0 stores the numbers as they are.
-    codec, zarr_format
-        From :func:`make_codec`; 2 or 3.
-    attributes
-        Of the cube.
+    store
+        Has a root.
+    cube
+        What is written.
     arrays
         Others, by name.
     advance
-        Called with the bytes of `data` that were done.
-    path
-        Named in errors.
+        Called with the bytes of the data that were done.
 
     Raises
     ------
     OverflowError
-        Counts are not exact in `dtype`.
+        Counts are not exact in the cube's type.
 
     Warns
     -----
     UserWarning
-        Other numbers are rounded to `dtype`, and not because they are smoothed.
+        Other numbers are rounded to it, and not because they are smoothed.
     """
-    array = define_array(CUBE, data, chunks, zarr_format, codec[0], dtype, attributes)
-    for name, text in array_text(array).items():
-        put(archive, name, text)
-    highest, total = _write_spectra(archive, data, array, sigma, codec[1], advance, path)
-    mean = total / math.prod(data.shape[:2])
-    if sigma:
+    array = store.define(CUBE, cube.data.shape, cube.chunks, cube.dtype)
+    array = replace(array, attributes=cube.attributes)
+    store.put_all(array_text(array))
+    highest, total = _write_spectra(store, cube, array, advance)
+    mean = total / math.prod(cube.data.shape[:2])
+    if cube.sigma:
         from scipy.ndimage import gaussian_filter1d
 
-        mean = gaussian_filter1d(mean, sigma)
+        mean = gaussian_filter1d(mean, cube.sigma)
     spectra = {MAX_SPECTRUM: highest, SUM_SPECTRUM: mean}
     others = {name: values.astype(np.float32) for name, values in spectra.items()}
     for name, values in (others | dict(arrays)).items():
-        write_array(archive, name, values, zarr_format, codec[1])
+        write_array(store, name, values)
 
 
 def _write_spectra(
-    archive: zipfile.ZipFile,
-    data: np.ndarray | da.Array | ArrayLike,
-    array: Definition,
-    sigma: float,
-    codec: Any,
-    advance: Callable[[int], Any],
-    path: str | Path,
+    store: Store, cube: Cube, array: Definition, advance: Callable[[int], Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Write all chunks of a cube, and return maximum and sum of what was written.
 
     The sum is that before smoothing: it is smoothed as a whole.
     """
+    data = cube.data if (source := source_of(cube.data)) is None else source
+    shared = (replace(array, attributes={}), store.codec, cube.sigma, str(cube.path))
     highest = total = None
     is_rounded = False
-    data = data if (source := source_of(data)) is None else source
     encode = dask.delayed(_encode_spectra, pure=False)
-    shared = dask.delayed((array, codec, sigma, str(path)), traverse=False, pure=False)
+    shared = dask.delayed(shared, traverse=False, pure=False)
     where = {}
     if not isinstance(data, da.Array):
         # To workers elsewhere, and back, all of it would be sent.
@@ -367,7 +363,8 @@ def _write_spectra(
             done = dask.compute(*tasks, **where)
             if previous is not None:
                 previous.result()
-            previous = writer.submit(_put_all, archive, [cells for cells, *_ in done])
+            cells = {name: raw for held, *_ in done for name, raw in held.items()}
+            previous = writer.submit(store.put_all, cells)
             is_rounded |= any(rounds for *_, rounds in done)
             for _, peak, part, _ in done:
                 highest = peak if highest is None else np.maximum(highest, peak)
@@ -378,20 +375,14 @@ def _write_spectra(
             previous.result()
     if is_rounded:
         warn(
-            f"{path}: numbers of {data.dtype} are rounded to {array.dtype.name}, the type of "
-            "the format: 7 digits of each are kept. Save as .emd or .hspy to keep all."
+            f"{cube.path}: numbers of {data.dtype} are rounded to {array.dtype.name}, the "
+            "type of the format: 7 digits of each are kept. Save as .emd or .hspy to keep all."
         )
     return highest, total
 
 
 def _read(source: np.ndarray | ArrayLike, box: Box) -> np.ndarray:
     return source[tuple(slice(*ends) for ends in box)]
-
-
-def _put_all(archive: zipfile.ZipFile, groups: list[list[tuple[str, bytes]]]) -> None:
-    for cells in groups:
-        for name, encoded in cells:
-            put(archive, name, encoded)
 
 
 def _batches(
@@ -445,13 +436,13 @@ def _blocks(data: da.Array, batch: list[Box]) -> list[Any]:
 
 def _encode_spectra(
     block: np.ndarray, box: Box, shared: tuple[Definition, Any, float, str]
-) -> tuple[list[tuple[str, bytes]], np.ndarray, np.ndarray, bool]:
+) -> tuple[dict[str, bytes], np.ndarray, np.ndarray, bool]:
     """Encode the chunks of a box of a cube.
 
     Returns
     -------
-    cells : list of (str, bytes)
-        Names in the zip, and what is written.
+    cells : dict of str to bytes
+        What is written, by its name in the zip.
     highest, total : numpy.ndarray
         Of the spectra, shape (channels,): of what is written, and before it was smoothed.
     is_rounded : bool
@@ -510,10 +501,10 @@ def _check_range(
 
 def _encode_cells(
     block: np.ndarray, box: Box, array: Definition, codec: Any
-) -> list[tuple[str, bytes]]:
+) -> dict[str, bytes]:
     """Encode the chunks that a block consists of; those at the edges are filled up."""
     block = np.asarray(block)
-    cells = []
+    cells = {}
     pairs = list(zip(box, array.chunks, strict=True))
     ranges = [range(a // chunk, math.ceil(b / chunk)) for (a, b), chunk in pairs]
     for index in itertools.product(*ranges):
@@ -527,7 +518,7 @@ def _encode_cells(
             whole[tuple(slice(0, n) for n in part.shape)] = part
             part = whole
         part = np.ascontiguousarray(part, dtype=array.dtype)
-        cells.append((array.key(index), encode_chunk(codec, part)))
+        cells[array.key(index)] = encode_chunk(codec, part)
     return cells
 
 
