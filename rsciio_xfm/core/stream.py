@@ -16,12 +16,17 @@ import numpy as np
 
 from rsciio_xfm.core.array import FileArray, Range
 from rsciio_xfm.core.hdf5.open import Values
-from rsciio_xfm.core.source import LocalFile, Reader, Source, little_endian, scratch
+from rsciio_xfm.core.source import (
+    BLOCK_BYTES,
+    LocalFile,
+    Reader,
+    Source,
+    little_endian,
+    scratch,
+)
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.kernels.pread import can_stream, pread_ranges
 
-# What is read at once stays in the cache of a processor until it is decoded.
-BLOCK_BYTES = 2**20
 # Of which the places are in memory at a time.
 _MOST_RUNS = 2**18
 # What a kernel stopped at; a format's own reasons follow.
