@@ -17,6 +17,7 @@ import numpy as np
 
 from rsciio_xfm.core.cache import Entry
 from rsciio_xfm.core.progress import bytes_bar
+from rsciio_xfm.core.runs import Runs
 from rsciio_xfm.core.source import (
     BLOCK_BYTES,
     check_unchanged,
@@ -25,7 +26,6 @@ from rsciio_xfm.core.source import (
     open_unbuffered,
     read_into,
 )
-from rsciio_xfm.core.stream import Runs
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.formats.geopixe.kernels import (
