@@ -1,9 +1,10 @@
 """Maps that are kept as records, one behind the other: sparse spectra, lists of events.
 
-A format of this kind is an index (:class:`rsciio_xfm.core.runs.Runs`, where the records of each row of the map
-lie) and a few kernels (:class:`Kernels`, what the records say). :class:`RecordStream` makes
-an array-like of them: it reads the records of the rows that are asked for, block by block,
-has each block checked, and lets a kernel add its counts to a block of the map or to a sum.
+A format of this kind is an index (:class:`rsciio_xfm.core.runs.Runs`, where the records of
+each row of the map lie) and a few kernels (:class:`Kernels`, what the records say).
+:class:`RecordStream` makes an array-like of them: it reads the records of the rows that are
+asked for, block by block, has each block checked, and lets a kernel add its counts to a block
+of the map or to a sum.
 """
 
 from abc import abstractmethod
