@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm.core import cache, stream
+from rsciio_xfm.core import runs as runs_of
+from rsciio_xfm.core.runs import FileBytes, Runs, Stream
 from rsciio_xfm.core.source import LocalFile, Memory
 from rsciio_xfm.core.stream import (
     DAMAGED,
@@ -21,13 +23,10 @@ from rsciio_xfm.core.stream import (
     OVERFLOW,
     PLANE,
     ROW,
-    FileBytes,
     Grid,
     Kernels,
     Nouns,
     RecordStream,
-    Runs,
-    Stream,
 )
 from rsciio_xfm.core.to_dask import from_source
 from rsciio_xfm.exceptions import CorruptFileError
@@ -270,13 +269,13 @@ def test_only_the_rows_that_are_asked_for(path, monkeypatch):
     runs = write(path, COUNTS)
     array = make(path, COUNTS, runs)
     read = []
-    real = stream.read_ranges
+    real = runs_of.read_ranges
 
     def spy(reader, offsets, sizes, out):
         read.append(sizes.sum())
         real(reader, offsets, sizes, out)
 
-    monkeypatch.setattr(stream, "read_ranges", spy)
+    monkeypatch.setattr(runs_of, "read_ranges", spy)
     array.sum_navigation(((2, 3), (0, 4), (0, 6)))
     lines = 2 + 5 * np.arange(3)
     assert sum(read) == runs.length[lines].sum() == array.count_bytes((2, 3))
@@ -327,20 +326,20 @@ def test_changed_in_secret(path):
 
 def test_changed_while_it_is_read(path, monkeypatch):
     array = make(path, COUNTS, write(path, COUNTS))
-    real = stream.read_ranges
+    real = runs_of.read_ranges
 
     def change_then_read(*arguments):
         os.utime(path, (1, 1))
         real(*arguments)
 
-    monkeypatch.setattr(stream, "read_ranges", change_then_read)
+    monkeypatch.setattr(runs_of, "read_ranges", change_then_read)
     with pytest.raises(CorruptFileError, match="was changed since it was opened"):
         array.read(whole(array))
 
 
 @pytest.mark.parametrize("can_stream", [True, False])
 def test_cut(path, monkeypatch, can_stream):
-    monkeypatch.setattr(stream, "can_stream", can_stream)
+    monkeypatch.setattr(runs_of, "can_stream", can_stream)
     runs = write(path, COUNTS)
     path.write_bytes(path.read_bytes()[:-20])
     array = make(path, COUNTS, runs)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from rsciio_xfm import data, geopixe
 from rsciio_xfm.core import atomic
-from rsciio_xfm.core import stream as _stream
+from rsciio_xfm.core import runs as _runs
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from tests.builders import geopixe as builder
 
@@ -308,7 +308,7 @@ class TestDestination:
 
     def test_source_changes_meanwhile(self, path, out, write, monkeypatch):
         out.write_bytes(b"old")
-        real = _stream.read_ranges
+        real = _runs.read_ranges
 
         def change_then_read(*arguments):
             with path.open("r+b") as file:
@@ -317,7 +317,7 @@ class TestDestination:
             os.utime(path, (1, 1))
             return real(*arguments)
 
-        monkeypatch.setattr(_stream, "read_ranges", change_then_read)
+        monkeypatch.setattr(_runs, "read_ranges", change_then_read)
         with pytest.raises(CorruptFileError, match="was changed since it was opened"):
             write(path, out, overwrite=True)
         assert out.read_bytes() == b"old"

@@ -184,16 +184,16 @@ class TestSlicesReachTheReader:
 
     def test_rows_only(self, path, monkeypatch):
         """Only the bytes of the rows that are asked for are read."""
-        from rsciio_xfm.core import stream
+        from rsciio_xfm.core import runs as runs_of
 
         read = []
 
-        def spy(reader, offsets, sizes, out, read_ranges=stream.read_ranges):
+        def spy(reader, offsets, sizes, out, read_ranges=runs_of.read_ranges):
             read.extend(zip(offsets, sizes, strict=True))
             return read_ranges(reader, offsets, sizes, out)
 
         s = hs.load(path, lazy=True)
-        monkeypatch.setattr(stream, "read_ranges", spy)
+        monkeypatch.setattr(runs_of, "read_ranges", spy)
         s.inav[:, 2:3].sum().data.compute()
         runs = to_dask.source_of(s.data).streams[0].runs
         assert read == [(runs.start[2], runs.length[2])]

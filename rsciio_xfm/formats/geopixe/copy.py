@@ -18,7 +18,6 @@ from rsciio_xfm.formats.geopixe.header import (
     encode_header,
     is_original,
     keep_detectors,
-    mark,
 )
 from rsciio_xfm.formats.geopixe.index import read_index
 from rsciio_xfm.formats.geopixe.kernels import ENTRY_BYTES, next_record
@@ -214,7 +213,7 @@ def fill_dead_time(
     _copy(
         source,
         destination,
-        encode_header(mark(header.text), destination),
+        encode_header(header.text, destination),
         (0, header.n_rows),
         lambda raw, words: _fill_records(raw, words[0], box, values, missing, n_filled),
     )
@@ -289,7 +288,7 @@ def _crop_header(
     if len(kept) != header.n_detectors:
         fields["Dets"] = len(kept)
         text = keep_detectors(text, list(kept), header.n_detectors)
-    return mark(edit_header(text, {FILE: fields}))
+    return edit_header(text, {FILE: fields})
 
 
 def _copy(

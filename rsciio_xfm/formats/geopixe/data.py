@@ -4,8 +4,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rsciio_xfm.core.runs import FileBytes, Stream
 from rsciio_xfm.core.source import Source
-from rsciio_xfm.core.stream import FileBytes, Grid, Kernels, Nouns, RecordStream, Stream
+from rsciio_xfm.core.stream import Grid, Kernels, Nouns, RecordStream
 from rsciio_xfm.formats.geopixe.index import Index
 from rsciio_xfm.formats.geopixe.kernels import ENTRY_BYTES, KERNELS, RECORD_BYTES
 from rsciio_xfm.formats.geopixe.layout import ENTRY, RECORD

@@ -67,23 +67,6 @@ def edit_header(text: str, changes: dict[str, dict[str, Any]]) -> str:
     return text
 
 
-def mark(text: str) -> str:
-    """Say in a header that the file was written here, as its first field.
-
-    Parameters
-    ----------
-    text
-        The header.
-
-    Returns
-    -------
-    str
-        The new header; that of the longest ones the format has no room for the mark.
-    """
-    marked = edit_header(text, {FILE: {_MARK: CREATOR}})
-    return text if len(marked.encode("utf-8")) > MAX_HEADER_BYTES else marked
-
-
 def is_original(path: Path) -> bool:
     """Tell whether a file is a GeoPIXE map that was not written here.
 
@@ -163,6 +146,9 @@ def dump_header(tree: dict[str, Any]) -> str:
 def encode_header(text: str, path: str | Path) -> bytes:
     """Return a header as the first bytes of a file, its length before it.
 
+    Its first field says that the file was written here; the longest headers have no room
+    for that.
+
     Parameters
     ----------
     text
@@ -175,7 +161,8 @@ def encode_header(text: str, path: str | Path) -> bytes:
     ValueError
         It is longer than the format allows.
     """
-    header = text.encode("utf-8")
+    marked = edit_header(text, {FILE: {_MARK: CREATOR}}).encode("utf-8")
+    header = marked if len(marked) <= MAX_HEADER_BYTES else text.encode("utf-8")
     if len(header) > MAX_HEADER_BYTES:
         raise ValueError(
             f"{path}: the header has {len(header)} bytes, expected at most "

@@ -11,12 +11,13 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from rsciio_xfm.core.cache import Entry
 from rsciio_xfm.core.progress import bytes_bar
+from rsciio_xfm.core.runs import Runs
 from rsciio_xfm.core.source import (
     BLOCK_BYTES,
     check_unchanged,
@@ -25,7 +26,6 @@ from rsciio_xfm.core.source import (
     open_unbuffered,
     read_into,
 )
-from rsciio_xfm.core.stream import Runs
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.formats.geopixe.kernels import (
@@ -192,11 +192,12 @@ def build_index(filename: str | Path, header: Header) -> Index:
         A record has a wrong mark or length, lies outside the map, or stands twice.
     """
     path = Path(filename)
-    dead_time = np.full(header.map_shape, np.nan, dtype=np.float32)
-    seen = np.zeros((dead_time.size + 7) // 8, dtype=np.uint8)
-    n_records = np.zeros(header.n_detectors, dtype=np.int64)
-    # Runs in the current part, row of the last record.
-    state = np.array([0, -1], dtype=np.int64)
+    found = _Found(
+        np.zeros((math.prod(header.map_shape) + 7) // 8, dtype=np.uint8),
+        np.full(header.map_shape, np.nan, dtype=np.float32),
+        np.zeros(header.n_detectors, dtype=np.int64),
+    )
+    longest = RECORD_BYTES + ENTRY_BYTES * header.n_channels
     parts = [_new_part()]
     buffer = np.empty(BLOCK_BYTES, dtype=np.uint8)
     position = header.data_offset
@@ -206,7 +207,6 @@ def build_index(filename: str | Path, header: Header) -> Index:
     ):
         check_unchanged(file, path, header.source.version)
         end = _find_end(file, header)
-        limits = np.array([end, RECORD_BYTES + ENTRY_BYTES * header.n_channels])
         bar.update(position)
         while position < end:
             n_bytes = read_into(file, position, buffer, min(BLOCK_BYTES, end - position))
@@ -216,39 +216,37 @@ def build_index(filename: str | Path, header: Header) -> Index:
             consumed, status = _index_block(
                 little_endian(buffer, np.uint16),
                 little_endian(buffer, np.float32),
-                n_bytes,
-                position,
-                limits,
-                seen,
-                dead_time,
-                n_records,
-                *parts[-1],
-                state,
+                _Piece(n_bytes, position, end, longest),
+                found,
+                parts[-1],
             )
             position += consumed
             bar.update(consumed)
             if status == RUNS_FULL:
                 parts.append(_new_part())
-                state[:] = 0, -1
             elif status == PAST_END:
                 _check_cut_record(file, path, position, end, header)
                 break
             elif status != END_OF_BLOCK:
                 _raise_corrupt(status, buffer[consumed:], path, position, header)
-    parts[-1] = tuple(part[: state[0]] for part in parts[-1])
-    n_missing = 0
-    if n_records.sum() < dead_time.size:
-        whole = np.unpackbits(seen, count=dead_time.size, bitorder="little")
-        whole = whole.reshape(header.n_detectors, -1).all(axis=0)
-        n_missing = whole.size - int(np.count_nonzero(whole))
     return Index(
         *_sort_runs(parts, header),
-        dead_time=dead_time,
-        n_records=n_records,
-        n_missing_pixels=n_missing,
+        dead_time=found.dead_time,
+        n_records=found.n_records,
+        n_missing_pixels=_count_missing(found),
         stop=position,
         end=end,
     )
+
+
+def _count_missing(found: "_Found") -> int:
+    """Return of how many pixels a record is missing."""
+    n_spectra = found.dead_time.size
+    if found.n_records.sum() == n_spectra:
+        return 0
+    is_there = np.unpackbits(found.seen, count=n_spectra, bitorder="little")
+    whole = is_there.reshape(len(found.n_records), -1).all(axis=0)
+    return whole.size - int(np.count_nonzero(whole))
 
 
 def _find_end(file: BinaryIO, header: Header) -> int:
@@ -263,83 +261,105 @@ def _find_end(file: BinaryIO, header: Header) -> int:
 
 
 @kernel
-def _index_block(
-    words,
-    floats,
-    n_bytes,
-    base,
-    limits,
-    seen,
-    dead_time,
-    n_records,
-    run_length,
-    run_row,
-    state,
-):
+def _index_block(words, floats, piece, found, part):
     """Index the records that begin in a block; return the bytes used and a status.
 
     A block begins at a record. The lengths of records are multiples of 4, so each
     record of the block is aligned.
     """
-    file_size, max_length = limits
-    n_detectors, n_rows, n_columns = dead_time.shape
+    state = part.state
+    n_detectors, n_rows, n_columns = found.dead_time.shape
     at = 0
-    while at + RECORD_BYTES <= n_bytes:
+    while at + RECORD_BYTES <= piece.n_bytes:
         word = at // WORD
         if words[word + MARK_WORD] != RECORD_MARK:
             return at, WRONG_MARK
         length = record_length(words, at)
-        if length < RECORD_BYTES or length > max_length or length % ENTRY_BYTES:
+        if length < RECORD_BYTES or length > piece.longest or length % ENTRY_BYTES:
             return at, WRONG_LENGTH
         x = np.int64(words[word + X_WORD])
         y = np.int64(words[word + Y_WORD])
         detector = np.int64(words[word + DETECTOR_WORD])
         if x >= n_columns or y >= n_rows or detector >= n_detectors:
             return at, OUTSIDE
-        if base + at + length > file_size:
+        if piece.base + at + length > piece.end:
             return at, PAST_END
         spectrum = (detector * n_rows + y) * n_columns + x
         bit = np.uint8(1 << (spectrum & 7))
-        if seen[spectrum >> 3] & bit:
+        if found.seen[spectrum >> 3] & bit:
             return at, REPEATED
         run = state[0] - 1
-        if y != state[1] or run_length[run] + length > _MAX_RUN_BYTES:
+        if y != state[1] or part.length[run] + length > _MAX_RUN_BYTES:
             run += 1
-            if run == run_length.size:
+            if run == part.length.size:
                 return at, RUNS_FULL
-            run_length[run] = 0
-            run_row[run] = y
+            part.length[run] = 0
+            part.row[run] = y
             state[0] = run + 1
             state[1] = y
-        run_length[run] += length
-        seen[spectrum >> 3] |= bit
-        dead_time[detector, y, x] = floats[at // 4 + DEAD_TIME_FLOAT]
-        n_records[detector] += 1
+        part.length[run] += length
+        found.seen[spectrum >> 3] |= bit
+        found.dead_time[detector, y, x] = floats[at // 4 + DEAD_TIME_FLOAT]
+        found.n_records[detector] += 1
         at += length
     return at, END_OF_BLOCK
 
 
-def _new_part() -> tuple[np.ndarray, np.ndarray]:
-    """Room for the length and the row of some runs, in the file's order."""
-    return (
+class _Piece(NamedTuple):
+    """What is indexed at a time: its bytes, where it begins, where the file ends.
+
+    `longest` is the most bytes that a record can have.
+    """
+
+    n_bytes: int
+    base: int
+    end: int
+    longest: int
+
+
+class _Found(NamedTuple):
+    """What is known of each spectrum: a bit for its record, its dead time; and how many."""
+
+    seen: np.ndarray
+    dead_time: np.ndarray
+    n_records: np.ndarray
+
+
+class _Part(NamedTuple):
+    """Lengths and rows of some runs in the file's order.
+
+    `state` is how many there are, and the row of the last record.
+    """
+
+    length: np.ndarray
+    row: np.ndarray
+    state: np.ndarray
+
+
+def _new_part() -> _Part:
+    """Make room for some runs."""
+    return _Part(
         np.empty(_RUNS_PER_PART, dtype=np.uint32),
         np.empty(_RUNS_PER_PART, dtype=np.uint16),
+        np.array([0, -1], dtype=np.int64),
     )
 
 
 def _sort_runs(
-    parts: list[tuple[np.ndarray, np.ndarray]], header: Header
+    parts: list[_Part], header: Header
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Order the runs by row; each starts where the one before it in the file ends."""
     row_pointer = np.zeros(header.n_rows + 1, dtype=np.int64)
-    for _, rows in parts:
+    for part in parts:
+        rows = part.row[: part.state[0]]
         row_pointer[1:] += np.bincount(rows, minlength=header.n_rows)
     np.cumsum(row_pointer, out=row_pointer)
     run_start = np.empty(row_pointer[-1], dtype=np.int64)
     run_length = np.empty(row_pointer[-1], dtype=np.uint32)
     next_slot = row_pointer[:-1].copy()
     start = header.data_offset
-    for lengths, rows in parts:
+    for part in parts:
+        lengths, rows = (values[: part.state[0]] for values in part[:2])
         start = _place_runs(lengths, rows, start, next_slot, run_start, run_length)
     return run_start, run_length, row_pointer
 

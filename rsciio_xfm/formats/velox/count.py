@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from rsciio_xfm.core.hdf5.open import Values
 from rsciio_xfm.core.progress import bytes_bar
-from rsciio_xfm.core.source import little_endian
-from rsciio_xfm.core.stream import BLOCK_BYTES, DatasetBytes, Runs
+from rsciio_xfm.core.runs import DatasetBytes, Runs
+from rsciio_xfm.core.source import BLOCK_BYTES, little_endian
 from rsciio_xfm.formats.velox import kernels
 from rsciio_xfm.formats.velox.layout import MARK, VALUE
 from rsciio_xfm.formats.velox.parse import VeloxHeader

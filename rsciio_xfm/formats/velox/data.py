@@ -5,14 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rsciio_xfm.core.array import Range
-from rsciio_xfm.core.stream import (
-    DatasetBytes,
-    Grid,
-    Kernels,
-    Nouns,
-    RecordStream,
-    Stream,
-)
+from rsciio_xfm.core.runs import DatasetBytes, Stream
+from rsciio_xfm.core.stream import Grid, Kernels, Nouns, RecordStream
 from rsciio_xfm.formats.velox.count import Index
 from rsciio_xfm.formats.velox.kernels import KERNELS
 from rsciio_xfm.formats.velox.layout import VALUE

@@ -28,7 +28,9 @@ _MARK = np.uint32(MARK)
 # Values whose marks are counted together, without looking at each.
 _STEP = 64
 # Pixels of a row whose spectra stay in the cache of a processor while all frames add to them.
-_TILE = 16
+_TILE = 32
+# Events of which the places are written down before they are counted.
+_HELD = 4096
 # A product of a value and a place below this has 32 bits.
 _SPAN = 2**16
 
@@ -120,41 +122,94 @@ def _decode(words, block, box, dense, is_clear, limit):
     A few pixels at a time, of all frames in the block: their spectra stay in the cache.
     """
     values, counts = words[0], dense.reshape(-1)
-    _, n_rows, n_pixels, n_bins = dense.shape
     order, firsts = _by_row(block, box)
+    held = np.empty(_HELD, np.uint32)
     at = np.empty(len(order), np.int64)
     column = block.runs[:, COLUMN].copy()
-    for row in range(n_rows):
+    for row in range(dense.shape[1]):
         runs = order[firsts[row] : firsts[row + 1]]
         for k in runs:
             start, stop = _part_of(block, k)
             at[k], left = skip_marks(values, start, stop, box.first_column - column[k])
             column[k] = max(column[k], box.first_column) - max(left, 0)
-        for tile in range(box.first_column, box.last_column, _TILE):
-            last = min(tile + _TILE, box.last_column)
-            for k in runs:
-                _, stop = _part_of(block, k)
-                if at[k] == stop or column[k] >= last:
-                    continue
-                place = box.places[block.runs[k, PLANE]]
-                x = tile - box.first_column
-                line = (place * n_rows + row) * n_pixels - box.first_column
-                if not is_clear[place, row, x]:
-                    is_clear[place, row, x : last - box.first_column] = True
-                    counts[(line + tile) * n_bins : (line + last) * n_bins] = 0
-                pixels = (line + column[k], line + last)
-                at[k], pixel, is_over = _add_events(
-                    values[:stop], at[k], pixels, counts, box, counts.dtype.type(limit)
-                )
-                column[k] = pixel - line
-                if is_over:
-                    return at[k] * _BYTES - _BYTES, OVERFLOW
+        for first in range(box.first_column, box.last_column, _TILE):
+            tile = (row, first, min(first + _TILE, box.last_column))
+            at_tile = (values, block, box, tile, runs, at, column)
+            if not _decode_tile(at_tile, held, counts, is_clear, limit):
+                return 0, OVERFLOW
         if box.last_column == box.n_columns:
             for k in runs:
                 if at[k] < _part_of(block, k)[1]:
                     return at[k] * _BYTES, CHANGED
     _keep_column(values, block)
     return block.n_bytes, DONE
+
+
+@kernel
+def _decode_tile(at_tile, held, counts, is_clear, limit):
+    """Add the events of a few pixels of a row, from where each run is; return if they fit.
+
+    Where they go is written down first, and counted then: a count that waits for that of
+    the value before it costs three times as much.
+    """
+    values, block, box, (row, first, last), runs, at, column = at_tile
+    n_bins = box.n_wanted // box.rebin
+    x = first - box.first_column
+    n = 0
+    spectra = counts[:0]
+    previous = np.int64(-1)
+    for k in runs:
+        _, stop = _part_of(block, k)
+        while at[k] < stop and column[k] < last:
+            place = box.places[block.runs[k, PLANE]]
+            if place != previous or n == held.size:
+                if not _count_held(held[:n], spectra, limit):
+                    return False
+                n = 0
+                previous = place
+                line = (place * is_clear.shape[1] + row) * is_clear.shape[2] + x
+                spectra = counts[line * n_bins : (line + last - first) * n_bins]
+                if not is_clear[place, row, x]:
+                    is_clear[place, row, x : x + last - first] = True
+                    spectra[:] = 0
+            at[k], column[k], n = _locate(
+                values[:stop], at[k], (first, column[k], last), box, held, n
+            )
+    return _count_held(held[:n], spectra, limit)
+
+
+@kernel
+def _locate(values, at, columns, box, held, n):
+    """Write down where events of a few pixels go among their spectra.
+
+    Return the place behind them, the column that comes next, and how many are written down.
+    What is not to be counted, marks too, is written and then written over.
+    """
+    n_bins = np.uint32(box.n_wanted // box.rebin)
+    first, n_wanted = np.uint32(box.first_channel), np.uint32(box.n_wanted)
+    rebin = np.uint32(box.rebin)
+    origin = np.uint32((columns[1] - columns[0]) * n_bins)
+    stop = np.uint32((columns[2] - columns[0]) * n_bins)
+    while at < values.size and origin < stop and n < held.size:
+        value = np.uint32(values[at])
+        channel = np.uint32(value - first)  # wraps around below the window
+        held[n] = origin + (channel if rebin == 1 else channel // rebin)
+        n += channel < n_wanted
+        origin += n_bins if value == _MARK else np.uint32(0)
+        at += 1
+    return at, columns[0] + np.int64(origin // n_bins), n
+
+
+@kernel
+def _count_held(held, spectra, limit):
+    """Count what was written down; return whether all sums are within the limit."""
+    limit = spectra.dtype.type(limit)
+    is_over = False
+    for i in range(held.size):
+        before = spectra[held[i]]
+        is_over |= before == limit
+        spectra[held[i]] = before + spectra.dtype.type(1)
+    return not is_over
 
 
 @kernel
@@ -180,32 +235,6 @@ def _keep_column(values, block):
     if block.runs[i, END] > block.base + block.n_bytes:
         start, stop = _part_of(block, i)
         block.runs[i, COLUMN] += count_marks(values[start:stop])
-
-
-@kernel
-def _add_events(values, at, pixels, counts, box, limit):
-    """Add the events of a few pixels, from a place on, to their spectra.
-
-    Return the place behind them, the pixel that comes next, and whether a sum is above the
-    limit. What is not to be counted, marks too, adds 0 to the first channel.
-    """
-    n_bins = np.int64(box.n_wanted // box.rebin)
-    first, n_wanted = np.uint32(box.first_channel), np.uint32(box.n_wanted)
-    rebin = np.uint32(box.rebin)
-    origin, stop = pixels[0] * n_bins, pixels[1] * n_bins
-    is_over = False
-    while at < values.size and origin < stop:
-        value = np.uint32(values[at])
-        channel = np.uint32(value - first)  # wraps around below the window
-        is_wanted = channel < n_wanted
-        channel = channel if is_wanted else np.uint32(0)
-        place = origin + np.int64(channel if rebin == 1 else channel // rebin)
-        before = counts[place]
-        is_over |= is_wanted & (before == limit)
-        counts[place] = before + is_wanted
-        origin += n_bins if value == _MARK else 0
-        at += 1
-    return at, origin // n_bins, is_over
 
 
 @kernel
