@@ -182,7 +182,7 @@ class ChunkedArray(CountedArray):
         for cell in self.table.cut(stored):
             if cell.offset == NO_CHUNK:
                 continue
-            part = target[slices(cell.held, stored)]
+            part = target[cell.into]
             if self._read_directly(cell, part, readers):
                 continue
             for held, found in self._parts(cell, readers):
@@ -372,7 +372,7 @@ class ChunkedArray(CountedArray):
         for cell, readers in self._cells(ranges):
             sums = self._stream_channels(cell, readers)
             if sums is not None:
-                place = _without(slices(cell.held, stored), axis)
+                place = _without(cell.into, axis)
                 self._add(
                     pixels[(*place, ...)], sums.reshape(_without(cell.lengths, axis))
                 )
