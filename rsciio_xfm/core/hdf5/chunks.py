@@ -13,7 +13,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.hdf5.open import is_plain_type, open_hdf5
+from rsciio_xfm.core.hdf5.open import open_dataset
+from rsciio_xfm.core.hdf5.sizes import is_plain_type
 from rsciio_xfm.core.source import check_unchanged, open_unbuffered, read_into
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.kernels.transpose import unshuffle
@@ -127,8 +128,8 @@ class Chunks:
             slice(i * size, min((i + 1) * size, whole))
             for i, size, whole in zip(index, self.chunks, self.shape, strict=True)
         )
-        with open_hdf5(self.path, self.identity) as file:
-            return file[self.name][key]
+        with open_dataset(self.path, self.identity, self.name) as dataset:
+            return dataset[key]
 
 
 def find_chunks(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ from rsciio_xfm.core.array import PIECE_BYTES, ArrayLike, CountedArray, Range
 from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.hdf5.chunks import Chunks, find_chunks
-from rsciio_xfm.core.hdf5.open import check_size, file_of, is_plain_type, open_hdf5
+from rsciio_xfm.core.hdf5.links import Dataset
+from rsciio_xfm.core.hdf5.open import open_dataset
+from rsciio_xfm.core.hdf5.sizes import check_size, file_of, is_plain_type
 from rsciio_xfm.core.raw_map import RawMap
 from rsciio_xfm.core.scan import Grid
 from rsciio_xfm.core.source import check_unchanged, identify, open_unbuffered
@@ -140,8 +141,8 @@ class Stored(ArrayLike):
         for path, identity in self.sources:
             with open_unbuffered(path) as file:
                 check_unchanged(file, path, identity)
-        with open_hdf5(self.path, self.identity, rdcc_nbytes=_CACHE_BYTES) as file:
-            dataset = file[self.name]
+        options = {"rdcc_nbytes": _CACHE_BYTES}
+        with open_dataset(self.path, self.identity, self.name, **options) as dataset:
             check_filters(self.path, dataset)
             yield self._turn(dataset)
 
@@ -286,30 +287,16 @@ def check_filters(path: str | Path, dataset: h5py.Dataset) -> None:
 def find_sources(
     path: str | Path, dataset: h5py.Dataset
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Find the files that a virtual dataset is made of: HDF5 gives zeros for what is gone.
-
-    Parameters
-    ----------
-    path
-        Of the file, for errors.
-    dataset
-        Any; only a virtual one has sources.
-
-    Returns
-    -------
-    tuple of (str, tuple of int)
-        Path and identity of each file.
+    """Return path and identity of the files that a virtual dataset is made of.
 
     Raises
     ------
     FileNotFoundError
-        Some of the files, or datasets in them, are not there; it names them.
-    CorruptFileError
-        The dataset is made of itself, for which HDF5 would never end.
+        Some of the files, or datasets in them, are not there: HDF5 gives zeros for them.
     """
-    found: dict[str, tuple[int, ...]] = {}
-    missing: list[str] = []
-    _visit_sources(str(path), dataset, (), found, missing)
+    if not isinstance(dataset, Dataset):
+        return ()
+    missing = dataset.parts.missing
     if missing:
         raise FileNotFoundError(
             ENOENT,
@@ -318,53 +305,7 @@ def find_sources(
             f"{'are' if len(missing) > 1 else 'is'} not there, expected beside it",
             str(path),
         )
-    return tuple(found.items())
-
-
-def _visit_sources(
-    path: str,
-    dataset: h5py.Dataset,
-    above: tuple[tuple[str, str], ...],
-    found: dict[str, tuple[int, ...]],
-    missing: list[str],
-) -> None:
-    if not dataset.is_virtual:
-        return
-    own = file_of(path, dataset)
-    above = (*above, (own, dataset.name))
-    seen = set()
-    for source in dataset.virtual_sources():
-        name = source.file_name
-        # Files that are numbered by a pattern are not looked for.
-        if "%" in name or (name, source.dset_name) in seen:
-            continue
-        seen.add((name, source.dset_name))
-        file_path = own if name == "." else _beside(own, name)
-        label = f"{source.dset_name} of the file {name}"
-        if file_path is None:
-            missing.append(label)
-            continue
-        if (file_path, f"/{source.dset_name.strip('/')}") in above:
-            raise CorruptFileError(
-                f"{path}: {dataset.name} is made of itself ({label}), expected other data "
-                f"(byte {h5py.h5o.get_info(dataset.id).addr})."
-            )
-        with open_unbuffered(file_path) as file:
-            found[file_path] = identify(file)
-        with h5py.File(file_path, "r", locking=False) as file:
-            item = file.get(source.dset_name)
-            if isinstance(item, h5py.Dataset):
-                _visit_sources(file_path, item, above, found, missing)
-            else:
-                missing.append(label)
-
-
-def _beside(path: str, name: str) -> str | None:
-    """Return where a file that another one names is, as HDF5 looks for it."""
-    for place in (os.path.join(os.path.dirname(path), name), name):
-        if os.path.isfile(place):
-            return os.path.abspath(place)
-    return None
+    return dataset.parts.files
 
 
 def make_source(
@@ -401,7 +342,7 @@ def make_source(
     Raises
     ------
     CorruptFileError, FileFormatError, FileNotFoundError, ImportError
-        It cannot be read: see :func:`rsciio_xfm.core.hdf5.open.check_size`,
+        It cannot be read: see :func:`rsciio_xfm.core.hdf5.sizes.check_size`,
         :func:`check_filters` and :func:`find_sources`.
     """
     check_size(path, dataset)

@@ -6,7 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.hdf5.links import check_links
+from rsciio_xfm.core.hdf5.links import open_checked
 from rsciio_xfm.core.source import identify, open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edf.images import read_images
@@ -190,19 +190,19 @@ def file_reader(
     is_counters = select_type == "counters"
     with np.errstate(all="ignore"):  # what is not finite is looked for
         if kind == "HDF5":
-            check_links(path, allow_outside_links, OUTSIDE_LINKS)
-            return read_hdf5(
-                path,
-                identity,
-                lazy,
-                chunks,
-                wanted,
-                is_counters,
-                navigation_shape,
-                bool(sum_detectors),
-                roles,
-                detector,
-            )
+            with open_checked(path, identity, allow_outside_links, OUTSIDE_LINKS) as hdf5:
+                return read_hdf5(
+                    path,
+                    hdf5,
+                    lazy,
+                    chunks,
+                    wanted,
+                    is_counters,
+                    navigation_shape,
+                    bool(sum_detectors),
+                    roles,
+                    detector,
+                )
         if kind == "SPEC":
             is_sum = bool(sum_detectors) and not is_counters
             return read_spec(

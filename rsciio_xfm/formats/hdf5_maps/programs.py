@@ -8,11 +8,12 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.eds import build_axis
-from rsciio_xfm.core.hdf5.open import check_size, is_numeric
+from rsciio_xfm.core.hdf5.links import get
+from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.hdf5.stored import make_source
 from rsciio_xfm.core.to_dask import load
 from rsciio_xfm.core.xrf import ELAPSED, INPUT_RATE, LIVE, OUTPUT_RATE, line_of_positions
-from rsciio_xfm.formats.hdf5_maps.find import Found, get, read_small, text_of
+from rsciio_xfm.formats.hdf5_maps.find import Found, read_small, text_of
 from rsciio_xfm.formats.hdf5_maps.layout import MAPS, MOST_SMALL, SCALERS, XRM_ROOTS
 
 _US = 1e-6
@@ -146,7 +147,7 @@ def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, An
     """
     dataset, where = found.dataset, f"{path}: {found.name}"
     n_channels, *shape = dataset.shape
-    root = dataset.file[MAPS]
+    root = dataset.place.root[MAPS]
     group = found.parents[0]  # of version 9 the root
     times = {}
     for key, aliases in (

@@ -17,7 +17,8 @@ from rsciio_xfm.core.eds import (
     order_axes,
 )
 from rsciio_xfm.core.hdf5.extra import has_extra, read_extra
-from rsciio_xfm.core.hdf5.open import check_size, is_numeric
+from rsciio_xfm.core.hdf5.links import get
+from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.hdf5.stored import make_source
 from rsciio_xfm.core.scan import Grid
 from rsciio_xfm.core.to_dask import load
@@ -26,7 +27,7 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps.axes import detector_axis as axis_of_detectors
 from rsciio_xfm.formats.hdf5_maps.axes import find_axes, order_of, take_detector
 from rsciio_xfm.formats.hdf5_maps.bliss import Detector, Scan, grid_of, read_counter
-from rsciio_xfm.formats.hdf5_maps.find import IMAGE, Found, get, listed_axes, text_of
+from rsciio_xfm.formats.hdf5_maps.find import IMAGE, Found, listed_axes, text_of
 from rsciio_xfm.formats.hdf5_maps.programs import read_map, read_maps, read_maps_raw
 
 _TOLD = ("saved", "MAPS", "MAPS_RAW", "map")  # layouts whose axes are known

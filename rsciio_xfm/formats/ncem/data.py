@@ -16,7 +16,8 @@ from rsciio_xfm.core.array import PIECE_BYTES, ArrayLike, CountedArray, Range
 from rsciio_xfm.core.eds import keep_dead_time_with_its_class
 from rsciio_xfm.core.faults import UPSTREAM
 from rsciio_xfm.core.hdf5.extra import has_extra, read_extra
-from rsciio_xfm.core.hdf5.open import check_size, open_hdf5
+from rsciio_xfm.core.hdf5.open import open_dataset
+from rsciio_xfm.core.hdf5.sizes import check_size
 from rsciio_xfm.core.to_dask import align_chunks, from_source, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError
@@ -58,8 +59,8 @@ class StoredArray(ArrayLike):
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
         block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
-        with open_hdf5(self.path, self.identity, locking=None) as file:
-            self._fill(file[self.name], ranges, block)
+        with open_dataset(self.path, self.identity, self.name) as dataset:
+            self._fill(dataset, ranges, block)
         return block
 
     def _fill(
@@ -104,12 +105,12 @@ class StoredMap(StoredArray, CountedArray):
         row_bytes = max(1, math.prod(row) * self.dtype.itemsize)
         # Chunks of the file as they are, rather than each of them several times.
         height = max(1, PIECE_BYTES // row_bytes, self.stored_chunks[axis])
-        with open_hdf5(self.path, self.identity, locking=None) as file:
+        with open_dataset(self.path, self.identity, self.name) as dataset:
             for start in range(*ranges[axis], height):
                 rows = (start, min(start + height, ranges[axis][1]))
                 held = (*ranges[:axis], rows, *ranges[axis + 1 :])
                 block = np.empty([stop - start for start, stop in held], self.dtype)
-                self._fill(file[self.name], held, block)
+                self._fill(dataset, held, block)
                 yield held, block
 
 
