@@ -1,10 +1,16 @@
-"""Reading ranges of bytes into a buffer that is used again."""
+"""The one place that opens a file for its counts, and memory that they are read into.
+
+A :class:`Source` says which file an array-like reads, as it was when its header was read. It
+holds no open file; whoever reads asks it for a :class:`Reader` for as long as a block takes.
+"""
 
 import os
 import stat
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -12,7 +18,8 @@ from typing import BinaryIO
 import numpy as np
 from dask.system import CPU_COUNT
 
-from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+from rsciio_xfm.core import faults
+from rsciio_xfm.exceptions import FileFormatError
 
 _KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
@@ -20,6 +27,7 @@ _KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 # larger ones and keep resident memory flat.
 BLOCK_BYTES = 4 * 2**20
 _TAIL_BYTES = 2**16  # of a file, that are looked at for zeros first
+_MOST_BUFFERS = 3  # that a place keeps: of what is read, what is decoded, and a block
 
 # As many places to work as there are processors, each with a buffer. Each of many users that
 # compute in threads of one process brings a pool of threads; if all worked at the same
@@ -79,8 +87,168 @@ def scratch(n_bytes: int) -> Iterator[np.ndarray]:
     try:
         yield buffer[:n_bytes]
     finally:
-        if place is not None and not place and buffer.size <= 2 * BLOCK_BYTES:
+        is_kept = place is not None and len(place) < _MOST_BUFFERS
+        if is_kept and buffer.size <= 2 * BLOCK_BYTES:
             place.append(buffer)
+
+
+class Reader(ABC):
+    """A source that is open: ranges of its bytes.
+
+    Attributes
+    ----------
+    name
+        Of the source, for messages.
+    descriptor
+        Of a local file: kernels read from it, and its ranges are mapped. None of any other
+        source, which is read through :meth:`read` only.
+    """
+
+    name: str
+    descriptor: int | None = None
+
+    @abstractmethod
+    def read_into(self, offset: int, buffer: np.ndarray) -> int:
+        """Read bytes into a buffer.
+
+        Parameters
+        ----------
+        offset
+            Of the first byte in the source.
+        buffer
+            uint8, C-contiguous.
+
+        Returns
+        -------
+        int
+            How many were read: fewer than fit the buffer only at the end.
+        """
+
+    def read(self, offset: int, buffer: np.ndarray) -> None:
+        """Fill a buffer.
+
+        Parameters
+        ----------
+        offset, buffer
+            As of :meth:`read_into`.
+
+        Raises
+        ------
+        CorruptFileError
+            The source ends before.
+        """
+        n_read = self.read_into(offset, buffer)
+        if n_read < buffer.size:
+            raise faults.ends_early(self.name, offset + n_read, buffer.size - n_read)
+
+
+@dataclass(frozen=True)
+class Source(ABC):
+    """A file as it was when its header was read: what an object store could fill too.
+
+    Attributes
+    ----------
+    name
+        Its path or address.
+    version
+        Size in bytes first, and what else changes when it is written again.
+    """
+
+    name: str
+    version: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self.version[0]
+
+    @abstractmethod
+    def open(self) -> AbstractContextManager[Reader]:
+        """Open it, if it is still the same.
+
+        Raises
+        ------
+        CorruptFileError
+            It was written again or replaced.
+        """
+
+
+@dataclass(frozen=True)
+class LocalFile(Source):
+    """A file that the system opens by its path, which is absolute.
+
+    Attributes
+    ----------
+    may_grow
+        Whether more may be appended to it while it is read.
+    """
+
+    may_grow: bool = False
+
+    @classmethod
+    def of(cls, path: str | Path) -> "LocalFile":
+        """Identify a file.
+
+        Parameters
+        ----------
+        path
+            Of a regular file, see :func:`open_unbuffered`.
+        """
+        with open_unbuffered(path) as file:
+            return cls(os.path.abspath(path), identify(file))
+
+    @contextmanager
+    def open(self) -> Iterator[Reader]:
+        """Open it; see :meth:`Source.open`."""
+        with open_unbuffered(self.name) as file:
+            if not self.may_grow:
+                check_unchanged(file, self.name, self.version)
+            elif identify(file)[0] < self.size:
+                raise faults.changed(self.name, identify(file), self.version)
+            yield _LocalReader(self.name, file)
+
+
+class _LocalReader(Reader):
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self.name, self._file, self.descriptor = name, file, file.fileno()
+
+    def read_into(self, offset: int, buffer: np.ndarray) -> int:
+        return read_into(self._file, offset, buffer, buffer.size)
+
+
+@dataclass(frozen=True)
+class Memory(Source):
+    """Bytes in memory: the example of a source that is no file."""
+
+    content: bytes = b""
+
+    @classmethod
+    def of(cls, content: bytes, name: str = "memory") -> "Memory":
+        """Make a source of bytes.
+
+        Parameters
+        ----------
+        content
+            The bytes.
+        name
+            For messages.
+        """
+        return cls(name, (len(content),), content)
+
+    @contextmanager
+    def open(self) -> Iterator[Reader]:
+        """Give what reads the bytes; see :meth:`Source.open`."""
+        yield _MemoryReader(self.name, self.content)
+
+
+class _MemoryReader(Reader):
+    def __init__(self, name: str, content: bytes) -> None:
+        self.name, self._content = name, content
+
+    def read_into(self, offset: int, buffer: np.ndarray) -> int:
+        found = np.frombuffer(self._content, dtype=np.uint8)[offset:][: buffer.size]
+        buffer[: found.size] = found
+        return found.size
 
 
 def open_unbuffered(filename: str | Path) -> BinaryIO:
@@ -180,11 +348,7 @@ def check_unchanged(file: BinaryIO, path: str | Path, identity: tuple[int, ...])
     """
     now = identify(file)
     if now != identity:
-        raise CorruptFileError(
-            f"{path}: the file was changed since it was opened: size {now[0]} bytes and "
-            f"modification time {now[1]} ns, expected {identity[0]} and {identity[1]} (byte "
-            "0). Load it again."
-        )
+        raise faults.changed(path, now, identity)
 
 
 def read_into(file: BinaryIO, offset: int, buffer: np.ndarray, n_bytes: int) -> int:

@@ -1,0 +1,382 @@
+"""An array whose chunks lie anywhere in one or more files: raw, HDF5, zip, rows as files.
+
+A format says which bytes of which file hold which chunk (:class:`Table`) and how they become
+numbers (:class:`~rsciio_xfm.core.codecs.Decoder`). :class:`ChunkedArray` does the rest.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rsciio_xfm.core.array import PIECE_BYTES, FileArray, Range
+from rsciio_xfm.core.codecs import Decoder, Plain
+from rsciio_xfm.core.plain import is_narrow, read_directly, read_parts, stream_rows
+from rsciio_xfm.core.source import BLOCK_BYTES, Reader, Source, scratch
+from rsciio_xfm.core.table import NO_CHUNK, Cell, Ranges, Table, shift, slices, split
+from rsciio_xfm.core.wide import (
+    add_channels,
+    add_exactly,
+    add_spectra,
+    check_unsigned,
+    is_wide,
+)
+from rsciio_xfm.kernels.transpose import copy
+
+__all__ = ["NO_CHUNK", "ChunkedArray", "Table"]
+
+_MOST_OPEN = 8  # sources at a time
+
+
+class _Readers:
+    """Sources that are open, the last few of them."""
+
+    def __init__(self, sources: tuple[Source, ...]) -> None:
+        self._sources = sources
+        self._open: dict[int, tuple[ExitStack, Reader]] = {}
+
+    def __enter__(self) -> "_Readers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            self._open.popitem()[1][0].close()
+
+    def __getitem__(self, number: int) -> Reader:
+        if number not in self._open:
+            while len(self._open) >= _MOST_OPEN:
+                self._open.pop(next(iter(self._open)))[0].close()
+            stack = ExitStack()
+            reader = stack.enter_context(self._sources[number].open())
+            self._open[number] = stack, reader
+        return self._open[number][1]
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkedArray(FileArray):
+    """An array whose chunks are read from files, and decoded, one by one.
+
+    Attributes
+    ----------
+    table
+        Where they are.
+    decoder
+        What turns their bytes into numbers.
+    order
+        The stored axis of each axis of the array; as they are stored if empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rsciio_xfm.core.source import Memory
+    >>> numbers = np.arange(24, dtype="<u2").reshape(2, 3, 4)  # images, channels first
+    >>> table = Table.of_run(Memory.of(numbers.tobytes()), 0, (2, 3, 4), numbers.dtype)
+    >>> ChunkedArray(table, order=(1, 2, 0))[0, 0]
+    array([ 0, 12], dtype=uint16)
+    """
+
+    table: Table
+    decoder: Decoder = field(default_factory=Plain)
+    order: tuple[int, ...] = ()
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The stored axis of each axis of the array."""
+        return self.order or tuple(range(len(self.table.shape)))
+
+    @property
+    def is_as_stored(self) -> bool:
+        """Whether the axes are in the order in which they are stored."""
+        return self.axes == tuple(range(len(self.axes)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return tuple(self.table.shape[axis] for axis in self.axes)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the numbers, in the byte order of this machine."""
+        return self.table.dtype.newbyteorder("=")
+
+    @property
+    def _channel_axis(self) -> int:
+        """The stored axis of the channels."""
+        return self.axes[-1]
+
+    @property
+    def _is_channels_last(self) -> bool:
+        return self._channel_axis == len(self.axes) - 1
+
+    @property
+    def _is_cut_freely(self) -> bool:
+        """Whether chunks need not be read as a whole."""
+        return self.decoder.is_plain and self.table.chunk_bytes > PIECE_BYTES
+
+    @property
+    def stored_chunks(self) -> tuple[int, ...] | None:
+        """Size of a chunk along each axis; None if there is nothing to gain from it."""
+        if self._is_cut_freely:
+            return None
+        return tuple(self.table.chunks[axis] for axis in self.axes)
+
+    def row_axis(self) -> int:
+        """Return the first axis."""
+        return 0
+
+    def row_step(self) -> int:
+        """Return how many rows a chunk has."""
+        stored = self.stored_chunks
+        return 1 if stored is None else stored[0]
+
+    def file_bytes(self) -> int:
+        """Return how many bytes of the files the chunks take up."""
+        return self.table.stored_bytes()
+
+    def read(self, ranges: Ranges) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
+        with _Readers(self.table.sources) as readers:
+            self._read_to(block, ranges, readers)
+        return block
+
+    def _read_to(self, block: np.ndarray, ranges: Ranges, readers: _Readers) -> None:
+        """Read a block into memory that is there."""
+        if block.size == 0:
+            return
+        stored = self._as_stored(ranges)
+        target = block.transpose(np.argsort(self.axes))
+        if self.table.count(stored)[0]:
+            block[...] = self.table.fill
+        for cell in self.table.cut(stored):
+            if cell.offset == NO_CHUNK:
+                continue
+            part = target[slices(cell.held, stored)]
+            if self._read_directly(cell, part, readers):
+                continue
+            for held, found in self._parts(cell, readers):
+                copy(found, part[slices(held, cell.held)])
+
+    def _read_directly(self, cell: Cell, part: np.ndarray, readers: _Readers) -> bool:
+        """Read or decode a part of a chunk to its place, if its bytes lie there alike."""
+        table = self.table
+        if not part.flags.c_contiguous:
+            return False
+        flat = part.reshape(-1).view(np.uint8)
+        if self.decoder.is_plain:
+            if not read_directly(table, cell, readers[cell.source], flat):
+                return False
+        elif cell.lengths == table.chunks:
+            self._decode(cell, flat, readers)
+        else:
+            return False
+        if not table.dtype.isnative:
+            part.byteswap(inplace=True)
+        return True
+
+    def _parts(
+        self, cell: Cell, readers: _Readers
+    ) -> Iterator[tuple[Ranges, np.ndarray]]:
+        """Yield what is wanted of a chunk, as it is stored, and its ranges.
+
+        Of a plain one, some MiB at a time; valid until the next one.
+        """
+        if cell.offset == NO_CHUNK:
+            yield cell.held, np.full(cell.lengths, self.table.fill, dtype=self.dtype)
+        elif self.decoder.is_plain:
+            for part, found in read_parts(self.table, cell, readers[cell.source]):
+                yield shift(part, cell.corner), self._native(found)
+        else:
+            with scratch(self.table.chunk_bytes) as memory:
+                self._decode(cell, memory, readers)
+                chunk = memory.view(self.table.dtype).reshape(self.table.chunks)
+                wanted = chunk[tuple(slice(*r) for r in cell.part)]
+                yield cell.held, self._native(wanted)
+
+    def _native(self, numbers: np.ndarray) -> np.ndarray:
+        return numbers.astype(self.dtype, copy=False)
+
+    def _decode(self, cell: Cell, out: np.ndarray, readers: _Readers) -> None:
+        """Decode a whole chunk."""
+        with scratch(self.table.stored_size(cell)) as raw:
+            readers[cell.source].read(cell.offset, raw)
+            self.decoder.decode(raw, out, self.table.place(cell))
+
+    def _as_stored(self, ranges: Ranges) -> Ranges:
+        """Return ranges in the order of the stored axes."""
+        return tuple(ranges[self.axes.index(axis)] for axis in range(len(ranges)))
+
+    def _as_asked(self, ranges: Ranges) -> Ranges:
+        """Return ranges of stored axes in the order of those of the array."""
+        return tuple(ranges[axis] for axis in self.axes)
+
+    def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
+        """Read a block piece by piece, no chunk twice; see :meth:`FileArray.pieces`."""
+        if any(stop <= start for start, stop in ranges):
+            return
+        with _Readers(self.table.sources) as readers:
+            for part in self._cut_pieces(ranges):
+                if self.table.fill == 0 and self._is_empty(part):
+                    continue
+                shape = [stop - start for start, stop in part]
+                with scratch(math.prod(shape) * self.dtype.itemsize) as memory:
+                    block = memory.view(self.dtype).reshape(shape)
+                    self._read_to(block, part, readers)
+                    yield part, block
+
+    def _is_empty(self, ranges: Ranges) -> bool:
+        n_missing, n_chunks = self.table.count(self._as_stored(ranges))
+        return n_missing == n_chunks
+
+    def _cut_pieces(self, ranges: Ranges) -> Iterator[Ranges]:
+        """Cut a block into pieces along the navigation axes, of whole chunks if possible."""
+        grain = self.stored_chunks or (1,) * len(ranges)
+        channels, limit = ranges[-1], PIECE_BYTES
+        if self._is_read_whole(channels):
+            channels, limit = (0, self.shape[-1]), BLOCK_BYTES
+        unit = (channels[1] - channels[0]) * math.prod(grain[:-1]) * self.dtype.itemsize
+        n_units, cuts = max(1, limit // unit), []
+        for (start, stop), size in reversed([*zip(ranges, grain, strict=True)][:-1]):
+            n = min(n_units, -(-stop // size) - start // size)
+            n_units = max(1, n_units // n)
+            cuts.append(split((start, stop), n * size))
+        for held in itertools.product(*cuts[::-1]):
+            yield (*held, channels)
+
+    def _is_read_whole(self, channels: Range) -> bool:
+        """Tell whether spectra are read as they lie, whichever channels are wanted."""
+        n_all = self.shape[-1]
+        return (
+            self.decoder.is_plain
+            and self.is_as_stored
+            and self.table.chunks[-1] == n_all
+            and not is_narrow(channels[1] - channels[0], n_all, self.dtype.itemsize)
+        )
+
+    def sum_navigation(self, ranges: Ranges) -> np.ndarray:
+        """Sum the spectra of a block along its chunks as they lie."""
+        check_unsigned(self.dtype)
+        total = np.zeros(ranges[-1][1] - ranges[-1][0], dtype=np.uint64)
+        for cell, readers in self._cells(ranges):
+            axis = self._channel_axis
+            low = cell.corner[axis] - ranges[-1][0]
+            part = cell.part[axis]
+            sums = self._stream_spectra(cell, readers)
+            if sums is not None:
+                self._add(total[part[0] + low : part[1] + low], sums)
+                continue
+            for held, numbers in self._parts(cell, readers):
+                place = slice(*(edge - ranges[-1][0] for edge in held[axis]))
+                _add_spectra(numbers, axis, total[place])
+        return total
+
+    def _stream_spectra(self, cell: Cell, readers: "_Readers") -> np.ndarray | None:
+        """Add the spectra of a part up in a kernel that reads them, if there is one."""
+        if not self._can_stream(cell):
+            return None
+        axis, reader = self._channel_axis, readers[cell.source]
+        if self._is_channels_last:
+            sums = stream_rows(self.table, cell, reader, axis, None)
+            return None if sums is None else sums[slice(*cell.part[axis])]
+        row = math.prod(self.table.chunks[1:])
+        return stream_rows(self.table, cell, reader, 1, (0, row))
+
+    def _can_stream(self, cell: Cell) -> bool:
+        """Tell whether a part is of whole spectra, or of whole images."""
+        if cell.offset == NO_CHUNK or not self.decoder.is_plain:
+            return False
+        if self._is_channels_last:
+            n_all = self.table.chunks[-1]
+            return not is_narrow(cell.lengths[-1], n_all, self.dtype.itemsize)
+        is_first = self._channel_axis == 0
+        return is_first and cell.lengths[1:] == self.table.chunks[1:]
+
+    def sum_signal(self, ranges: Ranges) -> np.ndarray:
+        """Sum the channels of a block along its chunks as they lie."""
+        check_unsigned(self.dtype)
+        total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
+        axis = self._channel_axis
+        stored = self._as_stored(ranges)
+        # The pixels as they are stored, so that those of a part are a block of them.
+        order = [i for i in self.axes if i != axis]
+        pixels = total.transpose(np.argsort(order))
+        for cell, readers in self._cells(ranges):
+            sums = self._stream_channels(cell, readers)
+            if sums is not None:
+                place = _without(slices(cell.held, stored), axis)
+                self._add(
+                    pixels[(*place, ...)], sums.reshape(_without(cell.lengths, axis))
+                )
+                continue
+            for held, numbers in self._parts(cell, readers):
+                place = _without(slices(held, stored), axis)
+                self._add(pixels[(*place, ...)], _sum_channels(numbers, axis))
+        return total
+
+    def _stream_channels(self, cell: Cell, readers: "_Readers") -> np.ndarray | None:
+        """Add the channels of a part up in a kernel that reads them, if there is one."""
+        if not self._can_stream(cell):
+            return None
+        axis, reader = self._channel_axis, readers[cell.source]
+        if self._is_channels_last:
+            return stream_rows(self.table, cell, reader, axis, cell.part[axis])
+        return stream_rows(self.table, cell, reader, 1, None)
+
+    def _cells(self, ranges: Ranges) -> Iterator[tuple[Cell, "_Readers"]]:
+        """Yield what a block has of each chunk that adds to a sum."""
+        if any(stop <= start for start, stop in ranges):
+            return
+        with _Readers(self.table.sources) as readers:
+            for cell in self.table.cut(self._as_stored(ranges)):
+                if cell.offset != NO_CHUNK or self.table.fill != 0:
+                    yield cell, readers
+
+    def _add(self, total: np.ndarray, sums: np.ndarray) -> None:
+        if is_wide(self.dtype):
+            add_exactly(total, sums, self.table.sources[0].name)
+        else:
+            total += sums
+
+
+def _without(items: tuple, axis: int) -> tuple:
+    """Leave out what is along one axis."""
+    return items[:axis] + items[axis + 1 :]
+
+
+def _add_spectra(numbers: np.ndarray, axis: int, total: np.ndarray) -> None:
+    """Add spectra up, whose channels are along an axis of any number."""
+    n_channels = numbers.shape[axis]
+    if axis == 0 and numbers.ndim > 1:
+        rows = np.ascontiguousarray(numbers).reshape(n_channels, -1)
+        sums = add_channels(rows, 0, rows.shape[1])
+        if is_wide(numbers.dtype):
+            add_exactly(total, sums)
+        else:
+            total += sums
+        return
+    add_spectra(_channels_last(numbers, axis).reshape(-1, n_channels), total)
+
+
+def _sum_channels(numbers: np.ndarray, axis: int) -> np.ndarray:
+    """Sum the channels of each pixel, which are along an axis of any number."""
+    shape = _without(numbers.shape, axis)
+    if axis == 0:
+        rows = np.ascontiguousarray(numbers).reshape(len(numbers), -1)
+        total = np.zeros(rows.shape[1], dtype=np.uint64)
+        add_spectra(rows, total)
+        return total.reshape(shape)
+    spectra = _channels_last(numbers, axis).reshape(-1, numbers.shape[axis])
+    return add_channels(spectra, 0, spectra.shape[1]).reshape(shape)
+
+
+def _channels_last(numbers: np.ndarray, axis: int) -> np.ndarray:
+    """Return numbers C-contiguous, with an axis behind all others."""
+    turned = np.moveaxis(numbers, axis, -1)
+    if turned.flags.c_contiguous:
+        return turned
+    spectra = np.empty(turned.shape, dtype=turned.dtype)
+    copy(turned, spectra)
+    return spectra

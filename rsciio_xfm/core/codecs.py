@@ -1,0 +1,157 @@
+"""What turns the bytes of a chunk into its numbers."""
+
+import zlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.kernels.transpose import unshuffle
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a chunk is, for messages.
+
+    Attributes
+    ----------
+    name
+        Of the file.
+    index
+        Number of the chunk along each axis.
+    offset
+        Its first byte.
+    """
+
+    name: str
+    index: tuple[int, ...]
+    offset: int
+
+
+class Decoder(ABC):
+    """Turns the bytes of a chunk into its numbers.
+
+    Its classes are frozen dataclasses, as those of arrays, so that they can be pickled and
+    compared.
+
+    Attributes
+    ----------
+    is_plain
+        Whether the bytes are the numbers as they are: then parts of a chunk are read, and
+        sums run over the file.
+    """
+
+    is_plain: ClassVar[bool] = False
+
+    @abstractmethod
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Decode a chunk.
+
+        Parameters
+        ----------
+        raw
+            uint8: the bytes in the file.
+        out
+            uint8: the bytes of the numbers as they are stored, all of which are set.
+        place
+            For messages.
+
+        Raises
+        ------
+        CorruptFileError
+            The bytes are not those of such a chunk.
+        """
+
+
+@dataclass(frozen=True)
+class Plain(Decoder):
+    """Numbers as they are."""
+
+    is_plain: ClassVar[bool] = True
+
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Copy them."""
+        check_size(raw.size, out.size, place)
+        out[:] = raw
+
+
+@dataclass(frozen=True)
+class Deflate(Decoder):
+    """Numbers that went through HDF5's filters: shuffled, then deflated, or one of both.
+
+    Attributes
+    ----------
+    width
+        Bytes of a number, if they were shuffled, else 1.
+    is_deflated
+        Whether they were deflated.
+    """
+
+    width: int = 1
+    is_deflated: bool = True
+
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Inflate them and put the bytes of each number together."""
+        plain = inflate(raw, out.size, place) if self.is_deflated else raw
+        check_size(plain.size, out.size, place)
+        if self.width > 1:
+            unshuffle(plain.reshape(self.width, -1), out.reshape(-1, self.width))
+        else:
+            out[:] = plain
+
+
+def inflate(raw: np.ndarray, n_bytes: int, place: Place) -> np.ndarray:
+    """Decompress a stream of zlib, no more of it than is due, and check its checksum.
+
+    Parameters
+    ----------
+    raw
+        uint8.
+    n_bytes
+        How many bytes it has when it is decompressed.
+    place
+        For messages.
+
+    Raises
+    ------
+    CorruptFileError
+        It is no such stream.
+    """
+    stream = zlib.decompressobj()
+    try:
+        plain = stream.decompress(raw, n_bytes + 1)
+    except zlib.error as error:
+        raise CorruptFileError(
+            f"{place.name}: chunk {place.index} cannot be decompressed ({error}), expected "
+            f"a stream of zlib (byte {place.offset})."
+        ) from error
+    if not stream.eof:
+        raise CorruptFileError(
+            f"{place.name}: chunk {place.index} has {len(plain)} bytes or more when it is "
+            f"decompressed, expected {n_bytes} and an end (byte {place.offset})."
+        )
+    return np.frombuffer(plain, dtype=np.uint8)
+
+
+def check_size(found: int, expected: int, place: Place) -> None:
+    """Refuse a chunk of another size.
+
+    Parameters
+    ----------
+    found, expected
+        Bytes of its numbers.
+    place
+        For messages.
+
+    Raises
+    ------
+    CorruptFileError
+        They differ.
+    """
+    if found != expected:
+        raise CorruptFileError(
+            f"{place.name}: chunk {place.index} has {found} bytes, expected {expected} (byte "
+            f"{place.offset})."
+        )

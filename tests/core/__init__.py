@@ -1,0 +1,1 @@
+"""Tests of the engine that all formats share."""
