@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from dask.system import CPU_COUNT
 # Spectra that lie together: much less makes an index of chunks that is slow, much more is
 # read for one pixel.
 _CHUNK_BYTES = 2**19
-_BATCH_BYTES = 64 * 2**20  # blocks of a dask array that are computed together
+_BATCH_BYTES = (
+    32 * 2**20
+)  # blocks of a dask array that are computed together; two are held
 
 
 def blocks(
@@ -47,9 +50,23 @@ def blocks(
     delayed = data.to_delayed().ravel()
     largest = math.prod(max(sizes) for sizes in data.chunks) * data.dtype.itemsize
     n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // max(1, largest)))
-    for start in range(0, len(delayed), n_at_once):
-        for block in dask.compute(*delayed[start : start + n_at_once]):
+    batches = (delayed[i : i + n_at_once] for i in range(0, len(delayed), n_at_once))
+    for computed in _one_ahead(lambda batch: dask.compute(*batch), batches):
+        for block in computed:
             yield next(places), np.asarray(block)
+
+
+def _one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Call a function for each item in a thread, the next one while a result is used."""
+    with ThreadPoolExecutor(1) as executor:
+        waiting = None
+        for item in items:
+            following = executor.submit(function, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
 
 def choose_stored(
