@@ -8,7 +8,7 @@ import functools
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -183,6 +183,20 @@ class FileArray(ArrayLike):
             held = (*ranges[:axis], rows, *ranges[axis + 1 :])
             yield held, self.read(held)
 
+    def pieces_for(
+        self, ranges: tuple[Range, ...], looked_at: Sequence[Range]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block piece by piece for somebody who looks at some of its channels only.
+
+        Parameters
+        ----------
+        ranges
+            See :meth:`pieces`, whose pieces these are unless a format has faster ones.
+        looked_at
+            Ranges of channels of the array, within `ranges`, in any order.
+        """
+        return self.pieces(ranges)
+
     def known_total(self) -> np.ndarray | None:
         """Return the sum of all spectra, where it is known without reading them.
 
@@ -201,6 +215,11 @@ class FileArray(ArrayLike):
         FileArray or None
             None if it is no such sum, or the file does not hold its parts.
         """
+        return None
+
+    @property
+    def stored_chunks(self) -> tuple[int, ...] | None:
+        """Size along each axis of what is read as a whole; None if nothing has to be."""
         return None
 
     @abstractmethod
@@ -264,7 +283,20 @@ class View(FileArray):
         self, ranges: tuple[Range, ...]
     ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
         """Read a block of the view piece by piece."""
-        for held, counts in self.source.pieces(self.shifted(ranges)):
+        return self._own(self.source.pieces(self.shifted(ranges)))
+
+    def pieces_for(
+        self, ranges: tuple[Range, ...], looked_at: Sequence[Range]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        """Read a block of the view for somebody who looks at some of its channels only."""
+        first = self.ranges[-1][0]
+        channels = [(start + first, stop + first) for start, stop in looked_at]
+        return self._own(self.source.pieces_for(self.shifted(ranges), channels))
+
+    def _own(
+        self, pieces: Iterator[tuple[tuple[Range, ...], np.ndarray]]
+    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+        for held, counts in pieces:
             own = zip(held, self.ranges, strict=True)
             yield tuple((a - origin, b - origin) for (a, b), (origin, _) in own), counts
 

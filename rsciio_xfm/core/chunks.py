@@ -6,15 +6,23 @@ numbers (:class:`~rsciio_xfm.core.codecs.Decoder`). :class:`ChunkedArray` does t
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rsciio_xfm.core.array import PIECE_BYTES, FileArray, Range
 from rsciio_xfm.core.codecs import Decoder, Plain
-from rsciio_xfm.core.plain import is_narrow, read_directly, read_parts, stream_rows
+from rsciio_xfm.core.plain import (
+    bytes_touched,
+    can_map,
+    is_narrow,
+    map_parts,
+    read_directly,
+    read_parts,
+    stream_rows,
+)
 from rsciio_xfm.core.source import BLOCK_BYTES, Reader, Source, scratch
 from rsciio_xfm.core.table import NO_CHUNK, Cell, Ranges, Table, shift, slices, split
 from rsciio_xfm.core.wide import (
@@ -123,6 +131,10 @@ class ChunkedArray(FileArray):
             return None
         return tuple(self.table.chunks[axis] for axis in self.axes)
 
+    def as_stored(self) -> "ChunkedArray":
+        """Return the same with its axes in the order in which they are stored."""
+        return replace(self, order=())
+
     def row_axis(self) -> int:
         """Return the first axis."""
         return 0
@@ -226,6 +238,40 @@ class ChunkedArray(FileArray):
                     block = memory.view(self.dtype).reshape(shape)
                     self._read_to(block, part, readers)
                     yield part, block
+
+    def pieces_for(
+        self, ranges: Ranges, looked_at: Sequence[Range]
+    ) -> Iterator[tuple[Ranges, np.ndarray]]:
+        """Read a block, mapped if few channels are looked at, however far apart they are."""
+        if any(stop <= start for start, stop in ranges):
+            return
+        if not self._can_map(ranges, looked_at):
+            yield from self.pieces(ranges)
+            return
+        ranges = (*ranges[:-1], (0, self.shape[-1]))
+        with _Readers(self.table.sources) as readers:
+            for cell in self.table.cut(ranges):
+                if cell.offset == NO_CHUNK:
+                    continue
+                for part, block in map_parts(self.table, cell, readers[cell.source]):
+                    yield shift(part, cell.corner), block
+
+    def _can_map(self, ranges: Ranges, looked_at: Sequence[Range]) -> bool:
+        """Tell whether few bytes of whole rows are wanted: others need not be copied."""
+        table = self.table
+        spectrum_bytes = table.bytes_of(table.chunks[-1:])
+        return (
+            self.decoder.is_plain
+            and self.is_as_stored
+            and self.ndim > 1
+            and table.fill == 0
+            and table.chunks[1:] == table.shape[1:]
+            and ranges[1:-1] == tuple((0, size) for size in table.shape[1:-1])
+            and is_narrow(
+                bytes_touched(looked_at, table.dtype.itemsize), spectrum_bytes, 1
+            )
+            and can_map(table)
+        )
 
     def _is_empty(self, ranges: Ranges) -> bool:
         n_missing, n_chunks = self.table.count(self._as_stored(ranges))

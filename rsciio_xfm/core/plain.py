@@ -4,7 +4,7 @@ import itertools
 import math
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from rsciio_xfm.core import faults
 from rsciio_xfm.core.array import Range
-from rsciio_xfm.core.source import BLOCK_BYTES, Reader, scratch
-from rsciio_xfm.core.table import Cell, Ranges, Table
+from rsciio_xfm.core.source import BLOCK_BYTES, LocalFile, Reader, scratch
+from rsciio_xfm.core.table import NO_CHUNK, Cell, Ranges, Table
 from rsciio_xfm.kernels.pread import (
     can_stream,
     spectra_at_once,
@@ -24,13 +24,16 @@ from rsciio_xfm.kernels.sums import is_counts
 
 # Reading on over bytes that nobody wants costs less than another call, up to so many.
 _GAP_BYTES = 4096
+_FEW = 16  # calls that do not matter
 # Of windows of a quarter of the channels and less, at most a cache line of each spectrum is
 # looked at: mapping the file leaves the rest where it is, and is up to four times faster
 # than reading it. Mapped ranges begin where the system can map large pages.
 _NARROW = 4
 _NARROW_BYTES = 1024
 _MAP_BYTES = 32 * 2**20
+_MAP_LEAST_BYTES = 2**18
 _MAP_ALIGNMENT = 2 * 2**20
+_LINE_BYTES = 64
 # A kernel adds up what lies in the file as rows: spectra, or images if channels come first.
 _STREAM_MOST_BYTES = 2 * BLOCK_BYTES
 
@@ -46,6 +49,64 @@ def is_narrow(n_wanted: int, n_all: int, itemsize: int) -> bool:
         Bytes of one.
     """
     return n_wanted * _NARROW <= n_all and n_all * itemsize >= _NARROW_BYTES
+
+
+def bytes_touched(channels: Sequence[Range], itemsize: int) -> int:
+    """Return how many bytes of a row are looked at, for each range a cache line at least.
+
+    Parameters
+    ----------
+    channels
+        Ranges of its numbers, in any order.
+    itemsize
+        Bytes of a number.
+    """
+    n_bytes = last = 0
+    for start, stop in sorted(channels):
+        begin, end = start * itemsize, stop * itemsize
+        end = max(end, begin + _LINE_BYTES)
+        n_bytes += max(0, end - max(begin, last))
+        last = max(last, end)
+    return n_bytes
+
+
+def can_map(table: Table) -> bool:
+    """Tell whether chunks of whole rows can be mapped and looked at as they lie.
+
+    Parameters
+    ----------
+    table
+        Of plain chunks.
+    """
+    there = table.offsets[table.offsets != NO_CHUNK]
+    return (
+        table.dtype.isnative
+        and table.chunk_bytes >= _MAP_LEAST_BYTES
+        and table.strides[0] <= _MAP_BYTES
+        and all(isinstance(source, LocalFile) for source in table.sources)
+        and not (there % table.dtype.itemsize).any()
+    )
+
+
+def map_parts(
+    table: Table, cell: Cell, reader: Reader
+) -> Iterator[tuple[Ranges, np.ndarray]]:
+    """Yield whole rows of a chunk as they lie in the file, mapped while they are looked at.
+
+    Parameters
+    ----------
+    table, cell, reader
+        The part of a chunk that :func:`can_map`, and its source.
+    """
+    row_bytes = table.strides[0]
+    n_at_once = max(1, _MAP_BYTES // row_bytes)
+    for first in range(*cell.part[0], n_at_once):
+        last = min(first + n_at_once, cell.part[0][1])
+        part = ((first, last), *cell.part[1:])
+        n_bytes = (last - first) * row_bytes
+        run = _Run(cell.offset + first * row_bytes, 1, n_bytes, n_bytes)
+        for memory in _mapped(run, reader):
+            yield part, np.ndarray((last - first, *table.chunks[1:]), table.dtype, memory)
 
 
 def runs(table: Table, cell: Cell) -> tuple[int, Iterator[int]]:
@@ -89,7 +150,7 @@ def read_directly(table: Table, cell: Cell, reader: Reader, flat: np.ndarray) ->
         False if nothing was read, since there are too many short runs of bytes.
     """
     run, offsets = runs(table, cell)
-    if run < min(_GAP_BYTES, flat.size):
+    if run < _GAP_BYTES and flat.size > _FEW * run:
         return False
     for i, offset in enumerate(offsets):
         reader.read(offset, flat[i * run : (i + 1) * run])

@@ -208,6 +208,22 @@ class LocalFile(Source):
             yield _LocalReader(self.name, file)
 
 
+def read_head(filename: str | Path, n_bytes: int) -> tuple[LocalFile, bytes]:
+    """Read the first bytes of a file, and identify it in one go.
+
+    Parameters
+    ----------
+    filename
+        Path of a regular file, see :func:`open_unbuffered`.
+    n_bytes
+        How many bytes; fewer are read if the file ends before.
+    """
+    with open_unbuffered(filename) as file:
+        head = np.empty(n_bytes, dtype=np.uint8)
+        source = LocalFile(os.path.abspath(filename), identify(file))
+        return source, head[: read_into(file, 0, head, n_bytes)].tobytes()
+
+
 class _LocalReader(Reader):
     def __init__(self, name: str, file: BinaryIO) -> None:
         self.name, self._file, self.descriptor = name, file, file.fileno()

@@ -96,6 +96,14 @@ class Table:
             math.prod(sizes[i:]) * self.dtype.itemsize for i in range(len(sizes))
         )
 
+    @property
+    def n_present(self) -> int:
+        """How many entries of the first axis there are, up to the last chunk that is there."""
+        others = tuple(range(1, self.offsets.ndim))
+        there = np.flatnonzero((self.offsets != NO_CHUNK).any(axis=others))
+        last = int(there[-1]) + 1 if there.size else 0
+        return min(last * self.chunks[0], self.shape[0])
+
     def bytes_of(self, lengths: tuple[int, ...]) -> int:
         """Return how many bytes so many numbers along some axes have."""
         return math.prod(lengths) * self.dtype.itemsize

@@ -21,8 +21,8 @@ from rsciio_xfm.core.eds import (
     keep_dead_time_with_its_class,
     order_axes,
 )
-from rsciio_xfm.core.hdf5.stored import sum_of_detectors
 from rsciio_xfm.core.to_dask import load, source_of
+from rsciio_xfm.core.views import add_detectors
 from rsciio_xfm.core.warning import warn
 
 _STRAIGHT = 0.5  # channels by which energies may bend without a warning
@@ -478,7 +478,7 @@ def add_maps(
     for key in ("date", "time", "time_zone"):
         if key in first["metadata"]["General"]:
             signal["metadata"]["General"][key] = first["metadata"]["General"][key]
-    source = sum_of_detectors(sources) or SummedMaps(tuple(sources), str(path))
+    source = add_detectors(sources) or SummedMaps(tuple(sources), str(path))
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = first["original_metadata"]
     return signal

@@ -251,15 +251,15 @@ class TestRegions:
         assert highest < found.nbytes + 60 * labels.size + 8 * 2 * 2**20
 
     def test_only_their_box_is_read(self, tmp_path, monkeypatch):
-        from rsciio_xfm.core import raw_map
+        from rsciio_xfm.core import source as opened
 
         read = []
 
-        def count(file, offset, buffer, n_bytes, original=raw_map.read_into):
+        def count(file, offset, buffer, n_bytes, original=opened.read_into):
             read.append(n_bytes)
             return original(file, offset, buffer, n_bytes)
 
-        monkeypatch.setattr(raw_map, "read_into", count)
+        monkeypatch.setattr(opened, "read_into", count)
         path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
         data = edax.file_reader(path, lazy=True)[0]["data"]
         labels = np.zeros((5, 7), dtype=int)
@@ -293,15 +293,15 @@ class TestRegions:
 
 def test_one_pass_over_the_file(tmp_path, monkeypatch):
     """Each byte is read once, whatever is asked, and only rows of the regions are."""
-    from rsciio_xfm.core import raw_map
+    from rsciio_xfm.core import source as opened
 
     read = []
 
-    def count(file, offset, buffer, n_bytes, original=raw_map.read_into):
+    def count(file, offset, buffer, n_bytes, original=opened.read_into):
         read.append(n_bytes)
         return original(file, offset, buffer, n_bytes)
 
-    monkeypatch.setattr(raw_map, "read_into", count)
+    monkeypatch.setattr(opened, "read_into", count)
     path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
     data = edax.file_reader(path, lazy=True)[0]["data"]
     size = 5 * 7 * 32 * 2

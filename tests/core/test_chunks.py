@@ -114,6 +114,7 @@ def limits(request, monkeypatch):
         monkeypatch.setattr(_chunks, "BLOCK_BYTES", 96)
         monkeypatch.setattr(plain, "BLOCK_BYTES", 48)
         monkeypatch.setattr(plain, "_GAP_BYTES", 8)
+        monkeypatch.setattr(plain, "_FEW", 2)
         monkeypatch.setattr(plain, "_NARROW_BYTES", 4)
         monkeypatch.setattr(plain, "_NARROW", 2)
         monkeypatch.setattr(plain, "_MAP_BYTES", 40)

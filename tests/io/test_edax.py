@@ -95,9 +95,10 @@ def test_any_slice(tmp_path_factory, data):
 @pytest.mark.parametrize("block_bytes", [1, 40, 300, 10**6])
 def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
     """Rows cut into columns, many rows at once, and all between."""
-    from rsciio_xfm.core import raw_map
+    from rsciio_xfm.core import chunks, plain
 
-    monkeypatch.setattr(raw_map, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(chunks, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(plain, "BLOCK_BYTES", block_bytes)
     path = builder.write_map(tmp_path / "map.spd", (5, 7, 32), 2, ">")
     counts = read_counts(path, (5, 7, 32), 2, ">")
     source = source_of(read_one(path, lazy=True, endianness=">")["data"])
@@ -113,9 +114,10 @@ def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
 @pytest.mark.parametrize("offset", [1068, 1069, 1070])
 def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
     """They are looked at in the file's own pages, where these lie well."""
-    from rsciio_xfm.core import raw_map
+    from rsciio_xfm.core import plain
 
-    monkeypatch.setattr(raw_map, "_MAP_BYTES", map_bytes)
+    monkeypatch.setattr(plain, "_MAP_BYTES", map_bytes)
+    monkeypatch.setattr(plain, "_MAP_LEAST_BYTES", 0)
     shape = (5, 7, 1030)
     path = builder.write_map(
         tmp_path / "map.spd", shape, count_bytes, sidecars=False, dataOffset=offset
@@ -125,7 +127,7 @@ def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
     with pytest.warns(UserWarning):
         s = hs.load(path, lazy=True)
     source = source_of(s.data)
-    assert source._can_map(((0, 5), (0, 7), (5, 9))) == (
+    assert source._can_map(((0, 5), (0, 7), (5, 9)), [(5, 9)]) == (
         7 * 1030 * count_bytes <= map_bytes and offset % count_bytes == 0
     )
     expected = counts[..., 5:9].sum(axis=2, dtype=np.uint64)
@@ -142,13 +144,13 @@ def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
 
 def test_without_pread(path, monkeypatch):
     """As on Windows, and where reading within a kernel fails."""
-    from rsciio_xfm.core import raw_map
+    from rsciio_xfm.core import plain
 
     counts = read_counts(path, (5, 7, 32), 2)
     for broken in ("can_stream", "stream_spectra"):
         with monkeypatch.context() as patch:
-            patch.setattr(raw_map, broken, False if broken == "can_stream" else refuse)
-            patch.setattr(raw_map, "stream_channels", refuse)
+            patch.setattr(plain, broken, False if broken == "can_stream" else refuse)
+            patch.setattr(plain, "stream_channels", refuse)
             source = source_of(read_one(path, lazy=True)["data"])
             box = ((0, 5), (1, 7), (0, 32))
             expected = counts[:, 1:].astype(np.uint64)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import esrf
-from rsciio_xfm.core.raw_map import RawMap
+from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from tests.builders import esrf as build
@@ -690,7 +690,7 @@ class TestReading:
 
     def test_plain_numbers_are_read_past_hdf5(self, scan):
         path, _ = scan
-        assert isinstance(source_of(read(path, lazy=True)[0]["data"]), RawMap)
+        assert isinstance(source_of(read(path, lazy=True)[0]["data"]), ChunkedArray)
 
     def test_user_block(self, tmp_path):
         counts = build.make_counts((3, 4, 20))

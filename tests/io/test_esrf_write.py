@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import esrf
-from rsciio_xfm.core.raw_map import RawMap
+from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import FileFormatError
 from tests.builders import esrf as build
@@ -145,7 +145,9 @@ class TestHDF5:
                 *(other.name, other.scale, other.offset, other.units),
             )
         assert again.metadata.General.title == geopixe_map.metadata.General.title
-        assert isinstance(source_of(again.data), RawMap) is (options == {})
+        source = source_of(again.data)
+        assert isinstance(source, ChunkedArray)
+        assert source.decoder.is_plain is (options == {})
 
     def test_silx_finds_the_map(self, tmp_path, geopixe_map):
         import silx.io

@@ -10,8 +10,8 @@ import pytest
 
 from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
 from rsciio_xfm.core import array, to_dask
-from rsciio_xfm.core.raw_map import RawMap
-from rsciio_xfm.core.source import identify
+from rsciio_xfm.core.chunks import ChunkedArray, Table
+from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.sums import can_sum, sum_map
 from rsciio_xfm.core.wide import add_channels, add_exactly, add_spectra, sum_exactly
 from rsciio_xfm.signals import EDSXFMSpectrum, LazyEDSXFMSpectrum
@@ -30,11 +30,8 @@ def write_array(path, shape, kind, order, offset=5):
     record = {"little-endian": "<", "big-endian": ">"}[order]
     builder.write_pair(path, (1, 1, n), kind, order=order, offset=offset, numbers=numbers)
     raw = path.with_suffix(".raw")
-    with raw.open("rb") as file:
-        identity = identify(file)
-    source = RawMap(
-        str(raw), identity, offset, shape[0], shape, np.dtype(f"{record}{kind}")
-    )
+    dtype = np.dtype(f"{record}{kind}")
+    source = ChunkedArray(Table.of_run(LocalFile.of(raw), offset, shape, dtype))
     return source, np.array(numbers, dtype=kind).reshape(shape)
 
 
@@ -202,14 +199,9 @@ def test_part_of_four_axes_is_there(tmp_path):
     source, numbers = write_array(
         tmp_path / "a.rpl", (3, 5, 7, 16), "u2", "little-endian"
     )
-    part = RawMap(
-        source.path,
-        source.identity,
-        source.data_offset,
-        2,
-        source.shape,
-        source.stored_dtype,
-    )
+    (file,) = source.table.sources
+    table = Table.of_run(file, 5, source.shape, source.table.dtype, 2)
+    part = ChunkedArray(table)
     numbers[2:] = 0
     check(part[...], numbers)
     data = to_dask.from_source(part)

@@ -22,7 +22,9 @@ import pytest
 
 import rsciio_xfm
 from rsciio_xfm.core.array import ArrayLike
-from rsciio_xfm.core.raw_map import RawMap
+from rsciio_xfm.core.chunks import ChunkedArray
+from rsciio_xfm.core.codecs import Decoder, Plain
+from rsciio_xfm.core.source import LocalFile, Source
 from tests.builders import esrf as builder
 from tests.io.esrf_common import read_one
 
@@ -60,7 +62,7 @@ def make(hint):
     if origin is dict:
         return {make(arguments[0]): make(arguments[1])}
     if inspect.isabstract(hint):
-        return make(RawMap)
+        return make({Source: LocalFile, Decoder: Plain}.get(hint, ChunkedArray))
     hints = typing.get_type_hints(hint)
     if dataclasses.is_dataclass(hint):
         return hint(**{f.name: make(hints[f.name]) for f in dataclasses.fields(hint)})
@@ -190,14 +192,14 @@ def test_another_process_agrees():
 
 
 def test_nothing_beside_the_fields():
-    other = make(RawMap)
+    other = make(ChunkedArray)
     vars(other)["extra"] = 1
     with pytest.raises(TypeError, match=r"holds what is no field of it: \['extra'\]"):
         dask.base.tokenize(other)
 
 
 def test_what_has_no_value():
-    other = dataclasses.replace(make(RawMap), path=object())
+    other = dataclasses.replace(make(ChunkedArray), order=object())
     with pytest.raises(TypeError, match="is a object, expected numbers"):
         dask.base.tokenize(other)
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.eds import build_axis, order_axes
-from rsciio_xfm.core.raw_map import RawMap
 from rsciio_xfm.core.to_dask import from_source, read_all
 from rsciio_xfm.core.warning import warn
 from toymap._layout import COUNTS, HEADER
@@ -44,14 +44,10 @@ def file_reader(
     header = read_header(path)
     if header.n_rows_present < header.shape[0]:
         warn(f"{path}: {header.shape[0] - header.n_rows_present} rows are missing.")
-    source = RawMap(
-        path=str(path.resolve()),
-        identity=header.identity,
-        data_offset=HEADER.itemsize,
-        n_rows_present=header.n_rows_present,
-        shape=header.shape,
-        stored_dtype=COUNTS,
+    table = Table.of_run(
+        header.source, HEADER.itemsize, header.shape, COUNTS, header.n_rows_present
     )
+    source = ChunkedArray(table)
     energy = build_axis(
         "Energy", header.shape[2], header.kev_per_channel, "keV", navigate=False
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rsciio_xfm.core.source import identify, open_unbuffered
+from rsciio_xfm.core.source import LocalFile, read_head
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 from toymap._layout import COUNTS, HEADER, MARK, MAX_SIZE
 
@@ -19,14 +19,12 @@ class Header:
     kev_per_channel: float
     beam_kv: float
     n_rows_present: int
-    identity: tuple[int, ...]
+    source: LocalFile
 
 
 def read_header(filename: str | Path) -> Header:
     """Read and check the header; nothing is believed that the file's size contradicts."""
-    with open_unbuffered(filename) as file:
-        identity = identify(file)
-        raw = file.read(HEADER.itemsize)
+    source, raw = read_head(filename, HEADER.itemsize)
     if len(raw) < HEADER.itemsize:
         raise TruncatedFileError(
             f"{filename}: the file has {len(raw)} bytes, expected the {HEADER.itemsize} of "
@@ -51,16 +49,16 @@ def read_header(filename: str | Path) -> Header:
         )
     shape = tuple(int(header[name]) for name in ("n_rows", "n_columns", "n_channels"))
     row_bytes = math.prod(shape[1:]) * COUNTS.itemsize
-    n_rows_present = (identity[0] - HEADER.itemsize) // row_bytes
+    n_rows_present = (source.size - HEADER.itemsize) // row_bytes
     if n_rows_present < 1:
         raise TruncatedFileError(
-            f"{filename}: the file has {identity[0]} bytes, expected at least "
-            f"{HEADER.itemsize + row_bytes}: a header and a row (byte {identity[0]})."
+            f"{filename}: the file has {source.size} bytes, expected at least "
+            f"{HEADER.itemsize + row_bytes}: a header and a row (byte {source.size})."
         )
     return Header(
         shape=shape,
         kev_per_channel=float(header["ev_per_channel"]) / 1000,
         beam_kv=float(header["beam_kv"]),
         n_rows_present=min(n_rows_present, shape[0]),
-        identity=identity,
+        source=source,
     )

@@ -12,8 +12,8 @@ from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.array import ArrayLike, Range
 from rsciio_xfm.core.atomic import check_destination, locked_if_there, replacing
+from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.progress import bytes_bar, is_wanted
-from rsciio_xfm.core.raw_images import RawImages
 from rsciio_xfm.formats.datastack.layout import ATTRIBUTES, ATTRIBUTES_VERSION, ENERGIES
 from rsciio_xfm.formats.datastack.raw import energies, parse_map, raw_array
 from rsciio_xfm.formats.datastack.write import (
@@ -136,7 +136,7 @@ def convert(
     dtype = np.dtype(np.float32)
     if keep_integers and ripple.dtype.kind in "iu":
         dtype = ripple.dtype.newbyteorder("=")
-    rows = {"rows": _image_rows(source)} if isinstance(source, RawImages) else {}
+    rows = {} if source.is_as_stored else {"rows": _image_rows(source)}
     chosen = choose_chunks(source.shape, dtype, chunks, **rows)
     if flip_horizontal or flip_vertical:
         source = Flipped(source, (bool(flip_vertical), bool(flip_horizontal), False))
@@ -182,7 +182,7 @@ def _check_sigma(sigma: Any) -> float:
     return value
 
 
-def _image_rows(source: RawImages) -> int:
+def _image_rows(source: ChunkedArray) -> int:
     """Return how many rows are read at a time of each image."""
     row_bytes = math.prod(source.shape[1:]) * source.dtype.itemsize
     return max(1, _IMAGES_BYTES // CPU_COUNT // row_bytes)

@@ -9,8 +9,7 @@ import numpy as np
 from rsciio_xfm.analysis.maps import window_images
 from rsciio_xfm.core.array import Range, place_in
 from rsciio_xfm.core.atomic import check_destination, replacing
-from rsciio_xfm.core.raw_images import RawImages
-from rsciio_xfm.core.raw_map import RawMap
+from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.reduce import Pieces, over_pieces
 from rsciio_xfm.core.to_dask import from_source
 from rsciio_xfm.core.wide import add_spectra
@@ -92,7 +91,7 @@ def preview(
     for read in (raw, rpl):
         check_destination(read, dst, overwrite)
     source = raw_array(raw, parse_map(rpl))
-    survey = _survey_images if isinstance(source, RawImages) else _survey_spectra
+    survey = _survey_spectra if source.is_as_stored else _survey_images
     highest, total, channel, counts = survey(source)
     image = _equalize(counts)
     image = image[:: -1 if flip_vertical else 1, :: -1 if flip_horizontal else 1]
@@ -116,7 +115,9 @@ def _window(channel: int, n_channels: int) -> tuple[int, int]:
     return max(0, channel - _HALF_WIDTH), min(n_channels, channel + _HALF_WIDTH)
 
 
-def _survey_spectra(source: RawMap) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+def _survey_spectra(
+    source: ChunkedArray,
+) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
     """Return maximum, sum, channel of the peak and counts around it of a map of spectra."""
     n_channels = source.shape[-1]
     guess = _guess_peak(source)
@@ -135,11 +136,11 @@ def _survey_spectra(source: RawMap) -> tuple[np.ndarray, np.ndarray, int, np.nda
     return highest, total, channel, counts
 
 
-def _guess_peak(source: RawMap) -> int:
+def _guess_peak(source: ChunkedArray) -> int:
     """Return where the maximum of some rows, spread over the map, is highest."""
     depth = source.shape[-1]
-    n_rows = max(1, min(_MOST_SAMPLED, source.n_rows_present // _MOST_SAMPLED))
-    rows = np.linspace(0, source.n_rows_present - 1, n_rows + 2)[1:-1].astype(int)
+    n_rows = max(1, min(_MOST_SAMPLED, source.table.n_present // _MOST_SAMPLED))
+    rows = np.linspace(0, source.table.n_present - 1, n_rows + 2)[1:-1].astype(int)
     peaks = [
         source[row : row + 1].reshape(-1, depth).max(axis=0)
         for row in dict.fromkeys(rows.tolist())
@@ -193,7 +194,9 @@ def _merge(results: list[tuple[np.ndarray | None, np.ndarray, _Parts]]) -> Any:
     return np.maximum.reduce(peaks), sum(totals), [p for one in parts for p in one]
 
 
-def _survey_images(source: RawImages) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+def _survey_images(
+    source: ChunkedArray,
+) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
     """Return the same of a map of images: each of them is a channel."""
     height, width, depth = source.shape
     wide = {"u": np.uint64, "i": np.int64}.get(source.dtype.kind, np.float64)
@@ -202,10 +205,10 @@ def _survey_images(source: RawImages) -> tuple[np.ndarray, np.ndarray, int, np.n
     n_at_once = max(1, _IMAGES_BYTES // (height * width * source.dtype.itemsize))
     for start in range(0, depth, n_at_once):
         channels = slice(start, min(start + n_at_once, depth))
-        images = source.read_images((channels.start, channels.stop))
+        images = source.as_stored()[channels]
         images = images.reshape(len(images), -1)
         highest[channels] = images.max(axis=1)
         total[channels] = images.sum(axis=1, dtype=wide)
     channel = _peak(highest)
-    counts = source.read_images(_window(channel, depth)).sum(axis=0, dtype=wide)
+    counts = source.as_stored()[slice(*_window(channel, depth))].sum(axis=0, dtype=wide)
     return highest, total, channel, counts

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rsciio_xfm.core.raw_images import RawImages
-from rsciio_xfm.core.raw_map import RawMap
+from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.ripple import rpl as pair
 from rsciio_xfm.formats.ripple.rpl import Ripple, energy_scale
@@ -27,7 +26,7 @@ def parse_map(filename: str | Path) -> Ripple:
     return ripple
 
 
-def raw_array(filename: str | Path, ripple: Ripple) -> RawMap | RawImages:
+def raw_array(filename: str | Path, ripple: Ripple) -> ChunkedArray:
     """Make the array-like; see :func:`rsciio_xfm.formats.ripple.rpl.raw_array`."""
     return pair.raw_array(filename, ripple, ripple.shape, ripple.is_images)
 

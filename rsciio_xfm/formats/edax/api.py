@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.eds import SIGNAL_TYPE, build_axis, build_live_time, order_axes
 from rsciio_xfm.core.to_dask import check_worth_reading, from_source, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edax import sidecars
-from rsciio_xfm.formats.edax.data import edax_array
 from rsciio_xfm.formats.edax.image import read_bmp
 from rsciio_xfm.formats.edax.layout import SPC_HEADER, SPC_WHOLE_061, SPC_WHOLE_070
 from rsciio_xfm.formats.edax.parse import Header, read_header
@@ -150,7 +150,7 @@ def file_reader(
         pixel_size = _read_ipr(path, header, ipr_fname, endianness)
         return [_read_image(path, header, pixel_size, bmp_fname)]
     spc = _read_spc(path, header, spc_fname, endianness, load_all_spc)
-    source = edax_array(path, header, endianness)
+    source = _make_array(header, endianness)
     _warn_size(path, header)
     if not lazy:
         check_worth_reading(
@@ -160,7 +160,7 @@ def file_reader(
             header.n_rows,
             "rows",
             _LEAST_SHARE,
-            byte=source.identity[0],
+            byte=header.source.size,
         )
     result = _build_dict(path, header, spc)
     if header.is_line_scan:
@@ -173,6 +173,15 @@ def file_reader(
     result["data"] = from_source(source, chunks) if lazy else read_all(source, str(path))
     result["axes"] = order_axes(result["axes"])
     return [result]
+
+
+def _make_array(header: Header, endianness: str) -> ChunkedArray:
+    shape: tuple[int, ...] = (header.n_rows, header.n_columns, header.n_channels)
+    if header.is_line_scan:
+        shape = (header.n_rows, header.n_channels)
+    dtype = np.dtype(f"{endianness}u{header.count_bytes}")
+    place = header.source, header.data_offset
+    return ChunkedArray(Table.of_run(*place, shape, dtype, header.n_rows_present))
 
 
 def _check_options(path: Path, extension: str, given: set[str]) -> None:

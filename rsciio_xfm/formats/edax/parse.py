@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.core.source import identify, open_unbuffered
+from rsciio_xfm.core.source import LocalFile, read_head
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.edax.layout import COUNT_BYTES, SPD_HEADER, SPD_TAG
 
@@ -38,8 +38,8 @@ class Header:
         Bytes that follow the map.
     is_line_scan
         Whether the file is a line scan: `n_rows` are its spectra, `n_columns` is 1.
-    identity
-        Of the file, see :func:`rsciio_xfm.core.source.identify`.
+    source
+        The file.
     """
 
     tree: dict[str, Any]
@@ -51,7 +51,7 @@ class Header:
     n_rows_present: int
     n_bytes_left: int
     is_line_scan: bool
-    identity: tuple[int, ...]
+    source: LocalFile
 
     @property
     def row_bytes(self) -> int:
@@ -88,12 +88,10 @@ def read_header(filename: str | Path, endianness: str) -> Header:
     FileFormatError
         The file is no map, or its header cannot be true.
     """
-    with open_unbuffered(filename) as file:
-        identity = identify(file)
-        raw = file.read(SPD_HEADER.itemsize)
+    source, raw = read_head(filename, SPD_HEADER.itemsize)
     if len(raw) < SPD_HEADER.itemsize:
         raise TruncatedFileError(
-            f"{filename}: the file has {identity[0]} bytes, expected at least the "
+            f"{filename}: the file has {source.size} bytes, expected at least the "
             f"{SPD_HEADER.itemsize} of an EDAX header (byte {len(raw)})."
         )
     is_line = Path(filename).suffix.lower() == ".lsd"
@@ -107,7 +105,7 @@ def read_header(filename: str | Path, endianness: str) -> Header:
     n_channels, count_bytes = int(header["nChannels"]), int(header["countBytes"])
     offset = int(header["dataOffset"])
     row_bytes = n_columns * n_channels * count_bytes
-    there = max(0, identity[0] - offset)
+    there = max(0, source.size - offset)
     _check_size(filename, (n_rows, n_columns, n_channels), count_bytes, offset, there)
     return Header(
         tree=fields,
@@ -119,7 +117,7 @@ def read_header(filename: str | Path, endianness: str) -> Header:
         n_rows_present=min(n_rows, there // row_bytes),
         n_bytes_left=max(0, there - n_rows * row_bytes),
         is_line_scan=is_line,
-        identity=identity,
+        source=source,
     )
 
 

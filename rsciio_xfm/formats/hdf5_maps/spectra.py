@@ -19,7 +19,7 @@ from rsciio_xfm.core.eds import (
 from rsciio_xfm.core.hdf5.extra import has_extra, read_extra
 from rsciio_xfm.core.hdf5.links import get
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
-from rsciio_xfm.core.hdf5.stored import make_source
+from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
 from rsciio_xfm.core.scan import Grid
 from rsciio_xfm.core.to_dask import load
 from rsciio_xfm.core.xrf import ELAPSED, LIVE, PRESET, line_of_positions
@@ -113,13 +113,7 @@ def _restore(
     path: Path, found: Found, signal: dict[str, Any], lazy: bool, chunks: Any
 ) -> dict[str, Any]:
     """Read a signal that was saved here."""
-    roles = [axis["navigate"] for axis in signal["axes"]]
-    source = make_source(
-        path,
-        found.dataset,
-        found.dataset.shape,
-        is_spectra=roles == [True] * (len(roles) - 1) + [False],
-    )
+    source = make_source(path, found.dataset)
     return signal | {
         "data": load(source, path, lazy, chunks),
         "post_process": [keep_dead_time_with_its_class],
@@ -176,7 +170,6 @@ def _read_spectra(
     order, detector_axis = order_of(roles), axis_of_detectors(roles)
     *sizes, n_channels = (dataset.shape[i] for i in order)
     grid, axes = _navigation(where, found, scan, tuple(sizes), order, navigation_shape)
-    shape = (*(axis["size"] for axis in axes), n_channels)
     detector = Detector(path, found, scan)
     energy = meta.energy_axis(where, n_channels, *detector.calibration(n_channels))
     real_time = _real_time(where, detector)
@@ -197,7 +190,8 @@ def _read_spectra(
             live_time=meta.mean_time(find(LIVE)),
         )
         taken = () if i is None else (i,)
-        source = make_source(path, dataset, shape, grid, order, detector_axis, taken)
+        lies = Arrangement(order, grid, detector_axis, taken)
+        source = make_source(path, dataset, lies)
         signal["data"] = load(source, path, lazy, chunks)
         signal["original_metadata"] = {} if scan is None else scan.tree()
         signals.append(signal)
@@ -355,7 +349,7 @@ def _read_image(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, 
         build_axis(label, size, None, None, navigate=False)
         for label, size in zip(labels, dataset.shape[n_outer:], strict=True)
     ]
-    source = make_source(path, dataset, dataset.shape, is_spectra=False)
+    source = make_source(path, dataset)
     return {
         "data": load(source, path, lazy, chunks),
         "axes": order_axes(axes),

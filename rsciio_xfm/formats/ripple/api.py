@@ -9,9 +9,8 @@ import dask.array as da
 import numpy as np
 from rsciio.exceptions import VisibleDeprecationWarning
 
+from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import SIGNAL_TYPE, order_axes
-from rsciio_xfm.core.raw_images import RawImages
-from rsciio_xfm.core.raw_map import RawMap
 from rsciio_xfm.core.to_dask import check_worth_reading, from_source, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.ripple.parse import (
@@ -184,7 +183,7 @@ def _choose_axes(
 
 def _make_array(
     raw: Path, ripple: Ripple, shape: tuple[int, ...], is_reordered: bool
-) -> RawMap | RawImages:
+) -> ChunkedArray:
     """Make the array-like; numbers along one axis are rows of one number each."""
     height, width, depth = ripple.shape
     if len(shape) == 1:
@@ -195,29 +194,26 @@ def _make_array(
     return raw_array(raw, ripple, shape, is_reordered, what)
 
 
-def _load(
-    source: RawMap | RawImages, shape: tuple[int, ...], lazy: bool, chunks: Any
-) -> Any:
+def _load(source: ChunkedArray, shape: tuple[int, ...], lazy: bool, chunks: Any) -> Any:
     if lazy and len(shape) > 1:
         return from_source(source, chunks)
-    if isinstance(source, RawMap):
-        n_rows, byte = source.n_rows_present, source.identity[0]
+    table, (file,) = source.table, source.table.sources
+    if source.is_as_stored:
         check_worth_reading(
-            source.path, source, n_rows, shape[0], "rows", _LEAST_SHARE, byte
+            file.name, source, table.n_present, shape[0], "rows", _LEAST_SHARE, file.size
         )
-    numbers = read_all(source, source.path).reshape(shape)
+    numbers = read_all(source, file.name).reshape(shape)
     return da.from_array(numbers, chunks=chunks) if lazy else numbers
 
 
-def _as_asked_for(signal: "BaseSignal", source: RawMap) -> "BaseSignal":
+def _as_asked_for(signal: "BaseSignal", source: ChunkedArray) -> "BaseSignal":
     """Make spectra of a stack of images, if the user asks for X-ray spectra."""
     if signal.metadata.get_item("Signal.signal_type") != SIGNAL_TYPE:
         return signal
     spectra = signal.as_signal1D(0)
     if not spectra._lazy:
         spectra.data = np.ascontiguousarray(spectra.data)
-    elif source.n_rows_present == source.shape[0]:
-        shape = (*source.shape[1:], source.shape[0])
-        place = (source.path, source.identity, source.data_offset)
-        spectra.data = from_source(RawImages(*place, shape, source.stored_dtype))
+    elif source.table.n_present == source.shape[0]:
+        order = (*range(1, source.ndim), 0)
+        spectra.data = from_source(ChunkedArray(source.table, order=order))
     return spectra

@@ -1,6 +1,5 @@
 """Raw files that a ``.rpl`` file describes: what it says, and the array over the numbers."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.core.raw_images import RawImages
-from rsciio_xfm.core.raw_map import RawMap
-from rsciio_xfm.core.source import identify, open_unbuffered
+from rsciio_xfm.core.chunks import ChunkedArray, Table
+from rsciio_xfm.core.source import LocalFile, open_unbuffered
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 
@@ -323,7 +321,7 @@ def raw_array(
     shape: tuple[int, ...],
     is_images: bool = False,
     what: str = "rows",
-) -> RawMap | RawImages:
+) -> ChunkedArray:
     """Make the array-like over a raw file.
 
     Parameters
@@ -342,7 +340,7 @@ def raw_array(
 
     Returns
     -------
-    RawMap or RawImages
+    ChunkedArray
         In the byte order of this machine.
 
     Raises
@@ -357,8 +355,7 @@ def raw_array(
     UserWarning
         The file ends early: rows that are not there are zeros; or there are a few bytes more.
     """
-    with open_unbuffered(filename) as file:
-        identity = identify(file)
+    source = LocalFile.of(filename)
     height, width, depth = ripple.shape
     item_bytes = ripple.dtype.itemsize
     n_bytes = height * width * depth * item_bytes
@@ -368,22 +365,22 @@ def raw_array(
         if depth > 1
         else f"an image of {height} x {width} pixels of {item_bytes} bytes"
     ) + f" from byte {ripple.offset} on"
-    if identity[0] >= expected + (depth if depth > 1 else width) * item_bytes:
+    if source.size >= expected + (depth if depth > 1 else width) * item_bytes:
         raise CorruptFileError(
-            f"{filename}: the file has {identity[0]} bytes, expected {expected}: by the .rpl "
+            f"{filename}: the file has {source.size} bytes, expected {expected}: by the .rpl "
             f"file, {described}. What is behind byte {expected}? Correct the .rpl file."
         )
     n_rows = shape[0]
-    n_present = min(n_rows, max(0, identity[0] - ripple.offset) // (n_bytes // n_rows))
+    n_present = min(n_rows, max(0, source.size - ripple.offset) // (n_bytes // n_rows))
     if n_present < max(1, _LEAST_SHARE * n_rows) or (is_images and n_present < n_rows):
         raise TruncatedFileError(
-            f"{filename}: the file ends at byte {identity[0]}, expected {expected}: by the "
+            f"{filename}: the file ends at byte {source.size}, expected {expected}: by the "
             f".rpl file, {described}{', ordered as images' if is_images else ''}. Too little "
             "is there."
         )
-    if identity[0] != expected:
+    if source.size != expected:
         warn(
-            f"{filename}: the file has {identity[0]} bytes, expected {expected} by the .rpl "
+            f"{filename}: the file has {source.size} bytes, expected {expected} by the .rpl "
             f"file: {described}. "
             + (
                 f"{n_present} {what} are there; the others are zeros."
@@ -391,13 +388,9 @@ def raw_array(
                 else "The last ones are ignored."
             )
         )
-    common: dict[str, Any] = {
-        "path": os.path.abspath(filename),
-        "identity": identity,
-        "data_offset": ripple.offset,
-        "shape": shape,
-        "stored_dtype": ripple.dtype,
-    }
+    place = source, ripple.offset
     if is_images:
-        return RawImages(**common)
-    return RawMap(n_rows_present=n_present, **common)
+        stored = (shape[-1], *shape[:-1])
+        order = (*range(1, len(shape)), 0)
+        return ChunkedArray(Table.of_run(*place, stored, ripple.dtype), order=order)
+    return ChunkedArray(Table.of_run(*place, shape, ripple.dtype, n_present))
