@@ -105,5 +105,6 @@ def turn(source: np.ndarray, target: np.ndarray) -> tuple[int, int]:
 
 
 def _in_words(array: np.ndarray) -> bool:
-    at = array.__array_interface__["data"][0]
-    return not any(place % _WORD for place in (at, *array.strides[:-1]))
+    steps = zip(array.strides[:-1], array.shape[:-1], strict=True)
+    places = [array.__array_interface__["data"][0], *(step for step, n in steps if n > 1)]
+    return not any(place % _WORD for place in places)
