@@ -393,22 +393,21 @@ def _split_one(key: slice | int, size: int) -> tuple[Range, slice | int]:
 
 
 class CountedArray(FileArray):
-    """Counts in a file whose sums are made of its pieces.
-
-    Pieces hold the channels that are asked for, and no others.
-    """
+    """Counts in a file whose sums are made of its pieces."""
 
     def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
-        total = np.zeros(ranges[-1][1] - ranges[-1][0], dtype=np.uint64)
-        for _, block in self.pieces(ranges):
-            add_spectra(block.reshape(-1, block.shape[-1]), total)
-        return total
+        total = np.zeros(self.shape[-1], dtype=np.uint64)
+        for held, block in self.pieces(ranges):
+            spectra = block.reshape(-1, block.shape[-1])
+            add_spectra(spectra, total[slice(*held[-1])])
+        return total[slice(*ranges[-1])]
 
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
         for held, block in self.pieces(ranges):
-            sums = add_channels(block.reshape(-1, block.shape[-1]), 0, block.shape[-1])
+            start, stop = (edge - held[-1][0] for edge in ranges[-1])
+            sums = add_channels(block.reshape(-1, block.shape[-1]), start, stop)
             total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])
         return total

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rsciio_xfm.core.array import PIECE_BYTES, FileArray, Range
+from rsciio_xfm.core.array import PIECE_BYTES, CountedArray, Range
 from rsciio_xfm.core.codecs import Decoder, Plain
 from rsciio_xfm.core.plain import (
     bytes_touched,
@@ -37,6 +37,7 @@ from rsciio_xfm.kernels.transpose import copy
 __all__ = ["NO_CHUNK", "ChunkedArray", "Table"]
 
 _MOST_OPEN = 8  # sources at a time
+_SMALL_BYTES = 2**16  # of chunks that are put together before they are added up
 
 
 class _Readers:
@@ -64,7 +65,7 @@ class _Readers:
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkedArray(FileArray):
+class ChunkedArray(CountedArray):
     """An array whose chunks are read from files, and decoded, one by one.
 
     Attributes
@@ -118,6 +119,11 @@ class ChunkedArray(FileArray):
     @property
     def _is_channels_last(self) -> bool:
         return self._channel_axis == len(self.axes) - 1
+
+    @property
+    def _is_of_small_chunks(self) -> bool:
+        """Whether chunks are put together before they are added up."""
+        return self.table.offsets.size > 1 and self.table.chunk_bytes < _SMALL_BYTES
 
     @property
     def _is_cut_freely(self) -> bool:
@@ -213,7 +219,7 @@ class ChunkedArray(FileArray):
 
     def _decode(self, cell: Cell, out: np.ndarray, readers: _Readers) -> None:
         """Decode a whole chunk."""
-        with scratch(self.table.stored_size(cell)) as raw:
+        with scratch(cell.n_bytes) as raw:
             readers[cell.source].read(cell.offset, raw)
             self.decoder.decode(raw, out, self.table.place(cell))
 
@@ -305,6 +311,8 @@ class ChunkedArray(FileArray):
     def sum_navigation(self, ranges: Ranges) -> np.ndarray:
         """Sum the spectra of a block along its chunks as they lie."""
         check_unsigned(self.dtype)
+        if self._is_of_small_chunks:
+            return super().sum_navigation(ranges)
         total = np.zeros(ranges[-1][1] - ranges[-1][0], dtype=np.uint64)
         for cell, readers in self._cells(ranges):
             axis = self._channel_axis
@@ -343,6 +351,8 @@ class ChunkedArray(FileArray):
     def sum_signal(self, ranges: Ranges) -> np.ndarray:
         """Sum the channels of a block along its chunks as they lie."""
         check_unsigned(self.dtype)
+        if self._is_of_small_chunks:
+            return super().sum_signal(ranges)
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
         axis = self._channel_axis
         stored = self._as_stored(ranges)

@@ -78,6 +78,18 @@ class Plain(Decoder):
 
 
 @dataclass(frozen=True)
+class Padded(Decoder):
+    """Numbers as they are, of which the last ones may not be there: they are zeros."""
+
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Copy them."""
+        if raw.size > out.size:
+            check_size(raw.size, out.size, place)
+        out[: raw.size] = raw
+        out[raw.size :] = 0
+
+
+@dataclass(frozen=True)
 class Deflate(Decoder):
     """Numbers that went through HDF5's filters: shuffled, then deflated, or one of both.
 

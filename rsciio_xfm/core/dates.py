@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from datetime import date, time
+from datetime import date, datetime, time
+from typing import Any
 
 # As files have them, whatever the user's language.
 MONTHS = (
@@ -44,6 +45,7 @@ _TIME = re.compile(
     r"(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:[.,](\d+))?)?(?:\s*([AP])\.?M\.?)?(?:Z|[+-]\d{2}:\d{2})?",
     re.IGNORECASE,
 )
+_CLOCK = re.compile(r"\d+:\d+(:\d+([.,]\d+)?)?")  # within a date
 
 
 def parse_date(text: str) -> date | None:
@@ -129,6 +131,31 @@ def parse_time(text: str) -> time | None:
         return time(hour, int(minutes), int(seconds or 0), microseconds)
     except ValueError:
         return None
+
+
+def parse_datetime(text: Any) -> datetime | None:
+    """Read a date, and the time of the day if there is one, as SPEC, EDF or Bliss write it.
+
+    Parameters
+    ----------
+    text
+        As ``2024-03-05T12:30:00+01:00``, ``Thu Feb 10 12:30:00 2011`` or a date that
+        :func:`parse_date` takes.
+
+    Returns
+    -------
+    datetime.datetime or None
+        None if it is none.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        pass
+    day, clock = parse_date(text), _CLOCK.search(text)
+    moment = time() if clock is None else parse_time(clock[0])
+    return None if day is None or moment is None else datetime.combine(day, moment)
 
 
 def format_date(day: date) -> str:

@@ -219,9 +219,7 @@ def read_head(filename: str | Path, n_bytes: int) -> tuple[LocalFile, bytes]:
         How many bytes; fewer are read if the file ends before.
     """
     with open_unbuffered(filename) as file:
-        head = np.empty(n_bytes, dtype=np.uint8)
-        source = LocalFile(os.path.abspath(filename), identify(file))
-        return source, head[: read_into(file, 0, head, n_bytes)].tobytes()
+        return LocalFile(os.path.abspath(filename), identify(file)), file.read(n_bytes)
 
 
 class _LocalReader(Reader):

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -119,20 +120,13 @@ class Table:
         ranges
             Of the block along each stored axis, none of them empty.
         """
-        grid = [
-            (start // size, -(-stop // size))
-            for (start, stop), size in zip(ranges, self.chunks, strict=True)
-        ]
-        for index in itertools.product(*(range(*ends) for ends in grid)):
-            corner = [i * size for i, size in zip(index, self.chunks, strict=True)]
-            part = tuple(
-                (max(start, low) - low, min(stop, low + size) - low)
-                for (start, stop), low, size in zip(
-                    ranges, corner, self.chunks, strict=True
-                )
-            )
+        sizes = np.broadcast_to(self.n_bytes, self.offsets.shape)
+        along = [_cut_axis(*pair) for pair in zip(ranges, self.chunks, strict=True)]
+        for cells in itertools.product(*along):
+            index, corner, part = zip(*cells, strict=True)
             number = 0 if self.file is None else int(self.file[index])
-            yield Cell(index, tuple(corner), part, int(self.offsets[index]), number)
+            where = int(self.offsets[index]), int(sizes[index]), number
+            yield Cell(index, corner, part, *where)
 
     def count(self, ranges: Ranges) -> tuple[int, int]:
         """Return how many chunks of a block there are not, and how many there should be."""
@@ -142,10 +136,6 @@ class Table:
         )
         offsets = self.offsets[grid]
         return int(np.count_nonzero(offsets == NO_CHUNK)), offsets.size
-
-    def stored_size(self, cell: "Cell") -> int:
-        """Return how many bytes a chunk has in its file."""
-        return int(np.broadcast_to(self.n_bytes, self.offsets.shape)[cell.index])
 
     def place(self, cell: "Cell") -> Place:
         """Return where a chunk is, for messages."""
@@ -158,8 +148,7 @@ def _strides(chunks: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     return tuple(math.prod(sizes[i:]) * itemsize for i in range(len(sizes)))
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """What a block has of a chunk.
 
     Attributes
@@ -168,7 +157,7 @@ class Cell:
         Number of the chunk along each axis, and of its first entry in the array.
     part
         Ranges within the chunk.
-    offset, source
+    offset, n_bytes, source
         Of the chunk in its source, and the number of the source.
     """
 
@@ -176,6 +165,7 @@ class Cell:
     corner: tuple[int, ...]
     part: Ranges
     offset: int
+    n_bytes: int
     source: int
 
     @property
@@ -190,7 +180,16 @@ class Cell:
 
     def narrowed(self, part: Ranges) -> "Cell":
         """Return the same with less of the chunk."""
-        return Cell(self.index, self.corner, part, self.offset, self.source)
+        return self._replace(part=part)
+
+
+def _cut_axis(ends: Range, size: int) -> list[tuple[int, int, Range]]:
+    """Return number, first entry, and what is wanted of each chunk along an axis."""
+    start, stop = ends
+    return [
+        (i, i * size, (max(start - i * size, 0), min(stop - i * size, size)))
+        for i in range(start // size, -(-stop // size))
+    ]
 
 
 def shift(ranges: Ranges, corner: tuple[int, ...]) -> Ranges:

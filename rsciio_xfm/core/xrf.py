@@ -32,7 +32,6 @@ _UNEVEN = 0.1  # by which times may differ from their mean without a warning
 _UNEVEN_LIVE = 0.2  # where they are all there is: dead times vary
 _MOST_BEAM_KEV = 1000.0
 _MOST_KEPT = 4096  # numbers of an array in original_metadata
-_DATES = ("%a %b %d %H:%M:%S %Y", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%d-%b-%Y")
 
 Find = Callable[[tuple[str, ...]], np.ndarray | None]
 # Names of counters of a detector, in the order in which they are looked for. Times in s,
@@ -338,23 +337,6 @@ def build_general(path: Path, title: str, date: datetime | None) -> dict[str, An
         if date.tzinfo is not None:
             general["time_zone"] = str(date.tzinfo)
     return general
-
-
-def parse_date(text: Any) -> datetime | None:
-    """Read a date as SPEC, EDF or Bliss write it; None if it is none."""
-    if not isinstance(text, str):
-        return None
-    text = text.strip()
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    for form in _DATES:
-        try:
-            return datetime.strptime(text, form)
-        except ValueError:
-            continue
-    return None
 
 
 def number(value: Any) -> float | None:

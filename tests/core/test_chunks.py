@@ -115,6 +115,7 @@ def limits(request, monkeypatch):
         monkeypatch.setattr(plain, "BLOCK_BYTES", 48)
         monkeypatch.setattr(plain, "_GAP_BYTES", 8)
         monkeypatch.setattr(plain, "_FEW", 2)
+        monkeypatch.setattr(_chunks, "_SMALL_BYTES", 0)
         monkeypatch.setattr(plain, "_NARROW_BYTES", 4)
         monkeypatch.setattr(plain, "_NARROW", 2)
         monkeypatch.setattr(plain, "_MAP_BYTES", 40)

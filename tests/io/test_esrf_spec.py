@@ -212,7 +212,7 @@ class TestMarks:
     def test_words_in_blocks(self, tmp_path, monkeypatch, n_bytes):
         points = [["@A1 4 5 6", "@mca2 40 5\\\n 6"], ["@A1 7 8 9", "@mca2 70 8\\\n 9"]]
         path = self.write(tmp_path, points)
-        monkeypatch.setattr("rsciio_xfm.formats.spec.spectra._BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr("rsciio_xfm.formats.spec.index._BLOCK_BYTES", n_bytes)
         found = [values(signal).tolist() for signal in read(path)]
         assert found == [[[4, 5, 6], [7, 8, 9]], [[40, 5, 6], [70, 8, 9]]]
 
@@ -418,7 +418,7 @@ class TestReading:
     def test_blocks(self, tmp_path, monkeypatch, n_bytes):
         """Wherever blocks of the file begin, in marks too."""
         path, (truth, _) = write(tmp_path, MESH | {"n_detectors": 2}, {"kind": "ascan"})
-        monkeypatch.setattr("rsciio_xfm.formats.spec.spectra._BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr("rsciio_xfm.formats.spec.index._BLOCK_BYTES", n_bytes)
         signals = read(path)
         np.testing.assert_array_equal(values(signals[1]), truth["counts"][1])
 
@@ -426,7 +426,7 @@ class TestReading:
     def test_other_marks_in_blocks(self, tmp_path, monkeypatch, n_bytes):
         path, (truth,) = write(tmp_path, MESH)
         path.write_bytes(path.read_bytes().replace(b"\n@A", b"\n@B"))
-        monkeypatch.setattr("rsciio_xfm.formats.spec.spectra._BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr("rsciio_xfm.formats.spec.index._BLOCK_BYTES", n_bytes)
         np.testing.assert_array_equal(values(read_one(path)), truth["counts"][0])
 
     @given(

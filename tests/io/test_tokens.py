@@ -147,7 +147,7 @@ def tokens():
 
 
 def test_there_is_one_implementation():
-    assert len(KINDS) >= 19
+    assert len(KINDS) >= 8
     assert len(set(tokens().values())) == len(KINDS)
     for kind in KINDS:
         owners = [k for k in kind.__mro__ if "__dask_tokenize__" in vars(k)]

@@ -9,17 +9,12 @@ import numpy as np
 from rsciio_xfm.core.hdf5.links import open_checked
 from rsciio_xfm.core.source import identify, open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.formats.edf.images import read_images
+from rsciio_xfm.formats.edf.api import read_images
 from rsciio_xfm.formats.hdf5_maps.api import read_hdf5
 from rsciio_xfm.formats.hdf5_maps.axes import parse_axes
 from rsciio_xfm.formats.spec.api import is_spec, read_spec
-from rsciio_xfm.formats.xia.api import (
-    is_single,
-    is_xia,
-    load_once,
-    read_single,
-    read_xia,
-)
+from rsciio_xfm.formats.xia.api import read_single, read_xia
+from rsciio_xfm.formats.xia.find import is_single, is_xia, load_once
 
 __all__ = ["file_reader"]
 

@@ -12,7 +12,7 @@ from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.hdf5.write import is_original_hdf5, replacing_hdf5
 from rsciio_xfm.core.source import open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.formats.edf.images import opened
+from rsciio_xfm.formats.edf.fabio_files import opened
 from rsciio_xfm.formats.esrf.api import HEAD_BYTES, file_reader, find_kind
 from rsciio_xfm.formats.esrf.write import file_writer
 from rsciio_xfm.formats.spec.api import list_scans, with_usual_marks

@@ -6,12 +6,12 @@ from typing import Any
 
 from rsciio_xfm.core.hdf5.links import open_checked
 from rsciio_xfm.core.source import identify, open_unbuffered
-from rsciio_xfm.formats.edf.images import find_frames
+from rsciio_xfm.formats.edf.parse import find_frames
 from rsciio_xfm.formats.esrf.api import HEAD_BYTES, OUTSIDE_LINKS, find_kind
 from rsciio_xfm.formats.hdf5_maps.bliss import Scan
 from rsciio_xfm.formats.hdf5_maps.find import Found, find_contents
 from rsciio_xfm.formats.spec.api import list_scans
-from rsciio_xfm.formats.xia.api import find_files
+from rsciio_xfm.formats.xia.find import find_files
 
 _LOADED = ("map", "signal")
 

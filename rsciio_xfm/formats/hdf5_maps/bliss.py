@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core import xrf as meta
+from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.eds import order_axes
 from rsciio_xfm.core.hdf5.links import get
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
@@ -67,7 +68,7 @@ class Scan:
 
     def date(self) -> Any:
         """Return when it began."""
-        return meta.parse_date(read_text(self.path, self.entry, "start_time"))
+        return parse_datetime(read_text(self.path, self.entry, "start_time"))
 
     @cached_property
     def planned(self) -> tuple[list[Planned], bool]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm.core.chunks import ChunkedArray, Table
+from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.source import LocalFile, open_unbuffered
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
@@ -34,7 +35,7 @@ DEFAULTS = {
 _CALIBRATION = re.compile(r"ev-per-chan|live-time|.*scale|.*origin|depthscaleincrement")
 _DECISIVE = {"width", "height", "depth", "data-length", *DEFAULTS}
 _ORDERS = {"little-endian": "<", "big-endian": ">", "dont-care": "<"}
-_TO_KEV = {"ev": 1e-3, "kev": 1.0}
+_PER_KEV = {units.lower(): number for units, number in PER_KEV.items()}
 # HyperSpy's keys, and those of Bruker's M4 and M6. Source: RosettaSciIO's description of the
 # format; files of an M6 Jetstream.
 _HYPERSPY = ("depth-scale", "depth-origin", "depth-units")
@@ -291,7 +292,7 @@ def energy_scale(ripple: Ripple) -> tuple[float, float] | None:
     # Those in a unit of their own come before that of the format.
     for keys in (_HYPERSPY, BRUKER):
         scale, origin, units = keys
-        unit = _TO_KEV.get(fields.get(units, "").lower())
+        unit = _PER_KEV.get(fields.get(units, "").lower())
         if found is None and unit is not None and scale in fields:
             found = unit, fields[scale], fields.get(origin, "0")
         ignored = [key for key in (scale, origin) if key in fields]
@@ -301,7 +302,7 @@ def energy_scale(ripple: Ripple) -> tuple[float, float] | None:
                 "keV: ignored."
             )
     if found is None and fields.get("ev-per-chan"):
-        found = _TO_KEV["ev"], fields["ev-per-chan"], "0"
+        found = _PER_KEV["ev"], fields["ev-per-chan"], "0"
     if found is None:
         return None
     unit, *texts = found
@@ -312,7 +313,7 @@ def energy_scale(ripple: Ripple) -> tuple[float, float] | None:
             "expected numbers, the first of them above 0: it is ignored."
         )
         return None
-    return step * unit, first * unit
+    return step / unit, first / unit
 
 
 def raw_array(

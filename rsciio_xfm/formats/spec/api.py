@@ -1,14 +1,8 @@
 """Scans of SPEC files: silx reads headers and counters, spectra are read here."""
 
-import contextlib
 import os
-import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from errno import ENOENT
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,73 +10,28 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.atomic import replacing_in
-from rsciio_xfm.core.extras import require
-from rsciio_xfm.core.scan import Grid, make_grid
-from rsciio_xfm.core.source import open_unbuffered
+from rsciio_xfm.core.source import LocalFile, open_unbuffered
 from rsciio_xfm.core.to_dask import load
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import add_maps
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
-from rsciio_xfm.formats.spec.spectra import (
+from rsciio_xfm.formats.spec.index import Index, dtype_for, find_spectra
+from rsciio_xfm.formats.spec.order import (
     USUAL_MARK,
-    Index,
     Ordered,
-    SpecMap,
-    SpecSpectra,
     belongs,
-    dtype_for,
-    find_spectra,
     order_spectra,
     usual_marks,
 )
-from rsciio_xfm.kernels.sums import is_counts
-
-_BLOCK_BYTES = 16 * 2**20
-_SHOWN = 12
-
-
-@contextmanager
-def _opened(path: Path, is_text: bool, lacks_blank: bool) -> Iterator[Any]:
-    """Open a SPEC file, or a copy of one that it would not read, with silx.
-
-    Raises
-    ------
-    FileFormatError
-        It has no scan, or silx cannot read it.
-    """
-    specfile = require("silx.io.specfile", "esrf")
-    with contextlib.ExitStack() as stack:
-        name = str(path)
-        is_copied = not is_text or lacks_blank
-        if not is_copied and not name.isascii():  # which silx does not take
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            name = os.path.join(folder, "a.spec")
-            try:
-                os.symlink(os.path.abspath(path), name)
-            except OSError:  # not on Windows
-                shutil.copyfile(path, name)
-        if is_copied:
-            encoding = "utf-8" if is_text else "latin-1"  # that of an old computer
-            copy = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".spec"))
-            with open(path, encoding=encoding, newline="") as text:
-                while part := text.read(_BLOCK_BYTES):
-                    copy.write(part.encode("utf-8"))
-            copy.write(b"   \n" if lacks_blank else b"")
-            copy.flush()
-            name = copy.name
-        try:
-            file = specfile.SpecFile(name)
-            n_scans = len(file)
-        except Exception as exc:
-            if getattr(exc, "errno", None) is not None:
-                raise
-            raise FileFormatError(
-                f"{path}: silx cannot read it: {exc!r}. Expected a SPEC file (byte 0)."
-            ) from exc
-        stack.callback(file.close)
-        if not n_scans:
-            raise FileFormatError(f"{path}: it has no line that begins with #S (byte 0).")
-        yield file
+from rsciio_xfm.formats.spec.scan import (
+    _BLOCK_BYTES,
+    SpecScan,
+    mca_numbers,
+    planned_channels,
+    read_scans,
+    times_of,
+)
+from rsciio_xfm.formats.spec.spectra import make_source
 
 
 def read_spec(
@@ -120,8 +69,8 @@ def read_spec(
     UserWarning
         A scan is damaged, and left out.
     """
-    index, identity = find_spectra(path)
-    keys, scans = _read_scans(path, index, wanted)
+    index, source = find_spectra(path)
+    keys, scans = read_scans(path, index, wanted)
     signals = []
     for i, scan in scans.items():
         own = slice(*index.first[i : i + 2].tolist())
@@ -134,7 +83,7 @@ def read_spec(
                     index,
                     own,
                     i,
-                    identity,
+                    source,
                     lazy or is_sum,
                     chunks,
                     navigation_shape,
@@ -165,221 +114,19 @@ def read_spec(
     return signals
 
 
-def _read_scans(
-    path: Path, index: Index, wanted: list[str] | None = None, has_data: bool = True
-) -> tuple[list[str], dict[int, "SpecScan | CorruptFileError"]]:
-    """Read all but the spectra with silx.
-
-    Parameters
-    ----------
-    path, index
-        The file, and its spectra.
-    wanted
-        Which scans; None is all.
-    has_data
-        Whether counters are read too.
-
-    Returns
-    -------
-    keys : list of str
-        Of all scans.
-    scans : dict
-        Those that are wanted by their number in the file, or what is wrong with them.
-    """
-    with _opened(path, index.is_text, index.lacks_blank) as file:
-        keys = list(file.keys())
-        if len(keys) != len(index.n_lines):
-            raise CorruptFileError(
-                f"{path}: silx finds {len(keys)} scans, expected {len(index.n_lines)}, as "
-                "many as lines that begin with #S (byte 0, the whole file)."
-            )
-        scans: dict[int, SpecScan | CorruptFileError] = {}
-        for i in _choose(path, keys, wanted):
-            n_lines = int(index.n_lines[i])
-            try:
-                scans[i] = _read_scan(path, keys[i], file[i], n_lines, has_data)
-                is_last = i == len(keys) - 1
-                if is_last and index.cut_in == "counters" and scans[i].data.size:
-                    scans[i].data[-1, -1] = np.nan
-                    warn(
-                        f"{path}: the file ends within a line, of counters of scan "
-                        f"{keys[i]}, whose last number may go on: it is left out."
-                    )
-            except Exception as exc:  # silx raises many of them
-                scans[i] = CorruptFileError(
-                    f"{path}: silx cannot read scan {keys[i]}: {exc!r} (its spectra begin "
-                    f"with number {int(index.first[i])} of the file)."
-                )
-        return keys, scans
-
-
-def _read_scan(
-    path: Path, key: str, scan: Any, n_lines: int, has_data: bool
-) -> "SpecScan":
-    data = np.empty((0, 0))
-    if n_lines and has_data:
-        data = np.asarray(scan.data, dtype=np.float64)
-        data = data if data.ndim == 2 else data.reshape(1, -1)
-    return SpecScan(
-        path,
-        key,
-        n_lines,
-        [*scan.labels] if n_lines else [],
-        data,
-        dict(scan.scan_header_dict),
-        dict(scan.mca_header_dict),
-        dict(scan.file_header_dict),
-        {str(name) for name in scan.motor_names},
-    )
-
-
-def _choose(path: Path, keys: list[str], wanted: list[str] | None) -> list[int]:
-    """Return which scans are read."""
-    if wanted is None:
-        return list(range(len(keys)))
-    chosen = []
-    for name in wanted:
-        key = str(name).strip("/")
-        key = key if "." in key else f"{key}.1"
-        if key not in keys:
-            shown = ", ".join(keys[:_SHOWN]) + (" ..." if len(keys) > _SHOWN else "")
-            raise FileNotFoundError(
-                ENOENT,
-                f"The file has no scan {name!r}, expected as dataset_path one of {shown}",
-                str(path),
-            )
-        chosen.append(keys.index(key))
-    return chosen
-
-
-@dataclass(frozen=True)
-class SpecScan:
-    """What silx reads of a scan.
-
-    Attributes
-    ----------
-    path, key
-        The file, and the number of the scan in it, as ``"94.1"``.
-    n_lines
-        How many lines of counters are in the file.
-    labels, data
-        Names of the counters, and float64 of shape (counters, points).
-    scan_header, mca_header, file_header
-        Lines by their key.
-    motors
-        Names.
-    """
-
-    path: Path
-    key: str
-    n_lines: int
-    labels: list[str]
-    data: np.ndarray
-    scan_header: dict[str, str]
-    mca_header: dict[str, str]
-    file_header: dict[str, str]
-    motors: set[str]
-
-    @property
-    def command(self) -> str:
-        """As it was typed."""
-        words = self.scan_header.get("S", "").split(maxsplit=1)
-        return words[1] if len(words) > 1 else ""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether silx has read all lines of counters, and nothing else for such."""
-        return self.data.shape[1] == self.n_lines
-
-    def grid(self, n_points: int, navigation_shape: tuple[int, ...] | None) -> Grid:
-        """Find where its points lie."""
-        command = self.command
-        # Counters are no motors; those that the command names are.
-        named = set(re.findall(r"[^\s,()]+", command)) | self.motors
-        positions = {}
-        if self.is_whole:
-            pairs = zip(self.labels, self.data, strict=False)
-            positions = {name: (p, None) for name, p in pairs if name in named}
-        where = f"{self.path}: scan {self.key}"
-        return make_grid(
-            where, n_points, command, positions, navigation_shape=navigation_shape
-        )
-
-    def date(self) -> Any:
-        """Return when it began."""
-        return meta.parse_date(self.scan_header.get("D"))
-
-    def tree(self) -> dict[str, Any]:
-        """Return headers and the motors at the start, for original metadata."""
-        return meta.clean(
-            {
-                "scan": self.key,
-                "motors": self.positions(),
-                "scan_header": self.scan_header,
-                "mca_header": self.mca_header,
-                "file_header": self.file_header,
-            }
-        )
-
-    def positions(self) -> dict[str, float]:
-        """Return the positions of the motors at the start.
-
-        Line by line, as silx counts blanks at an end as a position.
-        """
-        found: dict[str, float | None] = {}
-        for key, line in self.file_header.items():
-            number = re.fullmatch(r"O(\d+)", key)
-            if number is None:
-                continue
-            values = self.scan_header.get(f"P{number[1]}", "").split()
-            # Names may hold a blank: two of them are between names.
-            names = re.split(r"\s{2,}", line.strip())
-            names = names if len(names) == len(values) else line.split()
-            if len(names) == len(values):
-                found |= zip(names, map(meta.number, values), strict=True)
-        return {name: value for name, value in found.items() if value is not None}
-
-    def read_counters(
-        self, navigation_shape: tuple[int, ...] | None
-    ) -> dict[str, Any] | None:
-        """Make a signal of the counters; None if it has no points."""
-        if not self.n_lines:
-            return None
-        if not self.is_whole:
-            raise CorruptFileError(
-                f"{self.path}: scan {self.key} has {self.n_lines} lines of counters, of which "
-                f"silx reads {self.data.shape[1]}, expected numbers for each of "
-                f"{len(self.labels)} labels (byte 0, the whole file)."
-            )
-        grid = self.grid(self.n_lines, navigation_shape)
-        labels = [*self.labels, *map(str, range(len(self.data)))][: len(self.data)]
-        counters: dict[str, np.ndarray] = {}
-        for label, column in zip(labels, self.data, strict=True):
-            counters[meta.new_name(label, counters)] = grid.place(column)
-        signal = meta.build_counters(
-            self.path,
-            f"{self.path.stem} {self.key} counters",
-            counters,
-            grid.axes,
-            {"command": self.command},
-            self.date(),
-        )
-        return None if signal is None else signal | {"original_metadata": self.tree()}
-
-
 def _read_maps(
     scan: SpecScan,
     index: Index,
     own: slice,
     number: int,
-    identity: tuple[int, ...],
+    file: LocalFile,
     lazy: bool,
     chunks: Any,
     navigation_shape: tuple[int, ...] | None,
 ) -> list[dict[str, Any]]:
     """Make a signal of the spectra of each detector of a scan."""
     path, where = scan.path, f"{scan.path}: scan {scan.key}"
-    detectors = _order(scan, index, own, identity)
+    detectors = _order(scan, index, own, file)
     n_points = len(detectors[0].starts)
     if scan.n_lines and not scan.is_whole:
         warn(
@@ -388,18 +135,16 @@ def _read_maps(
         )
     grid = scan.grid(n_points, navigation_shape)
     dtype = dtype_for(index, number)
-    kind: Any = SpecMap if is_counts(np.empty(0, dtype)) else SpecSpectra
     energies = _energy_axes(where, scan, [found.n_channels for found in detectors])
     is_named = len({found.mark for found in detectors}) > 1
     signals = []
     for i, (found, energy) in enumerate(zip(detectors, energies, strict=True)):
         # Byte 0 is never one of a spectrum: what is not there is marked by it, then by -1.
-        placed = [grid.place(values + 1) - 1 for values in (found.starts, found.stops)]
-        shape = (*grid.shape, found.n_channels)
-        source = kind(os.path.abspath(path), identity, *placed, shape, dtype)
+        places = grid.place(found.starts + 1) - 1, grid.place(found.stops + 1) - 1
+        source = make_source(file, places, found.n_channels, dtype)
         name = found.mark if is_named else str(i)
         title = f"{path.stem} {scan.key}" + (f" MCA {name}" if len(detectors) > 1 else "")
-        preset, live, real = _times(scan)
+        preset, live, real = times_of(scan)
         instrument: dict[str, Any] = {"command": scan.command, "mca": i}
         if found.mark != USUAL_MARK:
             instrument["mark"] = f"@{found.mark}"
@@ -424,16 +169,9 @@ def _read_maps(
     return signals
 
 
-def _order(
-    scan: SpecScan, index: Index, own: slice, identity: tuple[int, ...]
-) -> list[Ordered]:
-    where, n_planned = f"{scan.path}: scan {scan.key}", _planned_channels(scan)
-    return order_spectra(where, index, own, scan.n_lines, identity[0], n_planned)
-
-
-def _planned_channels(scan: SpecScan) -> float | None:
-    """Return how many channels #@CHANN says a spectrum has."""
-    return next(iter(_mca_numbers(scan, "CHANN", 0)), None)
+def _order(scan: SpecScan, index: Index, own: slice, file: LocalFile) -> list[Ordered]:
+    where, n_planned = f"{scan.path}: scan {scan.key}", planned_channels(scan)
+    return order_spectra(where, index, own, scan.n_lines, file.size, n_planned)
 
 
 def _energy_axes(
@@ -446,7 +184,7 @@ def _energy_axes(
     made: dict[tuple, dict[str, Any]] = {}
     axes = []
     for i, n in enumerate(n_channels):
-        channels, terms = (_mca_numbers(scan, key, i) for key in ("CHANN", "CALIB"))
+        channels, terms = (mca_numbers(scan, key, i) for key in ("CHANN", "CALIB"))
         key = (n, *channels, "", *terms)
         if key not in made:
             made[key] = _energy_axis(where, n, channels, terms[:3])
@@ -472,24 +210,10 @@ def _energy_axis(
     return meta.energy_axis(where, n_channels, calibration, first, step)
 
 
-def _mca_numbers(scan: SpecScan, key: str, number: int) -> list[float | None]:
-    """Return the numbers of a line of the header, of a detector if there is one for each."""
-    lines = scan.mca_header.get(key, "").splitlines()
-    line = lines[min(number, len(lines) - 1)] if lines else ""
-    return [meta.number(word) for word in line.split()]
-
-
-def _times(scan: SpecScan) -> tuple[float | None, float | None, float | None]:
-    """Return preset, live and real time in s from #@CTIME, None for what is not there."""
-    values = [*_mca_numbers(scan, "CTIME", 0)[:3], None, None, None][:3]
-    preset, live, real = (v if v is not None and v > 0 else None for v in values)
-    return preset, live, real
-
-
 def list_scans(path: Path) -> list[tuple[str, str, int, int]]:
     """Return key, command, points and spectra of each scan."""
     index, _ = find_spectra(path)
-    keys, scans = _read_scans(path, index, has_data=False)
+    keys, scans = read_scans(path, index, has_data=False)
     n_spectra = np.diff(index.first).tolist()
     return [
         (
@@ -519,12 +243,12 @@ def with_usual_marks(path: Path, destination: Path) -> Iterator[str]:
         There is no room for the copy; it names the destination.
     """
     index, _ = find_spectra(path)
-    _, scans = _read_scans(path, index, has_data=False)
+    _, scans = read_scans(path, index, has_data=False)
     edits = []
     for i, scan in scans.items():
         own = slice(*index.first[i : i + 2].tolist())
         if isinstance(scan, SpecScan) and own.stop > own.start:
-            where, n_planned = f"{path}: scan {scan.key}", _planned_channels(scan)
+            where, n_planned = f"{path}: scan {scan.key}", planned_channels(scan)
             n_kept = belongs(index, own, scan.n_lines)
             if scan.n_lines and n_kept % scan.n_lines:
                 raise CorruptFileError(

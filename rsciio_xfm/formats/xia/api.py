@@ -1,11 +1,6 @@
 """Maps of XIA electronics in EDF files: one file of spectra for each row and detector."""
 
 import math
-import os
-import re
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,61 +8,23 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core import xrf as meta
-from rsciio_xfm.core.array import ArrayLike, CountedArray, Range
+from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.core.checks import is_whole
-from rsciio_xfm.core.detectors import add_to, sum_dtype
 from rsciio_xfm.core.eds import build_axis
-from rsciio_xfm.core.source import check_unchanged, identify, open_unbuffered, read_into
 from rsciio_xfm.core.to_dask import check_worth_reading, load
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import INPUT_RATE, OUTPUT_RATE
-from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
-from rsciio_xfm.formats.edf.images import Frame, find_calibration, find_frames, opened
+from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.formats.edf.fabio_files import opened
 from rsciio_xfm.formats.edf.layout import FIRST_CHANNEL
-from rsciio_xfm.formats.xia.layout import XIA, XIA_CORRECTED, XIA_SINGLE, XIA_STATISTICS
+from rsciio_xfm.formats.edf.parse import Frame, find_calibration, find_frames
+from rsciio_xfm.formats.xia.find import Files, find_files
+from rsciio_xfm.formats.xia.layout import XIA_CORRECTED, XIA_STATISTICS
+from rsciio_xfm.formats.xia.rows import find_rows
+from rsciio_xfm.formats.xia.statistics import dead_times, elapsed, read_statistics
 from rsciio_xfm.kernels.sums import is_counts
 
-_FABIO = -1  # instead of a byte: fabio reads the file
-_MOST_GAPS = 100  # rows that are missing for each one that is there
 _LEAST_SHARE = 0.01
-_STORAGE = re.compile(
-    rb"^\s*(Dim_1|Dim_2|DataType|ByteOrder)\s*=\s*(\S+?)\s*;", re.MULTILINE
-)
-_ROWS_KEPT = 2**24  # numbers of rows beyond this are none
-
-
-@dataclass(frozen=True)
-class Files:
-    """The files of a map.
-
-    Attributes
-    ----------
-    folder, prefix
-        Where they are, and what comes before ``_xia``.
-    detectors
-        Files of spectra by detector (its number as text, or ``s1``) and row.
-    statistics
-        Files of statistics by row.
-    rows
-        The first row, and the one after the last.
-    """
-
-    folder: Path
-    prefix: str
-    detectors: dict[str, dict[int, Path]]
-    statistics: dict[int, Path]
-    rows: Range
-
-
-def is_xia(path: Path) -> bool:
-    """Tell from its name whether a file is a row of a map, or its statistics."""
-    match = XIA.fullmatch(path.name)
-    return match is not None and match["kind"].lower() != "ct"
-
-
-def is_single(path: Path) -> bool:
-    """Tell from its name whether a file is a single acquisition."""
-    return XIA_SINGLE.fullmatch(path.name) is not None
 
 
 def read_single(path: Path, lazy: bool, chunks: Any) -> list[dict[str, Any]]:
@@ -125,235 +82,6 @@ def read_single(path: Path, lazy: bool, chunks: Any) -> list[dict[str, Any]]:
     return [signal | {"data": counts, "original_metadata": {"header": frame.header}}]
 
 
-def load_once(path: Path) -> None:
-    """Let ``hs.load`` of several files of a map load it once.
-
-    It calls the reader for each of them, and stacks what it gets: as many maps as the map has
-    rows. The reader has no say in that, so the files that the map was made of are taken from
-    the list of those that are still to be loaded. Nothing is done if there is no such list.
-
-    Parameters
-    ----------
-    path
-        Of the file that is being read.
-    """
-    frame = sys._getframe()
-    while frame is not None and (
-        frame.f_globals.get("__name__") != "hyperspy.io" or frame.f_code.co_name != "load"
-    ):
-        frame = frame.f_back
-    waiting = None if frame is None else frame.f_locals.get("filenames")
-    if not isinstance(waiting, list) or str(path) not in waiting:
-        return
-    own = _map_of(path)
-    after = waiting.index(str(path)) + 1
-    waiting[after:] = [name for name in waiting[after:] if _map_of(Path(name)) != own]
-
-
-def _map_of(path: Path) -> tuple[str, ...] | None:
-    """Return what the files of a map have in common; None for a file of none."""
-    match = XIA.fullmatch(path.name)
-    if match is None or not is_xia(path):
-        return None
-    folder = os.path.abspath(path.parent)
-    return (folder, *(match[key] for key in ("prefix", "scan", "part")))
-
-
-def find_files(path: Path) -> Files:
-    """Find the files of a map by the name of one of them.
-
-    Raises
-    ------
-    FileFormatError
-        None of them has spectra, or the numbers of rows are far apart.
-    """
-    own = XIA.fullmatch(path.name)
-    found: dict[str, dict[int, Path]] = {}
-    folder = path.parent
-    for entry in os.scandir(folder):
-        match = XIA.fullmatch(entry.name)
-        is_same = match is not None and all(
-            match[key] == own[key] for key in ("prefix", "scan", "part")
-        )
-        is_same = is_same and entry.is_file()
-        if is_same and int(match["row"]) < _ROWS_KEPT:
-            kind = match["kind"].lower()
-            found.setdefault(kind, {})[int(match["row"])] = folder / entry.name
-    statistics = found.pop("st", {})
-    found.pop("ct", None)
-    kind = own["kind"].lower()
-    # Sums of detectors only if there is nothing else, or if one of them is asked for.
-    numbered = {key: files for key, files in found.items() if key.isdecimal()}
-    if kind.startswith("s") and kind in found:
-        numbered = {kind: found[kind]}
-    detectors = dict(sorted((numbered or found).items()))
-    if not detectors:
-        raise FileFormatError(
-            f"{path}: no files of spectra {own['prefix']}_xia00_{own['scan']}_{own['part']}"
-            "_*.edf are beside it, expected at least one (of statistics alone no map is made)."
-        )
-    rows = sorted({row for files in detectors.values() for row in files})
-    first, last = rows[0], rows[-1] + 1
-    # Rows are numbered from 0 on: a few that are missing at the start leave their place.
-    first = 0 if first < len(rows) else first
-    if last - first > _MOST_GAPS * len(rows):
-        raise FileFormatError(
-            f"{path}: {len(rows)} rows are there, numbered {first} to {last - 1}, expected "
-            f"at least one of {_MOST_GAPS} of these (names of the files in {folder})."
-        )
-    return Files(folder, own["prefix"], detectors, statistics, (first, last))
-
-
-@dataclass(frozen=True, eq=False)
-class XiaRows(ArrayLike):
-    """Spectra of one file a row and detector, ``(y, x, E)`` or ``(detector, y, x, E)``.
-
-    Attributes
-    ----------
-    folder, files
-        Names of the files by detector and row; "" for those that are not there.
-    identities
-        int64, shape (detectors, rows, 2), see :func:`rsciio_xfm.core.source.identify`.
-    places
-        int64, shape (detectors, rows, 2): byte at which the numbers begin (or -1), and how
-        many pixels there are.
-    shape
-        Of the array.
-    stored_dtype
-        Of the numbers in the files.
-    is_summed
-        Whether the detectors are added up.
-    """
-
-    folder: str
-    files: tuple[tuple[str, ...], ...]
-    identities: np.ndarray
-    places: np.ndarray
-    shape: tuple[int, ...]
-    stored_dtype: np.dtype
-    is_summed: bool
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of the array, in the byte order of this machine."""
-        return sum_dtype(self.dtype_of_file, len(self.files) if self.is_summed else 1)
-
-    def row_axis(self) -> int:
-        """Return the axis of the rows: before x and the channels."""
-        return len(self.shape) - 3
-
-    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Read a block; see :meth:`ArrayLike.read`."""
-        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
-        if block.size == 0:
-            return block
-        *outer, rows, columns, channels = ranges
-        detectors = range(*outer[0]) if outer else range(len(self.files))
-        for i, row in enumerate(range(*rows)):
-            for j, detector in enumerate(detectors):
-                spectra = self._read_row(detector, row)
-                if spectra is None:
-                    continue
-                part = spectra[slice(*columns), slice(*channels)]
-                if outer:
-                    block[j, i, : len(part)] = part
-                else:
-                    add_to(block[i, : len(part)], part, f"{self.folder}, row {row}")
-        return block
-
-    def _read_row(self, detector: int, row: int) -> np.ndarray | None:
-        """Read a file, shape (pixels, channels); None if it is not there."""
-        name = self.files[detector][row]
-        if not name:
-            return None
-        path = os.path.join(self.folder, name)
-        offset, n_pixels = self.places[detector, row].tolist()
-        n_channels = self.shape[-1]
-        with open_unbuffered(path) as file:
-            check_unchanged(file, path, tuple(self.identities[detector, row].tolist()))
-            if offset == _FABIO:
-                with opened(path) as image:
-                    data = np.asarray(image.data)
-                self._check(path, data.shape, data.dtype)
-                return data[:n_pixels]
-            header = np.empty(offset, dtype=np.uint8)
-            read_into(file, 0, header, offset)
-            self._check_header(path, header.tobytes())
-            raw = np.empty(n_pixels * n_channels * self.stored_dtype.itemsize, np.uint8)
-            n_read = read_into(file, offset, raw, raw.size)
-        if n_read < raw.size:
-            raise CorruptFileError(
-                f"{path}: the file ends here, expected {raw.size - n_read} bytes more (byte "
-                f"{offset + n_read})."
-            )
-        return raw.view(self.stored_dtype).reshape(n_pixels, n_channels)
-
-    def _check_header(self, path: str, header: bytes) -> None:
-        """Refuse a file of the usual size that holds something else."""
-        fields = dict(_STORAGE.findall(header))
-        order = "<" if b"low" in fields.get(b"ByteOrder", b"").lower() else ">"
-        n_channels, dims = self.shape[-1], (fields.get(b"Dim_1"), fields.get(b"Dim_2"))
-        is_same_order = self.stored_dtype.itemsize == 1 or (
-            self.stored_dtype == self.stored_dtype.newbyteorder(order)
-        )
-        kind = fields.get(b"DataType", b"")
-        if dims[0] != b"%d" % n_channels or not is_same_order or not self._is_type(kind):
-            raise CorruptFileError(
-                f"{path}: the header says {dims[1]} x {dims[0]} of {kind!r}, expected "
-                f"{self.shape[-2]} x {n_channels} of {self.stored_dtype} as in the other rows "
-                "(byte 0)."
-            )
-
-    def _is_type(self, kind: bytes) -> bool:
-        from fabio.edfimage import DATA_TYPES
-
-        known = DATA_TYPES.get(kind.decode("ascii", "replace"))
-        return known is not None and np.dtype(known) == self.dtype_of_file
-
-    @property
-    def dtype_of_file(self) -> np.dtype:
-        """Of the numbers in the files, whatever their byte order."""
-        return self.stored_dtype.newbyteorder("=")
-
-    def _check(self, path: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        if shape[-1] != self.shape[-1] or dtype.newbyteorder("=") != self.dtype_of_file:
-            raise CorruptFileError(
-                f"{path}: the file holds {shape} of {dtype}, expected "
-                f"{self.shape[-2:]} of {self.dtype_of_file} as in the other rows (byte 0)."
-            )
-
-
-class XiaMap(XiaRows, CountedArray):
-    """Counts of one file a row and detector."""
-
-    def file_bytes(self) -> int:
-        """Return the size of all files."""
-        return int(self.identities[..., 0].sum())
-
-    def by_detector(self) -> "XiaMap | None":
-        """Return the same with the detectors apart."""
-        if not self.is_summed or len(self.files) == 1:
-            return None
-        return XiaMap(
-            self.folder,
-            self.files,
-            self.identities,
-            self.places,
-            (len(self.files), *self.shape),
-            self.stored_dtype,
-            is_summed=False,
-        )
-
-    def pieces(
-        self, ranges: tuple[Range, ...]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
-        """Read a block row by row; see :meth:`FileArray.pieces`."""
-        axis = self.row_axis()
-        for row in range(*ranges[axis]):
-            held = (*ranges[:axis], (row, row + 1), *ranges[axis + 1 :])
-            yield held, self.read(held)
-
-
 def read_xia(
     path: Path,
     lazy: bool,
@@ -381,13 +109,15 @@ def read_xia(
     files = find_files(path)
     chosen = _choose_detectors(path, files, detector)
     first = _describe_first(files, chosen)
-    source = _make_source(path, files, chosen, first, sum_detectors)
+    rows = find_rows(files, chosen, first)
+    is_summed = sum_detectors or len(chosen) == 1
+    source = rows.of_all(files.folder, is_summed)
     n_rows, n_columns, n_channels = source.shape[-3:]
     axes = [
         build_axis("y", n_rows, None, None) | {"offset": float(files.rows[0])},
         build_axis("x", n_columns, None, None),
     ]
-    statistics = _read_statistics(path, files, n_columns)
+    statistics = read_statistics(path, files, n_columns)
     if is_counters:
         counters = {
             f"{key} {label}": values[i]
@@ -404,14 +134,14 @@ def read_xia(
         return [signal]
     header = {key.lower(): value for key, value in first.header.items()}
     bits = int(meta.number(header.get("xcorr")) or 0) & XIA_CORRECTED
-    dead_time = _dead_times(path, statistics, chosen, source, bits)
-    is_present = source.places[..., 1:] > np.arange(n_columns)
+    dead_time = dead_times(path, statistics, chosen, source, bits)
+    is_present = rows.n_pixels[..., np.newaxis] > np.arange(n_columns)
     if dead_time is not None:
         dead_time = np.where(is_present, dead_time, np.nan)
-    is_sum = source.is_summed and len(chosen) > 1
+    is_sum = is_summed and len(chosen) > 1
     energy = _energy_axis(path, files, chosen, first, n_channels)
     nav = axes
-    if not source.is_summed:
+    if not is_summed:
         nav = [build_axis("detector", len(chosen), None, None), *axes]
     instrument: dict[str, Any] = {"detectors": list(chosen)}
     if bits:
@@ -420,7 +150,7 @@ def read_xia(
         instrument["dead_time_from"] = "OCR / ICR"
     real_time = meta.number(header.get("time"))
     if real_time is None or real_time <= 0:
-        real_time = _elapsed(statistics, chosen)
+        real_time = elapsed(statistics, chosen)
     signal = meta.build_map(
         path,
         files.prefix or path.stem,
@@ -460,60 +190,8 @@ def _describe_first(files: Files, chosen: list[str]) -> Frame:
     return frame
 
 
-def _make_source(
-    path: Path, files: Files, chosen: list[str], first: Frame, sum_detectors: bool
-) -> XiaRows:
-    """Find where the spectra of all rows are."""
-    n_columns, n_channels = first.shape
-    n_rows = files.rows[1] - files.rows[0]
-    dtype = first.dtype
-    identities = np.zeros((len(chosen), n_rows, 2), dtype=np.int64)
-    places = np.zeros((len(chosen), n_rows, 2), dtype=np.int64)
-    listed = []
-    whole = max(0, first.offset) + n_columns * n_channels * dtype.itemsize
-    for i, key in enumerate(chosen):
-        row_files = [""] * n_rows
-        for row, file in files.detectors[key].items():
-            j = row - files.rows[0]
-            with open_unbuffered(file) as opened_file:
-                identities[i, j] = identify(opened_file)
-            places[i, j] = first.offset, n_columns
-            if identities[i, j, 0] != whole or first.offset == _FABIO:
-                places[i, j] = _place_of(file, first)
-            row_files[j] = file.name if places[i, j, 1] else ""
-        listed.append(tuple(row_files))
-    shape = (n_rows, n_columns, n_channels)
-    is_summed = sum_detectors or len(chosen) == 1
-    kind: Any = XiaMap if is_counts(np.empty(0, dtype.newbyteorder("="))) else XiaRows
-    return kind(
-        os.path.abspath(files.folder),
-        tuple(listed),
-        identities,
-        places,
-        shape if is_summed else (len(chosen), *shape),
-        dtype,
-        is_summed,
-    )
-
-
-def _place_of(file: Path, first: Frame) -> tuple[int, int]:
-    """Return where the spectra of a file begin, and how many there are."""
-    try:
-        frame = find_frames(file)[0]
-    except FileFormatError as exc:
-        warn(f"{exc} The row is left out.")
-        return 0, 0
-    is_same = frame.shape[1:] == first.shape[1:] and frame.dtype == first.dtype
-    if len(frame.shape) != 2 or not is_same:
-        raise CorruptFileError(
-            f"{file}: the file holds {frame.shape} of {frame.dtype}, expected "
-            f"{first.shape} of {first.dtype} as in other rows (byte 0)."
-        )
-    return frame.offset, min(frame.n_rows, first.shape[0])
-
-
 def _check_present(
-    path: Path, source: XiaRows, is_present: np.ndarray, lazy: bool
+    path: Path, source: FileArray, is_present: np.ndarray, lazy: bool
 ) -> None:
     """Say what is missing; refuse to fill memory with zeros."""
     missing = ~is_present.any(axis=-1)
@@ -533,85 +211,10 @@ def _check_present(
             f"{path}: {n_cut} files have fewer pixels than others: the rest of their rows are "
             "zeros without dead times."
         )
-    if not lazy and isinstance(source, XiaMap):
+    if not lazy and is_counts(np.empty(0, source.dtype)):
         check_worth_reading(
             path, source, n_rows - n_missing, n_rows, "rows", _LEAST_SHARE, byte=0
         )
-
-
-def _read_statistics(path: Path, files: Files, n_columns: int) -> dict[str, np.ndarray]:
-    """Read the statistics of each detector, shape (6, y, x); NaN where there are none."""
-    n_rows = files.rows[1] - files.rows[0]
-    found: dict[str, np.ndarray] = {}
-    n_columns_each = len(XIA_STATISTICS)
-    for row, file in sorted(files.statistics.items()):
-        j = row - files.rows[0]
-        if not 0 <= j < n_rows:
-            continue
-        try:
-            with opened(file) as image:
-                table = np.asarray(image.data, dtype=np.float64)
-        except FileFormatError as exc:
-            warn(f"{exc} Dead times of row {row} are not known.")
-            continue
-        if table.ndim != 2 or table.shape[1] % n_columns_each or not table.size:
-            warn(
-                f"{file}: the statistics are {table.shape}, expected {n_columns_each} columns "
-                f"for each detector (byte 0): dead times of row {row} are not known."
-            )
-            continue
-        width = min(n_columns, len(table))
-        for start in range(0, table.shape[1], n_columns_each):
-            part = table[:width, start : start + n_columns_each].T
-            number = np.nanmax(part[0]) if np.isfinite(part[0]).any() else start
-            key = f"{int(number):02d}"
-            if key not in found:
-                found[key] = np.full((n_columns_each, n_rows, n_columns), np.nan)
-            found[key][:, j, :width] = part
-    return found
-
-
-def _dead_times(
-    path: Path,
-    statistics: dict[str, np.ndarray],
-    chosen: list[str],
-    source: XiaRows,
-    corrected: int,
-) -> np.ndarray | None:
-    """Return dead times in percent, shape (detectors, y, x); None if nothing tells."""
-    if corrected:
-        warn(
-            f"{path}: xcorr in the header says that the counts are corrected for the "
-            f"{'live' if corrected == 2 else 'dead'} time already: no dead times are given."
-        )
-        return None
-    if not statistics:
-        return None
-    dead_time = np.full((len(chosen), *source.shape[-3:-1]), np.nan)
-    for i, key in enumerate(chosen):
-        if key not in statistics:
-            continue
-        values = dict(zip(XIA_STATISTICS, statistics[key], strict=True))
-        dead_time[i], _ = meta.find_dead_time(
-            {
-                INPUT_RATE: values["input_rate"],
-                OUTPUT_RATE: values["output_rate"],
-            }.get
-        )
-    return dead_time
-
-
-def _elapsed(statistics: dict[str, np.ndarray], chosen: list[str]) -> float | None:
-    """Return the real time of a pixel from events / OCR, the median of all."""
-    found = []
-    for key in chosen:
-        if key in statistics:
-            values = dict(zip(XIA_STATISTICS, statistics[key], strict=True))
-            rate, events = values["output_rate"], values["events"]
-            is_known = (rate > 0) & (events > 0)
-            found.append(events[is_known] / rate[is_known])
-    every = np.concatenate(found) if found else np.empty(0)
-    return float(np.median(every)) if every.size else None
 
 
 def _energy_axis(
