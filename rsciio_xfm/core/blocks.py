@@ -14,7 +14,8 @@ from dask.system import CPU_COUNT
 
 # Spectra that lie together: much less makes an index of chunks that is slow, much more is
 # read for one pixel.
-_CHUNK_BYTES = 2**19
+_CHUNK_BYTES = 2**21
+_COMPRESSED_BYTES = 2**19  # the whole of which is read and decompressed for one pixel
 _BATCH_BYTES = (
     32 * 2**20
 )  # blocks of a dask array that are computed together; two are held
@@ -74,6 +75,7 @@ def choose_stored(
     data: np.ndarray | da.Array,
     axes: list[dict[str, Any]],
     chunks: tuple[int, ...] | bool | None,
+    is_compressed: bool = True,
 ) -> tuple[int, ...] | None:
     """Choose chunks for a dataset.
 
@@ -88,6 +90,9 @@ def choose_stored(
     chunks
         What the user asks for; None chooses whole spectra of neighbouring pixels of a row, of
         other signals the chunks of a dask array; True leaves it to h5py.
+
+    is_compressed
+        Whether chunks will be compressed: else parts of them can be read.
 
     Returns
     -------
@@ -113,8 +118,9 @@ def choose_stored(
         return tuple(chunks)
     navigates = [axis["navigate"] for axis in axes]
     if data.ndim > 1 and navigates == [True] * (data.ndim - 1) + [False]:
+        most = _COMPRESSED_BYTES if is_compressed else _CHUNK_BYTES
         spectrum_bytes = data.shape[-1] * data.dtype.itemsize
-        n_spectra = max(1, min(data.shape[-2], _CHUNK_BYTES // spectrum_bytes))
+        n_spectra = max(1, min(data.shape[-2], most // spectrum_bytes))
         if spectrum_bytes <= 2**31:
             return (*[1] * (data.ndim - 2), n_spectra, data.shape[-1])
     if isinstance(data, da.Array):

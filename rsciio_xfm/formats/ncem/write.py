@@ -148,7 +148,7 @@ def _write_header(
     for i, axis in enumerate(axes):
         _write_dimension(group, len(axes) - i, axis)
     data = signal["data"]
-    stored = choose_stored(path, data, axes, chunks)
+    stored = choose_stored(path, data, axes, chunks, is_compressed=bool(kwds))
     return group.create_dataset(
         "data",
         shape=data.shape[::-1],
