@@ -408,7 +408,7 @@ def add_maps(
     Raises
     ------
     ValueError
-        They are not of unsigned integers of at most 32 bits, or of several sizes.
+        They are not of integers, or of several sizes.
     """
     shapes = {part["data"].shape for part in parts}
     if len(shapes) > 1:
@@ -422,10 +422,10 @@ def add_maps(
     ]
     sources = [source_of(part["data"]) for part in parts]
     for name, source, part in zip(names, sources, parts, strict=True):
-        if source is None:
+        if source is None or source.dtype.kind not in "iu":
             raise ValueError(
                 f"{path}: sum_detectors is True and {name} is of {part['data'].dtype}, "
-                "expected unsigned integers of at most 32 bits, in a map of points."
+                "expected integers, in a map of points."
             )
     eds = [
         part["metadata"]["Acquisition_instrument"]
