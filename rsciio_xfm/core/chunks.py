@@ -339,14 +339,26 @@ class ChunkedArray(CountedArray):
 
     def _stream_spectra(self, cell: Cell, readers: "_Readers") -> np.ndarray | None:
         """Add the spectra of a part up in a kernel that reads them, if there is one."""
+        axis = self._channel_axis
+        if axis == 0 and not self._is_channels_last and cell.offset != NO_CHUNK:
+            pixels = self._neighbours(cell)
+            if pixels is None:
+                return None
+            return stream_rows(self.table, cell, readers[cell.source], 1, pixels)
         if not self._can_stream(cell):
             return None
-        axis, reader = self._channel_axis, readers[cell.source]
-        if self._is_channels_last:
-            sums = stream_rows(self.table, cell, reader, axis, None)
-            return None if sums is None else sums[slice(*cell.part[axis])]
-        row = math.prod(self.table.chunks[1:])
-        return stream_rows(self.table, cell, reader, 1, (0, row))
+        sums = stream_rows(self.table, cell, readers[cell.source], axis, None)
+        return None if sums is None else sums[slice(*cell.part[axis])]
+
+    def _neighbours(self, cell: Cell) -> Range | None:
+        """Return which numbers of its images a part has, if they follow each other."""
+        chunks, (start, stop) = self.table.chunks, cell.part[1]
+        n = math.prod(chunks[2:])
+        is_run = self.decoder.is_plain and cell.lengths[2:] == chunks[2:]
+        # Images are read as a whole.
+        return (
+            (start * n, stop * n) if is_run and 4 * (stop - start) >= chunks[1] else None
+        )
 
     def _can_stream(self, cell: Cell) -> bool:
         """Tell whether a part is of whole spectra, or of whole images."""

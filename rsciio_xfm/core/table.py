@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -92,10 +93,7 @@ class Table:
     @property
     def strides(self) -> tuple[int, ...]:
         """Bytes from one number of a chunk to the next along each axis."""
-        sizes = (*self.chunks[1:], 1)
-        return tuple(
-            math.prod(sizes[i:]) * self.dtype.itemsize for i in range(len(sizes))
-        )
+        return _strides(self.chunks, self.dtype.itemsize)
 
     @property
     def n_present(self) -> int:
@@ -142,6 +140,12 @@ class Table:
     def place(self, cell: "Cell") -> Place:
         """Return where a chunk is, for messages."""
         return Place(self.sources[cell.source].name, cell.index, cell.offset)
+
+
+@lru_cache(maxsize=64)
+def _strides(chunks: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    sizes = (*chunks[1:], 1)
+    return tuple(math.prod(sizes[i:]) * itemsize for i in range(len(sizes)))
 
 
 class Cell(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from rsciio_xfm.core.array import FileArray, Range
-from rsciio_xfm.core.hdf5.open import Values
+from rsciio_xfm.core.hdf5.values import Values
 from rsciio_xfm.core.source import BLOCK_BYTES, scratch
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.formats.velox.index import Index, check_values

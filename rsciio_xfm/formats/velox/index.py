@@ -17,7 +17,7 @@ from dask.system import CPU_COUNT
 from tqdm import tqdm
 
 from rsciio_xfm.core import cache as caches
-from rsciio_xfm.core.hdf5.open import Values, find_values
+from rsciio_xfm.core.hdf5.values import Values, find_values
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.source import BLOCK_BYTES
 from rsciio_xfm.core.warning import warn
