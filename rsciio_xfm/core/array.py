@@ -226,11 +226,6 @@ class FileArray(ArrayLike):
         """
         return None
 
-    @property
-    def stored_chunks(self) -> tuple[int, ...] | None:
-        """Size along each axis of what is read as a whole; None if nothing has to be."""
-        return None
-
     @abstractmethod
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
