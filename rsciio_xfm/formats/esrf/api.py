@@ -13,6 +13,7 @@ from rsciio_xfm.formats.edf.api import read_images
 from rsciio_xfm.formats.hdf5_maps.api import read_counters, read_hdf5
 from rsciio_xfm.formats.hdf5_maps.axes import parse_axes
 from rsciio_xfm.formats.hdf5_maps.options import Options
+from rsciio_xfm.formats.spec.api import Options as SpecOptions
 from rsciio_xfm.formats.spec.api import is_spec, read_spec
 from rsciio_xfm.formats.xia.api import read_single, read_xia
 from rsciio_xfm.formats.xia.find import is_single, is_xia, load_once
@@ -200,9 +201,8 @@ def file_reader(
                 return read(path, hdf5, options)
         if kind == "SPEC":
             is_sum = bool(sum_detectors) and not is_counters
-            return read_spec(
-                path, lazy, chunks, wanted, is_counters, navigation_shape, is_sum
-            )
+            spec = (lazy, chunks, wanted, is_counters, navigation_shape, is_sum)
+            return read_spec(path, SpecOptions(*spec))
         if kind == "XIA":
             is_sum = sum_detectors is not False
             signals = read_xia(path, lazy, chunks, detector, is_sum, is_counters)
