@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from dask.system import CPU_COUNT
 
 # Spectra that lie together: much less makes an index of chunks that is slow, much more is
 # read for one pixel.
-_CHUNK_BYTES = 2**19
-_BATCH_BYTES = 64 * 2**20  # blocks of a dask array that are computed together
+_CHUNK_BYTES = 2**21
+_COMPRESSED_BYTES = 2**19  # the whole of which is read and decompressed for one pixel
+_BATCH_BYTES = (
+    32 * 2**20
+)  # blocks of a dask array that are computed together; two are held
 
 
 def blocks(
@@ -47,9 +51,23 @@ def blocks(
     delayed = data.to_delayed().ravel()
     largest = math.prod(max(sizes) for sizes in data.chunks) * data.dtype.itemsize
     n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // max(1, largest)))
-    for start in range(0, len(delayed), n_at_once):
-        for block in dask.compute(*delayed[start : start + n_at_once]):
+    batches = (delayed[i : i + n_at_once] for i in range(0, len(delayed), n_at_once))
+    for computed in _one_ahead(lambda batch: dask.compute(*batch), batches):
+        for block in computed:
             yield next(places), np.asarray(block)
+
+
+def _one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Call a function for each item in a thread, the next one while a result is used."""
+    with ThreadPoolExecutor(1) as executor:
+        waiting = None
+        for item in items:
+            following = executor.submit(function, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
 
 def choose_stored(
@@ -57,6 +75,7 @@ def choose_stored(
     data: np.ndarray | da.Array,
     axes: list[dict[str, Any]],
     chunks: tuple[int, ...] | bool | None,
+    is_compressed: bool = True,
 ) -> tuple[int, ...] | None:
     """Choose chunks for a dataset.
 
@@ -71,6 +90,9 @@ def choose_stored(
     chunks
         What the user asks for; None chooses whole spectra of neighbouring pixels of a row, of
         other signals the chunks of a dask array; True leaves it to h5py.
+
+    is_compressed
+        Whether chunks will be compressed: else parts of them can be read.
 
     Returns
     -------
@@ -96,8 +118,9 @@ def choose_stored(
         return tuple(chunks)
     navigates = [axis["navigate"] for axis in axes]
     if data.ndim > 1 and navigates == [True] * (data.ndim - 1) + [False]:
+        most = _COMPRESSED_BYTES if is_compressed else _CHUNK_BYTES
         spectrum_bytes = data.shape[-1] * data.dtype.itemsize
-        n_spectra = max(1, min(data.shape[-2], _CHUNK_BYTES // spectrum_bytes))
+        n_spectra = max(1, min(data.shape[-2], most // spectrum_bytes))
         if spectrum_bytes <= 2**31:
             return (*[1] * (data.ndim - 2), n_spectra, data.shape[-1])
     if isinstance(data, da.Array):

@@ -37,6 +37,7 @@ from rsciio_xfm.kernels.transpose import copy
 __all__ = ["NO_CHUNK", "ChunkedArray", "Table"]
 
 _MOST_OPEN = 8  # sources at a time
+_RAW_BYTES = 2**20  # of a buffer for raw chunks, at least
 _SMALL_BYTES = 2**16  # of chunks that are put together before they are added up
 
 
@@ -46,11 +47,20 @@ class _Readers:
     def __init__(self, sources: tuple[Source, ...]) -> None:
         self._sources = sources
         self._open: dict[int, tuple[ExitStack, Reader]] = {}
+        self._memory, self._lent = np.empty(0, dtype=np.uint8), ExitStack()
 
     def __enter__(self) -> "_Readers":
         return self
 
+    def memory(self, n_bytes: int) -> np.ndarray:
+        """Lend memory for the bytes of one chunk after the other."""
+        if self._memory.size < n_bytes:
+            self._lent.close()
+            self._memory = self._lent.enter_context(scratch(max(n_bytes, _RAW_BYTES)))
+        return self._memory[:n_bytes]
+
     def __exit__(self, *_: object) -> None:
+        self._lent.close()
         while self._open:
             self._open.popitem()[1][0].close()
 
@@ -172,7 +182,7 @@ class ChunkedArray(CountedArray):
         for cell in self.table.cut(stored):
             if cell.offset == NO_CHUNK:
                 continue
-            part = target[slices(cell.held, stored)]
+            part = target[cell.into]
             if self._read_directly(cell, part, readers):
                 continue
             for held, found in self._parts(cell, readers):
@@ -219,9 +229,9 @@ class ChunkedArray(CountedArray):
 
     def _decode(self, cell: Cell, out: np.ndarray, readers: _Readers) -> None:
         """Decode a whole chunk."""
-        with scratch(cell.n_bytes) as raw:
-            readers[cell.source].read(cell.offset, raw)
-            self.decoder.decode(raw, out, self.table.place(cell))
+        raw = readers.memory(cell.n_bytes)
+        readers[cell.source].read(cell.offset, raw)
+        self.decoder.decode(raw, out, self.table.place(cell))
 
     def _as_stored(self, ranges: Ranges) -> Ranges:
         """Return ranges in the order of the stored axes."""
@@ -329,14 +339,26 @@ class ChunkedArray(CountedArray):
 
     def _stream_spectra(self, cell: Cell, readers: "_Readers") -> np.ndarray | None:
         """Add the spectra of a part up in a kernel that reads them, if there is one."""
+        axis = self._channel_axis
+        if axis == 0 and not self._is_channels_last and cell.offset != NO_CHUNK:
+            pixels = self._neighbours(cell)
+            if pixels is None:
+                return None
+            return stream_rows(self.table, cell, readers[cell.source], 1, pixels)
         if not self._can_stream(cell):
             return None
-        axis, reader = self._channel_axis, readers[cell.source]
-        if self._is_channels_last:
-            sums = stream_rows(self.table, cell, reader, axis, None)
-            return None if sums is None else sums[slice(*cell.part[axis])]
-        row = math.prod(self.table.chunks[1:])
-        return stream_rows(self.table, cell, reader, 1, (0, row))
+        sums = stream_rows(self.table, cell, readers[cell.source], axis, None)
+        return None if sums is None else sums[slice(*cell.part[axis])]
+
+    def _neighbours(self, cell: Cell) -> Range | None:
+        """Return which numbers of its images a part has, if they follow each other."""
+        chunks, (start, stop) = self.table.chunks, cell.part[1]
+        n = math.prod(chunks[2:])
+        is_run = self.decoder.is_plain and cell.lengths[2:] == chunks[2:]
+        # Images are read as a whole.
+        return (
+            (start * n, stop * n) if is_run and 4 * (stop - start) >= chunks[1] else None
+        )
 
     def _can_stream(self, cell: Cell) -> bool:
         """Tell whether a part is of whole spectra, or of whole images."""
@@ -362,7 +384,7 @@ class ChunkedArray(CountedArray):
         for cell, readers in self._cells(ranges):
             sums = self._stream_channels(cell, readers)
             if sums is not None:
-                place = _without(slices(cell.held, stored), axis)
+                place = _without(cell.into, axis)
                 self._add(
                     pixels[(*place, ...)], sums.reshape(_without(cell.lengths, axis))
                 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsciio_xfm.core.hdf5.open import Values
+from rsciio_xfm.core.hdf5.values import Values
 from rsciio_xfm.core.source import LocalFile, Reader, Source
 from rsciio_xfm.kernels.pread import can_stream, pread_ranges
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,6 @@ _MOST_POINTS = 2**31
 _MOST_EMPTY = 2**20  # points that may be missing, whatever was measured
 _JITTER = 0.75  # of a step: positions further off the line are no axis
 _NAMES = ("x", "y", "z")  # where the motor is not known
-_UNKNOWN = {"constant_values": np.nan}
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def make_grid(
     where: str,
     n_points: int,
     command: str = "",
-    positions: dict[str, tuple[np.ndarray, str | None]] | None = None,
+    positions: Mapping[str, tuple[np.ndarray, str | None]] | None = None,
     planned: list[Planned] | None = None,
     is_zigzag: bool = False,
     navigation_shape: tuple[int, ...] | None = None,
@@ -230,27 +230,19 @@ def make_grid(
     UserWarning
         Points are missing (the scan was stopped), or there are more than planned.
     """
-    positions = {
-        name: (np.asarray(values, dtype=float).ravel(), units)
-        for name, (values, units) in (positions or {}).items()
-    }
-    # Of a scan that was stopped, positions may be fewer than spectra.
-    positions = {
-        name: (np.pad(p[:n_points], (0, max(0, n_points - len(p))), **_UNKNOWN), units)
-        for name, (p, units) in positions.items()
-    }
+    found = _Positions({} if positions is None else positions, n_points)
     planned = planned or parse_command(command)
     if navigation_shape is not None:
         shape = _check_shape(navigation_shape)
         if not planned or _choose_sizes(planned, n_points) != shape:
-            guessed, planned = _guess(positions, n_points)
+            guessed, planned = _guess(found, n_points)
             planned = planned if guessed == shape else []
     elif planned:
         shape = _choose_sizes(planned, n_points)
     else:
         shape = ()
     if not shape:
-        shape, planned = _guess(positions, n_points)
+        shape, planned = _guess(found, n_points)
     plan = f"the command {command!r:.60}"
     if navigation_shape is not None:
         plan = f"navigation_shape {navigation_shape}"
@@ -270,7 +262,7 @@ def make_grid(
     motors = [axis.motor for axis in planned] or [""] * len(shape)
     is_reversed = np.zeros(shape[0], dtype=bool)
     if len(shape) == 2:
-        fast = positions.get(motors[-1])
+        fast = found.get(motors[-1])
         is_reversed = _find_reversed(
             None if fast is None else fast[0][:n_points],
             shape,
@@ -280,10 +272,32 @@ def make_grid(
         )
     grid = Grid(shape, n_points, is_reversed)
     axes = [
-        _make_axis(grid, i, planned[i] if planned else None, positions.get(motors[i]))
+        _make_axis(grid, i, planned[i] if planned else None, found.get(motors[i]))
         for i in range(len(shape))
     ]
     return Grid(shape, n_points, is_reversed, axes)
+
+
+class _Positions(Mapping[str, tuple[np.ndarray, str | None]]):
+    """Positions of motors, as many as points; each is read when it is asked for."""
+
+    def __init__(
+        self, found: Mapping[str, tuple[np.ndarray, str | None]], n_points: int
+    ) -> None:
+        self._found, self._n_points = found, n_points
+
+    def __getitem__(self, name: str) -> tuple[np.ndarray, str | None]:
+        values, units = self._found[name]
+        values = np.asarray(values, dtype=float).ravel()[: self._n_points]
+        # Of a scan that was stopped, positions may be fewer than spectra.
+        n_missing = self._n_points - len(values)
+        return np.pad(values, (0, n_missing), constant_values=np.nan), units
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 def _make_axis(
@@ -357,7 +371,7 @@ def _choose_sizes(planned: list[Planned], n_points: int) -> tuple[int, ...]:
 
 
 def _guess(
-    positions: dict[str, tuple[np.ndarray, str | None]], n_points: int
+    positions: Mapping[str, tuple[np.ndarray, str | None]], n_points: int
 ) -> tuple[tuple[int, ...], list[Planned]]:
     """Find two motors that make a grid, by how their positions change; else a line."""
     moving = {

@@ -21,8 +21,8 @@ from rsciio_xfm.core.eds import (
     keep_dead_time_with_its_class,
     order_axes,
 )
-from rsciio_xfm.core.hdf5.stored import sum_of_detectors
 from rsciio_xfm.core.to_dask import load, source_of
+from rsciio_xfm.core.views import add_detectors
 from rsciio_xfm.core.warning import warn
 
 _STRAIGHT = 0.5  # channels by which energies may bend without a warning
@@ -408,7 +408,7 @@ def add_maps(
     Raises
     ------
     ValueError
-        They are not of unsigned integers of at most 32 bits, or of several sizes.
+        They are not of integers, or of several sizes.
     """
     shapes = {part["data"].shape for part in parts}
     if len(shapes) > 1:
@@ -422,10 +422,10 @@ def add_maps(
     ]
     sources = [source_of(part["data"]) for part in parts]
     for name, source, part in zip(names, sources, parts, strict=True):
-        if source is None:
+        if source is None or source.dtype.kind not in "iu":
             raise ValueError(
                 f"{path}: sum_detectors is True and {name} is of {part['data'].dtype}, "
-                "expected unsigned integers of at most 32 bits, in a map of points."
+                "expected integers, in a map of points."
             )
     eds = [
         part["metadata"]["Acquisition_instrument"]
@@ -460,7 +460,7 @@ def add_maps(
     for key in ("date", "time", "time_zone"):
         if key in first["metadata"]["General"]:
             signal["metadata"]["General"][key] = first["metadata"]["General"][key]
-    source = sum_of_detectors(sources) or SummedMaps(tuple(sources), str(path))
+    source = add_detectors(sources) or SummedMaps(tuple(sources), str(path))
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = first["original_metadata"]
     return signal

@@ -3,6 +3,7 @@
 import numpy as np
 
 from rsciio_xfm.kernels.compiled import kernel
+from rsciio_xfm.kernels.turn import turn
 
 # Types of the kernel: numbers of other sizes are left to numpy.
 _AS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -53,8 +54,15 @@ def copy(source: np.ndarray, target: np.ndarray) -> None:
     if source.ndim == 2:
         source, target = source[np.newaxis], target[np.newaxis]
     for index in np.ndindex(source.shape[:-3]):
-        planes = source[index], target[index]
-        _copy_planes(*(plane.view(kind) for plane in planes))
+        _turn_planes(source[index].view(kind), target[index].view(kind))
+
+
+def _turn_planes(source: np.ndarray, target: np.ndarray) -> None:
+    """Copy planes: whole words of them, and what is left at their edges."""
+    rows, columns = turn(source, target.transpose(0, 2, 1))
+    for edge in (np.s_[:, rows:], np.s_[:, :rows, columns:]):
+        if source[edge].size:
+            _copy_planes(source[edge], target[edge])
 
 
 def _fastest(array: np.ndarray) -> int | None:

@@ -373,9 +373,16 @@ class TestBliss:
         build.write_xrm(tmp_path / "a.h5")
         with pytest.raises(ValueError, match="such files hold sums of their own"):
             read(tmp_path / "a.h5", sum_detectors=True)
-        build.write_bliss(tmp_path / "b.h5", dtype=np.int32)
-        with pytest.raises(ValueError, match="is of int32, expected unsigned"):
+        build.write_bliss(tmp_path / "b.h5", dtype=np.float32)
+        with pytest.raises(ValueError, match="is of float32, expected integers"):
             read(tmp_path / "b.h5", sum_detectors=True)
+
+    @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.uint64])
+    def test_sums_of_other_integers(self, tmp_path, dtype):
+        truth = build.write_bliss(tmp_path / "a.h5", dtype=dtype)
+        for lazy in (False, True):
+            (signal,) = read(tmp_path / "a.h5", sum_detectors=True, lazy=lazy)
+            np.testing.assert_array_equal(values(signal), truth["counts"].sum(0))
 
     def test_live_times_of_regions(self, tmp_path):
         """What was not measured has none, in the map and in all that is made of it."""

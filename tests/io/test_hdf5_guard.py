@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import emd, esrf
-from rsciio_xfm.core.hdf5.links import check_links
-from rsciio_xfm.core.hdf5.open import check_size, open_hdf5
+from rsciio_xfm.core.hdf5.audit import check_links
+from rsciio_xfm.core.hdf5.links import open_checked
+from rsciio_xfm.core.hdf5.open import open_hdf5
 from rsciio_xfm.core.hdf5.safety import GuardedFile
+from rsciio_xfm.core.hdf5.sizes import check_size
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as builder
@@ -154,13 +156,14 @@ def test_position_is_kept(tmp_path):
 @pytest.mark.parametrize("libver", VERSIONS)
 def test_longer_than_it_was(tmp_path, libver):
     path = write(tmp_path / "a.h5", libver)
-    check_links(path, allow_outside=False)
+    with open_checked(path):
+        pass
     size = path.stat().st_size
     with path.open("ab") as file:
         file.write(b"more")
     match = f"has {size + 4} bytes, expected {size} by its header"
-    with pytest.warns(UserWarning, match=match):
-        check_links(path, allow_outside=False)
+    with pytest.warns(UserWarning, match=match), open_checked(path):
+        pass
 
 
 class TestLinks:
@@ -334,10 +337,10 @@ class TestLinks:
         raw[at] = 0
         master.write_bytes(bytes(raw))
         for options in ({}, {"dataset_path": "entry/mca"}):
-            with pytest.raises(
-                CorruptFileError, match=r"cannot list all .*allow_outside"
-            ):
+            with pytest.raises(FileFormatError, match=r"leads to .*allow_outside"):
                 esrf.file_reader(master, **options)
+        with pytest.raises(CorruptFileError, match="cannot list all"):
+            check_links(master)
 
     def test_another_candidate(self, folders, monkeypatch):
         """HDF5 goes on to the working folder if the first one is no HDF5 file."""
@@ -441,8 +444,13 @@ def test_a_heap_behind_another_type(tmp_path):
     at = raw.find(b"GCOL") + 16
     raw[at : at + 16] = bytes(16)
     path.write_bytes(bytes(raw))
-    with pytest.raises(CorruptFileError, match="0 bytes in a heap"):
+    with (
+        pytest.warns(UserWarning, match="cannot read entry/mca"),
+        pytest.raises(FileNotFoundError, match=r"nowhere.h5"),
+    ):
         esrf.file_reader(path)
+    with pytest.raises(CorruptFileError, match="0 bytes in a heap"):
+        check_links(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
@@ -549,3 +557,89 @@ class TestBeingWritten:
         )
         (signal,) = esrf.file_reader(path)
         assert signal["data"].shape == (3, 8)
+
+
+class TestOnTheWay:
+    """What is named is found without looking at the rest of the file."""
+
+    @pytest.fixture
+    def large(self, tmp_path):
+        """A scan with 400 counters, and a link that leads out of the folder."""
+        folder = tmp_path / "below"
+        folder.mkdir()
+        path = folder / "scan.h5"
+        builder.write_bliss(path)
+        write(tmp_path / "other.h5")
+        with h5py.File(path, "a") as file:
+            for i in range(400):
+                data = file.create_dataset(
+                    f"1.1/instrument/c{i}/data", data=np.arange(35)
+                )
+                file[f"1.1/measurement/c{i}"] = h5py.SoftLink(data.name)
+        return path
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "1.1/measurement/fx1_det0",
+            "1.1/instrument/fx1_det0/data",
+            "/1.1//measurement/c7",
+        ],
+    )
+    def test_as_if_all_were_looked_at(self, large, name, monkeypatch):
+        (found,) = esrf.file_reader(large, dataset_path=name)
+        monkeypatch.setattr("rsciio_xfm.formats.hdf5_maps.find._MOST_OPENED", 10**6)
+        (expected,) = esrf.file_reader(large, dataset_path=name)
+        np.testing.assert_array_equal(found.pop("data"), expected.pop("data"))
+        assert repr(found) == repr(expected)
+
+    def test_links_elsewhere(self, large):
+        with h5py.File(large, "a") as file:
+            file["2.1"] = h5py.ExternalLink("../other.h5", "/")
+        assert esrf.file_reader(large, dataset_path="1.1/measurement/fx1_det0")
+        for options in ({}, {"dataset_path": "2.1"}, {"dataset_path": "2.1/number"}):
+            with pytest.raises(FileFormatError, match=r"leads to '../other.h5'"):
+                esrf.file_reader(large, **options)
+        with pytest.raises(FileFormatError, match=r"leads to '../other.h5'"):
+            check_links(large)
+
+    def test_few_are_opened(self, large, monkeypatch):
+        opened = []
+        real = h5py.h5o.open
+        monkeypatch.setattr(
+            h5py.h5o, "open", lambda *a, **k: opened.append(a) or real(*a, **k)
+        )
+        esrf.file_reader(large, dataset_path="1.1/measurement/fx1_det0", lazy=True)
+        assert len(opened) < 300
+
+    def test_links_that_go_round(self, tmp_path):
+        path = tmp_path / "a.h5"
+        with h5py.File(path, "w") as file:
+            file["a"], file["b"] = h5py.SoftLink("/b"), h5py.SoftLink("/a")
+            file["self"] = h5py.ExternalLink("a.h5", "/self")
+            file["group/up"] = h5py.SoftLink("/group")
+        with open_checked(path) as file:
+            assert "a" not in file
+            assert file.get("self") is None
+            assert file["group/up/up/up"].name == "/group"
+            assert file["group/up"].parent.name == "/"
+            with pytest.raises(KeyError, match="too many links"):
+                file["a"]
+
+    def test_virtual_of_virtual(self, tmp_path):
+        """The innermost file is looked at too, and named if it is gone."""
+        shape = (3, 64)
+        with h5py.File(tmp_path / "c.h5", "w") as file:
+            file["data"] = np.ones(shape, "u2")
+        for outer, inner in (("b", "c"), ("a", "b")):
+            layout = h5py.VirtualLayout(shape, "u2")
+            layout[:] = h5py.VirtualSource(f"{inner}.h5", "data", shape)
+            with h5py.File(tmp_path / f"{outer}.h5", "w") as file:
+                file.create_virtual_dataset("data", layout)
+        with open_checked(tmp_path / "a.h5") as file:
+            found = [Path(path).name for path, _ in file["data"].parts.files]
+            assert sorted(found) == ["b.h5", "c.h5"]
+            assert file["data"][()].all()
+        (tmp_path / "c.h5").unlink()
+        with open_checked(tmp_path / "a.h5") as file:
+            assert file["data"].parts.missing == ("data of the file c.h5",)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rsciio_xfm import datastack, edax, emd, esrf, geopixe
-from rsciio_xfm.core.hdf5.open import check_size
+from rsciio_xfm.core.hdf5.sizes import check_size
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder

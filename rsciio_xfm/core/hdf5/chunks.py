@@ -1,193 +1,201 @@
-"""Chunks of HDF5 datasets read past HDF5, which lets one thread in at a time.
+"""Datasets whose numbers are read past HDF5, which lets one thread in at a time.
 
-Compressed chunks stand in the file as they are, at places that HDF5 tells. They are read
+Chunks, and numbers without chunks, stand in the file at places that HDF5 tells. They are read
 from the file and decompressed in any number of threads.
 """
 
-import itertools
 import math
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.hdf5.open import is_plain_type, open_hdf5
-from rsciio_xfm.core.source import check_unchanged, open_unbuffered, read_into
+from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
+from rsciio_xfm.core.codecs import Deflate, Place, Plain
+from rsciio_xfm.core.hdf5.open import is_elsewhere, open_dataset
+from rsciio_xfm.core.hdf5.sizes import is_plain_type
+from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.exceptions import CorruptFileError
-from rsciio_xfm.kernels.transpose import unshuffle
 
 _DEFLATE, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
-_KNOWN = ((), (_SHUFFLE,), (_DEFLATE,), (_SHUFFLE, _DEFLATE))
+_KNOWN: tuple[tuple[int, ...], ...] = ((), (_SHUFFLE,), (_DEFLATE,), (_SHUFFLE, _DEFLATE))
 _MOST_CHUNKS = 2**22
-_NO_PLACE = -1
+_NUMBERS = "iufc"
 
 
-@dataclass(frozen=True, eq=False)
-class Chunks:
-    """A dataset whose chunks are read one by one.
+@dataclass(frozen=True)
+class Filtered(Deflate):
+    """Chunks of a dataset that went through shuffle and deflate; HDF5 is asked if need be.
 
     Attributes
     ----------
-    path, identity
-        The file, see :func:`rsciio_xfm.core.source.identify`.
-    name
-        Of the dataset.
-    shape, dtype
-        Of it, as it is stored.
-    chunks
-        Sizes of a chunk.
-    filters
-        What its bytes went through: shuffled, deflated.
-    offsets, n_bytes
-        int64, one for each chunk along each axis: byte at which it begins, -1 where there is
-        none, and how many it has.
-    fill
-        What stands where there is no chunk.
+    file, dataset
+        The file, and the path of the dataset in it.
     """
 
-    path: str
-    identity: tuple[int, ...]
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunks: tuple[int, ...]
-    filters: tuple[int, ...]
-    offsets: np.ndarray
-    n_bytes: np.ndarray
-    fill: int | float
+    file: LocalFile | None = None
+    dataset: str = ""
 
-    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
-        """Read a block: slices with start and stop, without a step, in memory's byte order."""
-        ranges = [(part.start, part.stop) for part in key]
-        block = np.full(
-            [stop - start for start, stop in ranges],
-            self.fill,
-            dtype=self.dtype.newbyteorder("="),
-        )
-        if block.size == 0:
-            return block
-        grid = [
-            range(start // size, -(-stop // size))
-            for (start, stop), size in zip(ranges, self.chunks, strict=True)
-        ]
-        with open_unbuffered(self.path) as file:
-            check_unchanged(file, self.path, self.identity)
-            for index in itertools.product(*grid):
-                offset = int(self.offsets[index])
-                if offset == _NO_PLACE:
-                    continue
-                n_bytes = int(self.n_bytes[index])
-                raw = np.empty(n_bytes, dtype=np.uint8)
-                chunk = None
-                if read_into(file, offset, raw, n_bytes) == n_bytes:
-                    chunk = self._decode(raw, offset)
-                if chunk is None:  # damaged, or unusual: HDF5 says so, or knows better
-                    chunk = self._read_with_hdf5(index)
-                into, out_of = [], []
-                for i, (start, stop), size in zip(
-                    index, ranges, self.chunks, strict=True
-                ):
-                    first, last = max(start, i * size), min(stop, (i + 1) * size)
-                    into.append(slice(first - start, last - start))
-                    out_of.append(slice(first - i * size, last - i * size))
-                block[tuple(into)] = chunk[tuple(out_of)]
-        return block
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Decode a chunk: HDF5 says what is wrong with it, or knows better."""
+        try:
+            super().decode(raw, out, place)
+        except CorruptFileError as error:
+            # Of a stream of another length, HDF5 would give what was in memory before.
+            if not isinstance(error.__cause__, zlib.error):
+                raise
+            self._decode_with_hdf5(out, place)
 
-    def _decode(self, raw: np.ndarray, offset: int) -> np.ndarray | None:
-        """Decompress a chunk; None if it is no such chunk."""
-        n_bytes = math.prod(self.chunks) * self.dtype.itemsize
-        if _DEFLATE in self.filters:
-            stream = zlib.decompressobj()
-            try:
-                # No more than is due, and the checksum behind it.
-                plain = stream.decompress(raw, n_bytes + 1)
-            except zlib.error:
-                return None
-            if len(plain) != n_bytes or not stream.eof:
-                # HDF5 would give what was in memory before.
-                raise CorruptFileError(
-                    f"{self.path}: a chunk of {self.name} has {len(plain)} bytes when it is "
-                    f"decompressed, or more, expected {n_bytes} (byte {offset})."
-                )
-            raw = np.frombuffer(plain, dtype=np.uint8)
-        if raw.size != n_bytes:
-            return None
-        if _SHUFFLE in self.filters and self.dtype.itemsize > 1:
-            ordered = np.empty(n_bytes, dtype=np.uint8)
-            width = self.dtype.itemsize
-            unshuffle(raw.reshape(width, -1), ordered.reshape(-1, width))
-            raw = ordered
-        return raw.view(self.dtype).reshape(self.chunks)
-
-    def _read_with_hdf5(self, index: tuple[int, ...]) -> np.ndarray:
-        """Read a chunk as HDF5 does; at the edges, what is beyond is not read."""
-        key = tuple(
-            slice(i * size, min((i + 1) * size, whole))
-            for i, size, whole in zip(index, self.chunks, self.shape, strict=True)
-        )
-        with open_hdf5(self.path, self.identity) as file:
-            return file[self.name][key]
+    def _decode_with_hdf5(self, out: np.ndarray, place: Place) -> None:
+        """Read a chunk; at the edges, what is beyond is not read."""
+        with open_dataset(self.file.name, self.file.version, self.dataset) as dataset:
+            chunk = out.view(dataset.dtype).reshape(dataset.chunks)
+            pairs = [*zip(place.index, dataset.chunks, strict=True)]
+            found = dataset[tuple(slice(i * size, (i + 1) * size) for i, size in pairs)]
+            chunk[tuple(map(slice, found.shape))] = found
 
 
 def find_chunks(
-    path: str | Path, identity: tuple[int, ...], dataset: h5py.Dataset
-) -> Chunks | None:
-    """Find where the chunks of a dataset are.
+    file: LocalFile,
+    dataset: h5py.Dataset,
+    order: tuple[int, ...] = (),
+    n_rows: int | None = None,
+) -> ChunkedArray | None:
+    """Find where the numbers of a dataset are.
 
     Parameters
     ----------
-    path, identity
-        The file that the dataset is in.
+    file
+        That the dataset is in.
     dataset
-        Of numbers.
+        Any.
+    order
+        The axis of the dataset of each axis of the array; as they are if empty.
+    n_rows
+        How many entries of the first axis are taken; all if None.
 
     Returns
     -------
-    Chunks or None
-        None if it has no chunks, or went through other filters than shuffle and deflate.
-    """
-    creation = dataset.id.get_create_plist()
-    if creation.get_layout() != h5py.h5d.CHUNKED or not is_plain_type(dataset):
-        return None
-    filters = tuple(creation.get_filter(i)[0] for i in range(creation.get_nfilters()))
-    if filters not in _KNOWN or not hasattr(dataset.id, "chunk_iter"):
-        return None
-    if h5py.h5i.get_file_id(dataset.id).get_create_plist().get_userblock():
-        return None
-    pairs = zip(dataset.shape, dataset.chunks, strict=True)
-    grid = tuple(-(-whole // size) for whole, size in pairs)
-    if math.prod(grid) > _MOST_CHUNKS:
-        return None
-    offsets = np.full(grid, _NO_PLACE, dtype=np.int64)
-    n_bytes = np.zeros(grid, dtype=np.int64)
-    is_plain = True
+    ChunkedArray or None
+        None if HDF5 has to read it: it went through other filters than shuffle and deflate,
+        is made of others, or holds no plain numbers.
 
-    def visit(info: h5py.h5d.StoreInfo) -> None:
-        nonlocal is_plain
+    Raises
+    ------
+    CorruptFileError
+        The file ends before the numbers do.
+    """
+    if not _is_plain(dataset):
+        return None
+    shape = dataset.shape if n_rows is None else (n_rows, *dataset.shape[1:])
+    if dataset.chunks is None:
+        table = find_run(file, dataset, shape, n_rows)
+        return None if table is None else ChunkedArray(table, Plain(), order)
+    filters = _filters_of(dataset)
+    table = _find_table(file, dataset, shape) if filters in _KNOWN else None
+    if table is None:
+        return None
+    if not filters:
+        is_whole = table.n_bytes[table.offsets != NO_CHUNK] == table.chunk_bytes
+        return ChunkedArray(table, Plain(), order) if is_whole.all() else None
+    width = dataset.dtype.itemsize if _SHUFFLE in filters else 1
+    decoder = Filtered(width, _DEFLATE in filters, file, dataset.name)
+    return ChunkedArray(table, decoder, order)
+
+
+def _is_plain(dataset: h5py.Dataset) -> bool:
+    """Tell whether a dataset holds numbers as numpy does, in this file."""
+    creation = h5py.h5i.get_file_id(dataset.id).get_create_plist()
+    return (
+        bool(dataset.shape)
+        and 0 not in dataset.shape
+        and dataset.dtype.kind in _NUMBERS
+        and not is_elsewhere(dataset)
+        and not creation.get_userblock()
+        and is_plain_type(dataset)
+    )
+
+
+def _filters_of(dataset: h5py.Dataset) -> tuple[int, ...]:
+    creation = dataset.id.get_create_plist()
+    return tuple(creation.get_filter(i)[0] for i in range(creation.get_nfilters()))
+
+
+def find_run(
+    file: LocalFile,
+    dataset: h5py.Dataset,
+    shape: tuple[int, ...],
+    n_present: int | None = None,
+) -> Table | None:
+    """Find where the numbers of a dataset without chunks are.
+
+    Parameters
+    ----------
+    file, dataset
+        See :func:`find_chunks`.
+    shape
+        That they are given.
+    n_present
+        How many entries of the first axis are there; the rest are zeros.
+
+    Returns
+    -------
+    Table or None
+        None if nothing of it is stored, or it lies otherwise.
+
+    Raises
+    ------
+    CorruptFileError
+        The file ends before they do.
+    """
+    is_run = dataset.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
+    offset = dataset.id.get_offset() if is_run and _is_plain(dataset) else None
+    if offset is None:
+        return None
+    n_rows = shape[0] if n_present is None else n_present
+    end = offset + n_rows * math.prod(shape[1:]) * dataset.dtype.itemsize
+    if end > file.size:
+        raise CorruptFileError(
+            f"{file.name}: {dataset.name} ends at byte {end}, expected at most {file.size}, "
+            f"the size of the file: it is cut (the numbers begin at byte {offset})."
+        )
+    return Table.of_run(file, offset, shape, dataset.dtype, n_rows)
+
+
+def _find_table(
+    file: LocalFile, dataset: h5py.Dataset, shape: tuple[int, ...]
+) -> Table | None:
+    """Find where the chunks of a dataset are; None if they are too many, or unusual."""
+    pairs = zip(shape, dataset.chunks, strict=True)
+    grid = tuple(-(-whole // size) for whole, size in pairs)
+    if math.prod(grid) > _MOST_CHUNKS or not hasattr(dataset.id, "chunk_iter"):
+        return None
+    offsets = np.full(grid, NO_CHUNK, dtype=np.int64)
+    n_bytes = np.zeros(grid, dtype=np.int64)
+    masks = set()
+
+    def visit(info: Any) -> None:
         pairs = zip(info.chunk_offset, dataset.chunks, strict=True)
         index = tuple(at // size for at, size in pairs)
         if all(i < n for i, n in zip(index, grid, strict=True)):
             offsets[index] = info.byte_offset
             n_bytes[index] = info.size
-        is_plain &= info.filter_mask == 0  # a filter was left out
+        masks.add(info.filter_mask)
 
-    if offsets.size:
-        dataset.id.chunk_iter(visit)
-    is_beyond = (offsets + n_bytes > identity[0]).any()
+    dataset.id.chunk_iter(visit)
+    is_beyond = (offsets + n_bytes > file.size).any()
     most = 2 * math.prod(dataset.chunks) * dataset.dtype.itemsize + 2**16
-    if not is_plain or is_beyond or n_bytes.max(initial=0) > most:
+    is_filtered = masks <= {0}  # else a filter was left out of some chunk
+    if not is_filtered or is_beyond or n_bytes.max(initial=0) > most:
         return None
-    return Chunks(
-        str(path),
-        identity,
-        dataset.name,
-        dataset.shape,
-        dataset.dtype,
+    return Table(
+        (file,),
+        tuple(shape),
         dataset.chunks,
-        filters,
+        dataset.dtype,
         offsets,
         n_bytes,
-        dataset.fillvalue.item(),
+        fill=dataset.fillvalue.item(),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.hdf5.open import check_size
+from rsciio_xfm.core.hdf5.sizes import check_size
 from rsciio_xfm.core.tree import decode_signal, digest, encode_signal
 from rsciio_xfm.core.warning import warn
 

@@ -1,105 +1,393 @@
-"""Where HDF5 files point to others, and whether these may be read.
+"""Links of HDF5 files, followed here and not by HDF5: each is checked on the way.
 
 HDF5 follows three kinds of names out of a file: external links, sources of virtual datasets,
-and files with the bytes of a dataset. It looks for them in the order that
-:func:`_candidates` has (HDF5 Reference Manual, H5Lcreate_external, H5Pset_virtual,
-H5Pset_external).
+and files with the bytes of a dataset. What is read is found through :class:`Group`, which
+opens the files that are linked to itself, each through a guard, and looks at what a dataset is
+made of before HDF5 does. What is not on the way to it is not looked at; that is done by
+:func:`rsciio_xfm.core.hdf5.audit.check_links`.
 """
 
 import glob
+import itertools
 import os
+import posixpath
 import re
 from collections.abc import Iterator
-from contextlib import suppress
-from functools import lru_cache
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import h5py
 
+from rsciio_xfm.core.hdf5.open import is_elsewhere, open_hdf5
 from rsciio_xfm.core.hdf5.safety import GuardedFile
-from rsciio_xfm.core.source import advise_on_zeros, change_time, identify, open_unbuffered
+from rsciio_xfm.core.source import check_regular, identify, open_unbuffered
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
-# What is raised of damaged files, among it what others raise too.
-DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 _PREFIXES = ("HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX")
+_MOST_LINKS = 16  # one after the other, as HDF5 follows them
+Version = tuple[int, ...]
 
 
-def stands_alone(path: str | Path, identity: tuple[int, ...]) -> bool:
-    """Tell whether nothing in a file is in another one.
+class RefusedLinkError(FileFormatError):
+    """A link leads to where the user does not let it lead."""
 
-    HDF5 looks for that by the way the file was opened: in a file without a name, in itself.
+
+class DamagedLinkError(CorruptFileError):
+    """What a link leads to is damaged, or made of itself, for which HDF5 would never end."""
+
+
+# What :func:`get` does not pass by.
+_REFUSED = (RefusedLinkError, DamagedLinkError)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Where links of a file may lead: into its folder and below, or anywhere.
+
+    Attributes
+    ----------
+    start
+        Absolute path of the file that was opened first.
+    outside
+        Whether other folders may be read.
+    advice
+        How to allow it, for the error.
+    """
+
+    start: str
+    outside: bool = False
+    advice: str = ""
+
+    @cached_property
+    def folders(self) -> set[str]:
+        """The folders that the file is in, by its name and in truth."""
+        folders = (
+            os.path.dirname(self.start),
+            os.path.dirname(os.path.realpath(self.start)),
+        )
+        return {os.path.realpath(folder) for folder in folders}
+
+    def check(self, own: str, name: str, target: str) -> None:
+        """Refuse a name in a file that leads out of the folder.
+
+        Parameters
+        ----------
+        own, name
+            The file, and the name in it.
+        target
+            The file that HDF5 would open for it.
+
+        Raises
+        ------
+        RefusedLinkError
+            It is in another folder, or is no file.
+        """
+        real = os.path.realpath(target)
+        inside = any(Path(real).is_relative_to(folder) for folder in self.folders)
+        if not self.outside and not inside:
+            raise RefusedLinkError(
+                f"{own}: a link or a dataset leads to {name!r:.300}, which is {real}, "
+                "expected a file in the folder of the file, "
+                f"{os.path.dirname(self.start)} (byte unknown). {self.advice}"
+            )
+        try:
+            check_regular(target)
+        except FileFormatError as exc:
+            raise RefusedLinkError(str(exc)) from exc
+
+
+class Files:
+    """The files that are open: the first one, and those that its links led to."""
+
+    def __init__(self, allowed: Allowed, stack: ExitStack) -> None:
+        self.allowed = allowed
+        self._stack = stack
+        self._places: dict[str, Place] = {}
+        self._parts: dict[tuple[int, int], Parts] = {}
+
+    def open(self, path: str, identity: Version | None = None, **options: Any) -> "Place":
+        """Open a file, unless it is open, until all are closed."""
+        real = os.path.realpath(path)
+        if real not in self._places:
+            file = self._stack.enter_context(open_hdf5(path, identity, **options))
+            self._places[real] = Place(os.path.abspath(path), file, self)
+        return self._places[real]
+
+    def open_linked(self, path: str) -> "Place":
+        """Open a file that a link leads to."""
+        try:
+            place = self.open(path)
+            place.root  # noqa: B018
+        except CorruptFileError as exc:
+            raise DamagedLinkError(str(exc)) from exc
+        return place
+
+    @contextmanager
+    def open_briefly(self, path: str) -> Iterator["Place"]:
+        """Open a file, unless it is open: a dataset may be made of thousands."""
+        real = os.path.realpath(path)
+        if real in self._places:
+            yield self._places[real]
+            return
+        with open_hdf5(path) as file:
+            self._places[real] = Place(os.path.abspath(path), file, self)
+            try:
+                yield self._places[real]
+            finally:
+                del self._places[real]
+
+    def open_by_name(self, path: str) -> h5py.File:
+        """Open a file once more, so that HDF5 finds the other files of its datasets."""
+        return self._stack.enter_context(open_hdf5(path, by_name=True))
+
+    def parts_of(self, dataset: "Dataset") -> "Parts":
+        """Check what a dataset is made of, once.
+
+        Raises
+        ------
+        RefusedLinkError
+            See :meth:`Allowed.check`.
+        DamagedLinkError
+            It is made of itself.
+        """
+        info = h5py.h5o.get_info(dataset.id)
+        key = info.fileno, info.addr
+        if key not in self._parts:
+            self._parts[key] = Parts()
+            self._parts[key] = _find_parts(dataset)
+        elif not self._parts[key].is_known:
+            raise DamagedLinkError(
+                f"{dataset.place.path}: {dataset.name} is made of itself, expected other data "
+                f"(byte {info.addr})."
+            )
+        return self._parts[key]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a dataset is made of.
+
+    Attributes
+    ----------
+    files
+        Path and identity of each file that is there.
+    missing
+        Files, or datasets in them, that are not there: HDF5 gives zeros for them.
+    is_known
+        False while it is looked for.
+    """
+
+    files: tuple[tuple[str, Version], ...] = ()
+    missing: tuple[str, ...] = ()
+    is_known: bool = False
+
+
+def _find_parts(dataset: "Dataset") -> Parts:
+    """Check the files of a dataset, and of the datasets that it is made of."""
+    own, allowed = dataset.place.path, dataset.place.files.allowed
+    for name, *_ in dataset.external or ():
+        for target in find(own, os.fsdecode(name), "bytes"):
+            allowed.check(own, os.fsdecode(name), target)
+    files: dict[str, Version] = {}
+    missing: list[str] = []
+    sources = dataset.virtual_sources() if dataset.is_virtual else ()
+    for file_name, name in {(s.file_name, s.dset_name): None for s in sources}:
+        label = f"{name} of the file {file_name}"
+        targets = find(own, file_name, "virtual")
+        for target in targets:
+            allowed.check(own, file_name, target)
+        targets = [target for target in targets if h5py.is_hdf5(target)]
+        for target in targets:
+            with open_unbuffered(target) as raw:
+                files[os.path.abspath(target)] = identify(raw)
+            with dataset.place.files.open_briefly(target) as place:
+                item = get(place.root, name)
+                if isinstance(item, Dataset):
+                    files |= dict(item.parts.files)
+                    missing += item.parts.missing
+                elif "%" not in name:  # of those that are numbered, some may be there
+                    missing.append(label)
+        if not targets and "%" not in file_name:
+            missing.append(label)
+    return Parts(tuple(files.items()), tuple(missing), True)
+
+
+@dataclass(eq=False)
+class Place:
+    """A file that is open.
+
+    Attributes
+    ----------
+    path
+        Absolute.
+    file
+        Opened through the guard.
+    files
+        All that are open.
+    """
+
+    path: str
+    file: h5py.File
+    files: Files
+
+    @cached_property
+    def root(self) -> "Group":
+        """Its first group."""
+        return Group(self.file["/"].id, self)
+
+    @cached_property
+    def by_name(self) -> h5py.File:
+        """The file as HDF5 opens it itself."""
+        return self.files.open_by_name(self.path)
+
+    def make(self, found: h5py.h5g.GroupID | h5py.h5d.DatasetID | h5py.h5t.TypeID) -> Any:
+        """Make an object of h5py's that stays with its file."""
+        if isinstance(found, h5py.h5g.GroupID):
+            return Group(found, self)
+        if not isinstance(found, h5py.h5d.DatasetID):
+            return h5py.Datatype(found)
+        dataset = Dataset(found, self)
+        if is_elsewhere(dataset):
+            parts = self.files.parts_of(dataset)
+            dataset = Dataset(self.by_name[dataset.name].id, self)
+            dataset.parts = parts
+        return dataset
+
+
+class Group(h5py.Group):
+    """A group whose links are followed link by link, and checked."""
+
+    def __init__(self, bind: h5py.h5g.GroupID, place: Place) -> None:
+        super().__init__(bind)
+        self.place = place
+
+    def __getitem__(self, name: str | bytes) -> Any:
+        path = self._d(name) if isinstance(name, bytes) else name
+        return self._follow(path, itertools.count())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return what a path leads to, see :meth:`h5py.Group.get`."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str | bytes) and self.get(name) is not None
+
+    @property
+    def parent(self) -> "Group":
+        """The group that it is in."""
+        return self.place.root[posixpath.dirname(self.name)]
+
+    def _follow(self, path: str, links: Iterator[int]) -> Any:
+        """Go along a path; `links` counts those that were followed to get here."""
+        found: Any = self.place.root if path.startswith("/") else self
+        for part in path.split("/"):
+            if part in ("", "."):
+                continue
+            if not isinstance(found, Group):
+                raise KeyError(f"Unable to open {path!r}: {found.name} is no group")
+            found = found._step(part, links)
+        return found
+
+    def _step(self, part: str, links: Iterator[int]) -> Any:
+        raw = self._e(part)
+        if not self.id.links.exists(raw):
+            raise KeyError(f"Unable to open {part!r} of {self.name}: it is not there")
+        kind = self.id.links.get_info(raw).type
+        if kind == h5py.h5l.TYPE_HARD:
+            return self.place.make(h5py.h5o.open(self.id, raw))
+        if next(links) >= _MOST_LINKS:
+            raise KeyError(f"Unable to open {part!r} of {self.name}: too many links")
+        value = self.id.links.get_val(raw)
+        if kind == h5py.h5l.TYPE_SOFT:
+            return self._follow(self._d(value), links)
+        if kind != h5py.h5l.TYPE_EXTERNAL:
+            raise KeyError(f"Unable to open {part!r} of {self.name}: a link of {kind}")
+        place = self._open_linked(os.fsdecode(value[0]))
+        return place.root._follow(self._d(value[1]), links)
+
+    def _open_linked(self, name: str) -> Place:
+        """Open the file that an external link names."""
+        files = self.place.files
+        for target in candidates(self.place.path, name, "link"):
+            if os.path.exists(target):
+                files.allowed.check(self.place.path, name, target)
+                if h5py.is_hdf5(target):
+                    return files.open_linked(target)
+        raise KeyError(f"Unable to open the external file {name!r}")
+
+
+class Dataset(h5py.Dataset):
+    """A dataset that knows the file it is in, and what it is made of.
+
+    Attributes
+    ----------
+    place
+        The file.
+    parts
+        Of one whose numbers are elsewhere, where.
+    """
+
+    def __init__(self, bind: h5py.h5d.DatasetID, place: Place) -> None:
+        super().__init__(bind, readonly=True)
+        self.place = place
+        self.parts = Parts()
+
+    @property
+    def parent(self) -> Group:
+        """The group that it is in."""
+        return self.place.root[posixpath.dirname(self.name)]
+
+
+@contextmanager
+def open_checked(
+    path: str | Path,
+    identity: Version | None = None,
+    allow_outside: bool = False,
+    advice: str = "",
+) -> Iterator[Group]:
+    """Open an HDF5 file whose links are checked as they are followed.
 
     Parameters
     ----------
     path, identity
-        Of an HDF5 file, see :func:`rsciio_xfm.core.source.identify`.
-    """
-    own = os.path.abspath(path)
-    return not _names_in(own, (*identity, change_time(own))).names
-
-
-def check_links(path: str | Path, allow_outside: bool, advice: str = "") -> None:
-    """Refuse a file that leads HDF5 out of its folder, or to a damaged one.
-
-    Parameters
-    ----------
-    path
-        Of an HDF5 file.
+        The file, see :func:`rsciio_xfm.core.hdf5.open.open_hdf5`.
     allow_outside
-        Whether other folders may be read.
+        Whether links may lead to other folders than that of the file, and those below.
     advice
         How to allow it, for the error.
+
+    Yields
+    ------
+    Group
+        The first one. What is in it, and in the files that it links to, is found through it.
 
     Raises
     ------
     FileFormatError
-        A file that is there is outside of the folder, or is no file.
+        See :func:`rsciio_xfm.core.hdf5.open.open_hdf5`; or a link leads to another folder, or
+        to what is no file.
     CorruptFileError
-        What HDF5 trusts in one of the files is damaged; see
-        :class:`rsciio_xfm.core.hdf5.safety.GuardedFile`. Files that stand alone are not looked
-        at here: they are read through it.
+        See :func:`rsciio_xfm.core.hdf5.open.open_hdf5`; or a dataset is made of itself.
 
     Warns
     -----
     UserWarning
         The file is open for writing, or longer than it was when it was closed.
     """
-    start = os.path.abspath(path)
-    _check_end(path)
-    folders = {os.path.dirname(start), os.path.dirname(os.path.realpath(start))}
-    folders = {os.path.realpath(folder) for folder in folders}
-    waiting, seen = [start], {start}
-    while waiting:
-        own = waiting.pop()
-        with open_unbuffered(own) as file:
-            identity = identify(file)
-        found = _names_in(own, (*identity, change_time(own)))
-        if found.damage and (found.names or own != start):
-            raise CorruptFileError(found.damage)
-        if found.unlisted and not allow_outside:
-            raise CorruptFileError(
-                f"{own}: HDF5 cannot list all that is in it: {found.unlisted}. So it cannot "
-                "be told where links lead, expected a whole file (byte unknown). "
-                + f"{advice}{advise_on_zeros(own)}".strip()
-            )
-        for name, kind in found.names:
-            for target in _find(own, name, kind):
-                real = os.path.realpath(target)
-                if not allow_outside and not any(_is_within(real, f) for f in folders):
-                    raise FileFormatError(
-                        f"{own}: a link or a dataset leads to {name!r:.300}, which is {real}, "
-                        "expected a file in the folder of the file, "
-                        f"{os.path.dirname(start)} (byte unknown). {advice}"
-                    )
-                if real not in seen:
-                    seen.add(real)
-                    waiting.append(target)
+    _warn_of_writing(path)
+    allowed = Allowed(os.path.abspath(path), allow_outside, advice)
+    with ExitStack() as stack:
+        yield Files(allowed, stack).open(str(path), identity).root
 
 
-def _check_end(path: str | Path) -> None:
+def _warn_of_writing(path: str | Path) -> None:
     """Say that the file is being written, or that there are more bytes than HDF5 wrote.
 
     If there are fewer, HDF5 itself says so.
@@ -122,107 +410,76 @@ def _check_end(path: str | Path) -> None:
         )
 
 
-class _Found(NamedTuple):
-    """What was found in a file.
+def get(group: Group, name: str) -> Any:
+    """Return what a path in a group points to, None if there is nothing that can be read."""
+    try:
+        return group.get(name)
+    except _REFUSED:
+        raise
+    except (KeyError, OSError, RuntimeError, ValueError):
+        return None
 
-    Attributes
+
+def link_of(group: h5py.Group, name: str) -> h5py.SoftLink | h5py.ExternalLink | None:
+    """Return a link by what it says; None if it is a hard link."""
+    raw = group._e(name)
+    kind = group.id.links.get_info(raw).type
+    if kind == h5py.h5l.TYPE_SOFT:
+        return h5py.SoftLink(group._d(group.id.links.get_val(raw)))
+    if kind == h5py.h5l.TYPE_EXTERNAL:
+        filename, path = group.id.links.get_val(raw)
+        return h5py.ExternalLink(os.fsdecode(filename), group._d(path))
+    return None
+
+
+def file_of(path: str | Path, dataset: h5py.Dataset) -> str:
+    """Return the path of the file that a dataset is in, which links may have led to.
+
+    Parameters
     ----------
-    names
-        Of other files, each with what leads there: ``"link"``, ``"virtual"`` or ``"bytes"``.
-    damage
-        What is damaged of what HDF5 trusts, if anything.
-    unlisted
-        Why not all of what is in the file could be listed, if so.
+    path
+        Of the file that was opened.
+    dataset
+        That was found in it.
     """
-
-    names: tuple[tuple[str, str], ...]
-    damage: str
-    unlisted: str
+    return dataset.place.path if isinstance(dataset, Dataset) else os.path.abspath(path)
 
 
-@lru_cache(maxsize=1024)
-def _names_in(path: str, _: tuple[int, ...]) -> _Found:
-    """Return names of other files in a file."""
-    damage: list[str] = []
-    names: dict[tuple[str, str], None] = {}
-    unlisted = ""
-    # A file that cannot be opened at all is left to whoever reads it, and so is no HDF5 file.
-    with GuardedFile(path) as raw, _noting(damage), h5py.File(raw, "r") as file:
-        try:
-            for found in _walk(file, damage):
-                names[found] = None
-        except DAMAGED as exc:
-            unlisted = str(exc)
-    return _Found(tuple(names), damage[0] if damage else "", unlisted)
+def find(own: str, name: str, kind: str) -> list[str]:
+    """Return what HDF5 may open for a name in a file.
 
-
-def _walk(file: h5py.File, damage: list[str]) -> Iterator[tuple[str, str]]:
-    """Give the name of a file for each link and source that leads to one.
-
-    Objects that cannot be opened are passed by. Where a group cannot be listed, what is in it
-    could still be opened by its name.
+    Parameters
+    ----------
+    own
+        Path of the file.
+    name
+        That is in it.
+    kind
+        Of what: ``"link"``, ``"virtual"`` or ``"bytes"``.
     """
-    groups, seen = [file], set()
-    while groups:
-        group = groups.pop()
-        for name in group:
-            link = group.get(name, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                yield link.filename, "link"
-            if not isinstance(link, h5py.HardLink):
-                continue
-            item = None
-            with _noting(damage):
-                item = group[name]
-            if isinstance(item, h5py.Dataset):
-                yield from _sources(item)
-            elif isinstance(item, h5py.Group):
-                place = h5py.h5o.get_info(item.id).addr
-                if place not in seen:
-                    seen.add(place)
-                    groups.append(item)
-
-
-class _noting(suppress):  # noqa: N801
-    """Pass by what cannot be read; note what was refused before HDF5 saw it."""
-
-    def __init__(self, damage: list[str]) -> None:
-        super().__init__(*DAMAGED)
-        self._damage = damage
-
-    def __exit__(
-        self, kind: type | None, exc: BaseException | None, trace: object
-    ) -> bool:
-        if isinstance(exc, CorruptFileError):
-            self._damage.append(str(exc))
-        return super().__exit__(kind, exc, trace)
-
-
-def _sources(dataset: h5py.Dataset) -> Iterator[tuple[str, str]]:
-    if dataset.is_virtual:
-        # "." is the file itself; it is then opened by its name, too.
-        for source in dataset.virtual_sources():
-            yield source.file_name, "virtual"
-    for name, *_ in dataset.external or ():
-        yield os.fsdecode(name), "bytes"
-
-
-def _find(own: str, name: str, kind: str) -> list[str]:
-    """Return what HDF5 may open for a name in a file."""
     if name == "." and kind == "virtual":
         return [own]
-    there = [path for path in _candidates(own, name, kind) if os.path.exists(path)]
+    there = [path for path in candidates(own, name, kind) if os.path.exists(path)]
     # The first one it can open is taken.
     if there and (kind == "bytes" or h5py.is_hdf5(there[0])):
         there = there[:1]
     if kind == "virtual" and "%" in name:  # numbered: see H5Pset_virtual
         pattern = "*".join(map(glob.escape, re.split(r"%\d*b", name)))
         pattern = pattern.replace("%%", "%")
-        there += [p for c in _candidates(own, pattern, kind) for p in glob.glob(c)]
+        there += [p for c in candidates(own, pattern, kind) for p in glob.glob(c)]
     return there
 
 
-def _candidates(own: str, name: str, kind: str) -> Iterator[str]:
+def candidates(own: str, name: str, kind: str) -> Iterator[str]:
+    """Yield where HDF5 looks for a name in a file, in its order.
+
+    Source: HDF5 Reference Manual, H5Lcreate_external, H5Pset_virtual, H5Pset_external.
+
+    Parameters
+    ----------
+    own, name, kind
+        See :func:`find`.
+    """
     if os.path.isabs(name):
         yield name
         name = os.path.basename(name)
@@ -230,7 +487,3 @@ def _candidates(own: str, name: str, kind: str) -> Iterator[str]:
     if kind != "bytes":  # these are looked for in the working folder only
         folders += [os.path.dirname(own), os.path.dirname(os.path.realpath(own))]
     yield from (os.path.join(folder, name) for folder in [*folders, ""])
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return Path(path).is_relative_to(folder)

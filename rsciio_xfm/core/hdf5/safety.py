@@ -65,7 +65,7 @@ class GuardedFile(io.FileIO):
     def __init__(self, filename: str | Path) -> None:
         check_regular(filename)
         super().__init__(filename)
-        self._path, self._size = filename, 0
+        self._path, self._size, self._at = filename, 0, 0
         self._size = self.seek(0, io.SEEK_END)
         self._base, self._offset_size, self._length_size = 0, 0, 0
         self.is_marked_open = self.is_marked_swmr = False
@@ -82,12 +82,14 @@ class GuardedFile(io.FileIO):
             self._refuse(
                 offset, "something it needs beyond the end", f"in {self._size} bytes"
             )
-        return super().seek(offset, whence)
+        self._at = super().seek(offset, whence)
+        return self._at
 
     def readinto(self, buffer: memoryview) -> int:
         """Read into a buffer, and look at what came."""
-        at = self.tell()
+        at = self._at
         n_read = super().readinto(buffer)
+        self._at += n_read
         if n_read >= 16 and self._offset_size:
             head = bytes(buffer[:4])
             if head == _HEAP:

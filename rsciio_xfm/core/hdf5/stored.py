@@ -1,8 +1,5 @@
-"""Spectra and images in HDF5 files as array-likes."""
+"""Datasets of HDF5 files as array-likes: past HDF5 where that can be, else through it."""
 
-import dataclasses
-import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,243 +10,104 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.array import PIECE_BYTES, ArrayLike, CountedArray, Range
-from rsciio_xfm.core.chunks import ChunkedArray, Table
-from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
+from rsciio_xfm.core.array import PIECE_BYTES, CountedArray, FileArray, Range
+from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.extras import require
-from rsciio_xfm.core.hdf5.chunks import Chunks, find_chunks
-from rsciio_xfm.core.hdf5.open import check_size, file_of, is_plain_type, open_hdf5
+from rsciio_xfm.core.hdf5.chunks import find_chunks, find_run
+from rsciio_xfm.core.hdf5.links import Dataset, file_of
+from rsciio_xfm.core.hdf5.open import open_dataset
+from rsciio_xfm.core.hdf5.sizes import check_size
 from rsciio_xfm.core.scan import Grid
-from rsciio_xfm.core.source import LocalFile, check_unchanged, identify, open_unbuffered
-from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
-from rsciio_xfm.kernels.sums import is_counts
+from rsciio_xfm.core.source import LocalFile
+from rsciio_xfm.core.views import Detectors, Placed
+from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.kernels.transpose import copy
 
 _CACHE_BYTES = 2**25
-
-
-@dataclass(frozen=True)
-class Turned:
-    """A dataset with its axes in another order, of one detector or the sum of several.
-
-    Attributes
-    ----------
-    dataset
-        What gives blocks for slices along all of its axes.
-    where
-        Named in errors.
-    order, detector_axis, detectors, dtype
-        See :class:`Stored`.
-    """
-
-    dataset: h5py.Dataset | Chunks
-    where: str
-    order: tuple[int, ...]
-    detector_axis: int | None
-    detectors: tuple[int, ...]
-    dtype: np.dtype
-
-    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
-        """Read a block: a slice along each axis, with start and stop."""
-        index = dict(zip(self.order, key, strict=True))
-        if self.detector_axis is None:
-            block = self.dataset[tuple(index[i] for i in range(len(index)))]
-            return block.transpose(self.order)
-        total = None
-        for start, stop in self._groups():
-            index[self.detector_axis] = slice(start, stop)
-            block = self.dataset[tuple(index[i] for i in range(len(index)))]
-            for part in block.transpose(self.detector_axis, *self.order):
-                if total is None:
-                    total = part.astype(self.dtype)
-                else:
-                    add_to(total, part, self.where)
-        return total
-
-    def _groups(self) -> Iterator[Range]:
-        """Yield the detectors that are read together: those of a chunk of the file."""
-        first, stop = self.detectors[0], self.detectors[-1] + 1
-        chunks = self.dataset.chunks
-        step = 1 if chunks is None else chunks[self.detector_axis]
-        while first < stop:
-            end = min(stop, (first // step + 1) * step)
-            yield first, end
-            first = end
+Ranges = tuple[Range, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Stored(ArrayLike):
-    """A dataset, with its axes in HyperSpy's order.
+class Hdf5Array(CountedArray):
+    """A dataset that HDF5 reads: of other filters, of other types, or made of others.
 
     Attributes
     ----------
-    path, identity
-        The file, see :func:`rsciio_xfm.core.source.identify`.
-    name
-        Of the dataset.
-    shape
-        Of the array: channels last; perhaps fewer rows than the dataset.
+    file, name
+        The file, and the path of the dataset in it.
+    stored_shape
+        Of the dataset, or of the first rows of it.
     dtype
-        Of the numbers, in the byte order of this machine; of sums of short ones, of 32 bits.
-    stored_chunks
-        Of the dataset, in the order of the array's axes; the whole if it has none.
-    order
-        The axis of the dataset of each axis of the array, or that of the points in place of
-        those of pixels.
-    detector_axis, detectors
-        The axis of the dataset that is of detectors, if there is one, and which of them are
-        read; several are added up.
-    n_points, n_grid, is_reversed
-        Of a dataset whose first axis are points: how many there are (None if the axes are
-        those of the dataset), how many axes of the array they make, and, of two, the rows
-        that were measured from their end.
-    past
-        Its chunks, if they can be read past HDF5.
+        Of the numbers, in the byte order of this machine.
+    chunks
+        Of the dataset; the whole if it has none.
+    axes
+        The axis of the dataset of each axis of the array.
     sources
         Of a virtual dataset, the files that it is made of.
-    stored_dtype
-        Of the numbers of one detector.
     """
 
-    path: str
-    identity: tuple[int, ...]
+    file: LocalFile
     name: str
-    shape: tuple[int, ...]
+    stored_shape: tuple[int, ...]
     dtype: np.dtype
-    stored_chunks: tuple[int, ...]
-    order: tuple[int, ...]
-    detector_axis: int | None = None
-    detectors: tuple[int, ...] = ()
-    n_points: int | None = None
-    n_grid: int = 2
-    is_reversed: tuple[bool, ...] = ()
-    past: Chunks | None = None
-    sources: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    stored_dtype: np.dtype | None = None
+    chunks: tuple[int, ...]
+    axes: tuple[int, ...]
+    sources: tuple[LocalFile, ...] = ()
 
-    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Read a block; see :meth:`ArrayLike.read`."""
-        with self._opened() as dataset:
-            return self._read(dataset, ranges)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return tuple(self.stored_shape[axis] for axis in self.axes)
 
-    @contextmanager
-    def _opened(self) -> Iterator[Turned]:
-        """Give what slices are read of."""
-        if self.past is not None:
-            yield self._turn(self.past)
-            return
-        for path, identity in self.sources:
-            with open_unbuffered(path) as file:
-                check_unchanged(file, path, identity)
-        with open_hdf5(self.path, self.identity, rdcc_nbytes=_CACHE_BYTES) as file:
-            dataset = file[self.name]
-            check_filters(self.path, dataset)
-            yield self._turn(dataset)
-
-    def _turn(self, dataset: h5py.Dataset | Chunks) -> Turned:
-        where = f"{self.path}: {self.name}"
-        return Turned(
-            dataset, where, self.order, self.detector_axis, self.detectors, self.dtype
-        )
-
-    def _read(self, dataset: Turned, ranges: tuple[Range, ...]) -> np.ndarray:
-        shape = [stop - start for start, stop in ranges]
-        if 0 in shape:
-            return np.empty(shape, dtype=self.dtype)
-        if self.n_points is not None:
-            block = self._read_points(dataset, ranges)
-        else:
-            block = dataset[tuple(slice(*r) for r in ranges)]
-        return np.ascontiguousarray(block, dtype=self.dtype)
-
-    def _read_points(self, dataset: Turned, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Read points to their places in the map."""
-        if self.n_grid != 2:
-            return self._read_runs(dataset, ranges)
-        (first, last), (left, right), *rest = ranges
-        width = self.shape[1]
-        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
-        inner = tuple(slice(*r) for r in rest)
-        # Chunks that hold more than a row would be read once for each row.
-        is_whole = (left, right) == (0, width) or self.stored_chunks[0] > width
-        if is_whole and last - first > 1:
-            start, stop = first * width, min(last * width, self.n_points)
-            if stop > start:
-                rows = np.zeros((last - first, width, *block.shape[2:]), self.dtype)
-                flat = rows.reshape(-1, *block.shape[2:])
-                flat[: stop - start] = dataset[(slice(start, stop), *inner)]
-                for i in range(last - first):
-                    row = rows[i, ::-1] if self.is_reversed[first + i] else rows[i]
-                    block[i] = row[left:right]
-            return block
-        for i in range(last - first):
-            origin, ends = (first + i) * width, (left, right)
-            if self.is_reversed[first + i]:
-                ends = (width - right, width - left)
-            start, stop = origin + ends[0], min(origin + ends[1], self.n_points)
-            if stop <= start:
-                continue
-            points = dataset[(slice(start, stop), *inner)]
-            if self.is_reversed[first + i]:
-                block[i, right - left - len(points) :] = points[::-1]
-            else:
-                block[i, : len(points)] = points
-        return block
-
-    def _read_runs(self, dataset: Turned, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Read points of a line, or of a map of more axes, a run along the last at a time."""
-        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
-        *outer, (left, right) = ranges[: self.n_grid]
-        inner = tuple(slice(*r) for r in ranges[self.n_grid :])
-        shape = self.shape[: self.n_grid]
-        for index in np.ndindex(block.shape[: self.n_grid - 1]):
-            place = [start + i for i, (start, _) in zip(index, outer, strict=True)]
-            start = int(np.ravel_multi_index((*place, left), shape))
-            stop = min(start + right - left, self.n_points)
-            if stop > start:
-                block[index][: stop - start] = dataset[(slice(start, stop), *inner)]
-        return block
-
-
-class StoredMap(Stored, CountedArray):
-    """A dataset of counts."""
-
-    def by_detector(self) -> StackedMaps | None:
-        """Return the same with the detectors apart."""
-        if len(self.detectors) < 2:
-            return None
-        return StackedMaps(tuple(self._of(i) for i in self.detectors))
-
-    def _of(self, detector: int) -> "StoredMap":
-        dtype = self.stored_dtype
-        return dataclasses.replace(self, detectors=(detector,), dtype=dtype)
+    @property
+    def stored_chunks(self) -> tuple[int, ...]:
+        """Size of a chunk along each axis."""
+        return tuple(self.chunks[axis] for axis in self.axes)
 
     def row_axis(self) -> int:
         """Return the first axis."""
         return 0
 
     def row_step(self) -> int:
-        """Return how many rows a chunk of the file has."""
-        if self.n_points is not None:
-            return 1
+        """Return how many rows a chunk has."""
         return self.stored_chunks[0]
 
     def file_bytes(self) -> int:
         """Return the size of the array."""
-        return math.prod(self.shape) * self.dtype.itemsize
+        return int(np.prod(self.shape, dtype=float)) * self.dtype.itemsize
 
-    def pieces(
-        self, ranges: tuple[Range, ...]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+    def read(self, ranges: Ranges) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        with self._opened() as dataset:
+            return self._read(dataset, ranges)
+
+    @contextmanager
+    def _opened(self) -> Iterator[h5py.Dataset]:
+        for source in self.sources:
+            with source.open():  # refuses it if it was changed
+                pass
+        options = {"rdcc_nbytes": _CACHE_BYTES}
+        with open_dataset(
+            self.file.name, self.file.version, self.name, **options
+        ) as dataset:
+            check_filters(self.file.name, dataset)
+            yield dataset
+
+    def _read(self, dataset: h5py.Dataset, ranges: Ranges) -> np.ndarray:
+        block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
+        if block.size:
+            stored = [slice(*ranges[self.axes.index(i)]) for i in range(len(ranges))]
+            found = np.asarray(dataset[tuple(stored)], dtype=self.dtype)
+            copy(found.transpose(self.axes), block)
+        return block
+
+    def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
         """Read a block piece by piece, the file open; see :meth:`FileArray.pieces`."""
-        row = [stop - start for start, stop in ranges]
-        row_bytes = max(1, math.prod(row[1:]) * self.dtype.itemsize)
+        row = int(np.prod([b - a for a, b in ranges[1:]])) * self.dtype.itemsize
         step = self.row_step()
-        if self.n_points is not None:
-            width = math.prod(self.shape[1 : self.n_grid])
-            step = max(1, self.stored_chunks[0] // width)
-        height = max(1, PIECE_BYTES // row_bytes)
         # Chunks of the file as they are, rather than each of them several times.
-        height = -(-height // step) * step
+        height = -(-max(1, PIECE_BYTES // max(1, row)) // step) * step
         with self._opened() as dataset:
             start, stop = ranges[0]
             while start < stop:
@@ -283,33 +141,17 @@ def check_filters(path: str | Path, dataset: h5py.Dataset) -> None:
             )
 
 
-def find_sources(
-    path: str | Path, dataset: h5py.Dataset
-) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Find the files that a virtual dataset is made of: HDF5 gives zeros for what is gone.
-
-    Parameters
-    ----------
-    path
-        Of the file, for errors.
-    dataset
-        Any; only a virtual one has sources.
-
-    Returns
-    -------
-    tuple of (str, tuple of int)
-        Path and identity of each file.
+def find_sources(path: str | Path, dataset: h5py.Dataset) -> tuple[LocalFile, ...]:
+    """Return the files that a virtual dataset is made of.
 
     Raises
     ------
     FileNotFoundError
-        Some of the files, or datasets in them, are not there; it names them.
-    CorruptFileError
-        The dataset is made of itself, for which HDF5 would never end.
+        Some of the files, or datasets in them, are not there: HDF5 gives zeros for them.
     """
-    found: dict[str, tuple[int, ...]] = {}
-    missing: list[str] = []
-    _visit_sources(str(path), dataset, (), found, missing)
+    if not isinstance(dataset, Dataset):
+        return ()
+    missing = dataset.parts.missing
     if missing:
         raise FileNotFoundError(
             ENOENT,
@@ -318,65 +160,40 @@ def find_sources(
             f"{'are' if len(missing) > 1 else 'is'} not there, expected beside it",
             str(path),
         )
-    return tuple(found.items())
+    return tuple(LocalFile(*found) for found in dataset.parts.files)
 
 
-def _visit_sources(
-    path: str,
-    dataset: h5py.Dataset,
-    above: tuple[tuple[str, str], ...],
-    found: dict[str, tuple[int, ...]],
-    missing: list[str],
-) -> None:
-    if not dataset.is_virtual:
-        return
-    own = file_of(path, dataset)
-    above = (*above, (own, dataset.name))
-    seen = set()
-    for source in dataset.virtual_sources():
-        name = source.file_name
-        # Files that are numbered by a pattern are not looked for.
-        if "%" in name or (name, source.dset_name) in seen:
-            continue
-        seen.add((name, source.dset_name))
-        file_path = own if name == "." else _beside(own, name)
-        label = f"{source.dset_name} of the file {name}"
-        if file_path is None:
-            missing.append(label)
-            continue
-        if (file_path, f"/{source.dset_name.strip('/')}") in above:
-            raise CorruptFileError(
-                f"{path}: {dataset.name} is made of itself ({label}), expected other data "
-                f"(byte {h5py.h5o.get_info(dataset.id).addr})."
-            )
-        with open_unbuffered(file_path) as file:
-            found[file_path] = identify(file)
-        with h5py.File(file_path, "r", locking=False) as file:
-            item = file.get(source.dset_name)
-            if isinstance(item, h5py.Dataset):
-                _visit_sources(file_path, item, above, found, missing)
-            else:
-                missing.append(label)
+@dataclass(frozen=True)
+class Arrangement:
+    """How a dataset lies in the array that is made of it.
+
+    Attributes
+    ----------
+    order
+        The axis of the dataset of each axis of the array, the first one that of the points if
+        there is a grid, and without that of the detectors; as they are if empty.
+    grid
+        Where the points are, if an axis of the dataset are points.
+    detector_axis, detectors
+        The axis of the dataset that is of detectors, and which are read; several are added
+        up.
+    n_rows
+        How many entries of the first axis of the dataset are taken; all if None.
+    """
+
+    order: tuple[int, ...] = ()
+    grid: Grid | None = None
+    detector_axis: int | None = None
+    detectors: tuple[int, ...] = ()
+    n_rows: int | None = None
 
 
-def _beside(path: str, name: str) -> str | None:
-    """Return where a file that another one names is, as HDF5 looks for it."""
-    for place in (os.path.join(os.path.dirname(path), name), name):
-        if os.path.isfile(place):
-            return os.path.abspath(place)
-    return None
+AS_STORED = Arrangement()
 
 
 def make_source(
-    path: str | Path,
-    dataset: h5py.Dataset,
-    shape: tuple[int, ...],
-    grid: Grid | None = None,
-    order: tuple[int, ...] | None = None,
-    detector_axis: int | None = None,
-    detectors: tuple[int, ...] = (),
-    is_spectra: bool = True,
-) -> ArrayLike:
+    path: str | Path, dataset: h5py.Dataset, arrangement: Arrangement = AS_STORED
+) -> FileArray:
     """Make the array-like over a dataset.
 
     Parameters
@@ -384,115 +201,61 @@ def make_source(
     path
         Of the file that was opened; the dataset may be in another one.
     dataset
-        Of numbers.
-    shape
-        Of the array.
-    grid
-        Where the points are, if an axis of the dataset are points.
-    order
-        The axis of the dataset of each axis of the array, but for those of a grid; as they
-        are if None.
-    detector_axis, detectors
-        The axis of the dataset that is of detectors, and which are read; several are added
-        up.
-    is_spectra
-        Whether the last axis of the array are channels.
+        Any.
+    arrangement
+        How it lies in the array.
 
     Raises
     ------
     CorruptFileError, FileFormatError, FileNotFoundError, ImportError
-        It cannot be read: see :func:`rsciio_xfm.core.hdf5.open.check_size`,
+        It cannot be read: see :func:`rsciio_xfm.core.hdf5.sizes.check_size`,
         :func:`check_filters` and :func:`find_sources`.
     """
     check_size(path, dataset)
     check_filters(path, dataset)
     sources = find_sources(path, dataset)
-    own = file_of(path, dataset)
-    with open_unbuffered(own) as file:
-        identity = identify(file)
-    order = tuple(range(dataset.ndim)) if order is None else order
-    is_map = is_spectra and len(shape) > 1
+    file = LocalFile.of(file_of(path, dataset))
+    grid, detector_axis = arrangement.grid, arrangement.detector_axis
+    order = arrangement.order or tuple(range(dataset.ndim))
     # A line is its points, unless some of them were never measured.
-    is_points = grid is not None and grid.shape != (dataset.shape[order[0]],)
-    dtype = dataset.dtype.newbyteorder("=")
-    counted = is_map and is_counts(np.empty(0, dtype))
-    if counted and order == tuple(range(dataset.ndim)):
-        raw = _find_raw(own, identity, dataset, shape, grid)
-        if raw is not None:
-            return raw
-    stored = dataset.chunks or dataset.shape
-    kind: Any = StoredMap if counted else Stored
-    return kind(
-        own,
-        identity,
-        dataset.name,
-        tuple(shape),
-        sum_dtype(dtype, len(detectors)),
-        tuple(stored[axis] for axis in order),
-        order,
-        detector_axis,
-        detectors,
-        grid.n_points if is_points else None,
-        len(grid.shape) if is_points else 2,
-        tuple(grid.is_reversed.tolist()) if is_points else (),
-        find_chunks(own, identity, dataset),
-        sources,
-        dtype,
-    )
+    is_placed = grid is not None and grid.shape != (dataset.shape[order[0]],)
+    if is_placed and detector_axis is None:
+        whole = _find_whole_rows(file, dataset, order, grid)
+        if whole is not None:
+            return whole
+    stored = order if detector_axis is None else (detector_axis, *order)
+    source: FileArray = find_chunks(
+        file, dataset, stored, arrangement.n_rows
+    ) or _through_hdf5(file, dataset, stored, arrangement.n_rows, sources)
+    if detector_axis is not None:
+        where = f"{file.name}: {dataset.name}"
+        source = Detectors(source, arrangement.detectors, where)
+    if is_placed:
+        turned = tuple(grid.is_reversed.tolist()) if grid.is_reversed.any() else ()
+        source = Placed(source, grid.shape, grid.n_points, turned)
+    return source
 
 
-def sum_of_detectors(sources: list[ArrayLike]) -> StoredMap | None:
-    """Return the sum of what is read of one dataset, so that its chunks are read once.
-
-    None if they are of several datasets, or do not follow each other.
-    """
-    first = sources[0]
-    if len(sources) < 2 or not all(isinstance(s, StoredMap) for s in sources):
-        return None
-    if first.detector_axis is None:
-        return None
-    one = {
-        (s.path, s.identity, s.name, s.shape, s.order, s.detector_axis) for s in sources
-    }
-    numbers = tuple(number for source in sources for number in source.detectors)
-    is_range = numbers == tuple(range(numbers[0], numbers[0] + len(sources)))
-    if len(one) > 1 or not is_range:
-        return None
-    dtype = sum_dtype(first.dtype, len(sources))
-    return dataclasses.replace(first, detectors=numbers, dtype=dtype)
-
-
-def _find_raw(
-    path: str,
-    identity: tuple[int, ...],
+def _through_hdf5(
+    file: LocalFile,
     dataset: h5py.Dataset,
-    shape: tuple[int, ...],
-    grid: Grid | None,
+    order: tuple[int, ...],
+    n_rows: int | None,
+    sources: tuple[LocalFile, ...],
+) -> Hdf5Array:
+    shape: Any = dataset.shape if n_rows is None else (n_rows, *dataset.shape[1:])
+    dtype = dataset.dtype.newbyteorder("=")
+    chunks = dataset.chunks or dataset.shape
+    return Hdf5Array(file, dataset.name, shape, dtype, chunks, order, sources)
+
+
+def _find_whole_rows(
+    file: LocalFile, dataset: h5py.Dataset, order: tuple[int, ...], grid: Grid
 ) -> ChunkedArray | None:
-    """Return spectra that lie in the file one after the other: read past HDF5, in threads."""
-    creation = dataset.id.get_create_plist()
-    is_plain = (
-        creation.get_layout() == h5py.h5d.CONTIGUOUS
-        and is_plain_type(dataset)
-        and not dataset.external
-        and len(shape) in (2, 3)
-        and not h5py.h5i.get_file_id(dataset.id).get_create_plist().get_userblock()
-    )
-    offset = dataset.id.get_offset() if is_plain else None
-    if offset is None or math.prod(shape) == 0:
+    """Return points that lie in the file one after the other, as the rows of a map."""
+    is_plain = order == tuple(range(dataset.ndim)) and len(grid.shape) == 2
+    n_rows, rest = divmod(grid.n_points, grid.shape[-1])
+    if not is_plain or rest or grid.is_reversed.any():
         return None
-    n_rows = min(shape[0], dataset.shape[0])
-    if grid is not None and len(grid.shape) > 1:
-        n_rows, rest = divmod(grid.n_points, grid.shape[-1])
-        if rest or grid.is_reversed.any() or len(grid.shape) != 2:
-            return None
-    elif shape[1:] != dataset.shape[1:]:
-        return None
-    end = offset + n_rows * math.prod(shape[1:]) * dataset.dtype.itemsize
-    if end > identity[0]:
-        raise CorruptFileError(
-            f"{path}: {dataset.name} ends at byte {end}, expected at most {identity[0]}, the "
-            f"size of the file: it is cut (the numbers begin at byte {offset})."
-        )
-    source = LocalFile(path, identity)
-    return ChunkedArray(Table.of_run(source, offset, shape, dataset.dtype, n_rows))
+    table = find_run(file, dataset, (*grid.shape, *dataset.shape[1:]), n_rows)
+    return None if table is None else ChunkedArray(table)

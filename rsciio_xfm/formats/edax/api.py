@@ -13,7 +13,7 @@ from rsciio_xfm.core.to_dask import check_worth_reading, from_source, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edax import sidecars
-from rsciio_xfm.formats.edax.image import read_bmp
+from rsciio_xfm.formats.edax.image import image_names, read_image
 from rsciio_xfm.formats.edax.layout import SPC_HEADER, SPC_WHOLE_061, SPC_WHOLE_070
 from rsciio_xfm.formats.edax.parse import Header, read_header
 
@@ -148,7 +148,7 @@ def file_reader(
     header = read_header(path, endianness)
     if select_type == "image":
         pixel_size = _read_ipr(path, header, ipr_fname, endianness)
-        return [_read_image(path, header, pixel_size, bmp_fname)]
+        return [read_image(path, header, pixel_size, bmp_fname)]
     spc = _read_spc(path, header, spc_fname, endianness, load_all_spc)
     source = _make_array(header, endianness)
     _warn_size(path, header)
@@ -374,22 +374,11 @@ def _read_spc(
     return spc
 
 
-def _image_names(path: Path, header: Header, extension: str) -> list[str]:
-    """Return the names under which a map's image or its description may lie.
-
-    The name in the header is what the map had when it was measured, and in a folder of
-    several maps perhaps another's by now: the map's own name comes first.
-    """
-    stem = Path(header.image_name).stem
-    names = [f"{path.stem}{extension}", f"{path.stem}_Img{extension}"]
-    return list(dict.fromkeys([*names, *([f"{stem}{extension}"] if stem else [])]))
-
-
 def _read_ipr(
     path: Path, header: Header, given: str | Path | None, endianness: str
 ) -> tuple[dict[str, Any], float, float] | None:
     effect = "x and y have no scale"
-    beside = _find(path, given, _image_names(path, header, ".ipr"), effect)
+    beside = _find(path, given, image_names(path, header, ".ipr"), effect)
     return _read_beside(beside, effect, sidecars.read_ipr, endianness)
 
 
@@ -469,38 +458,3 @@ def _add_distances(
     warn(
         f"{beside}: the table has {fault}, expected one for each, evenly spaced: {effect}."
     )
-
-
-def _read_image(
-    path: Path,
-    header: Header,
-    ipr: tuple[dict[str, Any], float, float] | None,
-    given: str | Path | None,
-) -> dict[str, Any]:
-    names = _image_names(path, header, ".bmp")
-    beside = Path(given) if given else sidecars.find_file(path.parent, names)
-    if beside is None or not beside.is_file():
-        looked_for = given or " or ".join(names)
-        raise FileNotFoundError(f"{path}: no image {looked_for} beside it.")
-    image = read_bmp(beside)
-    n_rows, n_columns = image.shape[:2]
-    x_scale = y_scale = None
-    original = {"spd_header": header.tree}
-    if ipr is not None:
-        # The image shows what the map does, perhaps in other pixels.
-        original["ipr_header"], x_um, y_um = ipr
-        x_scale = x_um * header.n_columns / n_columns
-        y_scale = y_um * header.n_rows / n_rows
-    axes = [
-        build_axis("y", n_rows, y_scale, "µm", navigate=False),
-        build_axis("x", n_columns, x_scale, "µm", navigate=False),
-    ]
-    return {
-        "data": image,
-        "axes": order_axes(axes),
-        "metadata": {
-            "General": {"title": beside.stem, "original_filename": beside.name},
-            "Signal": {"signal_type": ""},
-        },
-        "original_metadata": original,
-    }

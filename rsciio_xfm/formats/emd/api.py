@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from rsciio_xfm.core.hdf5.links import check_links
-from rsciio_xfm.core.hdf5.open import check_all_sizes, open_hdf5
+from rsciio_xfm.core.hdf5.audit import check_links
+from rsciio_xfm.core.hdf5.links import open_checked
+from rsciio_xfm.core.hdf5.sizes import check_all_sizes
 from rsciio_xfm.core.source import identify, open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.ncem.api import is_ncem, read_ncem, read_others
@@ -139,10 +140,9 @@ def file_reader(
         "cache": cache,
     }
     others: list[str] | bool = []
-    check_links(path, allow_outside=False)
-    # As RosettaSciIO opens it meanwhile: HDF5 wants the same of both.
-    with open_hdf5(path, identity, locking=None) as file:
+    with open_checked(path, identity) as file:
         if is_velox(path, file):
+            check_links(path)  # for RosettaSciIO, which follows all of them
             signals = read_velox(
                 path,
                 identity,
@@ -158,8 +158,10 @@ def file_reader(
             signals, others = read_ncem(
                 path, identity, file, lazy, chunks, names, stack_group
             )
-            if others and not lazy:
-                check_all_sizes(path, file)
+            if others:
+                check_links(path)
+                if not lazy:
+                    check_all_sizes(path, file)
         else:
             raise FileFormatError(
                 f"{path}: the file is no EMD file: its root holds "

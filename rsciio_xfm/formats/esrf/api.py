@@ -6,12 +6,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.hdf5.links import check_links
+from rsciio_xfm.core.hdf5.links import open_checked
 from rsciio_xfm.core.source import identify, open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edf.api import read_images
-from rsciio_xfm.formats.hdf5_maps.api import read_hdf5
+from rsciio_xfm.formats.hdf5_maps.api import read_counters, read_hdf5
 from rsciio_xfm.formats.hdf5_maps.axes import parse_axes
+from rsciio_xfm.formats.hdf5_maps.options import Options
+from rsciio_xfm.formats.spec.api import Options as SpecOptions
 from rsciio_xfm.formats.spec.api import is_spec, read_spec
 from rsciio_xfm.formats.xia.api import read_single, read_xia
 from rsciio_xfm.formats.xia.find import is_single, is_xia, load_once
@@ -185,24 +187,22 @@ def file_reader(
     is_counters = select_type == "counters"
     with np.errstate(all="ignore"):  # what is not finite is looked for
         if kind == "HDF5":
-            check_links(path, allow_outside_links, OUTSIDE_LINKS)
-            return read_hdf5(
-                path,
-                identity,
+            options = Options(
                 lazy,
                 chunks,
                 wanted,
-                is_counters,
                 navigation_shape,
-                bool(sum_detectors),
                 roles,
                 detector,
+                bool(sum_detectors),
             )
+            read = read_counters if is_counters else read_hdf5
+            with open_checked(path, identity, allow_outside_links, OUTSIDE_LINKS) as hdf5:
+                return read(path, hdf5, options)
         if kind == "SPEC":
             is_sum = bool(sum_detectors) and not is_counters
-            return read_spec(
-                path, lazy, chunks, wanted, is_counters, navigation_shape, is_sum
-            )
+            spec = (lazy, chunks, wanted, is_counters, navigation_shape, is_sum)
+            return read_spec(path, SpecOptions(*spec))
         if kind == "XIA":
             is_sum = sum_detectors is not False
             signals = read_xia(path, lazy, chunks, detector, is_sum, is_counters)

@@ -4,8 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rsciio_xfm.core.hdf5.links import check_links
-from rsciio_xfm.core.hdf5.open import open_hdf5
+from rsciio_xfm.core.hdf5.links import open_checked
 from rsciio_xfm.core.source import identify, open_unbuffered
 from rsciio_xfm.formats.edf.parse import find_frames
 from rsciio_xfm.formats.esrf.api import HEAD_BYTES, OUTSIDE_LINKS, find_kind
@@ -57,8 +56,7 @@ def tree(
         identity, head = identify(file), file.read(HEAD_BYTES)
     kind = find_kind(path, head)
     if kind == "HDF5":
-        check_links(path, allow_outside_links, OUTSIDE_LINKS)
-        with open_hdf5(path, identity) as file:
+        with open_checked(path, identity, allow_outside_links, OUTSIDE_LINKS) as file:
             contents = find_contents(file)
             listed = {
                 found.name: _describe(path, found) for found in contents.datasets.values()

@@ -1,7 +1,7 @@
 """Scans as Bliss writes them in HDF5 files."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from errno import ENOENT
 from functools import cached_property
@@ -14,13 +14,13 @@ import numpy as np
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.eds import order_axes
-from rsciio_xfm.core.hdf5.open import check_size, is_numeric
+from rsciio_xfm.core.hdf5.links import get
+from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.scan import Grid, Planned, make_grid
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.hdf5_maps.find import (
     Contents,
     Found,
-    get,
     listed_axes,
     read_small,
     read_text,
@@ -94,34 +94,10 @@ class Scan:
         mode = read_text(self.path, group, "fast_motor_mode").upper()
         return planned, mode == "ZIGZAG"
 
-    @cached_property
-    def positions(self) -> dict[str, tuple[np.ndarray, str | None]]:
+    @property
+    def positions(self) -> "Motors":
         """The positions of motors at each point, and their units."""
-        found: dict[str, tuple[np.ndarray, str | None]] = {}
-        instrument = get(self.entry, INSTRUMENT)
-        if not isinstance(instrument, h5py.Group):
-            return found
-        positioners = get(instrument, "positioners")
-        places: list[tuple[str, Any]] = []
-        if isinstance(positioners, h5py.Group):
-            places += [(key, get(positioners, key)) for key in positioners]
-        for key in instrument:
-            group = get(instrument, key)
-            is_motor = isinstance(group, h5py.Group) and (
-                text_of(group.attrs.get("NX_class")) == "NXpositioner"
-            )
-            if is_motor:
-                places.append((key, get(group, "value")))
-        for key, item in places:
-            if not isinstance(item, h5py.Dataset) or not is_numeric(item):
-                continue
-            if item.ndim != 1 or item.nbytes > MOST_SMALL or item.shape[0] < 2:
-                continue
-            check_size(self.path, item)
-            units = text_of(item.attrs.get("units")) or None
-            if units is not None or key not in found:
-                found[key] = item[()].astype(float), units
-        return found
+        return Motors(self.path, get(self.entry, INSTRUMENT))
 
     def beam_energy(self) -> float | None:
         """Return the energy of the beam in keV."""
@@ -163,6 +139,63 @@ class Scan:
             item = get(measurement, key)
             if isinstance(item, h5py.Dataset) and is_numeric(item) and item.ndim == 1:
                 yield key, item
+
+
+@dataclass(frozen=True)
+class Motors(Mapping[str, tuple[np.ndarray, str | None]]):
+    """The positions of motors at each point of a scan, and their units, by name.
+
+    Attributes
+    ----------
+    path, instrument
+        The file, and the group of the instrument, if there is one.
+    """
+
+    path: Path
+    instrument: h5py.Group | None
+
+    def __getitem__(self, name: str) -> tuple[np.ndarray, str | None]:
+        found = None
+        for item in self._datasets(name):
+            units = text_of(item.attrs.get("units")) or None
+            if units is not None or found is None:
+                found = item, units
+        if found is None:
+            raise KeyError(name)
+        item, units = found
+        check_size(self.path, item)
+        return item[()].astype(float), units
+
+    def _datasets(self, name: str) -> Iterator[h5py.Dataset]:
+        """Yield where the positions of a motor are."""
+        if not isinstance(self.instrument, h5py.Group) or not name:
+            return
+        items = [get(self.instrument, f"positioners/{name}")]
+        if self._is_motor(name):
+            items.append(get(self.instrument, f"{name}/value"))
+        for item in items:
+            is_there = isinstance(item, h5py.Dataset) and is_numeric(item)
+            is_small = is_there and item.ndim == 1 and item.nbytes <= MOST_SMALL
+            if is_small and item.shape[0] > 1:
+                yield item
+
+    def _is_motor(self, name: str) -> bool:
+        group = get(self.instrument, name)
+        is_group = isinstance(group, h5py.Group)
+        return is_group and text_of(group.attrs.get("NX_class")) == "NXpositioner"
+
+    def __iter__(self) -> Iterator[str]:
+        if not isinstance(self.instrument, h5py.Group):
+            return
+        positioners = get(self.instrument, "positioners")
+        names = list(positioners) if isinstance(positioners, h5py.Group) else []
+        names += [name for name in self.instrument if self._is_motor(name)]
+        for name in dict.fromkeys(names):
+            if next(self._datasets(name), None) is not None:
+                yield name
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True)

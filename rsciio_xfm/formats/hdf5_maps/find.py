@@ -1,5 +1,6 @@
 """Where the maps are in an HDF5 file, through all links."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from errno import ENOENT
 from pathlib import Path
@@ -9,7 +10,8 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core.hdf5.extra import has_extra
-from rsciio_xfm.core.hdf5.open import check_size, is_numeric
+from rsciio_xfm.core.hdf5.links import Dataset, Group, get, link_of
+from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps.layout import (
@@ -26,6 +28,7 @@ from rsciio_xfm.formats.hdf5_maps.layout import (
 IMAGE = ("image", "rgb-image", "rgba-image")
 _MOST_DEPTH = 32
 _MOST_OBJECTS = 2**20
+_MOST_OPENED = 256  # objects beside a dataset that is named
 _MOST_TEXT = 2**16
 _UNREADABLE = "what HDF5 cannot read"
 _SHOWN = 12
@@ -111,14 +114,6 @@ def read_text(path: Path, group: h5py.Group, name: str) -> str:
     return text_of(item[()])
 
 
-def get(group: h5py.Group, name: str) -> Any:
-    """Return what a path in a group points to, None if there is nothing that can be read."""
-    try:
-        return group.get(name)
-    except (KeyError, OSError, RuntimeError, ValueError):
-        return None
-
-
 def read_small(
     path: Path, group: h5py.Group, name: str, shapes: tuple[tuple[int, ...], ...]
 ) -> np.ndarray | None:
@@ -155,7 +150,7 @@ def listed_axes(group: h5py.Group) -> list[str]:
     return [text_of(name) for name in listed] if np.iterable(listed) else []
 
 
-def find_contents(file: h5py.File, wanted: list[str] | None = None) -> Contents:
+def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
     """Go through a file and all files that it links to, every object once.
 
     Parameters
@@ -164,22 +159,23 @@ def find_contents(file: h5py.File, wanted: list[str] | None = None) -> Contents:
         The file.
     wanted
         Paths. If all of them exist, only the groups of the root that they are in are gone
-        through: a file may hold hundreds of scans.
+        through: a file may hold hundreds of scans. If all are datasets, large groups are not
+        gone through but for what leads to these: a scan may hold thousands of counters.
 
     Returns
     -------
     Contents
     """
     contents = Contents()
-    groups = _where_to_begin(file, wanted)
+    groups, ways = _where_to_begin(file, wanted)
     seen = {_identity(group) for _, group, _, _ in groups}
     # Breadth first, so that the shortest path is the name of an object.
     for name, group, outer, depth in groups:
-        entry = outer
-        if isinstance(get(group, MEASUREMENT), h5py.Group):
+        entry, measurement = outer, get(group, MEASUREMENT)
+        if isinstance(measurement, h5py.Group):
             entry = group
             contents.entries[name] = group
-        for key in _ordered(group):
+        for key in _ordered(group if ways is None else ways.keys(group, measurement)):
             path = f"{name}/{key}" if name else key
             item = get(group, key)
             if item is None:
@@ -197,16 +193,77 @@ def find_contents(file: h5py.File, wanted: list[str] | None = None) -> Contents:
 
 
 def _where_to_begin(
-    file: h5py.File, wanted: list[str] | None
-) -> list[tuple[str, h5py.Group, h5py.Group | None, int]]:
-    """Return the groups to go through: name, group, scan, depth."""
+    file: Group, wanted: list[str] | None
+) -> tuple[list[tuple[str, Group, Group | None, int]], "_Ways | None"]:
+    """Return the groups to go through (name, group, scan, depth), and ways to datasets."""
     parts = [split_path(name) for name in wanted or ()]
     roots = list(dict.fromkeys(part[0] for part in parts if part))
-    exist = all(get(file, "/".join(part)) is not None for part in parts)
+    items = [get(file, "/".join(part)) for part in parts]
     are_groups = all(isinstance(get(file, root), h5py.Group) for root in roots)
-    if parts and all(parts) and exist and are_groups:
-        return [(root, file[root], None, 1) for root in roots]
-    return [("", file, None, 0)]
+    if not parts or not all(parts) or not are_groups or None in items:
+        return [("", file, None, 0)], None
+    ways = None
+    if all(isinstance(item, h5py.Dataset) for item in items):
+        ways = _Ways()
+        for part, item in zip(parts, items, strict=True):
+            ways.add(item)
+            for n in range(1, len(part)):
+                ways.add(get(file, "/".join(part[:n])))
+    return [(root, file[root], None, 1) for root in roots], ways
+
+
+class _Ways:
+    """Datasets that are named, and the groups on the ways to them.
+
+    What a link leads to is told by the address or the path that it gives, without opening it.
+    """
+
+    def __init__(self) -> None:
+        self._places: set[tuple[int, int]] = set()
+        self._paths: set[str] = set()
+        self._n_left = _MOST_OPENED
+
+    def add(self, item: Group | Dataset) -> None:
+        """Add an object, and the groups that it is in."""
+        while _identity(item) not in self._places:
+            self._places.add(_identity(item))
+            self._paths.add(item.name)
+            item = item.parent
+
+    def keys(self, group: Group, measurement: Any) -> Iterable[str]:
+        """Return the names in a group that are gone through."""
+        if isinstance(measurement, h5py.Group):
+            self.add(measurement)
+        n_links = group.id.get_num_objs()
+        self._n_left -= n_links
+        if self._n_left >= 0:
+            return group
+        self._n_left += n_links
+        return self._leading(group)
+
+    def _leading(self, group: Group) -> list[str]:
+        """Return the names in a group of links to what is on the way."""
+        links: list[tuple[bytes, int, int]] = []
+        # HDF5 fills in the same description for each of them.
+        group.id.links.iterate(
+            lambda name, info: links.append((name, info.type, info.u)), info=True
+        )
+        fileno = h5py.h5o.get_info(group.id).fileno
+        own = f"{group.name.rstrip('/')}/"
+        texts = {path.encode() for path in self._paths}
+        texts |= {path.removeprefix(own).encode() for path in self._paths}
+        sizes = {len(text) + 1 for text in texts}
+        values = {
+            name: group.id.links.get_val(name)
+            for name, kind, size in links
+            if kind == h5py.h5l.TYPE_SOFT and size in sizes
+        }
+        return [
+            name.decode("utf-8", "replace")
+            for name, kind, address in links
+            if values.get(name) in texts
+            or (kind == h5py.h5l.TYPE_HARD and (fileno, address) in self._places)
+        ]
 
 
 def split_path(name: Any) -> list[str]:
@@ -214,10 +271,10 @@ def split_path(name: Any) -> list[str]:
     return [part for part in str(name).split("/") if part not in ("", ".")]
 
 
-def _ordered(group: h5py.Group) -> list[str]:
-    """Return the names in a group; measured values come first, under their usual names."""
+def _ordered(names: Iterable[str]) -> list[str]:
+    """Sort the names in a group; measured values come first, under their usual names."""
     # A name that is no text is damaged.
-    keys = sorted((key for key in group if isinstance(key, str)), key=_natural)
+    keys = sorted((key for key in names if isinstance(key, str)), key=_natural)
     if MEASUREMENT in keys:
         keys.remove(MEASUREMENT)
         keys.insert(0, MEASUREMENT)
@@ -237,7 +294,7 @@ def _identity(item: h5py.Group | h5py.Dataset) -> tuple[int, int]:
 
 def _target(group: h5py.Group, key: str) -> str:
     """Say what a link points to."""
-    link = group.get(key, getlink=True)
+    link = link_of(group, key)
     if isinstance(link, h5py.ExternalLink):
         return f"{link.path} of the file {link.filename}"
     return link.path if isinstance(link, h5py.SoftLink) else _UNREADABLE

@@ -8,11 +8,12 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.eds import build_axis
-from rsciio_xfm.core.hdf5.open import check_size, is_numeric
-from rsciio_xfm.core.hdf5.stored import make_source
+from rsciio_xfm.core.hdf5.links import get
+from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
+from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
 from rsciio_xfm.core.to_dask import load
 from rsciio_xfm.core.xrf import ELAPSED, INPUT_RATE, LIVE, OUTPUT_RATE, line_of_positions
-from rsciio_xfm.formats.hdf5_maps.find import Found, get, read_small, text_of
+from rsciio_xfm.formats.hdf5_maps.find import Found, read_small, text_of
 from rsciio_xfm.formats.hdf5_maps.layout import MAPS, MOST_SMALL, SCALERS, XRM_ROOTS
 
 _US = 1e-6
@@ -52,7 +53,7 @@ def read_map(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any
         where,
         instrument,
     )
-    source = make_source(path, dataset, (n_rows, n_columns, n_channels))
+    source = make_source(path, dataset, Arrangement(n_rows=n_rows))
     signal["data"] = load(source, path, lazy, chunks)
     attributes = get(root, "scan_metadata")
     tree = {}
@@ -146,7 +147,7 @@ def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, An
     """
     dataset, where = found.dataset, f"{path}: {found.name}"
     n_channels, *shape = dataset.shape
-    root = dataset.file[MAPS]
+    root = dataset.place.root[MAPS]
     group = found.parents[0]  # of version 9 the root
     times = {}
     for key, aliases in (
@@ -176,7 +177,7 @@ def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, An
     signal = _build(
         path, path.stem, axes, n_channels, times, calibration, where, instrument
     )
-    source = make_source(path, dataset, (*shape, n_channels), order=(1, 2, 0))
+    source = make_source(path, dataset, Arrangement((1, 2, 0)))
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = {}
     return signal
@@ -212,7 +213,7 @@ def read_maps_raw(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str
     instrument = {"dataset": found.name, "detector": number}
     where, title = f"{path}: {found.name}", f"{path.stem} {name}"
     signal = _build(path, title, axes, n_channels, times, None, where, instrument)
-    source = make_source(path, dataset, (*shape, n_channels), order=(1, 2, 0))
+    source = make_source(path, dataset, Arrangement((1, 2, 0)))
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = {}
     return signal

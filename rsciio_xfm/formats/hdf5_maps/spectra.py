@@ -17,8 +17,9 @@ from rsciio_xfm.core.eds import (
     order_axes,
 )
 from rsciio_xfm.core.hdf5.extra import has_extra, read_extra
-from rsciio_xfm.core.hdf5.open import check_size, is_numeric
-from rsciio_xfm.core.hdf5.stored import make_source
+from rsciio_xfm.core.hdf5.links import get
+from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
+from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
 from rsciio_xfm.core.scan import Grid
 from rsciio_xfm.core.to_dask import load
 from rsciio_xfm.core.xrf import ELAPSED, LIVE, PRESET, line_of_positions
@@ -26,21 +27,15 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps.axes import detector_axis as axis_of_detectors
 from rsciio_xfm.formats.hdf5_maps.axes import find_axes, order_of, take_detector
 from rsciio_xfm.formats.hdf5_maps.bliss import Detector, Scan, grid_of, read_counter
-from rsciio_xfm.formats.hdf5_maps.find import IMAGE, Found, get, listed_axes, text_of
+from rsciio_xfm.formats.hdf5_maps.find import IMAGE, Found, listed_axes, text_of
+from rsciio_xfm.formats.hdf5_maps.options import Options
 from rsciio_xfm.formats.hdf5_maps.programs import read_map, read_maps, read_maps_raw
 
 _TOLD = ("saved", "MAPS", "MAPS_RAW", "map")  # layouts whose axes are known
 
 
 def read_dataset(
-    path: Path,
-    found: Found,
-    lazy: bool,
-    chunks: Any,
-    navigation_shape: tuple[int, ...] | None,
-    scans: dict[int, Scan],
-    axes: tuple[str, ...] | None = None,
-    detector: int | None = None,
+    path: Path, found: Found, scans: dict[int, Scan], options: Options
 ) -> list[dict[str, Any]]:
     """Read a dataset as a signal, or one for each of its detectors.
 
@@ -50,24 +45,21 @@ def read_dataset(
         Of the file.
     found
         From :func:`rsciio_xfm.formats.hdf5_maps.find.choose`.
-    lazy, chunks, navigation_shape
-        See :func:`rsciio_xfm.esrf.file_reader`.
     scans
         Those that other datasets are of: what belongs to several is read once.
-    axes
-        What its axes are, from :func:`rsciio_xfm.formats.hdf5_maps.axes.parse_axes`.
-    detector
-        Of a dataset with an axis of detectors, this one only.
+    options
+        What its axes are, which detector is read, and how.
 
     Raises
     ------
     FileFormatError
         It holds no numbers, or too few axes; nothing tells what its axes are.
     ValueError
-        `axes` is given for what says itself what it is; there is no such detector.
+        Axes are given for what says itself what it is; there is no such detector.
     """
-    if axes is None and detector is None:
-        known = _read_known(path, found, lazy, chunks, navigation_shape)
+    axes = options.axes
+    if axes is None and options.detector is None:
+        known = _read_known(path, found, options)
         if known is not None:
             return [known]
     elif found.layout in _TOLD:
@@ -77,26 +69,19 @@ def read_dataset(
         )
     _check_kind(path, found, axes)
     check_size(path, found.dataset)
-    return _read_spectra(
-        path, found, lazy, chunks, navigation_shape, scans, axes, detector
-    )
+    return _read_spectra(path, found, scans, options)
 
 
-def _read_known(
-    path: Path,
-    found: Found,
-    lazy: bool,
-    chunks: Any,
-    navigation_shape: tuple[int, ...] | None,
-) -> dict[str, Any] | None:
+def _read_known(path: Path, found: Found, options: Options) -> dict[str, Any] | None:
     """Read what says itself what it is; None if there is more to find out."""
+    lazy, chunks = options.lazy, options.chunks
     if found.layout == "saved":
         (saved,) = (group for group in found.parents if has_extra(group))
         signal = read_extra(path, saved, found.dataset.shape)
         if signal is not None:
             return _restore(path, found, signal, lazy, chunks)
     if _is_counter(found):
-        return read_counter(path, found, navigation_shape)
+        return read_counter(path, found, options.navigation_shape)
     readers = {"MAPS": read_maps, "MAPS_RAW": read_maps_raw, "map": read_map}
     reader = readers.get(found.layout)
     if reader is None and found.interpretation in IMAGE:
@@ -112,13 +97,7 @@ def _restore(
     path: Path, found: Found, signal: dict[str, Any], lazy: bool, chunks: Any
 ) -> dict[str, Any]:
     """Read a signal that was saved here."""
-    roles = [axis["navigate"] for axis in signal["axes"]]
-    source = make_source(
-        path,
-        found.dataset,
-        found.dataset.shape,
-        is_spectra=roles == [True] * (len(roles) - 1) + [False],
-    )
+    source = make_source(path, found.dataset)
     return signal | {
         "data": load(source, path, lazy, chunks),
         "post_process": [keep_dead_time_with_its_class],
@@ -157,31 +136,24 @@ def _check_kind(path: Path, found: Found, axes: tuple[str, ...] | None = None) -
 
 
 def _read_spectra(
-    path: Path,
-    found: Found,
-    lazy: bool,
-    chunks: Any,
-    navigation_shape: tuple[int, ...] | None,
-    scans: dict[int, Scan],
-    given: tuple[str, ...] | None,
-    number: int | None,
+    path: Path, found: Found, scans: dict[int, Scan], options: Options
 ) -> list[dict[str, Any]]:
     """Read spectra of a scan, or of a NeXus file, of one detector or several."""
     dataset, where = found.dataset, f"{path}: {found.name}"
     scan = None
     if found.entry is not None:
         scan = scans.setdefault(id(found.entry), Scan(path, found.entry))
-    roles = find_axes(path, found, given)
+    roles = find_axes(path, found, options.axes)
     order, detector_axis = order_of(roles), axis_of_detectors(roles)
     *sizes, n_channels = (dataset.shape[i] for i in order)
-    grid, axes = _navigation(where, found, scan, tuple(sizes), order, navigation_shape)
-    shape = (*(axis["size"] for axis in axes), n_channels)
+    shape = options.navigation_shape
+    grid, axes = _navigation(found, where, scan, (tuple(sizes), order), shape)
     detector = Detector(path, found, scan)
     energy = meta.energy_axis(where, n_channels, *detector.calibration(n_channels))
     real_time = _real_time(where, detector)
     label = scan.label(detector.name) if scan is not None else f"{path.stem} {found.name}"
     signals = []
-    for i in _choose_detectors(where, dataset, detector_axis, number):
+    for i in _choose_detectors(where, dataset, detector_axis, options.detector):
         find = _finder(detector, roles, i)
         dead_time, origin = _dead_times(find, tuple(sizes), grid)
         signal = meta.build_map(
@@ -196,22 +168,23 @@ def _read_spectra(
             live_time=meta.mean_time(find(LIVE)),
         )
         taken = () if i is None else (i,)
-        source = make_source(path, dataset, shape, grid, order, detector_axis, taken)
-        signal["data"] = load(source, path, lazy, chunks)
+        lies = Arrangement(order, grid, detector_axis, taken)
+        source = make_source(path, dataset, lies)
+        signal["data"] = load(source, path, options.lazy, options.chunks)
         signal["original_metadata"] = {} if scan is None else scan.tree()
         signals.append(signal)
     return signals
 
 
 def _navigation(
-    where: str,
     found: Found,
+    where: str,
     scan: Scan | None,
-    sizes: tuple[int, ...],
-    order: tuple[int, ...],
+    pixels: tuple[tuple[int, ...], tuple[int, ...]],
     navigation_shape: tuple[int, ...] | None,
 ) -> tuple[Grid | None, list[dict[str, Any]]]:
     """Return where the points of a scan are, if it is one, and the axes of pixels."""
+    sizes, order = pixels
     is_scan = scan is not None and len(sizes) == 1
     if navigation_shape is None and not is_scan:
         return None, _named_axes(found, sizes, order)
@@ -354,7 +327,7 @@ def _read_image(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, 
         build_axis(label, size, None, None, navigate=False)
         for label, size in zip(labels, dataset.shape[n_outer:], strict=True)
     ]
-    source = make_source(path, dataset, dataset.shape, is_spectra=False)
+    source = make_source(path, dataset)
     return {
         "data": load(source, path, lazy, chunks),
         "axes": order_axes(axes),

@@ -51,7 +51,7 @@ def add_detectors(
     Raises
     ------
     ValueError
-        Maps are not of unsigned integers of at most 32 bits.
+        Maps are not of integers.
     """
     scans: dict[tuple, list[dict[str, Any]]] = {}
     for found, signal in pairs:

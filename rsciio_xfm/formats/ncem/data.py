@@ -1,10 +1,7 @@
 """Signals in NCEM's EMD files: those that were saved here, and maps of X-rays."""
 
 import math
-import os
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,105 +9,22 @@ import dask.array as da
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.array import PIECE_BYTES, ArrayLike, CountedArray, Range
+from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.core.eds import keep_dead_time_with_its_class
 from rsciio_xfm.core.faults import UPSTREAM
 from rsciio_xfm.core.hdf5.extra import has_extra, read_extra
-from rsciio_xfm.core.hdf5.open import check_size, open_hdf5
-from rsciio_xfm.core.to_dask import align_chunks, from_source, read_all
+from rsciio_xfm.core.hdf5.sizes import check_size
+from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
+from rsciio_xfm.core.to_dask import align_chunks, default_chunks, from_source, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.formats.ncem.layout import GROUP_TYPE
-from rsciio_xfm.kernels.sums import is_counts
 
 KINDS = "biufcV"  # of numbers, and of colours, that are read and written here
 _EDS = "EDS"
 _MANY_CHUNKS = 10_000
 # Of data whose description is damaged, and that are not stored.
 _MOST_UNKNOWN_BYTES = 2**22
-
-
-@dataclass(frozen=True)
-class StoredArray(ArrayLike):
-    """A dataset whose axes stand in the file in reverse order.
-
-    Attributes
-    ----------
-    path, identity
-        The file, see :func:`rsciio_xfm.core.source.identify`.
-    name
-        Of the dataset.
-    shape
-        Of the array, slowest axis first.
-    stored_chunks
-        Of the dataset, in the order of the array's axes; the whole if it has none.
-    dtype
-        Of the numbers, in the byte order of this machine.
-    """
-
-    path: str
-    identity: tuple[int, ...]
-    name: str
-    shape: tuple[int, ...]
-    stored_chunks: tuple[int, ...]
-    dtype: np.dtype
-
-    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Read a block; see :meth:`ArrayLike.read`."""
-        block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
-        with open_hdf5(self.path, self.identity, locking=None) as file:
-            self._fill(file[self.name], ranges, block)
-        return block
-
-    def _fill(
-        self, dataset: h5py.Dataset, ranges: tuple[Range, ...], block: np.ndarray
-    ) -> None:
-        """Read a block: whole, or row by row if chunks hold no more than a row each."""
-        if block.size == 0:
-            return
-        n_outer = max(0, self.ndim - 2)
-        if not n_outer or set(self.stored_chunks[:n_outer]) != {1}:
-            block[...] = dataset[tuple(slice(*r) for r in reversed(ranges))].T
-            return
-        # HDF5 is slow where neighbours in memory are not neighbours in the file.
-        inner = tuple(slice(*r) for r in reversed(ranges[n_outer:]))
-        for index in np.ndindex(block.shape[:n_outer]):
-            outer = [start + i for i, (start, _) in zip(index, ranges, strict=False)]
-            block[index] = dataset[(*inner, *reversed(outer))].T
-
-
-class StoredMap(StoredArray, CountedArray):
-    """A dataset of spectra: counts, channels along the last axis."""
-
-    def row_axis(self) -> int:
-        """Return the axis of y: before x and the channels."""
-        return max(0, self.ndim - 3)
-
-    def row_step(self) -> int:
-        """Return how many rows a chunk has."""
-        return self.stored_chunks[self.row_axis()]
-
-    def file_bytes(self) -> int:
-        """Return the size of the array."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def pieces(
-        self, ranges: tuple[Range, ...]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
-        """Read a block piece by piece, the file open; see :meth:`FileArray.pieces`."""
-        axis = self.row_axis()
-        row = [stop - start for start, stop in ranges]
-        row[axis] = 1
-        row_bytes = max(1, math.prod(row) * self.dtype.itemsize)
-        # Chunks of the file as they are, rather than each of them several times.
-        height = max(1, PIECE_BYTES // row_bytes, self.stored_chunks[axis])
-        with open_hdf5(self.path, self.identity, locking=None) as file:
-            for start in range(*ranges[axis], height):
-                rows = (start, min(start + height, ranges[axis][1]))
-                held = (*ranges[:axis], rows, *ranges[axis + 1 :])
-                block = np.empty([stop - start for start, stop in held], self.dtype)
-                self._fill(file[self.name], held, block)
-                yield held, block
 
 
 def find_signals(file: h5py.File) -> tuple[dict[str, h5py.Group], list[str]]:
@@ -180,41 +94,32 @@ def read_signal(
     if signal is None:  # RosettaSciIO reads it, in as many tasks as it has chunks
         check_size(path, dataset, _MOST_UNKNOWN_BYTES)
         return None
-    check_size(path, dataset)
-    shape = dataset.shape[::-1]
-    common = {
-        "path": os.path.abspath(path),
-        "identity": identity,
-        "name": dataset.name,
-        "shape": shape,
-        "stored_chunks": (dataset.chunks or dataset.shape)[::-1],
-        "dtype": dataset.dtype.newbyteorder("="),
-    }
+    order = tuple(range(dataset.ndim))[::-1]
+    source = make_source(path, dataset, Arrangement(order))
     navigates = [axis["navigate"] for axis in signal["axes"]]
-    is_map = is_counts(np.empty(0, common["dtype"])) and len(shape) > 1
-    is_map = is_map and navigates == [True] * (len(shape) - 1) + [False]
-    source = StoredMap(**common) if is_map else StoredArray(**common)
-    if lazy and len(shape) > 1:
-        data = from_source(source, _choose_chunks(source, chunks))
+    is_map = dataset.ndim > 1 and navigates == [True] * (dataset.ndim - 1) + [False]
+    data: Any
+    if lazy and dataset.ndim > 1:
+        data = from_source(source, _choose_chunks(source, chunks, is_map))
     elif lazy:
         data = da.from_array(dataset[()], chunks=chunks)
-    elif is_map:
-        data = read_all(source, str(path))
     else:
-        data = source.read(tuple((0, size) for size in shape))
+        data = read_all(source, str(path), _choose_chunks(source, "auto", is_map))
     return signal | {"data": data, "post_process": [keep_dead_time_with_its_class]}
 
 
-def _choose_chunks(source: StoredArray, chunks: Any) -> Any:
+def _choose_chunks(source: FileArray, chunks: Any, is_map: bool) -> Any:
     """Return chunks that hold whole chunks of the file; of maps, whole rows of pixels."""
     if not (isinstance(chunks, str) and chunks == "auto"):
         return chunks
+    row_axis = max(0, source.ndim - 3) if is_map else 0
     stored = source.stored_chunks
+    if stored is None:
+        return default_chunks(source.shape, source.dtype, row_axis)
     grid = zip(source.shape, stored, strict=True)
     is_few = math.prod(-(-size // chunk) for size, chunk in grid) <= _MANY_CHUNKS
-    if is_few and not isinstance(source, StoredMap):
+    if is_few and not is_map:
         return stored
-    row_axis = source.row_axis() if isinstance(source, StoredMap) else 0
     return align_chunks(source.shape, source.dtype, row_axis, stored)
 
 

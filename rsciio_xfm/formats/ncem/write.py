@@ -23,27 +23,11 @@ from rsciio_xfm.formats.ncem.layout import (
     UNNAMED,
     VERSION,
 )
-from rsciio_xfm.kernels.transpose import transpose
+from rsciio_xfm.kernels.transpose import copy
 
 _CHUNK_CACHE_BYTES = 2**25
 _MOST_ATTRIBUTE = 60000  # bytes; HDF5's limit is 65536 with what belongs to it
 is_original = is_original_hdf5
-# Types that a kernel moves.
-_PLAIN = (
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float32",
-    "float64",
-    "complex64",
-    "complex128",
-)
 
 
 def file_writer(
@@ -164,7 +148,7 @@ def _write_header(
     for i, axis in enumerate(axes):
         _write_dimension(group, len(axes) - i, axis)
     data = signal["data"]
-    stored = choose_stored(path, data, axes, chunks)
+    stored = choose_stored(path, data, axes, chunks, is_compressed=bool(kwds))
     return group.create_dataset(
         "data",
         shape=data.shape[::-1],
@@ -229,7 +213,7 @@ def _holds_chunks(dataset: h5py.Dataset, place: tuple[slice, ...]) -> bool:
     """
     n_channels, *rest = dataset.shape
     depth, *others = dataset.chunks
-    if not rest or dataset.dtype.name not in _PLAIN or set(others[1:]) - {1}:
+    if not rest or dataset.dtype.kind == "V" or set(others[1:]) - {1}:
         return False
     if depth != n_channels or dataset.id.get_create_plist().get_nfilters():
         return False
@@ -250,6 +234,6 @@ def _write_spectra(
         outer = [s.start + i for s, i in zip(place, index, strict=False)]
         for start in range(0, block.shape[-2], width):
             spectra = block[index][start : start + width]
-            transpose(spectra, tile)
+            copy(spectra.T, tile[:, : len(spectra)])
             offset = (0, place[-2].start + start, *reversed(outer))
             dataset.id.write_direct_chunk(offset, tile)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,29 +35,37 @@ from rsciio_xfm.formats.spec.scan import (
 from rsciio_xfm.formats.spec.spectra import make_source
 
 
-def read_spec(
-    path: Path,
-    lazy: bool,
-    chunks: Any,
-    wanted: list[str] | None,
-    is_counters: bool,
-    navigation_shape: tuple[int, ...] | None,
-    is_sum: bool = False,
-) -> list[dict[str, Any]]:
-    """Read the scans of a SPEC file.
+@dataclass(frozen=True)
+class Options:
+    """Options of :func:`rsciio_xfm.esrf.file_reader` that are for SPEC files.
 
-    Parameters
+    Attributes
     ----------
-    path
-        Of the file.
     lazy, chunks, navigation_shape
-        See :func:`rsciio_xfm.esrf.file_reader`.
+        As there.
     wanted
         Scans, as ``"94.1"``; None is all.
     is_counters
         Read counters, not spectra.
     is_sum
         Add up the detectors of each scan.
+    """
+
+    lazy: bool = False
+    chunks: Any = "auto"
+    wanted: list[str] | None = None
+    is_counters: bool = False
+    navigation_shape: tuple[int, ...] | None = None
+    is_sum: bool = False
+
+
+def read_spec(path: Path, options: Options) -> list[dict[str, Any]]:
+    """Read the scans of a SPEC file.
+
+    Parameters
+    ----------
+    path, options
+        The file, and how it is read.
 
     Returns
     -------
@@ -70,38 +79,24 @@ def read_spec(
         A scan is damaged, and left out.
     """
     index, source = find_spectra(path)
-    keys, scans = read_scans(path, index, wanted)
+    keys, scans = read_scans(path, index, options.wanted)
     signals = []
     for i, scan in scans.items():
-        own = slice(*index.first[i : i + 2].tolist())
         try:
             if isinstance(scan, CorruptFileError):
                 raise scan
-            if own.stop > own.start and not is_counters:
-                found = _read_maps(
-                    scan,
-                    index,
-                    own,
-                    i,
-                    source,
-                    lazy or is_sum,
-                    chunks,
-                    navigation_shape,
-                )
-                if is_sum:
-                    title = f"{path.stem} {scan.key}"
-                    found = [add_maps(path, title, found, lazy, chunks)]
-                signals += found
+            if index.first[i + 1] > index.first[i] and not options.is_counters:
+                signals += _read_maps(scan, index, i, source, options)
                 continue
-            signal = scan.read_counters(navigation_shape)
+            signal = scan.read_counters(options.navigation_shape)
         except CorruptFileError as exc:
-            if wanted is not None or len(keys) == 1:
+            if options.wanted is not None or len(keys) == 1:
                 raise
             warn(f"{exc} The scan is left out.")
             continue
         if signal is not None:
             signals.append(signal)
-        elif wanted is not None:
+        elif options.wanted is not None:
             raise FileFormatError(
                 f"{path}: the scan {keys[i]} has neither spectra nor counters: it was "
                 "stopped before its first point."
@@ -115,17 +110,23 @@ def read_spec(
 
 
 def _read_maps(
-    scan: SpecScan,
-    index: Index,
-    own: slice,
-    number: int,
-    file: LocalFile,
-    lazy: bool,
-    chunks: Any,
-    navigation_shape: tuple[int, ...] | None,
+    scan: SpecScan, index: Index, number: int, file: LocalFile, options: Options
+) -> list[dict[str, Any]]:
+    """Read the spectra of a scan: of each detector, or their sum."""
+    if not options.is_sum:
+        return _read_detectors(scan, index, number, file, options)
+    parts = replace(options, lazy=True)
+    found = _read_detectors(scan, index, number, file, parts)
+    title = f"{scan.path.stem} {scan.key}"
+    return [add_maps(scan.path, title, found, options.lazy, options.chunks)]
+
+
+def _read_detectors(
+    scan: SpecScan, index: Index, number: int, file: LocalFile, options: Options
 ) -> list[dict[str, Any]]:
     """Make a signal of the spectra of each detector of a scan."""
     path, where = scan.path, f"{scan.path}: scan {scan.key}"
+    own = slice(*index.first[number : number + 2].tolist())
     detectors = _order(scan, index, own, file)
     n_points = len(detectors[0].starts)
     if scan.n_lines and not scan.is_whole:
@@ -133,7 +134,7 @@ def _read_maps(
             f"{where} has {scan.n_lines} lines of counters, of which silx reads "
             f"{scan.data.shape[1]}: positions of the motors are not used."
         )
-    grid = scan.grid(n_points, navigation_shape)
+    grid = scan.grid(n_points, options.navigation_shape)
     dtype = dtype_for(index, number)
     energies = _energy_axes(where, scan, [found.n_channels for found in detectors])
     is_named = len({found.mark for found in detectors}) > 1
@@ -163,7 +164,7 @@ def _read_maps(
         if is_single and live and real:
             sem = signal["metadata"]["Acquisition_instrument"]["SEM"]
             sem["Detector"]["EDS"]["live_time"] = live
-        signal["data"] = load(source, path, lazy, chunks)
+        signal["data"] = load(source, path, options.lazy, options.chunks)
         signal["original_metadata"] = scan.tree()
         signals.append(signal)
     return signals

@@ -14,7 +14,7 @@ import pint
 
 from rsciio_xfm.core.array import Range
 from rsciio_xfm.core.eds import order_axes
-from rsciio_xfm.core.hdf5.open import find_values
+from rsciio_xfm.core.hdf5.values import find_values
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import (
     check_worth_reading,

@@ -16,7 +16,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 from tqdm import tqdm
 
-from rsciio_xfm.core.hdf5.open import Values
+from rsciio_xfm.core.hdf5.values import Values
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.runs import DatasetBytes, Runs
 from rsciio_xfm.core.source import BLOCK_BYTES, little_endian

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core.cache import Entry
-from rsciio_xfm.core.hdf5.open import Values, find_values
+from rsciio_xfm.core.hdf5.values import Values, find_values
 from rsciio_xfm.core.source import Source
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.velox.count import (

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.hdf5.open import check_size
+from rsciio_xfm.core.hdf5.sizes import check_size
 from rsciio_xfm.core.tree import get
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
@@ -161,7 +161,8 @@ def _groups_of(file: h5py.File, name: str) -> Iterator[tuple[str, h5py.Group]]:
 def _check_different(path: Path, file: h5py.File, names: list[str]) -> None:
     """Refuse to count one stream twice, under two names."""
     data = [file[f"{name}/Data"] for name in names]
-    places = {(d.file.filename, h5py.h5o.get_info(d.id).addr) for d in data}
+    infos = [h5py.h5o.get_info(d.id) for d in data]
+    places = {(info.fileno, info.addr) for info in infos}
     if len(places) < len(names):
         raise CorruptFileError(
             f"{path}: {STREAMS} has {len(names)} streams, expected as many different ones: "

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from rsciio_xfm.core.faults import UPSTREAM
-from rsciio_xfm.core.hdf5.open import check_all_sizes
+from rsciio_xfm.core.hdf5.sizes import check_all_sizes
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.velox.layout import STREAMS

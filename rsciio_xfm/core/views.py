@@ -1,0 +1,303 @@
+"""Views of arrays over files: points in their places of a map, detectors taken or added up."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rsciio_xfm.core.array import PIECE_BYTES, CountedArray, FileArray, Range
+from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
+
+Ranges = tuple[Range, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed(CountedArray):
+    """Points in the order of a scan, in their places of the map.
+
+    Attributes
+    ----------
+    source
+        The points, along its first axis.
+    grid
+        Shape of the map, slowest axis first.
+    n_points
+        How many of them there are; the rest of the map is zeros.
+    is_reversed
+        Of a map of two axes, the rows that were measured from their end.
+    """
+
+    source: FileArray
+    grid: tuple[int, ...]
+    n_points: int
+    is_reversed: tuple[bool, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the map, and of what a point holds."""
+        return (*self.grid, *self.source.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the points."""
+        return self.source.dtype
+
+    @property
+    def _width(self) -> int:
+        """Points of an entry of the first axis."""
+        return math.prod(self.grid[1:])
+
+    @property
+    def stored_chunks(self) -> tuple[int, ...] | None:
+        """Those of the points, of a line."""
+        return self.source.stored_chunks if len(self.grid) == 1 else None
+
+    def row_axis(self) -> int:
+        """Return the first axis."""
+        return 0
+
+    def file_bytes(self) -> int:
+        """Return that of the points."""
+        return self.source.file_bytes()
+
+    def by_detector(self) -> FileArray | None:
+        """Return the same with the detectors apart."""
+        stack = self.source.by_detector()
+        if not isinstance(stack, StackedMaps):
+            return None
+        return StackedMaps(tuple(replace(self, source=part) for part in stack.parts))
+
+    def read(self, ranges: Ranges) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
+        n = len(self.grid)
+        # Chunks that hold more than a row would be read once for each row.
+        is_joined = self.source.row_step() > self.grid[-1] and n == 2
+        if block.size and (self._is_whole(ranges) or is_joined):
+            rows = self._read_rows(ranges)
+            block[...] = rows[(slice(None), *(slice(*r) for r in ranges[1:n]))]
+        elif block.size:
+            self._read_runs(ranges, block)
+        return block
+
+    def _is_whole(self, ranges: Ranges) -> bool:
+        """Tell whether a block is of whole rows."""
+        n = len(self.grid)
+        return ranges[1:n] == tuple((0, size) for size in self.grid[1:])
+
+    def _points(self, rows: Range) -> Range:
+        """Return the points that are there of some entries of the first axis."""
+        start, stop = (min(row * self._width, self.n_points) for row in rows)
+        return start, stop
+
+    def _read_rows(self, ranges: Ranges) -> np.ndarray:
+        """Read whole rows, with their points in order."""
+        points = self._points(ranges[0])
+        return self._place(self.source.read((points, *self._inner(ranges))), ranges[0])
+
+    def _place(self, found: np.ndarray, rows: Range) -> np.ndarray:
+        """Put what was found of the points of some rows to its places."""
+        n_rows = rows[1] - rows[0]
+        n_missing = n_rows * self._width - len(found)
+        if n_missing:
+            missing = np.zeros((n_missing, *found.shape[1:]), dtype=found.dtype)
+            found = np.concatenate([found, missing])
+        placed = found.reshape(n_rows, *self.grid[1:], *found.shape[1:])
+        turned = [i for i in range(n_rows) if self._turns(rows[0] + i)]
+        if turned:
+            placed[turned] = placed[turned, ::-1]
+        return placed
+
+    def _turns(self, row: int) -> bool:
+        return bool(self.is_reversed) and self.is_reversed[row]
+
+    def _read_runs(self, ranges: Ranges, block: np.ndarray) -> None:
+        """Read parts of rows, one after the other."""
+        n, (left, right) = len(self.grid), ranges[len(self.grid) - 1]
+        for index in np.ndindex(block.shape[: n - 1]):
+            place = [start + i for i, (start, _) in zip(index, ranges, strict=False)]
+            first, last = left, right
+            if n == 2 and self._turns(place[0]):
+                first, last = self.grid[1] - right, self.grid[1] - left
+            start = int(np.ravel_multi_index((*place, first), self.grid))
+            stop = min(start + last - first, self.n_points)
+            if stop > start:
+                points = self.source.read(((start, stop), *ranges[n:]))
+                if n == 2 and self._turns(place[0]):
+                    block[index][right - left - len(points) :] = points[::-1]
+                else:
+                    block[index][: len(points)] = points
+
+    def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
+        """Read a block piece by piece, each chunk once; see :meth:`FileArray.pieces`."""
+        step = max(1, self.source.row_step() // self._width)
+        yield from _pieces_of_rows(self, ranges, step)
+
+    def sum_navigation(self, ranges: Ranges) -> np.ndarray:
+        """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
+        if not self._is_whole(ranges):
+            return super().sum_navigation(ranges)
+        return self.source.sum_navigation((self._points(ranges[0]), *self._inner(ranges)))
+
+    def sum_signal(self, ranges: Ranges) -> np.ndarray:
+        """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
+        if not self._is_whole(ranges):
+            return super().sum_signal(ranges)
+        inner = self._inner(ranges)
+        sums = self.source.sum_signal((self._points(ranges[0]), *inner))
+        return self._place(sums, ranges[0])
+
+    def _inner(self, ranges: Ranges) -> Ranges:
+        return ranges[len(self.grid) :]
+
+
+@dataclass(frozen=True, eq=False)
+class Detectors(CountedArray):
+    """A detector of an array that has them along its first axis, or the sum of several.
+
+    Attributes
+    ----------
+    source
+        All detectors.
+    numbers
+        Which, one after the other.
+    where
+        Named in errors.
+    """
+
+    source: FileArray
+    numbers: tuple[int, ...]
+    where: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of a detector."""
+        return self.source.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the counts; of sums of short ones, of 32 bits."""
+        return sum_dtype(self.source.dtype, len(self.numbers))
+
+    @property
+    def stored_chunks(self) -> tuple[int, ...] | None:
+        """Those of the detectors."""
+        stored = self.source.stored_chunks
+        return None if stored is None else stored[1:]
+
+    @property
+    def _all(self) -> Range:
+        return self.numbers[0], self.numbers[-1] + 1
+
+    def row_axis(self) -> int:
+        """Return the first axis."""
+        return 0
+
+    def row_step(self) -> int:
+        """Return how many rows a chunk has."""
+        stored = self.stored_chunks
+        return 1 if stored is None else stored[0]
+
+    def file_bytes(self) -> int:
+        """Estimate the share of these detectors."""
+        return math.ceil(
+            self.source.file_bytes() * len(self.numbers) / self.source.shape[0]
+        )
+
+    def by_detector(self) -> FileArray | None:
+        """Return the same with the detectors apart."""
+        if len(self.numbers) < 2:
+            return None
+        return StackedMaps(tuple(replace(self, numbers=(i,)) for i in self.numbers))
+
+    def read(self, ranges: Ranges) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        total = None
+        for group in self._groups():
+            for part in self.source.read((group, *ranges)):
+                if total is None:
+                    total = part.astype(self.dtype, copy=False)
+                else:
+                    add_to(total, part, self.where)
+        return np.ascontiguousarray(total)
+
+    def _groups(self) -> Iterator[Range]:
+        """Yield the detectors that are read together: those of a chunk of the file."""
+        first, stop = self._all
+        stored = self.source.stored_chunks
+        step = 1 if stored is None else stored[0]
+        while first < stop:
+            end = min(stop, (first // step + 1) * step)
+            yield first, end
+            first = end
+
+    def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
+        """Read a block piece by piece, each chunk once; see :meth:`FileArray.pieces`."""
+        if len(self.numbers) == 1:
+            for held, counts in self.source.pieces((self._all, *ranges)):
+                yield held[1:], counts[0]
+        else:
+            yield from _pieces_of_rows(self, ranges, self.row_step())
+
+    def sum_navigation(self, ranges: Ranges) -> np.ndarray:
+        """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
+        if not self._fits:
+            return super().sum_navigation(ranges)
+        return self.source.sum_navigation((self._all, *ranges))
+
+    def sum_signal(self, ranges: Ranges) -> np.ndarray:
+        """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
+        if not self._fits:
+            return super().sum_signal(ranges)
+        return self.source.sum_signal((self._all, *ranges)).sum(axis=0, dtype=np.uint64)
+
+    @property
+    def _fits(self) -> bool:
+        """Whether no sum of the detectors can be too large for its type."""
+        return len(self.numbers) == 1 or self.source.dtype.itemsize < self.dtype.itemsize
+
+
+def _pieces_of_rows(
+    array: FileArray, ranges: Ranges, step: int
+) -> Iterator[tuple[Ranges, np.ndarray]]:
+    """Read rows some at a time, as many as a step has at least."""
+    row_bytes = (
+        math.prod(stop - start for start, stop in ranges[1:]) * array.dtype.itemsize
+    )
+    height = -(-max(1, PIECE_BYTES // max(1, row_bytes)) // step) * step
+    start, stop = ranges[0]
+    while start < stop:
+        end = min(stop, (start // height + 1) * height)
+        held = ((start, end), *ranges[1:])
+        yield held, array.read(held)
+        start = end
+
+
+def add_detectors(sources: Sequence[FileArray]) -> FileArray | None:
+    """Return the sum of detectors of one array, so that its chunks are read once.
+
+    Parameters
+    ----------
+    sources
+        Views of this module, of one detector or several each.
+
+    Returns
+    -------
+    FileArray or None
+        None if they are of several arrays, or do not follow each other.
+    """
+    first = sources[0]
+    if isinstance(first, Placed):
+        placed = [s for s in sources if isinstance(s, Placed)]
+        alike = {replace(s, source=first.source)._token for s in placed}
+        if len(placed) < len(sources) or len(alike) > 1:
+            return None
+        source = add_detectors([s.source for s in placed])
+        return None if source is None else replace(first, source=source)
+    parts = [s for s in sources if isinstance(s, Detectors)]
+    if len(parts) < max(2, len(sources)) or len({s.source._token for s in parts}) > 1:
+        return None
+    numbers = tuple(number for part in parts for number in part.numbers)
+    is_range = numbers == tuple(range(numbers[0], numbers[0] + len(numbers)))
+    return replace(parts[0], numbers=numbers) if is_range else None
