@@ -132,7 +132,8 @@ def all_in_one_pass(path):
         s = load(path)
         masks = ten_regions(s.data.shape[:-1])
         found = s.get_maps(WINDOWS, masks, True, COLOURS, show_progressbar=False)
-        return f"{found['summary']['counts'].data.sum()} counts, {len(found['regions'])} signals"
+        counts = found["summary"]["counts"].data.sum()
+        return f"{counts} counts, {len(found['regions'])} signals"
 
     return run
 

@@ -306,7 +306,7 @@ class RawMap(FileArray):
 
 
 def _bytes_touched(channels: Sequence[Range], itemsize: int) -> int:
-    """Return how many bytes of a spectrum are looked at, a cache line at least for each range."""
+    """Return how many bytes of a spectrum are looked at, in cache lines where they are few."""
     n_bytes = last = 0
     for start, stop in sorted(channels):
         begin, end = start * itemsize, stop * itemsize

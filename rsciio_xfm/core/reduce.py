@@ -365,16 +365,18 @@ class _Plan:
 
     def finish(self, states: States) -> tuple:
         """Return the results."""
-        results = []
-        for reduction, state, whole in zip(
-            self.reductions, states, self.wholes, strict=True
-        ):
-            if state is None:
-                nothing = tuple((0, 0) for _ in whole.ranges)
-                state = reduction.begin(Part(nothing, whole.channels, whole.dtype))
-                state = reduction.merge([state])
-            results.append(reduction.finish(state, whole))
-        return tuple(results)
+        each = zip(self.reductions, states, self.wholes, strict=True)
+        return tuple(
+            r.finish(_nothing(r, whole) if state is None else state, whole)
+            for r, state, whole in each
+        )
+
+
+def _nothing(reduction: Reduction, whole: Part) -> Any:
+    """Return the state of a map that is zero throughout."""
+    nowhere = tuple((0, 0) for _ in whole.ranges)
+    part = Part(nowhere, whole.channels, whole.dtype)
+    return reduction.merge([reduction.begin(part)])
 
 
 class _Watch:
