@@ -1,6 +1,6 @@
 """EDAX maps beside ``cat`` and RosettaSciIO's reader, for one user and for twenty.
 
-    python benchmarks/edax.py [--repeats 7] [--folder /tmp] [--only one|many|regions|open]
+    python benchmarks/edax.py [--repeats 7] [--folder /tmp] [--only one|maps|many|regions|open]
 
 makes a map of 800 x 1024 pixels and 3000 channels of a byte (2.46 GB) and prints a table
 for one user, one for twenty at once, one for regions, and one for opening a map of 40 GB (a
@@ -24,6 +24,7 @@ SHAPE = (800, 1024, 3000)
 LARGE = (4000, 3400, 3000)
 SQUARE = (4000, 4000, 1024)
 WINDOWS = [(600 + 100 * i, 610 + 100 * i) for i in range(8)]
+COLOURS = {"scale": "log", "energy_range": (1.0, 20.0)}
 USERS = 20
 
 
@@ -123,6 +124,34 @@ def summary(path):
     return run
 
 
+def all_in_one_pass(path):
+    """Eight windows, ten boolean maps, a summary and a picture."""
+    warm_up()
+
+    def run():
+        s = load(path)
+        masks = ten_regions(s.data.shape[:-1])
+        found = s.get_maps(WINDOWS, masks, True, COLOURS, show_progressbar=False)
+        counts = found["summary"]["counts"].data.sum()
+        return f"{counts} counts, {len(found['regions'])} signals"
+
+    return run
+
+
+def all_one_by_one(path):
+    warm_up()
+
+    def run():
+        s, quiet = load(path), {"show_progressbar": False}
+        s.get_window_images(WINDOWS, **quiet)
+        regions = s.get_region_spectra(ten_regions(s.data.shape[:-1]), **quiet)
+        counts = s.get_summary(**quiet)["counts"].data.sum()
+        s.get_colour_map(**COLOURS, **quiet)
+        return f"{counts} counts, {len(regions)} signals"
+
+    return run
+
+
 def label(shape):
     """Return a label image of 100 x 100 grains."""
     rows, columns = (np.arange(size) * 100 // size for size in shape)
@@ -156,12 +185,16 @@ def grains_as_signals(path):
     return run
 
 
+def ten_regions(shape):
+    labels = label(shape) % 10
+    return [labels == k for k in range(10)]
+
+
 def ten_masks(path):
     """Ten boolean maps, each of a tenth of the pixels."""
     warm_up()
     s = load(path)
-    labels = label(s.data.shape[:-1]) % 10
-    masks = [labels == k for k in range(10)]
+    masks = ten_regions(s.data.shape[:-1])
 
     def run():
         found = s.get_region_spectra(masks, show_progressbar=False)
@@ -264,6 +297,12 @@ ONE = {
     "ours: 8 windows, one after the other": eight_windows_one_by_one,
     "ours: get_summary (sum, mean, max, counts)": summary,
 }
+MAPS = {
+    "ours: get_window_images, 1 window": windows(1),
+    "ours: get_window_images, 8 windows in one pass": windows(8),
+    "ours: 8 windows, 10 regions, summary, colours: get_maps": all_in_one_pass,
+    "ours: the same, one after the other": all_one_by_one,
+}
 MANY = {
     "20 requests, one after the other": one_after_the_other,
     "20 threads at once": in_threads,
@@ -280,7 +319,7 @@ REGIONS = {
     "ours: region_spectra, a label image of 10 000 grains": grains,
     "ours: get_region_spectra, the same as signals": grains_as_signals,
 }
-CASES = ONE | MANY | OPEN | REGIONS
+CASES = ONE | MANY | OPEN | REGIONS | MAPS
 
 
 def warm_up():
@@ -330,7 +369,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--folder", default=tempfile.gettempdir())
-    parts = ["one", "many", "regions", "open"]
+    parts = ["one", "maps", "many", "regions", "open"]
     parser.add_argument("--only", choices=parts)
     arguments = parser.parse_args()
     wanted = {arguments.only} if arguments.only else {*parts}
@@ -339,7 +378,12 @@ def main():
         if wanted != {"open"}:
             write_map(path, SHAPE)
             print(f"{SHAPE} of uint8, {path.stat().st_size} bytes\n")
-        for name, cases in (("one", ONE), ("many", MANY), ("regions", REGIONS)):
+        for name, cases in (
+            ("one", ONE),
+            ("maps", MAPS),
+            ("many", MANY),
+            ("regions", REGIONS),
+        ):
             if name not in wanted:
                 continue
             _runner.compare(__file__, list(cases), str(path), arguments.repeats)

@@ -11,6 +11,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ import dask
 import dask.array as da
 import numpy as np
 from dask.callbacks import Callback
+from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.array import PIECE_BYTES, FileArray, Range
 from rsciio_xfm.core.source import workplace
@@ -365,16 +367,18 @@ class _Plan:
 
     def finish(self, states: States) -> tuple:
         """Return the results."""
-        results = []
-        for reduction, state, whole in zip(
-            self.reductions, states, self.wholes, strict=True
-        ):
-            if state is None:
-                nothing = tuple((0, 0) for _ in whole.ranges)
-                state = reduction.begin(Part(nothing, whole.channels, whole.dtype))
-                state = reduction.merge([state])
-            results.append(reduction.finish(state, whole))
-        return tuple(results)
+        each = zip(self.reductions, states, self.wholes, strict=True)
+        return tuple(
+            r.finish(_nothing(r, whole) if state is None else state, whole)
+            for r, state, whole in each
+        )
+
+
+def _nothing(reduction: Reduction, whole: Part) -> Any:
+    """Return the state of a map that is zero throughout."""
+    nowhere = tuple((0, 0) for _ in whole.ranges)
+    part = Part(nowhere, whole.channels, whole.dtype)
+    return reduction.merge([reduction.begin(part)])
 
 
 class _Watch:
@@ -463,22 +467,20 @@ def _hull(ranges: Sequence[Range]) -> Range:
 
 
 def _compute(data: np.ndarray | da.Array, plan: _Plan, watch: _Watch) -> States:
-    options = {}
+    if not isinstance(data, da.Array):
+        return _compute_in_threads(data, plan, watch)
     source = source_of(data)
     if source is not None:
         parts = _parts_of_file(source, plan)
-    elif isinstance(data, da.Array):
-        parts = _parts_of_blocks(data, plan)
     else:
-        options["scheduler"] = "threads"
-        parts = _parts_of_array(data, plan)
+        parts = _parts_of_blocks(data, plan)
     watch.n_parts = len(parts)
     merge = dask.delayed(plan.merge, traverse=False)
     results = parts
     while len(results) > 1:
         groups = range(0, len(results), _COMBINED_AT_ONCE)
         results = [merge(results[i : i + _COMBINED_AT_ONCE]) for i in groups]
-    client = None if options or not watch.is_wanted else _client_of(results[0])
+    client = _client_of(results[0]) if watch.is_wanted else None
     if client is not None:
         return _compute_on_cluster(client, parts, results[0], watch)
     keys = {part.key for part in parts}
@@ -489,7 +491,30 @@ def _compute(data: np.ndarray | da.Array, plan: _Plan, watch: _Watch) -> States:
 
     # dask calls it in the thread that computes, for its processes too.
     with Callback(posttask=finished) if watch.is_wanted else nullcontext():
-        return results[0].compute(**options)
+        return results[0].compute()
+
+
+def _compute_in_threads(data: np.ndarray, plan: _Plan, watch: _Watch) -> States:
+    """Go through an array in memory: dask's graph would cost more than a small one."""
+    n_rows = len(data)
+    n_parts = max(1, min(n_rows, math.ceil(data.nbytes / (_PART_PIECES * PIECE_BYTES))))
+    edges = [n_rows * i // n_parts for i in range(n_parts + 1)]
+    rest = tuple((0, size) for size in data.shape[1:])
+    watch.n_parts = n_parts
+    with ThreadPoolExecutor(
+        dask.config.get("num_workers", None) or CPU_COUNT
+    ) as executor:
+        futures = [
+            executor.submit(_run_rows, data, plan, (rows, *rest))
+            for rows in itertools.pairwise(edges)
+        ]
+        try:
+            for future in as_completed(futures):
+                watch.finished(future.result())
+        except BaseException:
+            watch.is_stopped = True  # what is not begun ends at once, the rest soon
+            raise
+    return plan.merge([future.result() for future in futures])
 
 
 def _client_of(result: Any) -> Any:
@@ -561,17 +586,6 @@ def _run_block(block: np.ndarray, plan: _Plan, ranges: Ranges) -> States:
 
 def _one_piece(block: np.ndarray, ranges: Ranges) -> Pieces:
     yield ranges, np.ascontiguousarray(block)
-
-
-def _parts_of_array(data: np.ndarray, plan: _Plan) -> list:
-    n_rows = len(data)
-    n_parts = max(1, min(n_rows, math.ceil(data.nbytes / (_PART_PIECES * PIECE_BYTES))))
-    edges = [n_rows * i // n_parts for i in range(n_parts + 1)]
-    rest = tuple((0, size) for size in data.shape[1:])
-    shared = dask.delayed(data, traverse=False)
-    plan = dask.delayed(plan, traverse=False)
-    run_rows = dask.delayed(_run_rows)
-    return [run_rows(shared, plan, (rows, *rest)) for rows in itertools.pairwise(edges)]
 
 
 def _run_rows(data: np.ndarray, plan: _Plan, ranges: Ranges) -> States:

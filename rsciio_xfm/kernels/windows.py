@@ -38,16 +38,19 @@ def sum_windows(spectra, windows, sums):
     starts, stops = windows.T[..., np.newaxis]
     is_wanted = ((starts <= pieces[:, 0]) & (pieces[:, 1] <= stops)).any(axis=0)
     pieces = pieces[is_wanted]
-    n_wanted = int(np.diff(windows).sum())
-    if n_wanted == np.diff(pieces).sum() or n_wanted < _LEAST_SAVED * len(pieces):
-        _sum_each(spectra, windows, sums)
-    else:  # each window is a run of pieces
+    n_wanted, n_summed = int(np.diff(windows).sum()), int(np.diff(pieces).sum())
+    if n_wanted > n_summed and n_wanted >= _LEAST_SAVED * len(pieces):
+        # Each window is a run of pieces.
         _sum_runs(spectra, pieces, np.searchsorted(pieces[:, 0], windows), sums)
+    elif 2 * n_summed > edges[-1] - edges[0]:
+        add_windows(spectra, windows, sums)
+    else:
+        _sum_each(spectra, windows, sums)
 
 
 @kernel
 def _sum_each(spectra, windows, sums):
-    """Sum windows one by one, after a look at their ends in a few spectra."""
+    """Sum windows that are far apart, after a look at their ends in a few spectra."""
     seen = np.uint64(0)
     for start in range(0, spectra.shape[0], _TOUCHED_AT_ONCE):
         stop = min(spectra.shape[0], start + _TOUCHED_AT_ONCE)
