@@ -40,6 +40,15 @@ class ArrayLike(ABC):
         """How many axes there are."""
         return len(self.shape)
 
+    @property
+    def stored_chunks(self) -> tuple[int, ...] | None:
+        """Size along each axis of what is read as a whole; None if nothing has to be."""
+        return None
+
+    def row_axis(self) -> int:
+        """Return the axis along which a block is best cut."""
+        return 0
+
     @abstractmethod
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block.

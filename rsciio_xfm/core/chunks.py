@@ -37,6 +37,7 @@ from rsciio_xfm.kernels.transpose import copy
 __all__ = ["NO_CHUNK", "ChunkedArray", "Table"]
 
 _MOST_OPEN = 8  # sources at a time
+_RAW_BYTES = 2**20  # of a buffer for raw chunks, at least
 _SMALL_BYTES = 2**16  # of chunks that are put together before they are added up
 
 
@@ -46,11 +47,20 @@ class _Readers:
     def __init__(self, sources: tuple[Source, ...]) -> None:
         self._sources = sources
         self._open: dict[int, tuple[ExitStack, Reader]] = {}
+        self._memory, self._lent = np.empty(0, dtype=np.uint8), ExitStack()
 
     def __enter__(self) -> "_Readers":
         return self
 
+    def memory(self, n_bytes: int) -> np.ndarray:
+        """Lend memory for the bytes of one chunk after the other."""
+        if self._memory.size < n_bytes:
+            self._lent.close()
+            self._memory = self._lent.enter_context(scratch(max(n_bytes, _RAW_BYTES)))
+        return self._memory[:n_bytes]
+
     def __exit__(self, *_: object) -> None:
+        self._lent.close()
         while self._open:
             self._open.popitem()[1][0].close()
 
@@ -172,7 +182,7 @@ class ChunkedArray(CountedArray):
         for cell in self.table.cut(stored):
             if cell.offset == NO_CHUNK:
                 continue
-            part = target[slices(cell.held, stored)]
+            part = target[cell.into]
             if self._read_directly(cell, part, readers):
                 continue
             for held, found in self._parts(cell, readers):
@@ -219,9 +229,9 @@ class ChunkedArray(CountedArray):
 
     def _decode(self, cell: Cell, out: np.ndarray, readers: _Readers) -> None:
         """Decode a whole chunk."""
-        with scratch(cell.n_bytes) as raw:
-            readers[cell.source].read(cell.offset, raw)
-            self.decoder.decode(raw, out, self.table.place(cell))
+        raw = readers.memory(cell.n_bytes)
+        readers[cell.source].read(cell.offset, raw)
+        self.decoder.decode(raw, out, self.table.place(cell))
 
     def _as_stored(self, ranges: Ranges) -> Ranges:
         """Return ranges in the order of the stored axes."""
@@ -374,7 +384,7 @@ class ChunkedArray(CountedArray):
         for cell, readers in self._cells(ranges):
             sums = self._stream_channels(cell, readers)
             if sums is not None:
-                place = _without(slices(cell.held, stored), axis)
+                place = _without(cell.into, axis)
                 self._add(
                     pixels[(*place, ...)], sums.reshape(_without(cell.lengths, axis))
                 )

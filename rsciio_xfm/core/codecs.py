@@ -3,7 +3,7 @@
 import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,7 @@ from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.kernels.transpose import unshuffle
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a chunk is, for messages.
 
     Attributes

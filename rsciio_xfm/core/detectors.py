@@ -1,12 +1,17 @@
 """Detectors of one map added up, exactly."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from rsciio_xfm.core.array import CountedArray, FileArray, Range
-from rsciio_xfm.core.wide import add_in_place
+from rsciio_xfm.core.table import slices as place_of
+from rsciio_xfm.core.table import split
+from rsciio_xfm.core.wide import add_exactly, add_in_place
+
+_CACHED_BYTES = 2**19
 
 
 def sum_dtype(dtype: np.dtype, n: int) -> np.dtype:
@@ -86,9 +91,33 @@ class SummedMaps(CountedArray):
 
     def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Read a block of the sum; see :meth:`FileArray.read`."""
-        total = self.parts[0].read(ranges).astype(self.dtype)
-        for part in self.parts[1:]:
-            add_to(total, part.read(ranges), self.where)
+        total = self.parts[0].read(ranges).astype(self.dtype, copy=False)
+        if total.size == 0:
+            return total
+        axis = self.row_axis()
+        step = self.row_step()
+        row_bytes = total.nbytes // total.shape[axis]
+        # What is added stays in the cache of a processor.
+        for rows in split(
+            ranges[axis], step * max(1, _CACHED_BYTES // (step * row_bytes))
+        ):
+            held = (*ranges[:axis], rows, *ranges[axis + 1 :])
+            for part in self.parts[1:]:
+                add_to(total[place_of(held, ranges)], part.read(held), self.where)
+        return total
+
+    def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the spectra of each of them; see :meth:`FileArray.sum_navigation`."""
+        return self._add(part.sum_navigation(ranges) for part in self.parts)
+
+    def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
+        """Sum the channels of each of them; see :meth:`FileArray.sum_signal`."""
+        return self._add(part.sum_signal(ranges) for part in self.parts)
+
+    def _add(self, sums: Iterator[np.ndarray]) -> np.ndarray:
+        total = next(sums)
+        for part in sums:
+            add_exactly(total, part, self.where)
         return total
 
     def by_detector(self) -> "StackedMaps":

@@ -26,6 +26,7 @@ _KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 # Blocks of this size, read into memory that is already touched, stream a file as fast as
 # larger ones and keep resident memory flat.
 BLOCK_BYTES = 4 * 2**20
+_HAS_PREADV = hasattr(os, "preadv")  # not on Windows
 _TAIL_BYTES = 2**16  # of a file, that are looked at for zeros first
 _MOST_BUFFERS = 3  # that a place keeps: of what is read, what is decoded, and a block
 
@@ -384,15 +385,20 @@ def read_into(file: BinaryIO, offset: int, buffer: np.ndarray, n_bytes: int) -> 
     int
         How many were read: fewer than `n_bytes` only at the end of the file.
     """
-    view = memoryview(buffer)[:n_bytes]
-    file.seek(offset)
-    done = 0
+    view, done = memoryview(buffer)[:n_bytes], 0
     while done < n_bytes:
-        read = file.readinto(view[done:])
+        read = _read_once(file, offset + done, view[done:])
         if not read:
             break
         done += read
     return done
+
+
+def _read_once(file: BinaryIO, offset: int, view: memoryview) -> int:
+    if _HAS_PREADV:
+        return os.preadv(file.fileno(), [view], offset)
+    file.seek(offset)
+    return file.readinto(view) or 0
 
 
 def find_zeros(file: BinaryIO, first: int = 0) -> int:

@@ -123,10 +123,10 @@ class Table:
         sizes = np.broadcast_to(self.n_bytes, self.offsets.shape)
         along = [_cut_axis(*pair) for pair in zip(ranges, self.chunks, strict=True)]
         for cells in itertools.product(*along):
-            index, corner, part = zip(*cells, strict=True)
+            index, corner, part, into = zip(*cells, strict=True)
             number = 0 if self.file is None else int(self.file[index])
             where = int(self.offsets[index]), int(sizes[index]), number
-            yield Cell(index, corner, part, *where)
+            yield Cell(index, corner, part, into, *where)
 
     def count(self, ranges: Ranges) -> tuple[int, int]:
         """Return how many chunks of a block there are not, and how many there should be."""
@@ -157,6 +157,8 @@ class Cell(NamedTuple):
         Number of the chunk along each axis, and of its first entry in the array.
     part
         Ranges within the chunk.
+    into
+        Where it lies in the block.
     offset, n_bytes, source
         Of the chunk in its source, and the number of the source.
     """
@@ -164,6 +166,7 @@ class Cell(NamedTuple):
     index: tuple[int, ...]
     corner: tuple[int, ...]
     part: Ranges
+    into: tuple[slice, ...]
     offset: int
     n_bytes: int
     source: int
@@ -183,13 +186,16 @@ class Cell(NamedTuple):
         return self._replace(part=part)
 
 
-def _cut_axis(ends: Range, size: int) -> list[tuple[int, int, Range]]:
-    """Return number, first entry, and what is wanted of each chunk along an axis."""
+def _cut_axis(ends: Range, size: int) -> list[tuple[int, int, Range, slice]]:
+    """Return number, first entry, what is wanted, and its place, of chunks along an axis."""
     start, stop = ends
-    return [
-        (i, i * size, (max(start - i * size, 0), min(stop - i * size, size)))
-        for i in range(start // size, -(-stop // size))
-    ]
+    found = []
+    for i in range(start // size, -(-stop // size)):
+        low = i * size
+        first, last = max(start, low), min(stop, low + size)
+        place = slice(first - start, last - start)
+        found.append((i, low, (first - low, last - low), place))
+    return found
 
 
 def shift(ranges: Ranges, corner: tuple[int, ...]) -> Ranges:

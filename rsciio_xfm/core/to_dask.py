@@ -357,10 +357,9 @@ def load(source: ArrayLike, path: str | Path, lazy: bool, chunks: Any) -> Any:
         See :func:`rsciio_xfm.esrf.file_reader`.
     """
     if isinstance(chunks, str) and chunks == "auto":
-        stored = getattr(source, "stored_chunks", None)
+        rows, stored = source.row_axis(), source.stored_chunks
         if stored is not None and len(stored) == source.ndim:
-            chunks = align_chunks(source.shape, source.dtype, 0, stored)
+            chunks = align_chunks(source.shape, source.dtype, rows, stored)
         else:
-            rows = source.row_axis() if hasattr(source, "row_axis") else 0
             chunks = default_chunks(source.shape, source.dtype, rows)
     return from_source(source, chunks) if lazy else read_all(source, str(path), chunks)

@@ -27,24 +27,21 @@ class Numbers(Decoder):
 
     def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
         """Parse it."""
-        values = out.view(self.dtype)
-        values[:] = self._parse(raw, values.size, place)
-
-    def _parse(self, raw: np.ndarray, n_channels: int, place: Place) -> np.ndarray:
+        spectrum = out.view(self.dtype)
         if self.dtype.kind == "u":
-            spectrum = np.empty(n_channels, dtype=np.int64)
-            n, _, _ = read_whole(raw, spectrum)
-            if n == n_channels:
-                return spectrum
+            n, _, largest = read_whole(raw, spectrum)
+            if n == spectrum.size and largest <= np.iinfo(self.dtype).max:
+                return
             found = f"{n} whole numbers" if n >= 0 else "other than whole numbers"
         else:
             values = _parse_real(raw, place)
-            if values.size == n_channels:
-                return values
+            if values.size == spectrum.size:
+                spectrum[:] = values
+                return
             found = f"{values.size} numbers"
         raise CorruptFileError(
-            f"{place.name}: a spectrum holds {found}, expected {n_channels} as in the others "
-            f"of its scan (byte {place.offset})."
+            f"{place.name}: a spectrum holds {found}, expected {spectrum.size} of "
+            f"{self.dtype} as in the others of its scan (byte {place.offset})."
         )
 
 
