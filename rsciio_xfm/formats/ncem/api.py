@@ -15,8 +15,14 @@ from rsciio_xfm.formats.ncem.data import find_signals, read_signal
 
 def is_ncem(file: Group) -> bool:
     """Tell whether a file is an EMD file of NCEM's specification, or one of its kin."""
-    groups = [file, *(item for item in file.values() if isinstance(item, h5py.Group))]
-    return any({"version_major", "version_minor"} <= set(g.attrs) for g in groups)
+    # Of others than the root only if it does not say so: it may hold thousands.
+    return _has_version(file) or any(
+        isinstance(item, h5py.Group) and _has_version(item) for item in file.values()
+    )
+
+
+def _has_version(group: h5py.Group) -> bool:
+    return {"version_major", "version_minor"} <= set(group.attrs)
 
 
 def read_ncem(
