@@ -15,10 +15,9 @@ from dask.system import CPU_COUNT
 # Spectra that lie together: much less makes an index of chunks that is slow, much more is
 # read for one pixel.
 _CHUNK_BYTES = 2**21
-_COMPRESSED_BYTES = 2**19  # the whole of which is read and decompressed for one pixel
-_BATCH_BYTES = (
-    32 * 2**20
-)  # blocks of a dask array that are computed together; two are held
+_COMPRESSED_BYTES = 2**19  # all of which is decompressed for one pixel
+# Blocks of a dask array that are computed together; two such batches are held.
+_BATCH_BYTES = 32 * 2**20
 
 
 def blocks(

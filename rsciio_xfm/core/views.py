@@ -267,7 +267,7 @@ def _pieces_of_rows(
     )
     height = -(-max(1, PIECE_BYTES // max(1, row_bytes)) // step) * step
     start, stop = ranges[0]
-    while start < stop:
+    while start < stop and row_bytes:
         end = min(stop, (start // height + 1) * height)
         held = ((start, end), *ranges[1:])
         yield held, array.read(held)

@@ -278,7 +278,7 @@ def test_whole_spectra_lie_together(tmp_path):
     s.save(tmp_path / "saved.emd")
     with h5py.File(tmp_path / "saved.emd") as file:
         dataset = file["signals/__unnamed__/data"]
-        assert dataset.chunks == (2048, 128, 1)
+        assert dataset.chunks == (2048, 200, 1)
         np.testing.assert_array_equal(dataset[()], data.T)
 
 

@@ -266,7 +266,8 @@ class Group(h5py.Group):
         self.place = place
 
     def __getitem__(self, name: str | bytes) -> Any:
-        path = self._d(name) if isinstance(name, bytes) else name
+        # As bytes: what is no text is damaged, or of another program.
+        path = name if isinstance(name, bytes) else name.encode("utf-8")
         return self._follow(path, itertools.count())
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -284,33 +285,32 @@ class Group(h5py.Group):
         """The group that it is in."""
         return self.place.root[posixpath.dirname(self.name)]
 
-    def _follow(self, path: str, links: Iterator[int]) -> Any:
+    def _follow(self, path: bytes, links: Iterator[int]) -> Any:
         """Go along a path; `links` counts those that were followed to get here."""
-        found: Any = self.place.root if path.startswith("/") else self
-        for part in path.split("/"):
-            if part in ("", "."):
+        found: Any = self.place.root if path.startswith(b"/") else self
+        for part in path.split(b"/"):
+            if part in (b"", b"."):
                 continue
             if not isinstance(found, Group):
                 raise KeyError(f"Unable to open {path!r}: {found.name} is no group")
             found = found._step(part, links)
         return found
 
-    def _step(self, part: str, links: Iterator[int]) -> Any:
-        raw = self._e(part)
-        if not self.id.links.exists(raw):
+    def _step(self, part: bytes, links: Iterator[int]) -> Any:
+        if not self.id.links.exists(part):
             raise KeyError(f"Unable to open {part!r} of {self.name}: it is not there")
-        kind = self.id.links.get_info(raw).type
+        kind = self.id.links.get_info(part).type
         if kind == h5py.h5l.TYPE_HARD:
-            return self.place.make(h5py.h5o.open(self.id, raw))
+            return self.place.make(h5py.h5o.open(self.id, part))
         if next(links) >= _MOST_LINKS:
             raise KeyError(f"Unable to open {part!r} of {self.name}: too many links")
-        value = self.id.links.get_val(raw)
+        value = self.id.links.get_val(part)
         if kind == h5py.h5l.TYPE_SOFT:
-            return self._follow(self._d(value), links)
+            return self._follow(value, links)
         if kind != h5py.h5l.TYPE_EXTERNAL:
             raise KeyError(f"Unable to open {part!r} of {self.name}: a link of {kind}")
         place = self._open_linked(os.fsdecode(value[0]))
-        return place.root._follow(self._d(value[1]), links)
+        return place.root._follow(value[1], links)
 
     def _open_linked(self, name: str) -> Place:
         """Open the file that an external link names."""

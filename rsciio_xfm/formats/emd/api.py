@@ -155,9 +155,9 @@ def file_reader(
             )
         elif is_ncem(file):
             names = [dataset_path] if isinstance(dataset_path, str) else dataset_path
-            signals, others = read_ncem(
-                path, identity, file, lazy, chunks, names, stack_group
-            )
+            signals, others = [], True  # what is stacked is read by RosettaSciIO
+            if not stack_group:
+                signals, others = read_ncem(path, file, names, lazy, chunks)
             if others:
                 check_links(path)
                 if not lazy:

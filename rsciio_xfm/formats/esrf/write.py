@@ -113,9 +113,3 @@ def is_original(path: Path) -> bool:
     if not head.lstrip().startswith(b"{"):
         return is_original_hdf5(path)
     return not _OUR_KEY.search(head.partition(b"}")[0])
-
-
-# EDF.
-
-
-# HDF5.

@@ -220,14 +220,14 @@ class _Ways:
 
     def __init__(self) -> None:
         self._places: set[tuple[int, int]] = set()
-        self._paths: set[str] = set()
+        self._paths: set[bytes] = set()
         self._n_left = _MOST_OPENED
 
     def add(self, item: Group | Dataset) -> None:
         """Add an object, and the groups that it is in."""
         while _identity(item) not in self._places:
             self._places.add(_identity(item))
-            self._paths.add(item.name)
+            self._paths.add(h5py.h5i.get_name(item.id))
             item = item.parent
 
     def keys(self, group: Group, measurement: Any) -> Iterable[str]:
@@ -249,9 +249,8 @@ class _Ways:
             lambda name, info: links.append((name, info.type, info.u)), info=True
         )
         fileno = h5py.h5o.get_info(group.id).fileno
-        own = f"{group.name.rstrip('/')}/"
-        texts = {path.encode() for path in self._paths}
-        texts |= {path.removeprefix(own).encode() for path in self._paths}
+        own = h5py.h5i.get_name(group.id).rstrip(b"/") + b"/"
+        texts = self._paths | {path.removeprefix(own) for path in self._paths}
         sizes = {len(text) + 1 for text in texts}
         values = {
             name: group.id.links.get_val(name)

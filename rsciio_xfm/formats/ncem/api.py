@@ -8,26 +8,36 @@ from typing import Any
 import h5py
 
 from rsciio_xfm.core.faults import UPSTREAM
+from rsciio_xfm.core.hdf5.links import Group
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.formats.ncem.data import find_signals, read_signal
 
 
-def is_ncem(file: h5py.File) -> bool:
+def is_ncem(file: Group) -> bool:
     """Tell whether a file is an EMD file of NCEM's specification, or one of its kin."""
-    groups = [file, *(item for item in file.values() if isinstance(item, h5py.Group))]
-    return any({"version_major", "version_minor"} <= set(g.attrs) for g in groups)
+    # Of others than the root only if it does not say so: it may hold thousands.
+    return _has_version(file) or any(
+        isinstance(item, h5py.Group) and _has_version(item) for item in file.values()
+    )
+
+
+def _has_version(group: h5py.Group) -> bool:
+    return {"version_major", "version_minor"} <= set(group.attrs)
 
 
 def read_ncem(
-    path: Path,
-    identity: tuple[int, ...],
-    file: h5py.File,
-    lazy: bool,
-    chunks: Any,
-    names: list[str] | None,
-    stack_group: bool | None,
+    path: Path, file: Group, names: list[str] | None, lazy: bool, chunks: Any
 ) -> tuple[list[dict[str, Any]], list[str] | bool]:
     """Read signals of an EMD file of NCEM's; and say what RosettaSciIO has to read.
+
+    Parameters
+    ----------
+    path, file
+        The file, from :func:`rsciio_xfm.core.hdf5.links.open_checked`.
+    names
+        Paths of data; None is all.
+    lazy, chunks
+        See :func:`rsciio_xfm.emd.file_reader`.
 
     Returns
     -------
@@ -35,24 +45,21 @@ def read_ncem(
     others : list of str or bool
         Paths of data; True is what RosettaSciIO finds itself.
     """
-    if stack_group:
-        return [], True
-    own, others = find_signals(file)
     if names is not None:
         missing = [name for name in names if name not in file]
         if missing:
+            own, others = find_signals(file)
             raise FileNotFoundError(
                 ENOENT,
                 f"The file has no {', '.join(map(repr, missing))}, expected as dataset_path "
                 f"of {', '.join([*own, *others][:8])}",
                 str(path),
             )
-        chosen = [name.strip("/") for name in names]
-        own = {name: own[name] for name in chosen if name in own}
-        others = [name for name in chosen if name not in own]
+        names = [name.strip("/") for name in names]
+    own, others = find_signals(file, names)
     signals = []
     for name, group in own.items():
-        signal = read_signal(path, identity, group, lazy, chunks)
+        signal = read_signal(path, group, lazy, chunks)
         if signal is None:
             others.append(name)
         else:

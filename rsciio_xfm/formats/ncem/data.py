@@ -13,6 +13,7 @@ from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.core.eds import keep_dead_time_with_its_class
 from rsciio_xfm.core.faults import UPSTREAM
 from rsciio_xfm.core.hdf5.extra import has_extra, read_extra
+from rsciio_xfm.core.hdf5.links import Group, get
 from rsciio_xfm.core.hdf5.sizes import check_size
 from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
 from rsciio_xfm.core.to_dask import align_chunks, default_chunks, from_source, read_all
@@ -27,51 +28,60 @@ _MANY_CHUNKS = 10_000
 _MOST_UNKNOWN_BYTES = 2**22
 
 
-def find_signals(file: h5py.File) -> tuple[dict[str, h5py.Group], list[str]]:
+def find_signals(
+    file: Group, names: list[str] | None = None
+) -> tuple[dict[str, Group], list[str]]:
     """Find the signals of an EMD file.
 
     Parameters
     ----------
     file
         The file.
+    names
+        Paths of data, which are there; None is all.
 
     Returns
     -------
-    own : dict of str to h5py.Group
+    own : dict of str to Group
         By the path of their data, those that are read here: signals that were saved here, maps
         that RosettaSciIO saved.
     others : list of str
         Paths of the data of others.
     """
-    own: dict[str, h5py.Group] = {}
+    own: dict[str, Group] = {}
     others: list[str] = []
-
-    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Group) and GROUP_TYPE in item.attrs:
-            data = item.get("data")
-            if not isinstance(data, h5py.Dataset):
-                return
-            if data.shape is not None and (has_extra(item) or _is_map(item)):
-                own[f"{name}/data"] = item
-            else:
-                others.append(f"{name}/data")
-
-    file.visititems(visit)
+    for name, group in _groups_of(file, names):
+        data = get(group, "data") if GROUP_TYPE in group.attrs else None
+        is_data = isinstance(data, h5py.Dataset) and name.endswith("/data")
+        if is_data and data.shape is not None and (has_extra(group) or _is_map(group)):
+            own[name] = group
+        elif is_data or names is not None:
+            others.append(name)
     return own, others
 
 
+def _groups_of(file: Group, names: list[str] | None) -> list[tuple[str, Group]]:
+    """Return the groups of data that are named, or all groups, with the path of their data."""
+    if names is not None:
+        return [(name, file[name].parent) for name in names]
+    found: list[tuple[str, Group]] = []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, Group):
+            found.append((f"{name}/data", item))
+
+    file.visititems(visit)
+    return found
+
+
 def read_signal(
-    path: Path,
-    identity: tuple[int, ...],
-    group: h5py.Group,
-    lazy: bool,
-    chunks: Any,
+    path: Path, group: Group, lazy: bool, chunks: Any
 ) -> dict[str, Any] | None:
     """Read one signal of an EMD file.
 
     Parameters
     ----------
-    path, identity, group
+    path, group
         The file and one of :func:`find_signals`.
     lazy, chunks
         See :func:`rsciio_xfm.emd.file_reader`.
