@@ -95,11 +95,13 @@ class Hdf5Array(CountedArray):
             yield dataset
 
     def _read(self, dataset: h5py.Dataset, ranges: Ranges) -> np.ndarray:
-        block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
-        if block.size:
-            stored = [slice(*ranges[self.axes.index(i)]) for i in range(len(ranges))]
-            found = np.asarray(dataset[tuple(stored)], dtype=self.dtype)
-            copy(found.transpose(self.axes), block)
+        stored = [slice(*ranges[self.axes.index(i)]) for i in range(len(ranges))]
+        found = np.asarray(dataset[tuple(stored)], dtype=self.dtype)
+        turned = found.transpose(self.axes)
+        if turned.flags.c_contiguous:
+            return turned
+        block = np.empty(turned.shape, dtype=self.dtype)
+        copy(turned, block)
         return block
 
     def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
