@@ -121,7 +121,7 @@ def test_small_maps_of_raw_numbers(tmp_path, client, record):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_one_pass_that_is_watched(tmp_path, client, monkeypatch):
     """Progress, what is known so far, and cancelling, by the client of the cluster."""
-    monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (1000, 1000))
+    monkeypatch.setattr(to_dask, "SUM_FILE_BYTES", (1000, 1000))
     path = edax_builder.write_map(tmp_path / "a.spd", (12, 7, 32), 2)
     s = hs.load(path, lazy=True)
     counts = s.data.compute(scheduler="threads")

@@ -12,6 +12,7 @@ import numpy as np
 
 from rsciio_xfm.analysis.colour import Colours
 from rsciio_xfm.core.array import Range
+from rsciio_xfm.core.config import BOX_PIXELS, OTHER_BYTES, SHARED_BYTES
 from rsciio_xfm.core.reduce import Images, Part, Piece, Ranges, Reduction, by_type, run
 from rsciio_xfm.core.wide import (
     add_exactly,
@@ -26,10 +27,7 @@ from rsciio_xfm.kernels.sums import raise_to
 
 # Threads that add up the spectra of regions take turns in so many ranges of channels.
 _STRIPES = 16
-_SHARED_BYTES = 4 * 2**20  # of totals that each thread may have for itself
 _LEAST_STRIPE = 64  # channels
-_BOX_PIXELS = 2**20  # looked at together
-_OTHER_BYTES = 16 * 2**20  # of spectra that are no counts, copied together
 
 
 @dataclass(frozen=True)
@@ -477,8 +475,8 @@ class Regions(Reduction):
     def area(self, shape: tuple[int, ...]) -> Ranges:
         """Return the smallest ranges of the map that hold all regions."""
         boxes = [_box_of(mask) for mask in self.masks.values() if mask.any()]
-        for start in range(0, self.pixels.size, _BOX_PIXELS):
-            part = self.pixels[start : start + _BOX_PIXELS]
+        for start in range(0, self.pixels.size, BOX_PIXELS):
+            part = self.pixels[start : start + BOX_PIXELS]
             where = np.unravel_index(part, shape)
             boxes.append([(int(i.min()), int(i.max()) + 1) for i in where])
         if not boxes:
@@ -490,7 +488,7 @@ class Regions(Reduction):
     def share(self, whole: Part) -> "_SharedTotals | None":
         """Return totals that threads add to in turns, if these are large."""
         n_bytes = self.n_regions * whole.n_channels * wide_dtype(whole.dtype).itemsize
-        return _SharedTotals(self.blank(whole)) if n_bytes > _SHARED_BYTES else None
+        return _SharedTotals(self.blank(whole)) if n_bytes > SHARED_BYTES else None
 
     def blank(self, part: Part) -> np.ndarray:
         """Return totals of nothing."""
@@ -612,7 +610,7 @@ def _add_regions_of_others(
     """Do what the kernel does for numbers that it does not take."""
     (spectrum, owner), (start, stop) = pairs, channels
     part = spectra[:, first + start : first + stop]
-    at_once = max(1, _OTHER_BYTES // (8 * (stop - start)))
+    at_once = max(1, OTHER_BYTES // (8 * (stop - start)))
     for begin in range(0, spectrum.size, at_once):
         chosen = slice(begin, begin + at_once)
         order = np.argsort(owner[chosen], kind="stable")

@@ -49,8 +49,8 @@ def index(file: Path) -> None:
         else:
             click.echo(
                 "The index is not kept: the file is small (less than "
-                f"{show_size(cache.MIN_FILE_BYTES)}), was written just now, or the cache is "
-                "off or cannot be written"
+                f"{show_size(cache.CACHED_FILE_BYTES)}), was written just now, or the cache "
+                "is off or cannot be written"
             )
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core.config import PIECE_BYTES
 from rsciio_xfm.core.source import workplace
 from rsciio_xfm.core.wide import add_channels, add_spectra
 
-PIECE_BYTES = 4 * 2**20  # of counts that are looked at before the next are read
 # What repr tells apart, and what it says of it in any process.
 _PLAIN = str, bytes, bool, int, float, complex, type(None), np.generic
 _PLAIN_TYPES = frozenset(_PLAIN)

@@ -12,12 +12,9 @@ import dask.array as da
 import numpy as np
 from dask.system import CPU_COUNT
 
-# Spectra that lie together: much less makes an index of chunks that is slow, much more is
-# read for one pixel.
-_CHUNK_BYTES = 2**21
+from rsciio_xfm.core.config import BATCH_BYTES, STORED_CHUNK_BYTES
+
 _COMPRESSED_BYTES = 2**19  # all of which is decompressed for one pixel
-# Blocks of a dask array that are computed together; two such batches are held.
-_BATCH_BYTES = 32 * 2**20
 
 
 def blocks(
@@ -37,7 +34,7 @@ def blocks(
     """
     if not isinstance(data, da.Array):
         row_bytes = max(1, data[:1].nbytes)
-        height = max(1, _BATCH_BYTES // row_bytes)
+        height = max(1, BATCH_BYTES // row_bytes)
         for start in range(0, len(data), height):
             rows = slice(start, min(start + height, len(data)))
             rest = (slice(0, size) for size in data.shape[1:])
@@ -49,7 +46,7 @@ def blocks(
     )
     delayed = data.to_delayed().ravel()
     largest = math.prod(max(sizes) for sizes in data.chunks) * data.dtype.itemsize
-    n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // max(1, largest)))
+    n_at_once = max(1, min(2 * CPU_COUNT, BATCH_BYTES // max(1, largest)))
     batches = (delayed[i : i + n_at_once] for i in range(0, len(delayed), n_at_once))
     for computed in _one_ahead(lambda batch: dask.compute(*batch), batches):
         for block in computed:
@@ -117,7 +114,7 @@ def choose_stored(
         return tuple(chunks)
     navigates = [axis["navigate"] for axis in axes]
     if data.ndim > 1 and navigates == [True] * (data.ndim - 1) + [False]:
-        most = _COMPRESSED_BYTES if is_compressed else _CHUNK_BYTES
+        most = _COMPRESSED_BYTES if is_compressed else STORED_CHUNK_BYTES
         spectrum_bytes = data.shape[-1] * data.dtype.itemsize
         n_spectra = max(1, min(data.shape[-2], most // spectrum_bytes))
         if spectrum_bytes <= 2**31:

@@ -22,6 +22,7 @@ from typing import Self, TypeVar
 import numpy as np
 
 from rsciio_xfm.core.atomic import replacing
+from rsciio_xfm.core.config import CACHE_BYTES, CACHED_FILE_BYTES, SETTLED_S
 from rsciio_xfm.core.source import Source, change_time
 
 T = TypeVar("T")
@@ -29,13 +30,6 @@ T = TypeVar("T")
 SWITCH = "RSCIIO_XFM_CACHE"
 FOLDER = "RSCIIO_XFM_CACHE_DIR"
 _OFF = ("0", "off", "no", "false")
-# Files of less than this are indexed as fast as the cache is read.
-MIN_FILE_BYTES = 64 * 2**20
-# What is used longest ago is deleted beyond this.
-MAX_BYTES = 4 * 2**30
-# A file that was written within this time before it was read could be written again without
-# its time of modification changing.
-_SETTLED_S = 2.0
 _STAMP = "identity"
 # What reading an entry raises that is not there, or is damaged.
 _DAMAGED = (
@@ -142,7 +136,7 @@ class Entry:
             Where they are; None if they were not kept.
         """
         place = self._place()
-        if place is None or time.time() - self.key[1] / 1e9 < _SETTLED_S:
+        if place is None or time.time() - self.key[1] / 1e9 < SETTLED_S:
             return None
         try:
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -173,7 +167,7 @@ class Entry:
         None if the file is small or the cache is off.
         """
         is_off = os.environ.get(SWITCH, "").lower() in _OFF
-        if is_off or self.key[0] < MIN_FILE_BYTES:
+        if is_off or self.key[0] < CACHED_FILE_BYTES:
             return None
         with contextlib.suppress(OSError, RuntimeError):  # there may be no home
             name = hashlib.sha256(os.fsencode(self.path)).hexdigest()
@@ -204,5 +198,5 @@ def _delete_oldest(within: Path) -> None:
     total = 0
     for _, size, entry in entries:
         total += size
-        if total > MAX_BYTES:
+        if total > CACHE_BYTES:
             entry.unlink(missing_ok=True)

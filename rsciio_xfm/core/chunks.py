@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rsciio_xfm.core.array import PIECE_BYTES, CountedArray, Range
+from rsciio_xfm.core.array import CountedArray, Range
 from rsciio_xfm.core.codecs import Decoder, Plain
+from rsciio_xfm.core.config import BLOCK_BYTES, MOST_OPEN, PIECE_BYTES
 from rsciio_xfm.core.plain import (
     bytes_touched,
     can_map,
@@ -23,7 +24,7 @@ from rsciio_xfm.core.plain import (
     read_parts,
     stream_rows,
 )
-from rsciio_xfm.core.source import BLOCK_BYTES, Reader, Source, scratch
+from rsciio_xfm.core.source import Reader, Source, scratch
 from rsciio_xfm.core.table import NO_CHUNK, Cell, Ranges, Table, shift, slices, split
 from rsciio_xfm.core.wide import (
     add_channels,
@@ -36,7 +37,6 @@ from rsciio_xfm.kernels.transpose import copy
 
 __all__ = ["NO_CHUNK", "ChunkedArray", "Table"]
 
-_MOST_OPEN = 8  # sources at a time
 _RAW_BYTES = 2**20  # of a buffer for raw chunks, at least
 _SMALL_BYTES = 2**16  # of chunks that are put together before they are added up
 
@@ -66,7 +66,7 @@ class _Readers:
 
     def __getitem__(self, number: int) -> Reader:
         if number not in self._open:
-            while len(self._open) >= _MOST_OPEN:
+            while len(self._open) >= MOST_OPEN:
                 self._open.pop(next(iter(self._open)))[0].close()
             stack = ExitStack()
             reader = stack.enter_context(self._sources[number].open())
@@ -138,7 +138,8 @@ class ChunkedArray(CountedArray):
     @property
     def _is_cut_freely(self) -> bool:
         """Whether chunks need not be read as a whole."""
-        return self.decoder.is_plain and self.table.chunk_bytes > PIECE_BYTES
+        is_run = self.table.offsets.size == 1  # what lies in the file without chunks
+        return self.decoder.is_plain and (is_run or self.table.chunk_bytes > PIECE_BYTES)
 
     @property
     def stored_chunks(self) -> tuple[int, ...] | None:

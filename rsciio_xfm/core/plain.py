@@ -12,7 +12,16 @@ import numpy as np
 
 from rsciio_xfm.core import faults
 from rsciio_xfm.core.array import Range
-from rsciio_xfm.core.source import BLOCK_BYTES, LocalFile, Reader, scratch
+from rsciio_xfm.core.config import (
+    BLOCK_BYTES,
+    GAP_BYTES,
+    MAP_ALIGNMENT,
+    MAP_BYTES,
+    NARROW,
+    NARROW_BYTES,
+    STREAM_MOST_BYTES,
+)
+from rsciio_xfm.core.source import LocalFile, Reader, scratch
 from rsciio_xfm.core.table import NO_CHUNK, Cell, Ranges, Table
 from rsciio_xfm.kernels.pread import (
     can_stream,
@@ -22,20 +31,9 @@ from rsciio_xfm.kernels.pread import (
 )
 from rsciio_xfm.kernels.sums import is_counts
 
-# Reading on over bytes that nobody wants costs less than another call, up to so many.
-_GAP_BYTES = 4096
 _FEW = 16  # calls that do not matter
-# Of windows of a quarter of the channels and less, at most a cache line of each spectrum is
-# looked at: mapping the file leaves the rest where it is, and is up to four times faster
-# than reading it. Mapped ranges begin where the system can map large pages.
-_NARROW = 4
-_NARROW_BYTES = 1024
-_MAP_BYTES = 32 * 2**20
 _MAP_LEAST_BYTES = 2**18
-_MAP_ALIGNMENT = 2 * 2**20
 _LINE_BYTES = 64
-# A kernel adds up what lies in the file as rows: spectra, or images if channels come first.
-_STREAM_MOST_BYTES = 2 * BLOCK_BYTES
 
 
 def is_narrow(n_wanted: int, n_all: int, itemsize: int) -> bool:
@@ -48,7 +46,7 @@ def is_narrow(n_wanted: int, n_all: int, itemsize: int) -> bool:
     itemsize
         Bytes of one.
     """
-    return n_wanted * _NARROW <= n_all and n_all * itemsize >= _NARROW_BYTES
+    return n_wanted * NARROW <= n_all and n_all * itemsize >= NARROW_BYTES
 
 
 def bytes_touched(channels: Sequence[Range], itemsize: int) -> int:
@@ -82,7 +80,7 @@ def can_map(table: Table) -> bool:
     return (
         table.dtype.isnative
         and table.chunk_bytes >= _MAP_LEAST_BYTES
-        and table.strides[0] <= _MAP_BYTES
+        and table.strides[0] <= MAP_BYTES
         and all(isinstance(source, LocalFile) for source in table.sources)
         and not (there % table.dtype.itemsize).any()
     )
@@ -99,7 +97,7 @@ def map_parts(
         The part of a chunk that :func:`can_map`, and its source.
     """
     row_bytes = table.strides[0]
-    n_at_once = max(1, _MAP_BYTES // row_bytes)
+    n_at_once = max(1, MAP_BYTES // row_bytes)
     for first in range(*cell.part[0], n_at_once):
         last = min(first + n_at_once, cell.part[0][1])
         part = ((first, last), *cell.part[1:])
@@ -150,7 +148,7 @@ def read_directly(table: Table, cell: Cell, reader: Reader, flat: np.ndarray) ->
         False if nothing was read, since there are too many short runs of bytes.
     """
     run, offsets = runs(table, cell)
-    if run < _GAP_BYTES and flat.size > _FEW * run:
+    if run < GAP_BYTES and flat.size > _FEW * run:
         return False
     for i, offset in enumerate(offsets):
         reader.read(offset, flat[i * run : (i + 1) * run])
@@ -183,7 +181,7 @@ def read_parts(
             inner = (*cell.part[:axis], (i, i + 1), *cell.part[axis + 1 :])
             yield from read_parts(table, cell.narrowed(inner), reader)
         return
-    limit = _MAP_BYTES if way is _mapped else BLOCK_BYTES
+    limit = MAP_BYTES if way is _mapped else BLOCK_BYTES
     step = span if way is _packed else strides[axis]
     n_at_once = max(1, limit // step)
     for first in range(*cell.part[axis], n_at_once):
@@ -222,13 +220,13 @@ def _choose(
     table: Table, cell: Cell, axis: int, span: int, reader: Reader
 ) -> Callable[[_Run, Reader], Iterator[Any]] | None:
     """Choose how to read along the first axis of a part; None: each entry on its own."""
-    if reader.descriptor is not None and span <= _MAP_BYTES and _is_sparse(table, cell):
+    if reader.descriptor is not None and span <= MAP_BYTES and _is_sparse(table, cell):
         return _mapped
     has_inner = axis < len(table.chunks) - 1
-    is_holey = span > 2 * table.bytes_of(cell.lengths[axis + 1 :]) + _GAP_BYTES
+    is_holey = span > 2 * table.bytes_of(cell.lengths[axis + 1 :]) + GAP_BYTES
     if has_inner and (span > BLOCK_BYTES or is_holey):
         return None
-    return _packed if table.strides[axis] - span >= _GAP_BYTES else _covered
+    return _packed if table.strides[axis] - span >= GAP_BYTES else _covered
 
 
 def _is_sparse(table: Table, cell: Cell) -> bool:
@@ -240,8 +238,8 @@ def _is_sparse(table: Table, cell: Cell) -> bool:
         if n > 1 and stride >= run
     ]
     is_aligned = cell.offset % table.dtype.itemsize == 0
-    is_narrow = bool(outer) and outer[-1] >= max(_NARROW * run, _NARROW_BYTES)
-    return is_aligned and is_narrow and run < _GAP_BYTES
+    is_narrow = bool(outer) and outer[-1] >= max(NARROW * run, NARROW_BYTES)
+    return is_aligned and is_narrow and run < GAP_BYTES
 
 
 def _covered(run: _Run, reader: Reader) -> Iterator[np.ndarray]:
@@ -265,7 +263,7 @@ def _mapped(run: _Run, reader: Reader) -> Iterator[np.ndarray]:
     size = os.fstat(reader.descriptor).st_size
     if run.start + run.n_bytes > size:
         raise faults.ends_early(reader.name, size, run.start + run.n_bytes - size)
-    aligned = run.start // _MAP_ALIGNMENT * _MAP_ALIGNMENT
+    aligned = run.start // MAP_ALIGNMENT * MAP_ALIGNMENT
     n_before = run.start - aligned
     # Unmapped when the last view of it is gone.
     mapped = mmap.mmap(
@@ -295,7 +293,7 @@ def stream_rows(
     """
     row = math.prod(table.chunks[axis:])
     row_bytes = row * table.dtype.itemsize
-    is_taken = is_counts(np.empty(0, table.dtype)) and row_bytes <= _STREAM_MOST_BYTES
+    is_taken = is_counts(np.empty(0, table.dtype)) and row_bytes <= STREAM_MOST_BYTES
     if not (can_stream and is_taken and reader.descriptor is not None):
         return None
     starts, (n_runs, stride), n_rows = _lay_out(table, cell, axis, row_bytes)

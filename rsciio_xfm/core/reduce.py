@@ -22,15 +22,17 @@ import numpy as np
 from dask.callbacks import Callback
 from dask.system import CPU_COUNT
 
-from rsciio_xfm.core.array import PIECE_BYTES, FileArray, Range
+from rsciio_xfm.core.array import FileArray, Range
+from rsciio_xfm.core.config import (
+    COMBINED_AT_ONCE,
+    PART_PIECES,
+    PIECE_BYTES,
+    POLL_SECONDS,
+)
 from rsciio_xfm.core.source import workplace
 from rsciio_xfm.core.to_dask import source_of, split_rows, take
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.kernels.sums import is_counts
-
-_COMBINED_AT_ONCE = 8  # results, each of them in memory
-_PART_PIECES = 4  # of an array in memory that a thread goes through at a time
-_POLL_SECONDS = 0.2  # how often a cluster's client looks whether it is to stop
 
 Ranges = tuple[Range, ...]
 Pieces = Generator[tuple[Ranges, np.ndarray], None, None]
@@ -478,8 +480,8 @@ def _compute(data: np.ndarray | da.Array, plan: _Plan, watch: _Watch) -> States:
     merge = dask.delayed(plan.merge, traverse=False)
     results = parts
     while len(results) > 1:
-        groups = range(0, len(results), _COMBINED_AT_ONCE)
-        results = [merge(results[i : i + _COMBINED_AT_ONCE]) for i in groups]
+        groups = range(0, len(results), COMBINED_AT_ONCE)
+        results = [merge(results[i : i + COMBINED_AT_ONCE]) for i in groups]
     client = _client_of(results[0]) if watch.is_wanted else None
     if client is not None:
         return _compute_on_cluster(client, parts, results[0], watch)
@@ -497,7 +499,7 @@ def _compute(data: np.ndarray | da.Array, plan: _Plan, watch: _Watch) -> States:
 def _compute_in_threads(data: np.ndarray, plan: _Plan, watch: _Watch) -> States:
     """Go through an array in memory: dask's graph would cost more than a small one."""
     n_rows = len(data)
-    n_parts = max(1, min(n_rows, math.ceil(data.nbytes / (_PART_PIECES * PIECE_BYTES))))
+    n_parts = max(1, min(n_rows, math.ceil(data.nbytes / (PART_PIECES * PIECE_BYTES))))
     edges = [n_rows * i // n_parts for i in range(n_parts + 1)]
     rest = tuple((0, size) for size in data.shape[1:])
     watch.n_parts = n_parts
@@ -535,7 +537,7 @@ def _compute_on_cluster(client: Any, parts: list, result: Any, watch: _Watch) ->
     try:
         while pending:
             try:
-                done = wait(pending, _POLL_SECONDS, "FIRST_COMPLETED").done
+                done = wait(pending, POLL_SECONDS, "FIRST_COMPLETED").done
             except TimeoutError:
                 watch.check()
                 continue

@@ -19,16 +19,12 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from rsciio_xfm.core import faults
+from rsciio_xfm.core.config import BLOCK_BYTES, MOST_BUFFERS, TAIL_BYTES
 from rsciio_xfm.exceptions import FileFormatError
 
 _KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
-# Blocks of this size, read into memory that is already touched, stream a file as fast as
-# larger ones and keep resident memory flat.
-BLOCK_BYTES = 4 * 2**20
 _HAS_PREADV = hasattr(os, "preadv")  # not on Windows
-_TAIL_BYTES = 2**16  # of a file, that are looked at for zeros first
-_MOST_BUFFERS = 3  # that a place keeps: of what is read, what is decoded, and a block
 
 # As many places to work as there are processors, each with a buffer. Each of many users that
 # compute in threads of one process brings a pool of threads; if all worked at the same
@@ -88,7 +84,7 @@ def scratch(n_bytes: int) -> Iterator[np.ndarray]:
     try:
         yield buffer[:n_bytes]
     finally:
-        is_kept = place is not None and len(place) < _MOST_BUFFERS
+        is_kept = place is not None and len(place) < MOST_BUFFERS
         if is_kept and buffer.size <= 2 * BLOCK_BYTES:
             place.append(buffer)
 
@@ -411,7 +407,7 @@ def find_zeros(file: BinaryIO, first: int = 0) -> int:
     first
         Byte before which not to look.
     """
-    stop, n_bytes = identify(file)[0], _TAIL_BYTES
+    stop, n_bytes = identify(file)[0], TAIL_BYTES
     while stop > first:
         start = max(first, stop - n_bytes)
         block = np.empty(stop - start, dtype=np.uint8)
@@ -432,7 +428,7 @@ def advise_on_zeros(filename: str | Path) -> str:
     """
     with open_unbuffered(filename) as file:
         n_zeros = identify(file)[0] - find_zeros(file)
-    if n_zeros <= _TAIL_BYTES:  # as are at the end of many a file that is whole
+    if n_zeros <= TAIL_BYTES:  # as are at the end of many a file that is whole
         return ""
     return (
         f" Its last {n_zeros} bytes are zeros, as of a copy that was interrupted: copy it "

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 import numpy as np
 
 from rsciio_xfm.core.array import FileArray, Range
+from rsciio_xfm.core.config import BLOCK_BYTES
 from rsciio_xfm.core.runs import Read, Runs, Stream
-from rsciio_xfm.core.source import BLOCK_BYTES, little_endian, scratch
+from rsciio_xfm.core.source import little_endian, scratch
 from rsciio_xfm.exceptions import CorruptFileError
 
 # Runs of which the places are in memory at a time.

@@ -8,10 +8,9 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from rsciio_xfm.core import to_dask
+from rsciio_xfm.core.config import SUM_BLOCK_BYTES
 from rsciio_xfm.core.wide import add_channels, add_spectra, is_wide, sum_exactly
 from rsciio_xfm.kernels.sums import is_counts
-
-_BLOCK_BYTES = 16 * 2**20
 
 
 def can_sum(data: np.ndarray | da.Array) -> bool:
@@ -108,7 +107,7 @@ def _sum(data, sum_source, axis):
 def _sum_in_threads(data: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
     """Sum an array in memory; dask would copy it first."""
     spectra = data.reshape(-1, data.shape[-1])
-    n_blocks = math.ceil(spectra.nbytes / _BLOCK_BYTES)
+    n_blocks = math.ceil(spectra.nbytes / SUM_BLOCK_BYTES)
     blocks = np.array_split(spectra, min(n_blocks, len(spectra)))
     is_map = axis == (data.ndim - 1,)
     with ThreadPoolExecutor(CPU_COUNT) as executor:

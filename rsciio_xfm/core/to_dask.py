@@ -9,7 +9,6 @@ import dask
 import dask.array as da
 import numpy as np
 import psutil
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.array import (
     ArrayLike,
@@ -18,21 +17,17 @@ from rsciio_xfm.core.array import (
     View,
     split_key,
 )
+from rsciio_xfm.core.config import (
+    CHUNK_BYTES,
+    EMPTY_BYTES,
+    MAX_CHUNK_BYTES,
+    MEMORY_SHARE,
+    SUM_FILE_BYTES,
+    SUM_MAX_TASKS,
+    SUM_TASKS,
+)
 from rsciio_xfm.core.wide import is_wide, sum_exactly
 from rsciio_xfm.exceptions import FileFormatError
-
-# Chunks whose memory is used again: from 32 MiB on, glibc asks the system for
-# fresh memory each time, which is slower; smaller chunks only cost dask more. Resident
-# memory is (threads + 1) chunks.
-CHUNK_BYTES = 22 * 2**20
-MAX_CHUNK_BYTES = 128 * 2**20
-# How much of the file one task goes through for a sum that builds no chunk of the map, and
-# how many tasks there are: enough for all processors, and few, as each takes dask time.
-_SUM_FILE_BYTES = 32 * 2**20, 256 * 2**20
-_SUM_TASKS = max(16, 4 * CPU_COUNT)
-_SUM_MAX_TASKS = 1024
-_EMPTY_BYTES = 64 * 2**20  # a map that is small may be empty
-_MEMORY_SHARE = 0.9  # of what is available, for reading eagerly
 
 
 def from_source(source: FileArray, chunks: Any = "auto") -> da.Array:
@@ -128,7 +123,7 @@ def sum_navigation(source: FileArray) -> da.Array:
     parts = _from_array(_PartSums(source, split_rows(source)), (1, -1))
     if is_wide(source.dtype):
         return sum_exactly(parts, 0)
-    return parts.sum(axis=0, split_every=_SUM_MAX_TASKS)
+    return parts.sum(axis=0, split_every=SUM_MAX_TASKS)
 
 
 def sum_signal(source: FileArray) -> da.Array:
@@ -190,11 +185,11 @@ class _PixelSums(ArrayLike):
 def split_rows(source: FileArray) -> tuple[int, ...]:
     """Return the edges of the ranges of rows that one task each goes through."""
     n_rows = source.shape[source.row_axis()]
-    most, least = (math.ceil(source.file_bytes() / size) for size in _SUM_FILE_BYTES)
-    n_tasks = min(most, max(least, _SUM_TASKS))
+    most, least = (math.ceil(source.file_bytes() / size) for size in SUM_FILE_BYTES)
+    n_tasks = min(most, max(least, SUM_TASKS))
     step = source.row_step()
     n_steps = math.ceil(n_rows / step)
-    n_tasks = max(1, min(n_tasks, n_steps, _SUM_MAX_TASKS))
+    n_tasks = max(1, min(n_tasks, n_steps, SUM_MAX_TASKS))
     edges = (step * (n_steps * i // n_tasks) for i in range(n_tasks + 1))
     return tuple(min(edge, n_rows) for edge in edges)
 
@@ -301,7 +296,7 @@ def check_worth_reading(
         Less is there.
     """
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
-    if n_bytes > _EMPTY_BYTES and n_present < least_share * n_all:
+    if n_bytes > EMPTY_BYTES and n_present < least_share * n_all:
         raise FileFormatError(
             f"{path}: the file holds {n_present} of {n_all} {what}, expected at least "
             f"{least_share:.0%} for reading all {n_bytes / 2**20:.0f} MiB of the map (byte "
@@ -333,7 +328,7 @@ def read_all(source: FileArray, path: str, chunks: Any = "auto") -> np.ndarray:
     """
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     available = psutil.virtual_memory().available
-    if n_bytes > _MEMORY_SHARE * available:
+    if n_bytes > MEMORY_SHARE * available:
         raise MemoryError(
             f"{path}: the map {source.shape} of {source.dtype} needs "
             f"{n_bytes / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB are "

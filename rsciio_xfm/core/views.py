@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rsciio_xfm.core.array import PIECE_BYTES, CountedArray, FileArray, Range
+from rsciio_xfm.core.array import CountedArray, FileArray, Range
+from rsciio_xfm.core.config import PIECE_BYTES
 from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
 
 Ranges = tuple[Range, ...]

@@ -85,7 +85,7 @@ def test_any_number_of_axes(shape):
 @pytest.mark.parametrize("task_bytes", [1, 200, 2**25])
 @pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
 def test_files(tmp_path, monkeypatch, task_bytes, scheduler):
-    monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (task_bytes, task_bytes))
+    monkeypatch.setattr(to_dask, "SUM_FILE_BYTES", (task_bytes, task_bytes))
     spd = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
     pixe = geopixe_builder.write_map(tmp_path / "a.GeoPIXE")
     with dask.config.set(scheduler=scheduler):
@@ -101,7 +101,7 @@ def test_files(tmp_path, monkeypatch, task_bytes, scheduler):
 
 
 def test_processes(tmp_path, monkeypatch):
-    monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (200, 200))
+    monkeypatch.setattr(to_dask, "SUM_FILE_BYTES", (200, 200))
     spd = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
     pixe = geopixe_builder.write_map(tmp_path / "a.GeoPIXE")
     for data in (
@@ -170,7 +170,7 @@ class TestRegions:
         self.check(da.from_array(counts, chunks=(2, 3, 5)), counts, labels.astype(dtype))
 
     def test_files(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (200, 200))
+        monkeypatch.setattr(to_dask, "SUM_FILE_BYTES", (200, 200))
         spd = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
         pixe = geopixe_builder.write_map(tmp_path / "a.GeoPIXE")
         labels = np.random.default_rng(2).integers(0, 9, (5, 7))
@@ -182,7 +182,7 @@ class TestRegions:
 
     def test_processes(self, tmp_path, monkeypatch):
         """Other processes send what they have added up."""
-        monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (200, 200))
+        monkeypatch.setattr(to_dask, "SUM_FILE_BYTES", (200, 200))
         path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 32), 2)
         data = edax.file_reader(path, lazy=True)[0]["data"]
         labels = np.random.default_rng(2).integers(0, 9, (5, 7))
@@ -212,7 +212,7 @@ class TestRegions:
     @pytest.fixture(params=[0, 2**40], ids=["in turns", "each its own"])
     def shared(self, request, monkeypatch):
         """Whether threads add to the same totals, which of a few regions they do not."""
-        monkeypatch.setattr(maps, "_SHARED_BYTES", request.param)
+        monkeypatch.setattr(maps, "SHARED_BYTES", request.param)
 
     @pytest.mark.usefixtures("shared")
     @pytest.mark.parametrize("n_channels", [1, 63, 64, 130, 3000])

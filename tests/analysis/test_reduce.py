@@ -25,9 +25,9 @@ from rsciio_xfm.analysis.maps import (
     summarise,
     window_images,
 )
+from rsciio_xfm.core import plain, to_dask
 from rsciio_xfm.core import reduce as passes
 from rsciio_xfm.core import source as opened
-from rsciio_xfm.core import to_dask
 from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.reduce import Images, Reduction, run
 from rsciio_xfm.core.source import LocalFile
@@ -77,7 +77,7 @@ def path(tmp_path, monkeypatch):
     """A map of which each task goes through two rows."""
     path = edax_builder.write_map(tmp_path / "a.spd", SHAPE, 2)
     task_bytes = math.ceil(path.stat().st_size / 6)
-    monkeypatch.setattr(to_dask, "_SUM_FILE_BYTES", (task_bytes, task_bytes))
+    monkeypatch.setattr(to_dask, "SUM_FILE_BYTES", (task_bytes, task_bytes))
     return path
 
 
@@ -209,7 +209,8 @@ def test_regions_read_their_rows_only(data, read):
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_narrow_windows_far_apart_are_mapped(tmp_path, read, size):
+def test_narrow_windows_far_apart_are_mapped(tmp_path, monkeypatch, read, size):
+    monkeypatch.setattr(plain, "_MAP_LEAST_BYTES", 0)  # of a map that is not this small
     path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 1200), size)
     data = edax.file_reader(path, lazy=True)[0]["data"]
     counts = data.compute()
@@ -265,7 +266,7 @@ def test_partial_of_many_regions_is_of_whole_strips(data, monkeypatch):
     """Threads do not share totals then, which would have spectra of others' strips."""
     from rsciio_xfm.analysis import maps
 
-    monkeypatch.setattr(maps, "_SHARED_BYTES", 0)
+    monkeypatch.setattr(maps, "SHARED_BYTES", 0)
     labels = np.ones(SHAPE[:2], dtype=int)
     seen = []
     (found,) = run(data, Regions.of(labels, SHAPE[:2]), partial=seen.append)
@@ -298,7 +299,7 @@ def test_cancel(data, scheduler, kind):
 def test_cancel_within_a_part(monkeypatch):
     """A thread looks after each piece, however long its part takes."""
     monkeypatch.setattr(passes, "PIECE_BYTES", 100)
-    monkeypatch.setattr(passes, "_PART_PIECES", 10**6)
+    monkeypatch.setattr(passes, "PART_PIECES", 10**6)
     asked = []
 
     def cancel():
@@ -326,7 +327,7 @@ def test_what_callbacks_raise_ends_the_pass(data, kind, error):
 def test_threads_stop_after_an_interrupt(monkeypatch):
     """Those that still read when the pass ended look at it after each piece."""
     monkeypatch.setattr(passes, "PIECE_BYTES", 80)
-    monkeypatch.setattr(passes, "_PART_PIECES", 1000)
+    monkeypatch.setattr(passes, "PART_PIECES", 1000)
     data = np.ones((4000, 2, 40), dtype="u1")
     is_second_read, is_over, quick, pieces = threading.Event(), threading.Event(), [], []
 

@@ -18,7 +18,7 @@ def counts(request):
 @pytest.mark.parametrize("chunks", [None, (13, 7, 50), (2, 3, 50), (5, 7, 11)])
 @pytest.mark.parametrize("block_bytes", [1, 3000, 2**24])
 def test_sums_are_exact(counts, chunks, block_bytes, monkeypatch):
-    monkeypatch.setattr(sums, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(sums, "SUM_BLOCK_BYTES", block_bytes)
     data = counts if chunks is None else da.from_array(counts, chunks=chunks)
     assert sums.can_sum(data)
     spectrum, total = sums.sum_spectrum(data), sums.sum_map(data)

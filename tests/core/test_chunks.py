@@ -113,12 +113,12 @@ def limits(request, monkeypatch):
         monkeypatch.setattr(_chunks, "PIECE_BYTES", 64)
         monkeypatch.setattr(_chunks, "BLOCK_BYTES", 96)
         monkeypatch.setattr(plain, "BLOCK_BYTES", 48)
-        monkeypatch.setattr(plain, "_GAP_BYTES", 8)
+        monkeypatch.setattr(plain, "GAP_BYTES", 8)
         monkeypatch.setattr(plain, "_FEW", 2)
         monkeypatch.setattr(_chunks, "_SMALL_BYTES", 0)
-        monkeypatch.setattr(plain, "_NARROW_BYTES", 4)
-        monkeypatch.setattr(plain, "_NARROW", 2)
-        monkeypatch.setattr(plain, "_MAP_BYTES", 40)
+        monkeypatch.setattr(plain, "NARROW_BYTES", 4)
+        monkeypatch.setattr(plain, "NARROW", 2)
+        monkeypatch.setattr(plain, "MAP_BYTES", 40)
 
 
 def check_all(source, expected, ranges):

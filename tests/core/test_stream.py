@@ -355,7 +355,7 @@ def test_cut(path, monkeypatch, can_stream):
 
 @pytest.fixture
 def entry(path, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "MIN_FILE_BYTES", 0)
+    monkeypatch.setattr(cache, "CACHED_FILE_BYTES", 0)
     monkeypatch.setenv(cache.FOLDER, str(tmp_path / "cache"))
     write(path, COUNTS)
     moment = time.time() - 60

@@ -20,7 +20,7 @@ from tests.builders import geopixe as builder
 
 @pytest.fixture(autouse=True)
 def small_files_too(monkeypatch):
-    monkeypatch.setattr(cache, "MIN_FILE_BYTES", 0)
+    monkeypatch.setattr(cache, "CACHED_FILE_BYTES", 0)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ class TestReuse:
     def test_in_another_process(self, path):
         read(path)
         code = (
-            "import sys; from rsciio_xfm.core import cache; cache.MIN_FILE_BYTES = 0\n"
+            "import sys; from rsciio_xfm.core import cache; cache.CACHED_FILE_BYTES = 0\n"
             "from rsciio_xfm.formats.geopixe import index as _index, file_reader\n"
             "_index.build_index = None\n"
             "print(file_reader(sys.argv[1], lazy=True)[0]['data'].sum().compute())"
@@ -209,7 +209,7 @@ class TestInPlace:
         expected = read(path)
         rewrite(path)
         code = (
-            "import sys; from rsciio_xfm.core import cache; cache.MIN_FILE_BYTES = 0\n"
+            "import sys; from rsciio_xfm.core import cache; cache.CACHED_FILE_BYTES = 0\n"
             "from rsciio_xfm.formats.geopixe import file_reader\n"
             "for lazy, chunks in ((True, (1, -1, -1)), (False, 'auto')):\n"
             "    data = file_reader(sys.argv[1], lazy=lazy, chunks=chunks)[0]['data']\n"
@@ -260,7 +260,7 @@ class TestOff:
         assert not folder.exists()
 
     def test_small_files(self, path, folder, monkeypatch):
-        monkeypatch.setattr(cache, "MIN_FILE_BYTES", path.stat().st_size + 1)
+        monkeypatch.setattr(cache, "CACHED_FILE_BYTES", path.stat().st_size + 1)
         read(path)
         assert not folder.exists()
 
@@ -305,7 +305,7 @@ def test_oldest_are_deleted(tmp_path, folder, monkeypatch):
     for path in paths[:3]:
         read(path)
     size = max(entry.stat().st_size for entry in folder.iterdir())
-    monkeypatch.setattr(cache, "MAX_BYTES", 3 * size)
+    monkeypatch.setattr(cache, "CACHE_BYTES", 3 * size)
     for i, path in enumerate(paths[:3]):
         age(cached_at(read_header(path)), 1000 - i)
     read(paths[0])  # it is in use

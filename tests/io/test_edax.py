@@ -116,7 +116,7 @@ def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
     """They are looked at in the file's own pages, where these lie well."""
     from rsciio_xfm.core import plain
 
-    monkeypatch.setattr(plain, "_MAP_BYTES", map_bytes)
+    monkeypatch.setattr(plain, "MAP_BYTES", map_bytes)
     monkeypatch.setattr(plain, "_MAP_LEAST_BYTES", 0)
     shape = (5, 7, 1030)
     path = builder.write_map(

@@ -532,8 +532,8 @@ def test_number_of_frames_is_not_said(tmp_path):
 def test_cache(tmp_path, monkeypatch):
     from rsciio_xfm.core import cache
 
-    monkeypatch.setattr(cache, "MIN_FILE_BYTES", 0)
-    monkeypatch.setattr(cache, "_SETTLED_S", -1)
+    monkeypatch.setattr(cache, "CACHED_FILE_BYTES", 0)
+    monkeypatch.setattr(cache, "SETTLED_S", -1)
     monkeypatch.setenv(cache.FOLDER, str(tmp_path / "cache"))
     made = []
     build = index.build_index

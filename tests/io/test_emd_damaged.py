@@ -233,8 +233,8 @@ def test_rows_in_another_order_while_open(tmp_path, counts, order, options):
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("counts", [COUNTS, EVEN], ids=["any", "even"])
 def test_rows_in_another_order_and_an_index(tmp_path, monkeypatch, counts, lazy):
-    monkeypatch.setattr(cache, "MIN_FILE_BYTES", 0)
-    monkeypatch.setattr(cache, "_SETTLED_S", -1)
+    monkeypatch.setattr(cache, "CACHED_FILE_BYTES", 0)
+    monkeypatch.setattr(cache, "SETTLED_S", -1)
     path = builder.write_velox(tmp_path / "map.emd", counts)
     read_map(path)
     rewrite(path, (3, 2, 1, 0))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm.core import to_dask
-from rsciio_xfm.core.source import BLOCK_BYTES
+from rsciio_xfm.core.config import BLOCK_BYTES
 from rsciio_xfm.formats.geopixe import file_reader
 from rsciio_xfm.formats.geopixe import index as _index
 from rsciio_xfm.formats.geopixe.index import build_index

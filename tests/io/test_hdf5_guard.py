@@ -366,14 +366,20 @@ class TestLinks:
             esrf.file_reader(tmp_path / "a.h5")
 
     def test_emd(self, tmp_path):
-        """Nobody needs it there."""
+        """Data are found without links; a link that is named, or audited, is refused."""
         (tmp_path / "below").mkdir()
         path = emd_builder.write_ncem(tmp_path / "below" / "map.emd")
         with h5py.File(path, "a") as file:
             file["other"] = h5py.ExternalLink("../other.h5", "/")
         write(tmp_path / "other.h5")
-        with pytest.raises(FileFormatError, match=r"leads to '../other.h5'"):
-            emd.file_reader(path)
+        (signal,) = emd.file_reader(path)
+        assert signal["data"].any()
+        for refused in (
+            lambda: emd.file_reader(path, dataset_path="other/data"),
+            lambda: check_links(path),
+        ):
+            with pytest.raises(FileFormatError, match=r"leads to '../other.h5'"):
+                refused()
 
     def test_not_for_other_files(self, tmp_path):
         path = builder.write_line(tmp_path / "line.edf")

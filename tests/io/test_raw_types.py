@@ -80,7 +80,7 @@ def test_blocks(made):
 
 def test_sums(made, monkeypatch):
     monkeypatch.setattr(
-        to_dask, "_SUM_FILE_BYTES", (1, 1)
+        to_dask, "SUM_FILE_BYTES", (1, 1)
     )  # as many tasks as there are rows
     source, numbers = made
     wide = WIDE[numbers.dtype.kind]

@@ -10,8 +10,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.array import PIECE_BYTES, CountedArray, FileArray, Range
+from rsciio_xfm.core.array import CountedArray, FileArray, Range
 from rsciio_xfm.core.chunks import ChunkedArray
+from rsciio_xfm.core.config import HDF5_CACHE_BYTES, PIECE_BYTES
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.hdf5.chunks import find_chunks, find_run
 from rsciio_xfm.core.hdf5.links import Dataset, file_of
@@ -23,7 +24,6 @@ from rsciio_xfm.core.views import Detectors, Placed
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.kernels.transpose import copy
 
-_CACHE_BYTES = 2**25
 Ranges = tuple[Range, ...]
 
 
@@ -87,7 +87,7 @@ class Hdf5Array(CountedArray):
         for source in self.sources:
             with source.open():  # refuses it if it was changed
                 pass
-        options = {"rdcc_nbytes": _CACHE_BYTES}
+        options = {"rdcc_nbytes": HDF5_CACHE_BYTES}
         with open_dataset(
             self.file.name, self.file.version, self.name, **options
         ) as dataset:

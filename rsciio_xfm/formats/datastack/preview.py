@@ -39,7 +39,7 @@ class Preview(NamedTuple):
 def preview(
     raw: str | Path,
     rpl: str | Path,
-    dst: str | Path | None = None,
+    destination: str | Path | None = None,
     flip_horizontal: bool = False,
     flip_vertical: bool = False,
     *,
@@ -51,12 +51,12 @@ def preview(
     ----------
     raw, rpl
         See :func:`convert`.
-    dst
+    destination
         Path of the picture, a PNG; by default `raw` with ``_preview.png`` behind it.
     flip_horizontal, flip_vertical
         Mirror the picture, to see what :func:`convert` would do.
     overwrite
-        Replace `dst` if it is there.
+        Replace `destination` if it is there.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def preview(
     rsciio_xfm.exceptions.FileFormatError
         The files cannot be read, see :func:`convert`.
     FileExistsError
-        `dst` exists, and `overwrite` is False.
+        `destination` exists, and `overwrite` is False.
 
     Notes
     -----
@@ -83,17 +83,17 @@ def preview(
     """
     from matplotlib.image import imsave
 
-    dst = Path(f"{raw}_preview.png" if dst is None else dst)
+    destination = Path(f"{raw}_preview.png" if destination is None else destination)
     for read in (raw, rpl):
-        check_destination(read, dst, overwrite)
+        check_destination(read, destination, overwrite)
     source = raw_array(raw, parse_map(rpl))
     survey = _survey_spectra if source.is_as_stored else _survey_images
     highest, total, channel, counts = survey(source)
     image = _equalize(counts)
     image = image[:: -1 if flip_vertical else 1, :: -1 if flip_horizontal else 1]
-    with replacing(dst) as file:
+    with replacing(destination) as file:
         imsave(file, image, cmap="gray", vmin=0, vmax=1, format="png")
-    return Preview(image, channel, highest, total, dst)
+    return Preview(image, channel, highest, total, destination)
 
 
 def _equalize(counts: np.ndarray) -> np.ndarray:

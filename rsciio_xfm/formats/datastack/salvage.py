@@ -6,12 +6,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from rsciio_xfm.core.source import (
-    BLOCK_BYTES,
-    LocalFile,
-    open_unbuffered,
-    read_into,
-)
+from rsciio_xfm.core.config import BLOCK_BYTES
+from rsciio_xfm.core.source import LocalFile, open_unbuffered, read_into
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.datastack.data import Stack, make_stack, read_stack

@@ -16,10 +16,10 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from rsciio_xfm.core.cache import Entry
+from rsciio_xfm.core.config import BLOCK_BYTES
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.runs import Runs
 from rsciio_xfm.core.source import (
-    BLOCK_BYTES,
     check_unchanged,
     find_zeros,
     little_endian,

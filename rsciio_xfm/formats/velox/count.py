@@ -16,10 +16,11 @@ import numpy as np
 from dask.system import CPU_COUNT
 from tqdm import tqdm
 
+from rsciio_xfm.core.config import BLOCK_BYTES
 from rsciio_xfm.core.hdf5.values import Values
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.runs import DatasetBytes, Runs
-from rsciio_xfm.core.source import BLOCK_BYTES, little_endian
+from rsciio_xfm.core.source import little_endian
 from rsciio_xfm.formats.velox import kernels
 from rsciio_xfm.formats.velox.layout import MARK, VALUE
 from rsciio_xfm.formats.velox.parse import VeloxHeader
