@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rsciio_xfm.core.array import CountedArray, Range
+from rsciio_xfm.core.array import CountedArray, Pieces, Range
 from rsciio_xfm.core.codecs import Decoder, Plain
 from rsciio_xfm.core.config import BLOCK_BYTES, MOST_OPEN, PIECE_BYTES
 from rsciio_xfm.core.plain import (
@@ -242,7 +242,7 @@ class ChunkedArray(CountedArray):
         """Return ranges of stored axes in the order of those of the array."""
         return tuple(ranges[axis] for axis in self.axes)
 
-    def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
+    def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block piece by piece, no chunk twice; see :meth:`FileArray.pieces`."""
         if any(stop <= start for start, stop in ranges):
             return
@@ -256,9 +256,7 @@ class ChunkedArray(CountedArray):
                     self._read_to(block, part, readers)
                     yield part, block
 
-    def pieces_for(
-        self, ranges: Ranges, looked_at: Sequence[Range]
-    ) -> Iterator[tuple[Ranges, np.ndarray]]:
+    def pieces_for(self, ranges: Ranges, looked_at: Sequence[Range]) -> Pieces:
         """Read a block, mapped if few channels are looked at, however far apart they are."""
         if any(stop <= start for start, stop in ranges):
             return

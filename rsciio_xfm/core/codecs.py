@@ -25,7 +25,7 @@ class Place(NamedTuple):
     """
 
     name: str
-    index: tuple[int, ...]
+    index: tuple[int, ...]  # type: ignore[assignment]  # in place of tuple.index
     offset: int
 
 
@@ -132,7 +132,7 @@ def inflate(raw: np.ndarray, n_bytes: int, place: Place) -> np.ndarray:
     """
     stream = zlib.decompressobj()
     try:
-        plain = stream.decompress(raw, n_bytes + 1)
+        plain = stream.decompress(raw.data, n_bytes + 1)
     except zlib.error as error:
         raise CorruptFileError(
             f"{place.name}: chunk {place.index} cannot be decompressed ({error}), expected "

@@ -30,7 +30,7 @@ from rsciio_xfm.core.wide import is_wide, sum_exactly
 from rsciio_xfm.exceptions import FileFormatError
 
 
-def from_source(source: FileArray, chunks: Any = "auto") -> da.Array:
+def from_source(source: ArrayLike, chunks: Any = "auto") -> da.Array:
     """Make a dask array of an array-like over a file.
 
     Parameters
@@ -92,7 +92,7 @@ def take(array: np.ndarray | da.Array, key: tuple) -> np.ndarray | da.Array:
         array-like too, and its sums are as fast.
     """
     source = source_of(array)
-    if source is None:
+    if source is None or not isinstance(array, da.Array):
         return array[key]
     ranges, rest = split_key(key, source.shape)
     block = array[tuple(slice(*r) for r in ranges)]
@@ -304,7 +304,7 @@ def check_worth_reading(
         )
 
 
-def read_all(source: FileArray, path: str, chunks: Any = "auto") -> np.ndarray:
+def read_all(source: ArrayLike, path: str, chunks: Any = "auto") -> np.ndarray:
     """Read the whole of an array-like into memory, in threads.
 
     Parameters
