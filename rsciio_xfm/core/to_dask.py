@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import dask
 import dask.array as da
@@ -74,6 +74,10 @@ def source_of(array: np.ndarray | da.Array) -> FileArray | None:
     return source if isinstance(source, FileArray) else None
 
 
+@overload
+def take(array: np.ndarray, key: tuple) -> np.ndarray: ...
+@overload
+def take(array: da.Array, key: tuple) -> da.Array: ...
 def take(array: np.ndarray | da.Array, key: tuple) -> np.ndarray | da.Array:
     """Slice an array; the slice of a file's array is again a file's array.
 

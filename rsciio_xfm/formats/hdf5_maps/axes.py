@@ -342,7 +342,7 @@ def take_detector(
         return values
     values = values.reshape(sizes)
     *pixels, _ = order_of(roles)
-    if axis is not None:
+    if axis is not None and number is not None:
         values = np.take(values, number, axis=outer.index(axis))
         outer.remove(axis)
     return values.transpose([outer.index(i) for i in pixels])
