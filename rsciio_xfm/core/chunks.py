@@ -7,14 +7,13 @@ numbers (:class:`~rsciio_xfm.core.codecs.Decoder`). :class:`ChunkedArray` does t
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rsciio_xfm.core.array import CountedArray, Pieces, Range
-from rsciio_xfm.core.codecs import Decoder, Plain
-from rsciio_xfm.core.config import BLOCK_BYTES, MOST_OPEN, PIECE_BYTES
+from rsciio_xfm.core.codecs import Decoder, Place, Plain
+from rsciio_xfm.core.config import BLOCK_BYTES, PIECE_BYTES, RAW_BYTES
 from rsciio_xfm.core.plain import (
     bytes_touched,
     can_map,
@@ -24,8 +23,17 @@ from rsciio_xfm.core.plain import (
     read_parts,
     stream_rows,
 )
-from rsciio_xfm.core.source import Reader, Source, scratch
-from rsciio_xfm.core.table import NO_CHUNK, Cell, Ranges, Table, shift, slices, split
+from rsciio_xfm.core.source import Readers, scratch
+from rsciio_xfm.core.table import (
+    NO_CHUNK,
+    Cell,
+    Ranges,
+    Table,
+    runs_of,
+    shift,
+    slices,
+    split,
+)
 from rsciio_xfm.core.wide import (
     add_channels,
     add_exactly,
@@ -37,41 +45,7 @@ from rsciio_xfm.kernels.transpose import copy
 
 __all__ = ["NO_CHUNK", "ChunkedArray", "Table"]
 
-_RAW_BYTES = 2**20  # of a buffer for raw chunks, at least
 _SMALL_BYTES = 2**16  # of chunks that are put together before they are added up
-
-
-class _Readers:
-    """Sources that are open, the last few of them."""
-
-    def __init__(self, sources: tuple[Source, ...]) -> None:
-        self._sources = sources
-        self._open: dict[int, tuple[ExitStack, Reader]] = {}
-        self._memory, self._lent = np.empty(0, dtype=np.uint8), ExitStack()
-
-    def __enter__(self) -> "_Readers":
-        return self
-
-    def memory(self, n_bytes: int) -> np.ndarray:
-        """Lend memory for the bytes of one chunk after the other."""
-        if self._memory.size < n_bytes:
-            self._lent.close()
-            self._memory = self._lent.enter_context(scratch(max(n_bytes, _RAW_BYTES)))
-        return self._memory[:n_bytes]
-
-    def __exit__(self, *_: object) -> None:
-        self._lent.close()
-        while self._open:
-            self._open.popitem()[1][0].close()
-
-    def __getitem__(self, number: int) -> Reader:
-        if number not in self._open:
-            while len(self._open) >= MOST_OPEN:
-                self._open.pop(next(iter(self._open)))[0].close()
-            stack = ExitStack()
-            reader = stack.enter_context(self._sources[number].open())
-            self._open[number] = stack, reader
-        return self._open[number][1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,11 +142,11 @@ class ChunkedArray(CountedArray):
     def read(self, ranges: Ranges) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
         block = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
-        with _Readers(self.table.sources) as readers:
+        with Readers(self.table.sources) as readers:
             self._read_to(block, ranges, readers)
         return block
 
-    def _read_to(self, block: np.ndarray, ranges: Ranges, readers: _Readers) -> None:
+    def _read_to(self, block: np.ndarray, ranges: Ranges, readers: Readers) -> None:
         """Read a block into memory that is there."""
         if block.size == 0:
             return
@@ -180,35 +154,59 @@ class ChunkedArray(CountedArray):
         target = block.transpose(np.argsort(self.axes))
         if self.table.count(stored)[0]:
             block[...] = self.table.fill
-        for cell in self.table.cut(stored):
-            if cell.offset == NO_CHUNK:
-                continue
-            part = target[cell.into]
-            if self._read_directly(cell, part, readers):
-                continue
-            for held, found in self._parts(cell, readers):
-                copy(found, part[slices(held, cell.held)])
-
-    def _read_directly(self, cell: Cell, part: np.ndarray, readers: _Readers) -> bool:
-        """Read or decode a part of a chunk to its place, if its bytes lie there alike."""
-        table = self.table
-        if not part.flags.c_contiguous:
-            return False
-        flat = part.reshape(-1).view(np.uint8)
+        cells = (cell for cell in self.table.cut(stored) if cell.offset != NO_CHUNK)
         if self.decoder.is_plain:
-            if not read_directly(table, cell, readers[cell.source], flat):
-                return False
-        elif cell.lengths == table.chunks:
-            self._decode(cell, flat, readers)
+            for cell in cells:
+                self._read_plain(cell, target[cell.into], readers)
         else:
-            return False
-        if not table.dtype.isnative:
-            part.byteswap(inplace=True)
-        return True
+            for run in runs_of(cells, RAW_BYTES):
+                self._decode_run(run, target, readers)
 
-    def _parts(
-        self, cell: Cell, readers: _Readers
-    ) -> Iterator[tuple[Ranges, np.ndarray]]:
+    def _read_plain(self, cell: Cell, part: np.ndarray, readers: Readers) -> None:
+        """Read a part of a plain chunk to its place, at once if its bytes lie there alike."""
+        if part.flags.c_contiguous:
+            reader, flat = readers[cell.source], part.reshape(-1).view(np.uint8)
+            if read_directly(self.table, cell, reader, flat):
+                self._make_native(part)
+                return
+        for held, found in self._parts(cell, readers):
+            copy(found, part[slices(held, cell.held)])
+
+    def _decode_run(self, run: list[Cell], target: np.ndarray, readers: Readers) -> None:
+        """Read chunks that follow each other, and decode them to their places if they fit."""
+        cells = [(cell, target[cell.into]) for cell in run]
+        first, last = run[0], run[-1]
+        n_bytes = last.offset + last.n_bytes - first.offset
+        raw = readers.fetch(first.source, first.offset, n_bytes)
+        whole = []
+        for cell, part in cells:
+            low = cell.offset - first.offset
+            own = raw[low : low + cell.n_bytes]
+            if cell.lengths == self.table.chunks and part.flags.c_contiguous:
+                whole.append((own, part.reshape(-1).view(np.uint8), self._place(cell)))
+                continue
+            with scratch(self.table.chunk_bytes) as memory:
+                self.decoder.decode(own, memory, self._place(cell))
+                copy(self._wanted(cell, memory), part)
+        self.decoder.decode_each(whole)
+        for _, flat, _ in whole:
+            self._make_native(flat.view(self.table.dtype))
+
+    def _make_native(self, numbers: np.ndarray) -> None:
+        """Turn the bytes round of numbers that were read as they are stored."""
+        if not self.table.dtype.isnative:
+            numbers.byteswap(inplace=True)
+
+    def _place(self, cell: Cell) -> Place:
+        """Return where a chunk is, for messages."""
+        return Place(self.table.sources[cell.source].name, cell.index, cell.offset)
+
+    def _wanted(self, cell: Cell, memory: np.ndarray) -> np.ndarray:
+        """Return what is wanted of the numbers of a whole chunk."""
+        chunk = memory.view(self.table.dtype).reshape(self.table.chunks)
+        return self._native(chunk[tuple(slice(*r) for r in cell.part)])
+
+    def _parts(self, cell: Cell, readers: Readers) -> Iterator[tuple[Ranges, np.ndarray]]:
         """Yield what is wanted of a chunk, as it is stored, and its ranges.
 
         Of a plain one, some MiB at a time; valid until the next one.
@@ -220,19 +218,12 @@ class ChunkedArray(CountedArray):
                 yield shift(part, cell.corner), self._native(found)
         else:
             with scratch(self.table.chunk_bytes) as memory:
-                self._decode(cell, memory, readers)
-                chunk = memory.view(self.table.dtype).reshape(self.table.chunks)
-                wanted = chunk[tuple(slice(*r) for r in cell.part)]
-                yield cell.held, self._native(wanted)
+                raw = readers.fetch(cell.source, cell.offset, cell.n_bytes)
+                self.decoder.decode(raw, memory, self._place(cell))
+                yield cell.held, self._wanted(cell, memory)
 
     def _native(self, numbers: np.ndarray) -> np.ndarray:
         return numbers.astype(self.dtype, copy=False)
-
-    def _decode(self, cell: Cell, out: np.ndarray, readers: _Readers) -> None:
-        """Decode a whole chunk."""
-        raw = readers.memory(cell.n_bytes)
-        readers[cell.source].read(cell.offset, raw)
-        self.decoder.decode(raw, out, self.table.place(cell))
 
     def _as_stored(self, ranges: Ranges) -> Ranges:
         """Return ranges in the order of the stored axes."""
@@ -246,7 +237,7 @@ class ChunkedArray(CountedArray):
         """Read a block piece by piece, no chunk twice; see :meth:`FileArray.pieces`."""
         if any(stop <= start for start, stop in ranges):
             return
-        with _Readers(self.table.sources) as readers:
+        with Readers(self.table.sources) as readers:
             for part in self._cut_pieces(ranges):
                 if self.table.fill == 0 and self._is_empty(part):
                     continue
@@ -264,7 +255,7 @@ class ChunkedArray(CountedArray):
             yield from self.pieces(ranges)
             return
         ranges = (*ranges[:-1], (0, self.shape[-1]))
-        with _Readers(self.table.sources) as readers:
+        with Readers(self.table.sources) as readers:
             for cell in self.table.cut(ranges):
                 if cell.offset == NO_CHUNK:
                     continue
@@ -336,7 +327,7 @@ class ChunkedArray(CountedArray):
                 _add_spectra(numbers, axis, total[place])
         return total
 
-    def _stream_spectra(self, cell: Cell, readers: "_Readers") -> np.ndarray | None:
+    def _stream_spectra(self, cell: Cell, readers: Readers) -> np.ndarray | None:
         """Add the spectra of a part up in a kernel that reads them, if there is one."""
         axis = self._channel_axis
         if axis == 0 and not self._is_channels_last and cell.offset != NO_CHUNK:
@@ -393,7 +384,7 @@ class ChunkedArray(CountedArray):
                 self._add(pixels[(*place, ...)], _sum_channels(numbers, axis))
         return total
 
-    def _stream_channels(self, cell: Cell, readers: "_Readers") -> np.ndarray | None:
+    def _stream_channels(self, cell: Cell, readers: Readers) -> np.ndarray | None:
         """Add the channels of a part up in a kernel that reads them, if there is one."""
         if not self._can_stream(cell):
             return None
@@ -402,11 +393,11 @@ class ChunkedArray(CountedArray):
             return stream_rows(self.table, cell, reader, axis, cell.part[axis])
         return stream_rows(self.table, cell, reader, 1, None)
 
-    def _cells(self, ranges: Ranges) -> Iterator[tuple[Cell, "_Readers"]]:
+    def _cells(self, ranges: Ranges) -> Iterator[tuple[Cell, Readers]]:
         """Yield what a block has of each chunk that adds to a sum."""
         if any(stop <= start for start, stop in ranges):
             return
-        with _Readers(self.table.sources) as readers:
+        with Readers(self.table.sources) as readers:
             for cell in self.table.cut(self._as_stored(ranges)):
                 if cell.offset != NO_CHUNK or self.table.fill != 0:
                     yield cell, readers

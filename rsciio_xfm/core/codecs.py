@@ -2,6 +2,7 @@
 
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -63,6 +64,17 @@ class Decoder(ABC):
             The bytes are not those of such a chunk.
         """
 
+    def decode_each(self, chunks: Iterable[tuple[np.ndarray, np.ndarray, Place]]) -> None:
+        """Decode chunks one after the other.
+
+        Parameters
+        ----------
+        chunks
+            Of each, what :meth:`decode` is given.
+        """
+        for raw, out, place in chunks:
+            self.decode(raw, out, place)
+
 
 @dataclass(frozen=True)
 class Plain(Decoder):
@@ -105,12 +117,30 @@ class Deflate(Decoder):
 
     def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
         """Inflate them and put the bytes of each number together."""
-        plain = inflate(raw, out.size, place) if self.is_deflated else raw
+        try:
+            plain = inflate(raw, out.size, place) if self.is_deflated else raw
+        except CorruptFileError as error:
+            self.decode_damaged(out, place, error)
+            return
         check_size(plain.size, out.size, place)
         if self.width > 1:
             unshuffle(plain.reshape(self.width, -1), out.reshape(-1, self.width))
         else:
             out[:] = plain
+
+    def decode_damaged(
+        self, out: np.ndarray, place: Place, error: CorruptFileError
+    ) -> None:
+        """Decode a chunk that cannot be inflated in another way; here there is none.
+
+        Parameters
+        ----------
+        out, place
+            See :meth:`decode`.
+        error
+            What was found.
+        """
+        raise error
 
 
 def inflate(raw: np.ndarray, n_bytes: int, place: Place) -> np.ndarray:

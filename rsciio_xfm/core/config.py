@@ -10,6 +10,9 @@ BLOCK_BYTES = 4 * 2**20
 TAIL_BYTES = 2**16  # of a file, that are looked at for zeros first
 MOST_BUFFERS = 3  # that a place keeps: of what is read, what is decoded, and a block
 MOST_OPEN = 8  # sources at a time
+RAW_BYTES = (
+    2**20
+)  # of chunks that follow each other, read at once before they are decoded
 # Reading on over bytes that nobody wants costs less than another call, up to so many.
 GAP_BYTES = 4096
 # Of windows of a quarter of the channels and less, at most a cache line of each spectrum is

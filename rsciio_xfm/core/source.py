@@ -10,7 +10,7 @@ import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,7 +20,13 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from rsciio_xfm.core import faults
-from rsciio_xfm.core.config import BLOCK_BYTES, MOST_BUFFERS, TAIL_BYTES
+from rsciio_xfm.core.config import (
+    BLOCK_BYTES,
+    MOST_BUFFERS,
+    MOST_OPEN,
+    RAW_BYTES,
+    TAIL_BYTES,
+)
 from rsciio_xfm.exceptions import FileFormatError
 
 _KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
@@ -204,6 +210,65 @@ class LocalFile(Source):
             elif identify(file)[0] < self.size:
                 raise faults.changed(self.name, identify(file), self.version)
             yield _LocalReader(self.name, file)
+
+
+class Readers:
+    """Sources that are open, the last few of them, and memory that they are read into.
+
+    Parameters
+    ----------
+    sources
+        All of them; they are opened when they are needed, and closed with the ``with`` block.
+    """
+
+    def __init__(self, sources: tuple[Source, ...]) -> None:
+        self._sources = sources
+        self._open: dict[int, tuple[ExitStack, Reader]] = {}
+        self._memory, self._lent = np.empty(0, dtype=np.uint8), ExitStack()
+
+    def __enter__(self) -> "Readers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lent.close()
+        while self._open:
+            self._open.popitem()[1][0].close()
+
+    def __getitem__(self, number: int) -> Reader:
+        if number not in self._open:
+            while len(self._open) >= MOST_OPEN:
+                self._open.pop(next(iter(self._open)))[0].close()
+            stack = ExitStack()
+            reader = stack.enter_context(self._sources[number].open())
+            self._open[number] = stack, reader
+        return self._open[number][1]
+
+    def fetch(self, number: int, offset: int, n_bytes: int) -> np.ndarray:
+        """Read bytes into memory that the next ones are read into.
+
+        Parameters
+        ----------
+        number
+            Of the source.
+        offset, n_bytes
+            Where they begin, and how many they are.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8, shape (`n_bytes`,).
+
+        Raises
+        ------
+        CorruptFileError
+            The source ends before.
+        """
+        if self._memory.size < n_bytes:
+            self._lent.close()
+            self._memory = self._lent.enter_context(scratch(max(n_bytes, RAW_BYTES)))
+        found = self._memory[:n_bytes]
+        self[number].read(offset, found)
+        return found
 
 
 def read_head(filename: str | Path, n_bytes: int) -> tuple[LocalFile, bytes]:

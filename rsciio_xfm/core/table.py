@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rsciio_xfm.core.array import Range
-from rsciio_xfm.core.codecs import Place
+from rsciio_xfm.core.config import GAP_BYTES
 from rsciio_xfm.core.source import Source
 
 NO_CHUNK = -1  # in place of an offset
@@ -120,26 +120,24 @@ class Table:
         ranges
             Of the block along each stored axis, none of them empty.
         """
+        grid = self._grid(ranges)
         sizes = np.broadcast_to(self.n_bytes, self.offsets.shape)
+        numbers = itertools.repeat(0) if self.file is None else self.file[grid].flat
         along = [_cut_axis(*pair) for pair in zip(ranges, self.chunks, strict=True)]
-        for cells in itertools.product(*along):
-            index, corner, part, into = zip(*cells, strict=True)
-            number = 0 if self.file is None else int(self.file[index])
-            where = int(self.offsets[index]), int(sizes[index]), number
-            yield Cell(index, corner, part, into, *where)
+        # A block can have very many chunks: none of these calls Python for each of them.
+        places = [itertools.product(*column) for column in zip(*along, strict=True)]
+        where = self.offsets[grid].flat, sizes[grid].flat, numbers
+        return map(Cell, *places, *(map(int, column) for column in where))
 
     def count(self, ranges: Ranges) -> tuple[int, int]:
         """Return how many chunks of a block there are not, and how many there should be."""
-        grid = tuple(
-            slice(start // size, -(-stop // size))
-            for (start, stop), size in zip(ranges, self.chunks, strict=True)
-        )
-        offsets = self.offsets[grid]
+        offsets = self.offsets[self._grid(ranges)]
         return int(np.count_nonzero(offsets == NO_CHUNK)), offsets.size
 
-    def place(self, cell: "Cell") -> Place:
-        """Return where a chunk is, for messages."""
-        return Place(self.sources[cell.source].name, cell.index, cell.offset)
+    def _grid(self, ranges: Ranges) -> tuple[slice, ...]:
+        """Return the numbers of the chunks of a block along each axis."""
+        pairs = zip(ranges, self.chunks, strict=True)
+        return tuple(slice(start // n, -(-stop // n)) for (start, stop), n in pairs)
 
 
 @lru_cache(maxsize=64)
@@ -159,6 +157,8 @@ class Cell(NamedTuple):
         Ranges within the chunk.
     into
         Where it lies in the block.
+    lengths
+        Size of the part along each axis.
     offset, n_bytes, source
         Of the chunk in its source, and the number of the source.
     """
@@ -167,14 +167,10 @@ class Cell(NamedTuple):
     corner: tuple[int, ...]
     part: Ranges
     into: tuple[slice, ...]
+    lengths: tuple[int, ...]
     offset: int
     n_bytes: int
     source: int
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Size of the part along each axis."""
-        return tuple(stop - start for start, stop in self.part)
 
     @property
     def held(self) -> Ranges:
@@ -183,19 +179,43 @@ class Cell(NamedTuple):
 
     def narrowed(self, part: Ranges) -> "Cell":
         """Return the same with less of the chunk."""
-        return self._replace(part=part)
+        return self._replace(part=part, lengths=tuple(b - a for a, b in part))
 
 
-def _cut_axis(ends: Range, size: int) -> list[tuple[int, int, Range, slice]]:
-    """Return number, first entry, what is wanted, and its place, of chunks along an axis."""
+def _cut_axis(ends: Range, size: int) -> tuple[list, ...]:
+    """Return number, corner, part, into and length (see Cell) of the chunks along an axis."""
     start, stop = ends
-    found = []
-    for i in range(start // size, -(-stop // size)):
-        low = i * size
-        first, last = max(start, low), min(stop, low + size)
-        place = slice(first - start, last - start)
-        found.append((i, low, (first - low, last - low), place))
-    return found
+    numbers = [*range(start // size, -(-stop // size))]
+    corners = [i * size for i in numbers]
+    edges = [(max(start, low), min(stop, low + size)) for low in corners]
+    pairs = [*zip(edges, corners, strict=True)]
+    parts = [(first - low, last - low) for (first, last), low in pairs]
+    into = [slice(first - start, last - start) for first, last in edges]
+    return numbers, corners, parts, into, [last - first for first, last in edges]
+
+
+def runs_of(cells: Iterable[Cell], most: int) -> Iterator[list[Cell]]:
+    """Put chunks together that follow each other in a file, so that they are read at once.
+
+    Parameters
+    ----------
+    cells
+        Of chunks that are there.
+    most
+        Bytes of a run, unless a chunk has more.
+    """
+    run: list[Cell] = []
+    for cell in cells:
+        if run:
+            last = run[-1]
+            gap = cell.offset - last.offset - last.n_bytes
+            is_next = cell.source == last.source and 0 <= gap <= GAP_BYTES
+            if not is_next or cell.offset + cell.n_bytes - run[0].offset > most:
+                yield run
+                run = []
+        run.append(cell)
+    if run:
+        yield run
 
 
 def shift(ranges: Ranges, corner: tuple[int, ...]) -> Ranges:

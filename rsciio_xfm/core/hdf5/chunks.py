@@ -38,18 +38,16 @@ class Filtered(Deflate):
     file: LocalFile = field(kw_only=True)
     dataset: str = field(kw_only=True)
 
-    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
-        """Decode a chunk: HDF5 says what is wrong with it, or knows better."""
-        try:
-            super().decode(raw, out, place)
-        except CorruptFileError as error:
-            # Of a stream of another length, HDF5 would give what was in memory before.
-            if not isinstance(error.__cause__, zlib.error):
-                raise
-            self._decode_with_hdf5(out, place)
+    def decode_damaged(
+        self, out: np.ndarray, place: Place, error: CorruptFileError
+    ) -> None:
+        """Read a chunk with HDF5, which says what is wrong with it, or knows better.
 
-    def _decode_with_hdf5(self, out: np.ndarray, place: Place) -> None:
-        """Read a chunk; at the edges, what is beyond is not read."""
+        At the edges, what is beyond is not read.
+        """
+        # Of a stream of another length, HDF5 would give what was in memory before.
+        if not isinstance(error.__cause__, zlib.error):
+            raise error
         with open_dataset(self.file.name, self.file.version, self.dataset) as dataset:
             chunk = out.view(dataset.dtype).reshape(dataset.chunks)
             pairs = [*zip(place.index, dataset.chunks, strict=True)]
