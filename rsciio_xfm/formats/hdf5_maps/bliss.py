@@ -86,10 +86,10 @@ class Scan:
                 read_small(self.path, group, f"{prefix}{key}", ((), (1,)))
                 for key in ("start_pos", "step_size", "npoints")
             ]
-            found = [float(value.ravel()[0]) for value in values if value is not None]
+            found = [value for value in values if value is not None]
             if not motor or len(found) < len(values):
                 continue
-            start, step, n = found
+            start, step, n = (float(value.ravel()[0]) for value in found)
             if n >= 1 and n == int(n):
                 planned.append(Planned(motor, start, step, None, int(n), False))
         mode = read_text(self.path, group, "fast_motor_mode").upper()
