@@ -453,11 +453,13 @@ def make(kind, folder):
         maker(folder / kind / size, shape)
 
 
-def compare(kind, folder, trees, repeats):
-    """Return, for each case, the runs of each tree in order."""
+def compare(kind, folder, trees, repeats, seconds):
+    """Return, for each case, the runs of each tree in order; no turn begins too late."""
     start(trees["after"], "--make", kind, folder)
-    runs = {}
+    runs, began = {}, time.monotonic()
     for turn in range(-1, repeats):
+        if turn > 0 and time.monotonic() - began > seconds:
+            break
         for label, tree in trees.items():
             own = folder / f"own-{label}"
             own.mkdir(exist_ok=True)
@@ -516,6 +518,9 @@ def main():
     parser.add_argument("--before", type=Path, required=True)
     parser.add_argument("--after", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--seconds", type=float, default=1e9, help="of turns, for each file"
+    )
     parser.add_argument("--folder", default=None)
     parser.add_argument("--only", nargs="+", choices=list(KINDS), default=list(KINDS))
     options = parser.parse_args()
@@ -526,7 +531,9 @@ def main():
     found = {}
     for kind in options.only:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            found[kind] = compare(kind, Path(folder), trees, options.repeats)
+            found[kind] = compare(
+                kind, Path(folder), trees, options.repeats, options.seconds
+            )
         for name, of in found[kind].items():
             print(line(kind, name, of), flush=True)
     bars(found)
