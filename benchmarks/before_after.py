@@ -27,7 +27,7 @@ import _runner
 import numpy as np
 
 QUIET = {"show_progressbar": False}
-SHORT = 0.05  # seconds of processor time, below which a case is measured several times
+SHORT = 0.1  # seconds of processor time, below which a case is measured three times
 N_DATASETS = 3700
 SUFFIXES = ("h5", "emd", "datastack", "rpl", "GeoPIXE")
 
@@ -411,11 +411,14 @@ def measure(case, folder, own):
     gc.freeze()  # A collection of what was imported would cost one case 0.15 s by chance.
     before = _runner.peak_bytes(reset=True)
     runs = []
-    while not runs or (len(runs) < 7 and sum(cpu for cpu, _ in runs) < SHORT):
+    n_runs = 1
+    while len(runs) < n_runs:
         cpu, wall = used(), time.perf_counter()
         result = case(folder, own)
         runs.append((used() - cpu, time.perf_counter() - wall))
-        peak = _runner.peak_bytes(reset=False) - before
+        if len(runs) == 1:
+            peak = _runner.peak_bytes(reset=False) - before
+            n_runs = 3 if runs[0][0] < SHORT else 1
     cpu, wall = (statistics.median(times) for times in zip(*runs, strict=True))
     return {"cpu": cpu, "wall": wall, "peak": max(0, peak), "result": str(result)}
 
@@ -453,11 +456,13 @@ def make(kind, folder):
         maker(folder / kind / size, shape)
 
 
-def compare(kind, folder, trees, repeats):
-    """Return, for each case, the runs of each tree in order."""
+def compare(kind, folder, trees, repeats, seconds):
+    """Return, for each case, the runs of each tree in order; no turn begins too late."""
     start(trees["after"], "--make", kind, folder)
-    runs = {}
+    runs, began = {}, time.monotonic()
     for turn in range(-1, repeats):
+        if turn > 0 and time.monotonic() - began > seconds:
+            break
         for label, tree in trees.items():
             own = folder / f"own-{label}"
             own.mkdir(exist_ok=True)
@@ -516,6 +521,9 @@ def main():
     parser.add_argument("--before", type=Path, required=True)
     parser.add_argument("--after", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--seconds", type=float, default=1e9, help="of turns, for each file"
+    )
     parser.add_argument("--folder", default=None)
     parser.add_argument("--only", nargs="+", choices=list(KINDS), default=list(KINDS))
     options = parser.parse_args()
@@ -526,7 +534,9 @@ def main():
     found = {}
     for kind in options.only:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            found[kind] = compare(kind, Path(folder), trees, options.repeats)
+            found[kind] = compare(
+                kind, Path(folder), trees, options.repeats, options.seconds
+            )
         for name, of in found[kind].items():
             print(line(kind, name, of), flush=True)
     bars(found)

@@ -151,7 +151,9 @@ class ChunkedArray(CountedArray):
         if block.size == 0:
             return
         stored = self._as_stored(ranges)
-        target = block.transpose(np.argsort(self.axes))
+        target = block
+        if not self.is_as_stored:
+            target = block.transpose(np.argsort(self.axes))
         if self.table.count(stored)[0]:
             block[...] = self.table.fill
         cells = (cell for cell in self.table.cut(stored) if cell.offset != NO_CHUNK)
@@ -227,6 +229,8 @@ class ChunkedArray(CountedArray):
 
     def _as_stored(self, ranges: Ranges) -> Ranges:
         """Return ranges in the order of the stored axes."""
+        if self.is_as_stored:
+            return ranges
         return tuple(ranges[self.axes.index(axis)] for axis in range(len(ranges)))
 
     def _as_asked(self, ranges: Ranges) -> Ranges:
