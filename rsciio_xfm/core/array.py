@@ -4,12 +4,12 @@ A format provides one subclass of :class:`FileArray`. Everything else, lazy arra
 eager reading and sums that never build the map, follows from it.
 """
 
-import functools
 import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,11 +67,15 @@ class ArrayLike(ABC):
     def __dask_tokenize__(self) -> str:
         return self._token
 
-    @functools.cached_property
+    @cached_property
     def _token(self) -> str:
         """Hash of all fields; kept, as there can be large indices among them."""
         kind = type(self)
         others = vars(self).keys() - {field.name for field in fields(self)}
+        # What is kept of a property follows from the fields.
+        others = {
+            n for n in others if not isinstance(getattr(kind, n, 0), cached_property)
+        }
         if others or not kind.__dataclass_params__.frozen:
             raise TypeError(
                 f"{kind.__qualname__} is no frozen dataclass, or holds what is no field of "
@@ -254,12 +258,12 @@ class View(FileArray):
     source: FileArray
     ranges: tuple[Range, ...]
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Size of the block."""
         return tuple(stop - start for start, stop in self.ranges)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype:
         """Of the counts."""
         return self.source.dtype

@@ -183,7 +183,7 @@ def test_run_of_numbers(tmp_path, n_present, shape):
     table = Table.of_run(LocalFile.of(path), 5, shape, numbers.dtype, n_present)
     expected = numbers.astype("u2")
     expected[there:] = 0
-    assert table.stored_bytes() == expected[:there].nbytes
+    assert table.stored_bytes == expected[:there].nbytes
     check_all(ChunkedArray(table), expected, tuple((0, n) for n in shape))
     check_all(ChunkedArray(table), expected, tuple((n // 2, n - 1) for n in shape))
 
