@@ -325,16 +325,20 @@ class View(FileArray):
 
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
+        return self._row_axis
+
+    @cached_property
+    def _row_axis(self) -> int:
         return self.source.row_axis()
 
     def row_step(self) -> int:
         """Return that of the whole, if the view begins at such a step."""
         step = self.source.row_step()
-        return step if self.ranges[self.row_axis()][0] % step == 0 else 1
+        return step if self.ranges[self._row_axis][0] % step == 0 else 1
 
     def file_bytes(self) -> int:
         """Estimate the bytes in the file of the rows of the view."""
-        axis = self.row_axis()
+        axis = self._row_axis
         whole = self.source.shape[axis]
         return math.ceil(self.source.file_bytes() * self.shape[axis] / whole)
 

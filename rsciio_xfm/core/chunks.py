@@ -229,10 +229,6 @@ class ChunkedArray(CountedArray):
         """Return ranges in the order of the stored axes."""
         return tuple(ranges[self.axes.index(axis)] for axis in range(len(ranges)))
 
-    def _as_asked(self, ranges: Ranges) -> Ranges:
-        """Return ranges of stored axes in the order of those of the array."""
-        return tuple(ranges[axis] for axis in self.axes)
-
     def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
         """Read a block piece by piece, no chunk twice; see :meth:`FileArray.pieces`."""
         if any(stop <= start for start, stop in ranges):
