@@ -198,10 +198,12 @@ def evaluate_polynomial(
     >>> evaluate_polynomial(np.array([10.0, 30.0, 300.0]), "linear").round(2)
     array([ 8.33, 25.  , 95.  ])
     """
-    is_named = isinstance(coefficients, str)
-    numbers = PRESETS[coefficients] if is_named else list(coefficients)
+    limit = _HIGHEST
+    if isinstance(coefficients, str):
+        limit = _LINEAR_LIMIT if coefficients == "linear" else _HIGHEST
+        coefficients = PRESETS[coefficients]
+    numbers = np.array([*coefficients])
     percent = np.polynomial.polynomial.polyval(np.asarray(rate, dtype=float), numbers)
-    limit = _LINEAR_LIMIT if is_named and coefficients == "linear" else _HIGHEST
     return np.clip(percent, 0.0, limit)
 
 
@@ -217,8 +219,9 @@ def check_model(
     """
     if model not in MODELS:
         raise ValueError(f"model is {model!r}, expected one of {', '.join(MODELS)}.")
-    is_number = isinstance(value, int | float | np.number)
-    if model == "constant" and not (is_number and _LEAST <= value <= _HIGHEST):
+    if model == "constant" and not (
+        isinstance(value, int | float | np.number) and _LEAST <= value <= _HIGHEST
+    ):
         raise ValueError(
             f"value is {value!r}, expected the constant dead time in percent, above 0 and "
             "less than 100."
@@ -411,7 +414,8 @@ def _features_of(
     is_sum
         Whether `data` is the sum of the detectors.
     """
-    needed = wanted.any(axis=0) if is_sum else wanted.reshape(data.shape[:-1])
+    by_any = np.logical_or.reduce
+    needed = by_any(wanted, axis=0) if is_sum else wanted.reshape(data.shape[:-1])
     windows = _windows(data.shape[-1], tube_channel)
     (images,) = run(data, _Shapes(needed, windows))
     if is_sum:

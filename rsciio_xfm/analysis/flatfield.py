@@ -113,6 +113,7 @@ def correct(
             f"flat - dark is 0 or infinite at {n_dead} of {n_pixels} pixels of all frames: "
             f"they are {float(value)} in the result."
         )
+    result: np.ndarray | da.Array
     if isinstance(data, da.Array):
         result = _correct_lazily(stack, beams, dark_image, taken, numbers, value)
     else:
@@ -241,7 +242,8 @@ def _is_dead(beam: np.ndarray) -> np.ndarray:
 def _count_dead(beams: np.ndarray, taken: np.ndarray, numbers: np.ndarray) -> int:
     """Count the pixels of all frames at which flat - dark is zero or infinite."""
     at_flat = np.zeros(taken.size, dtype=int)  # how many frames have this very flat
-    after_flat = [[] for _ in taken]  # the frames between it and the next one
+    # The frames between it and the next one.
+    after_flat: list[list[float]] = [[] for _ in taken]
     for number in numbers:
         i, is_between = _neighbours(taken, number)
         if is_between:
@@ -257,11 +259,9 @@ def _count_dead(beams: np.ndarray, taken: np.ndarray, numbers: np.ndarray) -> in
             is_safe = (low > _TINY) & (high < _HUGE) | (high < -_TINY) & (low > -_HUGE)
             is_safe |= np.isnan(low)  # NaN is not counted
             before, after = beams[i : i + 2, ~is_safe]
-            count += sum(
-                int(np.count_nonzero(_is_dead(_between(before, after, *ends, number))))
-                for ends in [taken[i : i + 2]]
-                for number in inner
-            )
+            start, stop = taken[i : i + 2]
+            between = (_between(before, after, start, stop, number) for number in inner)
+            count += sum(int(np.count_nonzero(_is_dead(beam))) for beam in between)
     return count
 
 

@@ -218,7 +218,7 @@ def pixels_of_labels(labels: np.ndarray, first: int = 1) -> dict[int, np.ndarray
     {2: [3], 7: [0, 1, 5]}
     """
     flat = np.asarray(labels).reshape(-1)
-    pixels = np.flatnonzero(flat >= first).astype(_position_dtype(flat.size))
+    pixels: np.ndarray = np.flatnonzero(flat >= first).astype(_position_dtype(flat.size))
     inside = flat[pixels]
     if inside.size and int(inside.max()) < 2**16:  # numpy sorts small numbers faster
         inside = inside.astype(np.uint16)
@@ -463,7 +463,7 @@ class Regions(Reduction):
         checked = [_checked(region, shape) for region in regions]
         masks = {k: r for k, r in enumerate(checked) if r.dtype == bool}
         lists = {k: r for k, r in enumerate(checked) if r.dtype != bool}
-        empty = np.empty(0, dtype=_position_dtype(math.prod(shape)))
+        empty: np.ndarray = np.empty(0, dtype=_position_dtype(math.prod(shape)))
         pixels = np.concatenate([empty, *lists.values()])
         sizes = [len(r) for r in lists.values()]
         owners = np.repeat(np.array([*lists], dtype=np.int32), sizes)

@@ -7,10 +7,10 @@ eager reading and sums that never build the map, follows from it.
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import Field, dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ _PLAIN = str, bytes, bool, int, float, complex, type(None), np.generic
 _PLAIN_TYPES = frozenset(_PLAIN)
 
 Range = tuple[int, int]
+Pieces = Generator[tuple[tuple[Range, ...], np.ndarray], None, None]
 
 
 class ArrayLike(ABC):
@@ -32,8 +33,21 @@ class ArrayLike(ABC):
     class and equal in each field, in whatever process they were made.
     """
 
-    shape: tuple[int, ...]
-    dtype: np.dtype
+    __dataclass_fields__: ClassVar[dict[str, Field]]
+    __dataclass_params__: ClassVar[Any]
+
+    if TYPE_CHECKING:
+        # Properties in most classes and fields in some, of which a property here would be
+        # the default value.
+        @property
+        @abstractmethod
+        def shape(self) -> tuple[int, ...]:
+            """Size along each axis."""
+
+        @property
+        @abstractmethod
+        def dtype(self) -> np.dtype:
+            """Of the numbers, in the byte order of this machine."""
 
     @property
     def ndim(self) -> int:
@@ -112,7 +126,7 @@ def _describe(value: Any) -> Any:
         return "dtype", repr(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         raw = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-        return repr(value.dtype), value.shape, hashlib.blake2b(raw).hexdigest()
+        return repr(value.dtype), value.shape, hashlib.blake2b(raw.data).hexdigest()
     if isinstance(value, dict):
         return "dict", _describe(tuple(value)), _describe(tuple(value.values()))
     if isinstance(value, tuple | list):
@@ -164,9 +178,7 @@ class FileArray(ArrayLike):
             See :meth:`sum_navigation`.
         """
 
-    def pieces(
-        self, ranges: tuple[Range, ...]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+    def pieces(self, ranges: tuple[Range, ...]) -> Pieces:
         """Read a block piece by piece, in memory that may be used again.
 
         Parameters
@@ -196,9 +208,7 @@ class FileArray(ArrayLike):
             held = (*ranges[:axis], rows, *ranges[axis + 1 :])
             yield held, self.read(held)
 
-    def pieces_for(
-        self, ranges: tuple[Range, ...], looked_at: Sequence[Range]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+    def pieces_for(self, ranges: tuple[Range, ...], looked_at: Sequence[Range]) -> Pieces:
         """Read a block piece by piece for somebody who looks at some of its channels only.
 
         Parameters
@@ -287,23 +297,17 @@ class View(FileArray):
         """Sum the channels of a block of the view for each pixel."""
         return self.source.sum_signal(self.shifted(ranges))
 
-    def pieces(
-        self, ranges: tuple[Range, ...]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+    def pieces(self, ranges: tuple[Range, ...]) -> Pieces:
         """Read a block of the view piece by piece."""
         return self._own(self.source.pieces(self.shifted(ranges)))
 
-    def pieces_for(
-        self, ranges: tuple[Range, ...], looked_at: Sequence[Range]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+    def pieces_for(self, ranges: tuple[Range, ...], looked_at: Sequence[Range]) -> Pieces:
         """Read a block of the view for somebody who looks at some of its channels only."""
         first = self.ranges[-1][0]
         channels = [(start + first, stop + first) for start, stop in looked_at]
         return self._own(self.source.pieces_for(self.shifted(ranges), channels))
 
-    def _own(
-        self, pieces: Iterator[tuple[tuple[Range, ...], np.ndarray]]
-    ) -> Iterator[tuple[tuple[Range, ...], np.ndarray]]:
+    def _own(self, pieces: Pieces) -> Pieces:
         for held, counts in pieces:
             own = zip(held, self.ranges, strict=True)
             yield tuple((a - origin, b - origin) for (a, b), (origin, _) in own), counts

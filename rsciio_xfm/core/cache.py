@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -141,7 +141,8 @@ class Entry:
         try:
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with replacing(place) as file:
-                np.savez(file, **arrays, **{_STAMP: np.array(self._stamp())})
+                held: dict[str, Any] = {**arrays, _STAMP: np.array(self._stamp())}
+                np.savez(file, **held)
             _delete_oldest(place.parent)
         except (OSError, ValueError):
             return None  # what was made is in memory all the same

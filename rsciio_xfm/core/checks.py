@@ -1,11 +1,11 @@
 """Checks of arguments that several functions have."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> TypeGuard[int]:
     """Tell whether a value is a whole number; True and False are none."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rsciio_xfm.core.array import CountedArray, Range
+from rsciio_xfm.core.array import CountedArray, Pieces, Range
 from rsciio_xfm.core.codecs import Decoder, Place, Plain
 from rsciio_xfm.core.config import BLOCK_BYTES, GAP_BYTES, PIECE_BYTES, RAW_BYTES
 from rsciio_xfm.core.plain import (
@@ -229,7 +229,7 @@ class ChunkedArray(CountedArray):
         """Return ranges in the order of the stored axes."""
         return tuple(ranges[self.axes.index(axis)] for axis in range(len(ranges)))
 
-    def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
+    def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block piece by piece, no chunk twice; see :meth:`FileArray.pieces`."""
         if any(stop <= start for start, stop in ranges):
             return
@@ -243,9 +243,7 @@ class ChunkedArray(CountedArray):
                     self._read_to(block, part, readers)
                     yield part, block
 
-    def pieces_for(
-        self, ranges: Ranges, looked_at: Sequence[Range]
-    ) -> Iterator[tuple[Ranges, np.ndarray]]:
+    def pieces_for(self, ranges: Ranges, looked_at: Sequence[Range]) -> Pieces:
         """Read a block, mapped if few channels are looked at, however far apart they are."""
         if any(stop <= start for start, stop in ranges):
             return

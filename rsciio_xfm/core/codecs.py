@@ -26,7 +26,7 @@ class Place(NamedTuple):
     """
 
     name: str
-    index: tuple[int, ...]
+    index: tuple[int, ...]  # type: ignore[assignment]  # in place of tuple.index
     offset: int
 
 
@@ -162,7 +162,7 @@ def inflate(raw: np.ndarray, n_bytes: int, place: Place) -> np.ndarray:
     """
     stream = zlib.decompressobj()
     try:
-        plain = stream.decompress(raw, n_bytes + 1)
+        plain = stream.decompress(raw.data, n_bytes + 1)
     except zlib.error as error:
         raise CorruptFileError(
             f"{place.name}: chunk {place.index} cannot be decompressed ({error}), expected "

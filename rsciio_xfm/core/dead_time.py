@@ -72,7 +72,7 @@ def count_recorded(dead_time: np.ndarray) -> int:
     int
         How many are above 0 and at most 100: instruments write 0 where they have none.
     """
-    return sum(np.count_nonzero(is_recorded(p)) for p in _parts(dead_time))
+    return sum(int(np.count_nonzero(is_recorded(p))) for p in _parts(dead_time))
 
 
 def is_recorded(dead_time: np.ndarray) -> np.ndarray:

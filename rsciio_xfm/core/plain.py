@@ -6,7 +6,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -260,14 +260,15 @@ def _packed(run: _Run, reader: Reader) -> Iterator[np.ndarray]:
 
 def _mapped(run: _Run, reader: Reader) -> Iterator[np.ndarray]:
     """Map spans and what is between them: only pages that are looked at are read."""
-    size = os.fstat(reader.descriptor).st_size
+    descriptor = cast(int, reader.descriptor)  # there is one, or `can_map` is False
+    size = os.fstat(descriptor).st_size
     if run.start + run.n_bytes > size:
         raise faults.ends_early(reader.name, size, run.start + run.n_bytes - size)
     aligned = run.start // MAP_ALIGNMENT * MAP_ALIGNMENT
     n_before = run.start - aligned
     # Unmapped when the last view of it is gone.
     mapped = mmap.mmap(
-        reader.descriptor, n_before + run.n_bytes, access=mmap.ACCESS_READ, offset=aligned
+        descriptor, n_before + run.n_bytes, access=mmap.ACCESS_READ, offset=aligned
     )
     yield np.frombuffer(mapped, np.uint8, run.n_bytes, n_before)
 

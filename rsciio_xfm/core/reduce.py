@@ -10,7 +10,7 @@ import math
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ import numpy as np
 from dask.callbacks import Callback
 from dask.system import CPU_COUNT
 
-from rsciio_xfm.core.array import FileArray, Range
+from rsciio_xfm.core.array import FileArray, Pieces, Range
 from rsciio_xfm.core.config import (
     COMBINED_AT_ONCE,
     PART_PIECES,
@@ -35,7 +35,6 @@ from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.kernels.sums import is_counts
 
 Ranges = tuple[Range, ...]
-Pieces = Generator[tuple[Ranges, np.ndarray], None, None]
 States = tuple[Any, ...]
 
 
@@ -446,7 +445,8 @@ def _make_plan(
     """Return the plan and what is read for it; None if nothing need be."""
     *shape, n_channels = data.shape
     everything = tuple((0, size) for size in shape)
-    looked_at, wholes = [], []
+    looked_at: list[Range] = []
+    wholes: list[Part] = []
     for reduction in reductions:
         channels = reduction.channels(n_channels)
         looked_at += channels

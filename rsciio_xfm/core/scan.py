@@ -50,6 +50,10 @@ class Planned:
         """Return offset and scale."""
         if self.step is not None:
             return self.start, self.step
+        if self.end is None:
+            raise ValueError(
+                f"{self.motor} has no step and no end, expected one of them."
+            )
         return self.start, (self.end - self.start) / max(1, size - 1)
 
 
@@ -312,7 +316,7 @@ def _make_axis(
     fallback = _NAMES[place] if place < len(_NAMES) else f"axis{i}"
     axis = build_axis(name or fallback, size, None, None)
     line = _measured_line(grid, i, position)
-    if line is None and name:
+    if line is None and planned is not None and name:
         line = planned.line(size)
     if line is not None and math.isfinite(line[1]) and line[1] != 0:
         units = None if position is None else clean_units(position[1])
@@ -442,7 +446,7 @@ def _find_reversed(
     if len(set(direction.tolist())) > 1 and planned is not None:
         forward = np.sign(planned.line(n_fast)[1]) or forward
     is_reversed[:n_whole] = direction == -forward
-    if rest and n_whole < n_rows:
+    if fast is not None and rest and n_whole < n_rows:
         # A row that has just begun: where the others begin, or where they end.
         ahead = np.where(direction[:, None] == -forward, rows[:, ::-1], rows)
         first, last = np.median(ahead[:, 0]), np.median(ahead[:, -1])

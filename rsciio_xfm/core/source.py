@@ -4,6 +4,7 @@ A :class:`Source` says which file an array-like reads, as it was when its header
 holds no open file; whoever reads asks it for a :class:`Reader` for as long as a block takes.
 """
 
+import io
 import os
 import stat
 import threading
@@ -13,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from dask.system import CPU_COUNT
@@ -90,8 +91,8 @@ def scratch(n_bytes: int) -> Iterator[np.ndarray]:
     try:
         yield buffer[:n_bytes]
     finally:
-        is_kept = place is not None and len(place) < MOST_BUFFERS
-        if is_kept and buffer.size <= 2 * BLOCK_BYTES:
+        is_kept = buffer.size <= 2 * BLOCK_BYTES
+        if is_kept and place is not None and len(place) < MOST_BUFFERS:
             place.append(buffer)
 
 
@@ -446,7 +447,7 @@ def read_into(file: BinaryIO, offset: int, buffer: np.ndarray, n_bytes: int) -> 
     int
         How many were read: fewer than `n_bytes` only at the end of the file.
     """
-    view, done = memoryview(buffer)[:n_bytes], 0
+    view, done = buffer.data[:n_bytes], 0
     while done < n_bytes:
         read = _read_once(file, offset + done, view[done:])
         if not read:
@@ -459,7 +460,7 @@ def _read_once(file: BinaryIO, offset: int, view: memoryview) -> int:
     if _HAS_PREADV:
         return os.preadv(file.fileno(), [view], offset)
     file.seek(offset)
-    return file.readinto(view) or 0
+    return cast(io.RawIOBase, file).readinto(view) or 0  # it has no buffer
 
 
 def find_zeros(file: BinaryIO, first: int = 0) -> int:

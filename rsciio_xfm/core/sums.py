@@ -1,6 +1,7 @@
 """Sums of counts over pixels and over channels, exact and without copies of the map."""
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import dask.array as da
@@ -8,6 +9,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from rsciio_xfm.core import to_dask
+from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.core.config import SUM_BLOCK_BYTES
 from rsciio_xfm.core.wide import add_channels, add_spectra, is_wide, sum_exactly
 from rsciio_xfm.kernels.sums import is_counts
@@ -93,7 +95,11 @@ def sum_map(data: np.ndarray | da.Array) -> np.ndarray | da.Array:
     return _sum(data, to_dask.sum_signal, (data.ndim - 1,))
 
 
-def _sum(data, sum_source, axis):
+def _sum(
+    data: np.ndarray | da.Array,
+    sum_source: Callable[[FileArray], da.Array],
+    axis: tuple[int, ...],
+) -> np.ndarray | da.Array:
     source = to_dask.source_of(data)
     if source is not None and source.dtype.kind == "u":
         return sum_source(source)
@@ -115,7 +121,7 @@ def _sum_in_threads(data: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
         sums = list(executor.map(lambda b: _sum_block(b, axis, keepdims=False), blocks))
     if is_map:
         return np.concatenate(sums, axis=None).reshape(data.shape[:-1])
-    return np.sum(sums, axis=0, dtype=np.uint64)[0]
+    return np.stack(sums).sum(axis=0, dtype=np.uint64)[0]
 
 
 def _reduce(data: da.Array, axis: tuple[int, ...]) -> da.Array:
@@ -135,4 +141,4 @@ def _sum_block(block: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.n
 
 
 def _sum_partial(block: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
-    return np.sum(block, axis=axis, keepdims=keepdims, dtype=np.uint64)
+    return block.sum(axis=axis, keepdims=keepdims, dtype=np.uint64)

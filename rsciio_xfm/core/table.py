@@ -158,7 +158,7 @@ class Cell(NamedTuple):
         Of the chunk in its source, and the number of the source.
     """
 
-    index: tuple[int, ...]
+    index: tuple[int, ...]  # type: ignore[assignment]  # in place of tuple.index
     corner: tuple[int, ...]
     part: Ranges
     into: tuple[slice, ...]

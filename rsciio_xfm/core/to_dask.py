@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import dask
 import dask.array as da
@@ -30,7 +30,7 @@ from rsciio_xfm.core.wide import is_wide, sum_exactly
 from rsciio_xfm.exceptions import FileFormatError
 
 
-def from_source(source: FileArray, chunks: Any = "auto") -> da.Array:
+def from_source(source: ArrayLike, chunks: Any = "auto") -> da.Array:
     """Make a dask array of an array-like over a file.
 
     Parameters
@@ -74,6 +74,10 @@ def source_of(array: np.ndarray | da.Array) -> FileArray | None:
     return source if isinstance(source, FileArray) else None
 
 
+@overload
+def take(array: np.ndarray, key: tuple) -> np.ndarray: ...
+@overload
+def take(array: da.Array, key: tuple) -> da.Array: ...
 def take(array: np.ndarray | da.Array, key: tuple) -> np.ndarray | da.Array:
     """Slice an array; the slice of a file's array is again a file's array.
 
@@ -92,7 +96,7 @@ def take(array: np.ndarray | da.Array, key: tuple) -> np.ndarray | da.Array:
         array-like too, and its sums are as fast.
     """
     source = source_of(array)
-    if source is None:
+    if source is None or not isinstance(array, da.Array):
         return array[key]
     ranges, rest = split_key(key, source.shape)
     block = array[tuple(slice(*r) for r in ranges)]
@@ -304,7 +308,7 @@ def check_worth_reading(
         )
 
 
-def read_all(source: FileArray, path: str, chunks: Any = "auto") -> np.ndarray:
+def read_all(source: ArrayLike, path: str, chunks: Any = "auto") -> np.ndarray:
     """Read the whole of an array-like into memory, in threads.
 
     Parameters

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rsciio_xfm.core.array import CountedArray, FileArray, Range
+from rsciio_xfm.core.array import CountedArray, FileArray, Pieces, Range
 from rsciio_xfm.core.config import PIECE_BYTES
 from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
 
@@ -133,7 +133,7 @@ class Placed(CountedArray):
                 else:
                     block[index][: len(points)] = points
 
-    def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
+    def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block piece by piece, each chunk once; see :meth:`FileArray.pieces`."""
         step = max(1, self.source.row_step() // self._width)
         yield from _pieces_of_rows(self, ranges, step)
@@ -236,7 +236,7 @@ class Detectors(CountedArray):
             yield first, end
             first = end
 
-    def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
+    def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block piece by piece, each chunk once; see :meth:`FileArray.pieces`."""
         if len(self.numbers) == 1:
             for held, counts in self.source.pieces((self._all, *ranges)):
@@ -262,9 +262,7 @@ class Detectors(CountedArray):
         return len(self.numbers) == 1 or self.source.dtype.itemsize < self.dtype.itemsize
 
 
-def _pieces_of_rows(
-    array: FileArray, ranges: Ranges, step: int
-) -> Iterator[tuple[Ranges, np.ndarray]]:
+def _pieces_of_rows(array: FileArray, ranges: Ranges, step: int) -> Pieces:
     """Read rows some at a time, as many as a step has at least."""
     row_bytes = (
         math.prod(stop - start for start, stop in ranges[1:]) * array.dtype.itemsize

@@ -1,5 +1,7 @@
 """Sums of numbers of any type, in a type that is wide enough, or an error."""
 
+from typing import overload
+
 import dask.array as da
 import numpy as np
 
@@ -42,6 +44,14 @@ def check_unsigned(dtype: np.dtype) -> None:
     """
     if dtype.kind != "u":
         raise TypeError(f"The spectra are {dtype}, expected unsigned integers.")
+
+
+@overload
+def sum_exactly(array: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray: ...
+
+
+@overload
+def sum_exactly(array: da.Array, axis: int | tuple[int, ...]) -> da.Array: ...
 
 
 def sum_exactly(

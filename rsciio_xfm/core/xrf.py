@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.core.dead_time import (
     dead_time_of_rates,
     dead_time_of_times,
@@ -121,7 +122,7 @@ def warn_of_uneven(
 ) -> None:
     """Say that spectra took different times, of which the metadata hold the mean."""
     mean = mean_time(times)
-    if mean is None:
+    if mean is None or times is None:
         return
     known = times[np.isfinite(times) & (times > 0)]
     off = float(np.abs(known - mean).max() / mean)
@@ -266,7 +267,7 @@ def build_map(
         )
     if real_time is not None:
         eds["real_time"] = real_time * max(1, n_detectors)
-        if "_sig_dead_time" in eds:
+        if dead_time is not None and "_sig_dead_time" in eds:
             # What was not measured counts as dead, as in all that is made of the map.
             eds["live_time"] = eds["real_time"] * mean_live_fraction(dead_time)
     if live_time is not None and "live_time" not in eds:
@@ -358,7 +359,7 @@ def new_name(name: str, taken: Container[str]) -> str:
 
 def clean(tree: dict[str, Any]) -> dict[str, Any]:
     """Return a tree whose keys HyperSpy takes as they are: it makes signals of some."""
-    cleaned = {}
+    cleaned: dict[str, Any] = {}
     for key, value in tree.items():
         name = new_name(str(key).lstrip("_"), cleaned)
         cleaned[name] = clean(value) if isinstance(value, dict) else value
@@ -420,13 +421,15 @@ def add_maps(
     names = [
         found.get("dataset") or str(found.get("mark", found.get("mca"))) for found in xrf
     ]
-    sources = [source_of(part["data"]) for part in parts]
-    for name, source, part in zip(names, sources, parts, strict=True):
+    sources: list[FileArray] = []
+    for name, part in zip(names, parts, strict=True):
+        source = source_of(part["data"])
         if source is None or source.dtype.kind not in "iu":
             raise ValueError(
                 f"{path}: sum_detectors is True and {name} is of {part['data'].dtype}, "
                 "expected integers, in a map of points."
             )
+        sources.append(source)
     eds = [
         part["metadata"]["Acquisition_instrument"]
         .get("SEM", {})

@@ -5,6 +5,7 @@ piece that it read. Where there is ``pread``, on all systems but Windows, a kern
 """
 
 import os
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -18,7 +19,7 @@ STREAM_BYTES = 2**19
 _MOST_SPECTRA = 2**16
 
 can_stream = os.name == "posix"
-_pread = types.ExternalFunction(
+_pread: Any = types.ExternalFunction(
     "pread", types.intp(types.int32, types.voidptr, types.uintp, types.int64)
 )
 

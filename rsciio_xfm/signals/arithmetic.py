@@ -12,8 +12,8 @@ from rsciio_xfm.signals.time_maps import has_same_name, is_same_axis
 from rsciio_xfm.signals.timekeeping import give, is_ours, times_of
 from rsciio_xfm.signals.times import Times, navigating, shape_of
 
-_OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
-_OPERATORS += ("lshift", "rshift", "and", "or", "xor")
+_NUMBERS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
+_OPERATORS = (*_NUMBERS, "lshift", "rshift", "and", "or", "xor")
 _INPLACE = {f"__i{name}__": f"__{name}__" for name in _OPERATORS}
 # Python's operators whose left side is an array.
 _REFLECTED = {np.add: "__add__", np.multiply: "__mul__"}

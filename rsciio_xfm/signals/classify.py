@@ -265,7 +265,7 @@ def estimate_n_classes(
     )
     points = found.scores
     silhouettes = methods.estimate_n_classes(points, max_classes, random_state)
-    best = max(silhouettes, key=silhouettes.get) if silhouettes else 1
+    best = max(silhouettes, key=lambda n: silhouettes[n]) if silhouettes else 1
     if silhouettes and silhouettes[best] <= 0:
         best = 1  # all spectra are the same
     results = signal.learning_results

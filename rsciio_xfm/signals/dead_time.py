@@ -46,7 +46,7 @@ def get_dead_time(signal: BaseSignal) -> BaseSignal:
     >>> s = hs.load("map.GeoPIXE", lazy=True)
     >>> s.get_dead_time().mean("detector").T.plot()
     """
-    return map_of_dead_times(signal, require_times(signal))
+    return map_of_dead_times(signal, require_times(signal)[0])
 
 
 def set_dead_time(signal: BaseSignal, dead_time: Any) -> None:
@@ -122,7 +122,7 @@ def get_live_time(signal: BaseSignal) -> BaseSignal:
     -----
     Live time = dwell x (1 - dead time / 100) for each pixel and detector.
     """
-    own = require_times(signal)
+    own, _ = require_times(signal)
     if own.real is None:
         raise ValueError(
             f"The real time of the spectra is not known; set metadata.{REAL_TIME} "
@@ -205,9 +205,9 @@ def fill_dead_time(
     ...
     """
     check_axes(signal)
-    own = require_times(signal)
+    own, dead = require_times(signal)
     axis = detector_axis(signal, own)
-    values = np.moveaxis(own.dead, axis or 0, 0)
+    values = np.moveaxis(dead, axis or 0, 0)
     data = data_of(signal, own)
     is_sum = own.detectors is not None and data is signal.data and len(values) > 1
     if is_sum and model != "constant":
@@ -276,14 +276,14 @@ def apply_live_time_correction(signal: BaseSignal) -> BaseSignal:
     >>> rate = s.fill_dead_time().apply_live_time_correction()
     """
     check_axes(signal)
-    own = require_times(signal)
-    n_unknown = np.count_nonzero(own.dead <= 0)
+    own, dead = require_times(signal)
+    n_unknown = np.count_nonzero(dead <= 0)
     if n_unknown:
         warn(
-            f"{n_unknown} of {own.dead.size} dead times are not recorded (0 or less): "
+            f"{n_unknown} of {dead.size} dead times are not recorded (0 or less): "
             "these counts are taken as they are. Use fill_dead_time first."
         )
-    live = live_time(own.dead, 1.0, None if own.detectors is None else 0)
+    live = live_time(dead, 1.0, None if own.detectors is None else 0)
     if own.share is not None:
         live[own.share == 0] = 1.0  # left out by a mask: there are no counts
     n_dead = np.count_nonzero(live == 0)
@@ -296,8 +296,8 @@ def apply_live_time_correction(signal: BaseSignal) -> BaseSignal:
         factor = da.from_array(factor, chunks=signal.data.chunks[:-1])
     corrected = signal.data.astype(np.float32) * factor[..., np.newaxis]
     result = signal._deepcopy_with_new_data(corrected)
-    live = own.live if own.real is None else own.real
-    give(result, Times(own.real, live, share=own.share))
+    seconds = own.live if own.real is None else own.real
+    give(result, Times(own.real, seconds, share=own.share))
     return result
 
 
@@ -338,8 +338,8 @@ def get_dead_time_statistics(
     }
 
 
-def require_times(signal: BaseSignal) -> Times:
-    """Return the times of a signal; refuse one without dead times."""
+def require_times(signal: BaseSignal) -> tuple[Times, np.ndarray]:
+    """Return the times of a signal, and its dead times; refuse one without these."""
     own = times_of(signal)
     if own.dead is None:
         raise ValueError(
@@ -348,7 +348,7 @@ def require_times(signal: BaseSignal) -> Times:
             "times cannot follow, or the counts are corrected already. Set dead times "
             "with set_dead_time."
         )
-    return own
+    return own, own.dead
 
 
 def detector_axis(signal: BaseSignal, own: Times) -> int | None:
@@ -373,15 +373,15 @@ def _detector_names(signal: BaseSignal, own: Times) -> list[str]:
 
 def dead_times_of(signal: BaseSignal) -> dict[str, np.ndarray]:
     """Return the dead times of each detector, by its name."""
-    own = require_times(signal)
-    values, axis = own.dead, detector_axis(signal, own)
+    own, values = require_times(signal)
+    axis = detector_axis(signal, own)
     values = values[np.newaxis] if axis is None else np.moveaxis(values, axis, 0)
     return dict(zip(_detector_names(signal, own), values, strict=True))
 
 
 def data_of(signal: BaseSignal, own: Times) -> Any:
     """Return the spectra of each detector if they can be had, else those of the signal."""
-    if own.detectors is not None:
+    if own.detectors is not None and own.dead is not None:
         source = source_of(signal.data)
         parts = None if source is None else source.by_detector()
         if parts is not None and parts.shape[0] == len(own.dead):

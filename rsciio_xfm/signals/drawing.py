@@ -1,6 +1,6 @@
 """Drawing of dead times and colour maps: arrays in, matplotlib's axes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def new_axes(
 def draw_map(
     ax: "Axes",
     image: np.ndarray,
-    steps: tuple[Scale, Scale],
+    steps: Sequence[Scale],
     title: str,
     label: str | None = None,
     **options: Any,
@@ -126,8 +126,8 @@ def draw_histogram(
 
 def draw_against_counts(
     ax: "Axes",
-    dead_time: Sequence[np.ndarray],
-    counts: Sequence[np.ndarray],
+    dead_time: Iterable[np.ndarray],
+    counts: Iterable[np.ndarray],
     names: Sequence[str],
 ) -> "Axes":
     """Draw a point for each spectrum: its dead time against its counts.
@@ -233,7 +233,7 @@ def draw_spectra(
 
 def draw_colour_map(
     picture: np.ndarray,
-    steps: tuple[Scale, Scale],
+    steps: Sequence[Scale],
     title: str,
     colours: np.ndarray,
     energies: tuple[float, float, str],
@@ -279,7 +279,7 @@ def draw_classes(
     spectra: np.ndarray,
     energy: np.ndarray,
     units: str | None,
-    steps: tuple[Scale, ...],
+    steps: Sequence[Scale],
     fractions: np.ndarray,
     lines: Mapping[str, float],
 ) -> np.ndarray:

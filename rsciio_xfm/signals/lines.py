@@ -98,7 +98,9 @@ def _find_meant(name: str) -> str | None:
     """Return the line or the element that is nearest to a name, or None."""
     from exspy.material import elements
 
-    symbols, names, lines = {}, {}, {}
+    symbols: dict[str, str] = {}
+    names: dict[str, str] = {}
+    lines: dict[str, tuple[str, str]] = {}
     for element, properties in elements:
         symbols[_plain(element)] = element
         names[_plain(properties.get_item("General_properties.name", ""))] = element

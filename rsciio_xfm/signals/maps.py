@@ -1,6 +1,6 @@
 """Images and spectra that are made of a signal in one pass over its file."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -268,6 +268,7 @@ def get_maps(
     if summary:
         wanted["summary"] = _summary(signal)
     if colours is not None:
+        options: dict[str, Any]
         options = {"scale": colours} if isinstance(colours, str) else dict(colours)
         energy_range = options.pop("energy_range", None)
         channels = _colour_channels(signal, energy_range, show_progressbar)
@@ -356,7 +357,7 @@ def _colours(
 
 
 def sums_of(
-    signal: BaseSignal, totals: Sequence[np.ndarray], regions: Mapping[str, np.ndarray]
+    signal: BaseSignal, totals: Iterable[np.ndarray], regions: Mapping[str, np.ndarray]
 ) -> dict[str, BaseSignal]:
     """Return sums of regions of :func:`resolve_regions` as signals, with their times."""
     # Axes and metadata are made once; copies of small ones are fast.

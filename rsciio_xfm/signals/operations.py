@@ -127,7 +127,9 @@ def times_of_sum(
     is_in = np.ones(shape, dtype=bool) if is_in is None and is_mean else is_in
     if is_in is not None:
         own = times.masked(own, is_in)
-    count = np.maximum(is_in.sum(axis=tuple(summed)), 1) if is_mean else 1
+    count: np.ndarray | int = 1
+    if is_mean and is_in is not None:
+        count = np.maximum(is_in.sum(axis=tuple(summed)), 1)
     for i in [i for i in summed if axes[i].name == DETECTOR_AXIS][:1]:
         apart = times.detectors_added_up(own, i, axes[i].get_axis_dictionary())
         if apart is not None:
@@ -322,7 +324,7 @@ def _with_reordered(
         return result
     is_same = len(order) == len(ours) and all(axis in ours for axis in order)
     by = [ours.index(axis) for axis in order] if is_same else None
-    give(result, times.reordered(times_of(signal), by) if is_same else Times())
+    give(result, Times() if by is None else times.reordered(times_of(signal), by))
     return result
 
 

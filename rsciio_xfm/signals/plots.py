@@ -111,13 +111,13 @@ def plot_dead_time_against_counts(
     >>> ax = s.plot_dead_time_against_counts()
     """
     check_axes(signal)
-    own = require_times(signal)
+    own, dead = require_times(signal)
     data = data_of(signal, own)
     with progress(signal, show_progressbar):
         counts = counts_of(data)
     found, axis = dead_times_of(signal), detector_axis(signal, own)
-    if counts.ndim < own.dead.ndim:
-        found = {"Sum": combine_dead_time(own.dead, axis=(0,))}
+    if counts.ndim < dead.ndim:
+        found = {"Sum": combine_dead_time(dead, axis=(0,))}
         axis = None
     counts = counts[np.newaxis] if axis is None else np.moveaxis(counts, axis, 0)
     ax = drawing.new_axes()[0] if ax is None else ax

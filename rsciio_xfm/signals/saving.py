@@ -164,10 +164,12 @@ def find_path(
 
 def _suffix_of(file_format: str | None) -> str:
     """Return the extension that a format has by default; without one HyperSpy's own."""
-    for plugin in IO_PLUGINS if file_format is not None else ():
+    if file_format is None:
+        return ".hspy"
+    for plugin in IO_PLUGINS:
         if file_format.lower() in _names(plugin):
             return f".{plugin['file_extensions'][plugin['default_extension']]}"
-    return ".hspy" if file_format is None else f".{file_format}"
+    return f".{file_format}"
 
 
 def _names(plugin: dict[str, Any]) -> list[str]:

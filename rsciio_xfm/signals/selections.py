@@ -233,7 +233,7 @@ def resolve_regions(signal: BaseSignal, regions: Any) -> dict[str, np.ndarray]:
     elif (
         isinstance(regions, Iterable)
         and not isinstance(regions, str)
-        and getattr(regions, "ndim", 1)
+        and getattr(regions, "ndim", 1) != 0
     ):
         named = {str(i): region for i, region in enumerate(regions)}
     else:

@@ -97,7 +97,8 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
 
     # All that is overridden of HyperSpy and exspy, each once, and why.
 
-    _metadata = _Metadata()
+    data: Any
+    _metadata: Any = _Metadata()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take over the dead times that come with the metadata."""
@@ -130,7 +131,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
             self.__class__ = assign_signal_subclass(
                 self.data.dtype, 1, signal_type=SIGNAL_TYPE, lazy=self._lazy
             )
-            self.__init__(self.data, full_initialisation=False)
+            type(self).__init__(self, self.data, full_initialisation=False)
             if self._lazy:
                 self.data = self._lazy_data(rechunk=chunks)
             return

@@ -17,7 +17,7 @@ def build(
     detectors: dict[str, Any] | None,
 ) -> BaseSignal:
     """Return a map as a signal."""
-    entries = {"quantity": quantity, "signal_type": ""}
+    entries: dict[str, str | bool] = {"quantity": quantity, "signal_type": ""}
     if title == "Dead time":
         entries["has_detectors"] = detectors is not None
     return BaseSignal(
@@ -129,7 +129,7 @@ def read_dead_time(
     if values.shape == shape or (not shape and values.shape == (1,)):
         return np.array(values).reshape(shape), None
     if values.shape[1:] == shape and values.size:
-        if detectors is None and times.detectors is not None:
+        if detectors is None and times.dead is not None:
             detectors = times.detectors if len(times.dead) == len(values) else None
         if detectors is None:
             detectors = {"size": len(values), "name": DETECTOR_AXIS, "navigate": True}

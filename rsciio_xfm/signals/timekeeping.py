@@ -6,6 +6,7 @@ real time with them. A signal of another type has seconds only.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -233,8 +234,11 @@ def adopt(signal: BaseSignal, is_file: bool) -> None:
     for own in maps:
         if own._lazy:  # loaded lazily from a .hspy file
             own.compute(show_progressbar=False)
+    held: tuple[np.ndarray | None, dict[str, Any] | None] | None = None
     if all(time_maps.has_axes_of(signal, own) for own in maps):
-        dead, detectors = (None, None) if found is None else time_maps.read(signal, found)
+        held = (None, None) if found is None else time_maps.read(signal, found)
+    if held is not None:
+        dead, detectors = held
         if share is not None:
             share = share.data.reshape(shape_of(signal))
         times = Times(dead=dead, share=share, detectors=detectors)
@@ -268,7 +272,7 @@ def notice(signal: BaseSignal) -> bool:
     found = metadata.get_item(DEAD_TIME)
     if found is kept.map and (found is None or found.data is kept.data):
         return True
-    bare = replace(kept.times, dead=None, detectors=None, mean_live=None)
+    bare = replace(kept.times, dead=None, detectors=None, mean_live=math.nan)
     if found is None:  # deleted
         signal._kept = kept._replace(map=None, data=None, times=bare)
         return True
@@ -302,7 +306,8 @@ def calibrate(
     seconds = _times_of_spectrum(signal._metadata, EDS_DETECTOR)
     signal._kept = Kept()
     if own.dead is None:
-        own = Times(*(None if t is None else t / nb_pix for t in seconds))
+        real, live = (None if t is None else t / nb_pix for t in seconds)
+        own = Times(real, live)
     give(signal, own)
 
 

@@ -8,6 +8,7 @@ no time, whatever is done with the map afterwards.
 Maps are shared between signals and never changed in place.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,7 +41,8 @@ class Times:
     detectors
         Description of the axis of the detectors that were summed, as HyperSpy has it.
     mean_live
-        Live time of all spectra / their real time, as the dead times have it.
+        Live time of all spectra / their real time, as the dead times have it: calculated
+        from these if it is NaN.
     """
 
     real: float | None = None
@@ -48,10 +50,10 @@ class Times:
     dead: np.ndarray | None = None
     share: np.ndarray | None = None
     detectors: dict[str, Any] | None = None
-    mean_live: float | None = None
+    mean_live: float = math.nan
 
     def __post_init__(self) -> None:
-        if self.mean_live is None:
+        if math.isnan(self.mean_live):
             object.__setattr__(self, "mean_live", _mean_live(self))
 
 
@@ -65,6 +67,8 @@ def _mean_live(times: Times) -> float:
 
 def live_of(times: Times, real: float) -> np.ndarray:
     """Return the live time of each spectrum, for a mean real time, by the dead times."""
+    if times.dead is None:
+        raise ValueError("The times of the spectra have no dead times, expected a map.")
     live = live_time(times.dead, real, None if times.detectors is None else 0)
     return live if times.share is None else live * times.share
 
@@ -80,7 +84,7 @@ def with_dead_time(
     times: Times, dead: np.ndarray, detectors: dict[str, Any] | None
 ) -> Times:
     """Return the times that other dead times give: live = real x (1 - dead / 100)."""
-    changed = replace(times, dead=dead, detectors=detectors, mean_live=None)
+    changed = replace(times, dead=dead, detectors=detectors, mean_live=math.nan)
     if times.real is None:
         return changed
     return with_seconds(changed, times.real, times.real * changed.mean_live)
@@ -221,7 +225,8 @@ def of_region(times: Times, shape: tuple[int, ...], where: np.ndarray) -> Times:
     """
     flat = np.flatnonzero(where) if where.dtype == bool else where
     at = np.unravel_index(flat, shape)
-    dead = None if times.dead is None else times.dead[(..., *at)]
+    places: tuple[Any, ...] = (..., *at)
+    dead = None if times.dead is None else times.dead[places]
     real = 1.0 if times.share is None else times.share[at]
     return added_up(made(times, dead, real, times.detectors), (flat.size,), (0,))
 
@@ -238,8 +243,8 @@ def in_a_line(parts: Sequence[Times]) -> Times:
         None if None in seconds else np.array(seconds, dtype=np.float64)
         for seconds in ([p.live for p in parts], [p.real for p in parts])
     )
-    dead = [part.dead for part in parts]
-    dead = None if any(d is None for d in dead) else np.stack(dead, axis=-1)
+    maps = [part.dead for part in parts if part.dead is not None]
+    dead = np.stack(maps, axis=-1) if len(maps) == len(parts) else None
     line = made(Times(), dead, 1.0 if real is None else real, parts[0].detectors)
     means = (
         None if seconds is None else float(seconds.mean()) for seconds in (real, live)
@@ -308,7 +313,7 @@ def together(first: Times, second: Times) -> Times:
         if dead is None:
             return Times()
         detectors = first.detectors or second.detectors
-        new = replace(new, dead=dead, detectors=detectors, mean_live=None)
+        new = replace(new, dead=dead, detectors=detectors, mean_live=math.nan)
     return with_seconds(new, *(None if t is None else sum(t) for t in in_seconds))
 
 

@@ -131,7 +131,7 @@ def prepare(
     survey = _Survey(blank.bare(), min_counts)
     ((total, squares, peak, counts),) = run(blank.data, survey)
     used = used & (counts >= min_counts)
-    n_used = np.count_nonzero(used)
+    n_used = int(np.count_nonzero(used))
     if not n_used:
         raise ValueError(
             f"All {used.size} spectra are masked, empty or have fewer counts than "
@@ -279,7 +279,7 @@ class _Survey(Images):
         moments, counts = zip(*states, strict=True)
         totals, squares, peaks = zip(*moments, strict=True)
         sums = np.sum(totals, axis=0), np.sum(squares, axis=0)
-        return (*sums, np.max(peaks, axis=0)), super().merge(counts)
+        return (*sums, np.max(peaks, axis=0)), super().merge(list(counts))
 
     def finish(self, state: Any, whole: Part) -> Any:
         moments, counts = state

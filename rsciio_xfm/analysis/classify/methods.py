@@ -230,28 +230,33 @@ def cluster(
             f"classifier is {classifier!r}, expected one of {', '.join(CLASSIFIERS)}."
         )
     check_whole("random_state", random_state, 0)
-    is_possible = is_whole(n_classes) and 1 <= n_classes <= len(points)
-    if classifier == "kmeans" and not is_possible:
-        raise ValueError(
-            f"n_classes is {n_classes!r}, expected a whole number from 1 to the "
-            f"{len(points)} spectra that are not masked."
-        )
+    is_kmeans = classifier == "kmeans"
+    n_asked = _check_n_classes(n_classes, len(points)) if is_kmeans else 0
     check_whole("min_class_size", min_class_size, 2)
-    least = n_classes if classifier == "kmeans" else 20 * min_class_size
-    check_whole("max_samples", max_samples, int(least))
+    check_whole("max_samples", max_samples, n_asked or 20 * min_class_size)
     require("sklearn", "learning")
-    if classifier == "kmeans":
-        labels = _kmeans(points, int(n_classes), random_state, max_samples)
+    if is_kmeans:
+        labels = _kmeans(points, n_asked, random_state, max_samples)
     else:
         labels = _hdbscan(points, random_state, max_samples // 10, min_class_size)
     labels = _by_size(labels)
     n_found = int(labels.max(initial=-1)) + 1
-    if classifier == "kmeans" and n_found < n_classes:
+    if n_found < n_asked:
         warn(
-            f"There are {n_found} classes, expected {n_classes}: the spectra differ too "
+            f"There are {n_found} classes, expected {n_asked}: the spectra differ too "
             "little."
         )
     return labels
+
+
+def _check_n_classes(n_classes: int | None, n_points: int) -> int:
+    """Refuse a number of classes that points cannot have."""
+    if not is_whole(n_classes) or not 1 <= n_classes <= n_points:
+        raise ValueError(
+            f"n_classes is {n_classes!r}, expected a whole number from 1 to the "
+            f"{n_points} spectra that are not masked."
+        )
+    return int(n_classes)
 
 
 def estimate_n_classes(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 import h5py
@@ -138,7 +139,10 @@ class _noting(suppress):  # noqa: N801
         self._damage = damage
 
     def __exit__(
-        self, kind: type | None, exc: BaseException | None, trace: object
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
     ) -> bool:
         if isinstance(exc, CorruptFileError):
             self._damage.append(str(exc))

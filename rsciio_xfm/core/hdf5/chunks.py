@@ -6,7 +6,7 @@ from the file and decompressed in any number of threads.
 
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import h5py
@@ -35,8 +35,8 @@ class Filtered(Deflate):
         The file, and the path of the dataset in it.
     """
 
-    file: LocalFile | None = None
-    dataset: str = ""
+    file: LocalFile = field(kw_only=True)
+    dataset: str = field(kw_only=True)
 
     def decode_damaged(
         self, out: np.ndarray, place: Place, error: CorruptFileError
@@ -99,7 +99,7 @@ def find_chunks(
         is_whole = table.n_bytes[table.offsets != NO_CHUNK] == table.chunk_bytes
         return ChunkedArray(table, Plain(), order) if is_whole.all() else None
     width = dataset.dtype.itemsize if _SHUFFLE in filters else 1
-    decoder = Filtered(width, _DEFLATE in filters, file, dataset.name)
+    decoder = Filtered(width, _DEFLATE in filters, file=file, dataset=dataset.name)
     return ChunkedArray(table, decoder, order)
 
 

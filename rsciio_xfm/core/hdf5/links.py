@@ -270,7 +270,7 @@ class Group(h5py.Group):
         path = name if isinstance(name, bytes) else name.encode("utf-8")
         return self._follow(path, itertools.count())
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str | bytes, default: Any = None) -> Any:
         """Return what a path leads to, see :meth:`h5py.Group.get`."""
         try:
             return self[name]

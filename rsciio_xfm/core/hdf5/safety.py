@@ -12,16 +12,20 @@ messages (IV.A.2.m).
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rsciio_xfm.core.source import check_regular
 from rsciio_xfm.exceptions import CorruptFileError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 _HEAP, _HEADER, _CONTINUED = b"GCOL", b"OHDR", b"OCHK"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -85,17 +89,18 @@ class GuardedFile(io.FileIO):
         self._at = super().seek(offset, whence)
         return self._at
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Read into a buffer, and look at what came."""
         at = self._at
         n_read = super().readinto(buffer)
         self._at += n_read
+        view = memoryview(buffer)
         if n_read >= 16 and self._offset_size:
-            head = bytes(buffer[:4])
+            head = bytes(view[:4])
             if head == _HEAP:
-                self._check_heap(at, bytes(buffer[:n_read]))
+                self._check_heap(at, bytes(view[:n_read]))
             elif head == _HEADER or head[:2] == b"\1\0" or at in self._continued:
-                self._check_header(at, bytes(buffer[:n_read]))
+                self._check_header(at, bytes(view[:n_read]))
         return n_read
 
     def why_damaged(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.array import CountedArray, FileArray, Range
+from rsciio_xfm.core.array import CountedArray, FileArray, Pieces, Range
 from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.config import HDF5_CACHE_BYTES, PIECE_BYTES
 from rsciio_xfm.core.extras import require
@@ -104,7 +104,7 @@ class Hdf5Array(CountedArray):
         copy(turned, block)
         return block
 
-    def pieces(self, ranges: Ranges) -> Iterator[tuple[Ranges, np.ndarray]]:
+    def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block piece by piece, the file open; see :meth:`FileArray.pieces`."""
         row = int(np.prod([b - a for a, b in ranges[1:]])) * self.dtype.itemsize
         step = self.row_step()
@@ -220,8 +220,9 @@ def make_source(
     grid, detector_axis = arrangement.grid, arrangement.detector_axis
     order = arrangement.order or tuple(range(dataset.ndim))
     # A line is its points, unless some of them were never measured.
-    is_placed = grid is not None and grid.shape != (dataset.shape[order[0]],)
-    if is_placed and detector_axis is None:
+    if grid is not None and grid.shape == (dataset.shape[order[0]],):
+        grid = None
+    if grid is not None and detector_axis is None:
         whole = _find_whole_rows(file, dataset, order, grid)
         if whole is not None:
             return whole
@@ -232,7 +233,7 @@ def make_source(
     if detector_axis is not None:
         where = f"{file.name}: {dataset.name}"
         source = Detectors(source, arrangement.detectors, where)
-    if is_placed:
+    if grid is not None:
         turned = tuple(grid.is_reversed.tolist()) if grid.is_reversed.any() else ()
         source = Placed(source, grid.shape, grid.n_points, turned)
     return source

@@ -11,11 +11,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import h5py
 
 from rsciio_xfm.core.atomic import CREATOR, holding_interrupts, replacing_path
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 _FORMATS_OF_HYPERSPY = ("HyperSpy", "nexus")  # attributes of .hspy and of its .nxs
 
@@ -71,7 +74,7 @@ def replacing_hdf5(
 class _Sink(io.RawIOBase):
     """A file that HDF5 writes to, and that it never sees fail."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.FileIO) -> None:
         self._file = file
         self._error: BaseException | None = None
 
@@ -89,21 +92,21 @@ class _Sink(io.RawIOBase):
                 self._error = exc
         return 0
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: "ReadableBuffer", /) -> int:
         view = memoryview(data).cast("B")
         done = 0
         while done < len(view) and self._error is None:
             done += self._try(self._file.write, view[done:])
         return len(view)
 
-    def truncate(self, size: int) -> int:
-        self._try(self._file.truncate, size)
-        return size
+    def truncate(self, size: int | None = None, /) -> int:
+        n_bytes = self._try(self._file.truncate, size)
+        return n_bytes if size is None else size
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._try(self._file.seek, offset, whence)
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
         if self._error is not None:
             # HDF5 takes for read what was in memory, and crashes at it; zeros it refuses.
             view = memoryview(buffer).cast("B")

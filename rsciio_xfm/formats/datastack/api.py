@@ -131,8 +131,8 @@ def file_reader(
     stack = read_stack(path)
     names = _choose(path, stack, dataset_path, select_type, latest)
     versions = stack.versions(CUBE)
-    cube = stack.latest(CUBE) if latest and versions else CUBE
-    cube = cube if cube in stack.arrays else None
+    newest = stack.latest(CUBE) if latest and versions else CUBE
+    cube = newest if newest in stack.arrays else None
     if not names:
         raise FileFormatError(
             f"{path}: the file holds nothing of select_type={select_type!r}, found "
@@ -279,7 +279,7 @@ def file_writer(
             store = Store(archive, zarr_format, codec)
             write_root(store, root)
             write_cube(store, cube, others, bar.update)
-            if kept is not None:
+            if kept is not None and plan is not None:
                 copy(path, kept, plan, archive, lambda n_bytes: None)
 
 

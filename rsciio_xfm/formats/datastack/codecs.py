@@ -111,7 +111,7 @@ def _decode(codec: dict[str, Any] | None, raw: np.ndarray, chunk: np.ndarray) ->
     kind = codec["id"]
     if kind in _ZLIB:
         inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        inflated = inflater.decompress(raw, chunk.size + 1)
+        inflated = inflater.decompress(raw.data, chunk.size + 1)
         n_bytes = len(inflated)
         chunk[:n_bytes] = np.frombuffer(inflated, np.uint8)[: chunk.size]
         return n_bytes

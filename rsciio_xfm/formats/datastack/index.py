@@ -296,7 +296,7 @@ def unwrap(raw: np.ndarray, path: str, name: str, member: Member) -> np.ndarray:
     content = raw[first : first + member.size]
     if member.is_deflated:
         content = _inflate(path, name, member, content)
-    crc = zlib.crc32(content)
+    crc = zlib.crc32(content.data)
     if crc != member.crc:
         raise CorruptFileError(
             f"{path}: the checksum of {name} is {crc:08x}, expected {member.crc:08x}: its "
@@ -309,7 +309,7 @@ def _inflate(path: str, name: str, member: Member, raw: np.ndarray) -> np.ndarra
     """Inflate no more than the directory says."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        inflated = inflater.decompress(raw, max(1, member.n_bytes))
+        inflated = inflater.decompress(raw.data, max(1, member.n_bytes))
     except zlib.error as exc:
         raise CorruptFileError(
             f"{path}: {name} cannot be inflated: {exc} (byte {member.offset})."

@@ -165,9 +165,8 @@ def _widen_lines(
 
 
 def _read_data(path: Path, source: ChunkedArray, lazy: bool, chunks: Any) -> Any:
-    stored = tuple(
-        min(c, max(1, n)) for c, n in zip(source.stored_chunks, source.shape, strict=True)
-    )
+    sizes = zip(source.stored_chunks or source.shape, source.shape, strict=True)
+    stored = tuple(min(chunk, max(1, size)) for chunk, size in sizes)
     if isinstance(chunks, str) and chunks == "auto":
         chunks = stored
         if source.ndim > 1 and 0 not in source.shape:

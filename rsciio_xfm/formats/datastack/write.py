@@ -212,9 +212,10 @@ def write_array(store: Store, name: str, data: np.ndarray | da.Array) -> None:
     n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // max(1, array.chunk_bytes)))
     encode = dask.delayed(_encode_cells, pure=False)
     shared = dask.delayed(array, traverse=False, pure=False)
-    if not isinstance(data, da.Array):
-        data = da.from_array(data, chunks=-1, name=False)
-    blocks = data.rechunk(array.chunks).to_delayed()
+    lazy = (
+        data if isinstance(data, da.Array) else da.from_array(data, chunks=-1, name=False)
+    )
+    blocks = lazy.rechunk(array.chunks).to_delayed()
     for batch in _batched(array.indices(), n_at_once):
         tasks = [
             encode(blocks[index], _box_of(array, index), shared, store.codec)
@@ -340,7 +341,8 @@ def _write_spectra(
 
     The sum is that before smoothing: it is smoothed as a whole.
     """
-    data = cube.data if (source := source_of(cube.data)) is None else source
+    source = None if isinstance(cube.data, ArrayLike) else source_of(cube.data)
+    data = cube.data if source is None else source
     shared = (replace(array, attributes={}), store.codec, cube.sigma, str(cube.path))
     highest = total = None
     is_rounded = False
@@ -378,6 +380,8 @@ def _write_spectra(
             f"{cube.path}: numbers of {data.dtype} are rounded to {array.dtype.name}, the "
             "type of the format: 7 digits of each are kept. Save as .emd or .hspy to keep all."
         )
+    if highest is None or total is None:
+        raise ValueError(f"{cube.path}: the map has no pixels, expected at least one.")
     return highest, total
 
 

@@ -14,7 +14,12 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edax import sidecars
 from rsciio_xfm.formats.edax.image import image_names, read_image
-from rsciio_xfm.formats.edax.layout import SPC_HEADER, SPC_WHOLE_061, SPC_WHOLE_070
+from rsciio_xfm.formats.edax.layout import (
+    SPC_HEADER,
+    SPC_WHOLE_061,
+    SPC_WHOLE_070,
+    ByteOrder,
+)
 from rsciio_xfm.formats.edax.parse import Header, read_header
 
 _EXTENSIONS = (".spd", ".lsd", ".spc")
@@ -40,7 +45,7 @@ def file_reader(
     spc_fname: str | Path | None = None,
     ipr_fname: str | Path | None = None,
     csv_fname: str | Path | None = None,
-    endianness: str = "<",
+    endianness: ByteOrder = "<",
     xml_fname: str | Path | None = None,
     bmp_fname: str | Path | None = None,
     select_type: str | None = None,
@@ -175,7 +180,7 @@ def file_reader(
     return [result]
 
 
-def _make_array(header: Header, endianness: str) -> ChunkedArray:
+def _make_array(header: Header, endianness: ByteOrder) -> ChunkedArray:
     shape: tuple[int, ...] = (header.n_rows, header.n_columns, header.n_channels)
     if header.is_line_scan:
         shape = (header.n_rows, header.n_channels)
@@ -205,7 +210,7 @@ def _check_options(path: Path, extension: str, given: set[str]) -> None:
 
 
 def _read_spectrum(
-    path: Path, lazy: bool, chunks: Any, endianness: str, load_all: bool
+    path: Path, lazy: bool, chunks: Any, endianness: ByteOrder, load_all: bool
 ) -> dict[str, Any]:
     spc = sidecars.read_spc(path, endianness, load_all)
     counts = sidecars.read_spc_counts(path, spc, endianness)
@@ -356,7 +361,11 @@ def _read_beside(
 
 
 def _read_spc(
-    path: Path, header: Header, given: str | Path | None, endianness: str, load_all: bool
+    path: Path,
+    header: Header,
+    given: str | Path | None,
+    endianness: ByteOrder,
+    load_all: bool,
 ) -> sidecars.SpcHeader | None:
     effect = "no energy scale, elements or beam energy"
     beside = _find(path, given, [f"{path.stem}.spc"], effect)
@@ -375,7 +384,7 @@ def _read_spc(
 
 
 def _read_ipr(
-    path: Path, header: Header, given: str | Path | None, endianness: str
+    path: Path, header: Header, given: str | Path | None, endianness: ByteOrder
 ) -> tuple[dict[str, Any], float, float] | None:
     effect = "x and y have no scale"
     beside = _find(path, given, image_names(path, header, ".ipr"), effect)

@@ -5,7 +5,11 @@ files, which RosettaSciIO's documentation keeps. Field names are EDAX's. The dty
 little-endian, as all files seen; ``newbyteorder`` gives the other byte order.
 """
 
+from typing import Literal
+
 import numpy as np
+
+ByteOrder = Literal["<", ">"]
 
 # A map: this header, then counts (nLines, nPoints, nChannels) from dataOffset on. A line
 # scan, ``.lsd``, has the same layout.

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core.fields import field_offset
 from rsciio_xfm.core.source import LocalFile, read_head
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
-from rsciio_xfm.formats.edax.layout import COUNT_BYTES, SPD_HEADER, SPD_TAG
+from rsciio_xfm.formats.edax.layout import COUNT_BYTES, SPD_HEADER, SPD_TAG, ByteOrder
 
 # A header that promises a thousand times what is in the file is damaged, not that of a
 # scan that was stopped.
 _LEAST_SHARE = 1e-3
 # Pixels along an axis, or channels; microscopes have thousands.
 _MAX_SIZE = 2**20
-_OTHER = {"<": ">", ">": "<"}
+_OTHER: dict[ByteOrder, ByteOrder] = {"<": ">", ">": "<"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Header:
         return name.replace("\\", "/").rsplit("/", 1)[-1].strip()
 
 
-def read_header(filename: str | Path, endianness: str) -> Header:
+def read_header(filename: str | Path, endianness: ByteOrder) -> Header:
     """Read and check the header of a ``.spd`` or ``.lsd`` file.
 
     Parameters
@@ -98,7 +99,7 @@ def read_header(filename: str | Path, endianness: str) -> Header:
     header = _decode(raw, endianness)
     _check_tag(filename, header["tag"], is_line)
     _check_fields(filename, raw, endianness)
-    fields = {name: header[name] for name in SPD_HEADER.names if name != "filler"}
+    fields = {name: header[name] for name in SPD_HEADER.names or () if name != "filler"}
     n_rows, n_columns = int(header["nLines"]), int(header["nPoints"])
     if is_line:
         n_rows, n_columns = _count_spectra(n_rows * n_columns, int(header["nSpectra"])), 1
@@ -121,7 +122,7 @@ def read_header(filename: str | Path, endianness: str) -> Header:
     )
 
 
-def _decode(raw: bytes, endianness: str) -> np.void:
+def _decode(raw: bytes, endianness: ByteOrder) -> np.void:
     return np.frombuffer(raw, dtype=SPD_HEADER.newbyteorder(endianness))[0]
 
 
@@ -135,7 +136,7 @@ def _check_tag(filename: str | Path, tag: bytes, is_line: bool) -> None:
         )
 
 
-def _check_fields(filename: str | Path, raw: bytes, endianness: str) -> None:
+def _check_fields(filename: str | Path, raw: bytes, endianness: ByteOrder) -> None:
     wrong = _find_wrong_field(_decode(raw, endianness))
     if wrong is None:
         return
@@ -145,7 +146,7 @@ def _check_fields(filename: str | Path, raw: bytes, endianness: str) -> None:
         advice = f"Load the map with endianness={_OTHER[endianness]!r}."
     raise FileFormatError(
         f"{filename}: {name} is {found}, expected {expected} (byte "
-        f"{SPD_HEADER.fields[name][1]}). {advice}"
+        f"{field_offset(SPD_HEADER, name)}). {advice}"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm.core.eds import ELEMENTS
+from rsciio_xfm.core.fields import field_offset
 from rsciio_xfm.core.source import open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.edax.layout import (
@@ -21,6 +22,7 @@ from rsciio_xfm.formats.edax.layout import (
     SPC_HEADER,
     SPC_WHOLE_061,
     SPC_WHOLE_070,
+    ByteOrder,
 )
 
 _MAX_EV_PER_CHANNEL = 1000
@@ -92,7 +94,7 @@ class SpcHeader:
     faults: list[str]
 
 
-def read_spc(path: Path, endianness: str, load_all: bool) -> SpcHeader:
+def read_spc(path: Path, endianness: ByteOrder, load_all: bool) -> SpcHeader:
     """Read and check the header of a ``.spc`` file.
 
     Parameters
@@ -134,14 +136,15 @@ def read_spc(path: Path, endianness: str, load_all: bool) -> SpcHeader:
         if not is_sound:
             raise FileFormatError(
                 f"{path}: {name} is {header[name]}, expected {expected} (byte "
-                f"{dtype.fields[name][1]}). The file is damaged or of the other byte order."
+                f"{field_offset(dtype, name)}). The file is damaged or of the other byte "
+                "order."
             )
     elements, faults = _read_elements(header)
     tree = _read_whole_spc(path, raw, header, endianness) if load_all else None
     if load_all and tree is None:
         faults.append("not all of its fields can be read, as load_all_spc asks for")
     return SpcHeader(
-        tree=tree or {name: header[name] for name in dtype.names},
+        tree=tree or {name: header[name] for name in dtype.names or ()},
         n_channels=int(header["numPts"]),
         data_start=int(header["dataStart"]),
         kev_per_channel=ev / 1000,
@@ -177,19 +180,23 @@ def _read_elements(header: np.void) -> tuple[list[str], list[str]]:
         f"an atomic number is {z}, expected 1 to {len(ELEMENTS) - 1}"
         for z in sorted(numbers - known)
     ]
-    return sorted(ELEMENTS[z] for z in known), faults
+    symbols = (ELEMENTS[z] for z in known)
+    return sorted(symbol for symbol in symbols if symbol is not None), faults
 
 
 def _read_moment(header: np.void) -> datetime | None:
     names = ("DateYear", "DateMon", "DateDay", "TimeHour", "TimeMin", "TimeSec")
     try:
-        return datetime(*(int(header[f"collect{name}"]) for name in names))
+        year, month, day, hour, minute, second = (
+            int(header[f"collect{name}"]) for name in names
+        )
+        return datetime(year, month, day, hour, minute, second)
     except ValueError:
         return None
 
 
 def _read_whole_spc(
-    path: Path, raw: bytes, header: np.void, endianness: str
+    path: Path, raw: bytes, header: np.void, endianness: ByteOrder
 ) -> dict[str, Any] | None:
     """Return all fields of a header, as RosettaSciIO reads them; None if it cannot."""
     from rsciio.edax import file_reader
@@ -206,7 +213,7 @@ def _read_whole_spc(
     return {name: value for name, value in tree.items() if not name.startswith("filler")}
 
 
-def read_spc_counts(path: Path, header: SpcHeader, endianness: str) -> np.ndarray:
+def read_spc_counts(path: Path, header: SpcHeader, endianness: ByteOrder) -> np.ndarray:
     """Read the counts of a ``.spc`` file.
 
     Returns
@@ -222,7 +229,7 @@ def read_spc_counts(path: Path, header: SpcHeader, endianness: str) -> np.ndarra
     return counts.astype(np.uint32)
 
 
-def read_ipr(path: Path, endianness: str) -> tuple[dict[str, Any], float, float]:
+def read_ipr(path: Path, endianness: ByteOrder) -> tuple[dict[str, Any], float, float]:
     """Read and check a ``.ipr`` file.
 
     Returns
@@ -252,10 +259,10 @@ def read_ipr(path: Path, endianness: str) -> tuple[dict[str, Any], float, float]
         if not low <= header[name] <= high:
             raise FileFormatError(
                 f"{path}: {name} is {header[name]}, expected µm per pixel, "
-                f"{low:g} to {high:g} (byte {dtype.fields[name][1]}). The file is "
+                f"{low:g} to {high:g} (byte {field_offset(dtype, name)}). The file is "
                 "damaged or of the other byte order."
             )
-    tree = {name: header[name] for name in dtype.names}
+    tree = {name: header[name] for name in dtype.names or ()}
     # h5py cannot write an array of text.
     tree["charText"] = [np.bytes_(line) for line in tree["charText"]]
     return tree, float(header["mppX"]), float(header["mppY"])

@@ -209,8 +209,8 @@ def _build(
     title = path.stem
     if isinstance(series, str):
         title = re.split(r"[*?\[]", series)[0].rstrip("_-. ") or title
-    elif series:
-        title = SERIES.fullmatch(path.name)["prefix"].rstrip("_-. ") or title
+    elif series and (own := SERIES.fullmatch(path.name)):
+        title = own["prefix"].rstrip("_-. ") or title
     folded = fold(headers[0])
     date = parse_datetime(folded.get("date")) or parse_datetime(folded.get("time"))
     instrument = {kind: _pairs(headers, *keys) for kind, keys in PAIRS.items()}

@@ -45,7 +45,11 @@ def pack(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str 
         "signal": text.tobytes().decode("utf-8"),
         "sha256": digest(text, arrays),
         "arrays": [
-            [a.dtype.str, a.shape, base64.b64encode(np.ascontiguousarray(a)).decode()]
+            [
+                a.dtype.str,
+                a.shape,
+                base64.b64encode(np.ascontiguousarray(a).data).decode(),
+            ]
             for a in arrays
         ],
     }

@@ -247,9 +247,8 @@ def find_calibration(header: dict[str, str]) -> tuple[float, ...] | None:
         return terms[0], terms[1], terms[2] or 0.0
     listed = re.findall(r"[^\s,\[\]()]+", folded.get(CALIBRATION_LIST.lower(), ""))
     values = [meta.number(word) for word in listed]
-    if len(values) in (2, 3) and None not in values:
-        return tuple(values)
-    return None
+    known = tuple(value for value in values if value is not None)
+    return known if len(known) == len(values) and len(known) in (2, 3) else None
 
 
 def fold(header: dict[str, str]) -> dict[str, str]:

@@ -100,7 +100,8 @@ def _write_with_silx(path: str, file: h5py.File, options: dict[str, Any]) -> Non
     """Write all that silx finds in a file."""
     silx_convert = require("silx.io.convert", "esrf")
 
-    class Writer(silx_convert.Hdf5Writer):
+    # silx is imported only now, so that for mypy its class is a value.
+    class Writer(silx_convert.Hdf5Writer):  # type: ignore[name-defined]
         """As silx's, but for text of several frames, for which HDF5 has no type."""
 
         def append_member_to_h5(self, h5like_name: str, obj: Any) -> None:

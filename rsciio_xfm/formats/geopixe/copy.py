@@ -10,6 +10,7 @@ import numpy as np
 from rsciio_xfm.analysis import fill_dead_time as filling
 from rsciio_xfm.core.atomic import check_destination, replacing
 from rsciio_xfm.core.dead_time import is_recorded
+from rsciio_xfm.core.fields import field_offset
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.to_dask import from_source
 from rsciio_xfm.formats.geopixe.data import GeoPIXEArray, geopixe_array
@@ -32,10 +33,10 @@ from rsciio_xfm.formats.geopixe.parse import (
 from rsciio_xfm.kernels.compiled import kernel
 
 # Where the fields of a record are, in bytes.
-_X = RECORD.fields["x"][1]
-_Y = RECORD.fields["y"][1]
-_DETECTOR = RECORD.fields["detector"][1]
-_DEAD_TIME = RECORD.fields["dead_time"][1]
+_X = field_offset(RECORD, "x")
+_Y = field_offset(RECORD, "y")
+_DETECTOR = field_offset(RECORD, "detector")
+_DEAD_TIME = field_offset(RECORD, "dead_time")
 
 
 def crop(
@@ -311,18 +312,20 @@ def _copy(
         file.write(header)
         for raw, words in source.blocks(rows):
             n_bytes = change(raw, words)
-            file.write(raw[:n_bytes])
+            file.write(raw[:n_bytes].data)
             bar.update(raw.size)
 
 
 @kernel
-def _put_number(raw, at, number):
+def _put_number(raw: np.ndarray, at: int, number: int) -> None:
     raw[at] = number & 0xFF
     raw[at + 1] = number >> 8
 
 
 @kernel
-def _pack_records(raw, quads, words, box):
+def _pack_records(
+    raw: np.ndarray, quads: np.ndarray, words: np.ndarray, box: Any
+) -> np.int64:
     """Move the records within a box to the start, with their places in it; return the end."""
     at = np.int64(0)
     end = np.int64(0)
@@ -341,7 +344,14 @@ def _pack_records(raw, quads, words, box):
 
 
 @kernel
-def _fill_records(raw, words, box, values, missing, n_filled):
+def _fill_records(
+    raw: np.ndarray,
+    words: np.ndarray,
+    box: Any,
+    values: np.ndarray,
+    missing: np.ndarray,
+    n_filled: np.ndarray,
+) -> np.int64:
     """Put dead times into the records where they are missing; return the end."""
     at = np.int64(0)
     while at < raw.size:

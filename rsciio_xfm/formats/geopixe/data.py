@@ -67,7 +67,11 @@ def geopixe_array(
     places = np.full(header.n_detectors, -1)
     chosen = list(range(header.n_detectors) if detectors is None else detectors)
     places[chosen] = 0 if is_summed else np.arange(len(chosen))
-    whole = {"rebin_energy": 1, "n_bins": header.n_channels, "dtype": np.dtype(np.uint16)}
+    whole: dict[str, Any] = {
+        "rebin_energy": 1,
+        "n_bins": header.n_channels,
+        "dtype": np.dtype(np.uint16),
+    }
     return GeoPIXEArray(
         streams=(Stream(FileBytes(header.source), index.runs),),
         grid=Grid(header.n_rows, header.n_columns, header.n_channels),

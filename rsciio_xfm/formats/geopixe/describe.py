@@ -179,15 +179,15 @@ def _format_time(
     """Return the date and time, unless the header's says the same."""
     general = metadata.get("General", {})
     day, hour = (str(general.get(name) or "") for name in ("date", "time"))
-    parts = parse_date(day), parse_time(hour)
-    if None in parts:
+    date, time = parse_date(day), parse_time(hour)
+    if date is None or time is None:
         if day or hour:
             warn(
                 f"{path}: General.date is {day!r} and General.time {hour!r}, expected one day "
                 "and one time, as 2009-03-12 and 12:00:00: they are not written."
             )
         return None
-    moment = datetime.combine(*parts).replace(second=0, microsecond=0)
+    moment = datetime.combine(date, time).replace(second=0, microsecond=0)
     held = tree.get(FILE, {}).get("Timestamp")
     try:
         if datetime.strptime(held, TIMESTAMP) == moment:

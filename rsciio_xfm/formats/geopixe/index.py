@@ -11,12 +11,13 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from rsciio_xfm.core.cache import Entry
 from rsciio_xfm.core.config import BLOCK_BYTES
+from rsciio_xfm.core.fields import field_offset
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.runs import Runs
 from rsciio_xfm.core.source import (
@@ -42,7 +43,7 @@ from rsciio_xfm.formats.geopixe.layout import ENTRY, RECORD, RECORD_MARK
 from rsciio_xfm.formats.geopixe.parse import Header
 from rsciio_xfm.kernels.compiled import kernel
 
-DEAD_TIME_FLOAT = RECORD.fields["dead_time"][1] // RECORD["dead_time"].itemsize
+DEAD_TIME_FLOAT = field_offset(RECORD, "dead_time") // RECORD["dead_time"].itemsize
 
 # To be changed whenever an index of an older version must not be used.
 _CACHE_KIND = "geopixe-2"
@@ -154,7 +155,8 @@ def _entry(header: Header) -> Entry:
 def _unpack(found: dict[str, np.ndarray], header: Header) -> Index | None:
     """Make an index of what was kept, unless it cannot be that of the file."""
     numbers = {name: int(found[name]) for name in ("n_missing_pixels", "stop", "end")}
-    index = Index(**found | numbers)
+    kept: dict[str, Any] = found | numbers
+    index = Index(**kept)
     expected = {
         "run_start": (np.int64, index.run_start.shape),
         "run_length": (np.uint32, index.run_start.shape),
@@ -261,7 +263,13 @@ def _find_end(file: BinaryIO, header: Header) -> int:
 
 
 @kernel
-def _index_block(words, floats, piece, found, part):
+def _index_block(
+    words: np.ndarray,
+    floats: np.ndarray,
+    piece: "_Piece",
+    found: "_Found",
+    part: "_Part",
+) -> tuple[int, int]:
     """Index the records that begin in a block; return the bytes used and a status.
 
     A block begins at a record. The lengths of records are multiples of 4, so each
@@ -365,7 +373,14 @@ def _sort_runs(
 
 
 @kernel
-def _place_runs(lengths, rows, start, next_slot, run_start, run_length):
+def _place_runs(
+    lengths: np.ndarray,
+    rows: np.ndarray,
+    start: int,
+    next_slot: np.ndarray,
+    run_start: np.ndarray,
+    run_length: np.ndarray,
+) -> int:
     """Put the runs of a part where their rows are; return where the last one ends."""
     for i in range(lengths.size):
         slot = next_slot[rows[i]]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rsciio_xfm.core.fields import field_offset
 from rsciio_xfm.core.stream import (
     DAMAGED,
     DONE,
@@ -15,16 +16,16 @@ from rsciio_xfm.kernels.compiled import kernel
 
 # Positions of the fields in 16-bit and 32-bit words.
 WORD = np.dtype(np.uint16).itemsize
-MARK_WORD = RECORD.fields["mark"][1] // WORD
-LENGTH_WORD = RECORD.fields["length"][1] // WORD
-X_WORD = RECORD.fields["x"][1] // WORD
-Y_WORD = RECORD.fields["y"][1] // WORD
-DETECTOR_WORD = RECORD.fields["detector"][1] // WORD
+MARK_WORD = field_offset(RECORD, "mark") // WORD
+LENGTH_WORD = field_offset(RECORD, "length") // WORD
+X_WORD = field_offset(RECORD, "x") // WORD
+Y_WORD = field_offset(RECORD, "y") // WORD
+DETECTOR_WORD = field_offset(RECORD, "detector") // WORD
 RECORD_BYTES = RECORD.itemsize
 ENTRY_BYTES = ENTRY.itemsize
 # An entry as one 32-bit number: kernels load it at once.
 CHANNEL_BITS = np.uint32(0xFFFF)
-COUNTS_SHIFT = np.uint32(8 * ENTRY.fields["counts"][1])
+COUNTS_SHIFT = np.uint32(8 * field_offset(ENTRY, "counts"))
 # As many records as 32-bit sums of their counts hold.
 _MOST_RECORDS = 2**16
 

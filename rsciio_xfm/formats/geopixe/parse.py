@@ -5,7 +5,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from rsciio_xfm.core.source import LocalFile, Source, identify, open_unbuffered
 from rsciio_xfm.core.warning import warn
@@ -257,7 +257,7 @@ def _clean(value: Any, path: Path, depth: int = 0) -> Any:
     return value
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Tell whether a JSON value is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

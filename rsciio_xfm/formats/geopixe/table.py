@@ -85,7 +85,13 @@ def _to_text(raw: np.ndarray, words: np.ndarray, entries: np.ndarray) -> str:
 
 
 @kernel
-def _sum_records(words, entries, n_bytes, starts, counts):
+def _sum_records(
+    words: np.ndarray,
+    entries: np.ndarray,
+    n_bytes: int,
+    starts: np.ndarray,
+    counts: np.ndarray,
+) -> int:
     """Find the records of a block and sum the counts of each; return how many there are."""
     n = 0
     at = np.int64(0)

@@ -13,6 +13,7 @@ from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.atomic import refuse_original, replacing
 from rsciio_xfm.core.eds import DETECTOR_AXIS, with_times_of_one_spectrum
+from rsciio_xfm.core.fields import field_offset
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.to_dask import default_chunks, take
 from rsciio_xfm.core.writers import check_plain
@@ -27,7 +28,7 @@ from rsciio_xfm.kernels.compiled import kernel
 _MOST_CHANNELS = 2**16 - 1
 _MOST_COUNTS = np.iinfo(ENTRY["counts"]).max
 _COUNTS_BYTES = ENTRY["counts"].itemsize
-_COUNTS_SHIFT = np.uint32(8 * ENTRY.fields["counts"][1])
+_COUNTS_SHIFT = np.uint32(8 * field_offset(ENTRY, "counts"))
 _LOW, _HALF = np.uint32(0xFFFF), np.uint32(16)
 _RECORD_BYTES, _ENTRY_BYTES = RECORD.itemsize, ENTRY.itemsize
 
@@ -186,7 +187,7 @@ def _write_rows(file: BinaryIO, parts: list[tuple[np.ndarray, np.ndarray]]) -> N
     """Write some rows, each of them in parts from left to right."""
     for row in range(len(parts[0][1]) - 1):
         for encoded, ends in parts:
-            file.write(encoded[ends[row] : ends[row + 1]])
+            file.write(encoded[ends[row] : ends[row + 1]].data)
 
 
 def _encode(
@@ -267,7 +268,14 @@ def _narrow(block: np.ndarray, origin: tuple[int, int], path: str) -> np.ndarray
 
 
 @kernel
-def _encode_spectra(block, heads, is_absent, encoded, ends, place):
+def _encode_spectra(
+    block: np.ndarray,
+    heads: np.ndarray,
+    is_absent: np.ndarray,
+    encoded: np.ndarray,
+    ends: np.ndarray,
+    place: np.ndarray,
+) -> bool:
     """Encode spectra, the detectors of a pixel together; return whether that was all.
 
     If not, there is no more room.

@@ -86,9 +86,10 @@ class Scan:
                 read_small(self.path, group, f"{prefix}{key}", ((), (1,)))
                 for key in ("start_pos", "step_size", "npoints")
             ]
-            if not motor or any(value is None for value in values):
+            found = [float(value.ravel()[0]) for value in values if value is not None]
+            if not motor or len(found) < len(values):
                 continue
-            start, step, n = (float(value.ravel()[0]) for value in values)
+            start, step, n = found
             if n >= 1 and n == int(n):
                 planned.append(Planned(motor, start, step, None, int(n), False))
         mode = read_text(self.path, group, "fast_motor_mode").upper()
@@ -180,9 +181,10 @@ class Motors(Mapping[str, tuple[np.ndarray, str | None]]):
                 yield item
 
     def _is_motor(self, name: str) -> bool:
-        group = get(self.instrument, name)
-        is_group = isinstance(group, h5py.Group)
-        return is_group and text_of(group.attrs.get("NX_class")) == "NXpositioner"
+        group = None if self.instrument is None else get(self.instrument, name)
+        if not isinstance(group, h5py.Group):
+            return False
+        return text_of(group.attrs.get("NX_class")) == "NXpositioner"
 
     def __iter__(self) -> Iterator[str]:
         if not isinstance(self.instrument, h5py.Group):
@@ -343,7 +345,9 @@ def read_counter(
     name = found.name.rsplit("/", 1)[-1]
     command = {"command": scan.title} if scan.title else {}
     counters = {name: grid.place(values.astype(float))}
-    signal = meta.build_counters(path, scan.label(name), counters, grid.axes, command)
+    signal: dict[str, Any] = (
+        meta.build_counters(path, scan.label(name), counters, grid.axes, command) or {}
+    )
     signal["data"], (_, *axes) = signal["data"][0], signal["axes"]
     del signal["metadata"]["General"]["counters"]
     return signal | {"axes": order_axes(axes), "original_metadata": scan.tree()}

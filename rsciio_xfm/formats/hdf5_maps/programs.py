@@ -76,10 +76,10 @@ def _xrm_times(
     )
     if real is None:
         return {}
-    if factor is None and not any(v is None for v in (trigger, arrived, counted)):
+    if trigger is not None and arrived is not None and counted is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
-            factor = arrived * real / (counted * trigger)
-    times = {ELAPSED: _US * real[:n_rows]}
+            factor = arrived * real / (counted * trigger) if factor is None else factor
+    times: dict[tuple[str, ...], np.ndarray] = {ELAPSED: _US * real[:n_rows]}
     if factor is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
             times[LIVE] = times[ELAPSED] / factor[:n_rows]
@@ -149,7 +149,7 @@ def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, An
     n_channels, *shape = dataset.shape
     root = dataset.place.root[MAPS]
     group = found.parents[0]  # of version 9 the root
-    times = {}
+    times: dict[tuple[str, ...], np.ndarray] = {}
     for key, aliases in (
         ("Elapsed_Livetime", LIVE),
         ("Elapsed_Realtime", ELAPSED),
@@ -197,7 +197,7 @@ def read_maps_raw(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str
     n_channels, *shape = dataset.shape
     name = found.name.rsplit("/", 1)[-1]
     number = ord(name[-1]) - ord("a")
-    times = {}
+    times: dict[tuple[str, ...], np.ndarray] = {}
     for key, aliases in (
         ("livetime", LIVE),
         ("realtime", ELAPSED),

@@ -107,7 +107,7 @@ def _write_times(
     instruments = metadata.get("Acquisition_instrument", {})
     nodes = [instruments.get(kind, {}) for kind in ("SEM", "TEM")]
     found = [node.get("Detector", {}).get("EDS", {}) for node in nodes]
-    eds = next((node for node in found if node), {})
+    eds: dict[str, Any] = next((node for node in found if node), {})
     shape = tuple(axis["size"] for axis in axes[:-1])
     real, live = eds.get("real_time"), eds.get("live_time")
     carried = eds.get("_sig_dead_time")
@@ -130,7 +130,7 @@ def _write_times(
 def _write_calibration(detector: h5py.Group, energy: dict[str, Any]) -> None:
     """Write channels and what turns them into keV: channels alone if the axis is of these."""
     numbers = np.arange(energy["size"])
-    unit = _KEV.get(energy.get("units"))
+    unit = _KEV.get(energy.get("units") or "")
     if unit is not None:
         detector["calibration"] = [unit * energy["offset"], unit * energy["scale"], 0.0]
     elif float(energy["offset"]).is_integer() and float(energy["scale"]).is_integer():

@@ -157,7 +157,7 @@ def build_axis(spectrum: Spectrum) -> dict[str, Any]:
     size = len(spectrum.tokens)
     units = str(keywords.get("XUNITS") or "")
     calibration, units = _calibrate(spectrum, units)
-    axis = {
+    axis: dict[str, Any] = {
         "size": size,
         "index_in_array": 0,
         "name": str(keywords.get("XLABEL") or ""),

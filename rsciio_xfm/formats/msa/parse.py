@@ -44,7 +44,7 @@ _DECIMAL_COMMA = re.compile(r"(\d),(\d+)", re.ASCII)
 _EVIDENCE = 3  # pairs in which energies are told from counts
 
 Rows = list[tuple[int, list[str]]]
-Value = float | str | None | list[str | None]
+Value = float | str | None | list[float | str | None]
 
 
 @dataclass(frozen=True)

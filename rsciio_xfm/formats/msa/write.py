@@ -320,7 +320,7 @@ def _split_value(name: str, value: Any) -> list[str | None]:
     text = _one_line(value)
     if name not in layout.IN_SEVERAL_LINES or not text:
         return [text]
-    return _wrap(text)
+    return [*_wrap(text)]
 
 
 def _wrap(text: str) -> list[str]:

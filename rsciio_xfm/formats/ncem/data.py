@@ -51,7 +51,7 @@ def find_signals(
     own: dict[str, Group] = {}
     others: list[str] = []
     for name, group in _groups_of(file, names):
-        data = get(group, "data") if GROUP_TYPE in group.attrs else None
+        data: Any = get(group, "data") if GROUP_TYPE in group.attrs else None
         is_data = isinstance(data, h5py.Dataset) and name.endswith("/data")
         if is_data and data.shape is not None and (has_extra(group) or _is_map(group)):
             own[name] = group

@@ -176,4 +176,4 @@ def _write_block(
         first = [p.start + i for p, i in zip(place, index, strict=False)]
         first += [p.start for p in place[n_outer:]]
         file.seek(int(np.ravel_multi_index(first, shape)) * block.itemsize)
-        file.write(memoryview(block[index]).cast("B"))
+        file.write(block[index].data.cast("B"))

@@ -188,7 +188,9 @@ def _energy_axes(
         channels, terms = (mca_numbers(scan, key, i) for key in ("CHANN", "CALIB"))
         key = (n, *channels, "", *terms)
         if key not in made:
-            made[key] = _energy_axis(where, n, channels, terms[:3])
+            made[key] = _energy_axis(
+                where, n, _all_or_none(channels), _all_or_none(terms[:3])
+            )
         axes.append(dict(made[key]))
     return axes
 
@@ -196,19 +198,25 @@ def _energy_axes(
 def _energy_axis(
     where: str,
     n_channels: int,
-    channels: list[float | None],
-    terms: list[float | None],
+    channels: list[float],
+    terms: list[float],
 ) -> dict[str, Any]:
     first, step = 0.0, 1.0
-    if len(channels) >= 4 and None not in channels and channels[3]:
+    if len(channels) >= 4 and channels[3]:
         first, step = channels[1], channels[3]
         if channels[0] != n_channels:
             warn(
                 f"{where}: #@CHANN says {channels[0]:g} channels, expected {n_channels}, as "
                 "the spectra have."
             )
-    calibration = None if None in terms or len(terms) < 2 else terms
+    calibration = terms if len(terms) >= 2 else None
     return meta.energy_axis(where, n_channels, calibration, first, step)
+
+
+def _all_or_none(numbers: list[float | None]) -> list[float]:
+    """Return numbers, none of them if one is not known."""
+    known = [number for number in numbers if number is not None]
+    return known if len(known) == len(numbers) else []
 
 
 def list_scans(path: Path) -> list[tuple[str, str, int, int]]:

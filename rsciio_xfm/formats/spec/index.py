@@ -134,7 +134,7 @@ def find_spectra(path: Path) -> tuple[Index, LocalFile]:
                 n_lines[-1] += _count_lines(path, at + stop, rest)
     first.append(len(spectra))
     table = np.array(spectra, dtype=np.int64).reshape(-1, 6)
-    largest = [table[start:stop, 3] for start, stop in itertools.pairwise(first)]
+    numbers = [table[start:stop, 3] for start, stop in itertools.pairwise(first)]
     return Index(
         table[:, 0].copy(),
         table[:, 1].copy(),
@@ -144,8 +144,8 @@ def find_spectra(path: Path) -> tuple[Index, LocalFile]:
         table[:, 4].copy(),
         np.array(first, dtype=np.int64),
         np.array(n_lines[1:], dtype=np.int64),
-        np.array([own.max(initial=0) for own in largest], dtype=np.int64),
-        np.array([(own >= 0).all() for own in largest], dtype=bool),
+        np.array([own.max(initial=0) for own in numbers], dtype=np.int64),
+        np.array([(own >= 0).all() for own in numbers], dtype=bool),
         is_text,
         _cut_in(text, bool(spectra) and spectra[-1][1] == source.size),
         lacks_blank,
@@ -256,7 +256,9 @@ def _measure(text: bytes) -> tuple[int, int, int]:
 
 
 @kernel
-def read_whole(text, out):  # pragma: no cover
+def read_whole(  # pragma: no cover
+    text: np.ndarray, out: np.ndarray
+) -> tuple[int, int, int]:
     """Parse whole numbers to the end of the line that is not continued by a backslash.
 
     Returns how many there are (-1 if there is anything else), the bytes that were read, and

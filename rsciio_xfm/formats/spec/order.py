@@ -89,7 +89,7 @@ def order_spectra(
         placed = [np.full(n_points, -1, dtype=np.int64) for _ in range(2)]
         for values, target in zip((starts, stops), placed, strict=True):
             target[points[kept]] = values[kept]
-        ordered.append(Ordered(names[marks[mine[0]]], *placed, n_channels))
+        ordered.append(Ordered(names[marks[mine[0]]], placed[0], placed[1], n_channels))
     return ordered
 
 

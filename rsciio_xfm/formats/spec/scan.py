@@ -102,14 +102,15 @@ def read_scans(
         for i in _choose(path, keys, wanted):
             n_lines = int(index.n_lines[i])
             try:
-                scans[i] = _read_scan(path, keys[i], file[i], n_lines, has_data)
+                scan = _read_scan(path, keys[i], file[i], n_lines, has_data)
                 is_last = i == len(keys) - 1
-                if is_last and index.cut_in == "counters" and scans[i].data.size:
-                    scans[i].data[-1, -1] = np.nan
+                if is_last and index.cut_in == "counters" and scan.data.size:
+                    scan.data[-1, -1] = np.nan
                     warn(
                         f"{path}: the file ends within a line, of counters of scan "
                         f"{keys[i]}, whose last number may go on: it is left out."
                     )
+                scans[i] = scan
             except Exception as exc:  # silx raises many of them
                 scans[i] = CorruptFileError(
                     f"{path}: silx cannot read scan {keys[i]}: {exc!r} (its spectra begin "

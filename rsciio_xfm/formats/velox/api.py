@@ -212,11 +212,9 @@ def _check_alike(path: Path, streams: list[Stream]) -> None:
             f"{path}: the detectors have {sorted(sizes)} channels, expected as many of each "
             "for their sum. Use sum_EDS_detectors=False."
         )
-    scales = {
-        scale
-        for s in streams
-        for scale in metadata_of.energy_scales(s.metadata) or [None]
-    }
+    scales: set[tuple[float, float] | None] = set()
+    for s in streams:
+        scales.update(metadata_of.energy_scales(s.metadata) or [None])
     if len(scales) > 1:
         warn(
             f"{path}: the detectors have different energy scales (width, start in keV): "
@@ -302,8 +300,8 @@ def _build_axes(path: Path, stream: Stream, source: VeloxArray) -> list[dict[str
     if not source.is_summed:
         seconds = get_number(stream.metadata, "Scan", "FrameTime")
         unit, factor = _choose_unit(path, "s", seconds, source.shape[0])
-        scale = 1.0 if seconds is None else seconds * factor
-        axes.insert(0, _axis("Time", source.shape[0], scale, 0.0, unit))
+        step = 1.0 if seconds is None else seconds * factor
+        axes.insert(0, _axis("Time", source.shape[0], step, 0.0, unit))
     return order_axes(axes)
 
 

@@ -229,12 +229,19 @@ def blocks_of(
         for at in reversed(firsts) if backwards else firsts:
             block = buffer[: min(_BLOCK_VALUES, stop - at)]
             ends = np.array([[at], [at + len(block)]]) * VALUE.itemsize
-            read(*ends, block.view(np.uint8))
+            read(ends[0], ends[1], block.view(np.uint8))
             yield at, little_endian(block.view(np.uint8), np.uint16)
 
 
 @kernel
-def _find_rows(values, base, n_columns, row_start, row_sum, state):
+def _find_rows(
+    values: np.ndarray,
+    base: int,
+    n_columns: int,
+    row_start: np.ndarray,
+    row_sum: np.ndarray,
+    state: np.ndarray,
+) -> None:
     """Note at which of the values the rows start, and the checksum of each."""
     column, row = state
     at = 0

@@ -62,7 +62,7 @@ def velox_array(
     total = None
     # Values beyond the map's last pixel were counted too.
     if frames == (0, n_frames) and all(s.row_start[-1] == s.values.size for s in streams):
-        counted = sum(s.histogram[:n_channels] for s in streams)
+        counted = np.sum([s.histogram[:n_channels] for s in streams], axis=0)
         total = counted.reshape(-1, rebin_energy).sum(axis=1).astype(np.uint64)
     places = np.full(n_frames, -1)
     places[slice(*frames)] = 0 if binning["is_summed"] else np.arange(n_read)

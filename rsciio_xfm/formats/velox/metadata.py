@@ -140,9 +140,11 @@ def instrument(metadata: dict[str, Any]) -> dict[str, Any]:
 def start_of_acquisition(metadata: dict[str, Any]) -> dict[str, str]:
     """Return date, time and time zone, local as RosettaSciIO has them."""
     seconds = get_number(metadata, "Acquisition", "AcquisitionStartDatetime", "DateTime")
+    if seconds is None:
+        return {}
     try:
         moment = datetime.fromtimestamp(seconds, tz=UTC).astimezone()
-    except (OSError, OverflowError, TypeError, ValueError):
+    except (OSError, OverflowError, ValueError):
         return {}
     return {
         "date": moment.date().isoformat(),
@@ -163,6 +165,8 @@ def chosen_elements(version: int, tree: dict[str, Any]) -> list[str] | None:
     elements = []
     for item in chosen if isinstance(chosen, list) else ():
         number = get_number({"Z": item}, "Z")
-        if number is not None and 1 <= number < len(ELEMENTS):
-            elements.append(ELEMENTS[int(number)])
+        if number is None or not 1 <= number < len(ELEMENTS):
+            continue
+        if (symbol := ELEMENTS[int(number)]) is not None:
+            elements.append(symbol)
     return elements

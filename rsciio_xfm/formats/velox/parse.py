@@ -213,7 +213,7 @@ def _read_stream(
     group: Any,
     spectra: dict[str, tuple[np.ndarray, dict[str, Any]]],
 ) -> Stream:
-    data = group.get("Data") if isinstance(group, h5py.Group) else None
+    data: Any = group.get("Data") if isinstance(group, h5py.Group) else None
     is_stream = isinstance(data, h5py.Dataset) and data.ndim in (1, 2)
     if not is_stream or data.shape[1:] not in ((), (1,)) or data.dtype != VALUE:
         found = (
@@ -346,7 +346,8 @@ def _shape_of_scan(metadata: dict[str, Any]) -> tuple[int, int] | None:
         if whole is None or start is None or stop is None:
             return None
         shape.append(round(min(abs(whole * (stop - start)), _MOST_PIXELS)))
-    return tuple(shape)
+    n_rows, n_columns = shape
+    return n_rows, n_columns
 
 
 # JSON.

@@ -57,7 +57,10 @@ def read_single(path: Path, lazy: bool, chunks: Any) -> list[dict[str, Any]]:
         found = [meta.number(header.get(f"{key}{i:02d}")) for i in range(len(counts))]
         return np.array([math.nan if value is None else value for value in found])
 
-    rates = {INPUT_RATE: values("xicr"), OUTPUT_RATE: values("xocr")}
+    rates: dict[tuple[str, ...], np.ndarray] = {
+        INPUT_RATE: values("xicr"),
+        OUTPUT_RATE: values("xocr"),
+    }
     dead_time, origin = meta.find_dead_time(rates.get)
     calibration = find_calibration(frame.header)
     signal = meta.build_map(

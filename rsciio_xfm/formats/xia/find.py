@@ -4,6 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from rsciio_xfm.core.array import Range
 from rsciio_xfm.exceptions import FileFormatError
@@ -59,7 +60,7 @@ def load_once(path: Path) -> None:
     path
         Of the file that is being read.
     """
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None and (
         frame.f_globals.get("__name__") != "hyperspy.io" or frame.f_code.co_name != "load"
     ):
@@ -90,15 +91,19 @@ def find_files(path: Path) -> Files:
         None of them has spectra, or the numbers of rows are far apart.
     """
     own = XIA.fullmatch(path.name)
+    if own is None:
+        raise FileFormatError(
+            f"{path}: the name of the file is {path.name!r}, expected that of a row of a map, "
+            "as prefix_xia00_0001_0000_0000.edf."
+        )
     found: dict[str, dict[int, Path]] = {}
     folder = path.parent
     for entry in os.scandir(folder):
         match = XIA.fullmatch(entry.name)
-        is_same = match is not None and all(
-            match[key] == own[key] for key in ("prefix", "scan", "part")
-        )
-        is_same = is_same and entry.is_file()
-        if is_same and int(match["row"]) < _ROWS_KEPT:
+        if match is None:
+            continue
+        is_same = all(match[key] == own[key] for key in ("prefix", "scan", "part"))
+        if is_same and entry.is_file() and int(match["row"]) < _ROWS_KEPT:
             kind = match["kind"].lower()
             found.setdefault(kind, {})[int(match["row"])] = folder / entry.name
     statistics = found.pop("st", {})

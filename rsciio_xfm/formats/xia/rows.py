@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class Row(Decoder):
     def _check_header(self, path: str, header: bytes) -> None:
         """Refuse a file of the usual size that holds something else."""
         fields = dict(_STORAGE.findall(header))
+        order: Literal["<", ">"]
         order = "<" if b"low" in fields.get(b"ByteOrder", b"").lower() else ">"
         n_channels, dims = self.shape[-1], (fields.get(b"Dim_1"), fields.get(b"Dim_2"))
         is_same_order = self.dtype.itemsize == 1 or (

@@ -67,12 +67,11 @@ def dead_times(
         if key not in statistics:
             continue
         values = dict(zip(XIA_STATISTICS, statistics[key], strict=True))
-        dead_time[i], _ = meta.find_dead_time(
-            {
-                INPUT_RATE: values["input_rate"],
-                OUTPUT_RATE: values["output_rate"],
-            }.get
-        )
+        rates: dict[tuple[str, ...], np.ndarray] = {
+            INPUT_RATE: values["input_rate"],
+            OUTPUT_RATE: values["output_rate"],
+        }
+        dead_time[i], _ = meta.find_dead_time(rates.get)
     return dead_time
 
 
