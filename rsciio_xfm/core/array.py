@@ -4,12 +4,12 @@ A format provides one subclass of :class:`FileArray`. Everything else, lazy arra
 eager reading and sums that never build the map, follows from it.
 """
 
-import functools
 import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -81,11 +81,15 @@ class ArrayLike(ABC):
     def __dask_tokenize__(self) -> str:
         return self._token
 
-    @functools.cached_property
+    @cached_property
     def _token(self) -> str:
         """Hash of all fields; kept, as there can be large indices among them."""
         kind = type(self)
         others = vars(self).keys() - {field.name for field in fields(self)}
+        # What is kept of a property follows from the fields.
+        others = {
+            n for n in others if not isinstance(getattr(kind, n, 0), cached_property)
+        }
         if others or not kind.__dataclass_params__.frozen:
             raise TypeError(
                 f"{kind.__qualname__} is no frozen dataclass, or holds what is no field of "
@@ -264,12 +268,12 @@ class View(FileArray):
     source: FileArray
     ranges: tuple[Range, ...]
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Size of the block."""
         return tuple(stop - start for start, stop in self.ranges)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype:
         """Of the counts."""
         return self.source.dtype
@@ -325,16 +329,20 @@ class View(FileArray):
 
     def row_axis(self) -> int:
         """Return the axis along which the file can be read piece by piece."""
+        return self._row_axis
+
+    @cached_property
+    def _row_axis(self) -> int:
         return self.source.row_axis()
 
     def row_step(self) -> int:
         """Return that of the whole, if the view begins at such a step."""
         step = self.source.row_step()
-        return step if self.ranges[self.row_axis()][0] % step == 0 else 1
+        return step if self.ranges[self._row_axis][0] % step == 0 else 1
 
     def file_bytes(self) -> int:
         """Estimate the bytes in the file of the rows of the view."""
-        axis = self.row_axis()
+        axis = self._row_axis
         whole = self.source.shape[axis]
         return math.ceil(self.source.file_bytes() * self.shape[axis] / whole)
 

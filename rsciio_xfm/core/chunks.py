@@ -6,14 +6,15 @@ numbers (:class:`~rsciio_xfm.core.codecs.Decoder`). :class:`ChunkedArray` does t
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from rsciio_xfm.core.array import CountedArray, Pieces, Range
 from rsciio_xfm.core.codecs import Decoder, Place, Plain
-from rsciio_xfm.core.config import BLOCK_BYTES, PIECE_BYTES, RAW_BYTES
+from rsciio_xfm.core.config import BLOCK_BYTES, GAP_BYTES, PIECE_BYTES, RAW_BYTES
 from rsciio_xfm.core.plain import (
     bytes_touched,
     can_map,
@@ -29,7 +30,6 @@ from rsciio_xfm.core.table import (
     Cell,
     Ranges,
     Table,
-    runs_of,
     shift,
     slices,
     split,
@@ -75,22 +75,22 @@ class ChunkedArray(CountedArray):
     decoder: Decoder = field(default_factory=Plain)
     order: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def axes(self) -> tuple[int, ...]:
         """The stored axis of each axis of the array."""
         return self.order or tuple(range(len(self.table.shape)))
 
-    @property
+    @cached_property
     def is_as_stored(self) -> bool:
         """Whether the axes are in the order in which they are stored."""
         return self.axes == tuple(range(len(self.axes)))
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Of the array."""
         return tuple(self.table.shape[axis] for axis in self.axes)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype:
         """Of the numbers, in the byte order of this machine."""
         return self.table.dtype.newbyteorder("=")
@@ -104,18 +104,18 @@ class ChunkedArray(CountedArray):
     def _is_channels_last(self) -> bool:
         return self._channel_axis == len(self.axes) - 1
 
-    @property
+    @cached_property
     def _is_of_small_chunks(self) -> bool:
         """Whether chunks are put together before they are added up."""
         return self.table.offsets.size > 1 and self.table.chunk_bytes < _SMALL_BYTES
 
-    @property
+    @cached_property
     def _is_cut_freely(self) -> bool:
         """Whether chunks need not be read as a whole."""
         is_run = self.table.offsets.size == 1  # what lies in the file without chunks
         return self.decoder.is_plain and (is_run or self.table.chunk_bytes > PIECE_BYTES)
 
-    @property
+    @cached_property
     def stored_chunks(self) -> tuple[int, ...] | None:
         """Size of a chunk along each axis; None if there is nothing to gain from it."""
         if self._is_cut_freely:
@@ -137,7 +137,7 @@ class ChunkedArray(CountedArray):
 
     def file_bytes(self) -> int:
         """Return how many bytes of the files the chunks take up."""
-        return self.table.stored_bytes()
+        return self.table.stored_bytes
 
     def read(self, ranges: Ranges) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
@@ -161,7 +161,7 @@ class ChunkedArray(CountedArray):
             for cell in cells:
                 self._read_plain(cell, target[cell.into], readers)
         else:
-            for run in runs_of(cells, RAW_BYTES):
+            for run in _runs(cells):
                 self._decode_run(run, target, readers)
 
     def _read_plain(self, cell: Cell, part: np.ndarray, readers: Readers) -> None:
@@ -232,10 +232,6 @@ class ChunkedArray(CountedArray):
         if self.is_as_stored:
             return ranges
         return tuple(ranges[self.axes.index(axis)] for axis in range(len(ranges)))
-
-    def _as_asked(self, ranges: Ranges) -> Ranges:
-        """Return ranges of stored axes in the order of those of the array."""
-        return tuple(ranges[axis] for axis in self.axes)
 
     def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block piece by piece, no chunk twice; see :meth:`FileArray.pieces`."""
@@ -411,6 +407,22 @@ class ChunkedArray(CountedArray):
             add_exactly(total, sums, self.table.sources[0].name)
         else:
             total += sums
+
+
+def _runs(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """Put chunks together that follow each other in a file, to be read at once."""
+    run: list[Cell] = []
+    for cell in cells:
+        if run:
+            last = run[-1]
+            gap = cell.offset - last.offset - last.n_bytes
+            is_next = cell.source == last.source and 0 <= gap <= GAP_BYTES
+            if not is_next or cell.offset + cell.n_bytes - run[0].offset > RAW_BYTES:
+                yield run
+                run = []
+        run.append(cell)
+    if run:
+        yield run
 
 
 def _without(items: tuple, axis: int) -> tuple:

@@ -2,15 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from rsciio_xfm.core.array import Range
-from rsciio_xfm.core.config import GAP_BYTES
 from rsciio_xfm.core.source import Source
 
 NO_CHUNK = -1  # in place of an offset
@@ -85,15 +84,16 @@ class Table:
         n_bytes = np.array(math.prod(chunks) * dtype.itemsize)
         return cls((source,), tuple(shape), chunks, np.dtype(dtype), offsets, n_bytes)
 
-    @property
+    @cached_property
     def chunk_bytes(self) -> int:
         """Bytes of the numbers of a chunk."""
         return math.prod(self.chunks) * self.dtype.itemsize
 
-    @property
+    @cached_property
     def strides(self) -> tuple[int, ...]:
         """Bytes from one number of a chunk to the next along each axis."""
-        return _strides(self.chunks, self.dtype.itemsize)
+        sizes = (*self.chunks[1:], 1)
+        return tuple(self.bytes_of(sizes[i:]) for i in range(len(sizes)))
 
     @property
     def n_present(self) -> int:
@@ -107,8 +107,9 @@ class Table:
         """Return how many bytes so many numbers along some axes have."""
         return math.prod(lengths) * self.dtype.itemsize
 
+    @cached_property
     def stored_bytes(self) -> int:
-        """Return how many bytes of the files all chunks take up."""
+        """How many bytes of the files all chunks take up."""
         there = self.offsets != NO_CHUNK
         return int(np.broadcast_to(self.n_bytes, there.shape)[there].sum())
 
@@ -138,12 +139,6 @@ class Table:
         """Return the numbers of the chunks of a block along each axis."""
         pairs = zip(ranges, self.chunks, strict=True)
         return tuple(slice(start // n, -(-stop // n)) for (start, stop), n in pairs)
-
-
-@lru_cache(maxsize=64)
-def _strides(chunks: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    sizes = (*chunks[1:], 1)
-    return tuple(math.prod(sizes[i:]) * itemsize for i in range(len(sizes)))
 
 
 class Cell(NamedTuple):
@@ -192,30 +187,6 @@ def _cut_axis(ends: Range, size: int) -> tuple[list, ...]:
     parts = [(first - low, last - low) for (first, last), low in pairs]
     into = [slice(first - start, last - start) for first, last in edges]
     return numbers, corners, parts, into, [last - first for first, last in edges]
-
-
-def runs_of(cells: Iterable[Cell], most: int) -> Iterator[list[Cell]]:
-    """Put chunks together that follow each other in a file, so that they are read at once.
-
-    Parameters
-    ----------
-    cells
-        Of chunks that are there.
-    most
-        Bytes of a run, unless a chunk has more.
-    """
-    run: list[Cell] = []
-    for cell in cells:
-        if run:
-            last = run[-1]
-            gap = cell.offset - last.offset - last.n_bytes
-            is_next = cell.source == last.source and 0 <= gap <= GAP_BYTES
-            if not is_next or cell.offset + cell.n_bytes - run[0].offset > most:
-                yield run
-                run = []
-        run.append(cell)
-    if run:
-        yield run
 
 
 def shift(ranges: Ranges, corner: tuple[int, ...]) -> Ranges:

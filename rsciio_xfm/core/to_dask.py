@@ -188,8 +188,8 @@ class _PixelSums(ArrayLike):
 
 def split_rows(source: FileArray) -> tuple[int, ...]:
     """Return the edges of the ranges of rows that one task each goes through."""
-    n_rows = source.shape[source.row_axis()]
-    most, least = (math.ceil(source.file_bytes() / size) for size in SUM_FILE_BYTES)
+    n_rows, n_bytes = source.shape[source.row_axis()], source.file_bytes()
+    most, least = (math.ceil(n_bytes / size) for size in SUM_FILE_BYTES)
     n_tasks = min(most, max(least, SUM_TASKS))
     step = source.row_step()
     n_steps = math.ceil(n_rows / step)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -34,12 +35,12 @@ class Placed(CountedArray):
     n_points: int
     is_reversed: tuple[bool, ...] = ()
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """That of the map, and of what a point holds."""
         return (*self.grid, *self.source.shape[1:])
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype:
         """Of the points."""
         return self.source.dtype
@@ -49,7 +50,7 @@ class Placed(CountedArray):
         """Points of an entry of the first axis."""
         return math.prod(self.grid[1:])
 
-    @property
+    @cached_property
     def stored_chunks(self) -> tuple[int, ...] | None:
         """Those of the points, of a line."""
         return self.source.stored_chunks if len(self.grid) == 1 else None
@@ -73,9 +74,7 @@ class Placed(CountedArray):
         """Read a block; see :meth:`ArrayLike.read`."""
         block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
         n = len(self.grid)
-        # Chunks that hold more than a row would be read once for each row.
-        is_joined = self.source.row_step() > self.grid[-1] and n == 2
-        if block.size and (self._is_whole(ranges) or is_joined):
+        if block.size and (self._is_whole(ranges) or self._is_joined()):
             rows = self._read_rows(ranges)
             block[...] = rows[(slice(None), *(slice(*r) for r in ranges[1:n]))]
         elif block.size:
@@ -86,6 +85,10 @@ class Placed(CountedArray):
         """Tell whether a block is of whole rows."""
         n = len(self.grid)
         return ranges[1:n] == tuple((0, size) for size in self.grid[1:])
+
+    def _is_joined(self) -> bool:
+        """Tell whether chunks hold more than a row: they would be read once for each."""
+        return len(self.grid) == 2 and self.source.row_step() > self.grid[-1]
 
     def _points(self, rows: Range) -> Range:
         """Return the points that are there of some entries of the first axis."""
@@ -171,17 +174,17 @@ class Detectors(CountedArray):
     numbers: tuple[int, ...]
     where: str = ""
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """That of a detector."""
         return self.source.shape[1:]
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype:
         """Of the counts; of sums of short ones, of 32 bits."""
         return sum_dtype(self.source.dtype, len(self.numbers))
 
-    @property
+    @cached_property
     def stored_chunks(self) -> tuple[int, ...] | None:
         """Those of the detectors."""
         stored = self.source.stored_chunks

@@ -183,7 +183,7 @@ def test_run_of_numbers(tmp_path, n_present, shape):
     table = Table.of_run(LocalFile.of(path), 5, shape, numbers.dtype, n_present)
     expected = numbers.astype("u2")
     expected[there:] = 0
-    assert table.stored_bytes() == expected[:there].nbytes
+    assert table.stored_bytes == expected[:there].nbytes
     check_all(ChunkedArray(table), expected, tuple((0, n) for n in shape))
     check_all(ChunkedArray(table), expected, tuple((n // 2, n - 1) for n in shape))
 
@@ -313,3 +313,21 @@ def test_dask_array(tmp_path, filters):
         to_dask.sum_navigation(source), expected.sum((0, 1), dtype="u8")
     )
     np.testing.assert_array_equal(to_dask.sum_signal(source), expected.sum(2, dtype="u8"))
+
+
+@pytest.mark.parametrize(
+    ("gap", "most", "n_reads"), [(3, 2**20, 1), (5000, 2**20, 16), (0, 1, 16)]
+)
+def test_chunks_that_follow_each_other_are_read_at_once(monkeypatch, gap, most, n_reads):
+    numbers = numbers_of((64, 32), "<u2")
+    source, expected = make(None, numbers, (4, 32), filters="deflate", gap=gap)
+    reader, reads = type(source.table.sources[0].open().__enter__()), []
+
+    def read_into(self, offset, buffer, real=reader.read_into):
+        reads.append(offset)
+        return real(self, offset, buffer)
+
+    monkeypatch.setattr(reader, "read_into", read_into)
+    monkeypatch.setattr(_chunks, "RAW_BYTES", most)
+    np.testing.assert_array_equal(source[:], expected)
+    assert len(reads) == n_reads

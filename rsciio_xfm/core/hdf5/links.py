@@ -21,7 +21,7 @@ from typing import Any
 
 import h5py
 
-from rsciio_xfm.core.hdf5.open import is_elsewhere, open_hdf5
+from rsciio_xfm.core.hdf5.open import open_hdf5
 from rsciio_xfm.core.hdf5.safety import GuardedFile
 from rsciio_xfm.core.source import check_regular, identify, open_unbuffered
 from rsciio_xfm.core.warning import warn
@@ -251,7 +251,7 @@ class Place:
         if not isinstance(found, h5py.h5d.DatasetID):
             return h5py.Datatype(found)
         dataset = Dataset(found, self)
-        if is_elsewhere(dataset):
+        if dataset.is_virtual or dataset.external:
             parts = self.files.parts_of(dataset)
             dataset = Dataset(self.by_name[dataset.name].id, self)
             dataset.parts = parts

@@ -314,11 +314,11 @@ def detector_axis(roles: tuple[str, ...]) -> int | None:
 
 
 def take_detector(
-    values: np.ndarray | None,
+    values: np.ndarray,
     roles: tuple[str, ...],
     shape: tuple[int, ...],
     number: int | None,
-) -> np.ndarray | None:
+) -> np.ndarray:
     """Return the values of one detector, of those that were measured at each point.
 
     Parameters
@@ -332,13 +332,13 @@ def take_detector(
 
     Returns
     -------
-    numpy.ndarray or None
+    numpy.ndarray
         In the order of the signal; as they are if they are not as many as the spectra.
     """
     axis = detector_axis(roles)
     outer = [i for i, role in enumerate(roles) if role != CHANNEL]
     sizes = [shape[i] for i in outer]
-    if values is None or values.size != math.prod(sizes) or values.size == 1:
+    if values.size != math.prod(sizes) or values.size == 1:
         return values
     values = values.reshape(sizes)
     *pixels, _ = order_of(roles)

@@ -250,9 +250,10 @@ def _finder(
     n_points = math.prod(shape[i] for i in order_of(roles)[:-1])
 
     def find(keys: tuple[str, ...]) -> np.ndarray | None:
-        values = take_detector(detector.time(keys), roles, shape, number)
-        if values is None:
+        found = detector.time(keys)
+        if found is None:
             return None
+        values = take_detector(found, roles, shape, number)
         is_shared = keys in (ELAPSED, PRESET)
         if values.size == 1 and n_points > 1:
             # Times of a whole scan are not those of each point, but what was asked for is.
