@@ -213,7 +213,7 @@ def cropped(folder, own):
     geopixe.crop(
         folder / "map.GeoPIXE",
         own / "crop.GeoPIXE",
-        x=(1, 100),
+        x=(1, 7),
         cache=False,
         overwrite=True,
     )
@@ -537,6 +537,8 @@ def main():
             found[kind] = compare(
                 kind, Path(folder), trees, options.repeats, options.seconds
             )
+        n_turns = {len(runs) for of in found[kind].values() for runs in of.values()}
+        print(f"{kind}: {max(n_turns)} turns", file=sys.stderr)
         for name, of in found[kind].items():
             print(line(kind, name, of), flush=True)
     bars(found)

@@ -129,7 +129,7 @@ def read_dead_time(
     if values.shape == shape or (not shape and values.shape == (1,)):
         return np.array(values).reshape(shape), None
     if values.shape[1:] == shape and values.size:
-        if detectors is None and times.dead is not None:
+        if times.dead is not None and detectors is None and times.detectors is not None:
             detectors = times.detectors if len(times.dead) == len(values) else None
         if detectors is None:
             detectors = {"size": len(values), "name": DETECTOR_AXIS, "navigate": True}
