@@ -154,7 +154,7 @@ class ChunkedArray(CountedArray):
         target = block
         if not self.is_as_stored:
             target = block.transpose(np.argsort(self.axes))
-        if self.table.count(stored)[0]:
+        if self.table.has_gaps and self.table.count(stored)[0]:
             block[...] = self.table.fill
         cells = (cell for cell in self.table.cut(stored) if cell.offset != NO_CHUNK)
         if self.decoder.is_plain:
@@ -280,6 +280,8 @@ class ChunkedArray(CountedArray):
         )
 
     def _is_empty(self, ranges: Ranges) -> bool:
+        if not self.table.has_gaps:
+            return False
         n_missing, n_chunks = self.table.count(self._as_stored(ranges))
         return n_missing == n_chunks
 

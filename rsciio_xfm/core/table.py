@@ -103,6 +103,11 @@ class Table:
         last = int(there[-1]) + 1 if there.size else 0
         return min(last * self.chunks[0], self.shape[0])
 
+    @cached_property
+    def has_gaps(self) -> bool:
+        """Whether chunks are missing anywhere."""
+        return bool((self.offsets == NO_CHUNK).any())
+
     def bytes_of(self, lengths: tuple[int, ...]) -> int:
         """Return how many bytes so many numbers along some axes have."""
         return math.prod(lengths) * self.dtype.itemsize
