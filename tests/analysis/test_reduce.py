@@ -178,8 +178,8 @@ def test_signals_are_made_in_one_pass(path, read):
     assert (found["colours"].data == picture.data).all()
     with pytest.raises(ValueError, match="Nothing"):
         s.get_maps()
-    with pytest.raises(TypeError, match="progres"):
-        s.get_maps(windows, progres=print)
+    with pytest.raises(TypeError, match="progress_bar"):
+        s.get_maps(windows, progress_bar=print)
 
 
 def test_parts_of_signals_are_signals(path):
