@@ -18,9 +18,8 @@ from rsciio_xfm.formats.edf.layout import EXTRA, PIXEL_SIZES, STORAGE_KEYS
 # Of numbers that the format has names for.
 _EDF_TYPES = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "nm": 1e-9}
-_MOST_HEADER = (
-    2**15
-)  # bytes of what is kept of the header: fabio gives up at 2**18 in all
+# Bytes of what is kept of the header: fabio gives up at 2**18 in all.
+_MOST_HEADER = 2**15
 _MOST_TITLE = 1000
 _KEPT = EXTRA, *PIXEL_SIZES, "title"
 
