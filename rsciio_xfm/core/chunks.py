@@ -7,32 +7,30 @@ numbers (:class:`~rsciio_xfm.core.codecs.Decoder`). :class:`ChunkedArray` does t
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from rsciio_xfm.core.array import CountedArray, Pieces, Range
-from rsciio_xfm.core.codecs import Decoder, Place, Plain
+from rsciio_xfm.core.codecs import PLAIN, Decoder, Place
 from rsciio_xfm.core.config import BLOCK_BYTES, GAP_BYTES, PIECE_BYTES, RAW_BYTES
-from rsciio_xfm.core.plain import (
-    bytes_touched,
-    can_map,
-    is_narrow,
-    map_parts,
-    read_directly,
-    read_parts,
-    stream_rows,
-)
 from rsciio_xfm.core.source import Readers, scratch
 from rsciio_xfm.core.table import (
     NO_CHUNK,
     Cell,
     Ranges,
     Table,
+    bytes_touched,
+    can_map,
+    is_narrow,
+    map_parts,
+    read_directly,
+    read_parts,
     shift,
     slices,
     split,
+    stream_rows,
 )
 from rsciio_xfm.core.wide import (
     add_channels,
@@ -72,7 +70,7 @@ class ChunkedArray(CountedArray):
     """
 
     table: Table
-    decoder: Decoder = field(default_factory=Plain)
+    decoder: Decoder = PLAIN
     order: tuple[int, ...] = ()
 
     @cached_property

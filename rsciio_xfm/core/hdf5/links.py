@@ -22,9 +22,7 @@ from typing import Any
 import h5py
 
 from rsciio_xfm.core.hdf5.open import open_hdf5
-from rsciio_xfm.core.hdf5.safety import GuardedFile
 from rsciio_xfm.core.source import check_regular, identify, open_unbuffered
-from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 _PREFIXES = ("HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX")
@@ -381,33 +379,10 @@ def open_checked(
     UserWarning
         The file is open for writing, or longer than it was when it was closed.
     """
-    _warn_of_writing(path)
     allowed = Allowed(os.path.abspath(path), allow_outside, advice)
     with ExitStack() as stack:
-        yield Files(allowed, stack).open(str(path), identity).root
-
-
-def _warn_of_writing(path: str | Path) -> None:
-    """Say that the file is being written, or that there are more bytes than HDF5 wrote.
-
-    If there are fewer, HDF5 itself says so.
-    """
-    with GuardedFile(path) as file:
-        size, expected = identify(file)[0], file.expected_size
-    if file.is_marked_open:
-        way = " (SWMR)" if file.is_marked_swmr else ""
-        warn(
-            f"{path}: the file says that a program has it open for writing{way}: what is read "
-            "is what had been written so far, and an array that is computed later may find "
-            "the file changed. Load it again when it is closed. If no program writes it any "
-            "more, it was never closed."
-        )
-    elif size > expected:
-        warn(
-            f"{path}: the file has {size} bytes, expected {expected} by its header: it is "
-            "being written, or was not closed, or bytes were inserted, as by a transfer as "
-            "text, and then what is read can be wrong."
-        )
+        files = Files(allowed, stack)
+        yield files.open(str(path), identity, says_if_written=True).root
 
 
 def get(group: Group, name: str) -> Any:

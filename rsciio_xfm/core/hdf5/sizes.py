@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 
 from rsciio_xfm.core.hdf5.links import file_of
-from rsciio_xfm.core.hdf5.safety import GuardedFile
+from rsciio_xfm.core.hdf5.open import GuardedFile
 from rsciio_xfm.exceptions import CorruptFileError
 
 # A dataset that claims to be larger than this is compared with what is stored of it.

@@ -12,7 +12,7 @@ import numpy as np
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import ArrayLike, Range
 from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
-from rsciio_xfm.core.codecs import Padded, Plain
+from rsciio_xfm.core.codecs import PLAIN, Padded
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.eds import build_axis, order_axes
 from rsciio_xfm.core.source import LocalFile
@@ -129,7 +129,7 @@ def make_source(
         column(numbers),
     )
     is_cut = any(f.n_rows < frame.shape[0] for f in frames)
-    plain = ChunkedArray(table, Padded() if is_cut else Plain())
+    plain = ChunkedArray(table, Padded() if is_cut else PLAIN)
     if all(f.offset != NO_CHUNK for f in frames):
         return plain
     own = [f.number if f.offset == NO_CHUNK else _PLAIN for f in frames]
