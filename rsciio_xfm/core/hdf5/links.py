@@ -12,7 +12,7 @@ import itertools
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -393,6 +393,19 @@ def get(group: Group, name: str) -> Any:
         raise
     except (KeyError, OSError, RuntimeError, ValueError):
         return None
+
+
+def get_each(group: Group, names: Iterable[str]) -> list[tuple[str, Any]]:
+    """Return names in a group, with what each points to; see :func:`get`."""
+    return [(name, get(group, name)) for name in names]
+
+
+def linked(group: Group, names: Iterable[str]) -> set[str]:
+    """Return which of some names a group has links of, wherever these lead."""
+    try:
+        return {name for name in names if group.id.links.exists(name.encode("utf-8"))}
+    except (KeyError, OSError, RuntimeError, ValueError):  # it is damaged
+        return set()
 
 
 def link_of(group: h5py.Group, name: str) -> h5py.SoftLink | h5py.ExternalLink | None:

@@ -14,7 +14,7 @@ import numpy as np
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.eds import order_axes
-from rsciio_xfm.core.hdf5.links import get
+from rsciio_xfm.core.hdf5.links import get, linked
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.scan import Grid, Planned, make_grid
 from rsciio_xfm.core.warning import warn
@@ -36,6 +36,7 @@ from rsciio_xfm.formats.hdf5_maps.layout import (
 )
 
 _SHOWN = 12
+_COUNTERS = (*meta.COUNTERS, "calibration", "channels")
 _TIME_UNIT = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
@@ -242,11 +243,19 @@ class Detector:
 
     def _find(self, keys: tuple[str, ...]) -> h5py.Dataset | None:
         for key in keys:
-            for group, prefix in self.groups:
-                item = get(group, prefix + key)
+            for group, prefix, names in self._linked:
+                item = get(group, prefix + key) if prefix + key in names else None
                 if isinstance(item, h5py.Dataset) and is_numeric(item):
                     return item
         return None
+
+    @cached_property
+    def _linked(self) -> list[tuple[h5py.Group, str, set[str]]]:
+        """The groups of its counters, what comes before their names, and which are there."""
+        return [
+            (group, prefix, linked(group, [prefix + name for name in _COUNTERS]))
+            for group, prefix in self.groups
+        ]
 
     def time(self, keys: tuple[str, ...]) -> np.ndarray | None:
         """Return a counter, times in s."""

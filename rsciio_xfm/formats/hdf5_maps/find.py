@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core.hdf5.extra import has_extra
-from rsciio_xfm.core.hdf5.links import Dataset, Group, get, link_of
+from rsciio_xfm.core.hdf5.links import Dataset, Group, get, get_each, link_of
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
@@ -175,9 +175,9 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
         if isinstance(measurement, h5py.Group):
             entry = group
             contents.entries[name] = group
-        for key in _ordered(group if ways is None else ways.keys(group, measurement)):
+        keys = _ordered(group if ways is None else ways.keys(group, measurement))
+        for key, item in get_each(group, keys):
             path = f"{name}/{key}" if name else key
-            item = get(group, key)
             if item is None:
                 contents.missing[path] = _target(group, key)
             elif isinstance(item, h5py.Dataset):
