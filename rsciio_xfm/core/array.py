@@ -328,7 +328,7 @@ class CountedArray(FileArray):
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
-        for held, block in self.pieces(ranges):
+        for held, block in self.pieces_for(ranges, ranges[-1:]):
             start, stop = (edge - held[-1][0] for edge in ranges[-1])
             sums = add_channels(block.reshape(-1, block.shape[-1]), start, stop)
             total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])

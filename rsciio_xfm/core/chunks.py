@@ -363,7 +363,8 @@ class ChunkedArray(CountedArray):
     def sum_signal(self, ranges: Ranges) -> np.ndarray:
         """Sum the channels of a block along its chunks as they lie."""
         check_unsigned(self.dtype)
-        if self._is_of_small_chunks:
+        # Mapped, the spectra lie as kernels take them: a part of each would be copied first.
+        if self._is_of_small_chunks or self._can_map(ranges, ranges[-1:]):
             return super().sum_signal(ranges)
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
         axis = self._channel_axis
