@@ -121,17 +121,7 @@ def build_dead_time(
 
 
 def put(tree: dict[str, Any], path: str, value: Any) -> None:
-    """Set an item of nested dictionaries.
-
-    Parameters
-    ----------
-    tree
-        Metadata.
-    path
-        With dots.
-    value
-        Of the item.
-    """
+    """Set an item of nested dictionaries."""
     *nodes, last = path.split(".")
     for node in nodes:
         tree = tree.setdefault(node, {})

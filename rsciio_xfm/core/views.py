@@ -377,11 +377,6 @@ def _pieces_of_rows(array: FileArray, ranges: Ranges, step: int) -> Pieces:
 def add_detectors(sources: Sequence[FileArray]) -> FileArray | None:
     """Return the sum of detectors of one array, so that its chunks are read once.
 
-    Parameters
-    ----------
-    sources
-        Views of this module, of one detector or several each.
-
     Returns
     -------
     FileArray or None

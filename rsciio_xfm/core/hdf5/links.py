@@ -421,15 +421,7 @@ def link_of(group: h5py.Group, name: str) -> h5py.SoftLink | h5py.ExternalLink |
 
 
 def file_of(path: str | Path, dataset: h5py.Dataset) -> str:
-    """Return the path of the file that a dataset is in, which links may have led to.
-
-    Parameters
-    ----------
-    path
-        Of the file that was opened.
-    dataset
-        That was found in it.
-    """
+    """Return the path of the file that a dataset is in, which links may have led to."""
     return dataset.place.path if isinstance(dataset, Dataset) else os.path.abspath(path)
 
 

@@ -119,11 +119,6 @@ def is_plain_type(dataset: h5py.Dataset) -> bool:
 
     HDF5 knows integers of fewer bits than their bytes have, and floats of any kind, which it
     converts.
-
-    Parameters
-    ----------
-    dataset
-        Of numbers.
     """
     return dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True))
 

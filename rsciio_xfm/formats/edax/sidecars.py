@@ -402,11 +402,6 @@ def _read_text(path: Path, most: int) -> bytes:
 def read_bmp(path: Path) -> np.ndarray:
     """Read a Windows bitmap.
 
-    Parameters
-    ----------
-    path
-        The file.
-
     Returns
     -------
     numpy.ndarray

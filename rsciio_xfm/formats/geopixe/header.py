@@ -124,11 +124,6 @@ def keep_detectors(text: str, kept: list[int], n_detectors: int) -> str:
 def dump_header(tree: dict[str, Any]) -> str:
     """Write a header as the instrument does, lists of objects as keys that are repeated.
 
-    Parameters
-    ----------
-    tree
-        As in :class:`rsciio_xfm.formats.geopixe.parse.Header`.
-
     Returns
     -------
     str
@@ -148,13 +143,6 @@ def encode_header(text: str, path: str | Path) -> bytes:
 
     Its first field says that the file was written here; the longest headers have no room
     for that.
-
-    Parameters
-    ----------
-    text
-        The header.
-    path
-        Named in the error.
 
     Raises
     ------

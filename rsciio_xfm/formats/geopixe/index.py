@@ -175,13 +175,6 @@ def _unpack(found: dict[str, np.ndarray], header: Header) -> Index | None:
 def build_index(filename: str | Path, header: Header) -> Index:
     """Index the records of a file in one pass of bounded memory.
 
-    Parameters
-    ----------
-    filename
-        Path of the file.
-    header
-        Its header, from :func:`rsciio_xfm.formats.geopixe.parse.read_header`.
-
     Returns
     -------
     Index

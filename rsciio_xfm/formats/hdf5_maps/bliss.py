@@ -312,15 +312,7 @@ def grid_of(
     n_points: int,
     navigation_shape: tuple[int, ...] | None,
 ) -> Grid:
-    """Find how the points of a scan lie in a map.
-
-    Parameters
-    ----------
-    where, n_points, navigation_shape
-        See :func:`rsciio_xfm.core.scan.make_grid`.
-    scan
-        The scan, if the points are one.
-    """
+    """Find how the points of a scan lie in a map."""
     if scan is None:
         return make_grid(where, n_points, navigation_shape=navigation_shape)
     planned, is_zigzag = scan.planned
@@ -338,15 +330,7 @@ def grid_of(
 def read_counter(
     path: Path, found: Found, navigation_shape: tuple[int, ...] | None
 ) -> dict[str, Any]:
-    """Read what was counted at each point of a scan as an image, or a line.
-
-    Parameters
-    ----------
-    path, found
-        The file, and the dataset.
-    navigation_shape
-        See :func:`rsciio_xfm.esrf.file_reader`.
-    """
+    """Read what was counted at each point of a scan as an image, or a line."""
     check_size(path, found.dataset)
     values = found.dataset[()]
     scan = Scan(path, found.entry)

@@ -119,15 +119,6 @@ def read_small(
 ) -> np.ndarray | None:
     """Read a small dataset of numbers.
 
-    Parameters
-    ----------
-    path
-        Of the file, for errors.
-    group, name
-        Where it is.
-    shapes
-        That it may have.
-
     Returns
     -------
     numpy.ndarray or None

@@ -20,15 +20,7 @@ _US = 1e-6
 
 
 def read_map(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any]:
-    """Read a map of PyXRF or xraylarch: counts (y, x, E) of one detector, or of their sum.
-
-    Parameters
-    ----------
-    path, found
-        The file, and the dataset.
-    lazy, chunks
-        See :func:`rsciio_xfm.esrf.file_reader`.
-    """
+    """Read a map of PyXRF or xraylarch: counts (y, x, E) of one detector, or of their sum."""
     dataset, where = found.dataset, f"{path}: {found.name}"
     group = found.parents[0]
     root = group.parent
@@ -136,15 +128,7 @@ def _axes_of_positions(
 
 
 def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any]:
-    """Read a map of MAPS or XRF-Maps: channels are the first axis.
-
-    Parameters
-    ----------
-    path, found
-        The file, and the dataset.
-    lazy, chunks
-        See :func:`rsciio_xfm.esrf.file_reader`.
-    """
+    """Read a map of MAPS or XRF-Maps: channels are the first axis."""
     dataset, where = found.dataset, f"{path}: {found.name}"
     n_channels, *shape = dataset.shape
     root = dataset.place.root[MAPS]
@@ -221,11 +205,6 @@ def read_maps_raw(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str
 
 def read_scalers(path: Path, file: h5py.File) -> list[dict[str, Any]]:
     """Read what else was counted at each pixel of a map, as a stack of images.
-
-    Parameters
-    ----------
-    path, file
-        The file.
 
     Returns
     -------

@@ -272,11 +272,6 @@ def to_number(text: str) -> float | None:
 def energy_scale(ripple: Ripple) -> tuple[float, float] | None:
     """Return step and first energy of the channels in keV.
 
-    Parameters
-    ----------
-    ripple
-        What a ``.rpl`` file says.
-
     Returns
     -------
     tuple of float or None

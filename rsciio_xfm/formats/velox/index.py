@@ -82,13 +82,6 @@ def read_index(
 def build_index(path: Path, header: VeloxHeader, values: list[Values]) -> Index:
     """Index the streams of a file in one pass of bounded memory.
 
-    Parameters
-    ----------
-    path, header
-        The file.
-    values
-        Of each stream.
-
     Returns
     -------
     Index

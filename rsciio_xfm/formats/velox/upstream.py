@@ -82,11 +82,6 @@ def read_energy_loss(
 
     Its reader reads all streams as well. It is given a file that points to everything else.
 
-    Parameters
-    ----------
-    path, file, is_optional
-        See :func:`read_with_rosettasciio`.
-
     Returns
     -------
     list of dict
