@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 SIGNAL_TYPE = "EDS_XFM"
 DETECTOR_AXIS = "detector"
 
-PER_KEV = {"keV": 1, "eV": 1000}  # by the units of an energy axis
+# By the units of an energy axis.
+PER_KEV = {"keV": 1, "eV": 1000}
+TO_KEV = {"keV": 1.0, "eV": 1e-3}
 
 # exspy looks for these.
 INSTRUMENT = "Acquisition_instrument.SEM"
