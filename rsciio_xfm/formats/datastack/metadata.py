@@ -112,11 +112,6 @@ def read_signal(
         Name of the map that the other arrays belong to; None if there is none.
     lazy, chunks
         See :func:`rsciio_xfm.datastack.file_reader`.
-
-    Returns
-    -------
-    dict
-        The signal.
     """
     if name in stack.faults:
         raise stack.faults[name]

@@ -115,11 +115,6 @@ def read_index(filename: str | Path, header: Header, cache: bool = True) -> Inde
     cache
         Whether an index may be taken from, and kept in, the user's cache.
 
-    Returns
-    -------
-    Index
-        As of :func:`build_index`.
-
     Raises
     ------
     CorruptFileError

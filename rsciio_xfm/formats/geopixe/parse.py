@@ -155,11 +155,6 @@ def parse_tree(text: bytes, path: Path) -> dict[str, Any]:
 def parse_header(text: str, tree: dict[str, Any], path: Path, source: Source) -> Header:
     """Take the sizes and scales of a map from its header.
 
-    Returns
-    -------
-    Header
-        The checked header.
-
     Raises
     ------
     FileFormatError

@@ -152,10 +152,6 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
         Paths. If all of them exist, only the groups of the root that they are in are gone
         through: a file may hold hundreds of scans. If all are datasets, large groups are not
         gone through but for what leads to these: a scan may hold thousands of counters.
-
-    Returns
-    -------
-    Contents
     """
     contents = Contents()
     groups, ways = _where_to_begin(file, wanted)

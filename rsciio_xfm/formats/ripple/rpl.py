@@ -115,11 +115,6 @@ def make_ripple(filename: str | Path, given: Mapping[str, Any]) -> Ripple:
     given
         Keys, spelt in any case, and their values, as text or numbers.
 
-    Returns
-    -------
-    Ripple
-        See :func:`parse_rpl`.
-
     Raises
     ------
     FileFormatError

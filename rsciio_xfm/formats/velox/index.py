@@ -42,11 +42,6 @@ def read_index(
     cache
         Whether an index may be taken from, and kept in, the user's cache.
 
-    Returns
-    -------
-    Index
-        As of :func:`build_index`.
-
     Raises
     ------
     FileFormatError, CorruptFileError

@@ -41,11 +41,6 @@ def read_with_rosettasciio(
     **options
         Of its reader, ``select_type`` among them.
 
-    Returns
-    -------
-    list of dict
-        Its signals.
-
     Raises
     ------
     FileFormatError
