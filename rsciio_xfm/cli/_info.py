@@ -33,15 +33,7 @@ def info(file: Path) -> None:
 
 
 def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]:
-    """Yield lines that say what a file holds.
-
-    Parameters
-    ----------
-    file
-        Its path.
-    options
-        Of the reader.
-    """
+    """Yield lines that say what a file holds."""
     signals = read_lazily(file, **options or {})
     map_ = one_map(signals, _is_map) or signals[0]
     data = map_["data"]

@@ -8,7 +8,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
-from dataclasses import Field, dataclass, fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -253,100 +253,6 @@ class FileArray(ArrayLike):
         """Return how many bytes, of the file or decoded from it, a sum goes through."""
 
 
-@dataclass(frozen=True)
-class View(FileArray):
-    """A block of a :class:`FileArray`, itself one.
-
-    Attributes
-    ----------
-    source
-        The whole.
-    ranges
-        ``(start, stop)`` of the block for each axis.
-    """
-
-    source: FileArray
-    ranges: tuple[Range, ...]
-
-    @cached_property
-    def shape(self) -> tuple[int, ...]:
-        """Size of the block."""
-        return tuple(stop - start for start, stop in self.ranges)
-
-    @cached_property
-    def dtype(self) -> np.dtype:
-        """Of the counts."""
-        return self.source.dtype
-
-    def shifted(self, ranges: tuple[Range, ...]) -> tuple[Range, ...]:
-        """Turn ranges within the view into those of the whole."""
-        return tuple(
-            (origin + start, origin + stop)
-            for (origin, _), (start, stop) in zip(self.ranges, ranges, strict=True)
-        )
-
-    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Read a block of the view."""
-        return self.source.read(self.shifted(ranges))
-
-    def sum_navigation(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Sum the spectra of a block of the view."""
-        return self.source.sum_navigation(self.shifted(ranges))
-
-    def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        """Sum the channels of a block of the view for each pixel."""
-        return self.source.sum_signal(self.shifted(ranges))
-
-    def pieces(self, ranges: tuple[Range, ...]) -> Pieces:
-        """Read a block of the view piece by piece."""
-        return self._own(self.source.pieces(self.shifted(ranges)))
-
-    def pieces_for(self, ranges: tuple[Range, ...], looked_at: Sequence[Range]) -> Pieces:
-        """Read a block of the view for somebody who looks at some of its channels only."""
-        first = self.ranges[-1][0]
-        channels = [(start + first, stop + first) for start, stop in looked_at]
-        return self._own(self.source.pieces_for(self.shifted(ranges), channels))
-
-    def _own(self, pieces: Pieces) -> Pieces:
-        for held, counts in pieces:
-            own = zip(held, self.ranges, strict=True)
-            yield tuple((a - origin, b - origin) for (a, b), (origin, _) in own), counts
-
-    def known_total(self) -> np.ndarray | None:
-        """Return that of the whole, if no pixel is left out."""
-        total = self.source.known_total()
-        whole = tuple((0, size) for size in self.source.shape[:-1])
-        if total is None or self.ranges[:-1] != whole:
-            return None
-        return total[slice(*self.ranges[-1])]
-
-    def by_detector(self) -> FileArray | None:
-        """Return the same block of each detector."""
-        source = self.source.by_detector()
-        if source is None:
-            return None
-        return View(source, ((0, source.shape[0]), *self.ranges))
-
-    def row_axis(self) -> int:
-        """Return the axis along which the file can be read piece by piece."""
-        return self._row_axis
-
-    @cached_property
-    def _row_axis(self) -> int:
-        return self.source.row_axis()
-
-    def row_step(self) -> int:
-        """Return that of the whole, if the view begins at such a step."""
-        step = self.source.row_step()
-        return step if self.ranges[self._row_axis][0] % step == 0 else 1
-
-    def file_bytes(self) -> int:
-        """Estimate the bytes in the file of the rows of the view."""
-        axis = self._row_axis
-        whole = self.source.shape[axis]
-        return math.ceil(self.source.file_bytes() * self.shape[axis] / whole)
-
-
 def place_in(held: tuple[Range, ...], ranges: tuple[Range, ...]) -> tuple[slice, ...]:
     """Return where a piece lies in its part, along the navigation axes.
 
@@ -422,7 +328,7 @@ class CountedArray(FileArray):
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
-        for held, block in self.pieces(ranges):
+        for held, block in self.pieces_for(ranges, ranges[-1:]):
             start, stop = (edge - held[-1][0] for edge in ranges[-1])
             sums = add_channels(block.reshape(-1, block.shape[-1]), start, stop)
             total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])

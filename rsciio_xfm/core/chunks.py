@@ -7,32 +7,30 @@ numbers (:class:`~rsciio_xfm.core.codecs.Decoder`). :class:`ChunkedArray` does t
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from rsciio_xfm.core.array import CountedArray, Pieces, Range
-from rsciio_xfm.core.codecs import Decoder, Place, Plain
+from rsciio_xfm.core.codecs import PLAIN, Decoder, Place
 from rsciio_xfm.core.config import BLOCK_BYTES, GAP_BYTES, PIECE_BYTES, RAW_BYTES
-from rsciio_xfm.core.plain import (
-    bytes_touched,
-    can_map,
-    is_narrow,
-    map_parts,
-    read_directly,
-    read_parts,
-    stream_rows,
-)
 from rsciio_xfm.core.source import Readers, scratch
 from rsciio_xfm.core.table import (
     NO_CHUNK,
     Cell,
     Ranges,
     Table,
+    bytes_touched,
+    can_map,
+    is_narrow,
+    map_parts,
+    read_directly,
+    read_parts,
     shift,
     slices,
     split,
+    stream_rows,
 )
 from rsciio_xfm.core.wide import (
     add_channels,
@@ -72,7 +70,7 @@ class ChunkedArray(CountedArray):
     """
 
     table: Table
-    decoder: Decoder = field(default_factory=Plain)
+    decoder: Decoder = PLAIN
     order: tuple[int, ...] = ()
 
     @cached_property
@@ -365,7 +363,8 @@ class ChunkedArray(CountedArray):
     def sum_signal(self, ranges: Ranges) -> np.ndarray:
         """Sum the channels of a block along its chunks as they lie."""
         check_unsigned(self.dtype)
-        if self._is_of_small_chunks:
+        # Mapped, the spectra lie as kernels take them: a part of each would be copied first.
+        if self._is_of_small_chunks or self._can_map(ranges, ranges[-1:]):
             return super().sum_signal(ranges)
         total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
         axis = self._channel_axis

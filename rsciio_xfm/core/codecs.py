@@ -88,6 +88,9 @@ class Plain(Decoder):
         out[:] = raw
 
 
+PLAIN = Plain()
+
+
 @dataclass(frozen=True)
 class Padded(Decoder):
     """Numbers as they are, of which the last ones may not be there: they are zeros."""

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 SIGNAL_TYPE = "EDS_XFM"
 DETECTOR_AXIS = "detector"
 
-PER_KEV = {"keV": 1, "eV": 1000}  # by the units of an energy axis
+# By the units of an energy axis.
+PER_KEV = {"keV": 1, "eV": 1000}
+TO_KEV = {"keV": 1.0, "eV": 1e-3}
 
 # exspy looks for these.
 INSTRUMENT = "Acquisition_instrument.SEM"
@@ -121,17 +123,7 @@ def build_dead_time(
 
 
 def put(tree: dict[str, Any], path: str, value: Any) -> None:
-    """Set an item of nested dictionaries.
-
-    Parameters
-    ----------
-    tree
-        Metadata.
-    path
-        With dots.
-    value
-        Of the item.
-    """
+    """Set an item of nested dictionaries."""
     *nodes, last = path.split(".")
     for node in nodes:
         tree = tree.setdefault(node, {})

@@ -17,11 +17,6 @@ def require(module: str, extra: str) -> ModuleType:
     extra
         The extra of rsciio_xfm that installs it.
 
-    Returns
-    -------
-    module
-        The module.
-
     Raises
     ------
     ImportError

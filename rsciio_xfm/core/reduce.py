@@ -458,10 +458,11 @@ def _make_plan(
     if not areas or 0 in data.shape:
         return _Plan(reductions, wholes, looked_at), None
     box = (*(_hull(ends) for ends in zip(*areas, strict=True)), _hull(looked_at))
+    is_all = box == (*everything, (0, n_channels))
     first = box[-1][0]
     plan = _Plan(reductions, wholes, [(a - first, b - first) for a, b in looked_at])
     plan.origin = tuple(start for start, _ in box)
-    return plan, take(data, tuple(slice(*ends) for ends in box))
+    return plan, data if is_all else take(data, tuple(slice(*ends) for ends in box))
 
 
 def _hull(ranges: Sequence[Range]) -> Range:
@@ -552,17 +553,11 @@ def _compute_on_cluster(client: Any, parts: list, result: Any, watch: _Watch) ->
 
 
 def _parts_of_file(source: FileArray, plan: _Plan) -> list:
-    axis = source.row_axis()
     # One object each in the graph, however many tasks.
     shared = dask.delayed(source, traverse=False)
     plan = dask.delayed(plan, traverse=False)
     run_part = dask.delayed(_run_part)
-    parts = []
-    for edges in itertools.pairwise(split_rows(source)):
-        whole = [(0, size) for size in source.shape]
-        whole[axis] = edges
-        parts.append(run_part(shared, plan, tuple(whole)))
-    return parts
+    return [run_part(shared, plan, ranges) for ranges in split_rows(source)]
 
 
 def _run_part(source: FileArray, plan: _Plan, ranges: Ranges) -> States:

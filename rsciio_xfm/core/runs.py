@@ -13,7 +13,7 @@ import numpy as np
 
 from rsciio_xfm.core.hdf5.values import Values
 from rsciio_xfm.core.source import LocalFile, Reader, Source
-from rsciio_xfm.kernels.pread import can_stream, pread_ranges
+from rsciio_xfm.kernels.sums import can_stream, pread_ranges
 
 NOTHING = -1  # the place of a range that is not in the file
 

@@ -295,11 +295,6 @@ class RecordStream(FileArray):
     def blocks(self, rows: Range) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
         """Yield the records of some rows, in the order of the file.
 
-        Parameters
-        ----------
-        rows
-            Half-open range of rows.
-
         Yields
         ------
         raw : numpy.ndarray

@@ -1,5 +1,6 @@
 """Dask arrays over files: whoever slices or sums one has just that read."""
 
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,7 @@ import dask.array as da
 import numpy as np
 import psutil
 
-from rsciio_xfm.core.array import (
-    ArrayLike,
-    FileArray,
-    Range,
-    View,
-    split_key,
-)
+from rsciio_xfm.core.array import ArrayLike, FileArray, Range, split_key
 from rsciio_xfm.core.config import (
     CHUNK_BYTES,
     EMPTY_BYTES,
@@ -26,8 +21,11 @@ from rsciio_xfm.core.config import (
     SUM_MAX_TASKS,
     SUM_TASKS,
 )
+from rsciio_xfm.core.views import View
 from rsciio_xfm.core.wide import is_wide, sum_exactly
 from rsciio_xfm.exceptions import FileFormatError
+
+Ranges = tuple[Range, ...]
 
 
 def from_source(source: ArrayLike, chunks: Any = "auto") -> da.Array:
@@ -143,31 +141,29 @@ def sum_signal(source: FileArray) -> da.Array:
     dask.array.Array
         uint64, shape of the navigation axes.
     """
-    chunks: list[Any] = [-1] * (source.ndim - 1)
-    chunks[source.row_axis()] = tuple(np.diff(split_rows(source)).tolist())
-    return _from_array(_PixelSums(source), tuple(chunks))
+    axis, chunks = source.row_axis(), [-1] * (source.ndim - 1)
+    edges = [ranges[axis] for ranges in split_rows(source)]
+    rows = tuple(stop - start for start, stop in edges)
+    return _from_array(_PixelSums(source), (*chunks[:axis], rows, *chunks[axis + 1 :]))
 
 
 @dataclass(frozen=True)
 class _PartSums(ArrayLike):
-    """Sum spectra of ranges of rows, shape (ranges, channels)."""
+    """Sum the spectra of parts, shape (parts, channels)."""
 
     source: FileArray
-    edges: tuple[int, ...]
+    parts: tuple[Ranges, ...]
     dtype = np.dtype(np.uint64)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self.edges) - 1, self.source.shape[-1])
+        return (len(self.parts), self.source.shape[-1])
 
-    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
-        parts, channels = ranges
-        whole: list[Range] = [(0, size) for size in self.source.shape]
-        whole[-1] = channels
+    def read(self, ranges: Ranges) -> np.ndarray:
+        wanted, channels = ranges
         totals = np.empty([stop - start for start, stop in ranges], dtype=self.dtype)
-        for i, part in enumerate(range(*parts)):
-            whole[self.source.row_axis()] = self.edges[part], self.edges[part + 1]
-            totals[i] = self.source.sum_navigation(tuple(whole))
+        for i, part in enumerate(self.parts[slice(*wanted)]):
+            totals[i] = self.source.sum_navigation((*part[:-1], channels))
         return totals
 
 
@@ -182,20 +178,23 @@ class _PixelSums(ArrayLike):
     def shape(self) -> tuple[int, ...]:
         return self.source.shape[:-1]
 
-    def read(self, ranges: tuple[Range, ...]) -> np.ndarray:
+    def read(self, ranges: Ranges) -> np.ndarray:
         return self.source.sum_signal((*ranges, (0, self.source.shape[-1])))
 
 
-def split_rows(source: FileArray) -> tuple[int, ...]:
-    """Return the edges of the ranges of rows that one task each goes through."""
-    n_rows, n_bytes = source.shape[source.row_axis()], source.file_bytes()
+def split_rows(source: FileArray) -> tuple[Ranges, ...]:
+    """Return the ranges of the parts, some rows each, that one task each goes through."""
+    axis, n_bytes = source.row_axis(), source.file_bytes()
+    n_rows = source.shape[axis]
     most, least = (math.ceil(n_bytes / size) for size in SUM_FILE_BYTES)
     n_tasks = min(most, max(least, SUM_TASKS))
     step = source.row_step()
     n_steps = math.ceil(n_rows / step)
     n_tasks = max(1, min(n_tasks, n_steps, SUM_MAX_TASKS))
     edges = (step * (n_steps * i // n_tasks) for i in range(n_tasks + 1))
-    return tuple(min(edge, n_rows) for edge in edges)
+    rows = itertools.pairwise(min(edge, n_rows) for edge in edges)
+    whole = tuple((0, size) for size in source.shape)
+    return tuple((*whole[:axis], ends, *whole[axis + 1 :]) for ends in rows)
 
 
 def _from_array(source: ArrayLike, chunks: Any) -> da.Array:

@@ -1,4 +1,4 @@
-"""Views of arrays over files: points in their places of a map, detectors taken or added up."""
+"""Views of arrays over files: blocks, points in their places of a map, detectors."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,100 @@ from rsciio_xfm.core.config import PIECE_BYTES
 from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
 
 Ranges = tuple[Range, ...]
+
+
+@dataclass(frozen=True)
+class View(FileArray):
+    """A block of a :class:`FileArray`, itself one.
+
+    Attributes
+    ----------
+    source
+        The whole.
+    ranges
+        ``(start, stop)`` of the block for each axis.
+    """
+
+    source: FileArray
+    ranges: Ranges
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Size of the block."""
+        return tuple(stop - start for start, stop in self.ranges)
+
+    @cached_property
+    def dtype(self) -> np.dtype:
+        """Of the counts."""
+        return self.source.dtype
+
+    def shifted(self, ranges: Ranges) -> Ranges:
+        """Turn ranges within the view into those of the whole."""
+        return tuple(
+            (origin + start, origin + stop)
+            for (origin, _), (start, stop) in zip(self.ranges, ranges, strict=True)
+        )
+
+    def read(self, ranges: Ranges) -> np.ndarray:
+        """Read a block of the view."""
+        return self.source.read(self.shifted(ranges))
+
+    def sum_navigation(self, ranges: Ranges) -> np.ndarray:
+        """Sum the spectra of a block of the view."""
+        return self.source.sum_navigation(self.shifted(ranges))
+
+    def sum_signal(self, ranges: Ranges) -> np.ndarray:
+        """Sum the channels of a block of the view for each pixel."""
+        return self.source.sum_signal(self.shifted(ranges))
+
+    def pieces(self, ranges: Ranges) -> Pieces:
+        """Read a block of the view piece by piece."""
+        return self._own(self.source.pieces(self.shifted(ranges)))
+
+    def pieces_for(self, ranges: Ranges, looked_at: Sequence[Range]) -> Pieces:
+        """Read a block of the view for somebody who looks at some of its channels only."""
+        first = self.ranges[-1][0]
+        channels = [(start + first, stop + first) for start, stop in looked_at]
+        return self._own(self.source.pieces_for(self.shifted(ranges), channels))
+
+    def _own(self, pieces: Pieces) -> Pieces:
+        for held, counts in pieces:
+            own = zip(held, self.ranges, strict=True)
+            yield tuple((a - origin, b - origin) for (a, b), (origin, _) in own), counts
+
+    def known_total(self) -> np.ndarray | None:
+        """Return the total of the whole, if the view leaves no pixel out."""
+        total = self.source.known_total()
+        whole = tuple((0, size) for size in self.source.shape[:-1])
+        if total is None or self.ranges[:-1] != whole:
+            return None
+        return total[slice(*self.ranges[-1])]
+
+    def by_detector(self) -> FileArray | None:
+        """Return the same block of each detector."""
+        source = self.source.by_detector()
+        if source is None:
+            return None
+        return View(source, ((0, source.shape[0]), *self.ranges))
+
+    def row_axis(self) -> int:
+        """Return the axis along which the file can be read piece by piece."""
+        return self._row_axis
+
+    @cached_property
+    def _row_axis(self) -> int:
+        return self.source.row_axis()
+
+    def row_step(self) -> int:
+        """Return the step of the whole, if the view begins at one."""
+        step = self.source.row_step()
+        return step if self.ranges[self._row_axis][0] % step == 0 else 1
+
+    def file_bytes(self) -> int:
+        """Estimate the bytes in the file of the rows of the view."""
+        axis = self._row_axis
+        whole = self.source.shape[axis]
+        return math.ceil(self.source.file_bytes() * self.shape[axis] / whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +229,12 @@ class Placed(CountedArray):
 
     def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block piece by piece, each chunk once; see :meth:`FileArray.pieces`."""
-        step = max(1, self.source.row_step() // self._width)
-        yield from _pieces_of_rows(self, ranges, step)
+        yield from _pieces_of_rows(self, ranges, self._row_step)
+
+    @cached_property
+    def _row_step(self) -> int:
+        """How many rows the chunks have of which a row is made."""
+        return max(1, self.source.row_step() // self._width)
 
     def sum_navigation(self, ranges: Ranges) -> np.ndarray:
         """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
@@ -278,11 +376,6 @@ def _pieces_of_rows(array: FileArray, ranges: Ranges, step: int) -> Pieces:
 
 def add_detectors(sources: Sequence[FileArray]) -> FileArray | None:
     """Return the sum of detectors of one array, so that its chunks are read once.
-
-    Parameters
-    ----------
-    sources
-        Views of this module, of one detector or several each.
 
     Returns
     -------

@@ -22,13 +22,6 @@ _BETWEEN = frozenset(
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn from the first line outside of this package and of those that call it.
 
-    Parameters
-    ----------
-    text
-        What it says.
-    category
-        Of the warning.
-
     Notes
     -----
     How many calls lie between differs: through :func:`hyperspy.api.load` there are more than

@@ -13,13 +13,7 @@ _MOST_SPECTRA = 2**16  # of 16 bits, in a 32-bit sum
 
 
 def wide_dtype(dtype: np.dtype) -> np.dtype:
-    """Return the type for sums: uint64 of unsigned integers, int64, or float64.
-
-    Parameters
-    ----------
-    dtype
-        Of the numbers.
-    """
+    """Return the type for sums: uint64 of unsigned integers, int64, or float64."""
     kind = np.result_type(dtype).kind
     return np.dtype({"b": "u8", "u": "u8", "i": "i8"}.get(kind, "f8"))
 
@@ -31,11 +25,6 @@ def is_wide(dtype: np.dtype) -> bool:
 
 def check_unsigned(dtype: np.dtype) -> None:
     """Refuse numbers that would be something else as uint64.
-
-    Parameters
-    ----------
-    dtype
-        Of the numbers.
 
     Raises
     ------
@@ -58,13 +47,6 @@ def sum_exactly(
     array: np.ndarray | da.Array, axis: int | tuple[int, ...]
 ) -> np.ndarray | da.Array:
     """Sum an array along some of its axes.
-
-    Parameters
-    ----------
-    array
-        Any array of real numbers.
-    axis
-        Which axes.
 
     Returns
     -------

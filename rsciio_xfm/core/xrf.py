@@ -46,6 +46,17 @@ OUTPUT_EVENTS = ("events",)
 TRIGGER_LIVE = ("trigger_live_time", "trigger_livetime")
 DEAD_FRACTION = ("fractional_dead_time",)  # from 0 to 1
 PRESET = ("preset_time",)
+COUNTERS = (
+    *ELAPSED,
+    *LIVE,
+    *INPUT_RATE,
+    *OUTPUT_RATE,
+    *INPUT_EVENTS,
+    *OUTPUT_EVENTS,
+    *TRIGGER_LIVE,
+    *DEAD_FRACTION,
+    *PRESET,
+)
 
 
 def find_dead_time(find: Find) -> tuple[np.ndarray | None, str]:

@@ -1,9 +1,22 @@
-"""Sums and maxima of spectra."""
+"""Sums and maxima of spectra, in memory or read and added in one kernel.
+
+Of twenty users in threads of one process, each would wait for the interpreter after every
+piece that it read. Where there is ``pread``, on all systems but Windows, a kernel calls it.
+"""
+
+import os
+from typing import Any
 
 import dask.array as da
 import numpy as np
+from numba import types
 
 from rsciio_xfm.kernels.compiled import kernel
+
+# Spectra that are read at once stay in the cache of a processor until they are added.
+STREAM_BYTES = 2**19
+# As many spectra of 16 bits as fit a 32-bit sum.
+_MOST_SPECTRA = 2**16
 
 
 def is_counts(data: np.ndarray | da.Array) -> bool:
@@ -48,3 +61,106 @@ def raise_to(spectra, first, highest):
         spectrum = spectra[i, first : first + highest.size]
         for j in range(highest.size):
             highest[j] = max(highest[j], spectrum[j])
+
+
+can_stream = os.name == "posix"
+_pread: Any = types.ExternalFunction(
+    "pread", types.intp(types.int32, types.voidptr, types.uintp, types.int64)
+)
+
+
+def spectra_at_once(spectrum_bytes: int) -> int:
+    """Return how many spectra a buffer holds."""
+    return min(_MOST_SPECTRA, max(1, STREAM_BYTES // spectrum_bytes))
+
+
+@kernel
+def stream_spectra(descriptor, start, stride, n_runs, n_spectra, buffer, total):
+    """Add spectra up that lie in the file in runs, each so far from the next.
+
+    Parameters
+    ----------
+    descriptor
+        Of the open file.
+    start, stride
+        Byte of the first run, bytes from one to the next.
+    n_runs, n_spectra
+        Runs, and spectra of each.
+    buffer
+        Shape (spectra at once, channels).
+    total
+        uint64, shape (channels,).
+
+    Returns
+    -------
+    bool
+        False if the file could not be read.
+    """
+    spectrum_bytes = buffer.shape[1] * buffer.itemsize
+    partial = np.zeros(total.size, dtype=np.uint32)
+    for run in range(n_runs):
+        done = 0
+        while done < n_spectra:
+            n = min(buffer.shape[0], n_spectra - done)
+            offset = start + run * stride + done * spectrum_bytes
+            if _pread(descriptor, buffer.ctypes, n * spectrum_bytes, offset) != (
+                n * spectrum_bytes
+            ):
+                return False
+            if buffer.itemsize == total.itemsize // 2:
+                add_rows(buffer[:n], total)
+            else:
+                partial[:] = 0
+                add_rows(buffer[:n], partial)
+                total += partial
+            done += n
+    return True
+
+
+@kernel
+def stream_channels(descriptor, start, stride, n_runs, n_spectra, buffer, window, total):
+    """Add channels of each spectrum up; see :func:`stream_spectra`.
+
+    `window` has shape (1, 2), `total` (1, spectra of all runs).
+    """
+    spectrum_bytes = buffer.shape[1] * buffer.itemsize
+    for run in range(n_runs):
+        done = 0
+        while done < n_spectra:
+            n = min(buffer.shape[0], n_spectra - done)
+            offset = start + run * stride + done * spectrum_bytes
+            if _pread(descriptor, buffer.ctypes, n * spectrum_bytes, offset) != (
+                n * spectrum_bytes
+            ):
+                return False
+            at = run * n_spectra + done
+            add_windows(buffer[:n], window, total[:, at : at + n])
+            done += n
+    return True
+
+
+@kernel
+def pread_ranges(descriptor, offsets, sizes, buffer):
+    """Read ranges of bytes one behind the other; return how many were.
+
+    Parameters
+    ----------
+    descriptor
+        Of the open file.
+    offsets, sizes
+        int64, of each range in the file, in bytes. One at -1 is left out of the buffer.
+    buffer
+        uint8.
+    """
+    at = 0
+    for i in range(offsets.size):
+        done = 0
+        while offsets[i] >= 0 and done < sizes[i]:
+            n = _pread(
+                descriptor, buffer[at + done :].ctypes, sizes[i] - done, offsets[i] + done
+            )
+            if n <= 0:
+                return i
+            done += n
+        at += sizes[i]
+    return offsets.size

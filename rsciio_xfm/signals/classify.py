@@ -13,11 +13,10 @@ from rsciio_xfm.core.extras import require
 from rsciio_xfm.signals import times
 from rsciio_xfm.signals.checks import is_shown, progress
 from rsciio_xfm.signals.components import PREPARATION, find_components
-from rsciio_xfm.signals.learning import keep_classes
 from rsciio_xfm.signals.made import image_of, map_of, spectrum_of
 from rsciio_xfm.signals.maps import sums_of
 from rsciio_xfm.signals.operations import times_of_regions
-from rsciio_xfm.signals.results import Classification
+from rsciio_xfm.signals.results import Classification, keep_classes
 from rsciio_xfm.signals.selections import FIRST_LABEL
 from rsciio_xfm.signals.timekeeping import give
 from rsciio_xfm.signals.times import Times

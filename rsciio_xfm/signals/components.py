@@ -11,8 +11,8 @@ from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.signals.checks import check_axes, is_shown, progress
-from rsciio_xfm.signals.learning import keep_components
 from rsciio_xfm.signals.made import map_of
+from rsciio_xfm.signals.results import keep_components
 from rsciio_xfm.signals.selections import resolve_windows
 
 PREPARATION = {

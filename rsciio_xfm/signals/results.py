@@ -1,4 +1,7 @@
-"""What a classification gives: classes as a map, in an embedding, and their spectra."""
+"""What a classification gives: classes as a map, in an embedding, and their spectra.
+
+Some of it goes to ``learning_results`` too, where methods of HyperSpy look.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +11,8 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
 
+from rsciio_xfm.analysis.classify.features import Features
+from rsciio_xfm.analysis.classify.methods import Components
 from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.core.eds import DETECTOR_NODES
 from rsciio_xfm.signals import drawing
@@ -15,6 +20,22 @@ from rsciio_xfm.signals.saving import fit_tiff
 
 _DPI = 150
 _FILES = ("labels.tif", "classes.csv", "parameters.txt", "classes.png")
+# Of learning_results, what was found from other components before.
+_OF_COMPONENTS = (
+    "bss_algorithm",
+    "bss_factors",
+    "bss_loadings",
+    "cluster_algorithm",
+    "cluster_centers",
+    "cluster_centroid_signals",
+    "cluster_centroids",
+    "cluster_distances",
+    "cluster_labels",
+    "cluster_membership",
+    "cluster_sum_signals",
+    "number_of_clusters",
+    "unmixing_matrix",
+)
 
 
 @dataclass(frozen=True)
@@ -182,3 +203,62 @@ def _live_time(signal: BaseSignal) -> float | None:
         if found is not None:
             return float(found)
     return None
+
+
+def keep_components(signal: BaseSignal, features: Features, found: Components) -> None:
+    """Put components into the results of a signal, and drop what came from others."""
+    results = signal.learning_results
+    k, n_channels = found.scores.shape[1], signal.data.shape[-1]
+    start, rebin = features.start, features.rebin
+    stop = start + rebin * features.n_features
+    # Of spectra again: the scaling is undone, and bins are spread over their channels.
+    undo = np.zeros(features.n_features)
+    np.divide(1, features.weights, where=features.weights > 0, out=undo)
+    factors = np.zeros((n_channels, k))
+    factors[start:stop] = np.repeat((found.components * undo).T / rebin, rebin, axis=0)
+    loadings = np.full((features.used.size, k), np.nan, dtype=np.float32)
+    loadings[features.used.ravel()] = found.scores
+    results.factors, results.loadings = factors, loadings
+    results.mean = results.centre = None
+    results.explained_variance = found.explained_variance
+    results.explained_variance_ratio = found.explained_variance_ratio
+    results.decomposition_algorithm = "PCA"
+    results.poissonian_noise_normalized = features.scaling == "poisson"
+    results.output_dimension = results.number_significant_components = k
+    results.unfolded, results.original_shape = False, None
+    results.navigation_mask = None if features.used.all() else ~features.used
+    results.signal_mask = None
+    # What was found from other components.
+    for name in _OF_COMPONENTS:
+        setattr(results, name, None)
+
+
+def keep_classes(
+    signal: BaseSignal,
+    label_map: np.ndarray,
+    points: np.ndarray,
+    labels: np.ndarray,
+    totals: np.ndarray,
+) -> None:
+    """Put classes, their components and sums of spectra into the results of a signal."""
+    results = signal.learning_results
+    n_classes = len(totals)
+    flat = label_map.ravel()
+    results.cluster_labels = np.stack([flat == k for k in range(n_classes)])
+    results.cluster_algorithm = "kmeans"
+    results.number_of_clusters = n_classes
+    results.cluster_sum_signals = totals.astype(float)
+    centres = np.stack(
+        [points[labels == k].mean(axis=0, dtype=float) for k in range(n_classes)]
+    )
+    distances = np.full((n_classes, flat.size), np.nan, dtype=np.float32)
+    nearest = np.empty((n_classes, signal.data.shape[-1]))
+    used = np.flatnonzero(flat >= 0)
+    for k, centre in enumerate(centres):
+        found = np.linalg.norm(points - centre.astype(points.dtype), axis=1)
+        distances[k, used] = found
+        place = np.unravel_index(used[np.argmin(found)], label_map.shape)
+        nearest[k] = np.asarray(signal.data[place])
+    results.cluster_distances = distances
+    results.cluster_centroids = results.cluster_centers = centres
+    results.cluster_centroid_signals = nearest

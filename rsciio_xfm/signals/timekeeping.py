@@ -8,7 +8,7 @@ real time with them. A signal of another type has seconds only.
 import copy
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -108,16 +108,17 @@ def give(signal: BaseSignal, times: Times) -> None:
     signal._kept = Kept(found, data, times, is_loaded)
 
 
-@contextmanager
-def given(out: BaseSignal | None, times: Times) -> Iterator[None]:
+def given(out: BaseSignal | None, times: Times) -> AbstractContextManager[None]:
     """Give a signal its times while an operation gives it other axes.
 
     Whoever listens to its events sees them in time; if the operation fails, it has what it had
     before.
     """
-    if not isinstance(out, BaseSignal):
-        yield
-        return
+    return _given(out, times) if isinstance(out, BaseSignal) else nullcontext()
+
+
+@contextmanager
+def _given(out: BaseSignal, times: Times) -> Iterator[None]:
     before = out._metadata.get_item(EDS_DETECTOR)
     before = None if before is None else dict(before.__dict__)
     kept = out._kept if is_ours(out) else None

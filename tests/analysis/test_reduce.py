@@ -25,9 +25,10 @@ from rsciio_xfm.analysis.maps import (
     summarise,
     window_images,
 )
-from rsciio_xfm.core import plain, to_dask
 from rsciio_xfm.core import reduce as passes
 from rsciio_xfm.core import source as opened
+from rsciio_xfm.core import table as _table
+from rsciio_xfm.core import to_dask
 from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.reduce import Images, Reduction, run
 from rsciio_xfm.core.source import LocalFile
@@ -210,7 +211,7 @@ def test_regions_read_their_rows_only(data, read):
 
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_narrow_windows_far_apart_are_mapped(tmp_path, monkeypatch, read, size):
-    monkeypatch.setattr(plain, "_MAP_LEAST_BYTES", 0)  # of a map that is not this small
+    monkeypatch.setattr(_table, "_MAP_LEAST_BYTES", 0)  # of a map that is not this small
     path = edax_builder.write_map(tmp_path / "a.spd", (5, 7, 1200), size)
     data = edax.file_reader(path, lazy=True)[0]["data"]
     counts = data.compute()

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm.core import chunks as _chunks
-from rsciio_xfm.core import plain, to_dask
+from rsciio_xfm.core import table as _table
+from rsciio_xfm.core import to_dask
 from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
 from rsciio_xfm.core.codecs import Deflate, Plain
 from rsciio_xfm.core.source import LocalFile, Memory
@@ -112,13 +113,13 @@ def limits(request, monkeypatch):
     if request.param == "small limits":
         monkeypatch.setattr(_chunks, "PIECE_BYTES", 64)
         monkeypatch.setattr(_chunks, "BLOCK_BYTES", 96)
-        monkeypatch.setattr(plain, "BLOCK_BYTES", 48)
-        monkeypatch.setattr(plain, "GAP_BYTES", 8)
-        monkeypatch.setattr(plain, "_FEW", 2)
+        monkeypatch.setattr(_table, "BLOCK_BYTES", 48)
+        monkeypatch.setattr(_table, "GAP_BYTES", 8)
+        monkeypatch.setattr(_table, "_FEW", 2)
         monkeypatch.setattr(_chunks, "_SMALL_BYTES", 0)
-        monkeypatch.setattr(plain, "NARROW_BYTES", 4)
-        monkeypatch.setattr(plain, "NARROW", 2)
-        monkeypatch.setattr(plain, "MAP_BYTES", 40)
+        monkeypatch.setattr(_table, "NARROW_BYTES", 4)
+        monkeypatch.setattr(_table, "NARROW", 2)
+        monkeypatch.setattr(_table, "MAP_BYTES", 40)
 
 
 def check_all(source, expected, ranges):

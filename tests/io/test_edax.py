@@ -95,10 +95,11 @@ def test_any_slice(tmp_path_factory, data):
 @pytest.mark.parametrize("block_bytes", [1, 40, 300, 10**6])
 def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
     """Rows cut into columns, many rows at once, and all between."""
-    from rsciio_xfm.core import chunks, plain
+    from rsciio_xfm.core import chunks
+    from rsciio_xfm.core import table as _table
 
     monkeypatch.setattr(chunks, "BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr(plain, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(_table, "BLOCK_BYTES", block_bytes)
     path = builder.write_map(tmp_path / "map.spd", (5, 7, 32), 2, ">")
     counts = read_counts(path, (5, 7, 32), 2, ">")
     source = source_of(read_one(path, lazy=True, endianness=">")["data"])
@@ -114,10 +115,10 @@ def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
 @pytest.mark.parametrize("offset", [1068, 1069, 1070])
 def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
     """They are looked at in the file's own pages, where these lie well."""
-    from rsciio_xfm.core import plain
+    from rsciio_xfm.core import table as _table
 
-    monkeypatch.setattr(plain, "MAP_BYTES", map_bytes)
-    monkeypatch.setattr(plain, "_MAP_LEAST_BYTES", 0)
+    monkeypatch.setattr(_table, "MAP_BYTES", map_bytes)
+    monkeypatch.setattr(_table, "_MAP_LEAST_BYTES", 0)
     shape = (5, 7, 1030)
     path = builder.write_map(
         tmp_path / "map.spd", shape, count_bytes, sidecars=False, dataOffset=offset
@@ -144,13 +145,13 @@ def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
 
 def test_without_pread(path, monkeypatch):
     """As on Windows, and where reading within a kernel fails."""
-    from rsciio_xfm.core import plain
+    from rsciio_xfm.core import table as _table
 
     counts = read_counts(path, (5, 7, 32), 2)
     for broken in ("can_stream", "stream_spectra"):
         with monkeypatch.context() as patch:
-            patch.setattr(plain, broken, False if broken == "can_stream" else refuse)
-            patch.setattr(plain, "stream_channels", refuse)
+            patch.setattr(_table, broken, False if broken == "can_stream" else refuse)
+            patch.setattr(_table, "stream_channels", refuse)
             source = source_of(read_one(path, lazy=True)["data"])
             box = ((0, 5), (1, 7), (0, 32))
             expected = counts[:, 1:].astype(np.uint64)

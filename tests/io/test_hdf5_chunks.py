@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsciio_xfm.core.hdf5.chunks import find_chunks
+from rsciio_xfm.core.hdf5.stored import find_chunks
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.exceptions import CorruptFileError
 

@@ -17,8 +17,7 @@ import pytest
 from rsciio_xfm import emd, esrf
 from rsciio_xfm.core.hdf5.audit import check_links
 from rsciio_xfm.core.hdf5.links import open_checked
-from rsciio_xfm.core.hdf5.open import open_hdf5
-from rsciio_xfm.core.hdf5.safety import GuardedFile
+from rsciio_xfm.core.hdf5.open import GuardedFile, open_hdf5
 from rsciio_xfm.core.hdf5.sizes import check_size
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from tests.builders import emd as emd_builder

@@ -16,8 +16,7 @@ from typing import NamedTuple
 import h5py
 
 from rsciio_xfm.core.hdf5.links import Allowed, find
-from rsciio_xfm.core.hdf5.open import DAMAGED
-from rsciio_xfm.core.hdf5.safety import GuardedFile
+from rsciio_xfm.core.hdf5.open import DAMAGED, GuardedFile
 from rsciio_xfm.core.source import advise_on_zeros, change_time, identify, open_unbuffered
 from rsciio_xfm.exceptions import CorruptFileError
 
@@ -42,7 +41,7 @@ def check_links(path: str | Path, allow_outside: bool = False, advice: str = "")
         A file that is there is outside of the folder, or is no file.
     CorruptFileError
         What HDF5 trusts in one of the files is damaged; see
-        :class:`rsciio_xfm.core.hdf5.safety.GuardedFile`. Files that stand alone are not looked
+        :class:`rsciio_xfm.core.hdf5.open.GuardedFile`. Files that stand alone are not looked
         at here: they are read through it.
     """
     start = os.path.abspath(path)

@@ -58,13 +58,6 @@ def read_extra(
 ) -> dict[str, Any] | None:
     """Read what :func:`write_extra` wrote.
 
-    Parameters
-    ----------
-    path, group
-        The file, and the group of the data.
-    shape
-        Of the data.
-
     Returns
     -------
     dict or None

@@ -12,7 +12,7 @@ import itertools
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +22,7 @@ from typing import Any
 import h5py
 
 from rsciio_xfm.core.hdf5.open import open_hdf5
-from rsciio_xfm.core.hdf5.safety import GuardedFile
 from rsciio_xfm.core.source import check_regular, identify, open_unbuffered
-from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 _PREFIXES = ("HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX")
@@ -381,33 +379,10 @@ def open_checked(
     UserWarning
         The file is open for writing, or longer than it was when it was closed.
     """
-    _warn_of_writing(path)
     allowed = Allowed(os.path.abspath(path), allow_outside, advice)
     with ExitStack() as stack:
-        yield Files(allowed, stack).open(str(path), identity).root
-
-
-def _warn_of_writing(path: str | Path) -> None:
-    """Say that the file is being written, or that there are more bytes than HDF5 wrote.
-
-    If there are fewer, HDF5 itself says so.
-    """
-    with GuardedFile(path) as file:
-        size, expected = identify(file)[0], file.expected_size
-    if file.is_marked_open:
-        way = " (SWMR)" if file.is_marked_swmr else ""
-        warn(
-            f"{path}: the file says that a program has it open for writing{way}: what is read "
-            "is what had been written so far, and an array that is computed later may find "
-            "the file changed. Load it again when it is closed. If no program writes it any "
-            "more, it was never closed."
-        )
-    elif size > expected:
-        warn(
-            f"{path}: the file has {size} bytes, expected {expected} by its header: it is "
-            "being written, or was not closed, or bytes were inserted, as by a transfer as "
-            "text, and then what is read can be wrong."
-        )
+        files = Files(allowed, stack)
+        yield files.open(str(path), identity, says_if_written=True).root
 
 
 def get(group: Group, name: str) -> Any:
@@ -418,6 +393,19 @@ def get(group: Group, name: str) -> Any:
         raise
     except (KeyError, OSError, RuntimeError, ValueError):
         return None
+
+
+def get_each(group: Group, names: Iterable[str]) -> list[tuple[str, Any]]:
+    """Return names in a group, with what each points to; see :func:`get`."""
+    return [(name, get(group, name)) for name in names]
+
+
+def linked(group: Group, names: Iterable[str]) -> set[str]:
+    """Return which of some names a group has links of, wherever these lead."""
+    try:
+        return {name for name in names if group.id.links.exists(name.encode("utf-8"))}
+    except (KeyError, OSError, RuntimeError, ValueError):  # it is damaged
+        return set()
 
 
 def link_of(group: h5py.Group, name: str) -> h5py.SoftLink | h5py.ExternalLink | None:
@@ -433,15 +421,7 @@ def link_of(group: h5py.Group, name: str) -> h5py.SoftLink | h5py.ExternalLink |
 
 
 def file_of(path: str | Path, dataset: h5py.Dataset) -> str:
-    """Return the path of the file that a dataset is in, which links may have led to.
-
-    Parameters
-    ----------
-    path
-        Of the file that was opened.
-    dataset
-        That was found in it.
-    """
+    """Return the path of the file that a dataset is in, which links may have led to."""
     return dataset.place.path if isinstance(dataset, Dataset) else os.path.abspath(path)
 
 

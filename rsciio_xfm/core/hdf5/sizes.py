@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 
 from rsciio_xfm.core.hdf5.links import file_of
-from rsciio_xfm.core.hdf5.safety import GuardedFile
+from rsciio_xfm.core.hdf5.open import GuardedFile
 from rsciio_xfm.exceptions import CorruptFileError
 
 # A dataset that claims to be larger than this is compared with what is stored of it.
@@ -119,11 +119,6 @@ def is_plain_type(dataset: h5py.Dataset) -> bool:
 
     HDF5 knows integers of fewer bits than their bytes have, and floats of any kind, which it
     converts.
-
-    Parameters
-    ----------
-    dataset
-        Of numbers.
     """
     return dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True))
 

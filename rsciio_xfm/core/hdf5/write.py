@@ -134,13 +134,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def is_original_hdf5(path: Path) -> bool:
-    """Tell whether a file is an HDF5 file that was not saved, here or by HyperSpy.
-
-    Parameters
-    ----------
-    path
-        Of a file.
-    """
+    """Tell whether a file is an HDF5 file that was not saved, here or by HyperSpy."""
     if not h5py.is_hdf5(path):
         return False
     try:

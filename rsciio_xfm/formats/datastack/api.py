@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import locked_if_there, refuse_original, replacing
+from rsciio_xfm.core.eds import TO_KEV
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.tree import digest, encode_signal
 from rsciio_xfm.core.warning import warn
@@ -26,7 +27,6 @@ from rsciio_xfm.formats.datastack.layout import (
     SUM_SPECTRUM,
 )
 from rsciio_xfm.formats.datastack.metadata import (
-    TO_KEV,
     classify,
     find_cube,
     pack,

@@ -120,11 +120,6 @@ def first_version(name: str) -> str:
 def read_stack(filename: str | Path) -> Stack:
     """Read which arrays a ``.datastack`` file holds.
 
-    Parameters
-    ----------
-    filename
-        Path of the file.
-
     Raises
     ------
     FileFormatError
@@ -210,11 +205,6 @@ def _read_text(file: BinaryIO, directory: Directory, name: str) -> bytes:
 
 def open_array(stack: Stack, name: str) -> ChunkedArray:
     """Make the array-like over an array of a stack; that of a single number has one axis.
-
-    Parameters
-    ----------
-    stack, name
-        The stack and one of its arrays.
 
     Raises
     ------

@@ -99,11 +99,6 @@ class Directory:
 def read_directory(filename: str | Path) -> Directory:
     """Read which files are in a zip.
 
-    Parameters
-    ----------
-    filename
-        Path of the zip.
-
     Raises
     ------
     FileFormatError
@@ -197,11 +192,6 @@ def check_names(directory: Directory) -> None:
 
     That takes a look at each file, and is for a zip in which something seems to be missing.
 
-    Parameters
-    ----------
-    directory
-        From :func:`read_directory`.
-
     Raises
     ------
     DamagedZipError
@@ -232,13 +222,6 @@ def name_of(raw: bytes) -> str | None:
 
 def read_member(file: BinaryIO, path: str, name: str, member: Member) -> np.ndarray:
     """Read the bytes of a file in a zip.
-
-    Parameters
-    ----------
-    file, path
-        From :func:`rsciio_xfm.core.source.open_unbuffered`, and its path.
-    name, member
-        Of the file.
 
     Returns
     -------

@@ -10,6 +10,7 @@ from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import (
     EDS_DETECTOR,
     SIGNAL_TYPE,
+    TO_KEV,
     build_axis,
     build_live_time,
     keep_dead_time_with_its_class,
@@ -42,7 +43,6 @@ _MOST_KEV = 250.0  # what ends above is no X-ray spectrum in keV
 _SIGMA_OF_MAXRF4U = 7.0  # channels; its files do not say
 _FWHM = 2 * np.sqrt(2 * np.log(2))  # of a Gaussian, by its standard deviation
 _RESOLUTION = 130.0  # eV at Mn Ka, what exspy takes if it is not known
-TO_KEV = {"eV": 1e-3, "keV": 1.0}
 
 
 def find_cube(path: Path, stack: Stack, latest: bool = True) -> str:
@@ -112,11 +112,6 @@ def read_signal(
         Name of the map that the other arrays belong to; None if there is none.
     lazy, chunks
         See :func:`rsciio_xfm.datastack.file_reader`.
-
-    Returns
-    -------
-    dict
-        The signal.
     """
     if name in stack.faults:
         raise stack.faults[name]

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class Definition:
     prefix: str = "c"
     attributes: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def grid(self) -> tuple[int, ...]:
         """How many chunks there are along each axis."""
         pairs = zip(self.shape, self.chunks, strict=True)

@@ -38,11 +38,6 @@ from rsciio_xfm.formats.datastack.layout import (
 def read_or_salvage(filename: str | Path) -> Stack:
     """Read which arrays a ``.datastack`` file holds, of a damaged one those that are found.
 
-    Parameters
-    ----------
-    filename
-        Path of the file.
-
     Raises
     ------
     FileFormatError

@@ -13,7 +13,6 @@ from rsciio_xfm.core.to_dask import check_worth_reading, from_source, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edax import sidecars
-from rsciio_xfm.formats.edax.image import image_names, read_image
 from rsciio_xfm.formats.edax.layout import (
     SPC_HEADER,
     SPC_WHOLE_061,
@@ -21,6 +20,7 @@ from rsciio_xfm.formats.edax.layout import (
     ByteOrder,
 )
 from rsciio_xfm.formats.edax.parse import Header, read_header
+from rsciio_xfm.formats.edax.sidecars import image_names, read_image
 
 _EXTENSIONS = (".spd", ".lsd", ".spc")
 _SELECTIONS = (None, "spectrum_image", "image")

@@ -70,13 +70,6 @@ class Header:
 def read_header(filename: str | Path, endianness: ByteOrder) -> Header:
     """Read and check the header of a ``.spd`` or ``.lsd`` file.
 
-    Parameters
-    ----------
-    filename
-        Path of the file.
-    endianness
-        ``"<"`` or ``">"``.
-
     Returns
     -------
     Header

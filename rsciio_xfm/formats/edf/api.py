@@ -12,7 +12,7 @@ import numpy as np
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import ArrayLike, Range
 from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
-from rsciio_xfm.core.codecs import Padded, Plain
+from rsciio_xfm.core.codecs import PLAIN, Padded
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.eds import build_axis, order_axes
 from rsciio_xfm.core.source import LocalFile
@@ -129,7 +129,7 @@ def make_source(
         column(numbers),
     )
     is_cut = any(f.n_rows < frame.shape[0] for f in frames)
-    plain = ChunkedArray(table, Padded() if is_cut else Plain())
+    plain = ChunkedArray(table, Padded() if is_cut else PLAIN)
     if all(f.offset != NO_CHUNK for f in frames):
         return plain
     own = [f.number if f.offset == NO_CHUNK else _PLAIN for f in frames]
@@ -165,35 +165,39 @@ def read_images(
     for group in groups.values():
         source = make_source(tuple(sources), group)
         headers = [frame.header for _, frame in group]
-        signals.append(_build(path, source, headers, series, lazy, chunks, is_image))
+        data = _load(path, source, lazy, chunks, bool(series))
+        signals.append(_build(path, data, headers, series, is_image))
     return signals
 
 
-def _build(
-    path: Path,
-    source: ArrayLike,
-    headers: list[dict[str, str]],
-    series: bool | str,
-    lazy: bool,
-    chunks: Any,
-    is_image: bool,
-) -> dict[str, Any]:
-    """Make a signal of images, or of the spectra that a header with a calibration has."""
-    is_one = source.shape[0] == 1 and not series
+def _load(path: Path, source: ArrayLike, lazy: bool, chunks: Any, is_series: bool) -> Any:
+    """Read frames, or make a lazy array of them; of a single one, without their axis."""
+    is_one = source.shape[0] == 1 and not is_series
     auto = isinstance(chunks, str) and chunks == "auto"
     if auto:
         chunks = default_chunks(source.shape, source.dtype, 0)
     elif is_one and isinstance(chunks, tuple | list):
         chunks = (1, *chunks)
     data = from_source(source, chunks) if lazy else read_all(source, str(path), chunks)
-    data = data[0] if is_one else data
+    return data[0] if is_one else data
+
+
+def _build(
+    path: Path,
+    data: Any,
+    headers: list[dict[str, str]],
+    series: bool | str,
+    is_image: bool,
+) -> dict[str, Any]:
+    """Make a signal of images, or of the spectra that a header with a calibration has."""
+    is_one = len(headers) == 1 and not series
     saved = restore(path, headers[0], data.shape)
     if saved is not None:
         return saved | {"data": data}
     calibration = find_calibration(headers[0])
     if calibration is not None and not is_image:
         return _build_spectra(path, data, headers[0], calibration)
-    n_image = min(2, len(source.shape) - 1)
+    n_image = min(2, data.ndim - (not is_one))
     labels = ["y", "x"][-n_image:]
     n_outer = data.ndim - n_image
     axes = [

@@ -115,11 +115,6 @@ def _numbers(name: str) -> list[tuple[int, str]]:
 def find_frames(path: Path) -> list[Frame]:
     """Find the images in a file.
 
-    Parameters
-    ----------
-    path
-        The file.
-
     Raises
     ------
     TruncatedFileError
@@ -230,11 +225,6 @@ def _check_image(
 
 def find_calibration(header: dict[str, str]) -> tuple[float, ...] | None:
     """Return a, b, c of E = a + b channel + c channel squared from an EDF header.
-
-    Parameters
-    ----------
-    header
-        Its text.
 
     Returns
     -------

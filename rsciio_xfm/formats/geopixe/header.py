@@ -45,11 +45,6 @@ def edit_header(text: str, changes: dict[str, dict[str, Any]]) -> str:
         For each section of the header (``"File Header"``) the fields to be changed and their
         new values. What is not there is added at the start; None removes a field.
 
-    Returns
-    -------
-    str
-        The new header.
-
     Examples
     --------
     >>> text = '{"File Header": {"Xres": 20, "Chan": 4096}}'
@@ -99,11 +94,6 @@ def keep_detectors(text: str, kept: list[int], n_detectors: int) -> str:
         Detectors to keep, in the order that they are to have.
     n_detectors
         Of the map. If there is not one entry for each, none is removed.
-
-    Returns
-    -------
-    str
-        The new header.
     """
     members = list(_members(text, _skip(text, 0)))
     entries = [i for i, m in enumerate(members) if m.key == DETECTOR]
@@ -124,11 +114,6 @@ def keep_detectors(text: str, kept: list[int], n_detectors: int) -> str:
 def dump_header(tree: dict[str, Any]) -> str:
     """Write a header as the instrument does, lists of objects as keys that are repeated.
 
-    Parameters
-    ----------
-    tree
-        As in :class:`rsciio_xfm.formats.geopixe.parse.Header`.
-
     Returns
     -------
     str
@@ -148,13 +133,6 @@ def encode_header(text: str, path: str | Path) -> bytes:
 
     Its first field says that the file was written here; the longest headers have no room
     for that.
-
-    Parameters
-    ----------
-    text
-        The header.
-    path
-        Named in the error.
 
     Raises
     ------

@@ -115,11 +115,6 @@ def read_index(filename: str | Path, header: Header, cache: bool = True) -> Inde
     cache
         Whether an index may be taken from, and kept in, the user's cache.
 
-    Returns
-    -------
-    Index
-        As of :func:`build_index`.
-
     Raises
     ------
     CorruptFileError
@@ -174,13 +169,6 @@ def _unpack(found: dict[str, np.ndarray], header: Header) -> Index | None:
 
 def build_index(filename: str | Path, header: Header) -> Index:
     """Index the records of a file in one pass of bounded memory.
-
-    Parameters
-    ----------
-    filename
-        Path of the file.
-    header
-        Its header, from :func:`rsciio_xfm.formats.geopixe.parse.read_header`.
 
     Returns
     -------

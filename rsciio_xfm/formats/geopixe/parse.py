@@ -74,11 +74,6 @@ class Header:
 def read_header(filename: str | Path) -> Header:
     """Read and check the header of a ``.GeoPIXE`` file.
 
-    Parameters
-    ----------
-    filename
-        Path of the file.
-
     Returns
     -------
     Header
@@ -159,22 +154,6 @@ def parse_tree(text: bytes, path: Path) -> dict[str, Any]:
 
 def parse_header(text: str, tree: dict[str, Any], path: Path, source: Source) -> Header:
     """Take the sizes and scales of a map from its header.
-
-    Parameters
-    ----------
-    text
-        The header.
-    tree
-        The same, from :func:`parse_tree`.
-    path
-        Named in errors.
-    source
-        The file.
-
-    Returns
-    -------
-    Header
-        The checked header.
 
     Raises
     ------

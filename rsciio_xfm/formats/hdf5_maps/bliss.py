@@ -14,7 +14,7 @@ import numpy as np
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.eds import order_axes
-from rsciio_xfm.core.hdf5.links import get
+from rsciio_xfm.core.hdf5.links import get, linked
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.scan import Grid, Planned, make_grid
 from rsciio_xfm.core.warning import warn
@@ -36,6 +36,7 @@ from rsciio_xfm.formats.hdf5_maps.layout import (
 )
 
 _SHOWN = 12
+_COUNTERS = (*meta.COUNTERS, "calibration", "channels")
 _TIME_UNIT = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
@@ -242,11 +243,19 @@ class Detector:
 
     def _find(self, keys: tuple[str, ...]) -> h5py.Dataset | None:
         for key in keys:
-            for group, prefix in self.groups:
-                item = get(group, prefix + key)
+            for group, prefix, names in self._linked:
+                item = get(group, prefix + key) if prefix + key in names else None
                 if isinstance(item, h5py.Dataset) and is_numeric(item):
                     return item
         return None
+
+    @cached_property
+    def _linked(self) -> list[tuple[h5py.Group, str, set[str]]]:
+        """The groups of its counters, what comes before their names, and which are there."""
+        return [
+            (group, prefix, linked(group, [prefix + name for name in _COUNTERS]))
+            for group, prefix in self.groups
+        ]
 
     def time(self, keys: tuple[str, ...]) -> np.ndarray | None:
         """Return a counter, times in s."""
@@ -303,15 +312,7 @@ def grid_of(
     n_points: int,
     navigation_shape: tuple[int, ...] | None,
 ) -> Grid:
-    """Find how the points of a scan lie in a map.
-
-    Parameters
-    ----------
-    where, n_points, navigation_shape
-        See :func:`rsciio_xfm.core.scan.make_grid`.
-    scan
-        The scan, if the points are one.
-    """
+    """Find how the points of a scan lie in a map."""
     if scan is None:
         return make_grid(where, n_points, navigation_shape=navigation_shape)
     planned, is_zigzag = scan.planned
@@ -329,15 +330,7 @@ def grid_of(
 def read_counter(
     path: Path, found: Found, navigation_shape: tuple[int, ...] | None
 ) -> dict[str, Any]:
-    """Read what was counted at each point of a scan as an image, or a line.
-
-    Parameters
-    ----------
-    path, found
-        The file, and the dataset.
-    navigation_shape
-        See :func:`rsciio_xfm.esrf.file_reader`.
-    """
+    """Read what was counted at each point of a scan as an image, or a line."""
     check_size(path, found.dataset)
     values = found.dataset[()]
     scan = Scan(path, found.entry)

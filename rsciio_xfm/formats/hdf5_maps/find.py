@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core.hdf5.extra import has_extra
-from rsciio_xfm.core.hdf5.links import Dataset, Group, get, link_of
+from rsciio_xfm.core.hdf5.links import Dataset, Group, get, get_each, link_of
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
@@ -119,15 +119,6 @@ def read_small(
 ) -> np.ndarray | None:
     """Read a small dataset of numbers.
 
-    Parameters
-    ----------
-    path
-        Of the file, for errors.
-    group, name
-        Where it is.
-    shapes
-        That it may have.
-
     Returns
     -------
     numpy.ndarray or None
@@ -161,10 +152,6 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
         Paths. If all of them exist, only the groups of the root that they are in are gone
         through: a file may hold hundreds of scans. If all are datasets, large groups are not
         gone through but for what leads to these: a scan may hold thousands of counters.
-
-    Returns
-    -------
-    Contents
     """
     contents = Contents()
     groups, ways = _where_to_begin(file, wanted)
@@ -175,9 +162,9 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
         if isinstance(measurement, h5py.Group):
             entry = group
             contents.entries[name] = group
-        for key in _ordered(group if ways is None else ways.keys(group, measurement)):
+        keys = _ordered(group if ways is None else ways.keys(group, measurement))
+        for key, item in get_each(group, keys):
             path = f"{name}/{key}" if name else key
-            item = get(group, key)
             if item is None:
                 contents.missing[path] = _target(group, key)
             elif isinstance(item, h5py.Dataset):

@@ -20,15 +20,7 @@ _US = 1e-6
 
 
 def read_map(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any]:
-    """Read a map of PyXRF or xraylarch: counts (y, x, E) of one detector, or of their sum.
-
-    Parameters
-    ----------
-    path, found
-        The file, and the dataset.
-    lazy, chunks
-        See :func:`rsciio_xfm.esrf.file_reader`.
-    """
+    """Read a map of PyXRF or xraylarch: counts (y, x, E) of one detector, or of their sum."""
     dataset, where = found.dataset, f"{path}: {found.name}"
     group = found.parents[0]
     root = group.parent
@@ -43,16 +35,9 @@ def read_map(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any
     energies = read_small(path, group, "energy", ((n_channels,),))
     calibration = None if energies is None else meta.line_of(energies)
     axes = _axes_of_positions(path, root, (n_rows, n_columns))
-    signal = _build(
-        path,
-        f"{path.stem} {found.name.split('/')[-2]}",
-        axes,
-        n_channels,
-        times,
-        calibration,
-        where,
-        instrument,
-    )
+    axes.append(meta.energy_axis(where, n_channels, calibration))
+    title = f"{path.stem} {found.name.split('/')[-2]}"
+    signal = _build(path, title, axes, times, instrument)
     source = make_source(path, dataset, Arrangement(n_rows=n_rows))
     signal["data"] = load(source, path, lazy, chunks)
     attributes = get(root, "scan_metadata")
@@ -90,22 +75,19 @@ def _build(
     path: Path,
     title: str,
     axes: list[dict[str, Any]],
-    n_channels: int,
     times: dict[tuple[str, ...], np.ndarray],
-    calibration: tuple[float, ...] | None,
-    where: str,
     instrument: dict[str, Any],
 ) -> dict[str, Any]:
     """Describe a map of another program."""
     dead_time, origin = meta.find_dead_time(times.get)
-    elapsed = times.get(ELAPSED)
+    elapsed, where = times.get(ELAPSED), f"{path}: {instrument['dataset']}"
     meta.warn_of_uneven(
         where, elapsed, kept="beside the spectra: dataset_path reads them"
     )
     return meta.build_map(
         path,
         title,
-        [*axes, meta.energy_axis(where, n_channels, calibration)],
+        axes,
         dead_time,
         meta.mean_time(elapsed),
         instrument=instrument | ({"dead_time_from": origin} if origin else {}),
@@ -136,15 +118,7 @@ def _axes_of_positions(
 
 
 def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any]:
-    """Read a map of MAPS or XRF-Maps: channels are the first axis.
-
-    Parameters
-    ----------
-    path, found
-        The file, and the dataset.
-    lazy, chunks
-        See :func:`rsciio_xfm.esrf.file_reader`.
-    """
+    """Read a map of MAPS or XRF-Maps: channels are the first axis."""
     dataset, where = found.dataset, f"{path}: {found.name}"
     n_channels, *shape = dataset.shape
     root = dataset.place.root[MAPS]
@@ -173,10 +147,8 @@ def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, An
         for key in (f"{name}_axis", f"Scan/{name}_axis"):
             axis |= line_of_positions(read_small(path, root, key, ((size,),)))
         axes.append(axis)
-    instrument = {"dataset": found.name}
-    signal = _build(
-        path, path.stem, axes, n_channels, times, calibration, where, instrument
-    )
+    axes.append(meta.energy_axis(where, n_channels, calibration))
+    signal = _build(path, path.stem, axes, times, {"dataset": found.name})
     source = make_source(path, dataset, Arrangement((1, 2, 0)))
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = {}
@@ -210,9 +182,9 @@ def read_maps_raw(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str
             if values is not None and number < len(values):
                 times[aliases] = values[number]
     axes = [build_axis(n, size, None, None) for n, size in zip("yx", shape, strict=True)]
+    axes.append(meta.energy_axis(f"{path}: {found.name}", n_channels, None))
     instrument = {"dataset": found.name, "detector": number}
-    where, title = f"{path}: {found.name}", f"{path.stem} {name}"
-    signal = _build(path, title, axes, n_channels, times, None, where, instrument)
+    signal = _build(path, f"{path.stem} {name}", axes, times, instrument)
     source = make_source(path, dataset, Arrangement((1, 2, 0)))
     signal["data"] = load(source, path, lazy, chunks)
     signal["original_metadata"] = {}
@@ -221,11 +193,6 @@ def read_maps_raw(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str
 
 def read_scalers(path: Path, file: h5py.File) -> list[dict[str, Any]]:
     """Read what else was counted at each pixel of a map, as a stack of images.
-
-    Parameters
-    ----------
-    path, file
-        The file.
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,33 @@ from rsciio_xfm.formats.hdf5_maps.axes import detector_axis as axis_of_detectors
 from rsciio_xfm.formats.hdf5_maps.axes import find_axes, order_of, take_detector
 from rsciio_xfm.formats.hdf5_maps.bliss import Detector, Scan, grid_of, read_counter
 from rsciio_xfm.formats.hdf5_maps.find import IMAGE, Found, listed_axes, text_of
-from rsciio_xfm.formats.hdf5_maps.options import Options
 from rsciio_xfm.formats.hdf5_maps.programs import read_map, read_maps, read_maps_raw
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of :func:`rsciio_xfm.esrf.file_reader` that are for HDF5.
+
+    Attributes
+    ----------
+    lazy, chunks, navigation_shape, detector
+        As there.
+    paths
+        ``dataset_path``, as a list.
+    axes
+        From :func:`rsciio_xfm.formats.hdf5_maps.axes.parse_axes`.
+    is_sum
+        ``sum_detectors``.
+    """
+
+    lazy: bool = False
+    chunks: Any = "auto"
+    paths: list[str] | None = None
+    navigation_shape: tuple[int, ...] | None = None
+    axes: tuple[str, ...] | None = None
+    detector: int | None = None
+    is_sum: bool = False
+
 
 _TOLD = ("saved", "MAPS", "MAPS_RAW", "map")  # layouts whose axes are known
 

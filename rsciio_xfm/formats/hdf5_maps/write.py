@@ -8,13 +8,11 @@ import numpy as np
 
 from rsciio_xfm.core.blocks import blocks, choose_stored
 from rsciio_xfm.core.dead_time import live_time
-from rsciio_xfm.core.eds import with_times_of_one_spectrum
+from rsciio_xfm.core.eds import TO_KEV, with_times_of_one_spectrum
 from rsciio_xfm.core.hdf5.extra import write_extra
 from rsciio_xfm.core.hdf5.write import replacing_hdf5
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.formats.hdf5_maps.layout import INTERPRETATION
-
-_KEV = {"keV": 1.0, "eV": 1e-3}
 
 
 def write_hdf5(
@@ -28,8 +26,11 @@ def write_hdf5(
     """Write any signal as HDF5; see :func:`rsciio_xfm.esrf.file_writer`."""
     if data.dtype.kind not in "biufc":
         raise TypeError(f"{path}: the data are {data.dtype}, expected numbers.")
+    if chunks is not None or kwds:
+        kwds = kwds | {"chunks": choose_stored(path, data, axes, chunks) or True}
+    layout = kwds | {"shape": data.shape, "dtype": data.dtype.newbyteorder("=")}
     with replacing_hdf5(path) as (file, do):
-        dataset = do(_write_header, file, path, signal, data, axes, chunks, kwds)
+        dataset = do(_write_header, file, path, signal, axes, layout)
         with bytes_bar(data.nbytes, f"Writing {path.name}") as bar:
             for place, block in blocks(data):
                 do(dataset.__setitem__, place, block)
@@ -40,12 +41,10 @@ def _write_header(
     file: h5py.File,
     path: Path,
     signal: dict[str, Any],
-    data: Any,
     axes: list[dict[str, Any]],
-    chunks: tuple[int, ...] | bool | None,
-    kwds: dict[str, Any],
+    layout: dict[str, Any],
 ) -> h5py.Dataset:
-    """Write everything but the data, and return where they go."""
+    """Write everything but the data, and return where they go, in a dataset laid out so."""
     n_signal = sum(not axis["navigate"] for axis in axes)
     roles = [axis["navigate"] for axis in axes]
     is_spectra = n_signal == 1 and not roles[-1]
@@ -60,11 +59,7 @@ def _write_header(
     detector = _group(
         _group(entry, "instrument", "NXinstrument"), detector_name, "NXdetector"
     )
-    if chunks is not None or kwds:
-        kwds = kwds | {"chunks": choose_stored(path, data, axes, chunks) or True}
-    dataset = detector.create_dataset(
-        "data", shape=data.shape, dtype=data.dtype.newbyteorder("="), **kwds
-    )
+    dataset = detector.create_dataset("data", **layout)
     if is_spectra or is_images:
         dataset.attrs[INTERPRETATION] = "spectrum" if is_spectra else "image"
     if is_spectra:
@@ -130,7 +125,7 @@ def _write_times(
 def _write_calibration(detector: h5py.Group, energy: dict[str, Any]) -> None:
     """Write channels and what turns them into keV: channels alone if the axis is of these."""
     numbers = np.arange(energy["size"])
-    unit = _KEV.get(energy.get("units") or "")
+    unit = TO_KEV.get(energy.get("units") or "")
     if unit is not None:
         detector["calibration"] = [unit * energy["offset"], unit * energy["scale"], 0.0]
     elif float(energy["offset"]).is_integer() and float(energy["scale"]).is_integer():

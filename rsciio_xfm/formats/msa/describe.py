@@ -26,7 +26,7 @@ def build_metadata(spectrum: Spectrum) -> dict[str, Any]:
         What the file holds; what cannot be read is added to its problems.
     """
     metadata: dict[str, Any] = {}
-    signal_type = _find_signal_type(spectrum)
+    signal_type = find_signal_type(spectrum)
     instrument = "TEM" if signal_type != "EDS_XFM" else "SEM"
     for name, value in spectrum.keywords.items():
         path = _find_path(spectrum.names[name][0], instrument)
@@ -34,7 +34,8 @@ def build_metadata(spectrum: Spectrum) -> dict[str, Any]:
             _put_value(metadata, path, name, value, spectrum)
     if spectrum.keywords.get("TITLE"):
         put(metadata, "General.title", spectrum.keywords["TITLE"])
-    _put_moment(metadata, spectrum)
+    for name, text in find_moment(spectrum).items():
+        put(metadata, f"General.{name}", text)
     put(metadata, "Signal.signal_type", signal_type)
     quantity = _build_quantity(spectrum.keywords, signal_type)
     if quantity:
@@ -88,26 +89,36 @@ def _split_prefix(units: str) -> tuple[str, str] | None:
     return None if found is None else (found[1], found[2])
 
 
-def _put_moment(metadata: dict[str, Any], spectrum: Spectrum) -> None:
+def find_moment(spectrum: Spectrum) -> dict[str, str]:
+    """Return date and time as metadata have them, as far as there are any.
+
+    Parameters
+    ----------
+    spectrum
+        What the file holds; what is not understood is added to its problems.
+    """
+    moment = {}
     readings = (
-        ("DATE", layout.OWN_DATE, "General.date", parse_date),
-        ("TIME", layout.OWN_TIME, "General.time", parse_time),
+        ("DATE", layout.OWN_DATE, parse_date),
+        ("TIME", layout.OWN_TIME, parse_time),
     )
-    for keyword, own, path, parse in readings:
+    for keyword, own, parse in readings:
         text = str(spectrum.keywords.get(keyword) or "")
         found = parse(text) if text else None
         if spectrum.own.get(own):
-            put(metadata, path, spectrum.own[own])
+            moment[keyword.lower()] = spectrum.own[own]
         elif found is not None:
-            put(metadata, path, found.isoformat())
+            moment[keyword.lower()] = found.isoformat()
         elif text:
             spectrum.problems.append(
                 f"#{keyword} is {text!r:.40}, which is not understood and in "
                 f"original_metadata.{keyword} only"
             )
+    return moment
 
 
-def _find_signal_type(spectrum: Spectrum) -> str:
+def find_signal_type(spectrum: Spectrum) -> str:
+    """Return HyperSpy's type of a spectrum; see :func:`find_moment`."""
     own = spectrum.own.get(layout.OWN_SIGNAL, "")
     if _TYPE_NAME.fullmatch(own):
         return own

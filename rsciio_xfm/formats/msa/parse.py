@@ -446,15 +446,7 @@ def _follow_axis(rows: Rows, header: _Header) -> bool:
 
 
 def follows(x: np.ndarray, scale: float, offset: float) -> bool:
-    """Tell whether energies are those of an axis, to a channel.
-
-    Parameters
-    ----------
-    x
-        The energies.
-    scale, offset
-        Of the axis.
-    """
+    """Tell whether energies are those of an axis, to a channel."""
     with np.errstate(all="ignore"):
         return bool(np.all(np.abs(x - offset - scale * np.arange(x.size)) < abs(scale)))
 

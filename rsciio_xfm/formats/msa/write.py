@@ -10,7 +10,7 @@ from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.core.dates import format_date, parse_date, parse_time
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.msa import layout
-from rsciio_xfm.formats.msa.describe import build_metadata
+from rsciio_xfm.formats.msa.describe import find_moment, find_signal_type
 from rsciio_xfm.formats.msa.parse import Spectrum, split_names
 
 _FORMATS = ("Y", "XY")
@@ -158,9 +158,9 @@ def _build_keywords(
         "SIGNALTYPE": signal_type,
         "XLABEL": _text(axis.get("name")),
     }
-    there = {name for name, _ in split_names(keywords).values()}
     known = _of_metadata(metadata)
-    names = split_names(known)
+    names = split_names(known | keywords)
+    there = {names[k][0] for k in keywords}
     keywords |= {k: value for k, value in known.items() if names[k][0] not in there}
     keywords.setdefault("COMMENT", _comment())
     return keywords | _own_keywords(keywords, metadata, data, "axis" in axis)
@@ -284,15 +284,16 @@ def _own_keywords(
     numbers = {
         k: float(v) for k, v in keywords.items() if isinstance(v, (int, np.number))
     }
-    read = build_metadata(Spectrum(keywords | numbers, {}, {}, [], None, []))
+    spectrum = Spectrum(keywords | numbers, {}, {}, [], None, [])
+    read = find_moment(spectrum)
+    general = metadata.get("General", {})
     own = {}
-    for path, name in (
-        ("Signal.signal_type", layout.OWN_SIGNAL),
-        ("General.date", layout.OWN_DATE),
-        ("General.time", layout.OWN_TIME),
+    for name, value, found in (
+        (layout.OWN_SIGNAL, _signal_type(metadata), find_signal_type(spectrum)),
+        (layout.OWN_DATE, general.get("date"), read.get("date")),
+        (layout.OWN_TIME, general.get("time"), read.get("time")),
     ):
-        value = _find(metadata, path)
-        if value and value != _find(read, path):
+        if value and value != found:
             own[f"##{name}"] = _one_line(value)
     if is_uneven:
         own[f"##{layout.OWN_AXIS}"] = layout.UNEVEN

@@ -79,13 +79,6 @@ def read_signal(
 ) -> dict[str, Any] | None:
     """Read one signal of an EMD file.
 
-    Parameters
-    ----------
-    path, group
-        The file and one of :func:`find_signals`.
-    lazy, chunks
-        See :func:`rsciio_xfm.emd.file_reader`.
-
     Returns
     -------
     dict or None

@@ -33,11 +33,6 @@ _ENERGY_UNITS = ("ev", "kev")
 def check_complete(ripple: Ripple) -> None:
     """Refuse a text that was cut, which would say something else about the numbers.
 
-    Parameters
-    ----------
-    ripple
-        What it says.
-
     Raises
     ------
     FileFormatError
@@ -70,11 +65,6 @@ def check_complete(ripple: Ripple) -> None:
 def find_signal_type(ripple: Ripple) -> str:
     """Return the signal type that a ``.rpl`` file names or implies.
 
-    Parameters
-    ----------
-    ripple
-        What it says.
-
     Returns
     -------
     str
@@ -95,11 +85,6 @@ def find_signal_type(ripple: Ripple) -> str:
 
 def read_values(ripple: Ripple) -> dict[str, Any]:
     """Return all keys, in small letters, with numbers where there should be some.
-
-    Parameters
-    ----------
-    ripple
-        What a ``.rpl`` file says.
 
     Returns
     -------
@@ -223,11 +208,6 @@ def build_metadata(
 
 def build_original(ripple: Ripple, values: dict[str, Any]) -> dict[str, Any]:
     """Return the original metadata, as RosettaSciIO has them.
-
-    Parameters
-    ----------
-    ripple, values
-        What a ``.rpl`` file says, see :func:`read_values`.
 
     Returns
     -------

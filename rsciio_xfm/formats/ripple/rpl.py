@@ -115,11 +115,6 @@ def make_ripple(filename: str | Path, given: Mapping[str, Any]) -> Ripple:
     given
         Keys, spelt in any case, and their values, as text or numbers.
 
-    Returns
-    -------
-    Ripple
-        See :func:`parse_rpl`.
-
     Raises
     ------
     FileFormatError
@@ -271,11 +266,6 @@ def to_number(text: str) -> float | None:
 
 def energy_scale(ripple: Ripple) -> tuple[float, float] | None:
     """Return step and first energy of the channels in keV.
-
-    Parameters
-    ----------
-    ripple
-        What a ``.rpl`` file says.
 
     Returns
     -------

@@ -92,14 +92,7 @@ class Index:
 
 
 def find_spectra(path: Path) -> tuple[Index, LocalFile]:
-    """Find scans and spectra in a SPEC file, in one pass.
-
-    Returns
-    -------
-    index : Index
-    source : LocalFile
-        The file.
-    """
+    """Find scans and spectra in a SPEC file, in one pass."""
     spectra: list[tuple[int, ...]] = []
     names: dict[bytes, int] = {}
     first: list[int] = []

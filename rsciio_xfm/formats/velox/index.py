@@ -42,11 +42,6 @@ def read_index(
     cache
         Whether an index may be taken from, and kept in, the user's cache.
 
-    Returns
-    -------
-    Index
-        As of :func:`build_index`.
-
     Raises
     ------
     FileFormatError, CorruptFileError
@@ -81,13 +76,6 @@ def read_index(
 
 def build_index(path: Path, header: VeloxHeader, values: list[Values]) -> Index:
     """Index the streams of a file in one pass of bounded memory.
-
-    Parameters
-    ----------
-    path, header
-        The file.
-    values
-        Of each stream.
 
     Returns
     -------

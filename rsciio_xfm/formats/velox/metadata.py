@@ -85,13 +85,6 @@ def detector_times(metadata: dict[str, Any]) -> dict[str, float]:
 def frame_times(metadata: dict[str, Any], n_spectra: int) -> dict[str, float]:
     """Return the times of a detector when a frame was over, see :func:`detector_times`.
 
-    Parameters
-    ----------
-    metadata
-        Of the frame.
-    n_spectra
-        How many spectra were acquired until then.
-
     Returns
     -------
     dict

@@ -114,11 +114,6 @@ def is_velox(path: Path, file: h5py.File) -> bool:
 def read_velox_header(path: Path, file: h5py.File) -> VeloxHeader:
     """Read what a Velox file says of its map; streams may be missing.
 
-    Parameters
-    ----------
-    path, file
-        The file.
-
     Raises
     ------
     FileFormatError
@@ -172,13 +167,6 @@ def _check_different(path: Path, file: h5py.File, names: list[str]) -> None:
 
 def read_metadata(path: Path, group: h5py.Group, frame: int = 0) -> dict[str, Any]:
     """Read the JSON text of a group's ``Metadata``.
-
-    Parameters
-    ----------
-    path, group
-        The file and the group.
-    frame
-        Which of the texts, if there is one for each frame.
 
     Returns
     -------

@@ -41,11 +41,6 @@ def read_with_rosettasciio(
     **options
         Of its reader, ``select_type`` among them.
 
-    Returns
-    -------
-    list of dict
-        Its signals.
-
     Raises
     ------
     FileFormatError
@@ -81,11 +76,6 @@ def read_energy_loss(
     """Read the energy-loss maps of a file that has streams too, with RosettaSciIO.
 
     Its reader reads all streams as well. It is given a file that points to everything else.
-
-    Parameters
-    ----------
-    path, file, is_optional
-        See :func:`read_with_rosettasciio`.
 
     Returns
     -------

@@ -54,11 +54,6 @@ def load_once(path: Path) -> None:
     It calls the reader for each of them, and stacks what it gets: as many maps as the map has
     rows. The reader has no say in that, so the files that the map was made of are taken from
     the list of those that are still to be loaded. Nothing is done if there is no such list.
-
-    Parameters
-    ----------
-    path
-        Of the file that is being read.
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None and (
