@@ -147,8 +147,8 @@ def tube(
     """
     from rsciio_xfm.analysis.fit.lines import group
 
-    # The continuum as Kramers has it, photons per keV ~ (voltage / energy - 1), and the lines of
-    # the anode with about the share that an unfiltered tube has.
+    # The continuum as Kramers has it, photons per keV ~ (voltage / energy - 1), and the lines
+    # of the anode with about the share that an unfiltered tube has.
     low = min(_LEAST_KEV, 0.5 * voltage)
     edges = np.geomspace(low, voltage, _N_ENERGIES + 1)
     middle = np.sqrt(edges[1:] * edges[:-1])
