@@ -208,12 +208,27 @@ def make_spectra(
         add_lines(columns, *scale, table[own], owners[own], *shape)
     for partners, name in ((lines.escapes, "escape"), (lines.satellites, "satellite")):
         if values[name] > 0 and len(partners.parents):
-            parents = partners.parents
-            at = energies[parents] - partners.losses
-            counts = shares[parents] * partners.shares * values[name]
+            counts = shares[partners.parents] * partners.shares * values[name]
+            there = counts != 0
+            parents, counts = partners.parents[there], counts[there]
+            at = energies[parents] - partners.losses[there]
             more = np.stack([at, widths(values, at, lines.response), counts], axis=1)
             add_lines(columns, *scale, more, owners[parents], 0.0, 1.0, 0.0)
     return columns
+
+
+def changed_by(lines: Lines, name: str) -> np.ndarray:
+    """Return which components a parameter changes, bool."""
+    found = np.zeros(lines.n_columns, bool)
+    kinds = {"compton": COMPTON, "sum": SUM}
+    kind = kinds.get(name.split("_", maxsplit=1)[0])
+    if name in lines.ratio_names:
+        found[lines.owners[lines.ratios == lines.ratio_names.index(name)]] = True
+    elif kind is not None:
+        found[lines.owners[lines.kinds == kind]] = True
+    else:
+        found[:] = True
+    return found
 
 
 def line_shares(lines: Lines, values: Values) -> np.ndarray:
