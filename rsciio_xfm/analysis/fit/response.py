@@ -11,7 +11,7 @@ from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.kernels.peaks import add_lines
 
 PAIR_KEV = {"Si": 0.00385, "Ge": 0.00296}  # energy of an electron-hole pair
-_DENSITY = {"Si": 2.33, "Ge": 5.32}
+DENSITY = {"Si": 2.33, "Ge": 5.32}
 FWHM = 2 * math.sqrt(2 * math.log(2))
 MN_KA = 5.8951  # keV
 
@@ -62,7 +62,7 @@ class Response:
         seen = transmission(self.layers, energies)
         if math.isfinite(self.thickness):
             mu = attenuation(self.material, energies)
-            seen *= -np.expm1(-mu * _DENSITY[self.material] * self.thickness)
+            seen *= -np.expm1(-mu * DENSITY[self.material] * self.thickness)
         return seen
 
     @property

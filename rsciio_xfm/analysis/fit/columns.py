@@ -1,0 +1,219 @@
+"""Spectra of all components of a model, fast: they are made hundreds of times in a fit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.excitation import attenuation, transmission
+from rsciio_xfm.analysis.fit.lines import Group
+from rsciio_xfm.analysis.fit.response import DENSITY, Response, escape_peaks
+from rsciio_xfm.analysis.fit.scatter import Scatter
+from rsciio_xfm.analysis.fit.sum_peaks import SumPeaks
+from rsciio_xfm.kernels.peaks import add_lines
+
+Values = Mapping[str, float]
+PLAIN, COMPTON, SUM = 0, 1, 2  # kinds of lines
+
+
+def ratio_name(group: str, family: str) -> str:
+    """Return the name of the parameter that changes a family of lines: ``"Fe_K b"``."""
+    return f"{group} {family}"
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """All lines of a model, with what of them does not change in a fit.
+
+    Attributes
+    ----------
+    energies, weights
+        Of each line, keV; photons that arrive at the crystal.
+    owners, kinds
+        The column of each, and PLAIN, COMPTON or SUM.
+    crystal
+        Absorption of the crystal at the lines, 1/cm.
+    ratios
+        Index into `ratio_names` of the factor on each line; -1: none.
+    parents, losses, escapes
+        Of escape peaks: the line they belong to, energy that escapes, keV, and share of it.
+    scatter
+        Gives the energies of Compton lines.
+    """
+
+    energies: np.ndarray
+    weights: np.ndarray
+    owners: np.ndarray
+    kinds: np.ndarray
+    crystal: np.ndarray
+    ratios: np.ndarray
+    ratio_names: tuple[str, ...]
+    parents: np.ndarray
+    losses: np.ndarray
+    escapes: np.ndarray
+    response: Response
+    scatter: Scatter
+    n_columns: int
+
+
+def gather_lines(
+    groups: Sequence[Group],
+    response: Response,
+    scatter: Scatter,
+    sums: SumPeaks,
+) -> Lines:
+    """Return the lines of all components, in the order of the columns of a basis."""
+    plain, compton = (*groups, *scatter.rayleigh), scatter.compton
+    every = (*plain, *compton, *sums.peaks)
+    kinds = [PLAIN] * len(plain) + [COMPTON] * len(compton) + [SUM] * len(sums.peaks)
+    counts = [len(group.energies) for group in every]
+    energies = _join([group.energies for group in every])
+    kind = np.repeat(np.array(kinds, int), counts)
+    arriving = np.where(kind == COMPTON, scatter.energies(energies), energies)
+    weights = _join([group.weights for group in every])
+    weights = weights * np.where(
+        kind == SUM, 1.0, transmission(response.layers, arriving)
+    )
+    names, ratios = _ratios(plain, len(energies))
+    parents, losses, escapes = _escapes(arriving, kind, response.material)
+    return Lines(
+        energies,
+        weights,
+        np.repeat(np.arange(len(every)), counts),
+        kind,
+        attenuation(response.material, arriving) * DENSITY[response.material],
+        ratios,
+        names,
+        parents,
+        losses,
+        escapes,
+        response,
+        scatter,
+        len(every),
+    )
+
+
+def _join(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0), *arrays])
+
+
+def _ratios(groups: Sequence[Group], n_lines: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return which lines a factor on their family changes: all but the strongest family's."""
+    names: list[str] = []
+    found = np.full(n_lines, -1)
+    at = 0
+    for group in groups:
+        strength = dict.fromkeys(group.families, 0.0)
+        for family, weight in zip(group.families, group.weights, strict=True):
+            strength[family] += weight
+        strongest = max(strength, key=lambda family: strength[family])
+        for family in sorted(set(strength) - {strongest}):
+            is_own = [own == family for own in group.families]
+            found[at : at + len(is_own)][is_own] = len(names)
+            names.append(ratio_name(group.name, family))
+        at += len(group.energies)
+    return tuple(names), found
+
+
+def _escapes(
+    energies: np.ndarray, kinds: np.ndarray, material: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return parents, energies lost, and shares of all escape peaks."""
+    parents, losses, shares = [], [], []
+    for energy, share in escape_peaks(energies, material):
+        is_seen = (share > 0) & (kinds != SUM)
+        parents.append(np.flatnonzero(is_seen))
+        losses.append((energies - energy)[is_seen])
+        shares.append(share[is_seen])
+    return np.concatenate(parents), np.concatenate(losses), np.concatenate(shares)
+
+
+def make_spectra(
+    lines: Lines,
+    values: Values,
+    channels: tuple[int, int],
+    areas: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the columns of all components, or their sum.
+
+    Parameters
+    ----------
+    lines
+        From :func:`gather_lines`.
+    values
+        Of all parameters.
+    channels
+        First and the one after the last.
+    areas
+        Counts of each component: then one spectrum is returned, their sum.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (components, channels) or (1, channels).
+    """
+    first, stop = channels
+    shares = line_shares(lines, values)
+    owners = lines.owners
+    if areas is not None:
+        shares, owners = shares * areas[owners], np.zeros_like(owners)
+    columns = np.zeros((lines.n_columns if areas is None else 1, stop - first))
+    scale = (values["zero"] + values["gain"] * first, values["gain"])
+    energies, sigma = _places(lines, values)
+    table = np.stack([energies, sigma, shares], axis=1)
+    tails = (values["tail"], values["tail_length"], values["shelf"])
+    compton = (values["compton_tail"], values["compton_tail_length"], values["shelf"])
+    is_compton, is_there = lines.kinds == COMPTON, shares != 0
+    for is_kind, shape in ((~is_compton, tails), (is_compton, compton)):
+        own = is_kind & is_there
+        add_lines(columns, *scale, table[own], owners[own], *shape)
+    if values["escape"] > 0 and len(lines.parents):
+        escapes = _escape_lines(lines, values, energies, shares)
+        add_lines(columns, *scale, escapes, owners[lines.parents], 0.0, 1.0, 0.0)
+    return columns
+
+
+def line_shares(lines: Lines, values: Values) -> np.ndarray:
+    """Return the counts of each line in one count of its component."""
+    shares = lines.weights.copy()
+    stopping = values["stopping"]
+    if stopping > 0:
+        seen = -np.expm1(-lines.crystal / stopping)
+        shares *= np.where(lines.kinds == SUM, 1.0, seen)
+    factors = np.array([*(values.get(name, 1.0) for name in lines.ratio_names), 1.0])
+    shares *= factors[lines.ratios]
+    totals = np.bincount(lines.owners, shares, lines.n_columns)
+    return shares / totals[lines.owners]
+
+
+def _places(lines: Lines, values: Values) -> tuple[np.ndarray, np.ndarray]:
+    """Return energies and standard deviations of all lines."""
+    energies = lines.energies.copy()
+    is_compton, is_sum = lines.kinds == COMPTON, lines.kinds == SUM
+    scatter = lines.scatter
+    lost = energies[is_compton] - scatter.energies(energies[is_compton])
+    lost = lost / scatter.shift
+    energies[is_compton] -= values["compton_shift"] * lost
+    energies[is_sum] += values["sum_shift"]
+    sigma = widths(values, energies, lines.response)
+    sigma[is_compton] = np.hypot(sigma[is_compton], values["compton_width"] * lost)
+    sigma[is_sum] *= values["sum_width"]
+    return energies, sigma
+
+
+def widths(values: Values, energies: np.ndarray, response: Response) -> np.ndarray:
+    """Return standard deviations of lines, keV."""
+    trial = Response(
+        noise=values["noise"], fano=values["fano"], material=response.material
+    )
+    return trial.sigma(energies)
+
+
+def _escape_lines(
+    lines: Lines, values: Values, energies: np.ndarray, shares: np.ndarray
+) -> np.ndarray:
+    """Return the escape peaks as a table of lines."""
+    parents = lines.parents
+    at = energies[parents] - lines.losses
+    counts = shares[parents] * lines.escapes * values["escape"]
+    return np.stack([at, widths(values, at, lines.response), counts], axis=1)
