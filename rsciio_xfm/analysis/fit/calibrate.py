@@ -21,6 +21,7 @@ from rsciio_xfm.analysis.fit.problem import (
     solve_at,
 )
 from rsciio_xfm.analysis.fit.solve import scaled_gram
+from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks, drop_weak
 
 _GAINS = np.linspace(-0.012, 0.012, 9)  # relative changes that are tried first
 _ZEROS = (-0.02, 0.0, 0.02)  # keV
@@ -71,6 +72,8 @@ def calibrate(
         every = dict.fromkeys([*problem.start, *problem.lines.ratio_names])
         names = informed(problem, state, [name for name in every if name not in fixed])
         values = minimise(replace(problem, names=names), values, tolerance)
+        model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
+    model = replace(model, sum_peaks=drop_weak(model, counts, values))
     return finish(apply_values(model, values), counts, n_pixels, names)
 
 

@@ -9,7 +9,6 @@ from rsciio_xfm.analysis.fit.excitation import attenuation, transmission
 from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.response import DENSITY, Response, escape_peaks
 from rsciio_xfm.analysis.fit.scatter import Scatter
-from rsciio_xfm.analysis.fit.sum_peaks import SumPeaks
 from rsciio_xfm.kernels.peaks import add_lines
 
 Values = Mapping[str, float]
@@ -60,12 +59,12 @@ def gather_lines(
     groups: Sequence[Group],
     response: Response,
     scatter: Scatter,
-    sums: SumPeaks,
+    sums: Sequence[Group],
 ) -> Lines:
     """Return the lines of all components, in the order of the columns of a basis."""
     plain, compton = (*groups, *scatter.rayleigh), scatter.compton
-    every = (*plain, *compton, *sums.peaks)
-    kinds = [PLAIN] * len(plain) + [COMPTON] * len(compton) + [SUM] * len(sums.peaks)
+    every = (*plain, *compton, *sums)
+    kinds = [PLAIN] * len(plain) + [COMPTON] * len(compton) + [SUM] * len(sums)
     counts = [len(group.energies) for group in every]
     energies = _join([group.energies for group in every])
     kind = np.repeat(np.array(kinds, int), counts)

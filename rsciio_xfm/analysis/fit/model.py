@@ -10,12 +10,35 @@ from rsciio_xfm.analysis.fit.excitation import Excitation
 from rsciio_xfm.analysis.fit.lines import Group, group
 from rsciio_xfm.analysis.fit.response import Response
 from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
-from rsciio_xfm.analysis.fit.sum_peaks import SumPeaks
 
 _MARGIN = 0.5  # keV beside the outermost lines
 _ANY_KEV = 200.0  # excites all lines
 _BOTH = {"KL": 2.95, "LM": 1.4}  # keV above which a second shell is seen as well
 _LEAST_KEV = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class SumPeaks:
+    """Sum peaks of a model.
+
+    Attributes
+    ----------
+    peaks
+        With the sums of the lines of two clusters, K-alpha and K-beta apart.
+    width
+        Factor on the standard deviation that a line of that energy has.
+    shift
+        Of all of them, keV.
+    """
+
+    peaks: tuple[Group, ...] = ()
+    width: float = 1.0
+    shift: float = 0.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Such as ``"Ca_Ka+Ca_Kb"``."""
+        return tuple(one.name for one in self.peaks)
 
 
 @dataclass(frozen=True, eq=False)

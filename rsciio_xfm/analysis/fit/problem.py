@@ -90,7 +90,8 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
         Of all parameters as far as they are known: they say where the channels are.
     """
     first, stop = channels_of(model, values)
-    lines = gather_lines(model.groups, model.response, model.scatter, model.sum_peaks)
+    peaks = model.sum_peaks.peaks
+    lines = gather_lines(model.groups, model.response, model.scatter, peaks)
     splines = make_splines(values["zero"] + values["gain"] * np.arange(first, stop))
     splines = splines / splines.sum(axis=1, keepdims=True)
     counts = spectrum[first:stop]
