@@ -219,6 +219,8 @@ def continuum(detector, k):
 def scattered(detector, excitation):
     """Return Rayleigh and Compton of the excitation's lines; the sum is 1."""
     lines = characteristic(excitation)
+    seen = [share * efficiency(detector, energy) for energy, share in lines]
+    lines = [(energy, s / sum(seen)) for (energy, _), s in zip(lines, seen, strict=True)]
     spectrum = np.zeros(detector.n_channels)
     for energy, share in lines:
         spectrum += 0.35 * share * profile(detector, energy, detector.sigma(energy))
