@@ -51,7 +51,10 @@ _MOST_ZERO = 2.0  # keV, of channel 0 without a start
 _NEAR_START = (0.1, 0.1)  # relative to gain, and to the energies of the spectrum
 _N_PEAKS, _N_TRIED, _N_REFINED = 24, 80, 6
 _MOST_AREA = 10.0  # of a peak in a rough score, in medians: more counts as that
-_CLEAR, _CLEAR_OF_ONE = 0.1, 0.35  # by which the best has to be better than the next, of all that is explained
+_CLEAR, _CLEAR_OF_ONE = (
+    0.1,
+    0.35,
+)  # by which the best has to be better than the next, of all that is explained
 _LEAST_SCORE = 0.12
 _MODEL_ERROR = 0.1
 _FAR = 2.0  # FWHM that a peak may be from where it is said to be
@@ -121,7 +124,9 @@ class Calibration:
             for line in self.lines
         ]
         if self.explained is not None:
-            rows.append(f"  {self.explained:.0%} of the peaks are lines of these elements")
+            rows.append(
+                f"  {self.explained:.0%} of the peaks are lines of these elements"
+            )
         if self.missing:
             rows.append(f"  Not found: {', '.join(self.missing)}")
         return "\n".join(rows)
@@ -276,7 +281,11 @@ def _calibrate_by_lines(
     peaks = find_peaks(counts)
     places = [_peak_near(peaks, *of) for of in zip(lines, given, strict=True)]
     if len(set(places)) < len(places):
-        twice = [line.name for line, at in zip(lines, places, strict=True) if places.count(at) > 1]
+        twice = [
+            line.name
+            for line, at in zip(lines, places, strict=True)
+            if places.count(at) > 1
+        ]
         raise ValueError(
             f"{' and '.join(twice)} are at the same peak, channel "
             f"{peaks.channels[max(set(places), key=places.count)]:.1f}, expected one each."
@@ -284,7 +293,12 @@ def _calibrate_by_lines(
     found = peaks.choose(np.array(places))
     zero, gain = _solve(found, energies, lines, start)
     for _ in range(2):
-        centres = np.array([_centre(line, zero, gain, s) for line, s in zip(lines, found.sigmas, strict=True)])
+        centres = np.array(
+            [
+                _centre(line, zero, gain, s)
+                for line, s in zip(lines, found.sigmas, strict=True)
+            ]
+        )
         zero, gain = _solve(found, centres, lines, start)
     _check_lines(lines, found, centres, (zero, gain))
     return Calibration(zero, gain, _matched(lines, found, centres, (zero, gain)), taken)
@@ -354,14 +368,19 @@ def _centre(line: _Line, zero: float, gain: float, sigma: float) -> float:
     middle = float(channels @ line.weights)
     first = math.floor(middle - 8 * sigma)
     profile = np.zeros((1, math.ceil(16 * sigma) + 2))
-    lines = np.stack([channels - first, np.full(len(channels), sigma), 1e6 * line.weights], 1)
+    lines = np.stack(
+        [channels - first, np.full(len(channels), sigma), 1e6 * line.weights], 1
+    )
     add_lines(profile, 0.0, 1.0, lines, np.zeros(len(lines), dtype=int), 0.0, 1.0, 0.0)
     fit = fit_one(profile[0], middle - first, sigma)
     return line.energy if fit is None else zero + gain * (first + fit[0])
 
 
 def _check_lines(
-    lines: list[_Line], found: Peaks, energies: np.ndarray, calibration: tuple[float, float]
+    lines: list[_Line],
+    found: Peaks,
+    energies: np.ndarray,
+    calibration: tuple[float, float],
 ) -> None:
     """Refuse lines that contradict each other, or what no detector does."""
     zero, gain = calibration
@@ -439,7 +458,9 @@ def _calibrate_by_elements(
     elements = list(dict.fromkeys(names))
     peaks = find_peaks(counts)
     if not len(peaks):
-        raise ValueError("There is no peak in the spectrum that elements could be matched to.")
+        raise ValueError(
+            "There is no peak in the spectrum that elements could be matched to."
+        )
     width = gaussian_width(counts)
     net = _add_up(peaks, width, counts.size)
     weights = 1 / (counts.clip(0) + (_MODEL_ERROR * net) ** 2 + 1)
@@ -483,7 +504,9 @@ def _pairs(
     ratios = FWHM * gains * 0.5 * (peaks.sigmas[p] + peaks.sigmas[q]) / usual
     tried = np.stack([zeros.ravel(), gains.ravel()], axis=1)
     if start is None:
-        is_usual = (ratios > _NARROWEST) & (ratios < _WIDEST) & (np.abs(zeros) < _MOST_ZERO)
+        is_usual = (
+            (ratios > _NARROWEST) & (ratios < _WIDEST) & (np.abs(zeros) < _MOST_ZERO)
+        )
         tried = tried[is_usual.ravel()]
     else:
         tried = tried[_are_near(tried, start, peaks.channels[-1])]
@@ -507,14 +530,13 @@ def _are_near(tried: np.ndarray, start: tuple[float, float], last: float) -> np.
     zeros, gains = tried.T
     near_gain, near = _NEAR_START
     off = np.maximum(
-        np.abs(zeros - start[0]), np.abs(zeros + gains * last - start[0] - start[1] * last)
+        np.abs(zeros - start[0]),
+        np.abs(zeros + gains * last - start[0] - start[1] * last),
     )
     return (np.abs(gains / start[1] - 1) < near_gain) & (off < near * start[1] * last)
 
 
-def _rough_scores(
-    tried: np.ndarray, peaks: Peaks, lines: Sequence[_Line]
-) -> np.ndarray:
+def _rough_scores(tried: np.ndarray, peaks: Peaks, lines: Sequence[_Line]) -> np.ndarray:
     """Score hypotheses by how much of the peaks' areas, as roots, shells of lines make up.
 
     A shell is as strong as its lines and the peaks that they are on agree on; where there is
@@ -526,7 +548,9 @@ def _rough_scores(
     strengths = np.array([line.strength for line in lines]) ** 0.5
     areas = np.minimum(peaks.areas, _MOST_AREA * np.median(peaks.areas))
     roots = np.sqrt(areas)
-    shells = [line.name.partition("_")[0] + line.name.partition("_")[2][0] for line in lines]
+    shells = [
+        line.name.partition("_")[0] + line.name.partition("_")[2][0] for line in lines
+    ]
     found = np.zeros((len(tried), len(peaks)))
     for shell in dict.fromkeys(shells):
         of = np.array([s == shell for s in shells])
@@ -573,7 +597,9 @@ def _penalty(search: _Search, zero: float, gain: float) -> float:
     inside = (channels > 0) & (channels < search.net.size)
     if not inside.any():
         return 1.0
-    ratio = FWHM * gain * search.width(channels[inside]) / _detector_width(energies[inside])
+    ratio = (
+        FWHM * gain * search.width(channels[inside]) / _detector_width(energies[inside])
+    )
     usual = max(0.0, abs(math.log(np.median(ratio)) - 0.15) - 0.25)
     expected = (_FANO_KEV / FWHM) ** 2 / gain
     off = (search.width.slope / expected - 1) / math.hypot(
@@ -583,9 +609,7 @@ def _penalty(search: _Search, zero: float, gain: float) -> float:
     return 0.04 * far + 0.05 * usual + 0.05 * min(6.0, off**2)
 
 
-def _columns(
-    search: _Search, zero: float, gain: float
-) -> tuple[np.ndarray, list[str]]:
+def _columns(search: _Search, zero: float, gain: float) -> tuple[np.ndarray, list[str]]:
     """Return spectra of the elements' shells, in channels, and whose they are; of 0 keV too."""
     rows, of, owners = [], [], []
     highest = zero + gain * search.net.size
@@ -597,7 +621,9 @@ def _columns(
         if not 0 < (lines.energy - zero) / gain < search.net.size:
             continue
         seen = lines.weights * _EFFICIENCY.efficiency(lines.energies)
-        rows.append(np.stack([channels, search.width(channels), seen / seen.sum()], axis=1))
+        rows.append(
+            np.stack([channels, search.width(channels), seen / seen.sum()], axis=1)
+        )
         of += [len(owners)] * len(channels)
         owners.append(element)
     nought = -zero / gain
@@ -649,7 +675,8 @@ def _choose(tried: list[_Hypothesis], search: _Search, peaks: Peaks) -> _Hypothe
     sigma = best.gain * float(search.width(middle).mean())
     for other in tried[1:]:
         is_same = (
-            abs((other.zero - best.zero) + (other.gain - best.gain) * middle).max() < 2 * sigma
+            abs((other.zero - best.zero) + (other.gain - best.gain) * middle).max()
+            < 2 * sigma
         )
         if not is_same and best.score - other.score < clear * best.score:
             raise ValueError(
@@ -678,7 +705,10 @@ def _by_matched_lines(best: _Hypothesis, search: _Search, peaks: Peaks) -> Calib
         lines, numbers = zip(*pairs, strict=True)
         found = peaks.choose(np.array(numbers))
         centres = np.array(
-            [_centre(line, zero, gain, s) for line, s in zip(lines, found.sigmas, strict=True)]
+            [
+                _centre(line, zero, gain, s)
+                for line, s in zip(lines, found.sigmas, strict=True)
+            ]
         )
         anchor = (zero, gain) if len(pairs) == 1 else None
         zero, gain = _solve(found, centres, lines, anchor)
@@ -688,9 +718,7 @@ def _by_matched_lines(best: _Hypothesis, search: _Search, peaks: Peaks) -> Calib
             "their channels, like {'Fe_Ka': 640}."
         )
     matched = _matched(lines, found, centres, (zero, gain))
-    return Calibration(
-        zero, gain, matched, "elements", best.missing, best.explained
-    )
+    return Calibration(zero, gain, matched, "elements", best.missing, best.explained)
 
 
 def _lines_on_peaks(

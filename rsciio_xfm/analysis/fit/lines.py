@@ -125,6 +125,17 @@ def group(element: str, shell: str, excitation: Excitation) -> Group | None:
     return Group(element, shell, np.array(energies), shares, families, min(edges))
 
 
+def emission(element: str, shell: str, excitation: Excitation) -> float:
+    """Return how many photons a shell emits, relative to others; of any unit.
+
+    Parameters
+    ----------
+    element, shell, excitation
+        See :func:`group`.
+    """
+    return float(sum(_vacancies(atomic_number(element), shell, excitation).values()))
+
+
 def _vacancies(z: int, shell: str, excitation: Excitation) -> dict[str, float]:
     """Return the vacancies of each subshell that give a photon, of any unit."""
     own = xraylib()

@@ -323,7 +323,9 @@ def _stand_out(counts: np.ndarray, width: Width) -> tuple[np.ndarray, np.ndarray
     for scale in scales:
         response, variance = _curvature(counts, scale)
         model = _MODEL_ERROR * math.sqrt(2 * math.pi) * scale * np.maximum(counts, 0)
-        tops.append(np.stack([response, variance, response / np.hypot(variance**0.5, model)]))
+        tops.append(
+            np.stack([response, variance, response / np.hypot(variance**0.5, model)])
+        )
     stacked = np.array(tops)
     nearest = np.abs(np.log(scales[:, None] / sigmas)).argmin(axis=0)
     response, variance, tested = stacked[nearest, :, np.arange(counts.size)].T
