@@ -106,9 +106,7 @@ def response_of(signal: BaseSignal) -> Response:
     known: dict[str, Any] = {"zero": zero, "gain": gain}
     own = Response()
     for node in DETECTOR_NODES:
-        width = _number(
-            signal.metadata.get_item(f"{node}.energy_resolution_MnKa"), 1000
-        )
+        width = _number(signal.metadata.get_item(f"{node}.energy_resolution_MnKa"), 1000)
         if width is not None:
             noise = (1e-3 * width) ** 2 - FWHM**2 * own.fano * PAIR_KEV["Si"] * MN_KA
             known["noise"] = math.sqrt(max(noise, 0.02**2))

@@ -11,6 +11,7 @@ from hyperspy.signals import Signal1D
 
 from rsciio_xfm.analysis.fit.basis import Basis
 from rsciio_xfm.analysis.fit.detectors import calibrate_each
+from rsciio_xfm.analysis.fit.find import find_elements
 from rsciio_xfm.analysis.fit.lines import SHELLS
 from rsciio_xfm.analysis.fit.matrix import Projection, make_projection, region_areas
 from rsciio_xfm.analysis.fit.model import make_model
@@ -113,8 +114,6 @@ def make_element_model(
 
 def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> ElementModel:
     """Make a model of the elements that are found in sums of spectra, fitted to them."""
-    from rsciio_xfm.analysis.fit.find import find_elements
-
     own, response = excitation_of(signal, excitation), response_of(signal)
     _, model = find_elements(sums.total, own, response, sums.blocks)
     if not model.groups:

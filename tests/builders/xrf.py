@@ -17,7 +17,7 @@ from scipy.special import erfc, erfcx, expn, ndtr
 FWHM = 2.3548200450309493
 MN_KA = 5.8951
 LEAST_KEV = 0.6  # of lines
-_SUBSHELLS = {"K": ["K"], "L": ["L1", "L2", "L3"], "M": [f"M{i}" for i in range(1, 6)]}
+SUBSHELLS = {"K": ["K"], "L": ["L1", "L2", "L3"], "M": [f"M{i}" for i in range(1, 6)]}
 # Spectra of phases: counts of the strongest group of each element relative to those of the
 # continuum; brightness; share of the grains. Zn is a twentieth of Cu, Mn of Fe, As of Pb.
 PHASES = {
@@ -219,6 +219,8 @@ def continuum(detector, k):
 def scattered(detector, excitation):
     """Return Rayleigh and Compton of the excitation's lines; the sum is 1."""
     lines = characteristic(excitation)
+    seen = [share * efficiency(detector, energy) for energy, share in lines]
+    lines = [(energy, s / sum(seen)) for (energy, _), s in zip(lines, seen, strict=True)]
     spectrum = np.zeros(detector.n_channels)
     for energy, share in lines:
         spectrum += 0.35 * share * profile(detector, energy, detector.sigma(energy))
@@ -273,14 +275,14 @@ def emitted(detector, excitation, element, shell, sample):
 
 @functools.cache
 def lines_of(element, shell):
-    """Return energies and xraylib's numbers of the lines of a shell."""
+    """Return energies and xraylib's numbers of the lines of a shell or subshell."""
     z, found = xraylib.SymbolToAtomicNumber(element), []
     outer = [
         f"{s}{i}"
         for s, n in zip("LMNOP", (3, 5, 7, 7, 5), strict=True)
         for i in range(1, n + 1)
     ]
-    for inner in _SUBSHELLS[shell]:
+    for inner in SUBSHELLS.get(shell, [shell]):
         for other in outer:
             number = getattr(xraylib, f"{inner}{other}_LINE", None)
             if number is None or other[0] <= inner[0]:

@@ -161,6 +161,17 @@ def satellite_shares(group: Group) -> np.ndarray:
     return np.where(is_beta & is_seen, _SATELLITE_SHARE, 0.0)
 
 
+def emission(element: str, shell: str, excitation: Excitation) -> float:
+    """Return how many photons a shell emits, relative to others; of any unit.
+
+    Parameters
+    ----------
+    element, shell, excitation
+        See :func:`group`.
+    """
+    return float(sum(_vacancies(atomic_number(element), shell, excitation).values()))
+
+
 def _vacancies(z: int, shell: str, excitation: Excitation) -> dict[str, float]:
     """Return the vacancies of each subshell that give a photon, of any unit."""
     own = xraylib()
