@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
+from rsciio_xfm.core.eds import ELEMENTS
+
 DETECTION = 3.29  # of a detection limit: 5 % false alarms, 5 % missed (Currie 1968)
 
 
@@ -94,6 +97,28 @@ def index_of(name: str, names: Sequence[str]) -> int:
         if own.partition("_")[0] == name and "_" in own:
             return k
     raise KeyError(f"{name!r} is not fitted, expected one of {', '.join(names)}.")
+
+
+def order_of(names: Sequence[str], kinds: Sequence[str]) -> list[int]:
+    """Return the places of all components but the background: elements first, by their number.
+
+    Examples
+    --------
+    >>> order_of(("Fe_K", "Ca+Ca", "Ca_K"), ("element", "sum peak", "element"))
+    [2, 0, 1]
+    """
+    shown = [k for k, kind in enumerate(kinds) if kind != BACKGROUND]
+
+    def rank(k: int) -> tuple[bool, int, str]:
+        element, _, shell = names[k].partition("_")
+        is_element = kinds[k] == ELEMENT and element in ELEMENTS
+        return (
+            not is_element,
+            ELEMENTS.index(element) if is_element else 0,
+            shell * is_element,
+        )
+
+    return sorted(shown, key=rank)
 
 
 def show(number: float) -> str:

@@ -14,7 +14,7 @@ from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.signals import fit_drawing
-from rsciio_xfm.signals.areas import Areas, index_of
+from rsciio_xfm.signals.areas import Areas, index_of, order_of
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
 from rsciio_xfm.signals.made import image_of, title_of
@@ -78,8 +78,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
         self.is_nonnegative = is_nonnegative
         self._frame, self._projected = frame, projected
         self._names, self._kinds = projected.names, projected.kinds
-        each = zip(self._names, self._kinds, strict=True)
-        self.names = tuple(name for name, kind in each if kind != BACKGROUND)
+        order = order_of(self._names, self._kinds)
+        self.names = tuple(self._names[k] for k in order)
 
     @property
     def model(self) -> ElementModel:
@@ -93,8 +93,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
         return self._image(self._projected.maps[k], self._names[k])
 
     def __iter__(self) -> Iterator[str]:
-        each = zip(self._names, self._kinds, strict=True)
-        return iter([name for name, kind in each if kind == ELEMENT])
+        return iter(self.names[: len(self)])
 
     def __len__(self) -> int:
         return self._kinds.count(ELEMENT)
@@ -168,14 +167,14 @@ class ElementMaps(Mapping[str, BaseSignal]):
                 "without it."
             )
         resolved = resolve_regions(self._frame, regions)
-        bases = [one.model.fit.basis for one in self.models]
+        bases = [one.basis for one in self.models]
         notes = self.model.correlated
         return areas_of_regions(self._projected, bases, notes, resolved)
 
     def __repr__(self) -> str:
         shape = " x ".join(str(n) for n in self._frame.axes_manager.navigation_shape)
         title = f" of {self.model.title}" if self.model.title else ""
-        said = ", ".join(f"{one.model.fit.chi2:.2f}" for one in self.models)
+        said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
         lines = [
             f"ElementMaps{title}: {len(self)} groups of lines, {shape} pixels, "
             f"chi2/n of the sum {said}"

@@ -9,15 +9,15 @@ import yaml
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit import model as models
-from rsciio_xfm.analysis.fit.basis import BACKGROUND
+from rsciio_xfm.analysis.fit.basis import Basis
 from rsciio_xfm.analysis.fit.calibrate import calibrate
 from rsciio_xfm.analysis.fit.excitation import Excitation
-from rsciio_xfm.analysis.fit.model import Model
+from rsciio_xfm.analysis.fit.model import Fit, Model
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.signals import fit_drawing
-from rsciio_xfm.signals.areas import Areas, as_table, show
+from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
 from rsciio_xfm.signals.excitation import calibration_of
 from rsciio_xfm.signals.fit_sums import Sums, Wish, sum_up
 
@@ -63,7 +63,7 @@ class ElementModel:
         return [group.name for group in self.model.groups]
 
     @property
-    def excitation(self) -> Excitation:
+    def excitation(self) -> Excitation | None:
         """What excites the sample; as text ``"Mo 50 kV"``."""
         return self.model.excitation
 
@@ -73,22 +73,32 @@ class ElementModel:
         return self.model.fit is not None
 
     @property
+    def basis(self) -> Basis:
+        """Columns and counts of the components: what maps are made with."""
+        return self._fit().basis
+
+    @property
+    def chi2(self) -> float:
+        """Of the spectrum that was fitted, per channel: about 1 if all is explained."""
+        return self._fit().chi2
+
+    @property
     def areas(self) -> Areas:
         """Counts of all components in the spectrum that was fitted, with sigma and limits."""
         fit, names = self._fit(), self.names
-        sigma = np.asarray(fit.sigma, dtype=float)[: len(names)]
-        limits = [fit.detection_limits.get(n, np.nan) for n in names]
-        counts = np.asarray(fit.basis.areas, dtype=float)[: len(names)]
-        return Areas(
-            names, counts, sigma, np.array(limits), fit.n_pixels, self.correlated
+        order = order_of(fit.basis.names, fit.basis.kinds)
+        counts, sigma = (
+            np.asarray(a, float)[order] for a in (fit.basis.areas, fit.sigma)
         )
+        limits = np.array([fit.detection_limits.get(name, np.nan) for name in names])
+        others = frozenset(names) - frozenset(self.elements)
+        return Areas(names, counts, sigma, limits, fit.n_pixels, self.correlated, others)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of all components but the background, elements first."""
         basis = self._fit().basis
-        each = zip(basis.names, basis.kinds, strict=True)
-        return tuple(name for name, kind in each if kind != BACKGROUND)
+        return tuple(basis.names[k] for k in order_of(basis.names, basis.kinds))
 
     @property
     def correlated(self) -> dict[str, str]:
@@ -221,9 +231,9 @@ class ElementModel:
         rows = [["", "keV", "counts", "sigma", "limit", ""]]
         each = zip(areas.names, areas.counts, areas.sigma, areas.limits, strict=True)
         for name, *numbers in each:
-            is_element = name in energies
-            note = areas.note(name) if is_element else areas.notes.get(name, "")
-            rows.append([name, energies.get(name, ""), *map(show, numbers), note])
+            rows.append(
+                [name, energies.get(name, ""), *map(show, numbers), areas.note(name)]
+            )
         return as_table(rows)
 
     def plot(self) -> np.ndarray:
@@ -307,7 +317,7 @@ class ElementModel:
         path = _checked_path(filename, (".cfg",))
         _write(path, models.to_pymca(self.model), overwrite)
 
-    def _fit(self) -> Any:
+    def _fit(self) -> Fit:
         if self.model.fit is None:
             raise ValueError("The model is not fitted yet: call model.fit() first.")
         return self.model.fit
@@ -344,7 +354,7 @@ def load_element_model(filename: str | Path) -> ElementModel:
             f"{path}: the version of the model is {version!r:.40}, expected {VERSION}: it was "
             "written by another version of rsciio_xfm."
         )
-    axis, title = held.get("axis"), held.get("title", "")
+    axis: Any = held.get("axis")
     try:
         zero, gain = float(axis["zero_keV"]), float(axis["gain_keV"])
         model = models.from_dict(held["model"])
@@ -357,7 +367,7 @@ def load_element_model(filename: str | Path) -> ElementModel:
         raise FileFormatError(
             f"{path}: axis is {axis!r:.80}, expected an energy and a width above 0, keV."
         )
-    return ElementModel(model, (zero, gain), str(title))
+    return ElementModel(model, (zero, gain), str(held.get("title", "")))
 
 
 # Files of models.

@@ -9,7 +9,6 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal1D
 
-from rsciio_xfm.analysis.fit.basis import Basis
 from rsciio_xfm.analysis.fit.detectors import calibrate_each
 from rsciio_xfm.analysis.fit.find import find_elements
 from rsciio_xfm.analysis.fit.lines import SHELLS
@@ -249,7 +248,7 @@ def get_element_maps(
         models = _calibrated(signal, models, sums, excitation)
     assert models is not None
     projections = [
-        make_projection(_basis_of(one), sums.classes[k] if sums and parts else None)
+        make_projection(one.basis, sums.classes[k] if sums and parts else None)
         for k, one in enumerate(models)
     ]
     chosen = projections if is_stack(signal) else projections[0]
@@ -262,20 +261,13 @@ def get_element_maps(
         totals, *of_regions = _areas_of_sums(chosen, models, sums, list(named.values()))
         tables = dict(zip(named, of_regions, strict=True))
     else:
-        bases, notes = [*map(_basis_of, models)], models[0].correlated
+        bases, notes = [one.basis for one in models], models[0].correlated
         (totals,) = areas_of_regions(
             found, bases, notes, {"": np.arange(found.chi2.size)}
         ).values()
-        totals = replace(totals, notes=totals.notes | find_in_parts(found, totals))
+        totals = replace(totals, notes={**totals.notes, **find_in_parts(found, totals)})
         tables = areas_of_regions(found, bases, notes, named)
     return ElementMaps(frame, models, found, totals, tables, nonnegative)
-
-
-def _basis_of(model: ElementModel) -> Basis:
-    fit = model.model.fit
-    if fit is None:
-        raise ValueError("The model is not fitted yet: call model.fit() first.")
-    return fit.basis
 
 
 def _areas_of_sums(
@@ -289,7 +281,7 @@ def _areas_of_sums(
     is_one = isinstance(projections, Projection)
     each = [projections] if isinstance(projections, Projection) else projections
     counts, sigma = region_areas(projections, spectra[0] if is_one else spectra)
-    bases, notes = [*map(_basis_of, models)], models[0].correlated
+    bases, notes = [one.basis for one in models], models[0].correlated
     sizes = [sums.n_pixels, *map(size_of_region, regions)]
     return [
         name_areas(each, bases, notes, *own)

@@ -279,9 +279,7 @@ def _draw_components(
         # A name is set higher as long as it would lie on another one.
         shown = re.sub(r"_\w+", "", name) if "+" in name else name  # "Ca+Cu"
         half = _LETTER * span * len(shown)
-        while any(
-            abs(x - a) < half + b and abs(level - c) < _LINE for a, b, c in placed
-        ):
+        while any(abs(x - a) < half + b and abs(level - c) < _LINE for a, b, c in placed):
             level += _LINE
         placed.append((x, half, level))
         ax.annotate(

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, Basis
+from rsciio_xfm.analysis.fit.basis import ELEMENT, Basis
 from rsciio_xfm.analysis.fit.matrix import Projection
 from rsciio_xfm.analysis.fit.project import Projected
-from rsciio_xfm.signals.areas import DETECTION, Areas
+from rsciio_xfm.signals.areas import DETECTION, Areas, order_of
 
 _BLOCK_COUNTS = 3000  # at least, where an element is looked for in parts of a map
 _MOST_BLOCKS = 32  # along an axis
@@ -46,11 +46,11 @@ def name_areas(
     """Return counts of components, shape (components,), as a table, with their limits."""
     limits = DETECTION * np.sqrt(_variance_if_absent(projections, bases, counts))
     own = projections[0]
-    shown = [k for k, kind in enumerate(own.kinds) if kind != BACKGROUND]
+    shown = order_of(own.names, own.kinds)
     names = tuple(own.names[k] for k in shown)
     quiet = frozenset(own.names[k] for k in shown if own.kinds[k] != ELEMENT)
-    arrays = (np.asarray(a, dtype=float)[shown] for a in (counts, sigma, limits))
-    return Areas(names, *arrays, n_pixels, dict(notes), quiet)
+    counts, sigma, limits = (np.asarray(a, float)[shown] for a in (counts, sigma, limits))
+    return Areas(names, counts, sigma, limits, n_pixels, dict(notes), quiet)
 
 
 def _variance_if_absent(
