@@ -51,7 +51,7 @@ PRIORS = {
     "escape": Prior(0.5, 0.0, 5.0, 1e-3),
     "satellite": Prior(0.5, 0.0, 5.0, 1e-3),
     "stopping": Prior(15.0, 0.0, 1e3, 1e-2),
-    "compton_shift": Prior(0.15, 0.3, 2.0, 1e-4),
+    "compton_shift": Prior(0.15, 0.5, 1.6, 1e-4),
     "compton_width": Prior(0.1, 0.0, 1.0, 1e-4),
     "compton_tail": Prior(0.15, 0.0, 0.7, 1e-4),
     "compton_tail_length": Prior(0.4, 0.05, 3.0, 1e-3),
