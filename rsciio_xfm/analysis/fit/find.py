@@ -9,36 +9,34 @@ import numpy as np
 from rsciio_xfm.analysis.fit.background import make_splines
 from rsciio_xfm.analysis.fit.calibrate import calibrate
 from rsciio_xfm.analysis.fit.candidates import (
-    USUAL_EVIDENCE,
     Candidate,
     contradicted,
     make_candidates,
 )
-from rsciio_xfm.analysis.fit.columns import Lines, gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.columns import gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.doubt import (
+    FINE,
+    ROUGH,
+    Doubted,
+    fit_doubted,
+    gains_of,
+    without,
+)
 from rsciio_xfm.analysis.fit.excitation import Excitation
 from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.analysis.fit.parameters import apply_values, values_of
 from rsciio_xfm.analysis.fit.peaks import check_spectrum
-from rsciio_xfm.analysis.fit.problem import (
-    Problem,
-    State,
-    make_problem,
-    minimise,
-    project_out,
-    reweighted,
-    solve_at,
-)
+from rsciio_xfm.analysis.fit.problem import make_problem, minimise, solve_at
 from rsciio_xfm.analysis.fit.response import FWHM, Response
 from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
-from rsciio_xfm.analysis.fit.solve import scaled_gram, solve
+from rsciio_xfm.analysis.fit.solve import solve
+from rsciio_xfm.core.one_thread import one_thread
 
 _LEAST_KEV = 0.95  # of lines: Na is the first
 _SEEN = 20.0  # counts in 1 keV: beyond the last such window nothing is looked for
-_ROUGH, _FINE = 0.03, 0.01  # error of the model, relative to the counts
 _SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
 _MOST = 40  # groups
-_TOLD = 0.03  # of the square of a column that others may not take up
 _REFINED = ("zero", "gain", "noise")
 _TOLERANCE = 1e-2
 # The search for the scale: widths and steps in keV, changes that are tried.
@@ -50,6 +48,8 @@ _BETTER = 0.9  # chi2, relative, that another scale than the given one needs
 _ALIKE = 0.75  # evidence, relative, of what it could be as well
 _N_ALIKE = 3
 _LEAST_BLOCK = 3000.0  # counts
+_ALIKE_COLUMNS = 0.3  # of which the clearest is taken in a part
+_ONE_LINE = 0.05  # keV
 _TELLING = 0.2  # weight of lines, relative to the strongest, that are named
 
 
@@ -145,21 +145,21 @@ def find_elements(
     model = Model(excitation, response, (), energy_range, len(counts), scatter)
     if not candidates:
         return [], model
-    model = replace(model, response=_scaled(model, counts, candidates))
-    model = _add_sure(model, counts, candidates)
-    if not model.groups and not _strongest(model, counts, candidates):
-        return [], model
-    model = _add_all(model, counts, candidates)
-    if not model.groups:
-        return [], model
-    parts = _parts(blocks, len(counts))
-    in_parts = _find_in_parts(model, parts, candidates)
-    if in_parts:
+    with one_thread():
+        model = replace(model, response=_scaled(model, counts, candidates))
+        model = _add_sure(model, counts, candidates)
+        if model.groups:
+            model = calibrate(model, counts)
+        model = _drop_weak(_add_all(model, counts, candidates), counts, candidates)
+        parts = _parts(blocks, len(counts))
+        in_parts = _find_in_parts(model, counts, parts, candidates)
         groups = (*model.groups, *(candidates[k].group for k in in_parts))
-        model = calibrate(replace(model, groups=groups), counts)
-    kept = {candidates[k].group.name: number for k, number in in_parts.items()}
-    model, evidence = _drop_weak(model, counts, candidates, kept)
-    return _describe(model, counts, candidates, evidence, kept), model
+        if not groups:
+            return [], model
+        if model.fit is None or in_parts:
+            model = calibrate(replace(model, groups=groups), counts)
+        names = {candidates[k].group.name: number for k, number in in_parts.items()}
+        return _describe(model, counts, candidates, names), model
 
 
 def _range(
@@ -237,7 +237,7 @@ def _explain(
     columns: np.ndarray, n_base: int, target: np.ndarray, factors: np.ndarray
 ) -> float:
     """Return chi2 with the first few groups that are chosen greedily."""
-    roots = 1 / np.sqrt(np.maximum(target, 1) + (_ROUGH * target) ** 2)
+    roots = 1 / np.sqrt(np.maximum(target, 1) + (ROUGH.error * target) ** 2)
     weighted, goal = columns * roots, target * roots
     chosen = list(range(n_base))
     for k in range(_N_FIRST + 1):
@@ -246,119 +246,61 @@ def _explain(
         residual = goal - solution.areas @ used
         if k == _N_FIRST:
             break
-        rest = _without(used[solution.is_free], weighted[n_base:])
-        gains = _gains(rest, weighted[n_base:], residual)[0] * factors
+        rest = without(used[solution.is_free], weighted[n_base:])
+        gains = gains_of(rest, weighted[n_base:], residual)[0] * factors
         chosen.append(n_base + int(np.argmax(gains)))
     return float(residual @ residual)
 
 
-def _without(used: np.ndarray, spectra: np.ndarray) -> np.ndarray:
-    """Return weighted spectra without what others can take up."""
-    gram, scale = scaled_gram(used)
-    parts = np.linalg.solve(gram, (used @ spectra.T) / scale[:, None])
-    return spectra - parts.T @ (used / scale[:, None])
-
-
-def _gains(
-    rest: np.ndarray, columns: np.ndarray, residual: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return evidence for columns, in sigma, and the sigma of their areas."""
-    squares = np.einsum("ij,ij->i", rest, rest)
-    whole = np.einsum("ij,ij->i", columns, columns)
-    is_told = squares > _TOLD * whole
-    sizes = np.sqrt(np.where(is_told, squares, 1.0))
-    gains = np.where(is_told, rest @ residual / sizes, 0.0)
-    return gains, np.where(is_told, 1 / sizes, np.inf)
-
-
 # Forward.
-
-
-@dataclass(frozen=True, eq=False)
-class _Trial:
-    """A model on a spectrum, and what each candidate would add to it."""
-
-    problem: Problem
-    state: State
-    gains: np.ndarray
-    sigmas: np.ndarray
-    allowed: np.ndarray
-
-    @property
-    def chi2(self) -> float:
-        misfit = (self.problem.spectrum - self.state.expected) * self.problem.roots
-        return float(misfit @ misfit)
-
-
-def _tried(
-    model: Model, counts: np.ndarray, candidates: list[Candidate], error: float
-) -> _Trial:
-    values = values_of(model)
-    problem = make_problem(model, counts, values)
-    state = solve_at(problem, values)
-    problem = _less_sure(reweighted(problem, state), state, error)
-    state = solve_at(problem, values)
-    columns = _columns_of(candidates, model, problem.channels) * problem.roots
-    rest = project_out(problem, state, columns)
-    residual = (problem.spectrum - state.expected) * problem.roots
-    gains, sigmas = _gains(rest, columns, residual)
-    areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
-    place = {one.name: k for k, one in enumerate(model.groups)}
-    for k, one in enumerate(candidates):
-        if one.group.name in place:
-            areas[k] = state.solution.areas[place[one.group.name]]
-            sigmas[k] = max(abs(areas[k]) / 100, 1.0)
-    is_new = np.array([one.group.name not in place for one in candidates])
-    allowed = is_new & ~contradicted(candidates, areas, sigmas)
-    return _Trial(problem, state, gains, sigmas, allowed)
-
-
-def _less_sure(problem: Problem, state: State, error: float) -> Problem:
-    variance = np.maximum(state.expected, 1) + (error * state.expected) ** 2
-    return replace(problem, roots=1 / np.sqrt(variance))
-
-
-def _columns_of(
-    candidates: Sequence[Candidate], model: Model, channels: tuple[int, int]
-) -> np.ndarray:
-    values = values_of(model) | {"shelf": 0.0, "escape": 0.0}
-    return make_spectra(_lines_of(candidates, model.response), values, channels)
-
-
-def _lines_of(candidates: Sequence[Candidate], response: Response) -> Lines:
-    groups = [one.group for one in candidates]
-    return gather_lines(groups, response, Scatter(), ())
-
-
-def _best(trial: _Trial, candidates: list[Candidate]) -> int | None:
-    """Return the candidate with the most evidence that is enough, or None."""
-    factors = np.array([one.factor for one in candidates])
-    needed = np.array([one.needed for one in candidates])
-    is_enough = trial.allowed & (trial.gains > needed)
-    if not is_enough.any():
-        return None
-    return int(np.argmax(np.where(is_enough, trial.gains * factors, -np.inf)))
-
-
-def _strongest(
-    model: Model, counts: np.ndarray, candidates: list[Candidate]
-) -> bool:
-    return _best(_tried(model, counts, candidates, _FINE), candidates) is not None
 
 
 def _add_sure(model: Model, counts: np.ndarray, candidates: list[Candidate]) -> Model:
     """Add groups of more than 30 sigma, and move the scale as they come."""
     n_refined = 0
     while len(model.groups) < _MOST:
-        trial = _tried(model, counts, candidates, _ROUGH)
-        best = _best(trial, candidates)
-        if best is None or trial.gains[best] < _SURE:
+        doubted = fit_doubted(model, counts, ROUGH)
+        best = _best(doubted, model, candidates)
+        if best is None or best[1] < _SURE:
             break
-        model = replace(model, groups=(*model.groups, candidates[best].group))
+        model = replace(model, groups=(*model.groups, candidates[best[0]].group))
         if len(model.groups) >= 1.5 * n_refined:
             model = _refine(model, counts)
             n_refined = len(model.groups)
     return model
+
+
+def _best(
+    doubted: Doubted, model: Model, candidates: list[Candidate]
+) -> tuple[int, float] | None:
+    """Return the candidate with the most evidence that is enough, and that, or None."""
+    columns = _columns_of(candidates, model, doubted.channels)
+    gains, sigmas = doubted.gains(columns)
+    areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
+    place = {one.name: k for k, one in enumerate(model.groups)}
+    is_new = np.ones(len(candidates), dtype=bool)
+    for k, one in enumerate(candidates):
+        if one.group.name in place:
+            is_new[k] = False
+            areas[k] = doubted.areas[place[one.group.name]]
+            sigmas[k] = max(abs(areas[k]) / 100, 1.0)
+    factors = np.array([one.factor for one in candidates])
+    needed = np.array([one.needed for one in candidates])
+    is_enough = is_new & (gains > needed) & ~contradicted(candidates, areas, sigmas)
+    if not is_enough.any():
+        return None
+    best = int(np.argmax(np.where(is_enough, gains * factors, -np.inf)))
+    return best, float(gains[best])
+
+
+def _columns_of(
+    candidates: Sequence[Candidate], model: Model, channels: tuple[int, int]
+) -> np.ndarray:
+    values = values_of(model) | {"shelf": 0.0, "escape": 0.0}
+    groups = [one.group for one in candidates]
+    return make_spectra(
+        gather_lines(groups, model.response, Scatter(), ()), values, channels
+    )
 
 
 def _refine(model: Model, counts: np.ndarray) -> Model:
@@ -366,23 +308,20 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
     values = values_of(model)
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
-    problem = _less_sure(reweighted(problem, state), state, _ROUGH)
-    values = minimise(replace(problem, names=_REFINED), values, _TOLERANCE)
-    return apply_values(model, values)
+    variance = np.maximum(state.expected, 1) + (ROUGH.error * state.expected) ** 2
+    problem = replace(problem, roots=1 / np.sqrt(variance), names=_REFINED)
+    return apply_values(model, minimise(problem, values, _TOLERANCE))
 
 
 def _add_all(model: Model, counts: np.ndarray, candidates: list[Candidate]) -> Model:
-    """Add the others to a model that is calibrated, and calibrate it again."""
-    if model.groups:
-        model = calibrate(model, counts)
-    known = model.groups
+    """Add the others to a model that is calibrated."""
     while len(model.groups) < _MOST:
-        trial = _tried(model, counts, candidates, _FINE)
-        best = _best(trial, candidates)
+        best = _best(fit_doubted(model, counts, FINE), model, candidates)
         if best is None:
             break
-        model = replace(model, groups=(*model.groups, candidates[best].group), fit=None)
-    return model if model.groups == known else calibrate(model, counts)
+        group = candidates[best[0]].group
+        model = replace(model, groups=(*model.groups, group), fit=None)
+    return model
 
 
 # Parts of the map.
@@ -402,45 +341,29 @@ def _parts(blocks: np.ndarray | None, n_channels: int) -> np.ndarray:
 
 
 def _find_in_parts(
-    model: Model, parts: np.ndarray, candidates: list[Candidate]
+    model: Model, counts: np.ndarray, parts: np.ndarray, candidates: list[Candidate]
 ) -> dict[int, int]:
     """Return candidates that are in a part only, and in which."""
     if not len(parts):
         return {}
-    basis = calibrated(model).basis
-    columns = basis.columns.T
-    own = _columns_of(candidates, model, (basis.first, basis.stop))
+    doubted = fit_doubted(model, counts, FINE)
+    own = _columns_of(candidates, model, doubted.channels)
     known = {one.name for one in model.groups}
+    new = np.array([one.group.name not in known for one in candidates])
+    needed = np.array([one.needed for one in candidates])
     # So many tries, so much more by chance.
-    extra = math.sqrt(USUAL_EVIDENCE**2 + 2 * math.log(len(parts))) - USUAL_EVIDENCE
+    needed = np.sqrt(needed**2 + 2 * math.log(len(parts) * len(candidates)))
+    factors = np.array([one.factor for one in candidates])
     found: dict[int, int] = {}
     clearest = np.zeros(len(candidates))
     for number, part in enumerate(parts):
-        gains, sigmas = _gains_in_part(part[basis.first : basis.stop], columns, own)
-        finite = np.where(np.isfinite(sigmas), sigmas, 0.0)
-        refused = contradicted(candidates, gains * finite, sigmas)
-        for k, one in enumerate(candidates):
-            is_new = one.group.name not in known and not refused[k]
-            score = gains[k] * one.factor
-            if is_new and gains[k] > one.needed + extra + 1 and score > clearest[k]:
-                clearest[k], found[k] = score, number
+        gains, sigmas = doubted.of_part(part).gains(own)
+        areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
+        refused = contradicted(candidates, areas, sigmas)
+        score = np.where(new & ~refused & (gains > needed), gains * factors, 0.0)
+        for k in np.flatnonzero(score > clearest):
+            clearest[k], found[int(k)] = score[k], number
     return _clearest_of_alike(found, clearest, own)
-
-
-def _gains_in_part(
-    part: np.ndarray, columns: np.ndarray, own: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return evidence for candidates beside the components of the model."""
-    variance = np.maximum(part.mean(), 1.0) + np.zeros_like(part)
-    for _ in range(2):
-        roots = 1 / np.sqrt(variance)
-        solution = solve(columns * roots, part * roots, np.zeros(len(columns), dtype=bool))
-        expected = solution.areas @ columns
-        variance = np.maximum(expected, 1.0) + (_ROUGH * expected) ** 2
-    roots = 1 / np.sqrt(variance)
-    used = columns[solution.is_free] * roots
-    weighted = own * roots
-    return _gains(_without(used, weighted), weighted, (part - expected) * roots)
 
 
 def _clearest_of_alike(
@@ -451,7 +374,7 @@ def _clearest_of_alike(
     kept: dict[int, int] = {}
     for k in sorted(found, key=lambda k: -clearest[k]):
         alike = [own[k] @ own[j] / (sizes[k] * sizes[j]) for j in kept]
-        if max(alike, default=0.0) < 0.3:
+        if max(alike, default=0.0) < _ALIKE_COLUMNS:
             kept[k] = found[k]
     return kept
 
@@ -459,69 +382,34 @@ def _clearest_of_alike(
 # Backward, and what is said of each.
 
 
-def _evidence(
-    model: Model, counts: np.ndarray
-) -> tuple[np.ndarray, Problem, State]:
-    """Return the evidence for each group beside all others."""
-    values = values_of(model)
-    problem = make_problem(model, counts, values)
-    state = solve_at(problem, values)
-    problem = _less_sure(reweighted(problem, state), state, _FINE)
-    state = solve_at(problem, values)
-    found = np.zeros(len(model.groups))
-    for k in range(len(found)):
-        column = state.columns[k] * problem.roots
-        left = project_out(problem, _free_but(state, k), column[None])[0]
-        found[k] = state.solution.areas[k] * np.sqrt(left @ left)
-    return found, problem, state
-
-
-def _free_but(state: State, k: int) -> State:
-    """Return a state in which one component is held at 0."""
-    free = state.solution.is_free.copy()
-    free[k] = False
-    return replace(state, solution=replace(state.solution, is_free=free))
-
-
-def _drop_weak(
-    model: Model,
-    counts: np.ndarray,
-    candidates: list[Candidate],
-    kept: dict[str, int],
-) -> tuple[Model, np.ndarray]:
-    """Drop groups that are not needed, one by one, and calibrate again if there were any."""
+def _drop_weak(model: Model, counts: np.ndarray, candidates: list[Candidate]) -> Model:
+    """Drop groups that are not needed, one by one."""
     needed = {one.group.name: one.needed for one in candidates}
-    before = model.groups
-    evidence = np.zeros(0)
     while model.groups:
-        evidence, *_ = _evidence(model, counts)
-        limits = np.array([needed[g.name] if g.name not in kept else -1e9 for g in model.groups])
-        weakest = int(np.argmin(evidence - limits))
-        if evidence[weakest] >= limits[weakest]:
+        short = fit_doubted(model, counts, FINE).evidence(len(model.groups))
+        short -= [needed[group.name] for group in model.groups]
+        weakest = int(np.argmin(short))
+        if short[weakest] >= 0:
             break
         groups = model.groups[:weakest] + model.groups[weakest + 1 :]
         model = replace(model, groups=groups, fit=None)
-    if model.groups and model.groups != before:
-        model = calibrate(model, counts)
-        evidence, *_ = _evidence(model, counts)
-    return model, evidence
+    return model
 
 
 def _describe(
     model: Model,
     counts: np.ndarray,
     candidates: list[Candidate],
-    evidence: np.ndarray,
-    kept: dict[str, int],
+    in_parts: dict[str, int],
 ) -> list[Found]:
-    if not model.groups:
-        return []
-    _, problem, state = _evidence(model, counts)
-    columns = _columns_of(candidates, model, problem.channels) * problem.roots
+    doubted = fit_doubted(model, counts, FINE)
+    evidence = doubted.evidence(len(model.groups))
+    columns = _columns_of(candidates, model, doubted.channels)
     areas = calibrated(model).areas
     found = []
     for k, group in enumerate(model.groups):
         area, sigma = areas[group.name]
+        alike = _alternatives(k, model, doubted.without(k).gains(columns)[0], candidates)
         found.append(
             Found(
                 group.element,
@@ -530,8 +418,8 @@ def _describe(
                 float(evidence[k]),
                 area,
                 sigma,
-                _alternatives(k, model, problem, state, columns, candidates),
-                kept.get(group.name),
+                alike,
+                in_parts.get(group.name),
             )
         )
     return sorted(found, key=lambda one: -one.evidence)
@@ -542,36 +430,24 @@ def _telling(group: Group) -> tuple[float, ...]:
     strong = group.weights > _TELLING * group.weights.max()
     energies, weights = group.energies[strong], group.weights[strong]
     told: list[float] = []
-    for energy, _ in sorted(zip(energies, weights, strict=True), key=lambda pair: -pair[1]):
-        if all(abs(energy - other) > 0.05 for other in told):
+    for energy, _ in sorted(
+        zip(energies, weights, strict=True), key=lambda pair: -pair[1]
+    ):
+        if all(abs(energy - other) > _ONE_LINE for other in told):
             told.append(float(energy))
     return tuple(told)
 
 
 def _alternatives(
-    k: int,
-    model: Model,
-    problem: Problem,
-    state: State,
-    columns: np.ndarray,
-    candidates: list[Candidate],
+    k: int, model: Model, gains: np.ndarray, candidates: list[Candidate]
 ) -> tuple[str, ...]:
     """Return groups that explain most of what one group does, were it not there."""
-    without = _free_but(state, k)
-    free = without.solution.is_free
-    used = state.columns[free] * problem.roots
-    target = problem.spectrum * problem.roots
-    solution = solve(used, target, np.zeros(len(used), dtype=bool))
-    residual = target - solution.areas @ used
-    rest = _without(used[solution.is_free], columns)
-    gains, _ = _gains(rest, columns, residual)
     names = [one.group.name for one in candidates]
     own = gains[names.index(model.groups[k].name)]
     taken = {group.element for group in model.groups}
-    order = np.argsort(-gains)
     alike = [
         names[j]
-        for j in order
+        for j in np.argsort(-gains)
         if gains[j] > _ALIKE * own and candidates[j].group.element not in taken
     ]
     return tuple(alike[:_N_ALIKE])

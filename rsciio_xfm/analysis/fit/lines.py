@@ -137,6 +137,17 @@ def group(element: str, shell: str, excitation: Excitation) -> Group | None:
     return Group(element, shell, np.array(energies), shares, families, min(edges))
 
 
+def emission(element: str, shell: str, excitation: Excitation) -> float:
+    """Return how many photons a shell emits, relative to others; of any unit.
+
+    Parameters
+    ----------
+    element, shell, excitation
+        See :func:`group`.
+    """
+    return float(sum(_vacancies(atomic_number(element), shell, excitation).values()))
+
+
 def satellite_shares(group: Group) -> np.ndarray:
     """Return the satellites of lines, relative to them: those of K-beta of Ar to Ge have one.
 
@@ -162,17 +173,6 @@ def satellite_shares(group: Group) -> np.ndarray:
     is_seen = low <= atomic_number(group.element) <= high
     is_beta = np.array([family == "b" for family in group.families])
     return np.where(is_beta & is_seen, _SATELLITE_SHARE, 0.0)
-
-
-def emission(element: str, shell: str, excitation: Excitation) -> float:
-    """Return how many photons a shell emits, relative to others; of any unit.
-
-    Parameters
-    ----------
-    element, shell, excitation
-        See :func:`group`.
-    """
-    return float(sum(_vacancies(atomic_number(element), shell, excitation).values()))
 
 
 def _vacancies(z: int, shell: str, excitation: Excitation) -> dict[str, float]:
