@@ -22,6 +22,7 @@ from rsciio_xfm.analysis.fit.problem import (
 )
 from rsciio_xfm.analysis.fit.solve import scaled_gram
 from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks, drop_weak
+from rsciio_xfm.core.one_thread import one_thread
 
 _GAINS = np.linspace(-0.012, 0.012, 9)  # relative changes that are tried first
 _ZEROS = (-0.02, 0.0, 0.02)  # keV
@@ -32,6 +33,7 @@ _TOLERANCES = (1e-3, 1e-5, 1e-7)  # of the rounds of a calibration
 _REWEIGHTINGS = 3
 
 
+@one_thread()
 def calibrate(
     model: Model, spectrum: np.ndarray, n_pixels: int = 1, fixed: Sequence[str] = ()
 ) -> Model:

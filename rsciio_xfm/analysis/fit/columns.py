@@ -6,18 +6,56 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import attenuation, transmission
-from rsciio_xfm.analysis.fit.lines import Group
+from rsciio_xfm.analysis.fit.lines import SATELLITE_LOSS, Group, satellite_shares
 from rsciio_xfm.analysis.fit.response import DENSITY, Response, escape_peaks
 from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.kernels.peaks import add_lines
 
 Values = Mapping[str, float]
 PLAIN, COMPTON, SUM = 0, 1, 2  # kinds of lines
+# Parameters that are fields of a Response, and of Scatter (there with "compton_" before them).
+OF_RESPONSE = (
+    "zero",
+    "gain",
+    "noise",
+    "fano",
+    "tail",
+    "tail_length",
+    "shelf",
+    "escape",
+    "satellite",
+)
+OF_SCATTER = ("shift", "width", "tail", "tail_length")
 
 
 def ratio_name(group: str, family: str) -> str:
     """Return the name of the parameter that changes a family of lines: ``"Fe_K b"``."""
     return f"{group} {family}"
+
+
+def start_values(response: Response, scatter: Scatter) -> dict[str, float]:
+    """Return the values of all parameters but ratios and those of sum peaks."""
+    values = {name: getattr(response, name) for name in OF_RESPONSE}
+    values["stopping"] = 1 / response.thickness
+    values |= {f"compton_{name}": getattr(scatter, name) for name in OF_SCATTER}
+    return values | {"sum_shift": 0.0, "sum_width": 1.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Partners:
+    """Peaks that lines have in addition to their own.
+
+    Attributes
+    ----------
+    parents
+        Indices of the lines they belong to.
+    losses, shares
+        How far below them they are, keV, and their counts relative to them.
+    """
+
+    parents: np.ndarray
+    losses: np.ndarray
+    shares: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +72,8 @@ class Lines:
         Absorption of the crystal at the lines, 1/cm.
     ratios
         Index into `ratio_names` of the factor on each line; -1: none.
-    parents, losses, escapes
-        Of escape peaks: the line they belong to, energy that escapes, keV, and share of it.
+    escapes, satellites
+        Peaks that lines have in addition.
     scatter
         Gives the energies of Compton lines.
     """
@@ -47,9 +85,8 @@ class Lines:
     crystal: np.ndarray
     ratios: np.ndarray
     ratio_names: tuple[str, ...]
-    parents: np.ndarray
-    losses: np.ndarray
-    escapes: np.ndarray
+    escapes: Partners
+    satellites: Partners
     response: Response
     scatter: Scatter
     n_columns: int
@@ -74,7 +111,6 @@ def gather_lines(
         kind == SUM, 1.0, transmission(response.layers, arriving)
     )
     names, ratios = _ratios(plain, len(energies))
-    parents, losses, escapes = _escapes(arriving, kind, response.material)
     return Lines(
         energies,
         weights,
@@ -83,9 +119,8 @@ def gather_lines(
         attenuation(response.material, arriving) * DENSITY[response.material],
         ratios,
         names,
-        parents,
-        losses,
-        escapes,
+        _escapes(arriving, kind, response.material),
+        _satellites(plain),
         response,
         scatter,
         len(every),
@@ -114,17 +149,22 @@ def _ratios(groups: Sequence[Group], n_lines: int) -> tuple[tuple[str, ...], np.
     return tuple(names), found
 
 
-def _escapes(
-    energies: np.ndarray, kinds: np.ndarray, material: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return parents, energies lost, and shares of all escape peaks."""
+def _escapes(energies: np.ndarray, kinds: np.ndarray, material: str) -> Partners:
+    """Return the escape peaks of all lines."""
     parents, losses, shares = [], [], []
     for energy, share in escape_peaks(energies, material):
         is_seen = (share > 0) & (kinds != SUM)
         parents.append(np.flatnonzero(is_seen))
         losses.append((energies - energy)[is_seen])
         shares.append(share[is_seen])
-    return np.concatenate(parents), np.concatenate(losses), np.concatenate(shares)
+    return Partners(*(np.concatenate(one) for one in (parents, losses, shares)))
+
+
+def _satellites(groups: Sequence[Group]) -> Partners:
+    """Return the satellites of the lines of elements, which are the first of all."""
+    shares = _join([satellite_shares(group) for group in groups])
+    parents = np.flatnonzero(shares)
+    return Partners(parents, np.full(len(parents), SATELLITE_LOSS), shares[parents])
 
 
 def make_spectra(
@@ -166,10 +206,29 @@ def make_spectra(
     for is_kind, shape in ((~is_compton, tails), (is_compton, compton)):
         own = is_kind & is_there
         add_lines(columns, *scale, table[own], owners[own], *shape)
-    if values["escape"] > 0 and len(lines.parents):
-        escapes = _escape_lines(lines, values, energies, shares)
-        add_lines(columns, *scale, escapes, owners[lines.parents], 0.0, 1.0, 0.0)
+    for partners, name in ((lines.escapes, "escape"), (lines.satellites, "satellite")):
+        if values[name] > 0 and len(partners.parents):
+            counts = shares[partners.parents] * partners.shares * values[name]
+            there = counts != 0
+            parents, counts = partners.parents[there], counts[there]
+            at = energies[parents] - partners.losses[there]
+            more = np.stack([at, widths(values, at, lines.response), counts], axis=1)
+            add_lines(columns, *scale, more, owners[parents], 0.0, 1.0, 0.0)
     return columns
+
+
+def changed_by(lines: Lines, name: str) -> np.ndarray:
+    """Return which components a parameter changes, bool."""
+    found = np.zeros(lines.n_columns, bool)
+    kinds = {"compton": COMPTON, "sum": SUM}
+    kind = kinds.get(name.split("_", maxsplit=1)[0])
+    if name in lines.ratio_names:
+        found[lines.owners[lines.ratios == lines.ratio_names.index(name)]] = True
+    elif kind is not None:
+        found[lines.owners[lines.kinds == kind]] = True
+    else:
+        found[:] = True
+    return found
 
 
 def line_shares(lines: Lines, values: Values) -> np.ndarray:
@@ -208,11 +267,25 @@ def widths(values: Values, energies: np.ndarray, response: Response) -> np.ndarr
     return trial.sigma(energies)
 
 
-def _escape_lines(
-    lines: Lines, values: Values, energies: np.ndarray, shares: np.ndarray
+def make_columns(
+    groups: Sequence[Group], response: Response, n_channels: int
 ) -> np.ndarray:
-    """Return the escape peaks as a table of lines."""
-    parents = lines.parents
-    at = energies[parents] - lines.losses
-    counts = shares[parents] * lines.escapes * values["escape"]
-    return np.stack([at, widths(values, at, lines.response), counts], axis=1)
+    """Return the spectrum of each group that has one count in all of its lines.
+
+    Parameters
+    ----------
+    groups
+        Their weights are photons that are emitted: what absorbs on the way changes them.
+    response
+        Of the detector.
+    n_channels
+        Of the spectra.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (groups, channels). Gaussian, tail and shelf of all lines add up to 1,
+        as far as they lie within the channels; escape peaks and satellites come in addition.
+    """
+    lines = gather_lines(groups, response, Scatter(), ())
+    return make_spectra(lines, start_values(response, Scatter()), (0, n_channels))

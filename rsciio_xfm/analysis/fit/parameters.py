@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.columns import ratio_name
+from rsciio_xfm.analysis.fit.columns import (
+    OF_RESPONSE,
+    OF_SCATTER,
+    ratio_name,
+    start_values,
+)
 from rsciio_xfm.analysis.fit.lines import Group
 
 if TYPE_CHECKING:
@@ -44,6 +49,7 @@ PRIORS = {
     "tail_length": Prior(0.15, 0.03, 3.0, 1e-4),
     "shelf": Prior(0.01, 0.0, 0.2, 1e-4),
     "escape": Prior(0.5, 0.0, 5.0, 1e-3),
+    "satellite": Prior(0.5, 0.0, 5.0, 1e-3),
     "stopping": Prior(15.0, 0.0, 1e3, 1e-2),
     "compton_shift": Prior(0.15, 0.3, 2.0, 1e-4),
     "compton_width": Prior(0.1, 0.0, 1.0, 1e-4),
@@ -56,17 +62,6 @@ PRIORS = {
 # tables of L1:L2:L3 differ by some per cent.
 _RATIO_K = Prior(0.2, 0.7, 3.0, 1e-4)
 _RATIO = Prior(0.1, 0.5, 2.0, 1e-4)
-_OF_RESPONSE = (
-    "zero",
-    "gain",
-    "noise",
-    "fano",
-    "tail",
-    "tail_length",
-    "shelf",
-    "escape",
-)
-_OF_SCATTER = ("shift", "width", "tail", "tail_length")
 
 
 def prior(name: str, gain: float = 0.01) -> Prior:
@@ -88,10 +83,8 @@ def prior(name: str, gain: float = 0.01) -> Prior:
 
 def values_of(model: "Model") -> dict[str, float]:
     """Return the values of all parameters but ratios, which are 1."""
-    response, scatter, sums = model.response, model.scatter, model.sum_peaks
-    values = {name: getattr(response, name) for name in _OF_RESPONSE}
-    values["stopping"] = 1 / response.thickness
-    values |= {f"compton_{name}": getattr(scatter, name) for name in _OF_SCATTER}
+    sums = model.sum_peaks
+    values = start_values(model.response, model.scatter)
     return values | {"sum_shift": sums.shift, "sum_width": sums.width}
 
 
@@ -99,8 +92,8 @@ def apply_values(model: "Model", values: dict[str, float]) -> "Model":
     """Return a model with other values of the parameters, without a fit."""
     stopping = values["stopping"]
     thickness = 1 / stopping if stopping > 1 / _LONGEST else math.inf
-    own = {name: values[name] for name in _OF_RESPONSE}
-    compton = {name: values[f"compton_{name}"] for name in _OF_SCATTER}
+    own = {name: values[name] for name in OF_RESPONSE}
+    compton = {name: values[f"compton_{name}"] for name in OF_SCATTER}
     rayleigh = tuple(with_ratios(one, values) for one in model.scatter.rayleigh)
     ratios = {name: value for name, value in values.items() if " " in name}
     ratios = {n: model.ratios.get(n, 1.0) * value for n, value in ratios.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rsciio_xfm.analysis.fit.background import make_splines
-from rsciio_xfm.analysis.fit.columns import Lines, gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.columns import Lines, changed_by, gather_lines, make_spectra
 from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
 from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
 from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
@@ -132,14 +132,15 @@ def solve_at(problem: Problem, values: dict[str, float], signed: bool = False) -
 
 def slopes_at(problem: Problem, state: State, names: Sequence[str]) -> np.ndarray:
     """Return how the expected spectrum changes with parameters, with the areas as they are."""
-    areas = state.solution.areas[: problem.lines.n_columns]
-    now = make_spectra(problem.lines, state.values, problem.channels, areas)[0]
-    found = np.empty((len(names), len(now)))
+    found = np.empty((len(names), len(problem.spectrum)))
+    every = state.solution.areas[: problem.lines.n_columns]
     for k, name in enumerate(names):
+        areas = np.where(changed_by(problem.lines, name), every, 0.0)
         step = prior(name, problem.start["gain"]).step
         moved = state.values | {name: state.values.get(name, 1.0) + step}
-        then = make_spectra(problem.lines, moved, problem.channels, areas)[0]
-        found[k] = (then - now) / step
+        now = make_spectra(problem.lines, state.values, problem.channels, areas)
+        then = make_spectra(problem.lines, moved, problem.channels, areas)
+        found[k] = (then[0] - now[0]) / step
     return found
 
 

@@ -105,8 +105,8 @@ def choose_sum_peaks(model: Model, counts: np.ndarray, values: Values) -> SumPea
     Notes
     -----
     One at a time the peak is taken that reduces chi2 most, as long as that is 25 (5 sigma).
-    Only pairs of strong clusters are tried, below the Compton peak of the source; and none that
-    is far stronger than pile-up can be, as the peaks found before it say.
+    Only pairs of strong clusters are tried, below the Compton peak of the source; and none
+    that is far stronger than pile-up can be, as the peaks found before it say.
     """
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
