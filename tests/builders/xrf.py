@@ -8,6 +8,7 @@ the same.
 """
 
 import functools
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -277,18 +278,18 @@ def emitted(detector, excitation, element, shell, sample):
 def lines_of(element, shell):
     """Return energies and xraylib's numbers of the lines of a shell or subshell."""
     z, found = xraylib.SymbolToAtomicNumber(element), []
-    outer = [
-        f"{s}{i}"
-        for s, n in zip("LMNOP", (3, 5, 7, 7, 5), strict=True)
-        for i in range(1, n + 1)
-    ]
-    for inner in SUBSHELLS.get(shell, [shell]):
-        for other in outer:
-            number = getattr(xraylib, f"{inner}{other}_LINE", None)
-            if number is None or other[0] <= inner[0]:
-                continue
+    inner = "|".join(SUBSHELLS.get(shell, [shell]))
+    for name in dir(xraylib):
+        # KL3, L3O45; those like KO are sums of others.
+        match = re.fullmatch(rf"(?:{inner})([LMNOP])\d+_LINE", name)
+        if match and match[1] > shell[0]:
             try:
-                found.append((xraylib.LineEnergy(z, number), number))
+                found.append(
+                    (
+                        xraylib.LineEnergy(z, getattr(xraylib, name)),
+                        getattr(xraylib, name),
+                    )
+                )
             except ValueError:
                 continue
     return tuple(found)
@@ -311,7 +312,7 @@ def beams(excitation):
         return ((excitation, 1.0),)
     _, voltage = excitation
     energies = np.arange(2.0, voltage, 1.0) + 0.5
-    kramers = (voltage - energies) / energies * np.exp(-((4 / energies) ** 3))
+    kramers = (voltage - energies) / energies * np.exp(-((2.5 / energies) ** 3))
     kramers *= 0.5 / kramers.sum()
     own = [(energy, 0.5 * share) for energy, share in characteristic(excitation)]
     return (*zip(energies.tolist(), kramers.tolist(), strict=True), *own)

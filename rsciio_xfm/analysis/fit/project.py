@@ -16,6 +16,7 @@ from rsciio_xfm.core.array import Range
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import Part, Piece, Ranges, Reduction, run
 from rsciio_xfm.core.source import scratch
+from rsciio_xfm.core.warning import warn
 from rsciio_xfm.kernels.project import (
     BINNED,
     make_positive,
@@ -112,8 +113,9 @@ class Projected:
         whole = np.sum([own.areas for own in self.projections], axis=0)
         for own in self.projections:
             # Of several detectors the sum is known; each has its part of it.
-            share = own.areas / whole if len(self.projections) > 1 else 1.0
-            share = np.nan_to_num(share, posinf=0, neginf=0)
+            share = np.ones(len(whole))
+            if len(self.projections) > 1:
+                share = np.divide(own.areas, whole, out=0 * whole, where=whole > 0)
             tilted = own.calibration_covariance(parts[: own.n_classes + 1] * share)
             variance = variance + np.diagonal(tilted)
         return parts.sum(axis=0), np.sqrt(variance)
@@ -192,6 +194,11 @@ def project(
         watch["partial"] = lambda results: partial(results[0])
     with one_thread():
         (found,) = run(data, reduction, **watch)
+    if data.dtype.kind in "if" and (found.own_variance < 0).any():
+        warn(
+            "Spectra have numbers below 0, which are no counts: the element maps are right, "
+            "but their sigma and chi2, which take all noise for that of counts, are not."
+        )
     return found
 
 
@@ -229,6 +236,8 @@ class ElementMaps(Reduction):
         projections = _each(projection)
         if 0 in data.shape:
             raise ValueError(f"The map is empty: its shape is {data.shape}.")
+        if data.ndim < 2:
+            raise ValueError("There is one spectrum, expected a map: use region_areas.")
         if data.dtype.kind not in "biuf":
             raise ValueError(f"The spectra are {data.dtype}, expected real numbers.")
         if variance not in VARIANCES:
@@ -264,14 +273,14 @@ class ElementMaps(Reduction):
 
     def add(self, state: "_Images", piece: Piece) -> "_Images":
         """Put the numbers of a piece where it lies."""
+        first = piece.first - min(own.first for own in self.projections)
         with one_thread():
             for ranges, rows in _blocks(piece, self._most_spectra):
                 detectors = range(*ranges[0]) if self.is_stack else range(1)
                 place = ranges[int(self.is_stack) :]
-                parts = np.split(rows, len(detectors))
-                for detector, spectra in zip(detectors, parts, strict=True):
-                    first = piece.first - min(own.first for own in self.projections)
-                    made = self._make(detector, spectra, first, place)
+                n = len(rows) // len(detectors)
+                for i, detector in enumerate(detectors):
+                    made = self._make(detector, rows[i * n : (i + 1) * n], first, place)
                     state.put(place, made.T, self.is_stack)
         return state
 
@@ -307,26 +316,35 @@ class ElementMaps(Reduction):
     ) -> np.ndarray:
         """Return the numbers of some spectra, shape (spectra, images)."""
         own, table = self.projections[detector], self._tables[detector]
-        which = np.zeros(len(rows), dtype=np.int64)
-        if self.labels is not None and own.n_classes:
-            here = self.labels[tuple(slice(*ends) for ends in place)].reshape(-1)
-            which = _weights_of(here, own.n_classes)
-        order = np.argsort(which, kind="stable")
-        which = which[order]
-        edges = np.flatnonzero(np.diff(which, prepend=-1))
+        order, which, edges = self._sort(own, place, len(rows))
         made = np.empty((len(rows), 2 * self.n_components + _OTHERS), dtype=np.float32)
         with table.buffers(len(rows)) as out:
             channels = (first + own.first, first + own.stop)
-            taken = _as_native(rows), channels, np.stack([order, which])
-            prepare_spectra(*taken, table.weights, out)
-            for start, stop in itertools.pairwise([*edges.tolist(), len(rows)]):
+            prepare_spectra(
+                _as_native(rows), channels, (order, which), table.weights, out
+            )
+            for start, stop in itertools.pairwise(edges):
                 one = tuple(numbers[start:stop] for numbers in out)
                 self._multiply(table, int(which[start]), one, made[start:stop])
-        if len(edges) == 1:
+        if len(edges) == 2:
             return made
-        sorted_, made = made, np.empty_like(made)
-        made[order] = sorted_
-        return made
+        back = np.empty_like(made)
+        back[order] = made
+        return back
+
+    def _sort(
+        self, own: Projection, place: Ranges, n_spectra: int
+    ) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """Return spectra in the order of their weights, and where each of these begin."""
+        order = np.arange(n_spectra)
+        if self.labels is None or not own.n_classes:
+            return order, np.zeros_like(order), [0, n_spectra]
+        here = self.labels[tuple(slice(*ends) for ends in place)].reshape(-1)
+        which = _weights_of(here, own.n_classes)
+        order = np.argsort(which, kind="stable")
+        which = which[order]
+        firsts = np.flatnonzero(np.diff(which, prepend=-1))
+        return order, which, [*firsts.tolist(), n_spectra]
 
     def _multiply(
         self,
@@ -340,7 +358,8 @@ class ElementMaps(Reduction):
         n = self.n_components
         with np.errstate(all="ignore"):  # of NaN and infinity
             np.matmul(floats, table.areas[k], out=made[:, : n + 2])
-            np.matmul(bins, table.variances[k], out=made[:, n + 2 : -1])
+            binned = floats if table.binned == 1 else bins
+            np.matmul(binned, table.variances[k], out=made[:, n + 2 : -1])
             areas = made[:, :n].astype(np.float64)
             products = areas @ table.grams[k]
             if self.nonnegative:
@@ -382,26 +401,35 @@ class _Tables:
         float32, shape (classes, bins of channels, components).
     grams
         float64, see :class:`Projection`.
+    binned
+        How many channels make a bin: as many as the kernel adds up, or 1 if these are too
+        wide for the peaks.
     """
 
     weights: np.ndarray
     areas: np.ndarray
     variances: np.ndarray
     grams: np.ndarray
+    binned: int
 
     @classmethod
     def of(cls, own: Projection) -> "_Tables":
         ones = np.ones_like(own.leverages)
         columns = np.concatenate([own.gammas, np.stack([own.leverages, ones], -1)], -1)
+        squares, binned = _padded(own.gammas**2), 1
         # The mean of a bin's channels, as many counts as are expected of each.
-        counts = np.maximum(own.expected, 1e-6 * own.expected.max(axis=1, keepdims=True))
-        counts = np.where(counts > 0, counts, 1)[..., np.newaxis]
-        squares = _binned(_padded(counts * own.gammas**2)) / _binned(_padded(counts))
+        least = 1e-6 * own.expected.max(axis=1, keepdims=True)
+        counts = np.maximum(np.maximum(own.expected, least), np.finfo(np.float32).tiny)
+        counts = _padded(counts[..., np.newaxis])
+        means = _binned(counts * squares) / np.maximum(_binned(counts), 1e-300)
+        if _is_fine(own, squares, means):
+            squares, binned = means, BINNED
         return cls(
             weights=own.weights.astype(np.float32),
             areas=_padded(columns).astype(np.float32),
             variances=squares.astype(np.float32),
             grams=own.grams,
+            binned=binned,
         )
 
     @contextmanager
@@ -454,6 +482,15 @@ def _binned(columns: np.ndarray) -> np.ndarray:
     n_classes, n_channels, n_components = columns.shape
     shape = (n_classes, n_channels // BINNED, BINNED, n_components)
     return columns.reshape(shape).sum(axis=2)
+
+
+def _is_fine(own: Projection, squares: np.ndarray, means: np.ndarray) -> bool:
+    """Tell whether bins give the variance that counts of any component make, to 10 %."""
+    columns = _padded(own.columns[np.newaxis])
+    exact = columns[0].T @ squares
+    found = _binned(columns)[0].T @ means
+    own_part = np.abs(np.diagonal(exact, axis1=1, axis2=2))[:, np.newaxis]
+    return bool((np.abs(found - exact) <= 0.1 * exact + 0.01 * own_part).all())
 
 
 def _blocks(piece: Piece, most: int) -> Iterator[tuple[Ranges, np.ndarray]]:
