@@ -29,7 +29,7 @@ _ZEROS = (-0.02, 0.0, 0.02)  # keV
 _BLUR = 0.16  # keV added to the widths then
 _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _LIMIT = 3.29  # standard deviations
-_TOLERANCES = (1e-3, 1e-5, 1e-7)  # of the rounds of a calibration
+_TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
 _REWEIGHTINGS = 3
 
 
@@ -72,11 +72,19 @@ def calibrate(
         state = solve_at(problem, values)
         problem = reweighted(problem, state)
         every = dict.fromkeys([*problem.start, *problem.lines.ratio_names])
-        names = informed(problem, state, [name for name in every if name not in fixed])
+        left_out = {*fixed, *_known(model)}
+        names = informed(problem, state, [name for name in every if name not in left_out])
         values = minimise(replace(problem, names=names), values, tolerance)
         model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
     model = replace(model, sum_peaks=drop_weak(model, counts, values))
     return finish(apply_values(model, values), counts, n_pixels, names)
+
+
+def _known(model: Model) -> tuple[str, ...]:
+    """Return the parameters that are no question with an excitation."""
+    beam = model.excitation
+    is_free = beam is not None and beam.kind == "monochromatic"
+    return () if is_free else ("scatter_offset",)
 
 
 def check_spectrum(model: Model, spectrum: np.ndarray) -> np.ndarray:
@@ -158,7 +166,7 @@ def finish(
         np.sqrt(np.diag(spread)),
         float(misfit @ misfit / len(misfit)),
         _parameters(model, values, names, covariance),
-        _correlations(basis, spread),
+        _correlations(basis),
         _detection_limits(problem, state, basis),
     )
     return replace(model, fit=fit)
@@ -256,9 +264,11 @@ def _parameters(
     return found
 
 
-def _correlations(basis: Basis, spread: np.ndarray) -> list[tuple[str, str, float]]:
+def _correlations(basis: Basis) -> list[tuple[str, str, float]]:
+    """Return which components take counts from each other, the calibration left aside."""
+    gram, _ = scaled_gram(basis.columns.T / np.sqrt(floored(basis.expected)))
+    spread = np.linalg.inv(gram)
     sigma = np.sqrt(np.diag(spread))
-    sigma[sigma == 0] = 1.0
     related = spread / np.multiply.outer(sigma, sigma)
     found = []
     for i, kind in enumerate(basis.kinds[:-1]):

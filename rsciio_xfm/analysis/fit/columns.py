@@ -6,13 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import attenuation, transmission
-from rsciio_xfm.analysis.fit.lines import SATELLITE_LOSS, Group, satellite_shares
+from rsciio_xfm.analysis.fit.lines import (
+    SATELLITE_LENGTH,
+    SATELLITE_LOSS,
+    Group,
+    satellite_shares,
+)
 from rsciio_xfm.analysis.fit.response import DENSITY, Response, escape_peaks
 from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.kernels.peaks import add_lines
 
 Values = Mapping[str, float]
-PLAIN, COMPTON, SUM = 0, 1, 2  # kinds of lines
+PLAIN, RAYLEIGH, COMPTON, SUM = range(4)  # kinds of lines
 # Parameters that are fields of a Response, and of Scatter (there with "compton_" before them).
 OF_RESPONSE = (
     "zero",
@@ -38,6 +43,7 @@ def start_values(response: Response, scatter: Scatter) -> dict[str, float]:
     values = {name: getattr(response, name) for name in OF_RESPONSE}
     values["stopping"] = 1 / response.thickness
     values |= {f"compton_{name}": getattr(scatter, name) for name in OF_SCATTER}
+    values["scatter_offset"] = scatter.offset
     return values | {"sum_shift": 0.0, "sum_width": 1.0}
 
 
@@ -67,7 +73,7 @@ class Lines:
     energies, weights
         Of each line, keV; photons that arrive at the crystal.
     owners, kinds
-        The column of each, and PLAIN, COMPTON or SUM.
+        The column of each, and PLAIN, RAYLEIGH, COMPTON or SUM.
     crystal
         Absorption of the crystal at the lines, 1/cm.
     ratios
@@ -101,7 +107,8 @@ def gather_lines(
     """Return the lines of all components, in the order of the columns of a basis."""
     plain, compton = (*groups, *scatter.rayleigh), scatter.compton
     every = (*plain, *compton, *sums)
-    kinds = [PLAIN] * len(plain) + [COMPTON] * len(compton) + [SUM] * len(sums)
+    kinds = [PLAIN] * len(groups) + [RAYLEIGH] * len(scatter.rayleigh)
+    kinds += [COMPTON] * len(compton) + [SUM] * len(sums)
     counts = [len(group.energies) for group in every]
     energies = _join([group.energies for group in every])
     kind = np.repeat(np.array(kinds, int), counts)
@@ -206,15 +213,27 @@ def make_spectra(
     for is_kind, shape in ((~is_compton, tails), (is_compton, compton)):
         own = is_kind & is_there
         add_lines(columns, *scale, table[own], owners[own], *shape)
-    for partners, name in ((lines.escapes, "escape"), (lines.satellites, "satellite")):
-        if values[name] > 0 and len(partners.parents):
-            counts = shares[partners.parents] * partners.shares * values[name]
-            there = counts != 0
-            parents, counts = partners.parents[there], counts[there]
-            at = energies[parents] - partners.losses[there]
-            more = np.stack([at, widths(values, at, lines.response), counts], axis=1)
-            add_lines(columns, *scale, more, owners[parents], 0.0, 1.0, 0.0)
+    places = (energies, shares, owners)
+    tails = {"escape": (0.0, 1.0, 0.0), "satellite": (1.0, SATELLITE_LENGTH, 0.0)}
+    for name, partners in (("escape", lines.escapes), ("satellite", lines.satellites)):
+        more, of = _partner_lines(partners, places, values[name])
+        more[:, 1] = widths(values, more[:, 0], lines.response)
+        add_lines(columns, *scale, more, of, *tails[name])
     return columns
+
+
+def _partner_lines(
+    partners: Partners, places: tuple[np.ndarray, ...], factor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the peaks beside lines as a table, widths left out, and their owners."""
+    energies, shares, owners = places
+    counts = shares[partners.parents] * partners.shares * factor
+    is_there = counts != 0
+    parents = partners.parents[is_there]
+    table = np.zeros((len(parents), 3))
+    table[:, 0] = energies[parents] - partners.losses[is_there]
+    table[:, 2] = counts[is_there]
+    return table, owners[parents]
 
 
 def changed_by(lines: Lines, name: str) -> np.ndarray:
@@ -249,9 +268,11 @@ def _places(lines: Lines, values: Values) -> tuple[np.ndarray, np.ndarray]:
     energies = lines.energies.copy()
     is_compton, is_sum = lines.kinds == COMPTON, lines.kinds == SUM
     scatter = lines.scatter
+    is_scatter = is_compton | (lines.kinds == RAYLEIGH)
     lost = energies[is_compton] - scatter.energies(energies[is_compton])
     lost = lost / scatter.shift
     energies[is_compton] -= values["compton_shift"] * lost
+    energies[is_scatter] += values["scatter_offset"]
     energies[is_sum] += values["sum_shift"]
     sigma = widths(values, energies, lines.response)
     sigma[is_compton] = np.hypot(sigma[is_compton], values["compton_width"] * lost)
