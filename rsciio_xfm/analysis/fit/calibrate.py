@@ -158,7 +158,7 @@ def finish(
         np.sqrt(np.diag(spread)),
         float(misfit @ misfit / len(misfit)),
         _parameters(model, values, names, covariance),
-        _correlations(basis, spread),
+        _correlations(basis),
         _detection_limits(problem, state, basis),
     )
     return replace(model, fit=fit)
@@ -256,9 +256,11 @@ def _parameters(
     return found
 
 
-def _correlations(basis: Basis, spread: np.ndarray) -> list[tuple[str, str, float]]:
+def _correlations(basis: Basis) -> list[tuple[str, str, float]]:
+    """Return which components take counts from each other, the calibration left aside."""
+    gram, _ = scaled_gram(basis.columns.T / np.sqrt(floored(basis.expected)))
+    spread = np.linalg.inv(gram)
     sigma = np.sqrt(np.diag(spread))
-    sigma[sigma == 0] = 1.0
     related = spread / np.multiply.outer(sigma, sigma)
     found = []
     for i, kind in enumerate(basis.kinds[:-1]):

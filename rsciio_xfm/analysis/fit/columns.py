@@ -6,7 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import attenuation, transmission
-from rsciio_xfm.analysis.fit.lines import SATELLITE_LOSS, Group, satellite_shares
+from rsciio_xfm.analysis.fit.lines import (
+    SATELLITE_LENGTH,
+    SATELLITE_LOSS,
+    Group,
+    satellite_shares,
+)
 from rsciio_xfm.analysis.fit.response import DENSITY, Response, escape_peaks
 from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.kernels.peaks import add_lines
@@ -206,15 +211,27 @@ def make_spectra(
     for is_kind, shape in ((~is_compton, tails), (is_compton, compton)):
         own = is_kind & is_there
         add_lines(columns, *scale, table[own], owners[own], *shape)
-    for partners, name in ((lines.escapes, "escape"), (lines.satellites, "satellite")):
-        if values[name] > 0 and len(partners.parents):
-            counts = shares[partners.parents] * partners.shares * values[name]
-            there = counts != 0
-            parents, counts = partners.parents[there], counts[there]
-            at = energies[parents] - partners.losses[there]
-            more = np.stack([at, widths(values, at, lines.response), counts], axis=1)
-            add_lines(columns, *scale, more, owners[parents], 0.0, 1.0, 0.0)
+    places = (energies, shares, owners)
+    tails = {"escape": (0.0, 1.0, 0.0), "satellite": (1.0, SATELLITE_LENGTH, 0.0)}
+    for name, partners in (("escape", lines.escapes), ("satellite", lines.satellites)):
+        more, of = _partner_lines(partners, places, values[name])
+        more[:, 1] = widths(values, more[:, 0], lines.response)
+        add_lines(columns, *scale, more, of, *tails[name])
     return columns
+
+
+def _partner_lines(
+    partners: Partners, places: tuple[np.ndarray, ...], factor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the peaks beside lines as a table, widths left out, and their owners."""
+    energies, shares, owners = places
+    counts = shares[partners.parents] * partners.shares * factor
+    is_there = counts != 0
+    parents = partners.parents[is_there]
+    table = np.zeros((len(parents), 3))
+    table[:, 0] = energies[parents] - partners.losses[is_there]
+    table[:, 2] = counts[is_there]
+    return table, owners[parents]
 
 
 def changed_by(lines: Lines, name: str) -> np.ndarray:

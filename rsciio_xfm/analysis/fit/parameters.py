@@ -51,16 +51,16 @@ PRIORS = {
     "escape": Prior(0.5, 0.0, 5.0, 1e-3),
     "satellite": Prior(0.5, 0.0, 5.0, 1e-3),
     "stopping": Prior(15.0, 0.0, 1e3, 1e-2),
-    "compton_shift": Prior(0.15, 0.3, 2.0, 1e-4),
+    "compton_shift": Prior(0.15, 0.5, 1.6, 1e-4),
     "compton_width": Prior(0.1, 0.0, 1.0, 1e-4),
     "compton_tail": Prior(0.15, 0.0, 0.7, 1e-4),
     "compton_tail_length": Prior(0.4, 0.05, 3.0, 1e-3),
-    "sum_shift": Prior(0.03, -0.15, 0.15, 1e-5),
-    "sum_width": Prior(0.15, 0.5, 2.0, 1e-4),
+    "sum_shift": Prior(0.02, -0.06, 0.06, 1e-5),
+    "sum_width": Prior(0.15, 0.7, 1.5, 1e-4),
 }
 # Factors on the lines of a family: absorption in a sample changes K-beta/K-alpha by a third,
 # tables of L1:L2:L3 differ by some per cent.
-_RATIO_K = Prior(0.2, 0.7, 3.0, 1e-4)
+_RATIO_K = Prior(0.2, 0.7, 2.0, 1e-4)
 _RATIO = Prior(0.1, 0.5, 2.0, 1e-4)
 
 

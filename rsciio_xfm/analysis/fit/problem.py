@@ -11,6 +11,7 @@ from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
 from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
 from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
 
+_LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fitted
 _SMOOTHING = 15  # channels: weights before there is a model
 
 
@@ -153,13 +154,21 @@ def project_out(problem: Problem, state: State, spectra: np.ndarray) -> np.ndarr
 
 
 def informed(problem: Problem, state: State, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the parameters of which the spectrum tells anything within their priors."""
-    slopes = slopes_at(problem, state, names) * problem.roots
-    sizes = np.sqrt((project_out(problem, state, slopes) ** 2).sum(axis=1))
-    sigmas = [prior(name, problem.start["gain"]).sigma for name in names]
-    return tuple(
-        name for name, size, s in zip(names, sizes, sigmas, strict=True) if size * s > 1
-    )
+    """Return the parameters of which the spectrum tells anything within their priors.
+
+    Ratios are told only by lines that are a good part of the spectrum somewhere: K-beta of Mn
+    beside K-alpha of Fe says more of the shape of the latter.
+    """
+    slopes = slopes_at(problem, state, names)
+    parts = (slopes / floored(state.expected)).max(axis=1, initial=0.0)
+    left = project_out(problem, state, slopes * problem.roots)
+    sizes = np.sqrt((left**2).sum(axis=1))
+    found = []
+    for name, part, size in zip(names, parts, sizes, strict=True):
+        is_seen = " " not in name or part > _LEAST_PART
+        if is_seen and size * prior(name, problem.start["gain"]).sigma > 1:
+            found.append(name)
+    return tuple(found)
 
 
 def minimise(

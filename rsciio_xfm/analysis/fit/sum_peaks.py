@@ -33,6 +33,7 @@ _MOST_CLUSTERS = 8
 _LEAST_PRODUCT = 1e-3  # of two clusters' counts, relative to the largest
 _FIRST_PRODUCT = 0.05  # that the first peak to be found needs
 _MOST_OVER = 5.0  # times what the peaks found so far make it
+_MOST_PILE_UP = 0.3  # of all counts: more than any measurement has
 _BELOW_COMPTON = 3.5  # widths: there, the tail of Compton scattering begins
 
 
@@ -239,15 +240,23 @@ def _best(
     residual = (problem.spectrum - state.expected) * problem.roots
     sizes = np.maximum(np.sqrt((columns**2).sum(axis=1)), 1e-30)
     gains = columns @ residual / sizes
-    areas = gains / sizes
-    products = np.array([one.product for one in left])
-    if found:
-        n = len(found)
-        own = state.solution.areas[: problem.lines.n_columns][-n:]
-        rate = own.sum() / sum(one.product for one in found)
-        is_likely = areas < _MOST_OVER * rate * products
-    else:
-        is_likely = products > _FIRST_PRODUCT * products.max()
-    gains = np.where(is_likely, gains, 0.0)
+    possible = _most_counts(problem, state, left, found)
+    gains = np.where(gains / sizes < possible, gains, 0.0)
     k = int(np.argmax(gains))
     return left[k] if gains[k] > _SIGNIFICANT else None
+
+
+def _most_counts(
+    problem: Problem, state: State, left: Sequence[Candidate], found: Sequence[Candidate]
+) -> np.ndarray:
+    """Return the most counts that each peak can have.
+
+    What is more is no pile-up, but an element that is missing in the model.
+    """
+    products = np.array([one.product for one in left])
+    most = _MOST_PILE_UP * products / max(problem.spectrum.sum(), 1.0)
+    if not found:
+        return np.where(products > _FIRST_PRODUCT * products.max(), most, 0.0)
+    areas = state.solution.areas[: problem.lines.n_columns][-len(found) :]
+    rate = areas.sum() / sum(one.product for one in found)
+    return np.minimum(most, _MOST_OVER * rate * products)
