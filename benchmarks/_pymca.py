@@ -81,11 +81,16 @@ def calibrate(config, spectrum):
             channels, spectrum, xmin=config["fit"]["xmin"], xmax=config["fit"]["xmax"]
         )
         theory.estimate()
-        fitted, result = theory.startfit(digest=1)
+        _, result = theory.startfit(digest=1)
     names = result["parameters"]
     found = dict(zip(names, result["fittedpar"], strict=True))
     config = theory.configure()
-    for name, key in (("Zero", "zero"), ("Gain", "gain"), ("Noise", "noise"), ("Fano", "fano")):
+    for name, key in (
+        ("Zero", "zero"),
+        ("Gain", "gain"),
+        ("Noise", "noise"),
+        ("Fano", "fano"),
+    ):
         config["detector"][key] = float(found[name])
     shape = {
         "ST AreaR": "st_arearatio",
