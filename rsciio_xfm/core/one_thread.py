@@ -1,6 +1,7 @@
 """Products of matrices in threads of this package: each of them on one processor."""
 
 import functools
+import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,4 +40,6 @@ def _matrix_libraries() -> Any:
         from threadpoolctl import ThreadpoolController
     except ImportError:  # of an extra; slower without it
         return None
+    # Those that are loaded later are not found: scipy has libraries of its own.
+    importlib.import_module("scipy.linalg")
     return ThreadpoolController()

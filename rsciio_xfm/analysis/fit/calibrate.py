@@ -11,15 +11,19 @@ from rsciio_xfm.analysis.fit.columns import make_spectra
 from rsciio_xfm.analysis.fit.model import Fit, Model, floored
 from rsciio_xfm.analysis.fit.parameters import apply_values, prior, values_of
 from rsciio_xfm.analysis.fit.problem import (
+    SIGNIFICANT,
     Problem,
     State,
     informed,
+    less_sure,
     make_problem,
     minimise,
     reweighted,
+    significances,
     slopes_at,
     solve_at,
 )
+from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.analysis.fit.solve import scaled_gram
 from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks, drop_weak
 from rsciio_xfm.core.one_thread import one_thread
@@ -29,7 +33,7 @@ _ZEROS = (-0.02, 0.0, 0.02)  # keV
 _BLUR = 0.16  # keV added to the widths then
 _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _LIMIT = 3.29  # standard deviations
-_TOLERANCES = (1e-3, 1e-5, 1e-7)  # of the rounds of a calibration
+_TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
 _REWEIGHTINGS = 3
 
 
@@ -72,11 +76,35 @@ def calibrate(
         state = solve_at(problem, values)
         problem = reweighted(problem, state)
         every = dict.fromkeys([*problem.start, *problem.lines.ratio_names])
-        names = informed(problem, state, [name for name in every if name not in fixed])
+        left_out = {*fixed, *_known(model)}
+        names = informed(problem, state, [name for name in every if name not in left_out])
         values = minimise(replace(problem, names=names), values, tolerance)
+        model = replace(model, scatter=seen_scatter(model, counts, values))
         model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
     model = replace(model, sum_peaks=drop_weak(model, counts, values))
     return finish(apply_values(model, values), counts, n_pixels, names)
+
+
+def seen_scatter(model: Model, counts: np.ndarray, values: dict[str, float]) -> Scatter:
+    """Return the scatter of a model without L lines of the source that are not significant.
+
+    Windows, air and filters stop them, and they lie where S, Cl and Pb M do.
+    """
+    rayleigh, n_groups = model.scatter.rayleigh, len(model.groups)
+    problem = make_problem(model, counts, values)
+    state = solve_at(problem, values)
+    problem = less_sure(problem, state)
+    own = range(n_groups, n_groups + len(rayleigh))
+    found = zip(rayleigh, significances(problem, state, own), strict=True)
+    kept = tuple(g for g, n in found if g.shell != "L" or n > SIGNIFICANT)
+    return replace(model.scatter, rayleigh=kept)
+
+
+def _known(model: Model) -> tuple[str, ...]:
+    """Return the parameters that are no question with an excitation."""
+    beam = model.excitation
+    is_free = beam is not None and beam.kind == "monochromatic"
+    return () if is_free else ("scatter_offset",)
 
 
 def check_spectrum(model: Model, spectrum: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.kernels.peaks import add_lines
 
 Values = Mapping[str, float]
-PLAIN, COMPTON, SUM = 0, 1, 2  # kinds of lines
+PLAIN, RAYLEIGH, COMPTON, SUM = range(4)  # kinds of lines
 # Parameters that are fields of a Response, and of Scatter (there with "compton_" before them).
 OF_RESPONSE = (
     "zero",
@@ -43,6 +43,7 @@ def start_values(response: Response, scatter: Scatter) -> dict[str, float]:
     values = {name: getattr(response, name) for name in OF_RESPONSE}
     values["stopping"] = 1 / response.thickness
     values |= {f"compton_{name}": getattr(scatter, name) for name in OF_SCATTER}
+    values["scatter_offset"] = scatter.offset
     return values | {"sum_shift": 0.0, "sum_width": 1.0}
 
 
@@ -72,7 +73,7 @@ class Lines:
     energies, weights
         Of each line, keV; photons that arrive at the crystal.
     owners, kinds
-        The column of each, and PLAIN, COMPTON or SUM.
+        The column of each, and PLAIN, RAYLEIGH, COMPTON or SUM.
     crystal
         Absorption of the crystal at the lines, 1/cm.
     ratios
@@ -106,7 +107,8 @@ def gather_lines(
     """Return the lines of all components, in the order of the columns of a basis."""
     plain, compton = (*groups, *scatter.rayleigh), scatter.compton
     every = (*plain, *compton, *sums)
-    kinds = [PLAIN] * len(plain) + [COMPTON] * len(compton) + [SUM] * len(sums)
+    kinds = [PLAIN] * len(groups) + [RAYLEIGH] * len(scatter.rayleigh)
+    kinds += [COMPTON] * len(compton) + [SUM] * len(sums)
     counts = [len(group.energies) for group in every]
     energies = _join([group.energies for group in every])
     kind = np.repeat(np.array(kinds, int), counts)
@@ -266,9 +268,11 @@ def _places(lines: Lines, values: Values) -> tuple[np.ndarray, np.ndarray]:
     energies = lines.energies.copy()
     is_compton, is_sum = lines.kinds == COMPTON, lines.kinds == SUM
     scatter = lines.scatter
+    is_scatter = is_compton | (lines.kinds == RAYLEIGH)
     lost = energies[is_compton] - scatter.energies(energies[is_compton])
     lost = lost / scatter.shift
     energies[is_compton] -= values["compton_shift"] * lost
+    energies[is_scatter] += values["scatter_offset"]
     energies[is_sum] += values["sum_shift"]
     sigma = widths(values, energies, lines.response)
     sigma[is_compton] = np.hypot(sigma[is_compton], values["compton_width"] * lost)

@@ -69,7 +69,7 @@ class Group:
     @property
     def name(self) -> str:
         """``"Pb_L"``."""
-        return f"{self.element}_{self.shell}"
+        return f"{self.element}_{self.shell}" if self.shell else self.element
 
     @property
     def energy(self) -> float:

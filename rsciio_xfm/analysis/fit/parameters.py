@@ -55,6 +55,7 @@ PRIORS = {
     "compton_width": Prior(0.1, 0.0, 1.0, 1e-4),
     "compton_tail": Prior(0.15, 0.0, 0.7, 1e-4),
     "compton_tail_length": Prior(0.4, 0.05, 3.0, 1e-3),
+    "scatter_offset": Prior(0.05, -0.5, 0.5, 1e-5),
     "sum_shift": Prior(0.02, -0.06, 0.06, 1e-5),
     "sum_width": Prior(0.15, 0.7, 1.5, 1e-4),
 }
@@ -62,6 +63,9 @@ PRIORS = {
 # tables of L1:L2:L3 differ by some per cent.
 _RATIO_K = Prior(0.2, 0.7, 2.0, 1e-4)
 _RATIO = Prior(0.1, 0.5, 2.0, 1e-4)
+_RATIO_M = Prior(
+    0.3, 0.1, 5.0, 1e-4
+)  # M1 to M3 depend on the soft part of the excitation
 
 
 def prior(name: str, gain: float = 0.01) -> Prior:
@@ -101,7 +105,9 @@ def apply_values(model: "Model", values: dict[str, float]) -> "Model":
         model,
         response=replace(model.response, **own, thickness=thickness),
         groups=tuple(with_ratios(one, values) for one in model.groups),
-        scatter=replace(model.scatter, rayleigh=rayleigh, **compton),
+        scatter=replace(
+            model.scatter, rayleigh=rayleigh, offset=values["scatter_offset"], **compton
+        ),
         sum_peaks=replace(
             model.sum_peaks, shift=values["sum_shift"], width=values["sum_width"]
         ),

@@ -33,6 +33,8 @@ class Scatter:
     tail, tail_length
         Share of the counts in an exponential tail, and its length in keV: photons that were
         scattered more than once.
+    offset
+        By which the energy of monochromatic radiation differs from what was said, keV.
     """
 
     rayleigh: tuple[Group, ...] = ()
@@ -42,6 +44,7 @@ class Scatter:
     width: float = 0.15
     tail: float = 0.1
     tail_length: float = 0.5
+    offset: float = 0.0
 
     def energies(self, energies: np.ndarray) -> np.ndarray:
         """Return the energies of photons after Compton scattering, keV."""
