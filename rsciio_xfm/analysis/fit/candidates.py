@@ -1,4 +1,4 @@
-"""Groups of lines that may be in a spectrum: which are likely, and how strong they would be."""
+"""Groups of lines that may be in a spectrum: which are likely, and how strong they are."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,10 +19,8 @@ _FIRST_Z, _LAST_Z = 11, 92
 # What is known before a spectrum is seen: factors on the evidence that elements compete with,
 # and the evidence, in sigma, that they need. Argon is in air; the other rare gases and what
 # is radioactive and not in nature are in no sample that is not made of them.
-IMPLAUSIBLE = frozenset("Ne Kr Xe Tc Pm Po At Rn Fr Ra Ac Pa".split())
-UNUSUAL = frozenset(
-    "Sc Ru Rh In Te Cs Pr Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta Re Os Ir Tl".split()
-)
+_IMPLAUSIBLE = "Ne Kr Xe Tc Pm Po At Rn Fr Ra Ac Pa"
+_UNUSUAL = "Sc Ru Rh In Te Cs Pr Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta Re Os Ir Tl"
 USUAL_EVIDENCE, UNUSUAL_EVIDENCE, IMPLAUSIBLE_EVIDENCE = 5.0, 7.0, 50.0
 _UNUSUAL_FACTOR, _IMPLAUSIBLE_FACTOR = 0.9, 0.4
 
@@ -104,9 +102,9 @@ def _element(name: str) -> str:
 
 
 def _likely(element: str, is_named: bool) -> tuple[float, float]:
-    if is_named or element not in UNUSUAL | IMPLAUSIBLE:
+    if is_named or element not in f"{_UNUSUAL} {_IMPLAUSIBLE}".split():
         return 1.0, USUAL_EVIDENCE
-    if element in UNUSUAL:
+    if element in _UNUSUAL.split():
         return _UNUSUAL_FACTOR, UNUSUAL_EVIDENCE
     return _IMPLAUSIBLE_FACTOR, IMPLAUSIBLE_EVIDENCE
 

@@ -1,4 +1,4 @@
-"""Fits that do not trust their model: what strong peaks' shapes may be wrong by is no element."""
+"""Fits that doubt their model: what shapes of strong peaks may be wrong by is no element."""
 
 from dataclasses import dataclass, replace
 
@@ -9,12 +9,12 @@ from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.analysis.fit.parameters import values_of
 from rsciio_xfm.analysis.fit.problem import make_problem, solve_at
-from rsciio_xfm.analysis.fit.scatter import Scatter
-from rsciio_xfm.analysis.fit.solve import scaled_gram, solve
+from rsciio_xfm.analysis.fit.solve import solve
 
 _TOLD = 0.03  # of the square of a column that others may not take up
-_STRONG = 20.0  # roots of its counts that a component has whose shape is doubted
+_STRONG = 50.0  # roots of its counts that a component has whose shape is doubted
 _REWEIGHTINGS = 2
+_RIDGE = 1e-9  # of the square of a column
 
 
 @dataclass(frozen=True)
@@ -57,44 +57,68 @@ class Doubted:
     ----------
     channels
         First that was fitted, and the one after the last.
+    spectrum
+        Counts in them.
     columns
         Of the components, shape (components, channels).
     wrongs, owners
         Change of a component of one count by one standard deviation of a doubt, and the number
         of the component.
-    areas
-        Of the components.
-    used, residual
-        Weighted columns that are free, and what is left, in the channels and in the doubts.
+    areas, is_free
+        Of the components, and which of them are not held at 0.
     roots
         Of the weights.
+    doubts, inverse
+        Weighted doubts that matter, and the inverse of their products plus 1: what they take
+        up is taken off products of spectra.
     error
         Of each channel, relative.
     """
 
     channels: tuple[int, int]
+    spectrum: np.ndarray
     columns: np.ndarray
     wrongs: np.ndarray
     owners: np.ndarray
     areas: np.ndarray
-    used: np.ndarray
-    residual: np.ndarray
+    is_free: np.ndarray
     roots: np.ndarray
-    spectrum: np.ndarray
+    doubts: np.ndarray
+    inverse: np.ndarray
     error: float
+
+    def product(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Return scalar products of spectra, shape (n, channels), with weights and doubts."""
+        a, b = one * self.roots, other * self.roots
+        return a @ b.T - (a @ self.doubts.T) @ self.inverse @ (self.doubts @ b.T)
 
     def gains(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the evidence for more columns, in sigma, and the sigma of their areas."""
-        weighted = _padded(columns * self.roots, len(self.owners))
-        return gains_of(without(self.used, weighted), weighted, self.residual)
+        used = self.columns[self.is_free]
+        misfit = (self.spectrum - self.areas @ self.columns)[None]
+        weighted = columns * self.roots
+        whole = np.einsum("ij,ij->i", weighted, weighted)
+        taken = weighted @ self.doubts.T
+        squares = whole - np.einsum(
+            "ij,jk,ik->i", taken, self.inverse, taken, optimize=True
+        )
+        known = self.product(used, np.concatenate([used, columns, misfit]))
+        gram, both, own = np.split(known, [len(used), len(used) + len(columns)], axis=1)
+        parts = np.linalg.solve(gram + _ridge(gram), both).T
+        squares -= np.einsum("ij,ji->i", parts, both)
+        right = (self.product(columns, misfit) - parts @ own)[:, 0]
+        is_told = squares > _TOLD * np.maximum(whole, 1e-300)
+        sizes = np.sqrt(np.where(is_told, squares, 1.0))
+        return np.where(is_told, right / sizes, 0.0), np.where(is_told, 1 / sizes, np.inf)
 
     def evidence(self, n: int) -> np.ndarray:
         """Return the evidence for each of the first components beside all others."""
-        found = np.zeros(n)
-        for k in range(n):
-            if self.areas[k] > 0:
-                found[k] = self.without(k).gains(self.columns[k : k + 1])[0][0]
-        return found
+        used = np.flatnonzero(self.is_free)
+        gram = self.product(self.columns[used], self.columns[used])
+        spread = np.sqrt(np.abs(np.diag(np.linalg.inv(gram + _ridge(gram)))))
+        found = np.zeros(len(self.columns))
+        found[used] = self.areas[used] / spread
+        return found[:n]
 
     def without(self, k: int) -> "Doubted":
         """Return the fit without one component."""
@@ -121,9 +145,7 @@ class Doubted:
         """
         part = spectrum[slice(*self.channels)]
         share = part.sum() / max(self.spectrum.sum(), 1.0)
-        found = replace(self, spectrum=part, areas=self.areas * share)
-        expected = found.areas @ found.columns
-        return _reweighted(replace(found, roots=_roots(expected, self.error)))
+        return _reweighted(replace(self, spectrum=part, areas=self.areas * share))
 
 
 def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
@@ -142,56 +164,51 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
     values = values_of(model)
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
-    wrongs, owners = _wrongs(
-        model, values, state.solution.areas, problem.channels, doubts
-    )
+    areas = state.solution.areas
+    wrongs, owners = _wrongs(model, values, areas, problem.channels, doubts)
     start = Doubted(
         problem.channels,
+        problem.spectrum,
         state.columns,
         wrongs,
         owners,
-        state.solution.areas,
+        areas,
+        state.solution.is_free,
+        problem.roots,
+        wrongs,
         np.zeros((0, 0)),
-        np.zeros(0),
-        _roots(state.expected, doubts.error),
-        problem.spectrum,
         doubts.error,
     )
     return _reweighted(start)
 
 
-def _roots(expected: np.ndarray, error: float) -> np.ndarray:
-    return 1 / np.sqrt(np.maximum(expected, 1.0) + (error * expected) ** 2)
-
-
 def _reweighted(doubted: Doubted) -> Doubted:
     for _ in range(_REWEIGHTINGS):
-        doubted = _solve(doubted)
         expected = doubted.areas @ doubted.columns
-        doubted = replace(doubted, roots=_roots(expected, doubted.error))
-    return _solve(doubted)
+        variance = np.maximum(expected, 1.0) + (doubted.error * expected) ** 2
+        doubted = _solve(replace(doubted, roots=1 / np.sqrt(variance)))
+    return doubted
 
 
 def _solve(doubted: Doubted) -> Doubted:
     """Return the fit with the weights as they are."""
-    n_doubts = len(doubted.owners)
-    scaled = doubted.wrongs * np.abs(doubted.areas)[doubted.owners][:, None]
-    rows = _padded(np.concatenate([doubted.columns, scaled]) * doubted.roots, n_doubts)
-    n_components = len(doubted.columns)
-    rows[range(n_components, len(rows)), range(-n_doubts, 0)] = 1.0
-    target = np.append(doubted.spectrum * doubted.roots, np.zeros(n_doubts))
-    may_be_negative = np.arange(len(rows)) >= n_components
-    solution = solve(rows, target, may_be_negative)
-    return replace(
-        doubted,
-        areas=solution.areas[:n_components],
-        used=rows[solution.is_free],
-        residual=target - solution.areas @ rows,
-    )
+    counts = np.maximum(doubted.areas, 0.0)[doubted.owners]
+    matter = counts > _STRONG**2
+    doubts = doubted.wrongs[matter] * counts[matter, None] * doubted.roots
+    inverse = np.linalg.inv(doubts @ doubts.T + np.eye(len(doubts)))
+    doubted = replace(doubted, doubts=doubts, inverse=inverse)
+    # A matrix with the same products as the columns have, and a target likewise.
+    both = np.concatenate([doubted.columns, doubted.spectrum[None]])
+    gram = doubted.product(doubted.columns, both)
+    gram, right = gram[:, :-1], gram[:, -1]
+    small = np.linalg.cholesky(gram + _ridge(gram))
+    target = np.linalg.solve(small, right)
+    solution = solve(small, target, np.zeros(len(small), dtype=bool))
+    return replace(doubted, areas=solution.areas, is_free=solution.is_free)
 
 
-def _padded(rows: np.ndarray, n: int) -> np.ndarray:
-    return np.concatenate([rows, np.zeros((len(rows), n))], axis=1)
+def _ridge(gram: np.ndarray) -> np.ndarray:
+    return np.diag(_RIDGE * np.maximum(np.diag(gram), 1e-300))
 
 
 def _wrongs(
@@ -233,9 +250,10 @@ def _wrongs(
     weight = np.array(shares)[:, None]
     is_scatter = (own >= n_groups) & (own < n_plain + n_compton)
     factor = np.where(is_scatter, doubts.scatter, 1.0)[:, None] * weight
-    found = []
-    for changed in _changes(values, doubts):
-        found.append((make_spectra(lines, values | changed, channels) - now) * factor)
+    found = [
+        (make_spectra(lines, values | changed, channels) - now) * factor
+        for changed in _changes(values, doubts)
+    ]
     minor = weight[:, 0] < 0.5
     found.append((now * weight * doubts.ratio)[minor])
     numbers = np.concatenate([*[own] * (len(found) - 1), own[minor]])
@@ -273,33 +291,3 @@ def _families(group: Group) -> list[tuple[Group, float]]:
         )
         found.append((part, share))
     return found
-
-
-# Linear algebra of one more column.
-
-
-def without(used: np.ndarray, spectra: np.ndarray) -> np.ndarray:
-    """Return weighted spectra without what other weighted columns can take up."""
-    gram, scale = scaled_gram(used)
-    parts = np.linalg.solve(gram, (used @ spectra.T) / scale[:, None])
-    return spectra - parts.T @ (used / scale[:, None])
-
-
-def gains_of(
-    rest: np.ndarray, columns: np.ndarray, residual: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the evidence for columns, in sigma, and the sigma of their areas.
-
-    Parameters
-    ----------
-    rest, columns
-        Of each, weighted, what others cannot take up, and the whole.
-    residual
-        What is left of the spectrum, weighted.
-    """
-    squares = np.einsum("ij,ij->i", rest, rest)
-    whole = np.einsum("ij,ij->i", columns, columns)
-    is_told = squares > _TOLD * np.maximum(whole, 1e-300)
-    sizes = np.sqrt(np.where(is_told, squares, 1.0))
-    gains = np.where(is_told, rest @ residual / sizes, 0.0)
-    return gains, np.where(is_told, 1 / sizes, np.inf)

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -394,10 +393,11 @@ def _check_lines(
         )
     off = (zero + gain * found.channels - energies) / (gain * found.sigmas)
     if np.abs(off).max() > 1:
+        worst = int(np.abs(off).argmax())
+        by = 1000 * gain * abs(off[worst]) * found.sigmas[worst]
         raise ValueError(
-            f"{said}: no straight line goes through these, {lines[np.abs(off).argmax()].name} "
-            f"is off by {1000 * gain * np.abs(off * found.sigmas).max():.0f} eV. Is one of the "
-            "lines another?"
+            f"{said}: no straight line goes through these, {lines[worst].name} is off by "
+            f"{by:.0f} eV. Is one of the lines another?"
         )
     width = FWHM * gain * found.sigmas
     ratio = width / _detector_width(energies)
@@ -610,7 +610,7 @@ def _penalty(search: _Search, zero: float, gain: float) -> float:
 
 
 def _columns(search: _Search, zero: float, gain: float) -> tuple[np.ndarray, list[str]]:
-    """Return spectra of the elements' shells, in channels, and whose they are; of 0 keV too."""
+    """Return spectra of the elements' shells and of 0 keV, in channels, and whose they are."""
     rows, of, owners = [], [], []
     highest = zero + gain * search.net.size
     for element, shell in itertools.product(search.elements, SHELLS):

@@ -1,7 +1,7 @@
 """Which elements are in a spectrum, how sure that is, and what else it could be."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,14 +13,12 @@ from rsciio_xfm.analysis.fit.candidates import (
     contradicted,
     make_candidates,
 )
-from rsciio_xfm.analysis.fit.columns import gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.columns import Lines, gather_lines, make_spectra
 from rsciio_xfm.analysis.fit.doubt import (
     FINE,
     ROUGH,
     Doubted,
     fit_doubted,
-    gains_of,
-    without,
 )
 from rsciio_xfm.analysis.fit.excitation import Excitation
 from rsciio_xfm.analysis.fit.lines import Group
@@ -147,19 +145,20 @@ def find_elements(
         return [], model
     with one_thread():
         model = replace(model, response=_scaled(model, counts, candidates))
-        model = _add_sure(model, counts, candidates)
+        pool = _Pool.of(candidates, model.response)
+        model = _add_sure(model, counts, pool)
         if model.groups:
             model = calibrate(model, counts)
-        model = _drop_weak(_add_all(model, counts, candidates), counts, candidates)
+        model = _drop_weak(_add_all(model, counts, pool), counts, pool)
         parts = _parts(blocks, len(counts))
-        in_parts = _find_in_parts(model, counts, parts, candidates)
+        in_parts = _find_in_parts(model, counts, parts, pool)
         groups = (*model.groups, *(candidates[k].group for k in in_parts))
         if not groups:
             return [], model
         if model.fit is None or in_parts:
             model = calibrate(replace(model, groups=groups), counts)
         names = {candidates[k].group.name: number for k, number in in_parts.items()}
-        return _describe(model, counts, candidates, names), model
+        return _describe(model, counts, pool, names), model
 
 
 def _range(
@@ -239,68 +238,84 @@ def _explain(
     """Return chi2 with the first few groups that are chosen greedily."""
     roots = 1 / np.sqrt(np.maximum(target, 1) + (ROUGH.error * target) ** 2)
     weighted, goal = columns * roots, target * roots
+    gram, right = weighted @ weighted.T, weighted @ goal
     chosen = list(range(n_base))
     for k in range(_N_FIRST + 1):
         used = weighted[chosen]
         solution = solve(used, goal, np.zeros(len(used), dtype=bool))
-        residual = goal - solution.areas @ used
         if k == _N_FIRST:
             break
-        rest = without(used[solution.is_free], weighted[n_base:])
-        gains = gains_of(rest, weighted[n_base:], residual)[0] * factors
-        chosen.append(n_base + int(np.argmax(gains)))
-    return float(residual @ residual)
+        free = np.array(chosen)[solution.is_free]
+        both = gram[n_base:, free]
+        parts = np.linalg.solve(gram[np.ix_(free, free)], both.T).T
+        squares = np.diag(gram)[n_base:] - np.einsum("ij,ij->i", both, parts)
+        left = right[n_base:] - parts @ right[free]
+        is_told = squares > 1e-3 * np.diag(gram)[n_base:]
+        gains = np.where(is_told, left, 0.0) / np.sqrt(np.where(is_told, squares, 1.0))
+        chosen.append(n_base + int(np.argmax(gains * factors)))
+    misfit = goal - solution.areas @ used
+    return float(misfit @ misfit)
 
 
 # Forward.
 
 
-def _add_sure(model: Model, counts: np.ndarray, candidates: list[Candidate]) -> Model:
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """Candidates and their lines, which do not change with the calibration."""
+
+    candidates: list[Candidate]
+    lines: Lines
+    factors: np.ndarray
+    needed: np.ndarray
+
+    @classmethod
+    def of(cls, candidates: list[Candidate], response: Response) -> "_Pool":
+        lines = gather_lines([c.group for c in candidates], response, Scatter(), ())
+        factors = np.array([one.factor for one in candidates])
+        needed = np.array([one.needed for one in candidates])
+        return cls(candidates, lines, factors, needed)
+
+    def columns(self, model: Model, channels: tuple[int, int]) -> np.ndarray:
+        values = values_of(model) | {"shelf": 0.0, "escape": 0.0}
+        return make_spectra(self.lines, values, channels)
+
+    def is_new(self, model: Model) -> np.ndarray:
+        known = {one.name for one in model.groups}
+        return np.array([one.group.name not in known for one in self.candidates])
+
+
+def _add_sure(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
     """Add groups of more than 30 sigma, and move the scale as they come."""
     n_refined = 0
     while len(model.groups) < _MOST:
         doubted = fit_doubted(model, counts, ROUGH)
-        best = _best(doubted, model, candidates)
+        best = _best(doubted, model, pool)
         if best is None or best[1] < _SURE:
             break
-        model = replace(model, groups=(*model.groups, candidates[best[0]].group))
+        model = replace(model, groups=(*model.groups, pool.candidates[best[0]].group))
         if len(model.groups) >= 1.5 * n_refined:
             model = _refine(model, counts)
             n_refined = len(model.groups)
     return model
 
 
-def _best(
-    doubted: Doubted, model: Model, candidates: list[Candidate]
-) -> tuple[int, float] | None:
+def _best(doubted: Doubted, model: Model, pool: _Pool) -> tuple[int, float] | None:
     """Return the candidate with the most evidence that is enough, and that, or None."""
-    columns = _columns_of(candidates, model, doubted.channels)
+    columns = pool.columns(model, doubted.channels)
     gains, sigmas = doubted.gains(columns)
     areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
     place = {one.name: k for k, one in enumerate(model.groups)}
-    is_new = np.ones(len(candidates), dtype=bool)
-    for k, one in enumerate(candidates):
+    for k, one in enumerate(pool.candidates):
         if one.group.name in place:
-            is_new[k] = False
             areas[k] = doubted.areas[place[one.group.name]]
             sigmas[k] = max(abs(areas[k]) / 100, 1.0)
-    factors = np.array([one.factor for one in candidates])
-    needed = np.array([one.needed for one in candidates])
-    is_enough = is_new & (gains > needed) & ~contradicted(candidates, areas, sigmas)
+    is_enough = pool.is_new(model) & (gains > pool.needed)
+    is_enough &= ~contradicted(pool.candidates, areas, sigmas)
     if not is_enough.any():
         return None
-    best = int(np.argmax(np.where(is_enough, gains * factors, -np.inf)))
+    best = int(np.argmax(np.where(is_enough, gains * pool.factors, -np.inf)))
     return best, float(gains[best])
-
-
-def _columns_of(
-    candidates: Sequence[Candidate], model: Model, channels: tuple[int, int]
-) -> np.ndarray:
-    values = values_of(model) | {"shelf": 0.0, "escape": 0.0}
-    groups = [one.group for one in candidates]
-    return make_spectra(
-        gather_lines(groups, model.response, Scatter(), ()), values, channels
-    )
 
 
 def _refine(model: Model, counts: np.ndarray) -> Model:
@@ -313,13 +328,13 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
     return apply_values(model, minimise(problem, values, _TOLERANCE))
 
 
-def _add_all(model: Model, counts: np.ndarray, candidates: list[Candidate]) -> Model:
+def _add_all(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
     """Add the others to a model that is calibrated."""
     while len(model.groups) < _MOST:
-        best = _best(fit_doubted(model, counts, FINE), model, candidates)
+        best = _best(fit_doubted(model, counts, FINE), model, pool)
         if best is None:
             break
-        group = candidates[best[0]].group
+        group = pool.candidates[best[0]].group
         model = replace(model, groups=(*model.groups, group), fit=None)
     return model
 
@@ -341,26 +356,25 @@ def _parts(blocks: np.ndarray | None, n_channels: int) -> np.ndarray:
 
 
 def _find_in_parts(
-    model: Model, counts: np.ndarray, parts: np.ndarray, candidates: list[Candidate]
+    model: Model, counts: np.ndarray, parts: np.ndarray, pool: _Pool
 ) -> dict[int, int]:
     """Return candidates that are in a part only, and in which."""
     if not len(parts):
         return {}
     doubted = fit_doubted(model, counts, FINE)
-    own = _columns_of(candidates, model, doubted.channels)
-    known = {one.name for one in model.groups}
-    new = np.array([one.group.name not in known for one in candidates])
-    needed = np.array([one.needed for one in candidates])
+    own = pool.columns(model, doubted.channels)
     # So many tries, so much more by chance.
-    needed = np.sqrt(needed**2 + 2 * math.log(len(parts) * len(candidates)))
-    factors = np.array([one.factor for one in candidates])
+    tries = len(parts) * len(pool.candidates)
+    needed = np.sqrt(pool.needed**2 + 2 * math.log(tries))
+    is_new = pool.is_new(model)
     found: dict[int, int] = {}
-    clearest = np.zeros(len(candidates))
+    clearest = np.zeros(len(pool.candidates))
     for number, part in enumerate(parts):
         gains, sigmas = doubted.of_part(part).gains(own)
         areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
-        refused = contradicted(candidates, areas, sigmas)
-        score = np.where(new & ~refused & (gains > needed), gains * factors, 0.0)
+        is_enough = is_new & (gains > needed)
+        is_enough &= ~contradicted(pool.candidates, areas, sigmas)
+        score = np.where(is_enough, gains * pool.factors, 0.0)
         for k in np.flatnonzero(score > clearest):
             clearest[k], found[int(k)] = score[k], number
     return _clearest_of_alike(found, clearest, own)
@@ -382,9 +396,9 @@ def _clearest_of_alike(
 # Backward, and what is said of each.
 
 
-def _drop_weak(model: Model, counts: np.ndarray, candidates: list[Candidate]) -> Model:
+def _drop_weak(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
     """Drop groups that are not needed, one by one."""
-    needed = {one.group.name: one.needed for one in candidates}
+    needed = {one.group.name: one.needed for one in pool.candidates}
     while model.groups:
         short = fit_doubted(model, counts, FINE).evidence(len(model.groups))
         short -= [needed[group.name] for group in model.groups]
@@ -399,17 +413,17 @@ def _drop_weak(model: Model, counts: np.ndarray, candidates: list[Candidate]) ->
 def _describe(
     model: Model,
     counts: np.ndarray,
-    candidates: list[Candidate],
+    pool: _Pool,
     in_parts: dict[str, int],
 ) -> list[Found]:
     doubted = fit_doubted(model, counts, FINE)
     evidence = doubted.evidence(len(model.groups))
-    columns = _columns_of(candidates, model, doubted.channels)
+    columns = pool.columns(model, doubted.channels)
     areas = calibrated(model).areas
     found = []
     for k, group in enumerate(model.groups):
         area, sigma = areas[group.name]
-        alike = _alternatives(k, model, doubted.without(k).gains(columns)[0], candidates)
+        alike = _alternatives(k, model, doubted.without(k).gains(columns)[0], pool)
         found.append(
             Found(
                 group.element,
@@ -439,15 +453,15 @@ def _telling(group: Group) -> tuple[float, ...]:
 
 
 def _alternatives(
-    k: int, model: Model, gains: np.ndarray, candidates: list[Candidate]
+    k: int, model: Model, gains: np.ndarray, pool: _Pool
 ) -> tuple[str, ...]:
     """Return groups that explain most of what one group does, were it not there."""
-    names = [one.group.name for one in candidates]
+    names = [one.group.name for one in pool.candidates]
     own = gains[names.index(model.groups[k].name)]
     taken = {group.element for group in model.groups}
     alike = [
         names[j]
         for j in np.argsort(-gains)
-        if gains[j] > _ALIKE * own and candidates[j].group.element not in taken
+        if gains[j] > _ALIKE * own and pool.candidates[j].group.element not in taken
     ]
     return tuple(alike[:_N_ALIKE])

@@ -175,6 +175,7 @@ def satellite_shares(group: Group) -> np.ndarray:
     return np.where(is_beta & is_seen, _SATELLITE_SHARE, 0.0)
 
 
+@functools.lru_cache(maxsize=4096)
 def _vacancies(z: int, shell: str, excitation: Excitation) -> dict[str, float]:
     """Return the vacancies of each subshell that give a photon, of any unit."""
     own = xraylib()

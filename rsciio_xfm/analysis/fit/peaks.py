@@ -220,8 +220,10 @@ def _by_evidence(evidence: np.ndarray, scales: np.ndarray) -> list[tuple[int, fl
     """Return places that stand out at some scale, and the scale, the clearest first."""
     found = []
     for of_scale, scale in zip(evidence, scales, strict=True):
-        for place in _local_maxima(of_scale, _SIGNIFICANT):
-            found.append((of_scale[place] / np.sqrt(scale), int(place), float(scale)))
+        found += [
+            (of_scale[place] / np.sqrt(scale), int(place), float(scale))
+            for place in _local_maxima(of_scale, _SIGNIFICANT)
+        ]
     return [(place, scale) for _, place, scale in sorted(found, reverse=True)]
 
 
