@@ -1,17 +1,14 @@
 """How a detector sees lines: energies, widths, tail, shelf, escape, efficiency."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import Layer, attenuation, transmission, xraylib
-from rsciio_xfm.analysis.fit.lines import Group
-from rsciio_xfm.kernels.peaks import add_lines
 
 PAIR_KEV = {"Si": 0.00385, "Ge": 0.00296}  # energy of an electron-hole pair
-_DENSITY = {"Si": 2.33, "Ge": 5.32}
+DENSITY = {"Si": 2.33, "Ge": 5.32}
 FWHM = 2 * math.sqrt(2 * math.log(2))
 MN_KA = 5.8951  # keV
 
@@ -34,6 +31,8 @@ class Response:
         Share of a peak in a shelf down to 0 keV.
     escape
         Factor on the escape peaks that are expected of a thick detector.
+    satellite
+        Factor on the satellites of K-beta that are expected.
     material, thickness
         Of the crystal: ``"Si"`` or ``"Ge"``, and cm; math.inf stops everything.
     layers
@@ -48,6 +47,7 @@ class Response:
     tail_length: float = 0.2
     shelf: float = 0.0
     escape: float = 1.0
+    satellite: float = 1.0
     material: str = "Si"
     thickness: float = 0.045
     layers: tuple[Layer, ...] = field(default=())
@@ -62,56 +62,13 @@ class Response:
         seen = transmission(self.layers, energies)
         if math.isfinite(self.thickness):
             mu = attenuation(self.material, energies)
-            seen *= -np.expm1(-mu * _DENSITY[self.material] * self.thickness)
+            seen *= -np.expm1(-mu * DENSITY[self.material] * self.thickness)
         return seen
 
     @property
     def fwhm(self) -> float:
         """Full width at half maximum of Mn Ka, keV."""
         return float(FWHM * self.sigma(np.array([MN_KA]))[0])
-
-
-def make_columns(
-    groups: Sequence[Group], response: Response, n_channels: int
-) -> np.ndarray:
-    """Return the spectrum of each group that has one count in all of its lines.
-
-    Parameters
-    ----------
-    groups
-        Their weights are photons that are emitted: what absorbs on the way changes them.
-    response
-        Of the detector.
-    n_channels
-        Of the spectra.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (groups, channels). Gaussian, tail and shelf of all lines add up to 1,
-        as far as they lie within the channels; the escape peaks come in addition.
-    """
-    columns = np.zeros((len(groups), n_channels))
-    lines, owners, escapes, of = [], [], [], []
-    for k, group in enumerate(groups):
-        seen = group.weights * response.efficiency(group.energies)
-        seen = seen / seen.sum()
-        sigma = response.sigma(group.energies)
-        lines += [*zip(group.energies, sigma, seen, strict=True)]
-        owners += [k] * len(seen)
-        for energy, share in escape_peaks(group.energies, response.material):
-            is_seen = share * response.escape > 0
-            width = response.sigma(energy)
-            peaks = np.stack([energy, width, seen * share * response.escape], axis=1)
-            escapes += [*peaks[is_seen]]
-            of += [k] * int(is_seen.sum())
-    calibration = (response.zero, response.gain)
-    shape = (response.tail, response.tail_length, response.shelf)
-    if lines:
-        add_lines(columns, *calibration, np.array(lines), np.array(owners), *shape)
-    if escapes:
-        add_lines(columns, *calibration, np.array(escapes), np.array(of), 0.0, 1.0, 0.0)
-    return columns
 
 
 def escape_peaks(

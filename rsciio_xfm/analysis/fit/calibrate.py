@@ -1,0 +1,281 @@
+"""Calibration of a model on a spectrum: nothing is assumed that the spectrum can tell."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER, SUM_PEAK, Basis
+from rsciio_xfm.analysis.fit.columns import make_spectra
+from rsciio_xfm.analysis.fit.model import Fit, Model, floored
+from rsciio_xfm.analysis.fit.parameters import apply_values, prior, values_of
+from rsciio_xfm.analysis.fit.problem import (
+    Problem,
+    State,
+    informed,
+    make_problem,
+    minimise,
+    reweighted,
+    slopes_at,
+    solve_at,
+)
+from rsciio_xfm.analysis.fit.solve import scaled_gram
+from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks, drop_weak
+from rsciio_xfm.core.one_thread import one_thread
+
+_GAINS = np.linspace(-0.012, 0.012, 9)  # relative changes that are tried first
+_ZEROS = (-0.02, 0.0, 0.02)  # keV
+_BLUR = 0.16  # keV added to the widths then
+_ALIKE = 0.8  # correlation of components that can hardly be told apart
+_LIMIT = 3.29  # standard deviations
+_TOLERANCES = (1e-3, 1e-5, 1e-7)  # of the rounds of a calibration
+_REWEIGHTINGS = 3
+
+
+@one_thread()
+def calibrate(
+    model: Model, spectrum: np.ndarray, n_pixels: int = 1, fixed: Sequence[str] = ()
+) -> Model:
+    """Fit a model to a spectrum.
+
+    Parameters
+    ----------
+    model
+        From :func:`~rsciio_xfm.analysis.fit.model.make_model`; its energies may be 20 eV and
+        1 % off.
+    spectrum
+        Counts, shape (channels,): best that of a whole map.
+    n_pixels
+        Spectra that were added up in it.
+    fixed
+        Names of parameters that stay as they are: ``"zero"``, ``"gain"``, ``"noise"``,
+        ``"fano"``, ``"tail"``, ``"tail_length"``, ``"shelf"``, ``"escape"``, ``"stopping"``
+        (1 / thickness of the crystal), ``"compton_shift"``, ``"Fe_K b"`` (K-beta of iron).
+
+    Returns
+    -------
+    Model
+        With all parameters as they were found, and its `fit`.
+
+    Raises
+    ------
+    ValueError
+        The spectrum has other channels, is empty, or not finite; or there are fewer channels
+        than components.
+    """
+    counts = check_spectrum(model, spectrum)
+    values = find_scale(model, counts, fixed)
+    names: tuple[str, ...] = ()
+    for tolerance in _TOLERANCES:
+        problem = make_problem(model, counts, values)
+        state = solve_at(problem, values)
+        problem = reweighted(problem, state)
+        every = dict.fromkeys([*problem.start, *problem.lines.ratio_names])
+        names = informed(problem, state, [name for name in every if name not in fixed])
+        values = minimise(replace(problem, names=names), values, tolerance)
+        model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
+    model = replace(model, sum_peaks=drop_weak(model, counts, values))
+    return finish(apply_values(model, values), counts, n_pixels, names)
+
+
+def check_spectrum(model: Model, spectrum: np.ndarray) -> np.ndarray:
+    """Return a spectrum that can be fitted."""
+    counts = np.asarray(spectrum, float)
+    if counts.shape != (model.n_channels,):
+        raise ValueError(
+            f"The spectrum has the shape {counts.shape}, expected ({model.n_channels},)."
+        )
+    first, stop = model.channels
+    part = counts[first:stop]
+    if not np.isfinite(part).all():
+        where = first + int(np.argmin(np.isfinite(part)))
+        raise ValueError(f"The spectrum is {counts[where]} in channel {where}.")
+    if not (part > 0).any():
+        raise ValueError(
+            f"The spectrum has no counts in its channels {first} to {stop}, "
+            f"{model.energy_range[0]:.4g} to {model.energy_range[1]:.4g} keV."
+        )
+    if (part < 0).any():
+        warnings.warn(
+            "The spectrum has negative counts: uncertainties are those of counts that "
+            "nothing was subtracted from, and too small.",
+            stacklevel=3,
+        )
+    return counts
+
+
+def find_scale(
+    model: Model, counts: np.ndarray, fixed: Sequence[str]
+) -> dict[str, float]:
+    """Return values with a zero and gain such that peaks lie about where they should."""
+    start = values_of(model)
+    problem = make_problem(model, counts, start)
+    blurred = start | {"tail": 0.0, "shelf": 0.0, "compton_tail": 0.0}
+    blurred["noise"] = float(np.hypot(start["noise"], _BLUR))
+    found = {}
+    for zero in (0.0,) if "zero" in fixed else _ZEROS:
+        for change in (0.0,) if "gain" in fixed else _GAINS:
+            scale = {"zero": start["zero"] + zero, "gain": start["gain"] * (1 + change)}
+            state = solve_at(problem, blurred | scale)
+            misfit = (problem.spectrum - state.expected) * problem.roots
+            found[float(misfit @ misfit)] = scale
+    return start | found[min(found)]
+
+
+def finish(
+    model: Model, counts: np.ndarray, n_pixels: int, names: Sequence[str]
+) -> Model:
+    """Return a model with its fit, the parameters left as they are.
+
+    Parameters
+    ----------
+    model
+        With the parameters as they were found.
+    counts
+        The spectrum, all channels.
+    n_pixels
+        Spectra that were added up in it.
+    names
+        Of the parameters that were fitted.
+    """
+    values = values_of(model)
+    problem = replace(make_problem(model, counts, values), names=tuple(names))
+    state = solve_at(problem, values, signed=True)
+    for _ in range(_REWEIGHTINGS):
+        problem = reweighted(problem, state)
+        state = solve_at(problem, values, signed=True)
+    covariance = joint_covariance(problem, state)
+    basis = _basis(model, problem, state, covariance)
+    n_lines, n_names = problem.lines.n_columns, len(names)
+    spread = _spread(covariance, n_names, n_lines)
+    misfit = (problem.spectrum - state.expected) * problem.roots
+    fit = Fit(
+        counts,
+        n_pixels,
+        basis,
+        state.solution.areas[n_lines:],
+        np.sqrt(np.diag(spread)),
+        float(misfit @ misfit / len(misfit)),
+        _parameters(model, values, names, covariance),
+        _correlations(basis, spread),
+        _detection_limits(problem, state, basis),
+    )
+    return replace(model, fit=fit)
+
+
+def joint_covariance(problem: Problem, state: State) -> np.ndarray:
+    """Return the covariance of parameters, areas and counts of splines, all at once.
+
+    It is the inverse of the Fisher matrix at the minimum, with the priors of the parameters.
+    Splines that are held at 0 have none.
+    """
+    n_lines, n_names = problem.lines.n_columns, len(problem.names)
+    slopes = slopes_at(problem, state, problem.names)
+    rows = np.concatenate([slopes, state.columns]) * problem.roots
+    known = [1 / one.sigma for one in problem.priors()]
+    rows = np.concatenate([rows, np.zeros((len(rows), n_names))], axis=1)
+    rows[:n_names, len(problem.spectrum) :] = np.diag(known)
+    free = np.concatenate([np.ones(n_names, bool), state.solution.is_free])
+    free[n_names : n_names + n_lines] = True
+    gram, scale = scaled_gram(rows[free])
+    covariance = np.zeros((len(rows), len(rows)))
+    scaled = np.linalg.inv(gram) / np.multiply.outer(scale, scale)
+    covariance[np.ix_(free, free)] = scaled
+    return covariance
+
+
+def _spread(covariance: np.ndarray, n_names: int, n_lines: int) -> np.ndarray:
+    """Return the covariance of the components, the splines added up to one."""
+    own = covariance[n_names:, n_names:]
+    adding = np.zeros((n_lines + 1, len(own)))
+    adding[range(n_lines), range(n_lines)] = 1
+    adding[n_lines, n_lines:] = 1
+    return adding @ own @ adding.T
+
+
+def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray) -> Basis:
+    n_lines, n_names = problem.lines.n_columns, len(problem.names)
+    areas = state.solution.areas
+    total = areas[n_lines:].sum()
+    shape = areas[n_lines:] @ problem.splines / (total if total > 0 else 1.0)
+    columns = np.concatenate([state.columns[:n_lines], shape[None]])
+    slopes = _slopes(problem, state)
+    if total > 0:  # the shape of the background is a part of the calibration
+        bends = np.zeros((len(problem.splines), *slopes.shape[1:]))
+        bends[:, :, n_lines] = problem.splines / total
+        slopes = np.concatenate([slopes, bends])
+    kept = [*range(n_names), *range(n_names + n_lines, len(covariance))][: len(slopes)]
+    return Basis(
+        (*model.names, BACKGROUND),
+        _kinds(model),
+        problem.channels[0],
+        np.ascontiguousarray(columns.T),
+        np.append(areas[:n_lines], total),
+        slopes,
+        covariance[np.ix_(kept, kept)],
+    )
+
+
+def _slopes(problem: Problem, state: State) -> np.ndarray:
+    """Return how the columns change with each parameter; that of the background does not."""
+    n_lines = problem.lines.n_columns
+    found = np.zeros((len(problem.names), len(problem.spectrum), n_lines + 1))
+    for k, name in enumerate(problem.names):
+        step = prior(name, problem.start["gain"]).step
+        at = state.values.get(name, 1.0)
+        ends = [
+            make_spectra(
+                problem.lines, state.values | {name: at + change}, problem.channels
+            )
+            for change in (-step, step)
+        ]
+        found[k, :, :n_lines] = (ends[1] - ends[0]).T / (2 * step)
+    return found
+
+
+def _kinds(model: Model) -> tuple[str, ...]:
+    n_scatter = len(model.scatter.rayleigh) + len(model.scatter.compton)
+    return (
+        (ELEMENT,) * len(model.groups)
+        + (SCATTER,) * n_scatter
+        + (SUM_PEAK,) * len(model.sum_peaks.peaks)
+        + (BACKGROUND,)
+    )
+
+
+def _parameters(
+    model: Model, values: dict[str, float], names: Sequence[str], covariance: np.ndarray
+) -> dict[str, tuple[float, float]]:
+    """Return the parameters as they are reported: ratios are those to the tables."""
+    found = {}
+    for name, variance in zip(names, np.diag(covariance), strict=False):
+        value, sigma = values.get(name, 1.0), float(np.sqrt(variance))
+        factor = model.ratios.get(name, 1.0)
+        found[name] = (value * factor, sigma * factor)
+    return found
+
+
+def _correlations(basis: Basis, spread: np.ndarray) -> list[tuple[str, str, float]]:
+    sigma = np.sqrt(np.diag(spread))
+    sigma[sigma == 0] = 1.0
+    related = spread / np.multiply.outer(sigma, sigma)
+    found = []
+    for i, kind in enumerate(basis.kinds[:-1]):
+        for j in range(i + 1, len(basis.kinds) - 1):
+            is_element = ELEMENT in (kind, basis.kinds[j])
+            if is_element and abs(related[i, j]) > _ALIKE:
+                found.append((basis.names[i], basis.names[j], float(related[i, j])))
+    return sorted(found, key=lambda pair: -abs(pair[2]))
+
+
+def _detection_limits(problem: Problem, state: State, basis: Basis) -> dict[str, float]:
+    """Return counts of which each element is 3.29 sigma were it absent from the spectrum."""
+    found = {}
+    for k, (name, kind) in enumerate(zip(basis.names, basis.kinds, strict=True)):
+        if kind == ELEMENT:
+            rest = basis.expected - max(basis.areas[k], 0.0) * basis.columns[:, k]
+            weighted = basis.columns.T / np.sqrt(floored(rest))
+            gram, scale = scaled_gram(weighted)
+            found[name] = float(_LIMIT * np.sqrt(np.linalg.inv(gram)[k, k]) / scale[k])
+    return found
