@@ -29,7 +29,7 @@ _BLOCK_BYTES = 2 * 2**20  # of spectra as float32 that are multiplied at a time
 _LEAST_SPECTRA = 64
 _OTHERS = 3  # images beside areas and variances: expected residual, counts, and residual
 _NEIGHBOURS = 9  # and itself
-_PRIOR_COUNTS = np.float32(30)
+_PRIOR_COUNTS = np.float32(10)
 _STEP = 1e-11  # of the weighted squares of a spectrum, that tell an area from 0
 
 
@@ -155,7 +155,7 @@ def project(
         Whether no area of a pixel may be negative. Then small areas are too large on average,
         and sums over regions are no longer what the sum of the spectra gives.
     variance
-        Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels and, as if it were 30 counts more,
+        Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels and, as if it were 10 counts more,
         of the map; ``"class"``, that of all pixels
         of its class, or of the map, in proportion to their counts; ``"pixel"``, from its own
         counts alone, which is as uncertain as these are few.
