@@ -390,8 +390,10 @@ def _save_fit(model: ElementModel, path: Path) -> None:
 
 
 def _save_figure(axes: Any, path: Path) -> None:
-    np.ravel(axes)[0].figure.savefig(path, dpi=_DPI)
-    fit_drawing.close(axes)
+    try:
+        np.ravel(axes)[0].figure.savefig(path, dpi=_DPI)
+    finally:
+        fit_drawing.close(axes)
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

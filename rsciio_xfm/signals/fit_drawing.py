@@ -19,7 +19,8 @@ _MOST_COLUMNS = 6
 _PERCENTILE = 99.5
 _SIGMAS = 4.0  # of a pixel: the least that is white
 _FOUND, _NOT_FOUND = "inferno", "gray"
-_LETTER, _LINE = 0.0042, 0.055  # half a letter and a line of text, of width and height
+_LETTER, _LINE = 0.0038, 0.055  # half a letter and a line of text, of width and height
+_HIGHEST = 1.1  # of names, of the height of the highest peak; what is crowded has none
 _DASHES = {ELEMENT: "-", SCATTER: "--", BACKGROUND: "-"}
 # Of Okabe and Ito, told apart whatever the eyes; black, white and the palest left out.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F")
@@ -104,19 +105,24 @@ def _draw_map(
 ) -> None:
     (x_step, x_units), (y_step, y_units) = steps
     n_rows, n_columns = panel.image.shape
+    highest = brightest(panel.image, panel.sigma, percentile)
     drawn = ax.imshow(
         panel.image,
         extent=(0, n_columns * abs(x_step), n_rows * abs(y_step), 0),
         cmap=_NOT_FOUND if panel.remark else _FOUND,
         vmin=0,
-        vmax=brightest(panel.image, panel.sigma, percentile),
+        vmax=highest,
         interpolation="nearest",
     )
     if x_units != y_units:
         ax.set_aspect("auto")
     ax.set(xticks=[], yticks=[])
     _name(ax, panel)
-    ax.figure.colorbar(drawn, ax=ax, pad=0.02).ax.tick_params(labelsize="small")
+    is_more = bool(np.nanmax(panel.image, initial=0.0) > highest)
+    bar = ax.figure.colorbar(
+        drawn, ax=ax, pad=0.02, extend="max" if is_more else "neither"
+    )
+    bar.ax.tick_params(labelsize="small")
 
 
 def _draw_line(ax: "Axes", panel: Panel, step: Scale) -> None:
@@ -261,37 +267,46 @@ def _draw_components(
     )
     names = [n for n in spectra if kinds[n] != BACKGROUND and spectra[n].max() > floor]
     names.sort(key=lambda n: int(np.argmax(spectra[n])))
-    placed: list[tuple[float, float, float]] = []
-    span = energies[-1] - energies[0]
-    top = math.log(max(spectra[n].max() for n in names) / floor) if names else 1.0
-    for k, name in enumerate(names):
-        colour = _COLOURS[k % len(_COLOURS)]
-        own, peak = spectra[name], int(np.argmax(spectra[name]))
-        ax.plot(
-            energies, np.where(own > floor, own, np.nan), color=colour, lw=1,
-            ls=_DASHES.get(kinds[name], "-."),
-        )  # fmt: skip
-        x, height = (
-            energies[peak],
-            math.log(max(own[peak], whole_at(spectra, peak)) / floor),
-        )
-        level = height / top
-        # A name is set higher as long as it would lie on another one.
-        shown = re.sub(r"_\w+", "", name) if "+" in name else name  # "Ca+Cu"
-        half = _LETTER * span * len(shown)
-        while any(abs(x - a) < half + b and abs(level - c) < _LINE for a, b, c in placed):
-            level += _LINE
-        placed.append((x, half, level))
+    colours = {n: _COLOURS[k % len(_COLOURS)] for k, n in enumerate(names)}
+    for name in names:
+        own = np.where(spectra[name] > floor, spectra[name], np.nan)
+        style = _DASHES.get(kinds[name], "-.")
+        ax.plot(energies, own, color=colours[name], lw=1, ls=style)
+    whole = np.sum(list(spectra.values()), axis=0)
+    peaks = {n: int(np.argmax(spectra[n])) for n in names}
+    heights = {n: max(whole[peak], floor) for n, peak in peaks.items()}
+    at = {n: (float(energies[peaks[n]]), float(heights[n])) for n in names}
+    width = energies[-1] - energies[0]
+    for name, (x, y) in _place_names(at, width, floor).items():
         ax.annotate(
-            shown, (x, floor * math.exp(level * top)), (0, 4), textcoords="offset points",
-            color=colour, fontsize="small", ha="center", va="bottom", rotation=0,
-            annotation_clip=True,
+            _short(name), (x, y), (0, 4), textcoords="offset points", ha="center",
+            va="bottom", color=colours[name], fontsize="small",
         )  # fmt: skip
 
 
-def whole_at(spectra: Mapping[str, np.ndarray], channel: int) -> float:
-    """Return what components have together in a channel."""
-    return float(sum(s[channel] for s in spectra.values()))
+def _place_names(
+    peaks: Mapping[str, tuple[float, float]], width: float, floor: float
+) -> dict[str, tuple[float, float]]:
+    """Set names over their peaks, or higher if another is there; what is crowded has none."""
+    if not peaks:
+        return {}
+    top = math.log(max(y for _, y in peaks.values()) / floor) or 1.0
+    taken: list[tuple[float, float, float]] = []
+    placed = {}
+    for name in sorted(peaks, key=lambda n: -peaks[n][1]):  # the strongest first
+        x, y = peaks[name]
+        half, level = _LETTER * width * len(_short(name)), math.log(y / floor) / top
+        while any(abs(x - a) < half + b and abs(level - c) < _LINE for a, b, c in taken):
+            level += _LINE
+        if level < _HIGHEST:
+            taken.append((x, half, level))
+            placed[name] = x, floor * math.exp(level * top)
+    return placed
+
+
+def _short(name: str) -> str:
+    """Return the name of a sum peak without its lines: ``"Ca+Cu"``."""
+    return re.sub(r"_\w+", "", name) if "+" in name else name
 
 
 def _draw_residual(ax: "Axes", energies: np.ndarray, residual: np.ndarray) -> None:

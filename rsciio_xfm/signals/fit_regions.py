@@ -69,9 +69,16 @@ def _variance_if_absent(
         # What a count of each component adds to the variance of each area.
         noise = basis.columns.T @ projection.gamma**2
         variance += np.einsum("kj,jk->k", np.maximum(others, 0), noise)
-        moved = projection.calibration_covariance(others)
-        variance += np.einsum("kkk->k", moved)
+        variance += _moved(projection, others)[range(n), range(n)]
     return variance
+
+
+def _moved(projection: Projection, areas: np.ndarray) -> np.ndarray:
+    """Return the variance by the calibration of areas, both of shape (sums, components)."""
+    # The axis in between is that of classes: not known apart here.
+    covariance = projection.calibration_covariance(areas[:, np.newaxis])
+    n_sums, n = areas.shape
+    return np.diagonal(covariance.reshape(n_sums, n, n), axis1=1, axis2=2)
 
 
 def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
@@ -86,8 +93,7 @@ def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
     areas = _sum_blocks(projected.maps, edges)
     noise = _sum_blocks(projected.own_variance, edges)
     for projection in projected.projections:
-        moved = projection.calibration_covariance(areas)
-        noise = noise + np.diagonal(moved, axis1=-2, axis2=-1)
+        noise = noise + _moved(projection, areas)
     evidence = areas / np.sqrt(np.maximum(noise, 1.0))
     highest = evidence.max(axis=0)
     return {projected.names[k]: _PARTS for k in absent if highest[k] > _LOCAL}
