@@ -143,6 +143,17 @@ def group(element: str, shell: str, excitation: Excitation) -> Group | None:
     return Group(element, shell, np.array(energies), shares, families, min(edges))
 
 
+def emission(element: str, shell: str, excitation: Excitation) -> float:
+    """Return how many photons a shell emits, relative to others; of any unit.
+
+    Parameters
+    ----------
+    element, shell, excitation
+        See :func:`group`.
+    """
+    return float(sum(_vacancies(atomic_number(element), shell, excitation).values()))
+
+
 def satellite_shares(group: Group) -> np.ndarray:
     """Return the satellites of lines, relative to them: those of K-beta of Ar to Ge have one.
 
@@ -170,6 +181,7 @@ def satellite_shares(group: Group) -> np.ndarray:
     return np.where(is_beta & is_seen, _SATELLITE_SHARE, 0.0)
 
 
+@functools.lru_cache(maxsize=4096)
 def _vacancies(z: int, shell: str, excitation: Excitation) -> dict[str, float]:
     """Return the vacancies of each subshell that give a photon, of any unit."""
     own = xraylib()

@@ -1,0 +1,293 @@
+"""Fits that doubt their model: what shapes of strong peaks may be wrong by is no element."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.columns import gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.lines import Group
+from rsciio_xfm.analysis.fit.model import Model
+from rsciio_xfm.analysis.fit.parameters import values_of
+from rsciio_xfm.analysis.fit.problem import make_problem, solve_at
+from rsciio_xfm.analysis.fit.solve import solve
+
+_TOLD = 0.03  # of the square of a column that others may not take up
+_STRONG = 50.0  # roots of its counts that a component has whose shape is doubted
+_REWEIGHTINGS = 2
+_RIDGE = 1e-9  # of the square of a column
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """Standard deviations of what a model has wrong.
+
+    Attributes
+    ----------
+    error
+        Of each channel on its own, relative to what is expected.
+    shift, noise
+        Of places and widths of peaks, keV.
+    tail, shelf
+        Of these shares of a peak.
+    escape, ratio
+        Of escape peaks, and of K-beta beside K-alpha, relative.
+    scatter
+        Factor on those of scattered lines, whose shape is known less.
+    """
+
+    error: float
+    shift: float
+    noise: float
+    tail: float
+    shelf: float
+    escape: float
+    ratio: float
+    scatter: float
+
+
+ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.3, 4.0)
+FINE = Doubts(0.005, 0.001, 0.003, 0.01, 0.001, 0.1, 0.05, 6.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Doubted:
+    """A spectrum fitted by components and by what may be wrong with them.
+
+    Attributes
+    ----------
+    channels
+        First that was fitted, and the one after the last.
+    spectrum
+        Counts in them.
+    columns
+        Of the components, shape (components, channels).
+    wrongs, owners
+        Change of a component of one count by one standard deviation of a doubt, and the number
+        of the component.
+    areas, is_free
+        Of the components, and which of them are not held at 0.
+    roots
+        Of the weights.
+    doubts, inverse
+        Weighted doubts that matter, and the inverse of their products plus 1: what they take
+        up is taken off products of spectra.
+    error
+        Of each channel, relative.
+    """
+
+    channels: tuple[int, int]
+    spectrum: np.ndarray
+    columns: np.ndarray
+    wrongs: np.ndarray
+    owners: np.ndarray
+    areas: np.ndarray
+    is_free: np.ndarray
+    roots: np.ndarray
+    doubts: np.ndarray
+    inverse: np.ndarray
+    error: float
+
+    def product(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Return scalar products of spectra, shape (n, channels), with weights and doubts."""
+        a, b = one * self.roots, other * self.roots
+        return a @ b.T - (a @ self.doubts.T) @ self.inverse @ (self.doubts @ b.T)
+
+    def gains(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the evidence for more columns, in sigma, and the sigma of their areas."""
+        used = self.columns[self.is_free]
+        misfit = (self.spectrum - self.areas @ self.columns)[None]
+        weighted = columns * self.roots
+        whole = np.einsum("ij,ij->i", weighted, weighted)
+        taken = weighted @ self.doubts.T
+        squares = whole - np.einsum(
+            "ij,jk,ik->i", taken, self.inverse, taken, optimize=True
+        )
+        known = self.product(used, np.concatenate([used, columns, misfit]))
+        gram, both, own = np.split(known, [len(used), len(used) + len(columns)], axis=1)
+        parts = np.linalg.solve(gram + _ridge(gram), both).T
+        squares -= np.einsum("ij,ji->i", parts, both)
+        right = (self.product(columns, misfit) - parts @ own)[:, 0]
+        is_told = squares > _TOLD * np.maximum(whole, 1e-300)
+        sizes = np.sqrt(np.where(is_told, squares, 1.0))
+        return np.where(is_told, right / sizes, 0.0), np.where(is_told, 1 / sizes, np.inf)
+
+    def evidence(self, n: int) -> np.ndarray:
+        """Return the evidence for each of the first components beside all others."""
+        used = np.flatnonzero(self.is_free)
+        gram = self.product(self.columns[used], self.columns[used])
+        spread = np.sqrt(np.abs(np.diag(np.linalg.inv(gram + _ridge(gram)))))
+        found = np.zeros(len(self.columns))
+        found[used] = self.areas[used] / spread
+        return found[:n]
+
+    def without(self, k: int) -> "Doubted":
+        """Return the fit without one component."""
+        kept = np.arange(len(self.columns)) != k
+        numbers = np.cumsum(kept) - 1
+        own = kept[self.owners]
+        return _solve(
+            replace(
+                self,
+                columns=self.columns[kept],
+                areas=self.areas[kept],
+                wrongs=self.wrongs[own],
+                owners=numbers[self.owners[own]],
+            )
+        )
+
+    def of_part(self, spectrum: np.ndarray) -> "Doubted":
+        """Return the fit of another spectrum by the same components.
+
+        Parameters
+        ----------
+        spectrum
+            Counts of all channels.
+        """
+        part = spectrum[slice(*self.channels)]
+        share = part.sum() / max(self.spectrum.sum(), 1.0)
+        return _reweighted(replace(self, spectrum=part, areas=self.areas * share))
+
+
+def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
+    """Fit a spectrum by a model with its parameters as they are.
+
+    Parameters
+    ----------
+    model
+        Groups, scatter and sum peaks.
+    counts
+        Of all channels.
+    doubts
+        What may be wrong with it. Each is a column that the spectrum is fitted with, times the
+        counts of the component, with a penalty: as Bayes has it with a normal prior.
+    """
+    values = values_of(model)
+    problem = make_problem(model, counts, values)
+    state = solve_at(problem, values)
+    areas = state.solution.areas
+    wrongs, owners = _wrongs(model, values, areas, problem.channels, doubts)
+    start = Doubted(
+        problem.channels,
+        problem.spectrum,
+        state.columns,
+        wrongs,
+        owners,
+        areas,
+        state.solution.is_free,
+        problem.roots,
+        wrongs,
+        np.zeros((0, 0)),
+        doubts.error,
+    )
+    return _reweighted(start)
+
+
+def _reweighted(doubted: Doubted) -> Doubted:
+    for _ in range(_REWEIGHTINGS):
+        expected = doubted.areas @ doubted.columns
+        variance = np.maximum(expected, 1.0) + (doubted.error * expected) ** 2
+        doubted = _solve(replace(doubted, roots=1 / np.sqrt(variance)))
+    return doubted
+
+
+def _solve(doubted: Doubted) -> Doubted:
+    """Return the fit with the weights as they are."""
+    counts = np.maximum(doubted.areas, 0.0)[doubted.owners]
+    matter = counts > _STRONG**2
+    doubts = doubted.wrongs[matter] * counts[matter, None] * doubted.roots
+    inverse = np.linalg.inv(doubts @ doubts.T + np.eye(len(doubts)))
+    doubted = replace(doubted, doubts=doubts, inverse=inverse)
+    # A matrix with the same products as the columns have, and a target likewise.
+    both = np.concatenate([doubted.columns, doubted.spectrum[None]])
+    gram = doubted.product(doubted.columns, both)
+    gram, right = gram[:, :-1], gram[:, -1]
+    small = np.linalg.cholesky(gram + _ridge(gram))
+    target = np.linalg.solve(small, right)
+    solution = solve(small, target, np.zeros(len(small), dtype=bool))
+    return replace(doubted, areas=solution.areas, is_free=solution.is_free)
+
+
+def _ridge(gram: np.ndarray) -> np.ndarray:
+    return np.diag(_RIDGE * np.maximum(np.diag(gram), 1e-300))
+
+
+def _wrongs(
+    model: Model,
+    values: dict[str, float],
+    areas: np.ndarray,
+    channels: tuple[int, int],
+    doubts: Doubts,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return changes of the strong components, by family, and their numbers."""
+    n_groups, n_rayleigh = len(model.groups), len(model.scatter.rayleigh)
+    n_plain = n_groups + n_rayleigh
+    n_compton, n_sums = len(model.scatter.compton), len(model.sum_peaks.peaks)
+    every = (*model.groups, *model.scatter.rayleigh)
+    plain, compton, sums, owners, shares = [], [], [], [], []
+    for k in range(n_plain + n_compton + n_sums):
+        if areas[k] < _STRONG**2:
+            continue
+        if k < n_plain:
+            parts = _families(every[k])
+            plain += [part for part, _ in parts]
+            owners += [k] * len(parts)
+            shares += [share for _, share in parts]
+        elif k < n_plain + n_compton:
+            compton.append(model.scatter.compton[k - n_plain])
+            owners.append(k)
+            shares.append(1.0)
+        else:
+            sums.append(model.sum_peaks.peaks[k - n_plain - n_compton])
+            owners.append(k)
+            shares.append(1.0)
+    if not owners:
+        return np.zeros((0, channels[1] - channels[0])), np.zeros(0, dtype=int)
+    own = np.array(owners)
+    scatter = replace(model.scatter, rayleigh=(), compton=tuple(compton))
+    lines = gather_lines(plain, model.response, scatter, sums)
+    # gather_lines has those of Compton before the sums, as they are here.
+    now = make_spectra(lines, values, channels)
+    weight = np.array(shares)[:, None]
+    is_scatter = (own >= n_groups) & (own < n_plain + n_compton)
+    factor = np.where(is_scatter, doubts.scatter, 1.0)[:, None] * weight
+    found = [
+        (make_spectra(lines, values | changed, channels) - now) * factor
+        for changed in _changes(values, doubts)
+    ]
+    minor = weight[:, 0] < 0.5
+    found.append((now * weight * doubts.ratio)[minor])
+    numbers = np.concatenate([*[own] * (len(found) - 1), own[minor]])
+    rows = np.concatenate(found)
+    is_any = np.abs(rows).max(axis=1) > 0
+    return rows[is_any], numbers[is_any]
+
+
+def _changes(values: dict[str, float], doubts: Doubts) -> list[dict[str, float]]:
+    return [
+        {"zero": values["zero"] + doubts.shift},
+        {
+            "noise": float(np.hypot(values["noise"], 0.03) + doubts.noise),
+            "compton_width": values["compton_width"] * (1 + 10 * doubts.noise),
+        },
+        {
+            "tail": values["tail"] + doubts.tail,
+            "compton_tail": values["compton_tail"] + doubts.tail,
+        },
+        {"shelf": values["shelf"] + doubts.shelf},
+        {"escape": values["escape"] + doubts.escape},
+    ]
+
+
+def _families(group: Group) -> list[tuple[Group, float]]:
+    """Return the parts of a group that differ by family, and their shares."""
+    found = []
+    for family in sorted(set(group.families)):
+        is_own = np.array([name == family for name in group.families])
+        share = float(group.weights[is_own].sum())
+        weights = group.weights[is_own] / share
+        families = ("",) * int(is_own.sum())
+        part = replace(
+            group, energies=group.energies[is_own], weights=weights, families=families
+        )
+        found.append((part, share))
+    return found
