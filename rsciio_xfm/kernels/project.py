@@ -102,7 +102,7 @@ def smooth_images(images):
     ----------
     images
         float32, shape (images, rows, columns); changed in place. Beyond the edges there is
-        nothing, nor where a number is NaN, which stays NaN.
+        nothing, nor where a number is NaN or infinite, which stays as it is.
     """
     n_rows, n_columns = images.shape[1:]
     sums = np.zeros(
@@ -119,7 +119,7 @@ def smooth_images(images):
             if i < n_rows:
                 for j in range(n_columns):
                     value = images[k, i, j]
-                    is_there = not np.isnan(value)
+                    is_there = np.isfinite(value)
                     sums[new, j + 1] = value if is_there else 0.0
                     counts[new, j + 1] = 1.0 if is_there else 0.0
             if i > 0:

@@ -423,18 +423,40 @@ def test_variances_of_fine_channels_are_made_of_bins(basis):
     np.testing.assert_allclose(found.own_variance[2], exact[:, 2], rtol=0.1)
 
 
+def mean_of_neighbours(images):
+    padded = np.pad(np.asarray(images, dtype=float), ((0, 0), (1, 1), (1, 1)))
+    n_rows, n_columns = images.shape[1:]
+    n = np.pad(np.ones((n_rows, n_columns)), 1)
+    shifts = [
+        (slice(i, i + n_rows), slice(j, j + n_columns))
+        for i in range(3)
+        for j in range(3)
+    ]
+    return sum(padded[:, a, b] for a, b in shifts) / sum(n[a, b] for a, b in shifts)
+
+
+def smoothed_variance(found):
+    """What is said to be the variance, written down again."""
+    counts = 9 * mean_of_neighbours(found.counts[np.newaxis])[0]
+    own = found.own_variance.astype(float)
+    per_count = own.sum(axis=(1, 2)) / found.counts.sum(dtype=float)
+    total = 9 * mean_of_neighbours(own) + 10 * per_count[:, np.newaxis, np.newaxis]
+    return total / (counts + 10) * counts / 9
+
+
 def test_variance_is_smoothed(basis, projection):
     counts, _ = make_counts(basis, (12, 13), counts=50)
     found = project(counts, projection)
-    own = found.own_variance.astype(float)
-    padded = np.pad(own, ((0, 0), (1, 1), (1, 1)))
-    n = np.pad(np.ones((12, 13)), 1)
-    shifts = [(slice(i, i + 12), slice(j, j + 13)) for i in range(3) for j in range(3)]
-    expected = sum(padded[:, a, b] for a, b in shifts) / sum(n[a, b] for a, b in shifts)
+    expected = smoothed_variance(found)
     np.testing.assert_allclose(found.variance, expected, rtol=1e-5)
     np.testing.assert_allclose(found.sigma("Fe_K"), np.sqrt(expected[2]), rtol=1e-5)
     pixel = project(counts, projection, variance="pixel")
     np.testing.assert_array_equal(pixel.variance, pixel.own_variance)
+    # Next to 5000 counts, 10 are nothing.
+    counts, _ = make_counts(basis, (12, 13), counts=5000)
+    found = project(counts, projection)
+    plain = mean_of_neighbours(found.own_variance)
+    np.testing.assert_allclose(found.variance, plain, rtol=0.005)
 
 
 def test_variance_by_class(basis, projection):
@@ -452,8 +474,11 @@ def test_one_row_of_pixels_is_smoothed_along_it(basis, projection):
     counts, _ = make_counts(basis, (4,), counts=50)
     found = project(counts, projection)
     own = found.own_variance
-    np.testing.assert_allclose(found.variance[:, 0], own[:, :2].mean(axis=1), rtol=1e-5)
-    np.testing.assert_allclose(found.variance[:, 1], own[:, :3].mean(axis=1), rtol=1e-5)
+    few = 10 * own.sum(axis=1) / found.counts.sum()
+    for pixel, seen in ((0, slice(0, 2)), (1, slice(0, 3))):
+        n = found.counts[seen].mean()
+        expected = (9 * own[:, seen].mean(axis=1) + few) / (9 * n + 10) * n
+        np.testing.assert_allclose(found.variance[:, pixel], expected, rtol=1e-5)
 
 
 # Bad input.

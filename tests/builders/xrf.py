@@ -18,6 +18,7 @@ from scipy.special import erfc, erfcx, expn, ndtr
 FWHM = 2.3548200450309493
 MN_KA = 5.8951
 LEAST_KEV = 0.6  # of lines
+TUBE_LINES = 0.3  # of the photons of a tube; the others are its continuum
 SUBSHELLS = {"K": ["K"], "L": ["L1", "L2", "L3"], "M": [f"M{i}" for i in range(1, 6)]}
 # Spectra of phases: counts of the strongest group of each element relative to those of the
 # continuum; brightness; share of the grains. Zn is a twentieth of Cu, Mn of Fe, As of Pb.
@@ -307,14 +308,17 @@ def cross_section(element, number, beam):
 
 @functools.cache
 def beams(excitation):
-    """Return energies and shares of what excites: half of a tube is its continuum."""
+    """Return energies and shares of what excites."""
     if not isinstance(excitation, tuple):
         return ((excitation, 1.0),)
+    # Kramers' continuum behind a window, in steps that are fine beside the edges.
     _, voltage = excitation
-    energies = np.arange(2.0, voltage, 1.0) + 0.5
-    kramers = (voltage - energies) / energies * np.exp(-((2.5 / energies) ** 3))
-    kramers *= 0.5 / kramers.sum()
-    own = [(energy, 0.5 * share) for energy, share in characteristic(excitation)]
+    edges = np.geomspace(1.5, voltage, 201)
+    energies = np.sqrt(edges[1:] * edges[:-1])
+    kramers = (voltage - energies) / energies * np.diff(edges)
+    kramers *= np.exp(-((1.8 / energies) ** 3))
+    kramers *= (1 - TUBE_LINES) / kramers.sum()
+    own = [(energy, TUBE_LINES * share) for energy, share in characteristic(excitation)]
     return (*zip(energies.tolist(), kramers.tolist(), strict=True), *own)
 
 

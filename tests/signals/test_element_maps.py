@@ -72,13 +72,17 @@ class TestMaps:
 
     def test_no_such_component(self, maps):
         for images in (maps, maps.sigma):
-            with pytest.raises(KeyError, match="'Ag' is not fitted, expected one of Ti_K"):
+            with pytest.raises(
+                KeyError, match="'Ag' is not fitted, expected one of Ti_K"
+            ):
                 images["Ag"]
         assert "Ag" not in maps and "Fe_K" in maps
 
     def test_shown(self, maps):
         lines = repr(maps).splitlines()
-        assert lines[0].startswith("ElementMaps of phantom: 7 groups of lines, 20 x 24 pixels")
+        assert lines[0].startswith(
+            "ElementMaps of phantom: 7 groups of lines, 20 x 24 pixels"
+        )
         assert lines[1].split() == ["counts", "sigma", "limit"]
         assert [line.split()[0] for line in lines if "not detected" in line] == ["Ni_K"]
 
@@ -86,7 +90,9 @@ class TestMaps:
         """Near the model's own for what is weak; strong peaks have other weights."""
         for name in ("Ni_K", "Mn_K"):
             own = dict(zip(maps.totals.names, maps.totals.limits, strict=True))[name]
-            assert own == pytest.approx(maps.model.model.fit.detection_limits[name], rel=0.6)
+            assert own == pytest.approx(
+                maps.model.model.fit.detection_limits[name], rel=0.6
+            )
 
 
 class TestRegions:
@@ -100,7 +106,9 @@ class TestRegions:
         names = fitted.basis.names
         for name in maps.names:
             k = names.index(name)
-            assert found["grain"][name][0] == pytest.approx(counts[k], abs=0.01 * sigma[k])
+            assert found["grain"][name][0] == pytest.approx(
+                counts[k], abs=0.01 * sigma[k]
+            )
             assert found["grain"][name][1] == pytest.approx(sigma[k], rel=1e-3)
         assert found["grain"].n_pixels == mask.sum() and found["spot"].n_pixels == 2
         assert "limit" in repr(found["spot"])
@@ -234,7 +242,9 @@ class TestWays:
             axis.name = name
         made = s.get_element_maps(ELEMENTS, **GIVEN, regions={"spot": [(1, 2)]})
         assert len(made.models) == 2 and made["Fe"].data.shape == (24, 20)
-        assert made.regions["spot"]["Fe"][0] == pytest.approx(made["Fe"].data[2, 1], abs=0.1)
+        assert made.regions["spot"]["Fe"][0] == pytest.approx(
+            made["Fe"].data[2, 1], abs=0.1
+        )
         counts, sigma = made.totals["Fe"]
         assert counts == pytest.approx(phantom.map("Fe_K").sum(), abs=4 * sigma)
         again = s.get_element_maps(made.models)
@@ -256,7 +266,10 @@ class TestWays:
         again = signal.get_element_maps(fitted, classes=masks)
         np.testing.assert_allclose(again["Fe"].data, made["Fe"].data, atol=1e-3)
         classes = signal.classify("pca", n_classes=3, show_progressbar=False)
-        assert signal.get_element_maps(fitted, classes=classes)["Fe"].data.shape == (24, 20)
+        assert signal.get_element_maps(fitted, classes=classes)["Fe"].data.shape == (
+            24,
+            20,
+        )
 
     def test_cancelled(self, signal, fitted):  # noqa: F811
         stop = threading.Event()
@@ -327,7 +340,9 @@ class TestPictures:
         assert {ax.images[0].get_cmap().name for ax in axes} == {"inferno", "gray"}
         assert [t.get_text() for t in axes[0].texts] == ["0.2 mm"]
         assert all(ax.images[0].get_clim()[0] == 0 for ax in axes)
-        assert len(axes[0].figure.axes) == 2 * len(axes) + 2  # colour bars, and one left over
+        assert (
+            len(axes[0].figure.axes) == 2 * len(axes) + 2
+        )  # colour bars, and one left over
 
     def test_chosen(self, maps):
         assert len(maps.plot(["Fe"])) == 1
@@ -352,8 +367,13 @@ class TestPictures:
 
     def test_rgb(self, maps, tmp_path):
         picture = maps.rgb("Fe_K", "Ti", "Cu_K")
-        assert picture.data.dtype.names == ("R", "G", "B") and picture.data.shape == (24, 20)
-        assert picture.metadata.General.title == "phantom: red Fe_K, green Ti_K, blue Cu_K"
+        assert picture.data.dtype.names == ("R", "G", "B") and picture.data.shape == (
+            24,
+            20,
+        )
+        assert (
+            picture.metadata.General.title == "phantom: red Fe_K, green Ti_K, blue Cu_K"
+        )
         red = picture.data["R"].astype(float)
         assert np.corrcoef(red.ravel(), maps["Fe"].data.ravel())[0, 1] > 0.95
         picture.save(tmp_path / "rgb.png")
@@ -423,5 +443,7 @@ def test_windows_name_the_fit(phantom):  # noqa: F811
         "Acquisition_instrument.SEM.Detector.EDS.energy_resolution_MnKa", 138.0
     )
     s.metadata.set_item("Acquisition_instrument.SEM.beam_energy", ENERGY)
-    with pytest.warns(UserWarning, match=r"let a fit tell them apart: s\.get_element_maps"):
+    with pytest.warns(
+        UserWarning, match=r"let a fit tell them apart: s\.get_element_maps"
+    ):
         s.get_window_images(["As_Ka", "Pb_La"])

@@ -85,12 +85,14 @@ class TestModel:
 
     def test_shown(self, fitted):
         text = repr(fitted)
-        assert text.startswith("ElementModel of phantom: 17.44 keV, 4.2 to 9.6 keV, 7 groups")
+        assert text.startswith(
+            "ElementModel of phantom: 17.44 keV, 4.2 to 9.6 keV, 7 groups"
+        )
         for part in ("zero -1", "FWHM of Mn Ka 13", "chi2/n 1.", "6.404", "not detected"):
             assert part in text
-        assert [line.split()[0] for line in text.splitlines() if "not detected" in line] == [
-            "Ni_K"
-        ]
+        assert [
+            line.split()[0] for line in text.splitlines() if "not detected" in line
+        ] == ["Ni_K"]
 
     def test_fit_again(self, signal, fitted):
         """On another spectrum, with what is known kept."""
@@ -197,7 +199,9 @@ class TestFiles:
         with pytest.raises(FileFormatError, match="its kind is None"):
             fitted.save(path, overwrite=True)
         assert path.read_text() == "a: 1\n"
-        with pytest.raises(ValueError, match=r"the extension is '\.txt', expected \.yaml"):
+        with pytest.raises(
+            ValueError, match=r"the extension is '\.txt', expected \.yaml"
+        ):
             fitted.save(tmp_path / "model.txt")
 
     @pytest.mark.parametrize(
@@ -210,7 +214,10 @@ class TestFiles:
             (b"\xff\xfe\x00", "no YAML"),
             (b"kind: !!python/object/apply:os.system ['true']\n", "no YAML"),
             (b"[" * 5000, "no YAML"),
-            (b"kind: rsciio_xfm element model\nversion: 2\n", "the version of the model is 2"),
+            (
+                b"kind: rsciio_xfm element model\nversion: 2\n",
+                "the version of the model is 2",
+            ),
             (b"kind: rsciio_xfm element model\nversion: 1\n", "the model is damaged"),
         ],
     )
@@ -264,11 +271,15 @@ def _is_loaded_or_refused(path, held):
 
 class TestOtherMaps:
     def test_other_channels(self, signal, fitted):
-        with pytest.raises(ValueError, match="The spectra have 1024 channels, the model 2048"):
+        with pytest.raises(
+            ValueError, match="The spectra have 1024 channels, the model 2048"
+        ):
             signal.isig[:1024].get_element_maps(fitted)
 
     def test_other_energies(self, phantom, fitted):
-        with pytest.raises(ValueError, match=r"differ from the model's .* by up to \d+ eV"):
+        with pytest.raises(
+            ValueError, match=r"differ from the model's .* by up to \d+ eV"
+        ):
             make(phantom.counts, gain=0.02).get_element_maps(fitted)
         with pytest.warns(UserWarning, match="If it is another set-up"):
             make(phantom.counts, gain=0.0101).get_element_maps(fitted)
@@ -293,9 +304,7 @@ class TestSums:
 
     def test_one_pass(self, signal, monkeypatch):
         ran = []
-        monkeypatch.setattr(
-            fit_sums, "run", lambda *a: ran.append(a) or fit_sums_run(*a)
-        )
+        monkeypatch.setattr(fit_sums, "run", lambda *a: ran.append(a) or fit_sums_run(*a))
         sum_up(signal.as_lazy(), Wish(True, [np.array([1])], [np.array([2])]))
         assert len(ran) == 1
 
@@ -399,7 +408,10 @@ class TestResponse:
     @pytest.mark.parametrize(
         ("change", "match"),
         [
-            ({"units": ""}, r"not calibrated\. Calibrate them first: s\.calibrate_energy"),
+            (
+                {"units": ""},
+                r"not calibrated\. Calibrate them first: s\.calibrate_energy",
+            ),
             ({"units": "nm"}, "units of the energy axis are nm, expected keV or eV"),
             ({"scale": -0.01}, "scale of -0.01"),
         ],

@@ -6,7 +6,6 @@ What they start from, features of the spectra, is in
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm

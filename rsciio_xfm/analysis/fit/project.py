@@ -28,6 +28,8 @@ VARIANCES = ("smoothed", "class", "pixel")
 _BLOCK_BYTES = 2 * 2**20  # of spectra as float32 that are multiplied at a time
 _LEAST_SPECTRA = 64
 _OTHERS = 3  # images beside areas and variances: expected residual, counts, and residual
+_NEIGHBOURS = 9  # and itself
+_PRIOR_COUNTS = np.float32(10)
 _STEP = 1e-11  # of the weighted squares of a spectrum, that tell an area from 0
 
 
@@ -153,7 +155,8 @@ def project(
         Whether no area of a pixel may be negative. Then small areas are too large on average,
         and sums over regions are no longer what the sum of the spectra gives.
     variance
-        Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels; ``"class"``, that of all pixels
+        Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels and, as if it were 10 counts more,
+        of the map; ``"class"``, that of all pixels
         of its class, or of the map, in proportion to their counts; ``"pixel"``, from its own
         counts alone, which is as uncertain as these are few.
     labels
@@ -560,21 +563,51 @@ def _sum_pixels(images: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 def _smoothed(projected: Projected, images: np.ndarray) -> np.ndarray:
     """Return variances that are smoothed; NaN where there is none."""
-    images, shape = images.astype(np.float32), images.shape
-    if projected.smoothing == "smoothed":
-        rows = shape[-2] if len(shape) > 2 else 1
-        smooth_images(images.reshape(-1, rows, shape[-1]))
-    elif projected.smoothing == "class":
-        labels = (
-            np.zeros(shape[1:], int) if projected.labels is None else projected.labels
-        )
-        counts = projected.counts
-        for k in np.unique(labels):
-            inside = labels == k
-            total = np.nansum(counts[inside], dtype=np.float64)
-            for image in images:
-                of_class = np.nansum(image[inside], dtype=np.float64)
-                per_count = of_class / total if total > 0 else 0.0
-                image[inside] = per_count * counts[inside]
-    images[images < 0] = np.nan
-    return images
+    smoothed = images.astype(np.float32)
+    with np.errstate(all="ignore"):  # of infinity
+        if projected.smoothing == "smoothed":
+            _smooth(smoothed)
+            _add_prior(smoothed, images, projected.counts)
+        elif projected.smoothing == "class":
+            _share_by_class(smoothed, projected.counts, projected.labels)
+    smoothed[smoothed < 0] = np.nan
+    return smoothed
+
+
+def _add_prior(smoothed: np.ndarray, own: np.ndarray, counts: np.ndarray) -> None:
+    """Add a few counts of the mean of the map: nothing beside others, but no variance is 0."""
+    near = counts[np.newaxis].copy()
+    _smooth(near)
+    seen = _NEIGHBOURS * near[0]
+    weight = np.where(seen < 0, 1, seen / (seen + _PRIOR_COUNTS))
+    total = _total(counts)
+    for i, image in enumerate(own):
+        per_count = np.float32(_total(image) / total if total > 0 else 0)
+        smoothed[i] *= weight
+        smoothed[i] += (1 - weight) * near[0] * per_count
+
+
+def _share_by_class(
+    variances: np.ndarray, counts: np.ndarray, labels: np.ndarray | None
+) -> None:
+    """Give each pixel its share of the variance of its class, by its counts."""
+    labels = np.zeros(counts.shape, dtype=int) if labels is None else labels
+    for k in np.unique(labels):
+        inside = labels == k
+        total = _total(counts[inside])
+        for image in variances:
+            of_class = _total(image[inside])
+            per_count = np.float32(of_class / total if total > 0 else 0)
+            image[inside] = counts[inside] * per_count
+
+
+def _total(numbers: np.ndarray) -> float:
+    """Return the sum of those that are finite."""
+    return float(numbers.sum(dtype=np.float64, where=np.isfinite(numbers)))
+
+
+def _smooth(images: np.ndarray) -> None:
+    """Replace each number by the mean of its neighbours along the last two axes, in place."""
+    shape = images.shape
+    rows = shape[-2] if len(shape) > 2 else 1
+    smooth_images(images.reshape(-1, rows, shape[-1]))
