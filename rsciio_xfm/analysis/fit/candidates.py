@@ -22,7 +22,9 @@ _FIRST_Z, _LAST_Z = 11, 92
 _IMPLAUSIBLE = "Ne Kr Xe Tc Pm Po At Rn Fr Ra Ac Pa"
 _UNUSUAL = "Sc Ru Rh In Te Cs Pr Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta Re Os Ir Tl"
 USUAL_EVIDENCE, UNUSUAL_EVIDENCE, IMPLAUSIBLE_EVIDENCE = 5.0, 7.0, 50.0
-_UNUSUAL_FACTOR, _IMPLAUSIBLE_FACTOR = 0.9, 0.4
+_UNUSUAL_FACTOR, _IMPLAUSIBLE_FACTOR = 0.65, 0.25
+# Shells of heavier elements compete with K lines of lighter ones, which are more common.
+_BY_SHELL = {"K": 1.0, "L": 0.9, "M": 0.8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,8 @@ def make_candidates(
                 continue
             seen = own.weights @ response.efficiency(own.energies)
             strength = float(emission(element, shell, excitation) * seen)
-            found.append(Candidate(own, strength, *_likely(element, named is not None)))
+            factor, needed = _likely(element, named is not None)
+            found.append(Candidate(own, strength, factor * _BY_SHELL[shell], needed))
     return found
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rsciio_xfm.analysis.fit.background import make_splines
 from rsciio_xfm.analysis.fit.columns import gather_lines, make_spectra
 from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model
@@ -28,11 +29,14 @@ class Doubts:
     shift, noise
         Of places and widths of peaks, keV.
     tail, shelf
-        Of these shares of a peak.
+        Of these shares of a peak; and, as much as of the shelf, of longer tails: radiative
+        Auger lines, what is scattered in the sample.
     escape, ratio
         Of escape peaks, and of K-beta beside K-alpha, relative.
     scatter
         Factor on those of scattered lines, whose shape is known less.
+    background
+        Of the background within 0.5 keV, relative.
     """
 
     error: float
@@ -43,10 +47,13 @@ class Doubts:
     escape: float
     ratio: float
     scatter: float
+    background: float
 
 
-ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.3, 4.0)
-FINE = Doubts(0.005, 0.001, 0.003, 0.01, 0.001, 0.1, 0.05, 6.0)
+ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.3, 4.0, 0.05)
+FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 6.0, 0.03)
+_LONG_TAILS = (0.25, 0.8)  # keV
+_BACKGROUND_STEP = 0.5  # keV
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +173,9 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
     state = solve_at(problem, values)
     areas = state.solution.areas
     wrongs, owners = _wrongs(model, values, areas, problem.channels, doubts)
+    bends, splines = _bends(state.columns, areas, problem.lines.n_columns, model, doubts)
+    wrongs = np.concatenate([wrongs, bends])
+    owners = np.concatenate([owners, splines])
     start = Doubted(
         problem.channels,
         problem.spectrum,
@@ -211,6 +221,22 @@ def _ridge(gram: np.ndarray) -> np.ndarray:
     return np.diag(_RIDGE * np.maximum(np.diag(gram), 1e-300))
 
 
+def _bends(
+    columns: np.ndarray, areas: np.ndarray, first: int, model: Model, doubts: Doubts
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bends of the background; they belong to the strongest of its splines."""
+    start, _ = model.channels
+    n = columns.shape[1]
+    background = areas[first:] @ columns[first:]
+    strongest = first + int(np.argmax(areas[first:]))
+    if not areas[strongest] > 0:
+        return np.zeros((0, n)), np.zeros(0, dtype=int)
+    energies = model.response.zero + model.response.gain * np.arange(start, start + n)
+    fine = make_splines(energies, _BACKGROUND_STEP)
+    bends = fine * background * doubts.background / areas[strongest]
+    return bends, np.full(len(bends), strongest)
+
+
 def _wrongs(
     model: Model,
     values: dict[str, float],
@@ -254,6 +280,11 @@ def _wrongs(
         (make_spectra(lines, values | changed, channels) - now) * factor
         for changed in _changes(values, doubts)
     ]
+    untailed = make_spectra(lines, values | {"tail": 0.0, "shelf": 0.0}, channels)
+    for length in _LONG_TAILS:
+        long = {"tail": doubts.shelf, "tail_length": length, "shelf": 0.0}
+        tailed = make_spectra(lines, values | long, channels)
+        found.append((tailed - (1 - doubts.shelf) * untailed) * factor)
     minor = weight[:, 0] < 0.5
     found.append((now * weight * doubts.ratio)[minor])
     numbers = np.concatenate([*[own] * (len(found) - 1), own[minor]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rsciio_xfm.analysis.fit.background import make_splines
-from rsciio_xfm.analysis.fit.calibrate import calibrate
+from rsciio_xfm.analysis.fit.calibrate import calibrate, finish
 from rsciio_xfm.analysis.fit.candidates import (
     Candidate,
     contradicted,
@@ -29,10 +29,12 @@ from rsciio_xfm.analysis.fit.problem import make_problem, minimise, solve_at
 from rsciio_xfm.analysis.fit.response import FWHM, Response
 from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
 from rsciio_xfm.analysis.fit.solve import solve
+from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks
 from rsciio_xfm.core.one_thread import one_thread
 
 _LEAST_KEV = 0.95  # of lines: Na is the first
 _SEEN = 20.0  # counts in 1 keV: beyond the last such window nothing is looked for
+_WEAK = 0.4  # evidence, relative to the clearest, below which sum peaks come first
 _SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
 _MOST = 40  # groups
 _REFINED = ("zero", "gain", "noise")
@@ -157,6 +159,9 @@ def find_elements(
             return [], model
         if model.fit is None or in_parts:
             model = calibrate(replace(model, groups=groups), counts)
+        model = _drop_again(model, counts, pool)
+        if not model.groups:
+            return [], model
         names = {candidates[k].group.name: number for k, number in in_parts.items()}
         return _describe(model, counts, pool, names), model
 
@@ -286,18 +291,30 @@ class _Pool:
 
 
 def _add_sure(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
-    """Add groups of more than 30 sigma, and move the scale as they come."""
-    n_refined = 0
+    """Add groups of more than 30 sigma, and move the scale as they come.
+
+    Pile-up is looked at before an element is believed that is far weaker than others.
+    """
+    n_refined, n_summed, strongest = 0, 0, 0.0
     while len(model.groups) < _MOST:
-        doubted = fit_doubted(model, counts, ROUGH)
-        best = _best(doubted, model, pool)
+        best = _best(fit_doubted(model, counts, ROUGH), model, pool)
         if best is None or best[1] < _SURE:
             break
+        if best[1] < _WEAK * strongest and n_summed < len(model.groups):
+            n_summed = len(model.groups)
+            model = _with_sum_peaks(model, counts)
+            continue
+        strongest = max(strongest, best[1])
         model = replace(model, groups=(*model.groups, pool.candidates[best[0]].group))
         if len(model.groups) >= 1.5 * n_refined:
             model = _refine(model, counts)
             n_refined = len(model.groups)
     return model
+
+
+def _with_sum_peaks(model: Model, counts: np.ndarray) -> Model:
+    peaks = choose_sum_peaks(model, counts, values_of(model))
+    return replace(model, sum_peaks=peaks)
 
 
 def _best(doubted: Doubted, model: Model, pool: _Pool) -> tuple[int, float] | None:
@@ -330,12 +347,16 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
 
 def _add_all(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
     """Add the others to a model that is calibrated."""
+    n_summed = 0
     while len(model.groups) < _MOST:
         best = _best(fit_doubted(model, counts, FINE), model, pool)
         if best is None:
             break
         group = pool.candidates[best[0]].group
         model = replace(model, groups=(*model.groups, group), fit=None)
+        if best[1] > _SURE and n_summed < len(model.groups) - 3:
+            n_summed = len(model.groups)
+            model = _with_sum_peaks(model, counts)
     return model
 
 
@@ -410,6 +431,14 @@ def _drop_weak(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
     return model
 
 
+def _drop_again(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
+    """Drop what the last calibration has made needless; the parameters stay."""
+    left = _drop_weak(model, counts, pool)
+    if left.groups == model.groups or not left.groups:
+        return left
+    return finish(left, counts, 1, tuple(calibrated(model).parameters))
+
+
 def _describe(
     model: Model,
     counts: np.ndarray,
@@ -462,6 +491,7 @@ def _alternatives(
     alike = [
         names[j]
         for j in np.argsort(-gains)
-        if gains[j] > _ALIKE * own and pool.candidates[j].group.element not in taken
+        if gains[j] * pool.factors[j] > _ALIKE * own > 0
+        and pool.candidates[j].group.element not in taken
     ]
     return tuple(alike[:_N_ALIKE])
