@@ -10,6 +10,7 @@ from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.analysis.fit.parameters import values_of
 from rsciio_xfm.analysis.fit.problem import make_problem, solve_at
+from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.analysis.fit.solve import solve
 
 _TOLD = 0.03  # of the square of a column that others may not take up
@@ -50,10 +51,12 @@ class Doubts:
     background: float
 
 
-ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.3, 4.0, 0.05)
+# Before a calibration the ratio is not doubted, or Mn would be taken for K-beta of Cr.
+ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 4.0, 0.05)
 FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 6.0, 0.03)
 _LONG_TAILS = (0.25, 0.8)  # keV
 _BACKGROUND_STEP = 0.5  # keV
+_SOFT = 0.1  # of scattered L lines of an anode, relative to its K lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,19 +172,26 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
         counts of the component, with a penalty: as Bayes has it with a normal prior.
     """
     values = values_of(model)
+    full = model.scatter.rayleigh
+    rayleigh = _without_soft(full)
+    model = replace(model, scatter=replace(model.scatter, rayleigh=rayleigh))
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
     areas = state.solution.areas
     wrongs, owners = _wrongs(model, values, areas, problem.channels, doubts)
     bends, splines = _bends(state.columns, areas, problem.lines.n_columns, model, doubts)
-    wrongs = np.concatenate([wrongs, bends])
-    owners = np.concatenate([owners, splines])
+    wrongs, owners = [wrongs, bends], [owners, splines]
+    if len(full) > len(rayleigh):
+        soft = [one for one in full if one not in rayleigh]
+        lines = gather_lines(soft, model.response, Scatter(), ())
+        wrongs.append(_SOFT * make_spectra(lines, values, problem.channels))
+        owners.append(np.full(len(soft), len(model.groups)))
     start = Doubted(
         problem.channels,
         problem.spectrum,
         state.columns,
-        wrongs,
-        owners,
+        np.concatenate(wrongs),
+        np.concatenate(owners),
         areas,
         state.solution.is_free,
         problem.roots,
@@ -190,6 +200,15 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
         doubts.error,
     )
     return _reweighted(start)
+
+
+def _without_soft(rayleigh: tuple[Group, ...]) -> tuple[Group, ...]:
+    """Return what is scattered without the L lines of an anode whose K lines are there.
+
+    A tube's window and the sample absorb them: they are a tenth of the others at most, and
+    would be taken for S (of Mo) or Cl (of Rh) otherwise.
+    """
+    return rayleigh[:1] if rayleigh and rayleigh[0].shell == "K" else rayleigh
 
 
 def _reweighted(doubted: Doubted) -> Doubted:

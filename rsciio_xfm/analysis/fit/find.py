@@ -34,6 +34,7 @@ from rsciio_xfm.core.one_thread import one_thread
 
 _LEAST_KEV = 0.95  # of lines: Na is the first
 _SEEN = 20.0  # counts in 1 keV: beyond the last such window nothing is looked for
+_KNOWN_FACTOR = 1.1  # on the evidence for another shell of an element that is there
 _WEAK = 0.4  # evidence, relative to the clearest, below which sum peaks come first
 _SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
 _MOST = 40  # groups
@@ -150,7 +151,7 @@ def find_elements(
         pool = _Pool.of(candidates, model.response)
         model = _add_sure(model, counts, pool)
         if model.groups:
-            model = calibrate(model, counts)
+            model = _drop_weak(calibrate(model, counts), counts, pool)
         model = _drop_weak(_add_all(model, counts, pool), counts, pool)
         parts = _parts(blocks, len(counts))
         in_parts = _find_in_parts(model, counts, parts, pool)
@@ -331,7 +332,10 @@ def _best(doubted: Doubted, model: Model, pool: _Pool) -> tuple[int, float] | No
     is_enough &= ~contradicted(pool.candidates, areas, sigmas)
     if not is_enough.any():
         return None
-    best = int(np.argmax(np.where(is_enough, gains * pool.factors, -np.inf)))
+    elements = {one.element for one in model.groups}
+    known = [one.group.element in elements for one in pool.candidates]
+    factors = np.where(known, _KNOWN_FACTOR, pool.factors)
+    best = int(np.argmax(np.where(is_enough, gains * factors, -np.inf)))
     return best, float(gains[best])
 
 
