@@ -16,8 +16,11 @@ _MODULES = ("analysis", "data", "exceptions", "formats", "signals")
 # Functions of signals of any type, by the module of signals that they are in.
 _FUNCTIONS = {
     "classify": "classify",
+    "create_element_model": "fit",
     "estimate_n_classes": "classify",
+    "get_element_maps": "fit",
     "kmeans": "classify",
+    "load_element_model": "element_model",
     "pca": "components",
     "umap": "components",
 }

@@ -15,6 +15,7 @@ from rsciio_xfm.cli._demo import demo
 from rsciio_xfm.cli._export import export
 from rsciio_xfm.cli._geopixe import crop, fill_dead_time, index
 from rsciio_xfm.cli._info import info
+from rsciio_xfm.cli._maps import maps
 from rsciio_xfm.cli._spectra import image, spectrum
 
 __all__ = ["main"]
@@ -74,6 +75,7 @@ for command in (
     index,
     spectrum,
     image,
+    maps,
     analyse,
     classify,
     crop,

@@ -24,7 +24,7 @@ _PIGMENTS = (
     ("malachite", {"Cu": 2.3, "Fe": 0.7, "Pb": 0.4}, 360),
     ("bone black", {"Ca": 2.9, "Pb": 0.6}, 260),
 )
-_BEAM = "Rh 28 kV"
+_BEAM = "Rh 50 kV"
 _SCATTER = (0.4, 0.4)  # counts of the tube's lines: elastically, by electrons
 _PILE_UP = 0.004  # share of the counts that are two photons
 _RPL = """key\tvalue

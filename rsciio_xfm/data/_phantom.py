@@ -23,7 +23,7 @@ class Phantom:
         Their names.
     compositions
         For each phase, the elements in it with the counts of the lines of their innermost
-        shell that is excited, relative to those of the continuum.
+        shell that is excited and has lines below 25 keV, relative to those of the continuum.
     labels
         Shape (y, x), integers: which phase is where.
     spectra

@@ -25,7 +25,8 @@ def prepare_spectra(rows, channels, order, weights, out):
     channels
         First and last that are fitted, half-open.
     order
-        int64, shape (2, n): the numbers of the spectra, and of the weights of each.
+        Numbers of the spectra, in the order in which they are wanted, and those of the
+        weights of each.
     weights
         float32, shape (classes, channels): one for each channel that is fitted.
     out
@@ -34,9 +35,9 @@ def prepare_spectra(rows, channels, order, weights, out):
         weighted sum of the squares of each spectrum, float64, shape (n,).
     """
     floats, bins, squares = out
-    start, stop = channels
-    for i in range(order.shape[1]):
-        spectrum, weight = rows[order[0, i], start:stop], weights[order[1, i]]
+    (start, stop), (wanted, which) = channels, order
+    for i in range(wanted.size):
+        spectrum, weight = rows[wanted[i], start:stop], weights[which[i]]
         values, sums = floats[i], bins[i]
         total = np.float32(0)
         for j in range(spectrum.size):
@@ -101,7 +102,7 @@ def smooth_images(images):
     ----------
     images
         float32, shape (images, rows, columns); changed in place. Beyond the edges there is
-        nothing, nor where a number is NaN, which stays NaN.
+        nothing, nor where a number is NaN or infinite, which stays as it is.
     """
     n_rows, n_columns = images.shape[1:]
     sums = np.zeros(
@@ -118,7 +119,7 @@ def smooth_images(images):
             if i < n_rows:
                 for j in range(n_columns):
                     value = images[k, i, j]
-                    is_there = value == value
+                    is_there = np.isfinite(value)
                     sums[new, j + 1] = value if is_there else 0.0
                     counts[new, j + 1] = 1.0 if is_there else 0.0
             if i > 0:

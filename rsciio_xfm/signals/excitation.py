@@ -149,7 +149,7 @@ def _beam_energy(metadata: Any) -> float | None:
 
 
 def _is_electron_microscope(signal: BaseSignal) -> bool:
-    """Tell whether electrons excite: by the signal type, or since it has a working distance."""
+    """Tell whether electrons excite: by signal type, or since there is a distance."""
     metadata = signal.metadata
     own = metadata.get_item("Signal.signal_type", "")
     # What the command line has made an EDS_XFM signal of.

@@ -23,6 +23,7 @@ from rsciio_xfm.signals import (
     classify,
     components,
     dead_time,
+    fit,
     maps,
     operations,
     plots,
@@ -85,6 +86,9 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     get_colour_map = maps.get_colour_map
     get_maps = maps.get_maps
     plot_colour_map = plots.plot_colour_map
+
+    create_element_model = fit.create_element_model
+    get_element_maps = fit.get_element_maps
 
     pca = components.pca
     umap = components.umap

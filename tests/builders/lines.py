@@ -3,10 +3,11 @@
     python -m tests.builders.lines > rsciio_xfm/data/lines.csv
 
 One group of lines a row: what excites it, element, shell, then energy (keV) and counts of each
-line. The counts of the highest shell that is excited add up to 1; those of the others are
-relative to them. They are what a detector of 0.45 mm of silicon sees (behind 25 µm of
-beryllium and 1 cm of air if photons excite), of a sample that absorbs half of its own lines at
-1.8 keV (1 keV if electrons do); weaker lines than 1e-3 of a group are left out.
+line. The counts of the innermost shell that is excited, and whose lines lie below 25 keV, add
+up to 1; those of the others are relative to them. They are what a detector of 0.45 mm of
+silicon sees (behind 25 µm of beryllium and 1 cm of air if photons excite), of a sample that
+absorbs half of its own lines at 1.8 keV (1 keV if electrons do); weaker lines than 1e-3 of a
+group are left out.
 """
 
 import itertools
@@ -19,11 +20,12 @@ from tests.builders.xrf import SUBSHELLS, lines_of
 
 ELEMENTS = {
     "Mo 50 kV": ["K", "Ca", "Ti", "Cr", "Mn", "Fe", "Ni", "Cu", "Zn", "Sr", "Y", "Zr"],
-    "Rh 28 kV": ["Ca", "Mn", "Fe", "Cu", "Sn", "Hg", "Pb"],
+    "Rh 50 kV": ["Ca", "Mn", "Fe", "Cu", "Sn", "Hg", "Pb"],
     "electrons 20 kV": ["C", "O", "Si", "P", "Ni", "Cu", "Ag", "Sn"],
 }
 LEAST_KEV, LEAST_SHARE = 0.2, 1e-3
-N_ENERGIES = 40
+MOST_KEV = 25.0
+LEAST_BEAM, N_ENERGIES = 1.5, 200
 ELECTRONS = {"K": 2, "L1": 2, "L2": 2, "L3": 4} | dict(
     zip(SUBSHELLS["M"], (2, 2, 4, 4, 6), strict=True)
 )
@@ -67,7 +69,7 @@ def seen(beam, element, shell):
     soft = 1.8 if is_tube else 1.0
     emitted = by_photons if is_tube else by_electrons
     for energy, photons in emitted(beam, element, shell):
-        if energy > LEAST_KEV:
+        if LEAST_KEV < energy < MOST_KEV:
             passed = 1 / (1 + (soft / energy) ** 3)
             passed *= -math.expm1(-xraylib.CS_Total(14, energy) * 2.33 * 0.045)
             if is_tube:
@@ -80,13 +82,19 @@ def seen(beam, element, shell):
 def by_photons(beam, element, shell):
     """Yield energies and photons of the lines of a shell that a tube excites."""
     anode, voltage, _ = beam.split()
-    width = float(voltage) / N_ENERGIES
-    middles = [width * (i + 0.5) for i in range(N_ENERGIES)]
-    # Half of the photons are of the continuum, as Kramers has it, above 2 keV.
-    photons = [((float(voltage) - e) / e, e) for e in middles if e > 2]
+    # Kramers' continuum behind a window, and 0.3 of the photons in lines of the anode.
+    steps = [
+        LEAST_BEAM * (float(voltage) / LEAST_BEAM) ** (i / N_ENERGIES)
+        for i in range(N_ENERGIES + 1)
+    ]
+    photons = []
+    for low, high in itertools.pairwise(steps):
+        energy = math.sqrt(low * high)
+        number = (float(voltage) - energy) / energy * (high - low)
+        photons.append((number * math.exp(-((1.8 / energy) ** 3)), energy))
     total = sum(n for n, _ in photons)
-    photons = [(n / total, e) for n, e in photons]
-    photons += [(rate(anode, number), e) for e, number in lines_of(anode, "K")]
+    photons = [(0.7 * n / total, e) for n, e in photons]
+    photons += [(0.3 * rate(anode, number), e) for e, number in lines_of(anode, "K")]
     z, section = (
         xraylib.SymbolToAtomicNumber(element),
         xraylib.CS_FluorLine_Kissel_Cascade,

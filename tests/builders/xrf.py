@@ -8,6 +8,7 @@ the same.
 """
 
 import functools
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.special import erfc, erfcx, expn, ndtr
 FWHM = 2.3548200450309493
 MN_KA = 5.8951
 LEAST_KEV = 0.6  # of lines
+TUBE_LINES = 0.3  # of the photons of a tube; the others are its continuum
 SUBSHELLS = {"K": ["K"], "L": ["L1", "L2", "L3"], "M": [f"M{i}" for i in range(1, 6)]}
 # Spectra of phases: counts of the strongest group of each element relative to those of the
 # continuum; brightness; share of the grains. Zn is a twentieth of Cu, Mn of Fe, As of Pb.
@@ -277,18 +279,18 @@ def emitted(detector, excitation, element, shell, sample):
 def lines_of(element, shell):
     """Return energies and xraylib's numbers of the lines of a shell or subshell."""
     z, found = xraylib.SymbolToAtomicNumber(element), []
-    outer = [
-        f"{s}{i}"
-        for s, n in zip("LMNOP", (3, 5, 7, 7, 5), strict=True)
-        for i in range(1, n + 1)
-    ]
-    for inner in SUBSHELLS.get(shell, [shell]):
-        for other in outer:
-            number = getattr(xraylib, f"{inner}{other}_LINE", None)
-            if number is None or other[0] <= inner[0]:
-                continue
+    inner = "|".join(SUBSHELLS.get(shell, [shell]))
+    for name in dir(xraylib):
+        # KL3, L3O45; those like KO are sums of others.
+        match = re.fullmatch(rf"(?:{inner})([LMNOP])\d+_LINE", name)
+        if match and match[1] > shell[0]:
             try:
-                found.append((xraylib.LineEnergy(z, number), number))
+                found.append(
+                    (
+                        xraylib.LineEnergy(z, getattr(xraylib, name)),
+                        getattr(xraylib, name),
+                    )
+                )
             except ValueError:
                 continue
     return tuple(found)
@@ -306,14 +308,17 @@ def cross_section(element, number, beam):
 
 @functools.cache
 def beams(excitation):
-    """Return energies and shares of what excites: half of a tube is its continuum."""
+    """Return energies and shares of what excites."""
     if not isinstance(excitation, tuple):
         return ((excitation, 1.0),)
+    # Kramers' continuum behind a window, in steps that are fine beside the edges.
     _, voltage = excitation
-    energies = np.arange(2.0, voltage, 1.0) + 0.5
-    kramers = (voltage - energies) / energies * np.exp(-((4 / energies) ** 3))
-    kramers *= 0.5 / kramers.sum()
-    own = [(energy, 0.5 * share) for energy, share in characteristic(excitation)]
+    edges = np.geomspace(1.5, voltage, 201)
+    energies = np.sqrt(edges[1:] * edges[:-1])
+    kramers = (voltage - energies) / energies * np.diff(edges)
+    kramers *= np.exp(-((1.8 / energies) ** 3))
+    kramers *= (1 - TUBE_LINES) / kramers.sum()
+    own = [(energy, TUBE_LINES * share) for energy, share in characteristic(excitation)]
     return (*zip(energies.tolist(), kramers.tolist(), strict=True), *own)
 
 

@@ -8,20 +8,24 @@ import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER, SUM_PEAK, Basis
 from rsciio_xfm.analysis.fit.columns import make_spectra
-from rsciio_xfm.analysis.fit.model import Fit, Model, floored
+from rsciio_xfm.analysis.fit.model import Fit, Model, SumPeaks, floored
 from rsciio_xfm.analysis.fit.parameters import apply_values, prior, values_of
 from rsciio_xfm.analysis.fit.problem import (
+    SIGNIFICANT,
     Problem,
     State,
     informed,
+    less_sure,
     make_problem,
     minimise,
     reweighted,
+    significances,
     slopes_at,
     solve_at,
 )
+from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.analysis.fit.solve import scaled_gram
-from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks, drop_weak
+from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks, drop_weak, is_pile_up
 from rsciio_xfm.core.one_thread import one_thread
 
 _GAINS = np.linspace(-0.012, 0.012, 9)  # relative changes that are tried first
@@ -66,18 +70,62 @@ def calibrate(
     """
     counts = check_spectrum(model, spectrum)
     values = find_scale(model, counts, fixed)
-    names: tuple[str, ...] = ()
     for tolerance in _TOLERANCES:
-        problem = make_problem(model, counts, values)
-        state = solve_at(problem, values)
-        problem = reweighted(problem, state)
-        every = dict.fromkeys([*problem.start, *problem.lines.ratio_names])
-        left_out = {*fixed, *_known(model)}
-        names = informed(problem, state, [name for name in every if name not in left_out])
-        values = minimise(replace(problem, names=names), values, tolerance)
+        values, names = refine(model, counts, values, (tolerance, fixed))
+        model = replace(model, scatter=seen_scatter(model, counts, values))
         model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
+    if not is_pile_up(values):
+        model = replace(model, sum_peaks=SumPeaks())
+        values |= {
+            name: value for name, value in values_of(model).items() if "sum" in name
+        }
+        values, names = refine(model, counts, values, (tolerance, fixed))
     model = replace(model, sum_peaks=drop_weak(model, counts, values))
     return finish(apply_values(model, values), counts, n_pixels, names)
+
+
+def refine(
+    model: Model,
+    counts: np.ndarray,
+    values: dict[str, float],
+    rules: tuple[float, Sequence[str]],
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return better values, and the names of the parameters that were fitted.
+
+    Parameters
+    ----------
+    model
+        Its parameters are the middles of the priors.
+    counts
+        The spectrum, all channels.
+    values
+        To start from.
+    rules
+        Relative change of chi2 that is small, and names of parameters to leave alone.
+    """
+    tolerance, fixed = rules
+    problem = make_problem(model, counts, values)
+    state = solve_at(problem, values)
+    problem = reweighted(problem, state)
+    every = dict.fromkeys([*problem.start, *problem.lines.ratio_names])
+    left_out = {*fixed, *_known(model)}
+    names = informed(problem, state, [name for name in every if name not in left_out])
+    return minimise(replace(problem, names=names), values, tolerance), names
+
+
+def seen_scatter(model: Model, counts: np.ndarray, values: dict[str, float]) -> Scatter:
+    """Return the scatter of a model without L lines of the source that are not significant.
+
+    Windows, air and filters stop them, and they lie where S, Cl and Pb M do.
+    """
+    rayleigh, n_groups = model.scatter.rayleigh, len(model.groups)
+    problem = make_problem(model, counts, values)
+    state = solve_at(problem, values)
+    problem = less_sure(problem, state)
+    own = range(n_groups, n_groups + len(rayleigh))
+    found = zip(rayleigh, significances(problem, state, own), strict=True)
+    kept = tuple(g for g, n in found if g.shell != "L" or n > SIGNIFICANT)
+    return replace(model.scatter, rayleigh=kept)
 
 
 def _known(model: Model) -> tuple[str, ...]:

@@ -123,9 +123,15 @@ def parse_excitation(given: Any, angle: float = 90.0) -> Excitation:
     return tube(source, highest, angle=angle)
 
 
+TUBE_WINDOW = Layer("Be", 1.848, 0.0125)
+
+
 @functools.lru_cache(maxsize=32)
 def tube(
-    anode: str, voltage: float, filters: tuple[Layer, ...] = (), angle: float = 90.0
+    anode: str,
+    voltage: float,
+    filters: tuple[Layer, ...] = (TUBE_WINDOW,),
+    angle: float = 90.0,
 ) -> Excitation:
     """Return the radiation of an X-ray tube, compressed to a few energies.
 
@@ -136,7 +142,7 @@ def tube(
     voltage
         kV.
     filters
-        What is in the way, window included.
+        What is in the way, window included: of 125 um of beryllium if nothing is said.
     angle
         See :class:`Excitation`.
 

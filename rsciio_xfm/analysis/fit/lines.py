@@ -69,7 +69,7 @@ class Group:
     @property
     def name(self) -> str:
         """``"Pb_L"``."""
-        return f"{self.element}_{self.shell}"
+        return f"{self.element}_{self.shell}" if self.shell else self.element
 
     @property
     def energy(self) -> float:
@@ -91,6 +91,12 @@ def atomic_number(element: str) -> int:
         raise ValueError(
             f"{element!r} is no element, expected a symbol like 'Fe'."
         ) from error
+
+
+@functools.cache
+def symbols() -> tuple[str, ...]:
+    """Return the elements that have lines: Be to Cf."""
+    return tuple(xraylib().AtomicNumberToSymbol(z) for z in range(4, _MOST_Z + 1))
 
 
 def is_symbol(name: str) -> bool:

@@ -1,10 +1,10 @@
 """The matrix that makes areas of spectra, and how sure they are (Dynamic Analysis).
 
 With the columns C of a model and weights W the areas of a spectrum y are ``y G`` with
-``G = W C (C' W C)^-1``: of all sums of its channels with fixed weights that give each component
-its own counts and none of any other, the least noisy one if W is 1 / expected counts. Counting
-noise gives them the variance ``y G^2``. C. G. Ryan and D. N. Jamieson, Nucl. Instrum. Methods B
-77 (1993) 203; C. G. Ryan, Int. J. Imaging Syst. Technol. 11 (2000) 219.
+``G = W C (C' W C)^-1``: of all sums of its channels with fixed weights that give each
+component its own counts and none of any other, the least noisy one if W is 1 / expected
+counts. Counting noise gives them the variance ``y G^2``. C. G. Ryan and D. N. Jamieson, Nucl.
+Instrum. Methods B 77 (1993) 203; C. G. Ryan, Int. J. Imaging Syst. Technol. 11 (2000) 219.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Projection:
 
     Attributes
     ----------
-    names, kinds, first
+    names, kinds, first, columns
         As of :class:`rsciio_xfm.analysis.fit.basis.Basis`.
     gammas
         float64, shape (classes, channels, components): the areas of a spectrum are
@@ -49,7 +49,8 @@ class Projection:
         float64, shape (classes, parameters, components, components): by how much a count of
         the last axis' component changes the area of the other one's, for each parameter.
     covariance
-        Of the parameters of the calibration, see :class:`~rsciio_xfm.analysis.fit.basis.Basis`.
+        Of the parameters of the calibration, see
+        :class:`~rsciio_xfm.analysis.fit.basis.Basis`.
     areas
         float64, shape (components,): counts of each in the spectrum of the calibration.
     expected
@@ -59,6 +60,7 @@ class Projection:
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     first: int
+    columns: np.ndarray
     gammas: np.ndarray
     weights: np.ndarray
     grams: np.ndarray
@@ -111,19 +113,15 @@ class Projection:
         Parameters
         ----------
         areas
-            Of sums of spectra: shape (..., components), or (..., classes, components) where
-            they are known for each class.
+            Of sums of spectra, shape (..., classes, components): the part of each that was
+            made with each set of weights; of fewer sets only the first ones.
 
         Returns
         -------
         numpy.ndarray
             float64, shape (..., components, components).
         """
-        areas = np.asarray(areas, dtype=np.float64)
-        if areas.shape[-2:] != self.tilts[:, 0, 0].shape:
-            areas, tilts = areas[..., np.newaxis, :], self.tilts[:1]
-        else:
-            tilts = self.tilts
+        tilts = self.tilts[: areas.shape[-2]]
         changes = np.einsum("cpkj,...cj->...pk", tilts, areas)
         return np.einsum("...pk,pq,...qj->...kj", changes, self.covariance, changes)
 
@@ -186,6 +184,7 @@ def make_projection(
         names=tuple(basis.names),
         kinds=tuple(basis.kinds),
         first=int(basis.first),
+        columns=columns,
         gammas=gammas,
         weights=own_weights,
         grams=grams,
@@ -271,7 +270,7 @@ def _fit(projection: Projection, spectra: np.ndarray) -> tuple[np.ndarray, np.nd
     own = spectra[..., projection.first : projection.stop].astype(np.float64)
     areas = own @ projection.gamma
     noise = np.maximum(own @ projection.gamma**2, 0)
-    tilted = projection.calibration_covariance(areas)
+    tilted = projection.calibration_covariance(areas[..., np.newaxis, :])
     return areas, noise + np.diagonal(tilted, axis1=-2, axis2=-1)
 
 

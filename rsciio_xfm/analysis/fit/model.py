@@ -7,13 +7,12 @@ import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import Basis
 from rsciio_xfm.analysis.fit.excitation import Excitation
-from rsciio_xfm.analysis.fit.lines import Group, group
+from rsciio_xfm.analysis.fit.lines import SHELLS, Group, group
 from rsciio_xfm.analysis.fit.response import Response
 from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
 
 _MARGIN = 0.5  # keV beside the outermost lines
 _ANY_KEV = 200.0  # excites all lines
-_BOTH = {"KL": 2.95, "LM": 1.4}  # keV above which a second shell is seen as well
 _LEAST_KEV = 0.05
 
 
@@ -144,9 +143,8 @@ def make_model(
     Parameters
     ----------
     elements
-        ``"Ca"``, ``"Fe_K"``, ``"Pb_L"``. Of an element alone the K lines are taken where they
-        are within the range and excited, else the L lines, else the M lines; in addition the L
-        lines from 2.95 keV on and the M lines from 1.4 keV on.
+        ``"Ca"``, ``"Fe_K"``, ``"Pb_L"``. Of an element alone all shells are taken that are
+        excited and have their strongest line in the range.
     excitation
         None if it is unknown.
     response
@@ -154,8 +152,8 @@ def make_model(
     n_channels
         Of the spectra.
     energy_range
-        To fit, keV. None: from 0.5 keV below the lowest to 0.5 keV above the highest line,
-        scattered ones included.
+        To fit, keV. None: 0.5 keV more on either side than the lines of the elements (K lines,
+        else L lines, else M lines) and those of the source.
     scatter
         Whether lines of the source are looked for.
 
@@ -165,49 +163,51 @@ def make_model(
         An element is none, or has no lines that are excited and in the range: the error
         names those it has.
     """
-    limits = (max(response.zero, _LEAST_KEV), response.zero + response.gain * n_channels)
-    if energy_range is not None:
-        limits = (max(limits[0], energy_range[0]), min(limits[1], energy_range[1]))
-    if limits[0] >= limits[1]:
+    limits = _limits(response, n_channels, energy_range)
+    beam = excitation or Excitation("monochromatic", limits[1], (limits[1],), (1.0,))
+    seen = [_groups_of(name, beam, limits) for name in elements]
+    if not seen:
+        raise ValueError("There are no elements to fit, expected symbols like 'Fe'.")
+    without = {one.name for groups in seen for one in groups}
+    found = make_scatter(beam, limits, without) if scatter and excitation else Scatter()
+    if energy_range is None:
+        first = [groups[0] for groups in seen]
+        limits = _around((*first, *found.rayleigh, *found.compton), limits)
+    every = {one.name: one for groups in seen for one in groups}
+    inside = tuple(g for g in every.values() if limits[0] < g.energy < limits[1])
+    return Model(excitation, response, inside, limits, n_channels, found)
+
+
+def _limits(
+    response: Response, n_channels: int, energy_range: tuple[float, float] | None
+) -> tuple[float, float]:
+    """Return the range of energies that may be fitted, keV."""
+    end = response.zero + response.gain * n_channels
+    low, high = energy_range or (_LEAST_KEV, end)
+    low, high = max(low, response.zero, _LEAST_KEV), min(high, end)
+    if low >= high:
         raise ValueError(
             f"The range to fit is {energy_range} keV, and the channels lie at "
-            f"{response.zero:.4g} to {response.zero + response.gain * n_channels:.4g} keV."
+            f"{response.zero:.4g} to {end:.4g} keV."
         )
-    beam = excitation or Excitation("monochromatic", limits[1], (limits[1],), (1.0,))
-    groups = [one for name in elements for one in _groups_of(name, beam, limits)]
-    unique = tuple({one.name: one for one in groups}.values())
-    if not unique:
-        raise ValueError("There are no elements to fit, expected symbols like 'Fe'.")
-    found = Scatter()
-    if scatter and excitation is not None:
-        found = make_scatter(excitation, limits, {one.name for one in unique})
-    if energy_range is None:
-        limits = _around((*unique, *found.rayleigh, *found.compton), limits)
-    return Model(excitation, response, unique, limits, n_channels, found)
+    return low, high
 
 
 def _groups_of(
     name: str, excitation: Excitation, limits: tuple[float, float]
 ) -> list[Group]:
-    """Return the groups that a user means by ``"Pb"`` or ``"Pb_L"``."""
+    """Return the groups that a user means by ``"Pb"`` or ``"Pb_L"``, the hardest first."""
     element, _, shell = name.partition("_")
-    if shell not in ("", "K", "L", "M"):
+    if shell not in ("", *SHELLS):
         raise ValueError(f"The lines are {name!r}, expected some like 'Pb' or 'Pb_L'.")
-    seen = {}
-    for one in shell or "KLM":
-        found = group(element, one, excitation)
-        if found is not None and limits[0] < found.energy < limits[1]:
-            seen[one] = found
+    every = [group(element, one, excitation) for one in shell or SHELLS]
+    seen = [g for g in every if g is not None and limits[0] < g.energy < limits[1]]
     if not seen:
         raise ValueError(
             f"{name} has no lines at {limits[0]:.4g} to {limits[1]:.4g} keV that "
             f"{excitation.highest:g} keV excite; it has {_lines_of(element)}."
         )
-    kept = [next(iter(seen.values()))]
-    for pair, least in _BOTH.items():
-        if pair[0] in seen and pair[1] in seen and seen[pair[1]].energy > least:
-            kept.append(seen[pair[1]])
-    return kept
+    return seen
 
 
 def _lines_of(element: str) -> str:

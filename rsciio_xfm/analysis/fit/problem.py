@@ -1,6 +1,6 @@
 """The fit of a spectrum by a model whose parameters may change: variable projection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,8 @@ from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
 from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
 
 _LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fitted
+SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
+_MODEL_ERROR = 0.01  # of the counts, when something is looked for
 _SMOOTHING = 15  # channels: weights before there is a model
 
 
@@ -110,6 +112,12 @@ def reweighted(problem: Problem, state: State) -> Problem:
     return replace(problem, roots=1 / np.sqrt(floored(state.expected)))
 
 
+def less_sure(problem: Problem, state: State) -> Problem:
+    """Return a problem with weights in which high peaks count less: no model is exact."""
+    variance = floored(state.expected) + (_MODEL_ERROR * state.expected) ** 2
+    return replace(problem, roots=1 / np.sqrt(variance))
+
+
 def solve_at(problem: Problem, values: dict[str, float], signed: bool = False) -> State:
     """Return the best areas with the parameters at some values.
 
@@ -151,6 +159,19 @@ def project_out(problem: Problem, state: State, spectra: np.ndarray) -> np.ndarr
     gram, scale = scaled_gram(weighted)
     parts = np.linalg.solve(gram, (weighted @ spectra.T) / scale[:, None])
     return spectra - parts.T @ (weighted / scale[:, None])
+
+
+def significances(problem: Problem, state: State, which: Iterable[int]) -> np.ndarray:
+    """Return the areas of some components in standard deviations, all others being there."""
+    found = []
+    for k in which:
+        others = state.solution.is_free.copy()
+        others[k] = False
+        rest = replace(state, solution=replace(state.solution, is_free=others))
+        column = state.columns[k] * problem.roots
+        left = project_out(problem, rest, column[None])[0]
+        found.append(state.solution.areas[k] * np.sqrt(left @ left))
+    return np.array(found)
 
 
 def informed(problem: Problem, state: State, names: Sequence[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from rsciio_xfm.core.array import Range
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import Part, Piece, Ranges, Reduction, run
 from rsciio_xfm.core.source import scratch
+from rsciio_xfm.core.warning import warn
 from rsciio_xfm.kernels.project import (
     BINNED,
     make_positive,
@@ -27,6 +28,8 @@ VARIANCES = ("smoothed", "class", "pixel")
 _BLOCK_BYTES = 2 * 2**20  # of spectra as float32 that are multiplied at a time
 _LEAST_SPECTRA = 64
 _OTHERS = 3  # images beside areas and variances: expected residual, counts, and residual
+_NEIGHBOURS = 9  # and itself
+_PRIOR_COUNTS = np.float32(10)
 _STEP = 1e-11  # of the weighted squares of a spectrum, that tell an area from 0
 
 
@@ -112,8 +115,9 @@ class Projected:
         whole = np.sum([own.areas for own in self.projections], axis=0)
         for own in self.projections:
             # Of several detectors the sum is known; each has its part of it.
-            share = own.areas / whole if len(self.projections) > 1 else 1.0
-            share = np.nan_to_num(share, posinf=0, neginf=0)
+            share = np.ones(len(whole))
+            if len(self.projections) > 1:
+                share = np.divide(own.areas, whole, out=0 * whole, where=whole > 0)
             tilted = own.calibration_covariance(parts[: own.n_classes + 1] * share)
             variance = variance + np.diagonal(tilted)
         return parts.sum(axis=0), np.sqrt(variance)
@@ -151,7 +155,8 @@ def project(
         Whether no area of a pixel may be negative. Then small areas are too large on average,
         and sums over regions are no longer what the sum of the spectra gives.
     variance
-        Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels; ``"class"``, that of all pixels
+        Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels and, as if it were 10 counts more,
+        of the map; ``"class"``, that of all pixels
         of its class, or of the map, in proportion to their counts; ``"pixel"``, from its own
         counts alone, which is as uncertain as these are few.
     labels
@@ -192,6 +197,11 @@ def project(
         watch["partial"] = lambda results: partial(results[0])
     with one_thread():
         (found,) = run(data, reduction, **watch)
+    if data.dtype.kind in "if" and (found.own_variance < 0).any():
+        warn(
+            "Spectra have numbers below 0, which are no counts: the element maps are right, "
+            "but their sigma and chi2, which take all noise for that of counts, are not."
+        )
     return found
 
 
@@ -229,6 +239,8 @@ class ElementMaps(Reduction):
         projections = _each(projection)
         if 0 in data.shape:
             raise ValueError(f"The map is empty: its shape is {data.shape}.")
+        if data.ndim < 2:
+            raise ValueError("There is one spectrum, expected a map: use region_areas.")
         if data.dtype.kind not in "biuf":
             raise ValueError(f"The spectra are {data.dtype}, expected real numbers.")
         if variance not in VARIANCES:
@@ -264,14 +276,14 @@ class ElementMaps(Reduction):
 
     def add(self, state: "_Images", piece: Piece) -> "_Images":
         """Put the numbers of a piece where it lies."""
+        first = piece.first - min(own.first for own in self.projections)
         with one_thread():
             for ranges, rows in _blocks(piece, self._most_spectra):
                 detectors = range(*ranges[0]) if self.is_stack else range(1)
                 place = ranges[int(self.is_stack) :]
-                parts = np.split(rows, len(detectors))
-                for detector, spectra in zip(detectors, parts, strict=True):
-                    first = piece.first - min(own.first for own in self.projections)
-                    made = self._make(detector, spectra, first, place)
+                n = len(rows) // len(detectors)
+                for i, detector in enumerate(detectors):
+                    made = self._make(detector, rows[i * n : (i + 1) * n], first, place)
                     state.put(place, made.T, self.is_stack)
         return state
 
@@ -307,26 +319,35 @@ class ElementMaps(Reduction):
     ) -> np.ndarray:
         """Return the numbers of some spectra, shape (spectra, images)."""
         own, table = self.projections[detector], self._tables[detector]
-        which = np.zeros(len(rows), dtype=np.int64)
-        if self.labels is not None and own.n_classes:
-            here = self.labels[tuple(slice(*ends) for ends in place)].reshape(-1)
-            which = _weights_of(here, own.n_classes)
-        order = np.argsort(which, kind="stable")
-        which = which[order]
-        edges = np.flatnonzero(np.diff(which, prepend=-1))
+        order, which, edges = self._sort(own, place, len(rows))
         made = np.empty((len(rows), 2 * self.n_components + _OTHERS), dtype=np.float32)
         with table.buffers(len(rows)) as out:
             channels = (first + own.first, first + own.stop)
-            taken = _as_native(rows), channels, np.stack([order, which])
-            prepare_spectra(*taken, table.weights, out)
-            for start, stop in itertools.pairwise([*edges.tolist(), len(rows)]):
+            prepare_spectra(
+                _as_native(rows), channels, (order, which), table.weights, out
+            )
+            for start, stop in itertools.pairwise(edges):
                 one = tuple(numbers[start:stop] for numbers in out)
                 self._multiply(table, int(which[start]), one, made[start:stop])
-        if len(edges) == 1:
+        if len(edges) == 2:
             return made
-        sorted_, made = made, np.empty_like(made)
-        made[order] = sorted_
-        return made
+        back = np.empty_like(made)
+        back[order] = made
+        return back
+
+    def _sort(
+        self, own: Projection, place: Ranges, n_spectra: int
+    ) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """Return spectra in the order of their weights, and where each of these begin."""
+        order = np.arange(n_spectra)
+        if self.labels is None or not own.n_classes:
+            return order, np.zeros_like(order), [0, n_spectra]
+        here = self.labels[tuple(slice(*ends) for ends in place)].reshape(-1)
+        which = _weights_of(here, own.n_classes)
+        order = np.argsort(which, kind="stable")
+        which = which[order]
+        firsts = np.flatnonzero(np.diff(which, prepend=-1))
+        return order, which, [*firsts.tolist(), n_spectra]
 
     def _multiply(
         self,
@@ -340,7 +361,8 @@ class ElementMaps(Reduction):
         n = self.n_components
         with np.errstate(all="ignore"):  # of NaN and infinity
             np.matmul(floats, table.areas[k], out=made[:, : n + 2])
-            np.matmul(bins, table.variances[k], out=made[:, n + 2 : -1])
+            binned = floats if table.binned == 1 else bins
+            np.matmul(binned, table.variances[k], out=made[:, n + 2 : -1])
             areas = made[:, :n].astype(np.float64)
             products = areas @ table.grams[k]
             if self.nonnegative:
@@ -382,26 +404,35 @@ class _Tables:
         float32, shape (classes, bins of channels, components).
     grams
         float64, see :class:`Projection`.
+    binned
+        How many channels make a bin: as many as the kernel adds up, or 1 if these are too
+        wide for the peaks.
     """
 
     weights: np.ndarray
     areas: np.ndarray
     variances: np.ndarray
     grams: np.ndarray
+    binned: int
 
     @classmethod
     def of(cls, own: Projection) -> "_Tables":
         ones = np.ones_like(own.leverages)
         columns = np.concatenate([own.gammas, np.stack([own.leverages, ones], -1)], -1)
+        squares, binned = _padded(own.gammas**2), 1
         # The mean of a bin's channels, as many counts as are expected of each.
-        counts = np.maximum(own.expected, 1e-6 * own.expected.max(axis=1, keepdims=True))
-        counts = np.where(counts > 0, counts, 1)[..., np.newaxis]
-        squares = _binned(_padded(counts * own.gammas**2)) / _binned(_padded(counts))
+        least = 1e-6 * own.expected.max(axis=1, keepdims=True)
+        counts = np.maximum(np.maximum(own.expected, least), np.finfo(np.float32).tiny)
+        counts = _padded(counts[..., np.newaxis])
+        means = _binned(counts * squares) / np.maximum(_binned(counts), 1e-300)
+        if _is_fine(own, squares, means):
+            squares, binned = means, BINNED
         return cls(
             weights=own.weights.astype(np.float32),
             areas=_padded(columns).astype(np.float32),
             variances=squares.astype(np.float32),
             grams=own.grams,
+            binned=binned,
         )
 
     @contextmanager
@@ -454,6 +485,15 @@ def _binned(columns: np.ndarray) -> np.ndarray:
     n_classes, n_channels, n_components = columns.shape
     shape = (n_classes, n_channels // BINNED, BINNED, n_components)
     return columns.reshape(shape).sum(axis=2)
+
+
+def _is_fine(own: Projection, squares: np.ndarray, means: np.ndarray) -> bool:
+    """Tell whether bins give the variance that counts of any component make, to 10 %."""
+    columns = _padded(own.columns[np.newaxis])
+    exact = columns[0].T @ squares
+    found = _binned(columns)[0].T @ means
+    own_part = np.abs(np.diagonal(exact, axis1=1, axis2=2))[:, np.newaxis]
+    return bool((np.abs(found - exact) <= 0.1 * exact + 0.01 * own_part).all())
 
 
 def _blocks(piece: Piece, most: int) -> Iterator[tuple[Ranges, np.ndarray]]:
@@ -523,21 +563,51 @@ def _sum_pixels(images: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 def _smoothed(projected: Projected, images: np.ndarray) -> np.ndarray:
     """Return variances that are smoothed; NaN where there is none."""
-    images, shape = images.astype(np.float32), images.shape
-    if projected.smoothing == "smoothed":
-        rows = shape[-2] if len(shape) > 2 else 1
-        smooth_images(images.reshape(-1, rows, shape[-1]))
-    elif projected.smoothing == "class":
-        labels = (
-            np.zeros(shape[1:], int) if projected.labels is None else projected.labels
-        )
-        counts = projected.counts
-        for k in np.unique(labels):
-            inside = labels == k
-            total = np.nansum(counts[inside], dtype=np.float64)
-            for image in images:
-                of_class = np.nansum(image[inside], dtype=np.float64)
-                per_count = of_class / total if total > 0 else 0.0
-                image[inside] = per_count * counts[inside]
-    images[images < 0] = np.nan
-    return images
+    smoothed = images.astype(np.float32)
+    with np.errstate(all="ignore"):  # of infinity
+        if projected.smoothing == "smoothed":
+            _smooth(smoothed)
+            _add_prior(smoothed, images, projected.counts)
+        elif projected.smoothing == "class":
+            _share_by_class(smoothed, projected.counts, projected.labels)
+    smoothed[smoothed < 0] = np.nan
+    return smoothed
+
+
+def _add_prior(smoothed: np.ndarray, own: np.ndarray, counts: np.ndarray) -> None:
+    """Add a few counts of the mean of the map: nothing beside others, but no variance is 0."""
+    near = counts[np.newaxis].copy()
+    _smooth(near)
+    seen = _NEIGHBOURS * near[0]
+    weight = np.where(seen < 0, 1, seen / (seen + _PRIOR_COUNTS))
+    total = _total(counts)
+    for i, image in enumerate(own):
+        per_count = np.float32(_total(image) / total if total > 0 else 0)
+        smoothed[i] *= weight
+        smoothed[i] += (1 - weight) * near[0] * per_count
+
+
+def _share_by_class(
+    variances: np.ndarray, counts: np.ndarray, labels: np.ndarray | None
+) -> None:
+    """Give each pixel its share of the variance of its class, by its counts."""
+    labels = np.zeros(counts.shape, dtype=int) if labels is None else labels
+    for k in np.unique(labels):
+        inside = labels == k
+        total = _total(counts[inside])
+        for image in variances:
+            of_class = _total(image[inside])
+            per_count = np.float32(of_class / total if total > 0 else 0)
+            image[inside] = counts[inside] * per_count
+
+
+def _total(numbers: np.ndarray) -> float:
+    """Return the sum of those that are finite."""
+    return float(numbers.sum(dtype=np.float64, where=np.isfinite(numbers)))
+
+
+def _smooth(images: np.ndarray) -> None:
+    """Replace each number by the mean of its neighbours along the last two axes, in place."""
+    shape = images.shape
+    rows = shape[-2] if len(shape) > 2 else 1
+    smooth_images(images.reshape(-1, rows, shape[-1]))

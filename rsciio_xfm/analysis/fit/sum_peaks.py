@@ -17,17 +17,18 @@ from rsciio_xfm.analysis.fit.columns import (
 from rsciio_xfm.analysis.fit.excitation import compton_energy
 from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model, SumPeaks
+from rsciio_xfm.analysis.fit.parameters import PRIORS
 from rsciio_xfm.analysis.fit.problem import (
+    SIGNIFICANT,
     Problem,
     State,
+    less_sure,
     make_problem,
     project_out,
-    reweighted,
+    significances,
     solve_at,
 )
 
-_SIGNIFICANT = 5.0  # standard deviations
-_MODEL_ERROR = 0.01  # of the counts: what is expected is not exact
 _MOST = 12  # peaks
 _MOST_CLUSTERS = 8
 _LEAST_PRODUCT = 1e-3  # of two clusters' counts, relative to the largest
@@ -111,7 +112,7 @@ def choose_sum_peaks(model: Model, counts: np.ndarray, values: Values) -> SumPea
     """
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
-    problem = _less_sure(reweighted(problem, state), state)
+    problem = less_sure(problem, state)
     left = _candidates(model, problem, state)
     found: list[Candidate] = []
     for one in [c for c in left if c.group.name in model.sum_peaks.names]:
@@ -136,39 +137,30 @@ def drop_weak(model: Model, counts: np.ndarray, values: Values) -> SumPeaks:
         trial = replace(model, sum_peaks=peaks)
         problem = make_problem(trial, counts, values)
         state = solve_at(problem, values)
-        problem = _less_sure(problem, state)
-        significance = _significance(problem, state, len(peaks.peaks))
+        problem = less_sure(problem, state)
+        n_lines = problem.lines.n_columns
+        own = range(n_lines - len(peaks.peaks), n_lines)
+        significance = significances(problem, state, own)
         weakest = int(np.argmin(significance))
-        if significance[weakest] >= _SIGNIFICANT:
+        if significance[weakest] >= SIGNIFICANT:
             break
         kept = peaks.peaks[:weakest] + peaks.peaks[weakest + 1 :]
         peaks = replace(peaks, peaks=kept)
     return peaks
 
 
+def is_pile_up(values: Values) -> bool:
+    """Return whether sum peaks are where, and as wide as, those of pile-up can be."""
+    for name in ("sum_shift", "sum_width"):
+        known = PRIORS[name]
+        margin = 1e-3 * (known.high - known.low)
+        if not known.low + margin < values[name] < known.high - margin:
+            return False
+    return True
+
+
 def _lines_with(model: Model, peaks: SumPeaks) -> Lines:
     return gather_lines(model.groups, model.response, model.scatter, peaks.peaks)
-
-
-def _less_sure(problem: Problem, state: State) -> Problem:
-    """Return a problem in which high peaks count less: models of them are not exact."""
-    variance = np.maximum(state.expected, 1) + (_MODEL_ERROR * state.expected) ** 2
-    return replace(problem, roots=1 / np.sqrt(variance))
-
-
-def _significance(problem: Problem, state: State, n_peaks: int) -> np.ndarray:
-    """Return the areas of the sum peaks in standard deviations."""
-    first = problem.lines.n_columns - n_peaks
-    found = np.zeros(n_peaks)
-    for k in range(n_peaks):
-        area = state.solution.areas[first + k]
-        others = state.solution.is_free.copy()
-        others[first + k] = False
-        rest = replace(state, solution=replace(state.solution, is_free=others))
-        column = state.columns[first + k] * problem.roots
-        left = project_out(problem, rest, column[None])[0]
-        found[k] = area * np.sqrt(left @ left)
-    return found
 
 
 def _candidates(model: Model, problem: Problem, state: State) -> list[Candidate]:
@@ -243,7 +235,7 @@ def _best(
     possible = _most_counts(problem, state, left, found)
     gains = np.where(gains / sizes < possible, gains, 0.0)
     k = int(np.argmax(gains))
-    return left[k] if gains[k] > _SIGNIFICANT else None
+    return left[k] if gains[k] > SIGNIFICANT else None
 
 
 def _most_counts(
