@@ -56,6 +56,7 @@ ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 4.0, 0.05)
 FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 6.0, 0.03)
 _LONG_TAILS = (0.25, 0.8)  # keV
 _BACKGROUND_STEP = 0.5  # keV
+_NEAR = 0.5  # keV
 _SOFT = 0.1  # of scattered L lines of an anode, relative to its K lines
 
 
@@ -83,6 +84,8 @@ class Doubted:
         up is taken off products of spectra.
     error
         Of each channel, relative.
+    window
+        Channels on both sides of a line in which the misfit is looked at.
     """
 
     channels: tuple[int, int]
@@ -96,6 +99,7 @@ class Doubted:
     doubts: np.ndarray
     inverse: np.ndarray
     error: float
+    window: int
 
     def product(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Return scalar products of spectra, shape (n, channels), with weights and doubts."""
@@ -119,7 +123,33 @@ class Doubted:
         right = (self.product(columns, misfit) - parts @ own)[:, 0]
         is_told = squares > _TOLD * np.maximum(whole, 1e-300)
         sizes = np.sqrt(np.where(is_told, squares, 1.0))
-        return np.where(is_told, right / sizes, 0.0), np.where(is_told, 1 / sizes, np.inf)
+        gains = np.where(is_told, right / sizes, 0.0)
+        worse = self.misfit_at(columns, gains)
+        return gains / worse, np.where(is_told, worse / sizes, np.inf)
+
+    def misfit_at(self, columns: np.ndarray, gains: np.ndarray) -> np.ndarray:
+        """Return by how much the fit is worse than statistics near the tops of columns.
+
+        Parameters
+        ----------
+        columns
+            Shape (columns, channels).
+        gains
+            Evidence for each that is still in the residual.
+
+        Returns
+        -------
+        numpy.ndarray
+            Root of chi2 per channel, at least 1: where a model is wrong nothing is sure.
+        """
+        left = (self.spectrum - self.areas @ self.columns) * self.roots
+        left = left - (self.inverse @ (self.doubts @ left)) @ self.doubts
+        total = np.concatenate([[0.0], np.cumsum(left**2)])
+        tops = np.argmax(columns, axis=1)
+        low = np.maximum(tops - self.window, 0)
+        high = np.minimum(tops + self.window + 1, len(left))
+        near = total[high] - total[low] - gains**2
+        return np.sqrt(np.maximum(near / (high - low - 1), 1.0))
 
     def evidence(self, n: int) -> np.ndarray:
         """Return the evidence for each of the first components beside all others."""
@@ -127,7 +157,8 @@ class Doubted:
         gram = self.product(self.columns[used], self.columns[used])
         spread = np.sqrt(np.abs(np.diag(np.linalg.inv(gram + _ridge(gram)))))
         found = np.zeros(len(self.columns))
-        found[used] = self.areas[used] / spread
+        worse = self.misfit_at(self.columns[used], np.zeros(len(used)))
+        found[used] = self.areas[used] / (spread * worse)
         return found[:n]
 
     def without(self, k: int) -> "Doubted":
@@ -178,26 +209,29 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
     areas = state.solution.areas
-    wrongs, owners = _wrongs(model, values, areas, problem.channels, doubts)
-    bends, splines = _bends(state.columns, areas, problem.lines.n_columns, model, doubts)
-    wrongs, owners = [wrongs, bends], [owners, splines]
+    rows = [
+        _wrongs(model, values, areas, problem.channels, doubts),
+        _bends(state.columns, areas, problem.lines.n_columns, model, doubts),
+    ]
     if len(full) > len(rayleigh):
         soft = [one for one in full if one not in rayleigh]
         lines = gather_lines(soft, model.response, Scatter(), ())
-        wrongs.append(_SOFT * make_spectra(lines, values, problem.channels))
-        owners.append(np.full(len(soft), len(model.groups)))
+        spectra = _SOFT * make_spectra(lines, values, problem.channels)
+        rows.append((spectra, np.full(len(soft), len(model.groups))))
+    wrongs, owners = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     start = Doubted(
         problem.channels,
         problem.spectrum,
         state.columns,
-        np.concatenate(wrongs),
-        np.concatenate(owners),
+        wrongs,
+        owners,
         areas,
         state.solution.is_free,
         problem.roots,
         wrongs,
         np.zeros((0, 0)),
         doubts.error,
+        max(5, round(_NEAR / values["gain"])),
     )
     return _reweighted(start)
 
