@@ -38,6 +38,9 @@ class Doubts:
         Factor on those of scattered lines, whose shape is known less.
     background
         Of the background within 0.5 keV, relative.
+    is_whole
+        Whether the model is about whole, so that a misfit is its fault, and not that of an
+        element that is still missing.
     """
 
     error: float
@@ -49,11 +52,12 @@ class Doubts:
     ratio: float
     scatter: float
     background: float
+    is_whole: bool
 
 
 # Before a calibration the ratio is not doubted, or Mn would be taken for K-beta of Cr.
-ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 4.0, 0.05)
-FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 6.0, 0.03)
+ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 4.0, 0.05, False)
+FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 6.0, 0.03, True)
 _LONG_TAILS = (0.25, 0.8)  # keV
 _BACKGROUND_STEP = 0.5  # keV
 _NEAR = 0.5  # keV
@@ -85,7 +89,7 @@ class Doubted:
     error
         Of each channel, relative.
     window
-        Channels on both sides of a line in which the misfit is looked at.
+        Channels on both sides of a line in which the misfit is looked at; 0: it is not.
     """
 
     channels: tuple[int, int]
@@ -142,6 +146,8 @@ class Doubted:
         numpy.ndarray
             Root of chi2 per channel, at least 1: where a model is wrong nothing is sure.
         """
+        if not self.window:
+            return np.ones(len(columns))
         left = (self.spectrum - self.areas @ self.columns) * self.roots
         left = left - (self.inverse @ (self.doubts @ left)) @ self.doubts
         total = np.concatenate([[0.0], np.cumsum(left**2)])
@@ -231,7 +237,7 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
         wrongs,
         np.zeros((0, 0)),
         doubts.error,
-        max(5, round(_NEAR / values["gain"])),
+        max(5, round(_NEAR / values["gain"])) if doubts.is_whole else 0,
     )
     return _reweighted(start)
 
