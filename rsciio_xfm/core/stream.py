@@ -32,7 +32,7 @@ DONE, OVERFLOW, CHANGED, SCATTERED, DAMAGED = range(5)
 BEGIN, END, START, PLANE, ROW, COLUMN, SUM = range(7)
 # Bytes of records for each channel of a spectrum, up to which products are made faster of
 # records than of decoded spectra.
-_SPARSE_BYTES = 1.2
+_SPARSE_BYTES = 1.0
 _WIDER = {1: "uint16", 2: "uint32", 4: "uint64", 8: "uint64"}
 
 

@@ -72,7 +72,7 @@ def multiply_sparse(spectrum, filled, matrix, weights, out):
         weighted sum of the squares.
     """
     n_numbers = matrix.shape[1]
-    out[:] = 0
+    sums = np.zeros(n_numbers, dtype=np.float32)
     squares = np.float32(0)
     n_fours = filled.size // 4 * 4
     for i in range(0, n_fours, 4):
@@ -84,14 +84,15 @@ def multiply_sparse(spectrum, filled, matrix, weights, out):
         )
         m0, m1, m2, m3 = matrix[j0], matrix[j1], matrix[j2], matrix[j3]
         for k in range(n_numbers):
-            out[k] += (a * m0[k] + b * m1[k]) + (c * m2[k] + d * m3[k])
+            sums[k] += (a * m0[k] + b * m1[k]) + (c * m2[k] + d * m3[k])
     for i in range(n_fours, filled.size):
         j0 = filled[i]
         a = np.float32(spectrum[j0])
         squares += weights[j0] * a * a
         m0 = matrix[j0]
         for k in range(n_numbers):
-            out[k] += a * m0[k]
+            sums[k] += a * m0[k]
+    out[:n_numbers] = sums
     out[n_numbers] = squares
     for i in range(filled.size):
         spectrum[filled[i]] = 0
