@@ -262,6 +262,19 @@ def test_sums_of_maps_are_fits_of_sums(basis, projection):
         np.testing.assert_allclose(sigma[i], noise, rtol=0.02)
 
 
+def test_regions_that_are_none(basis, projection):
+    counts, _ = make_counts(basis, (4, 5))
+    found = project(counts, projection)
+    with pytest.raises(ValueError, match=r"expected a boolean one of shape \(4, 5\)"):
+        found.sum_regions([np.ones((5, 4), dtype=bool)])
+    with pytest.raises(ValueError, match="within 0 and 20"):
+        found.sum_regions([np.array([3, 20])])
+    areas, sigma = found.sum_regions([np.zeros((4, 5), dtype=bool), np.array([3, 3, 1])])
+    assert not areas[0].any()
+    assert not sigma[0].any()
+    np.testing.assert_allclose(areas[1], found.maps[:, 0, [1, 3]].sum(axis=1), rtol=1e-5)
+
+
 def slopes_of(basis, step=0.01):
     """How the columns change with a shift of the peaks, by differences."""
     up, down = make_basis(shift=step), make_basis(shift=-step)
@@ -401,6 +414,27 @@ def test_positive_areas_are_those_of_nnls(basis, projection):
     assert (found.maps >= 0).all()
     assert (found.maps == 0).any()
     assert 0.8 < np.median(found.chi2) < 1.2
+
+
+def test_weights_of_classes_are_the_best_for_them(basis):
+    """The noise that the weights make, without any chance, beside the least there can be."""
+    rng = np.random.default_rng(2)
+    shares = basis.areas * rng.gamma(0.7, 1, (5, len(NAMES))) + 1
+    truth = 300 * shares / shares.sum(axis=1, keepdims=True)
+    expected = truth @ basis.columns.T
+    spectra = np.zeros((5, N_CHANNELS))
+    spectra[:, FIRST:STOP] = rng.poisson(1000 * expected)
+    whole = make_projection(replaced(areas=truth.sum(axis=0)), spectra)
+    ratios = []
+    for k, mean in enumerate(expected):
+        information = basis.columns.T @ (basis.columns / mean[:, np.newaxis])
+        bound = np.diag(np.linalg.inv(information))
+        ratios.append([np.sqrt(mean @ whole.gammas[i] ** 2 / bound) for i in (0, k + 1)])
+    of_whole, of_classes = np.array(ratios).transpose(1, 0, 2)
+    assert of_whole.min() > 0.9999
+    assert np.median(of_classes) < 1.01
+    assert of_classes.max() < 1.1
+    assert (of_classes < of_whole + 0.01).all()
 
 
 # Variances of pixels.

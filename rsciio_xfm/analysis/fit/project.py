@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm.analysis.fit.matrix import Projection, check_channels
+from rsciio_xfm.analysis.maps import check_region
 from rsciio_xfm.core.array import Matrices, Range
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import Part, Piece, Ranges, Reduction, run
@@ -94,7 +95,7 @@ class Projected:
         Parameters
         ----------
         regions
-            Each a boolean map, or positions in the flattened map.
+            Each a boolean map of the shape of the maps, or positions in the flattened map.
 
         Returns
         -------
@@ -103,8 +104,19 @@ class Projected:
         sigma : numpy.ndarray
             float64, of the same shape: the standard deviation by counting noise and by the
             uncertainty of the calibration.
+
+        Raises
+        ------
+        ValueError
+            A region is none of these, or beyond the map.
+
+        Notes
+        -----
+        Both are NaN if a pixel of the region is. Maps without negative areas add up to too
+        much.
         """
-        summed = [self._sum(np.asarray(region)) for region in regions]
+        checked = [check_region(region, self.counts.shape) for region in regions]
+        summed = [self._sum(region) for region in checked]
         n_components = len(self.names)
         areas, sigma = np.reshape(summed, (-1, 2, n_components)).transpose(1, 0, 2)
         return areas, sigma
