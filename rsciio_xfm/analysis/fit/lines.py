@@ -93,6 +93,12 @@ def atomic_number(element: str) -> int:
         ) from error
 
 
+@functools.cache
+def symbols() -> tuple[str, ...]:
+    """Return the elements that have lines: Be to Cf."""
+    return tuple(xraylib().AtomicNumberToSymbol(z) for z in range(4, _MOST_Z + 1))
+
+
 def is_symbol(name: str) -> bool:
     """Return whether a name is that of an element: ``"Fe"``, and not ``"Rayleigh"``."""
     return len(name) < 3

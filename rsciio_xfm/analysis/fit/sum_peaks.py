@@ -17,6 +17,7 @@ from rsciio_xfm.analysis.fit.columns import (
 from rsciio_xfm.analysis.fit.excitation import compton_energy
 from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model, SumPeaks
+from rsciio_xfm.analysis.fit.parameters import PRIORS
 from rsciio_xfm.analysis.fit.problem import (
     SIGNIFICANT,
     Problem,
@@ -146,6 +147,16 @@ def drop_weak(model: Model, counts: np.ndarray, values: Values) -> SumPeaks:
         kept = peaks.peaks[:weakest] + peaks.peaks[weakest + 1 :]
         peaks = replace(peaks, peaks=kept)
     return peaks
+
+
+def is_pile_up(values: Values) -> bool:
+    """Return whether sum peaks are where, and as wide as, those of pile-up can be."""
+    for name in ("sum_shift", "sum_width"):
+        known = PRIORS[name]
+        margin = 1e-3 * (known.high - known.low)
+        if not known.low + margin < values[name] < known.high - margin:
+            return False
+    return True
 
 
 def _lines_with(model: Model, peaks: SumPeaks) -> Lines:
