@@ -35,6 +35,10 @@ def check_element_maps(folder, text):
     """Each image agrees with where its element was put."""
     agreement = numbers(r"correlation with the truth (\S+)", text)
     assert len(agreement) == 6 and min(agreement) > 0.98
+    nickel = re.findall(r"nickel in (\w+): (-?\d+) \+- (\d+)", text)
+    evidence = {name: float(counts) / float(sigma) for name, counts, sigma in nickel}
+    assert evidence["olivine"] > 50 and abs(evidence["chalcopyrite"]) < 3.3
+    assert (folder / "elements" / "elements.csv").is_file()
     with Image.open(folder / "iron.tif") as iron:
         rock = data.thin_section(folder / "again.GeoPIXE")
         assert np.corrcoef(np.asarray(iron).ravel(), rock.share("Fe").ravel())[0, 1] > 0.9

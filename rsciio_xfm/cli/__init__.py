@@ -12,9 +12,11 @@ from rsciio_xfm.cli._classify import classify
 from rsciio_xfm.cli._common import FiniteRange
 from rsciio_xfm.cli._datastack import convert, preview, repack, tree
 from rsciio_xfm.cli._demo import demo
+from rsciio_xfm.cli._elements import calibrate, elements
 from rsciio_xfm.cli._export import export
 from rsciio_xfm.cli._geopixe import crop, fill_dead_time, index
 from rsciio_xfm.cli._info import info
+from rsciio_xfm.cli._maps import maps
 from rsciio_xfm.cli._spectra import image, spectrum
 
 __all__ = ["main"]
@@ -74,6 +76,9 @@ for command in (
     index,
     spectrum,
     image,
+    elements,
+    maps,
+    calibrate,
     analyse,
     classify,
     crop,

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rsciio_xfm.core.array import CountedArray, FileArray, Pieces, Range
+from rsciio_xfm.core.array import CountedArray, FileArray, Matrices, Pieces, Range
 from rsciio_xfm.core.config import PIECE_BYTES
 from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
 
@@ -57,6 +57,10 @@ class View(FileArray):
     def sum_signal(self, ranges: Ranges) -> np.ndarray:
         """Sum the channels of a block of the view for each pixel."""
         return self.source.sum_signal(self.shifted(ranges))
+
+    def multiply(self, ranges: Ranges, matrices: Matrices) -> np.ndarray | None:
+        """Multiply the spectra of a block of the view."""
+        return self.source.multiply(self.shifted(ranges), matrices)
 
     def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block of the view piece by piece."""

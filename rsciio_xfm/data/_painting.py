@@ -6,8 +6,8 @@ import numpy as np
 
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.core.checks import check_whole
-from rsciio_xfm.data._phantom import Phantom, claim
-from rsciio_xfm.data._spectra import expect
+from rsciio_xfm.data._phantom import Phantom, claim, tabulate
+from rsciio_xfm.data._spectra import Source, expect, pile_up
 
 _N_CHANNELS = 1024
 _KEV_PER_CHANNEL = 0.025
@@ -24,8 +24,9 @@ _PIGMENTS = (
     ("malachite", {"Cu": 2.3, "Fe": 0.7, "Pb": 0.4}, 360),
     ("bone black", {"Ca": 2.9, "Pb": 0.6}, 260),
 )
-# The tube's rhodium lines, scattered elastically and, less sharp, by electrons.
-_SCATTER = ((20.2, 0.35, 0.11), (19.4, 0.35, 0.25))
+_BEAM = "Rh 50 kV"
+_SCATTER = (0.4, 0.4)  # counts of the tube's lines: elastically, by electrons
+_PILE_UP = 0.004  # share of the counts that are two photons
 _RPL = """key\tvalue
 width\t{width}
 height\t{height}
@@ -86,14 +87,19 @@ def painting(
     rng = np.random.default_rng(0)
     energies = _KEV_OF_CHANNEL_0 + _KEV_PER_CHANNEL * np.arange(n_channels)
     continuum = np.exp(-(((energies - 14) / 8) ** 2)) * (energies > 0.5)
-    spectra = np.array(
-        [total * expect(energies, p, continuum, _SCATTER) for _, p, total in _PIGMENTS]
-    )
+    expected = [
+        expect(energies, p, continuum, _BEAM, _SCATTER).times(total)
+        for _, p, total in _PIGMENTS
+    ]
+    channel_of_0 = round(-_KEV_OF_CHANNEL_0 / _KEV_PER_CHANNEL)
+    expected = [pile_up(mixture, _PILE_UP, channel_of_0) for mixture in expected]
+    spectra, areas = tabulate(expected)
+    source = Source(spectra, rng)
     labels = _paint(shape)
+    thickness = rng.normal(1, 0.06, shape).clip(0.7)
     with replacing(path) as file:
-        for row in labels[::-1]:
-            thickness = rng.normal(1, 0.06, (len(row), 1)).clip(0.7)
-            file.write(rng.poisson(thickness * spectra[row]).astype("<u2").tobytes())
+        for row, bright in zip(labels[::-1], thickness[::-1], strict=True):
+            file.write(source.draw(row, bright).astype("<u2").tobytes())
     path.with_suffix(".rpl").write_text(
         _RPL.format(width=shape[1], height=shape[0], depth=n_channels), encoding="utf-8"
     )
@@ -103,6 +109,8 @@ def painting(
         tuple(parts for _, parts, _ in _PIGMENTS),
         labels,
         spectra,
+        areas,
+        thickness,
     )
 
 

@@ -1,11 +1,13 @@
 """What is known of a synthetic map."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.data._spectra import Mixture
 from rsciio_xfm.formats.geopixe.layout import MAX_INDEX
 
 
@@ -20,13 +22,20 @@ class Phantom:
     phases
         Their names.
     compositions
-        For each phase, the elements in it with the counts of their strongest shell's lines,
-        relative to those of the continuum.
+        For each phase, the elements in it with the counts of the lines of their innermost
+        shell that is excited and has lines below 25 keV, relative to those of the continuum.
     labels
         Shape (y, x), integers: which phase is where.
     spectra
         Shape (phase, channel), floats: the counts that are expected in a pixel of each
         phase, all detectors together.
+    areas
+        For each group of lines, like ``"Fe_K"``, floats of shape (phase,): its counts in
+        `spectra`. All its lines, their tails and shelves are counted, also what lies beyond
+        the channels; escape peaks and photons that piled up are not.
+    brightness
+        Shape (y, x), floats: the counts that are expected of a pixel, relative to those of its
+        phase.
     dead_time
         Shape (detector, y, x), float32, as ``s.get_dead_time().data``: percent, also where the
         file lacks it. None of maps without dead times.
@@ -37,6 +46,8 @@ class Phantom:
     compositions: tuple[dict[str, float], ...]
     labels: np.ndarray
     spectra: np.ndarray
+    areas: dict[str, np.ndarray]
+    brightness: np.ndarray
     dead_time: np.ndarray | None = None
 
     def share(self, element: str) -> np.ndarray:
@@ -71,6 +82,47 @@ class Phantom:
             raise ValueError(f"element is {element!r}, expected a symbol like 'Fe'.")
         shares = np.array([parts.get(element, 0.0) for parts in self.compositions])
         return shares[self.labels]
+
+    def counts(self, group: str) -> np.ndarray:
+        """Return the counts of a group of lines that are expected of each pixel.
+
+        Parameters
+        ----------
+        group
+            A symbol and a shell, like ``"Fe_K"``.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (y, x), floats: what a fit should find, see `areas`; 0 where the element is
+            not.
+
+        Raises
+        ------
+        ValueError
+            It is no group.
+
+        Examples
+        --------
+        >>> from rsciio_xfm import data
+        >>> rock = data.thin_section("section.GeoPIXE")
+        >>> zircon = rock.labels == rock.phases.index("zircon")
+        >>> int(rock.counts("Zr_K")[zircon].mean()), int(rock.counts("Zr_K").min())
+        (1, 0)
+        """
+        element, _, shell = group.partition("_")
+        self.share(element)  # refuses what is no symbol
+        if shell not in ("K", "L", "M"):
+            raise ValueError(f"group is {group!r}, expected one like 'Fe_K'.")
+        known = self.areas.get(group, np.zeros(len(self.phases)))
+        return known[self.labels] * self.brightness
+
+
+def tabulate(mixtures: Sequence[Mixture]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return spectra and areas of the phases, as :class:`Phantom` has them."""
+    names = sorted({name for mixture in mixtures for name in mixture.areas})
+    areas = {n: np.array([m.areas.get(n, 0.0) for m in mixtures]) for n in names}
+    return np.array([mixture.spectrum for mixture in mixtures]), areas
 
 
 def claim(

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from rsciio_xfm.core.atomic import replacing
-from rsciio_xfm.data._phantom import Phantom, claim
-from rsciio_xfm.data._spectra import expect
+from rsciio_xfm.data._phantom import Phantom, claim, tabulate
+from rsciio_xfm.data._spectra import Source, expect, pile_up
 from rsciio_xfm.formats.edax.layout import (
     IPR_334,
     SPC_COUNTS,
@@ -19,6 +19,8 @@ from rsciio_xfm.formats.edax.layout import (
 _N_CHANNELS = 2048
 _KEV_PER_CHANNEL = 0.01
 _BEAM_KV = 20.0
+_BEAM = "electrons 20 kV"
+_PILE_UP = 0.003  # share of the counts that are two photons
 _PIXEL_UM = 0.25
 _LIVE_TIME_S = 0.02  # of a pixel
 # Relative counts of each phase's lines, counts of a pixel, brightness of the image.
@@ -81,15 +83,17 @@ def sem_map(
     # Kramers' law, and what the sample and the detector's window absorb.
     continuum = np.clip(_BEAM_KV - energies, 0, None) / np.maximum(energies, 0.1)
     continuum *= np.exp(-((0.9 / np.maximum(energies, 0.1)) ** 2))
-    spectra = np.array(
-        [total * expect(energies, p, continuum) for _, p, total, _ in _PHASES]
-    )
+    expected = [
+        expect(energies, p, continuum, _BEAM).times(total) for _, p, total, _ in _PHASES
+    ]
+    spectra, areas = tabulate([pile_up(mixture, _PILE_UP) for mixture in expected])
+    source = Source(spectra, rng)
     labels = _assemble(shape)
     total = np.zeros(_N_CHANNELS, dtype=np.int64)
     with replacing(path) as file:
         file.write(_make_header(path, shape))
         for row in labels:
-            counts = rng.poisson(spectra[row]).astype(np.uint8)
+            counts = source.draw(row).astype(np.uint8)
             total += counts.sum(axis=0, dtype=np.int64)
             file.write(counts.tobytes())
     _write_spectrum(path.with_suffix(".spc"), total, labels.size * _LIVE_TIME_S)
@@ -101,6 +105,8 @@ def sem_map(
         tuple(parts for _, parts, *_ in _PHASES),
         labels,
         spectra,
+        areas,
+        np.ones(shape),
     )
 
 

@@ -1,7 +1,6 @@
 """A thin section of a rock, measured with two detectors, as a ``.GeoPIXE`` file."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,10 @@ import numpy as np
 
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.core.checks import check_whole
-from rsciio_xfm.data._phantom import Phantom, claim
-from rsciio_xfm.data._spectra import expect
+from rsciio_xfm.data._phantom import Phantom, claim, tabulate
+from rsciio_xfm.data._spectra import Source, expect, pile_up
 from rsciio_xfm.formats.geopixe.layout import ENTRY, HEADER_LENGTH, RECORD, RECORD_MARK
+from rsciio_xfm.kernels.draw import count_channels, pack_spectra
 
 _N_CHANNELS = 4096
 _KEV_PER_CHANNEL = 0.01
@@ -34,12 +34,11 @@ _MINERALS = (
 )
 _N_GRAINS = 200
 _N_ZIRCONS, _ZIRCON_SIZE = 4, 0.012  # radius, of the longer side
-# The tube's molybdenum lines, scattered elastically and, less sharp, by electrons.
-_SCATTER = ((17.48, 0.2, 0.1), (16.7, 0.3, 0.25), (19.6, 0.05, 0.11))
+_BEAM = "Mo 50 kV"
+_SCATTER = (0.25, 0.3)  # counts of the tube's lines: elastically, by electrons
 # A detector is blind after each photon, and adds up two that come even closer together.
 _BLIND_S, _PILE_UP_S = 9e-6, 0.7e-6
 _DETECTORS = (1.0, 0.85)  # photons that they see, relative to the first one
-_VARIANTS = 64  # different records of each mineral and detector
 
 
 def thin_section(
@@ -95,28 +94,38 @@ def thin_section(
         raise ValueError(f"unrecorded is {unrecorded!r}, expected a share, 0 to 1.")
     rng = np.random.default_rng(0)
     labels = _place_minerals(rng, shape)
-    spectra = np.zeros((len(_MINERALS), _N_CHANNELS))
-    pools = []
-    for detector in range(n_detectors):
-        expected, live = _expect_minerals(_DETECTORS[detector % len(_DETECTORS)])
-        spectra += expected
-        pools.append([_make_records(rng, *of) for of in zip(expected, live, strict=True)])
-    dead_time = np.empty((n_detectors, *shape), dtype=np.float32)
+    # The sample is not as thick everywhere: the more photons, the less live time.
+    thickness = rng.uniform(0.9, 1.1, shape)
+    detectors = [
+        _Detector(rng, _DETECTORS[detector % len(_DETECTORS)])
+        for detector in range(n_detectors)
+    ]
+    live = np.array([d.live[labels] ** thickness for d in detectors])
+    bright = np.array(
+        [thickness * now / d.live[labels] for d, now in zip(detectors, live, strict=True)]
+    )
+    dead_time = (100 * (1 - live)).astype(np.float32)
     text = json.dumps(make_header(*shape, n_detectors), indent="\t").encode()
     with replacing(path) as file:
         file.write(np.array(len(text), dtype=HEADER_LENGTH).tobytes() + text)
         for y, row in enumerate(labels):
-            variants = rng.integers(0, _VARIANTS, (row.size, n_detectors))
-            missing = rng.random((row.size, n_detectors)) < unrecorded
-            file.write(
-                b"".join(_make_row(y, row, pools, variants, missing, dead_time[:, y]))
+            recorded = dead_time[:, y] * (
+                rng.random((n_detectors, row.size)) >= unrecorded
             )
+            drawn = [d.source.draw(row, bright[i, y]) for i, d in enumerate(detectors)]
+            file.write(_pack_row(y, np.stack(drawn, axis=1), recorded.T))
+    areas = {
+        n: np.sum([d.areas[n] for d in detectors], axis=0) for n in detectors[0].areas
+    }
+    totals = np.array([d.spectra.sum(axis=1)[labels] for d in detectors])
     return Phantom(
         path,
         tuple(name for name, *_ in _MINERALS),
         tuple(parts for _, parts, *_ in _MINERALS),
         labels,
-        spectra,
+        np.sum([d.spectra for d in detectors], axis=0),
+        areas,
+        (totals * bright).sum(axis=0) / totals.sum(axis=0),
         dead_time,
     )
 
@@ -143,8 +152,18 @@ def make_header(n_rows: int, n_columns: int, n_detectors: int) -> dict[str, Any]
             "Filter": "None",
             "Incid (°)": 70.0,
             "Take (°)": 20.0,
+            "Scat (°)": 90.0,
+            "STD (mm)": 10.0,
         },
-        "Detector": {"Idx": 1, "Type": 5, "Elt": 14, "Area (mm²)": 150.0},
+        "Detector": {
+            "Idx": 1,
+            "Type": 5,
+            "Elt": 14,
+            "Area (mm²)": 150.0,
+            "Thick (mm)": 0.45,
+            "Win": 4,
+            "WThick (µm)": 25.0,
+        },
     }
 
 
@@ -171,59 +190,38 @@ def _place_minerals(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndar
     return labels
 
 
-def _expect_minerals(sees: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the counts of a record that are expected of each mineral, and live fractions."""
-    energies = np.arange(_N_CHANNELS) * _KEV_PER_CHANNEL
-    continuum = np.exp(-(((energies - 14) / 9) ** 2)) * (energies > 0.5)
-    expected, live = [], []
-    for _, parts, rate, _ in _MINERALS:
-        spectrum = expect(energies, parts, continuum, _SCATTER)
-        piled_up = 1 - np.exp(-sees * rate * _PILE_UP_S)
-        both = np.convolve(spectrum, spectrum)[:_N_CHANNELS]
-        live.append(np.exp(-sees * rate * _BLIND_S))
-        counts = sees * rate * live[-1] * _DWELL_S
-        expected.append(counts * ((1 - piled_up) * spectrum + piled_up * both))
-    return np.array(expected), np.array(live)
+class _Detector:
+    """What one detector sees of each mineral, `sees` as many photons as the first one.
 
-
-def _make_records(
-    rng: np.random.Generator, expected: np.ndarray, live: float
-) -> list[tuple[np.ndarray, bytes]]:
-    """Return records of a mineral, and their entries as bytes.
-
-    The sample is not as thick everywhere: the more photons, the less live time.
+    `live` are the shares of the time in which it is not blind; shape (mineral,).
     """
-    records = []
-    for thickness in rng.uniform(0.9, 1.1, _VARIANTS):
-        live_here = live**thickness
-        counts = rng.poisson(thickness * live_here / live * expected)
-        channels = np.flatnonzero(counts)
-        entries = np.empty(channels.size, dtype=ENTRY)
-        entries["channel"], entries["counts"] = channels, counts[channels]
-        record = np.zeros(1, dtype=RECORD)[0]
-        record["mark"] = RECORD_MARK
-        record["length"] = RECORD.itemsize + entries.nbytes
-        record["dead_time"] = 100 * (1 - live_here)
-        records.append((record, entries.tobytes()))
-    return records
+
+    def __init__(self, rng: np.random.Generator, sees: float) -> None:
+        energies = np.arange(_N_CHANNELS) * _KEV_PER_CHANNEL
+        continuum = np.exp(-(((energies - 14) / 9) ** 2)) * (energies > 0.5)
+        rates = np.array([sees * rate for *_, rate, _ in _MINERALS])
+        self.live = np.exp(-rates * _BLIND_S)
+        expected = []
+        for (_, parts, *_), rate, live in zip(_MINERALS, rates, self.live, strict=True):
+            mixture = expect(energies, parts, continuum, _BEAM, _SCATTER)
+            mixture = pile_up(mixture, 1 - np.exp(-rate * _PILE_UP_S))
+            expected.append(mixture.times(rate * live * _DWELL_S))
+        self.spectra, self.areas = tabulate(expected)
+        self.source = Source(self.spectra, rng)
 
 
-def _make_row(
-    y: int,
-    row: np.ndarray,
-    pools: list[list[list[tuple[np.ndarray, bytes]]]],
-    variants: np.ndarray,
-    missing: np.ndarray,
-    dead_time: np.ndarray,
-) -> Iterator[bytes]:
-    """Yield the records of a row, and note their dead times."""
-    for x, mineral in enumerate(row):
-        for detector, pool in enumerate(pools):
-            known, entries = pool[mineral][variants[x, detector]]
-            record = known.copy()
-            record["x"], record["y"], record["detector"] = x, y, detector
-            dead_time[detector, x] = record["dead_time"]
-            if missing[x, detector]:
-                record["dead_time"] = 0
-            yield record.tobytes()
-            yield entries
+def _pack_row(y: int, spectra: np.ndarray, dead_time: np.ndarray) -> bytes:
+    """Return the records of a row; `spectra` have the shape (x, detector, channel)."""
+    n_columns, n_detectors, n_channels = spectra.shape
+    spectra = spectra.reshape(-1, n_channels)
+    lengths = count_channels(spectra)
+    records = np.zeros(lengths.size, dtype=RECORD)
+    records["mark"], records["y"] = RECORD_MARK, y
+    records["length"] = RECORD.itemsize + ENTRY.itemsize * lengths
+    records["x"] = np.repeat(np.arange(n_columns), n_detectors)
+    records["detector"] = np.tile(np.arange(n_detectors), n_columns)
+    records["dead_time"] = dead_time.ravel()
+    heads = records.view("<u4").reshape(lengths.size, -1)
+    words = np.empty(heads.size + lengths.sum() + 1, dtype="<u4")
+    pack_spectra(spectra, heads, words)
+    return words[:-1].tobytes()

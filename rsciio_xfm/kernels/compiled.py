@@ -1,11 +1,12 @@
 """Compilation of kernels, cached on disk wherever that is possible."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numba
 
 
-def kernel(function: Callable) -> Callable:
+def kernel(function: Callable, **options: Any) -> Callable:
     """Compile a kernel when it is first called, without the GIL.
 
     The machine code is cached on disk, so that only the first call after installation
@@ -16,8 +17,10 @@ def kernel(function: Callable) -> Callable:
     ----------
     function
         A function that numba can compile in nopython mode.
+    **options
+        Of :func:`numba.njit`.
     """
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        return numba.njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:  # "cannot cache function: no locator available"
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, **options)(function)

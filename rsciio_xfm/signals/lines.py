@@ -152,8 +152,8 @@ def warn_of_overlaps(
         warn(
             f"Windows of X-ray lines overlap, by so much of the narrower one: "
             f"{', '.join(found)}. Counts of one line are in the image of the other too: "
-            "choose other lines or narrower windows (integration_windows), or fit the "
-            "spectra of regions."
+            "choose other lines or narrower windows (integration_windows), or let a fit tell "
+            "them apart: s.get_element_maps()."
         )
 
 

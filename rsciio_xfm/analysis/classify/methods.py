@@ -4,11 +4,8 @@ What they start from, features of the spectra, is in
 :mod:`rsciio_xfm.analysis.classify.features`.
 """
 
-import functools
 import warnings
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,6 +13,7 @@ from tqdm import tqdm
 from rsciio_xfm.analysis.classify.features import Features, in_steps
 from rsciio_xfm.core.checks import check_whole, is_whole
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.progress import bar_options
 from rsciio_xfm.core.reduce import Images, Part, Piece, Reduction, run
 from rsciio_xfm.core.warning import warn
@@ -419,7 +417,7 @@ class _Products(Reduction):
 
     def add(self, state: np.ndarray, piece: Piece) -> np.ndarray:
         inside = self.features.used[piece.place].ravel()
-        with _one_thread():
+        with one_thread():
             steps = in_steps(piece.rows[inside], piece.first, self.features)
             state += steps.T @ steps
         return state
@@ -444,24 +442,8 @@ class _Scores(Images):
             return None
         whole = np.round(self.components * 2.0**_COMPONENT_BITS)  # so that sums are exact
         scores = np.zeros((len(whole), inside.size), dtype=np.float32)
-        with _one_thread():
+        with one_thread():
             steps = in_steps(piece.rows[inside], piece.first, self.features)
             found = (steps @ whole.T) / 2.0**_COMPONENT_BITS
         scores[:, inside] = (found * self.features.step).T
         return scores
-
-
-def _one_thread() -> AbstractContextManager:
-    """Leave the processors to dask's threads, each of which multiplies its own matrices."""
-    libraries = _matrix_libraries()
-    return nullcontext() if libraries is None else libraries.limit(limits=1)
-
-
-@functools.cache
-def _matrix_libraries() -> Any:
-    """Return what sets their threads; to look for them for each piece would be slow."""
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:  # of an extra; slower without it
-        return None
-    return ThreadpoolController()

@@ -1,0 +1,1 @@
+"""Element maps by a linear fit of whole spectra."""

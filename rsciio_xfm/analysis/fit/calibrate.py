@@ -1,0 +1,386 @@
+"""Calibration of a model on a spectrum: nothing is assumed that the spectrum can tell."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER, SUM_PEAK, Basis
+from rsciio_xfm.analysis.fit.columns import make_spectra, widths
+from rsciio_xfm.analysis.fit.model import Fit, Model, SumPeaks, floored
+from rsciio_xfm.analysis.fit.parameters import apply_values, prior, values_of
+from rsciio_xfm.analysis.fit.problem import (
+    SIGNIFICANT,
+    Problem,
+    State,
+    informed,
+    less_sure,
+    make_problem,
+    minimise,
+    reweighted,
+    significances,
+    slopes_at,
+    solve_at,
+)
+from rsciio_xfm.analysis.fit.scatter import Scatter
+from rsciio_xfm.analysis.fit.solve import scaled_gram
+from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks, drop_weak, is_pile_up
+from rsciio_xfm.core.one_thread import one_thread
+
+_GAINS = np.linspace(-0.012, 0.012, 9)  # relative changes that are tried first
+_ZEROS = (-0.02, 0.0, 0.02)  # keV
+_BLUR = 0.16  # keV added to the widths then
+_ALIKE = 0.8  # correlation of components that can hardly be told apart
+_LIMIT = 3.29  # standard deviations
+_TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
+_REWEIGHTINGS = 3
+_ABOVE = 5  # standard deviations above the excitation: from there on, no lines are seen
+_LEAST_EXCESS = 0.003  # of all counts: a peak there that is no pile-up
+
+
+@one_thread()
+def calibrate(
+    model: Model, spectrum: np.ndarray, n_pixels: int = 1, fixed: Sequence[str] = ()
+) -> Model:
+    """Fit a model to a spectrum.
+
+    Parameters
+    ----------
+    model
+        From :func:`~rsciio_xfm.analysis.fit.model.make_model`; its energies may be 20 eV and
+        1 % off.
+    spectrum
+        Counts, shape (channels,): best that of a whole map.
+    n_pixels
+        Spectra that were added up in it.
+    fixed
+        Names of parameters that stay as they are: ``"zero"``, ``"gain"``, ``"noise"``,
+        ``"fano"``, ``"tail"``, ``"tail_length"``, ``"shelf"``, ``"escape"``, ``"stopping"``
+        (1 / thickness of the crystal), ``"compton_shift"``, ``"Fe_K b"`` (K-beta of iron).
+
+    Returns
+    -------
+    Model
+        With all parameters as they were found, and its `fit`.
+
+    Raises
+    ------
+    ValueError
+        The spectrum has other channels, is empty, or not finite; or there are fewer channels
+        than components.
+    """
+    counts = check_spectrum(model, spectrum)
+    if fixed:
+        check_names(model, fixed)
+    values = find_scale(model, counts, fixed)
+    for tolerance in _TOLERANCES:
+        values, names = refine(model, counts, values, (tolerance, fixed))
+        model = replace(model, scatter=seen_scatter(model, counts, values))
+        model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
+    if not is_pile_up(values):
+        model = replace(model, sum_peaks=SumPeaks())
+        values |= {
+            name: value for name, value in values_of(model).items() if "sum" in name
+        }
+        values, names = refine(model, counts, values, (tolerance, fixed))
+    model = replace(model, sum_peaks=drop_weak(model, counts, values))
+    check_excitation(model, counts, values)
+    return finish(apply_values(model, values), counts, n_pixels, names)
+
+
+def refine(
+    model: Model,
+    counts: np.ndarray,
+    values: dict[str, float],
+    rules: tuple[float, Sequence[str]],
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return better values, and the names of the parameters that were fitted.
+
+    Parameters
+    ----------
+    model
+        Its parameters are the middles of the priors.
+    counts
+        The spectrum, all channels.
+    values
+        To start from.
+    rules
+        Relative change of chi2 that is small, and names of parameters to leave alone.
+    """
+    tolerance, fixed = rules
+    problem = make_problem(model, counts, values)
+    state = solve_at(problem, values)
+    problem = reweighted(problem, state)
+    every = dict.fromkeys([*problem.start, *problem.lines.ratio_names])
+    left_out = {*fixed, *_known(model)}
+    names = informed(problem, state, [name for name in every if name not in left_out])
+    return minimise(replace(problem, names=names), values, tolerance), names
+
+
+def seen_scatter(model: Model, counts: np.ndarray, values: dict[str, float]) -> Scatter:
+    """Return the scatter of a model without L lines of the source that are not significant.
+
+    Windows, air and filters stop them, and they lie where S, Cl and Pb M do.
+    """
+    rayleigh, n_groups = model.scatter.rayleigh, len(model.groups)
+    problem = make_problem(model, counts, values)
+    state = solve_at(problem, values)
+    problem = less_sure(problem, state)
+    own = range(n_groups, n_groups + len(rayleigh))
+    found = zip(rayleigh, significances(problem, state, own), strict=True)
+    kept = tuple(g for g, n in found if g.shell != "L" or n > SIGNIFICANT)
+    return replace(model.scatter, rayleigh=kept)
+
+
+def _known(model: Model) -> tuple[str, ...]:
+    """Return the parameters that are no question with an excitation."""
+    beam = model.excitation
+    is_free = beam is not None and beam.kind == "monochromatic"
+    return () if is_free else ("scatter_offset",)
+
+
+def check_spectrum(model: Model, spectrum: np.ndarray) -> np.ndarray:
+    """Return a spectrum that can be fitted."""
+    counts = np.asarray(spectrum, float)
+    if counts.shape != (model.n_channels,):
+        raise ValueError(
+            f"The spectrum has the shape {counts.shape}, expected ({model.n_channels},)."
+        )
+    first, stop = model.channels
+    part = counts[first:stop]
+    if not np.isfinite(part).all():
+        where = first + int(np.argmin(np.isfinite(part)))
+        raise ValueError(f"The spectrum is {counts[where]} in channel {where}.")
+    if not (part > 0).any():
+        raise ValueError(
+            f"The spectrum has no counts in its channels {first} to {stop}, "
+            f"{model.energy_range[0]:.4g} to {model.energy_range[1]:.4g} keV."
+        )
+    n_components = len(model.names) + 1
+    if len(part) <= n_components:
+        raise ValueError(
+            f"There are {len(part)} channels at {model.energy_range[0]:.4g} to "
+            f"{model.energy_range[1]:.4g} keV for {n_components} components: fit fewer "
+            "elements or a wider range."
+        )
+    if (part < 0).any():
+        warnings.warn(
+            "The spectrum has negative counts: uncertainties are those of counts that "
+            "nothing was subtracted from, and too small.",
+            stacklevel=4,
+        )
+    return counts
+
+
+def check_names(model: Model, fixed: Sequence[str]) -> None:
+    """Raise a ValueError if a parameter is not one."""
+    problem = make_problem(model, np.zeros(model.n_channels), values_of(model))
+    known = [*problem.start, *problem.lines.ratio_names]
+    unknown = [name for name in fixed if name not in known]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no parameter, expected one of {known}.")
+
+
+def check_excitation(model: Model, counts: np.ndarray, values: dict[str, float]) -> None:
+    """Warn if there are peaks that the excitation cannot make."""
+    beam = model.excitation
+    if beam is None:
+        return
+    sigma = widths(values, np.array([beam.highest]), model.response)[0]
+    margin = values["scatter_offset"] + _ABOVE * sigma
+    first = round((beam.highest + margin - values["zero"]) / values["gain"])
+    half = max(1, round(2 * sigma / values["gain"]))
+    above = np.maximum(counts[max(first, 0) :], 0.0)
+    if len(above) < 6 * half:
+        return
+    # The counts in the middle third of a window, and those of the two thirds beside it.
+    total = np.convolve(above, np.ones(2 * half), "valid")
+    middle = total[half:-half]
+    beside = np.convolve(above, np.ones(4 * half), "valid")[: len(middle)] - middle
+    excess = middle - beside
+    if len(excess) and excess.max() > _LEAST_EXCESS * counts.sum():
+        k = first + 2 * half + int(np.argmax(excess))
+        warnings.warn(
+            f"The spectrum has a peak at {values['zero'] + values['gain'] * k:.2f} keV, and "
+            f"the excitation is said to be {beam}: nothing above it is seen.",
+            stacklevel=4,
+        )
+
+
+def find_scale(
+    model: Model, counts: np.ndarray, fixed: Sequence[str]
+) -> dict[str, float]:
+    """Return values with a zero and gain such that peaks lie about where they should."""
+    start = values_of(model)
+    problem = make_problem(model, counts, start)
+    blurred = start | {"tail": 0.0, "shelf": 0.0, "compton_tail": 0.0}
+    blurred["noise"] = float(np.hypot(start["noise"], _BLUR))
+    found = {}
+    for zero in (0.0,) if "zero" in fixed else _ZEROS:
+        for change in (0.0,) if "gain" in fixed else _GAINS:
+            scale = {"zero": start["zero"] + zero, "gain": start["gain"] * (1 + change)}
+            state = solve_at(problem, blurred | scale)
+            misfit = (problem.spectrum - state.expected) * problem.roots
+            found[float(misfit @ misfit)] = scale
+    return start | found[min(found)]
+
+
+def finish(
+    model: Model, counts: np.ndarray, n_pixels: int, names: Sequence[str]
+) -> Model:
+    """Return a model with its fit, the parameters left as they are.
+
+    Parameters
+    ----------
+    model
+        With the parameters as they were found.
+    counts
+        The spectrum, all channels.
+    n_pixels
+        Spectra that were added up in it.
+    names
+        Of the parameters that were fitted.
+    """
+    values = values_of(model)
+    problem = replace(make_problem(model, counts, values), names=tuple(names))
+    state = solve_at(problem, values, signed=True)
+    for _ in range(_REWEIGHTINGS):
+        problem = reweighted(problem, state)
+        state = solve_at(problem, values, signed=True)
+    covariance = joint_covariance(problem, state)
+    basis = _basis(model, problem, state, covariance)
+    n_lines, n_names = problem.lines.n_columns, len(names)
+    spread = _spread(covariance, n_names, n_lines)
+    misfit = (problem.spectrum - state.expected) * problem.roots
+    fit = Fit(
+        counts,
+        n_pixels,
+        basis,
+        state.solution.areas[n_lines:],
+        np.sqrt(np.diag(spread)),
+        float(misfit @ misfit / np.count_nonzero(problem.roots)),
+        _parameters(model, values, names, covariance),
+        _correlations(basis),
+        _detection_limits(problem, state, basis),
+    )
+    return replace(model, fit=fit)
+
+
+def joint_covariance(problem: Problem, state: State) -> np.ndarray:
+    """Return the covariance of parameters, areas and counts of splines, all at once.
+
+    It is the inverse of the Fisher matrix at the minimum, with the priors of the parameters.
+    Splines that are held at 0 have none.
+    """
+    n_lines, n_names = problem.lines.n_columns, len(problem.names)
+    slopes = slopes_at(problem, state, problem.names)
+    rows = np.concatenate([slopes, state.columns]) * problem.roots
+    known = [1 / one.sigma for one in problem.priors()]
+    rows = np.concatenate([rows, np.zeros((len(rows), n_names))], axis=1)
+    rows[:n_names, len(problem.spectrum) :] = np.diag(known)
+    free = np.concatenate([np.ones(n_names, bool), state.solution.is_free])
+    free[n_names : n_names + n_lines] = True
+    gram, scale = scaled_gram(rows[free])
+    covariance = np.zeros((len(rows), len(rows)))
+    scaled = np.linalg.inv(gram) / np.multiply.outer(scale, scale)
+    covariance[np.ix_(free, free)] = scaled
+    return covariance
+
+
+def _spread(covariance: np.ndarray, n_names: int, n_lines: int) -> np.ndarray:
+    """Return the covariance of the components, the splines added up to one."""
+    own = covariance[n_names:, n_names:]
+    adding = np.zeros((n_lines + 1, len(own)))
+    adding[range(n_lines), range(n_lines)] = 1
+    adding[n_lines, n_lines:] = 1
+    return adding @ own @ adding.T
+
+
+def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray) -> Basis:
+    n_lines, n_names = problem.lines.n_columns, len(problem.names)
+    areas = state.solution.areas
+    total = areas[n_lines:].sum()
+    shape = areas[n_lines:] @ problem.splines / (total if total > 0 else 1.0)
+    columns = np.concatenate([state.columns[:n_lines], shape[None]])
+    slopes = _slopes(problem, state)
+    if total > 0:  # the shape of the background is a part of the calibration
+        bends = np.zeros((len(problem.splines), *slopes.shape[1:]))
+        bends[:, :, n_lines] = problem.splines / total
+        slopes = np.concatenate([slopes, bends])
+    kept = [*range(n_names), *range(n_names + n_lines, len(covariance))][: len(slopes)]
+    return Basis(
+        (*model.names, BACKGROUND),
+        _kinds(model),
+        problem.channels[0],
+        np.ascontiguousarray(columns.T),
+        np.append(areas[:n_lines], total),
+        slopes,
+        covariance[np.ix_(kept, kept)],
+    )
+
+
+def _slopes(problem: Problem, state: State) -> np.ndarray:
+    """Return how the columns change with each parameter; that of the background does not."""
+    n_lines = problem.lines.n_columns
+    found = np.zeros((len(problem.names), len(problem.spectrum), n_lines + 1))
+    for k, name in enumerate(problem.names):
+        step = prior(name, problem.start["gain"]).step
+        at = state.values.get(name, 1.0)
+        ends = [
+            make_spectra(
+                problem.lines, state.values | {name: at + change}, problem.channels
+            )
+            for change in (-step, step)
+        ]
+        found[k, :, :n_lines] = (ends[1] - ends[0]).T / (2 * step)
+    return found
+
+
+def _kinds(model: Model) -> tuple[str, ...]:
+    n_scatter = len(model.scatter.rayleigh) + len(model.scatter.compton)
+    return (
+        (ELEMENT,) * len(model.groups)
+        + (SCATTER,) * n_scatter
+        + (SUM_PEAK,) * len(model.sum_peaks.peaks)
+        + (BACKGROUND,)
+    )
+
+
+def _parameters(
+    model: Model, values: dict[str, float], names: Sequence[str], covariance: np.ndarray
+) -> dict[str, tuple[float, float]]:
+    """Return the parameters as they are reported: ratios are those to the tables."""
+    found = {}
+    for name, variance in zip(names, np.diag(covariance), strict=False):
+        value, sigma = values.get(name, 1.0), float(np.sqrt(variance))
+        factor = model.ratios.get(name, 1.0)
+        found[name] = (value * factor, sigma * factor)
+    return found
+
+
+def _correlations(basis: Basis) -> list[tuple[str, str, float]]:
+    """Return which components take counts from each other, the calibration left aside."""
+    gram, _ = scaled_gram(basis.columns.T / np.sqrt(floored(basis.expected)))
+    spread = np.linalg.inv(gram)
+    sigma = np.sqrt(np.diag(spread))
+    related = spread / np.multiply.outer(sigma, sigma)
+    found = []
+    for i, kind in enumerate(basis.kinds[:-1]):
+        for j in range(i + 1, len(basis.kinds) - 1):
+            is_element = ELEMENT in (kind, basis.kinds[j])
+            if is_element and abs(related[i, j]) > _ALIKE:
+                found.append((basis.names[i], basis.names[j], float(related[i, j])))
+    return sorted(found, key=lambda pair: -abs(pair[2]))
+
+
+def _detection_limits(problem: Problem, state: State, basis: Basis) -> dict[str, float]:
+    """Return counts of which each element is 3.29 sigma were it absent from the spectrum."""
+    found = {}
+    for k, (name, kind) in enumerate(zip(basis.names, basis.kinds, strict=True)):
+        if kind == ELEMENT:
+            rest = basis.expected - max(basis.areas[k], 0.0) * basis.columns[:, k]
+            weighted = basis.columns.T / np.sqrt(floored(rest))
+            gram, scale = scaled_gram(weighted)
+            found[name] = float(_LIMIT * np.sqrt(np.linalg.inv(gram)[k, k]) / scale[k])
+    return found

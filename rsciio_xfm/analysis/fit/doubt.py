@@ -1,0 +1,383 @@
+"""Fits that doubt their model: what shapes of strong peaks may be wrong by is no element."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.background import make_splines
+from rsciio_xfm.analysis.fit.columns import gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.lines import Group
+from rsciio_xfm.analysis.fit.model import Model
+from rsciio_xfm.analysis.fit.parameters import values_of
+from rsciio_xfm.analysis.fit.problem import make_problem, solve_at
+from rsciio_xfm.analysis.fit.scatter import Scatter
+from rsciio_xfm.analysis.fit.solve import solve
+
+_TOLD = 0.03  # of the square of a column that others may not take up
+_STRONG = 50.0  # roots of its counts that a component has whose shape is doubted
+_REWEIGHTINGS = 2
+_RIDGE = 1e-9  # of the square of a column
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """Standard deviations of what a model has wrong.
+
+    Attributes
+    ----------
+    error
+        Of each channel on its own, relative to what is expected.
+    shift, noise
+        Of places and widths of peaks, keV.
+    tail, shelf
+        Of these shares of a peak; and, as much as of the shelf, of longer tails: radiative
+        Auger lines, what is scattered in the sample.
+    escape, ratio
+        Of escape peaks, and of K-beta beside K-alpha, relative.
+    scatter
+        Factor on those of scattered lines, whose shape is known less.
+    background
+        Of the background within 0.5 keV, relative.
+    is_whole
+        Whether the model is about whole, so that a misfit is its fault, and not that of an
+        element that is still missing.
+    """
+
+    error: float
+    shift: float
+    noise: float
+    tail: float
+    shelf: float
+    escape: float
+    ratio: float
+    scatter: float
+    background: float
+    is_whole: bool
+
+
+# Before a calibration the ratio is not doubted, or Mn would be taken for K-beta of Cr.
+ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 4.0, 0.05, False)
+FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 6.0, 0.03, True)
+_LONG_TAILS = (0.25, 0.8)  # keV
+_BACKGROUND_STEP = 0.5  # keV
+_NEAR = 0.5  # keV
+_SOFT = 0.1  # of scattered L lines of an anode, relative to its K lines
+
+
+@dataclass(frozen=True, eq=False)
+class Doubted:
+    """A spectrum fitted by components and by what may be wrong with them.
+
+    Attributes
+    ----------
+    channels
+        First that was fitted, and the one after the last.
+    spectrum
+        Counts in them.
+    columns
+        Of the components, shape (components, channels).
+    wrongs, owners
+        Change of a component of one count by one standard deviation of a doubt, and the number
+        of the component.
+    areas, is_free
+        Of the components, and which of them are not held at 0.
+    roots
+        Of the weights.
+    doubts, inverse
+        Weighted doubts that matter, and the inverse of their products plus 1: what they take
+        up is taken off products of spectra.
+    error
+        Of each channel, relative.
+    window
+        Channels on both sides of a line in which the misfit is looked at; 0: it is not.
+    """
+
+    channels: tuple[int, int]
+    spectrum: np.ndarray
+    columns: np.ndarray
+    wrongs: np.ndarray
+    owners: np.ndarray
+    areas: np.ndarray
+    is_free: np.ndarray
+    roots: np.ndarray
+    doubts: np.ndarray
+    inverse: np.ndarray
+    error: float
+    window: int
+
+    def product(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Return scalar products of spectra, shape (n, channels), with weights and doubts."""
+        a, b = one * self.roots, other * self.roots
+        return a @ b.T - (a @ self.doubts.T) @ self.inverse @ (self.doubts @ b.T)
+
+    def gains(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the evidence for more columns, in sigma, and the sigma of their areas."""
+        used = self.columns[self.is_free]
+        misfit = (self.spectrum - self.areas @ self.columns)[None]
+        weighted = columns * self.roots
+        whole = np.einsum("ij,ij->i", weighted, weighted)
+        taken = weighted @ self.doubts.T
+        squares = whole - np.einsum(
+            "ij,jk,ik->i", taken, self.inverse, taken, optimize=True
+        )
+        known = self.product(used, np.concatenate([used, columns, misfit]))
+        gram, both, own = np.split(known, [len(used), len(used) + len(columns)], axis=1)
+        parts = np.linalg.solve(gram + _ridge(gram), both).T
+        squares -= np.einsum("ij,ji->i", parts, both)
+        right = (self.product(columns, misfit) - parts @ own)[:, 0]
+        is_told = squares > _TOLD * np.maximum(whole, 1e-300)
+        sizes = np.sqrt(np.where(is_told, squares, 1.0))
+        gains = np.where(is_told, right / sizes, 0.0)
+        worse = self.misfit_at(columns, gains)
+        return gains / worse, np.where(is_told, worse / sizes, np.inf)
+
+    def misfit_at(self, columns: np.ndarray, gains: np.ndarray) -> np.ndarray:
+        """Return by how much the fit is worse than statistics near the tops of columns.
+
+        Parameters
+        ----------
+        columns
+            Shape (columns, channels).
+        gains
+            Evidence for each that is still in the residual.
+
+        Returns
+        -------
+        numpy.ndarray
+            Root of chi2 per channel, at least 1: where a model is wrong nothing is sure.
+        """
+        if not self.window:
+            return np.ones(len(columns))
+        left = (self.spectrum - self.areas @ self.columns) * self.roots
+        left = left - (self.inverse @ (self.doubts @ left)) @ self.doubts
+        total = np.concatenate([[0.0], np.cumsum(left**2)])
+        tops = np.argmax(columns, axis=1)
+        low = np.maximum(tops - self.window, 0)
+        high = np.minimum(tops + self.window + 1, len(left))
+        near = total[high] - total[low] - gains**2
+        return np.sqrt(np.maximum(near / (high - low - 1), 1.0))
+
+    def evidence(self, n: int) -> np.ndarray:
+        """Return the evidence for each of the first components beside all others."""
+        used = np.flatnonzero(self.is_free)
+        gram = self.product(self.columns[used], self.columns[used])
+        spread = np.sqrt(np.abs(np.diag(np.linalg.inv(gram + _ridge(gram)))))
+        found = np.zeros(len(self.columns))
+        worse = self.misfit_at(self.columns[used], np.zeros(len(used)))
+        found[used] = self.areas[used] / (spread * worse)
+        return found[:n]
+
+    def without(self, k: int) -> "Doubted":
+        """Return the fit without one component."""
+        kept = np.arange(len(self.columns)) != k
+        numbers = np.cumsum(kept) - 1
+        own = kept[self.owners]
+        return _solve(
+            replace(
+                self,
+                columns=self.columns[kept],
+                areas=self.areas[kept],
+                wrongs=self.wrongs[own],
+                owners=numbers[self.owners[own]],
+            )
+        )
+
+    def of_part(self, spectrum: np.ndarray) -> "Doubted":
+        """Return the fit of another spectrum by the same components.
+
+        Parameters
+        ----------
+        spectrum
+            Counts of all channels.
+        """
+        part = spectrum[slice(*self.channels)]
+        share = part.sum() / max(self.spectrum.sum(), 1.0)
+        return _reweighted(replace(self, spectrum=part, areas=self.areas * share))
+
+
+def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
+    """Fit a spectrum by a model with its parameters as they are.
+
+    Parameters
+    ----------
+    model
+        Groups, scatter and sum peaks.
+    counts
+        Of all channels.
+    doubts
+        What may be wrong with it. Each is a column that the spectrum is fitted with, times the
+        counts of the component, with a penalty: as Bayes has it with a normal prior.
+    """
+    values = values_of(model)
+    full = model.scatter.rayleigh
+    rayleigh = _without_soft(full)
+    model = replace(model, scatter=replace(model.scatter, rayleigh=rayleigh))
+    problem = make_problem(model, counts, values)
+    state = solve_at(problem, values)
+    areas = state.solution.areas
+    rows = [
+        _wrongs(model, values, areas, problem.channels, doubts),
+        _bends(state.columns, areas, problem.lines.n_columns, model, doubts),
+    ]
+    if len(full) > len(rayleigh):
+        soft = [one for one in full if one not in rayleigh]
+        lines = gather_lines(soft, model.response, Scatter(), ())
+        spectra = _SOFT * make_spectra(lines, values, problem.channels)
+        rows.append((spectra, np.full(len(soft), len(model.groups))))
+    wrongs, owners = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    start = Doubted(
+        problem.channels,
+        problem.spectrum,
+        state.columns,
+        wrongs,
+        owners,
+        areas,
+        state.solution.is_free,
+        problem.roots,
+        wrongs,
+        np.zeros((0, 0)),
+        doubts.error,
+        max(5, round(_NEAR / values["gain"])) if doubts.is_whole else 0,
+    )
+    return _reweighted(start)
+
+
+def _without_soft(rayleigh: tuple[Group, ...]) -> tuple[Group, ...]:
+    """Return what is scattered without the L lines of an anode whose K lines are there.
+
+    A tube's window and the sample absorb them: they are a tenth of the others at most, and
+    would be taken for S (of Mo) or Cl (of Rh) otherwise.
+    """
+    return rayleigh[:1] if rayleigh and rayleigh[0].shell == "K" else rayleigh
+
+
+def _reweighted(doubted: Doubted) -> Doubted:
+    for _ in range(_REWEIGHTINGS):
+        expected = doubted.areas @ doubted.columns
+        variance = np.maximum(expected, 1.0) + (doubted.error * expected) ** 2
+        doubted = _solve(replace(doubted, roots=1 / np.sqrt(variance)))
+    return doubted
+
+
+def _solve(doubted: Doubted) -> Doubted:
+    """Return the fit with the weights as they are."""
+    counts = np.maximum(doubted.areas, 0.0)[doubted.owners]
+    matter = counts > _STRONG**2
+    doubts = doubted.wrongs[matter] * counts[matter, None] * doubted.roots
+    inverse = np.linalg.inv(doubts @ doubts.T + np.eye(len(doubts)))
+    doubted = replace(doubted, doubts=doubts, inverse=inverse)
+    # A matrix with the same products as the columns have, and a target likewise.
+    both = np.concatenate([doubted.columns, doubted.spectrum[None]])
+    gram = doubted.product(doubted.columns, both)
+    gram, right = gram[:, :-1], gram[:, -1]
+    small = np.linalg.cholesky(gram + _ridge(gram))
+    target = np.linalg.solve(small, right)
+    solution = solve(small, target, np.zeros(len(small), dtype=bool))
+    return replace(doubted, areas=solution.areas, is_free=solution.is_free)
+
+
+def _ridge(gram: np.ndarray) -> np.ndarray:
+    return np.diag(_RIDGE * np.maximum(np.diag(gram), 1e-300))
+
+
+def _bends(
+    columns: np.ndarray, areas: np.ndarray, first: int, model: Model, doubts: Doubts
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bends of the background; they belong to the strongest of its splines."""
+    start, _ = model.channels
+    n = columns.shape[1]
+    background = areas[first:] @ columns[first:]
+    strongest = first + int(np.argmax(areas[first:]))
+    if not areas[strongest] > 0:
+        return np.zeros((0, n)), np.zeros(0, dtype=int)
+    energies = model.response.zero + model.response.gain * np.arange(start, start + n)
+    fine = make_splines(energies, _BACKGROUND_STEP)
+    bends = fine * background * doubts.background / areas[strongest]
+    return bends, np.full(len(bends), strongest)
+
+
+def _wrongs(
+    model: Model,
+    values: dict[str, float],
+    areas: np.ndarray,
+    channels: tuple[int, int],
+    doubts: Doubts,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return changes of the strong components, by family, and their numbers."""
+    n_groups, n_rayleigh = len(model.groups), len(model.scatter.rayleigh)
+    n_plain = n_groups + n_rayleigh
+    n_compton, n_sums = len(model.scatter.compton), len(model.sum_peaks.peaks)
+    every = (*model.groups, *model.scatter.rayleigh)
+    plain, compton, sums, owners, shares = [], [], [], [], []
+    for k in range(n_plain + n_compton + n_sums):
+        if areas[k] < _STRONG**2:
+            continue
+        if k < n_plain:
+            parts = _families(every[k])
+            plain += [part for part, _ in parts]
+            owners += [k] * len(parts)
+            shares += [share for _, share in parts]
+        elif k < n_plain + n_compton:
+            compton.append(model.scatter.compton[k - n_plain])
+            owners.append(k)
+            shares.append(1.0)
+        else:
+            sums.append(model.sum_peaks.peaks[k - n_plain - n_compton])
+            owners.append(k)
+            shares.append(1.0)
+    if not owners:
+        return np.zeros((0, channels[1] - channels[0])), np.zeros(0, dtype=int)
+    own = np.array(owners)
+    scatter = replace(model.scatter, rayleigh=(), compton=tuple(compton))
+    lines = gather_lines(plain, model.response, scatter, sums)
+    # gather_lines has those of Compton before the sums, as they are here.
+    now = make_spectra(lines, values, channels)
+    weight = np.array(shares)[:, None]
+    is_scatter = (own >= n_groups) & (own < n_plain + n_compton)
+    factor = np.where(is_scatter, doubts.scatter, 1.0)[:, None] * weight
+    found = [
+        (make_spectra(lines, values | changed, channels) - now) * factor
+        for changed in _changes(values, doubts)
+    ]
+    untailed = make_spectra(lines, values | {"tail": 0.0, "shelf": 0.0}, channels)
+    for length in _LONG_TAILS:
+        long = {"tail": doubts.shelf, "tail_length": length, "shelf": 0.0}
+        tailed = make_spectra(lines, values | long, channels)
+        found.append((tailed - (1 - doubts.shelf) * untailed) * factor)
+    minor = weight[:, 0] < 0.5
+    found.append((now * weight * doubts.ratio)[minor])
+    numbers = np.concatenate([*[own] * (len(found) - 1), own[minor]])
+    rows = np.concatenate(found)
+    is_any = np.abs(rows).max(axis=1) > 0
+    return rows[is_any], numbers[is_any]
+
+
+def _changes(values: dict[str, float], doubts: Doubts) -> list[dict[str, float]]:
+    return [
+        {"zero": values["zero"] + doubts.shift},
+        {
+            "noise": float(np.hypot(values["noise"], 0.03) + doubts.noise),
+            "compton_width": values["compton_width"] * (1 + 10 * doubts.noise),
+        },
+        {
+            "tail": values["tail"] + doubts.tail,
+            "compton_tail": values["compton_tail"] + doubts.tail,
+        },
+        {"shelf": values["shelf"] + doubts.shelf},
+        {"escape": values["escape"] + doubts.escape},
+    ]
+
+
+def _families(group: Group) -> list[tuple[Group, float]]:
+    """Return the parts of a group that differ by family, and their shares."""
+    found = []
+    for family in sorted(set(group.families)):
+        is_own = np.array([name == family for name in group.families])
+        share = float(group.weights[is_own].sum())
+        weights = group.weights[is_own] / share
+        families = ("",) * int(is_own.sum())
+        part = replace(
+            group, energies=group.energies[is_own], weights=weights, families=families
+        )
+        found.append((part, share))
+    return found

@@ -1,0 +1,238 @@
+"""What makes a sample emit X-rays, and what is between it, the source and the detector."""
+
+import functools
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.core.extras import require
+
+EXTRA = "fit"
+_N_ENERGIES = 24  # that stand for the continuum of a tube
+_LEAST_KEV = 1.0  # of the continuum of a tube that is looked at
+_MOST_KEV = 500.0
+_ELECTRON_KEV = 510.99895
+_FORMS = '17.44 (keV), "17.44 keV", "Mo 50 kV" or "electrons 20 kV"'
+
+
+@dataclass(frozen=True)
+class Excitation:
+    """What makes a sample emit X-rays.
+
+    Attributes
+    ----------
+    kind
+        ``"monochromatic"``, ``"tube"`` or ``"electrons"``.
+    highest
+        Energy that no photon exceeds, keV: the photons', or the voltage.
+    energies, shares
+        Of the radiation that reaches the sample, keV; the shares add up to 1. Of electrons
+        their energy.
+    anode
+        Of a tube: a symbol.
+    angle
+        By which radiation from the source to the detector is scattered, degrees.
+    """
+
+    kind: str
+    highest: float
+    energies: tuple[float, ...]
+    shares: tuple[float, ...]
+    anode: str | None = None
+    angle: float = 90.0
+
+    def __str__(self) -> str:
+        """Return what :func:`parse_excitation` takes."""
+        if self.kind == "tube":
+            return f"{self.anode} {self.highest:g} kV"
+        return f"{'electrons ' * (self.kind == 'electrons')}{self.highest:g} " + (
+            "kV" if self.kind == "electrons" else "keV"
+        )
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that absorbs: a formula or element, g/cm3 and cm."""
+
+    formula: str
+    density: float
+    thickness: float
+
+
+_AIR_DENSITY = 0.0012048
+
+
+def air(centimetres: float) -> Layer:
+    """Return a path through dry air near sea level."""
+    return Layer("air", _AIR_DENSITY, centimetres)
+
+
+def xraylib() -> Any:
+    """Return the module; the error names the extra that installs it."""
+    return require("xraylib", EXTRA)
+
+
+def parse_excitation(given: Any, angle: float = 90.0) -> Excitation:
+    """Return what a user, or the metadata, say of the excitation.
+
+    Parameters
+    ----------
+    given
+        An :class:`Excitation`, energy of photons in keV, or text: ``"17.44 keV"``,
+        ``"Mo 50 kV"``, ``"electrons 20 kV"``.
+    angle
+        See :class:`Excitation`.
+
+    Raises
+    ------
+    ValueError
+        It is none of these.
+
+    Examples
+    --------
+    >>> parse_excitation(17.44).kind, parse_excitation("Mo 50 kV").anode
+    ('monochromatic', 'Mo')
+    """
+    if isinstance(given, Excitation):
+        return given
+    if isinstance(given, int | float | np.number) and not isinstance(given, bool):
+        given = f"{float(given)!r} keV"
+    found = re.fullmatch(
+        r"\s*(?:([A-Za-z]+)[\s,]+)?([0-9.]+(?:e[+-]?\d+)?)\s*(keV|kV)\s*", str(given)
+    )
+    if found is None:
+        raise ValueError(f"The excitation is {given!r}, expected one like {_FORMS}.")
+    source, number, unit = found.groups()
+    try:
+        highest = float(number)
+    except ValueError:
+        highest = math.nan
+    if not 0 < highest <= _MOST_KEV:
+        raise ValueError(
+            f"The excitation is {given!r}, expected an energy of up to {_MOST_KEV:g} keV."
+        )
+    if source is None and unit == "keV":
+        return Excitation("monochromatic", highest, (highest,), (1.0,), None, angle)
+    if source is not None and source.lower() in ("electron", "electrons"):
+        return Excitation("electrons", highest, (highest,), (1.0,), None, angle)
+    if source is None or unit != "kV":
+        raise ValueError(f"The excitation is {given!r}, expected one like {_FORMS}.")
+    return tube(source, highest, angle=angle)
+
+
+TUBE_WINDOW = Layer("Be", 1.848, 0.0125)
+
+
+@functools.lru_cache(maxsize=32)
+def tube(
+    anode: str,
+    voltage: float,
+    filters: tuple[Layer, ...] = (TUBE_WINDOW,),
+    angle: float = 90.0,
+) -> Excitation:
+    """Return the radiation of an X-ray tube, compressed to a few energies.
+
+    Parameters
+    ----------
+    anode
+        Symbol of its target.
+    voltage
+        kV.
+    filters
+        What is in the way, window included: of 125 um of beryllium if nothing is said.
+    angle
+        See :class:`Excitation`.
+
+    Raises
+    ------
+    ValueError
+        The anode is no element.
+    """
+    from rsciio_xfm.analysis.fit.lines import group
+
+    # The continuum as Kramers has it, photons per keV ~ (voltage / energy - 1), and the lines
+    # of the anode with about the share that an unfiltered tube has.
+    low = min(_LEAST_KEV, 0.5 * voltage)
+    edges = np.geomspace(low, voltage, _N_ENERGIES + 1)
+    middle = np.sqrt(edges[1:] * edges[:-1])
+    counts = (voltage / middle - 1) * np.diff(edges)
+    energies, shares = [*middle], [*(counts / counts.sum())]
+    for shell in "KL":
+        beam = Excitation("electrons", voltage, (voltage,), (1.0,))
+        own = group(anode, shell, beam)
+        if own is not None and own.edge < voltage:
+            overvoltage = voltage / own.edge
+            share = 0.02 * (overvoltage - 1) ** 1.67
+            energies += own.energies.tolist()
+            shares += (share * own.weights).tolist()
+    seen = np.array(shares) * transmission(filters, np.array(energies))
+    seen /= seen.sum()
+    return Excitation("tube", voltage, tuple(energies), tuple(seen), anode, angle)
+
+
+def transmission(layers: tuple[Layer, ...], energies: np.ndarray) -> np.ndarray:
+    """Return which share of photons passes some layers.
+
+    Parameters
+    ----------
+    layers
+        They add up.
+    energies
+        keV.
+    """
+    passed = np.ones(len(energies))
+    for layer in layers:
+        mu = attenuation(layer.formula, energies)
+        passed *= np.exp(-mu * layer.density * layer.thickness)
+    return passed
+
+
+def attenuation(formula: str, energies: np.ndarray) -> np.ndarray:
+    """Return the mass attenuation coefficient of an element, a formula or a named material.
+
+    Parameters
+    ----------
+    formula
+        ``"Si"``, ``"SiO2"``, ``"air"``.
+    energies
+        keV; below 0.1 the coefficient is that at 0.1.
+
+    Returns
+    -------
+    numpy.ndarray
+        cm2/g.
+
+    Raises
+    ------
+    ValueError
+        It is no formula.
+    """
+    own = xraylib()
+    name = "Air, Dry (near sea level)" if formula == "air" else formula
+    try:
+        return np.array([own.CS_Total_CP(name, max(0.1, float(e))) for e in energies])
+    except ValueError as error:
+        raise ValueError(
+            f"{formula!r} is no material, expected a formula like 'SiO2': {error}"
+        ) from error
+
+
+def compton_energy(energy: float | np.ndarray, angle: float) -> Any:
+    """Return the energy of a photon after Compton scattering from an electron at rest.
+
+    Parameters
+    ----------
+    energy
+        keV.
+    angle
+        Degrees.
+
+    Examples
+    --------
+    >>> round(compton_energy(17.44, 90.0), 3)
+    16.864
+    """
+    return energy / (1 + energy / _ELECTRON_KEV * (1 - math.cos(math.radians(angle))))

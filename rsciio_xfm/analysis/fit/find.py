@@ -1,0 +1,552 @@
+"""Which elements are in a spectrum, how sure that is, and what else it could be."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.background import make_splines
+from rsciio_xfm.analysis.fit.calibrate import calibrate, finish
+from rsciio_xfm.analysis.fit.candidates import (
+    Candidate,
+    contradicted,
+    make_candidates,
+)
+from rsciio_xfm.analysis.fit.columns import Lines, gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.doubt import (
+    FINE,
+    ROUGH,
+    Doubted,
+    fit_doubted,
+)
+from rsciio_xfm.analysis.fit.excitation import Excitation
+from rsciio_xfm.analysis.fit.lines import Group
+from rsciio_xfm.analysis.fit.model import Model, calibrated
+from rsciio_xfm.analysis.fit.parameters import apply_values, values_of
+from rsciio_xfm.analysis.fit.peaks import check_spectrum
+from rsciio_xfm.analysis.fit.problem import make_problem, minimise, solve_at
+from rsciio_xfm.analysis.fit.response import FWHM, Response
+from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
+from rsciio_xfm.analysis.fit.solve import solve
+from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks
+from rsciio_xfm.core.one_thread import one_thread
+
+_LEAST_KEV = 0.95  # of lines: Na is the first
+_SEEN = 20.0  # counts in 1 keV: beyond the last such window nothing is looked for
+_KNOWN_FACTOR = 1.1  # on the evidence for another shell of an element that is there
+_BEYOND = 0.6  # keV above the last line of the source
+_WEAK = 0.4  # evidence, relative to the clearest, below which sum peaks come first
+_SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
+_MOST = 40  # groups
+_REFINED = ("zero", "gain", "noise")
+_TOLERANCE = 1e-2
+# The search for the scale: widths and steps in keV, changes that are tried.
+_STEP, _BLUR = 0.03, 0.16
+_GAINS = np.linspace(-0.012, 0.012, 9)
+_ZEROS = (-0.02, 0.0, 0.02)
+_N_FIRST = 5  # groups by which scales are compared
+_BETTER = 0.9  # chi2, relative, that another scale than the given one needs
+_ALIKE = 0.75  # evidence, relative, of what it could be as well
+_N_ALIKE = 3
+_LEAST_BLOCK = 3000.0  # counts
+_ALIKE_COLUMNS = 0.3  # of which the clearest is taken in a part
+_ONE_LINE = 0.05  # keV
+_TELLING = 0.2  # weight of lines, relative to the strongest, that are named
+
+
+@dataclass(frozen=True)
+class Found:
+    """An element that was found, by one shell.
+
+    Attributes
+    ----------
+    element, shell
+        ``"Pb"`` and ``"L"``.
+    lines
+        Energies of those that tell, keV.
+    evidence
+        In sigma: the root of the loss of chi2 without it, with a model error of 1 %.
+    counts, sigma
+        Of the group in the sum, and the standard deviation with the calibration's.
+    alternatives
+        Names of other groups that explain at least three quarters of it.
+    in_part
+        Number of the block in which it was found, if it is not seen in the sum; else None.
+    """
+
+    element: str
+    shell: str
+    lines: tuple[float, ...]
+    evidence: float
+    counts: float
+    sigma: float
+    alternatives: tuple[str, ...] = ()
+    in_part: int | None = None
+
+    @property
+    def name(self) -> str:
+        """``"Pb_L"``."""
+        return f"{self.element}_{self.shell}"
+
+
+def find_elements(
+    spectrum: np.ndarray,
+    excitation: Excitation,
+    response: Response,
+    blocks: np.ndarray | None = None,
+    elements: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+) -> tuple[list[Found], Model]:
+    """Find the elements of a spectrum, and of parts of a map that are not seen in its sum.
+
+    Parameters
+    ----------
+    spectrum
+        Counts of all pixels, shape (channels,).
+    excitation
+        What excites the sample.
+    response
+        Of the detector, where the calibration starts: up to 20 eV and 1 % off.
+    blocks
+        float64, shape (blocks, channels): spectra of parts of the map. Those of fewer than
+        3000 counts are added to others.
+    elements
+        Those that may be there; None: all from sodium to uranium.
+    exclude
+        Those that are not.
+
+    Returns
+    -------
+    found
+        The clearest first.
+    model
+        Calibrated on the spectrum, with these elements, scatter and sum peaks; without a fit
+        if nothing was found.
+
+    Raises
+    ------
+    ValueError
+        It is no spectrum, or has no counts where lines may be; a name is no element.
+
+    Notes
+    -----
+    Background and scatter are in from the start. Forward: the group whose column, orthogonal
+    to all others, reduces chi2 most is added, the model's error being 3 % and then 1 % of the
+    counts; energies and widths are fitted as groups come. Elements that are unlikely compete
+    with a part of their evidence and need more of it, see
+    :mod:`rsciio_xfm.analysis.fit.candidates`; a group is refused where another of its element
+    would have to be seen as well and is not. Before an element of less than 30 sigma is
+    believed the model is calibrated in full, with sum peaks. Backward: what is below 5 sigma
+    beside all others goes.
+    """
+    counts = check_spectrum(spectrum)
+    energy_range, last = _range(counts, excitation, response)
+    wide = (energy_range[0], max(last, energy_range[1]))
+    candidates = make_candidates(excitation, response, wide, elements, exclude)
+    scatter = make_scatter(excitation, energy_range, set())
+    model = Model(excitation, response, (), energy_range, len(counts), scatter)
+    if not any(c.group.energy < energy_range[1] for c in candidates):
+        return [], model
+    with one_thread():
+        within = [one for one in candidates if one.group.energy < energy_range[1]]
+        model = replace(model, response=_scaled(model, counts, within))
+        pool = _Pool.of(candidates, model, counts)
+        model = _add_sure(model, counts, pool)
+        if model.groups:
+            model = _drop_weak(calibrate(model, counts), counts, pool)
+        model = _drop_weak(_add_all(model, counts, pool), counts, pool)
+        parts = _parts(blocks, len(counts))
+        in_parts = _find_in_parts(model, counts, parts, pool)
+        groups = (*model.groups, *(candidates[k].group for k in in_parts))
+        if not groups:
+            return [], model
+        if model.fit is None or in_parts:
+            model = calibrate(replace(model, groups=groups), counts)
+        model = _drop_again(model, counts, pool)
+        if not model.groups:
+            return [], model
+        names = {candidates[k].group.name: number for k, number in in_parts.items()}
+        return _describe(model, counts, pool, names), model
+
+
+def _range(
+    counts: np.ndarray, excitation: Excitation, response: Response
+) -> tuple[tuple[float, float], float]:
+    """Return the energies in which lines are looked for, and the last of the spectrum.
+
+    Beyond the lines of the source that are scattered there is pile-up of these, if anything.
+    """
+    width = max(1, round(1 / response.gain))
+    sums = np.convolve(counts.clip(0), np.ones(width), mode="same")
+    seen = np.flatnonzero(sums >= _SEEN)
+    last = seen[-1] if len(seen) else len(counts) - 1
+    end = response.zero + response.gain * (len(counts) - 1)
+    high = min(
+        response.zero + response.gain * (last + 1),
+        end,
+        excitation.highest * 1.02 + 0.3,
+        _last_scattered(excitation, end) + _BEYOND,
+    )
+    low = max(_LEAST_KEV, response.zero + 2 * response.gain)
+    if high - low < 10 * response.gain:
+        raise ValueError(
+            f"Between {low:.3g} keV and the end of the spectrum, or what "
+            f"{excitation.highest:g} keV excite, there are not {_SEEN:g} counts: nothing can "
+            "be found."
+        )
+    return (low, high), end
+
+
+def _last_scattered(excitation: Excitation, end: float) -> float:
+    """Return the highest energy of K lines of a tube's anode, or of photons of one energy."""
+    lines = make_scatter(excitation, (0.0, end), set()).rayleigh
+    hard = [one.energies.max() for one in lines if one.shell in ("", "K")]
+    return float(max(hard, default=math.inf))
+
+
+# The scale: energies of a map may be 1 % off.
+
+
+def _scaled(model: Model, counts: np.ndarray, candidates: list[Candidate]) -> Response:
+    """Return the response with a scale such that a few groups explain the most."""
+    own = model.response
+    grid = np.arange(*model.energy_range, _STEP)
+    columns, n_base = _blurred_columns(model, candidates, grid)
+    factors = np.array([one.factor for one in candidates])
+    found = {}
+    for zero in _ZEROS:
+        for change in _GAINS:
+            trial = replace(own, zero=own.zero + zero, gain=own.gain * (1 + change))
+            target = _blurred(counts, trial, grid)
+            found[zero, float(change)] = _explain(columns, n_base, target, factors)
+    best = min(found, key=lambda key: found[key])
+    is_near = min(found[0.0, float(change)] for change in _GAINS if abs(change) < 1e-9)
+    if found[best] > _BETTER * is_near:
+        return own
+    return replace(own, zero=own.zero + best[0], gain=own.gain * (1 + best[1]))
+
+
+def _blurred_columns(
+    model: Model, candidates: list[Candidate], grid: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """Return columns of background and scatter, then of candidates, on a grid of energies."""
+    noise = float(np.hypot(model.response.noise, math.sqrt(2) * _BLUR))
+    scale = {"zero": float(grid[0]), "gain": _STEP, "noise": noise}
+    values = values_of(model) | scale | {"tail": 0.0, "shelf": 0.0, "escape": 0.0}
+    groups = [one.group for one in candidates]
+    lines = gather_lines(groups, model.response, model.scatter, ())
+    columns = make_spectra(lines, values, (0, len(grid)))
+    base = np.concatenate([make_splines(grid), columns[len(groups) :]])
+    return np.concatenate([base, columns[: len(groups)]]), len(base)
+
+
+def _blurred(counts: np.ndarray, response: Response, grid: np.ndarray) -> np.ndarray:
+    """Return a spectrum on a grid of energies, smoothed."""
+    from scipy.ndimage import gaussian_filter1d
+
+    edges = response.zero + response.gain * (np.arange(len(counts) + 1) - 0.5)
+    total = np.concatenate([[0.0], np.cumsum(counts.clip(0))])
+    bins = np.append(grid, grid[-1] + _STEP) - 0.5 * _STEP
+    return gaussian_filter1d(
+        np.diff(np.interp(bins, edges, total)), math.sqrt(2) * _BLUR / FWHM / _STEP
+    )
+
+
+def _explain(
+    columns: np.ndarray, n_base: int, target: np.ndarray, factors: np.ndarray
+) -> float:
+    """Return chi2 with the first few groups that are chosen greedily."""
+    roots = 1 / np.sqrt(np.maximum(target, 1) + (ROUGH.error * target) ** 2)
+    weighted, goal = columns * roots, target * roots
+    gram, right = weighted @ weighted.T, weighted @ goal
+    chosen = list(range(n_base))
+    for k in range(_N_FIRST + 1):
+        used = weighted[chosen]
+        solution = solve(used, goal, np.zeros(len(used), dtype=bool))
+        if k == _N_FIRST:
+            break
+        free = np.array(chosen)[solution.is_free]
+        both = gram[n_base:, free]
+        parts = np.linalg.solve(gram[np.ix_(free, free)], both.T).T
+        squares = np.diag(gram)[n_base:] - np.einsum("ij,ij->i", both, parts)
+        left = right[n_base:] - parts @ right[free]
+        is_told = squares > 1e-3 * np.diag(gram)[n_base:]
+        gains = np.where(is_told, left, 0.0) / np.sqrt(np.where(is_told, squares, 1.0))
+        chosen.append(n_base + int(np.argmax(gains * factors)))
+    misfit = goal - solution.areas @ used
+    return float(misfit @ misfit)
+
+
+# Forward.
+
+
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """Candidates and their lines, which do not change with the calibration."""
+
+    candidates: list[Candidate]
+    lines: Lines
+    factors: np.ndarray
+    needed: np.ndarray
+    outside: (
+        np.ndarray
+    )  # what is known of those beyond the range: areas and sigmas, else NaN
+
+    @classmethod
+    def of(cls, candidates: list[Candidate], model: Model, counts: np.ndarray) -> "_Pool":
+        groups = [one.group for one in candidates]
+        lines = gather_lines(groups, model.response, Scatter(), ())
+        factors = np.array([one.factor for one in candidates])
+        outside = np.array([_net(one, model, counts) for one in groups]).T
+        needed = np.array([one.needed for one in candidates])
+        needed = np.where(np.isnan(outside[0]), needed, np.inf)
+        return cls(candidates, lines, factors, needed, outside)
+
+    def is_contradicted(self, areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+        is_inside = np.isnan(self.outside[0])
+        areas = np.where(is_inside, areas, self.outside[0])
+        sigmas = np.where(is_inside, sigmas, self.outside[1])
+        return contradicted(self.candidates, areas, sigmas)
+
+    def columns(self, model: Model, channels: tuple[int, int]) -> np.ndarray:
+        values = values_of(model) | {"shelf": 0.0, "escape": 0.0}
+        return make_spectra(self.lines, values, channels)
+
+    def is_new(self, model: Model) -> np.ndarray:
+        known = {one.name for one in model.groups}
+        return np.array([one.group.name not in known for one in self.candidates])
+
+
+def _net(group: Group, model: Model, counts: np.ndarray) -> tuple[float, float]:
+    """Return counts above the background of a line beyond what is fitted, and their sigma."""
+    if group.energy < model.energy_range[1]:
+        return math.nan, math.nan
+    own = model.response
+    place = round((group.energy - own.zero) / own.gain)
+    reach = max(
+        1, round(1.2 * FWHM * float(own.sigma(np.array([group.energy]))[0]) / own.gain)
+    )
+    inner = counts[place - reach : place + reach + 1].clip(0)
+    sides = [
+        counts[place - 2 * reach : place - reach],
+        counts[place + reach + 1 : place + 2 * reach + 1],
+    ]
+    outer = np.concatenate(sides).clip(0)
+    if not len(inner) or not len(outer):
+        return math.nan, math.inf
+    scale = len(inner) / len(outer)
+    return (
+        float(inner.sum() - scale * outer.sum()),
+        float(np.sqrt(inner.sum() + scale**2 * outer.sum() + 1)),
+    )
+
+
+def _add_sure(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
+    """Add groups of more than 30 sigma, and move the scale as they come.
+
+    Pile-up is looked at before an element is believed that is far weaker than others.
+    """
+    n_refined, n_summed, strongest = 0, 0, 0.0
+    while len(model.groups) < _MOST:
+        best = _best(fit_doubted(model, counts, ROUGH), model, pool)
+        if best is None or best[1] < _SURE:
+            break
+        if best[1] < _WEAK * strongest and n_summed < len(model.groups):
+            n_summed = len(model.groups)
+            model = _with_sum_peaks(model, counts)
+            continue
+        strongest = max(strongest, best[1])
+        model = replace(model, groups=(*model.groups, pool.candidates[best[0]].group))
+        if len(model.groups) >= 1.5 * n_refined:
+            model = _refine(model, counts)
+            n_refined = len(model.groups)
+    return model
+
+
+def _with_sum_peaks(model: Model, counts: np.ndarray) -> Model:
+    peaks = choose_sum_peaks(model, counts, values_of(model))
+    return replace(model, sum_peaks=peaks)
+
+
+def _best(doubted: Doubted, model: Model, pool: _Pool) -> tuple[int, float] | None:
+    """Return the candidate with the most evidence that is enough, and that, or None."""
+    columns = pool.columns(model, doubted.channels)
+    gains, sigmas = doubted.gains(columns)
+    areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
+    place = {one.name: k for k, one in enumerate(model.groups)}
+    for k, one in enumerate(pool.candidates):
+        if one.group.name in place:
+            areas[k] = doubted.areas[place[one.group.name]]
+            sigmas[k] = max(abs(areas[k]) / 100, 1.0)
+    is_enough = pool.is_new(model) & (gains > pool.needed)
+    is_enough &= ~pool.is_contradicted(areas, sigmas)
+    if not is_enough.any():
+        return None
+    elements = {one.element for one in model.groups}
+    known = [one.group.element in elements for one in pool.candidates]
+    factors = np.where(known, _KNOWN_FACTOR, pool.factors)
+    best = int(np.argmax(np.where(is_enough, gains * factors, -np.inf)))
+    return best, float(gains[best])
+
+
+def _refine(model: Model, counts: np.ndarray) -> Model:
+    """Fit zero, gain and width."""
+    values = values_of(model)
+    problem = make_problem(model, counts, values)
+    state = solve_at(problem, values)
+    variance = np.maximum(state.expected, 1) + (ROUGH.error * state.expected) ** 2
+    problem = replace(problem, roots=1 / np.sqrt(variance), names=_REFINED)
+    return apply_values(model, minimise(problem, values, _TOLERANCE))
+
+
+def _add_all(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
+    """Add the others to a model that is calibrated."""
+    n_summed = 0
+    while len(model.groups) < _MOST:
+        best = _best(fit_doubted(model, counts, FINE), model, pool)
+        if best is None:
+            break
+        group = pool.candidates[best[0]].group
+        model = replace(model, groups=(*model.groups, group), fit=None)
+        if best[1] > _SURE and n_summed < len(model.groups) - 3:
+            n_summed = len(model.groups)
+            model = _with_sum_peaks(model, counts)
+    return model
+
+
+# Parts of the map.
+
+
+def _parts(blocks: np.ndarray | None, n_channels: int) -> np.ndarray:
+    """Return spectra of blocks of enough counts; poor ones are added to the next."""
+    if blocks is None or not len(blocks):
+        return np.zeros((0, n_channels))
+    kept, rest = [], np.zeros(n_channels)
+    for one in np.asarray(blocks, dtype=np.float64):
+        rest = rest + one
+        if rest.sum() >= _LEAST_BLOCK:
+            kept.append(rest)
+            rest = np.zeros(n_channels)
+    return np.array(kept) if len(kept) > 1 else np.zeros((0, n_channels))
+
+
+def _find_in_parts(
+    model: Model, counts: np.ndarray, parts: np.ndarray, pool: _Pool
+) -> dict[int, int]:
+    """Return candidates that are in a part only, and in which."""
+    if not len(parts):
+        return {}
+    doubted = fit_doubted(model, counts, FINE)
+    own = pool.columns(model, doubted.channels)
+    # So many tries, so much more by chance.
+    tries = len(parts) * len(pool.candidates)
+    needed = np.sqrt(pool.needed**2 + 2 * math.log(tries))
+    is_new = pool.is_new(model)
+    found: dict[int, int] = {}
+    clearest = np.zeros(len(pool.candidates))
+    for number, part in enumerate(parts):
+        gains, sigmas = doubted.of_part(part).gains(own)
+        areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
+        is_enough = is_new & (gains > needed)
+        is_enough &= ~pool.is_contradicted(areas, sigmas)
+        score = np.where(is_enough, gains * pool.factors, 0.0)
+        for k in np.flatnonzero(score > clearest):
+            clearest[k], found[int(k)] = score[k], number
+    return _clearest_of_alike(found, clearest, own)
+
+
+def _clearest_of_alike(
+    found: dict[int, int], clearest: np.ndarray, own: np.ndarray
+) -> dict[int, int]:
+    """Return one of candidates whose columns are much the same."""
+    sizes = np.sqrt(np.einsum("ij,ij->i", own, own))
+    kept: dict[int, int] = {}
+    for k in sorted(found, key=lambda k: -clearest[k]):
+        alike = [own[k] @ own[j] / (sizes[k] * sizes[j]) for j in kept]
+        if max(alike, default=0.0) < _ALIKE_COLUMNS:
+            kept[k] = found[k]
+    return kept
+
+
+# Backward, and what is said of each.
+
+
+def _drop_weak(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
+    """Drop groups that are not needed, one by one."""
+    needed = {one.group.name: one.needed for one in pool.candidates}
+    while model.groups:
+        short = fit_doubted(model, counts, FINE).evidence(len(model.groups))
+        short -= [needed[group.name] for group in model.groups]
+        weakest = int(np.argmin(short))
+        if short[weakest] >= 0:
+            break
+        groups = model.groups[:weakest] + model.groups[weakest + 1 :]
+        model = replace(model, groups=groups, fit=None)
+    return model
+
+
+def _drop_again(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
+    """Drop what the last calibration has made needless; the parameters stay."""
+    left = _drop_weak(model, counts, pool)
+    if left.groups == model.groups or not left.groups:
+        return left
+    return finish(left, counts, 1, tuple(calibrated(model).parameters))
+
+
+def _describe(
+    model: Model,
+    counts: np.ndarray,
+    pool: _Pool,
+    in_parts: dict[str, int],
+) -> list[Found]:
+    doubted = fit_doubted(model, counts, FINE)
+    evidence = doubted.evidence(len(model.groups))
+    columns = pool.columns(model, doubted.channels)
+    areas = calibrated(model).areas
+    found = []
+    for k, group in enumerate(model.groups):
+        area, sigma = areas[group.name]
+        alike = _alternatives(k, model, doubted.without(k).gains(columns)[0], pool)
+        found.append(
+            Found(
+                group.element,
+                group.shell,
+                _telling(group),
+                float(evidence[k]),
+                area,
+                sigma,
+                alike,
+                in_parts.get(group.name),
+            )
+        )
+    return sorted(found, key=lambda one: -one.evidence)
+
+
+def _telling(group: Group) -> tuple[float, ...]:
+    """Return the energies of the stronger lines, those within 0.05 keV of another as one."""
+    strong = group.weights > _TELLING * group.weights.max()
+    energies, weights = group.energies[strong], group.weights[strong]
+    told: list[float] = []
+    for energy, _ in sorted(
+        zip(energies, weights, strict=True), key=lambda pair: -pair[1]
+    ):
+        if all(abs(energy - other) > _ONE_LINE for other in told):
+            told.append(float(energy))
+    return tuple(told)
+
+
+def _alternatives(
+    k: int, model: Model, gains: np.ndarray, pool: _Pool
+) -> tuple[str, ...]:
+    """Return groups that explain most of what one group does, were it not there."""
+    names = [one.group.name for one in pool.candidates]
+    own = gains[names.index(model.groups[k].name)]
+    taken = {group.element for group in model.groups}
+    alike = [
+        names[j]
+        for j in np.argsort(-gains)
+        if gains[j] * pool.factors[j] > _ALIKE * own > 0
+        and pool.candidates[j].group.element not in taken
+    ]
+    return tuple(alike[:_N_ALIKE])

@@ -1,0 +1,257 @@
+"""The fit of a spectrum by a model whose parameters may change: variable projection."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.background import make_splines
+from rsciio_xfm.analysis.fit.columns import Lines, changed_by, gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
+from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
+from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
+
+_LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fitted
+SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
+_MODEL_ERROR = 0.01  # of the counts, when something is looked for
+_NEIGHBOURS, _DEAD_COUNTS = 4, 30  # a channel is dead if those around it have so many
+_SMOOTHING = 15  # channels: weights before there is a model
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A spectrum and what it is fitted by.
+
+    Attributes
+    ----------
+    lines, splines
+        Of all components: those with lines, then the background.
+    spectrum
+        Counts in the channels that are fitted.
+    channels
+        First of them, and the one after the last.
+    roots
+        Of the weights; 0 in dead channels.
+    start
+        Values of all parameters, and the middle of their priors.
+    names
+        Of the parameters that are fitted.
+    """
+
+    lines: Lines
+    splines: np.ndarray
+    spectrum: np.ndarray
+    channels: tuple[int, int]
+    roots: np.ndarray
+    start: dict[str, float]
+    names: tuple[str, ...] = ()
+
+    def weighted_by(self, variance: np.ndarray) -> "Problem":
+        """Return a problem with other variances of the channels; dead ones stay so."""
+        roots = np.where(self.roots > 0, 1 / np.sqrt(variance), 0.0)
+        return replace(self, roots=roots)
+
+    def priors(self) -> list[Prior]:
+        """Return what is known of the parameters that are fitted."""
+        return [prior(name, self.start["gain"]) for name in self.names]
+
+    def values(self, changes: np.ndarray) -> dict[str, float]:
+        """Return the values of all parameters, some changed, in sigma of their priors."""
+        pairs = zip(self.names, self.priors(), changes.tolist(), strict=True)
+        changed = {n: self.middle(n) + known.sigma * x for n, known, x in pairs}
+        return self.start | changed
+
+    def middle(self, name: str) -> float:
+        """Return where a prior has its middle; ratios have it at 1."""
+        return self.start.get(name, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A problem with its parameters at some values, solved for the areas.
+
+    Attributes
+    ----------
+    columns
+        float64, shape (components, channels).
+    solution
+        Areas of them.
+    expected
+        Counts of each channel.
+    """
+
+    values: dict[str, float]
+    columns: np.ndarray
+    solution: Solution
+    expected: np.ndarray
+
+
+def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -> Problem:
+    """Return the problem of a model, with weights from the spectrum itself.
+
+    Parameters
+    ----------
+    model
+        Its parameters are the middles of the priors.
+    spectrum
+        Counts of all channels.
+    values
+        Of all parameters as far as they are known: they say where the channels are.
+    """
+    first, stop = channels_of(model, values)
+    peaks = model.sum_peaks.peaks
+    lines = gather_lines(model.groups, model.response, model.scatter, peaks)
+    splines = make_splines(values["zero"] + values["gain"] * np.arange(first, stop))
+    splines = splines / splines.sum(axis=1, keepdims=True)
+    counts = spectrum[first:stop]
+    box = np.ones(min(_SMOOTHING, len(counts)))
+    smooth = np.convolve(counts, box, "same") / np.convolve(
+        np.ones(len(counts)), box, "same"
+    )
+    # The larger of the smooth and the measured counts: low ones do not get all the weight.
+    roots = 1 / np.sqrt(floored(np.maximum(smooth, counts)))
+    roots[find_dead(counts)] = 0
+    return Problem(lines, splines, counts, (first, stop), roots, values_of(model))
+
+
+def find_dead(counts: np.ndarray) -> np.ndarray:
+    """Return the channels without counts among others with many, bool."""
+    padded = np.pad(counts, _NEIGHBOURS, mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBOURS + 1)
+    found: np.ndarray = (counts == 0) & (np.median(around, axis=1) > _DEAD_COUNTS)
+    return found
+
+
+def reweighted(problem: Problem, state: State) -> Problem:
+    """Return a problem with the weights of what is expected."""
+    return problem.weighted_by(floored(state.expected))
+
+
+def less_sure(problem: Problem, state: State) -> Problem:
+    """Return a problem with weights in which high peaks count less: no model is exact."""
+    variance = floored(state.expected) + (_MODEL_ERROR * state.expected) ** 2
+    return problem.weighted_by(variance)
+
+
+def solve_at(problem: Problem, values: dict[str, float], signed: bool = False) -> State:
+    """Return the best areas with the parameters at some values.
+
+    Parameters
+    ----------
+    problem
+        Of a spectrum.
+    values
+        Of all parameters.
+    signed
+        Whether all components but the background may be negative.
+    """
+    columns = make_spectra(problem.lines, values, problem.channels)
+    columns = np.concatenate([columns, problem.splines])
+    may_be_negative = np.full(len(columns), signed)
+    may_be_negative[problem.lines.n_columns :] = False
+    target = problem.spectrum * problem.roots
+    solution = solve(columns * problem.roots, target, may_be_negative)
+    return State(values, columns, solution, solution.areas @ columns)
+
+
+def slopes_at(problem: Problem, state: State, names: Sequence[str]) -> np.ndarray:
+    """Return how the expected spectrum changes with parameters, with the areas as they are."""
+    found = np.empty((len(names), len(problem.spectrum)))
+    every = state.solution.areas[: problem.lines.n_columns]
+    for k, name in enumerate(names):
+        areas = np.where(changed_by(problem.lines, name), every, 0.0)
+        step = prior(name, problem.start["gain"]).step
+        moved = state.values | {name: state.values.get(name, 1.0) + step}
+        now = make_spectra(problem.lines, state.values, problem.channels, areas)
+        then = make_spectra(problem.lines, moved, problem.channels, areas)
+        found[k] = (then[0] - now[0]) / step
+    return found
+
+
+def project_out(problem: Problem, state: State, spectra: np.ndarray) -> np.ndarray:
+    """Return weighted spectra without what the components can take up."""
+    weighted = state.columns[state.solution.is_free] * problem.roots
+    gram, scale = scaled_gram(weighted)
+    parts = np.linalg.solve(gram, (weighted @ spectra.T) / scale[:, None])
+    return spectra - parts.T @ (weighted / scale[:, None])
+
+
+def significances(problem: Problem, state: State, which: Iterable[int]) -> np.ndarray:
+    """Return the areas of some components in standard deviations, all others being there."""
+    found = []
+    for k in which:
+        others = state.solution.is_free.copy()
+        others[k] = False
+        rest = replace(state, solution=replace(state.solution, is_free=others))
+        column = state.columns[k] * problem.roots
+        left = project_out(problem, rest, column[None])[0]
+        found.append(state.solution.areas[k] * np.sqrt(left @ left))
+    return np.array(found)
+
+
+def informed(problem: Problem, state: State, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the parameters of which the spectrum tells anything within their priors.
+
+    Ratios are told only by lines that are a good part of the spectrum somewhere: K-beta of Mn
+    beside K-alpha of Fe says more of the shape of the latter.
+    """
+    slopes = slopes_at(problem, state, names)
+    parts = (slopes / floored(state.expected)).max(axis=1, initial=0.0)
+    left = project_out(problem, state, slopes * problem.roots)
+    sizes = np.sqrt((left**2).sum(axis=1))
+    found = []
+    for name, part, size in zip(names, parts, sizes, strict=True):
+        is_seen = " " not in name or part > _LEAST_PART
+        if is_seen and size * prior(name, problem.start["gain"]).sigma > 1:
+            found.append(name)
+    return tuple(found)
+
+
+def minimise(
+    problem: Problem, values: dict[str, float], tolerance: float
+) -> dict[str, float]:
+    """Return the values of the parameters that fit best, each with the best areas.
+
+    Parameters
+    ----------
+    problem
+        Its names are fitted.
+    values
+        To start from.
+    tolerance
+        Relative change of chi2 that is small.
+    """
+    from scipy.optimize import least_squares
+
+    if not problem.names:
+        return values
+    known = problem.priors()
+    middles = np.array([problem.middle(name) for name in problem.names])
+    sigmas = np.array([one.sigma for one in known])
+    low = (np.array([one.low for one in known]) - middles) / sigmas
+    high = (np.array([one.high for one in known]) - middles) / sigmas
+    first = np.array([values.get(name, 1.0) for name in problem.names])
+    first = np.clip((first - middles) / sigmas, low + 1e-6, high - 1e-6)
+    states: dict[bytes, State] = {}
+
+    def state_at(x: np.ndarray) -> State:
+        key = x.tobytes()
+        if key not in states:
+            states.clear()
+            states[key] = solve_at(problem, problem.values(x))
+        return states[key]
+
+    def residual(x: np.ndarray) -> np.ndarray:
+        state = state_at(x)
+        return np.append((problem.spectrum - state.expected) * problem.roots, x)
+
+    def jacobian(x: np.ndarray) -> np.ndarray:
+        state = state_at(x)
+        slopes = slopes_at(problem, state, problem.names) * problem.roots
+        slopes = project_out(problem, state, slopes) * sigmas[:, None]
+        return np.concatenate([-slopes.T, np.eye(len(x))])
+
+    found = least_squares(
+        residual, first, jacobian, (low, high), ftol=tolerance, xtol=1e-7, max_nfev=30
+    )
+    return problem.values(found.x)

@@ -1,0 +1,661 @@
+"""Element maps: each spectrum of a map times the matrix of a model, in one pass."""
+
+import functools
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from rsciio_xfm.analysis.fit.matrix import Projection, check_channels
+from rsciio_xfm.analysis.maps import check_region
+from rsciio_xfm.core.array import Matrices, Range
+from rsciio_xfm.core.one_thread import one_thread
+from rsciio_xfm.core.reduce import Part, Piece, Ranges, Reduction, run
+from rsciio_xfm.core.source import scratch
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.kernels.project import (
+    BINNED,
+    LANES,
+    make_positive,
+    prepare_spectra,
+    smooth_images,
+)
+
+VARIANCES = ("smoothed", "class", "pixel")
+_BLOCK_BYTES = 2 * 2**20  # of spectra as float32 that are multiplied at a time
+_LEAST_SPECTRA = 64
+_OTHERS = 3  # images beside areas and variances: expected residual, counts, and residual
+_NEIGHBOURS = 9  # and itself
+_PRIOR_COUNTS = np.float32(10)
+_STEP = 1e-11  # of the weighted squares of a spectrum, that tell an area from 0
+
+
+@dataclass(frozen=True, eq=False)
+class Projected:
+    """Element maps.
+
+    Attributes
+    ----------
+    names, kinds
+        Of the components, see :class:`rsciio_xfm.analysis.fit.basis.Basis`.
+    maps
+        float32, shape (components, navigation axes): counts, not rounded, that may be
+        negative where there is little. Of detectors with calibrations of their own the sum.
+    own_variance
+        float32, of the same shape: the variance by counting noise as the spectrum of each
+        pixel alone tells it.
+    chi2
+        float32, shape of the navigation axes: weighted squares of what the fit leaves of a
+        spectrum, relative to what counting noise is expected to leave. NaN where there are
+        no counts.
+    counts
+        float32, shape of the navigation axes: of the channels that are fitted.
+    projections
+        What the maps were made with, one for each detector that has its own.
+    labels
+        Which class each pixel is of, or None.
+    smoothing
+        ``"smoothed"``, ``"class"`` or ``"pixel"``, see :func:`project`.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    maps: np.ndarray
+    own_variance: np.ndarray
+    chi2: np.ndarray
+    counts: np.ndarray
+    projections: tuple[Projection, ...]
+    labels: np.ndarray | None = None
+    smoothing: str = "smoothed"
+
+    @property
+    def variance(self) -> np.ndarray:
+        """The variance of each pixel, smoothed; made anew each time, float32."""
+        return _smoothed(self, self.own_variance)
+
+    def sigma(self, name: str) -> np.ndarray:
+        """Return the standard deviation of a map, by counting noise.
+
+        Parameters
+        ----------
+        name
+            Of a component.
+        """
+        k = self.names.index(name)
+        return np.sqrt(_smoothed(self, self.own_variance[k : k + 1])[0])
+
+    def sum_regions(self, regions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the counts of components in regions.
+
+        Parameters
+        ----------
+        regions
+            Each a boolean map of the shape of the maps, or positions in the flattened map.
+
+        Returns
+        -------
+        areas : numpy.ndarray
+            float64, shape (regions, components): what a fit of the region's spectrum gives.
+        sigma : numpy.ndarray
+            float64, of the same shape: the standard deviation by counting noise and by the
+            uncertainty of the calibration.
+
+        Raises
+        ------
+        ValueError
+            A region is none of these, or beyond the map.
+
+        Notes
+        -----
+        Both are NaN if a pixel of the region is. Maps without negative areas add up to too
+        much.
+        """
+        checked = [check_region(region, self.counts.shape) for region in regions]
+        summed = [self._sum(region) for region in checked]
+        n_components = len(self.names)
+        areas, sigma = np.reshape(summed, (-1, 2, n_components)).transpose(1, 0, 2)
+        return areas, sigma
+
+    def _sum(self, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        inside = np.flatnonzero(region) if region.dtype == bool else region
+        parts = self._sum_classes(inside)
+        variance = np.maximum(_sum_pixels(self.own_variance, inside), 0)
+        whole = np.sum([own.areas for own in self.projections], axis=0)
+        for own in self.projections:
+            # Of several detectors the sum is known; each has its part of it.
+            share = np.ones(len(whole))
+            if len(self.projections) > 1:
+                share = np.divide(own.areas, whole, out=0 * whole, where=whole > 0)
+            tilted = own.calibration_covariance(parts[: own.n_classes + 1] * share)
+            variance = variance + np.diagonal(tilted)
+        return parts.sum(axis=0), np.sqrt(variance)
+
+    def _sum_classes(self, inside: np.ndarray) -> np.ndarray:
+        """Return the areas of some pixels, of each set of weights."""
+        n_classes = max(own.n_classes for own in self.projections)
+        if self.labels is None or not n_classes:
+            parts = np.zeros((n_classes + 1, len(self.names)))
+            parts[0] = _sum_pixels(self.maps, inside)
+            return parts
+        which = _weights_of(self.labels.reshape(-1)[inside], n_classes)
+        pixels = [inside[which == k] for k in range(n_classes + 1)]
+        return np.stack([_sum_pixels(self.maps, own) for own in pixels])
+
+
+def project(
+    data: np.ndarray | da.Array,
+    projection: Projection | Sequence[Projection],
+    nonnegative: bool = False,
+    variance: str = "smoothed",
+    labels: np.ndarray | None = None,
+    **watch: Any,
+) -> Projected:
+    """Make the element maps of a map, in one pass.
+
+    Parameters
+    ----------
+    data
+        Spectra, channels along the last axis.
+    projection
+        What :func:`rsciio_xfm.analysis.fit.matrix.make_projection` returns; or a list of one
+        for each detector, along the first axis of `data`: their maps are added up.
+    nonnegative
+        Whether no area of a pixel may be negative. Then small areas are too large on average,
+        and sums over regions are no longer what the sum of the spectra gives.
+    variance
+        Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels and, as if it were 10 counts more,
+        of the map; ``"class"``, that of all pixels
+        of its class, or of the map, in proportion to their counts; ``"pixel"``, from its own
+        counts alone, which is as uncertain as these are few.
+    labels
+        Whole numbers, shape of the navigation axes (without that of the detectors, if each
+        has a calibration of its own): the class of each pixel, whose weights are used if the
+        projection has some; other numbers take the weights of the whole.
+    **watch
+        ``progress``, ``cancel`` and ``partial`` of :func:`rsciio_xfm.core.reduce.run`;
+        `partial` is called with what this function returns, so far.
+
+    Returns
+    -------
+    Projected
+        The maps.
+
+    Raises
+    ------
+    ValueError
+        The map is empty, its spectra are complex or shorter than the model, or an argument
+        does not suit it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rsciio_xfm.analysis.fit.basis import Basis
+    >>> from rsciio_xfm.analysis.fit.matrix import make_projection
+    >>> columns = np.array([[1.0, 0.25], [0.0, 0.25], [0.0, 0.25], [0.0, 0.25]])
+    >>> basis = Basis(("Fe_K", "background"), ("element", "background"), 0, columns,
+    ...               np.array([10.0, 40.0]))
+    >>> data = np.array([[17, 10, 11, 9], [0, 1, 0, 2]], dtype=np.uint16)
+    >>> found = project(data, make_projection(basis))
+    >>> found.maps.round(3).tolist()
+    [[7.0, -1.0], [40.0, 4.0]]
+    """
+    reduction = ElementMaps.of(data, projection, nonnegative, variance, labels)
+    partial = watch.pop("partial", None)
+    if partial is not None:
+        watch["partial"] = lambda results: partial(results[0])
+    with one_thread():
+        (found,) = run(data, reduction, **watch)
+    if data.dtype.kind in "if" and (found.own_variance < 0).any():
+        warn(
+            "Spectra have numbers below 0, which are no counts: the element maps are right, "
+            "but their sigma and chi2, which take all noise for that of counts, are not."
+        )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class ElementMaps(Reduction):
+    """Element maps as one of several results of a pass; see :func:`project`.
+
+    Attributes
+    ----------
+    projections
+        One; or of each detector, along the first axis of the map.
+    is_stack
+        Whether there is one for each detector.
+    nonnegative, smoothing, labels
+        See :func:`project`.
+    """
+
+    projections: tuple[Projection, ...]
+    is_stack: bool
+    nonnegative: bool
+    smoothing: str
+    labels: np.ndarray | None = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        data: np.ndarray | da.Array,
+        projection: Projection | Sequence[Projection],
+        nonnegative: bool = False,
+        variance: str = "smoothed",
+        labels: np.ndarray | None = None,
+    ) -> "ElementMaps":
+        """Make it of what :func:`project` takes."""
+        is_stack = not isinstance(projection, Projection)
+        projections = _each(projection)
+        if 0 in data.shape:
+            raise ValueError(f"The map is empty: its shape is {data.shape}.")
+        if data.ndim < 2:
+            raise ValueError("There is one spectrum, expected a map: use region_areas.")
+        if data.dtype.kind not in "biuf":
+            raise ValueError(f"The spectra are {data.dtype}, expected real numbers.")
+        if variance not in VARIANCES:
+            raise ValueError(
+                f"variance is {variance!r}, expected one of {', '.join(VARIANCES)}."
+            )
+        if is_stack:
+            _check_detectors(projections, data.shape)
+        for own in projections:
+            check_channels(own, data.shape[-1])
+        shape = data.shape[int(is_stack) : -1]
+        labels = None if labels is None else _checked_labels(labels, shape)
+        return cls(projections, is_stack, bool(nonnegative), variance, labels)
+
+    @property
+    def n_components(self) -> int:
+        """How many components the model has."""
+        return len(self.projections[0].names)
+
+    def channels(self, n_channels: int) -> Sequence[Range]:
+        """Return the channels that are fitted."""
+        return [(own.first, own.stop) for own in self.projections]
+
+    def share(self, whole: Part) -> "_Images":
+        """Return images of the whole map, which threads put their numbers into."""
+        images = self._blank(whole.ranges)
+        images.is_shared = True
+        return images
+
+    def begin(self, part: Part) -> Any:
+        """Return blank images of a part, or those that threads share."""
+        return self._blank(part.ranges) if part.shared is None else part.shared
+
+    def add(self, state: "_Images", piece: Piece) -> "_Images":
+        """Put the numbers of a piece where it lies."""
+        first = piece.first - min(own.first for own in self.projections)
+        with one_thread():
+            for ranges, rows in _blocks(piece, self._most_spectra):
+                detectors = range(*ranges[0]) if self.is_stack else range(1)
+                place = ranges[int(self.is_stack) :]
+                n = len(rows) // len(detectors)
+                for i, detector in enumerate(detectors):
+                    made = self._make(detector, rows[i * n : (i + 1) * n], first, place)
+                    state.put(place, made.T, self.is_stack)
+        return state
+
+    def merge(self, states: list[Any]) -> list[tuple[Ranges, np.ndarray]]:
+        """Keep the images of all parts but those that are shared."""
+        return [part for state in states for part in _parts_of(state)]
+
+    def finish(self, state: list[tuple[Ranges, np.ndarray]], whole: Part) -> Projected:
+        """Return the maps."""
+        images = self.begin(whole)
+        for ranges, made in state:
+            images.put(ranges, made, self.is_stack)
+        return self._projected(images.numbers)
+
+    def _blank(self, ranges: Ranges) -> "_Images":
+        inner = ranges[int(self.is_stack) :]
+        shape = [stop - start for start, stop in inner]
+        n_images = 2 * self.n_components + _OTHERS
+        return _Images(inner, np.zeros((n_images, *shape), dtype=np.float32))
+
+    @functools.cached_property
+    def _tables(self) -> list["_Tables"]:
+        return [_Tables.of(own) for own in self.projections]
+
+    @functools.cached_property
+    def _most_spectra(self) -> int:
+        """Return how many spectra are multiplied at a time."""
+        most = max(table.weights.shape[1] for table in self._tables)
+        return max(_LEAST_SPECTRA, _BLOCK_BYTES // (4 * most))
+
+    def _make(
+        self, detector: int, rows: np.ndarray, first: int, place: Ranges
+    ) -> np.ndarray:
+        """Return the numbers of some spectra, shape (spectra, images)."""
+        own, table = self.projections[detector], self._tables[detector]
+        order, which, edges = self._sort(own, place, len(rows))
+        made = np.empty((len(rows), 2 * self.n_components + _OTHERS), dtype=np.float32)
+        with table.buffers(len(rows)) as out:
+            channels = (first + own.first, first + own.stop)
+            prepare_spectra(
+                _as_native(rows), channels, (order, which), table.weights, out
+            )
+            for start, stop in itertools.pairwise(edges):
+                one = tuple(numbers[start:stop] for numbers in out)
+                self._multiply(table, int(which[start]), one, made[start:stop])
+        if len(edges) == 2:
+            return made
+        back = np.empty_like(made)
+        back[order] = made
+        return back
+
+    def _sort(
+        self, own: Projection, place: Ranges, n_spectra: int
+    ) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """Return spectra in the order of their weights, and where each of these begin."""
+        order = np.arange(n_spectra)
+        if self.labels is None or not own.n_classes:
+            return order, np.zeros_like(order), [0, n_spectra]
+        here = self.labels[tuple(slice(*ends) for ends in place)].reshape(-1)
+        which = _weights_of(here, own.n_classes)
+        order = np.argsort(which, kind="stable")
+        which = which[order]
+        firsts = np.flatnonzero(np.diff(which, prepend=-1))
+        return order, which, [*firsts.tolist(), n_spectra]
+
+    def _multiply(
+        self,
+        table: "_Tables",
+        k: int,
+        prepared: tuple[np.ndarray, ...],
+        made: np.ndarray,
+    ) -> None:
+        """Multiply spectra by the matrices of one set of weights."""
+        floats, bins, squares = prepared
+        n = self.n_components
+        with np.errstate(all="ignore"):  # of NaN and infinity
+            np.matmul(floats, table.areas[k], out=made[:, : n + 2])
+            binned = floats if table.binned == 1 else bins
+            np.matmul(binned, table.variances[k], out=made[:, n + 2 : -1])
+            self._find_residual(table.grams[k], squares, made)
+
+    def _find_residual(
+        self, gram: np.ndarray, squares: np.ndarray, made: np.ndarray
+    ) -> None:
+        """Put the weighted squares of what is left of spectra behind their other numbers."""
+        n = self.n_components
+        areas = made[:, :n].astype(np.float64)
+        products = areas @ gram
+        if self.nonnegative:
+            make_positive(areas, products, gram, _STEP * squares)
+            made[:, :n] = areas
+            products = 2 * products - areas @ gram
+        made[:, -1] = squares - np.einsum("ij,ij->i", areas, products)
+
+    def matrices(self, n_channels: int) -> Matrices | None:
+        """Return what makes the numbers of spectra, if all have the same weights."""
+        has_classes = self.labels is not None and self.projections[0].n_classes > 0
+        return None if self.is_stack or has_classes else self._tables[0].matrices
+
+    def add_products(
+        self, state: "_Images", ranges: Ranges, products: np.ndarray
+    ) -> None:
+        """Put the numbers of a block where it lies."""
+        products = products.reshape(-1, products.shape[-1])
+        made = products[:, : 2 * self.n_components + _OTHERS].copy()
+        squares = products[:, -1].astype(np.float64)
+        with one_thread():
+            self._find_residual(self._tables[0].grams[0], squares, made)
+        state.put(ranges, made.T, False)
+
+    def _projected(self, numbers: np.ndarray) -> Projected:
+        n, first = self.n_components, self.projections[0]
+        expected, residual = numbers[n], numbers[-1]
+        chi2: np.ndarray = np.full(expected.shape, np.nan, dtype=np.float32)
+        np.divide(np.maximum(residual, 0), expected, out=chi2, where=expected > 0)
+        return Projected(
+            names=first.names,
+            kinds=first.kinds,
+            maps=numbers[:n],
+            own_variance=numbers[n + 2 : -1],
+            chi2=chi2,
+            counts=numbers[n + 1],
+            projections=self.projections,
+            labels=self.labels,
+            smoothing=self.smoothing,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """The arrays of a :class:`Projection` as products take them, by class.
+
+    Attributes
+    ----------
+    weights
+        float32, shape (classes, channels).
+    areas
+        float32, shape (classes, channels and zeros, components + 2): what makes areas, the
+        weighted squares that are expected to be left, and counts.
+    variances
+        float32, shape (classes, bins of channels, components).
+    grams
+        float64, see :class:`Projection`.
+    binned
+        How many channels make a bin: as many as the kernel adds up, or 1 if these are too
+        wide for the peaks.
+    """
+
+    weights: np.ndarray
+    areas: np.ndarray
+    variances: np.ndarray
+    grams: np.ndarray
+    binned: int
+
+    @classmethod
+    def of(cls, own: Projection) -> "_Tables":
+        ones = np.ones_like(own.leverages)
+        columns = np.concatenate([own.gammas, np.stack([own.leverages, ones], -1)], -1)
+        squares, binned = _padded(own.gammas**2), 1
+        # The mean of a bin's channels, as many counts as are expected of each.
+        least = 1e-6 * own.expected.max(axis=1, keepdims=True)
+        counts = np.maximum(np.maximum(own.expected, least), np.finfo(np.float32).tiny)
+        counts = _padded(counts[..., np.newaxis])
+        means = _binned(counts * squares) / np.maximum(_binned(counts), 1e-300)
+        if _is_fine(own, squares, means):
+            squares, binned = means, BINNED
+        return cls(
+            weights=own.weights.astype(np.float32),
+            areas=_padded(columns).astype(np.float32),
+            variances=squares.astype(np.float32),
+            grams=own.grams,
+            binned=binned,
+        )
+
+    @functools.cached_property
+    def matrices(self) -> Matrices:
+        """All numbers of the weights of the whole, side by side."""
+        areas, variances = (
+            self.areas[0],
+            np.repeat(self.variances[0], self.binned, axis=0),
+        )
+        together = np.concatenate([areas, variances], axis=1)[: self.weights.shape[1]]
+        missing = -together.shape[1] % LANES
+        products = np.pad(together, ((0, 0), (0, missing)))
+        return Matrices(np.ascontiguousarray(products), self.weights[0].copy())
+
+    @contextmanager
+    def buffers(self, n_spectra: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """Lend arrays for :func:`~rsciio_xfm.kernels.project.prepare_spectra`."""
+        n_fitted, n_channels = self.weights.shape[1], self.areas.shape[1]
+        sizes = n_channels, n_channels // BINNED, 2
+        edges = np.cumsum([0, *sizes]) * n_spectra
+        with scratch(int(4 * edges[-1])) as memory:
+            words = memory.view(np.float32)
+            floats, bins, squares = (
+                words[a:b].reshape(n_spectra, -1) for a, b in itertools.pairwise(edges)
+            )
+            floats[:, n_fitted:] = 0
+            yield floats, bins, squares.view(np.float64)[:, 0]
+
+
+class _Images:
+    """Images that threads put numbers into, and the part of the map that they are of."""
+
+    def __init__(self, ranges: Ranges, numbers: np.ndarray) -> None:
+        self.ranges, self.numbers = ranges, numbers
+        self.is_shared, self.lock = False, threading.Lock()
+
+    def put(self, ranges: Ranges, made: np.ndarray, is_added: bool) -> None:
+        """Put numbers, shape (images, ...), where they lie, or add them to what is there."""
+        own = zip(ranges, self.ranges, strict=True)
+        place = tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in own)
+        target = self.numbers[(slice(None), *place)]
+        if is_added:
+            with self.lock:
+                target += made.reshape(target.shape)
+        else:
+            target[:] = made.reshape(target.shape)
+
+
+def _parts_of(state: Any) -> list[tuple[Ranges, np.ndarray]]:
+    if isinstance(state, _Images):
+        return [] if state.is_shared else [(state.ranges, state.numbers)]
+    return state
+
+
+def _padded(columns: np.ndarray) -> np.ndarray:
+    """Append channels of zeros, up to a whole number of bins."""
+    missing = -columns.shape[1] % BINNED
+    return np.pad(columns, ((0, 0), (0, missing), (0, 0)))
+
+
+def _binned(columns: np.ndarray) -> np.ndarray:
+    n_classes, n_channels, n_components = columns.shape
+    shape = (n_classes, n_channels // BINNED, BINNED, n_components)
+    return columns.reshape(shape).sum(axis=2)
+
+
+def _is_fine(own: Projection, squares: np.ndarray, means: np.ndarray) -> bool:
+    """Tell whether bins give the variance that counts of any component make, to 10 %."""
+    columns = _padded(own.columns[np.newaxis])
+    exact = columns[0].T @ squares
+    found = _binned(columns)[0].T @ means
+    own_part = np.abs(np.diagonal(exact, axis1=1, axis2=2))[:, np.newaxis]
+    return bool((np.abs(found - exact) <= 0.1 * exact + 0.01 * own_part).all())
+
+
+def _blocks(piece: Piece, most: int) -> Iterator[tuple[Ranges, np.ndarray]]:
+    """Cut a piece into blocks of at most so many spectra, and yield where they lie."""
+    shape, ranges = piece.shape, piece.ranges
+    axis, inner = len(shape) - 1, 1
+    while axis > 0 and inner * shape[axis] <= most:
+        inner *= shape[axis]
+        axis -= 1
+    step, done = max(1, most // inner), 0
+    for index in np.ndindex(shape[:axis]):
+        outer = [(r[0] + i, r[0] + i + 1) for r, i in zip(ranges, index, strict=False)]
+        for start in range(*ranges[axis], step):
+            stop = min(start + step, ranges[axis][1])
+            n = (stop - start) * inner
+            block = (*outer, (start, stop), *ranges[axis + 1 :])
+            yield block, piece.rows[done : done + n]
+            done += n
+
+
+def _as_native(rows: np.ndarray) -> np.ndarray:
+    """Return numbers of a type that kernels take."""
+    if rows.dtype.kind == "b" or rows.dtype.itemsize > 8 or rows.dtype == np.float16:
+        return rows.astype(np.float64 if rows.dtype.itemsize > 8 else np.float32)
+    return rows.astype(rows.dtype.newbyteorder("="), copy=False)
+
+
+def _weights_of(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the number of the weights of each label: 0, those of the whole, of others."""
+    is_class = (labels >= 0) & (labels < n_classes)
+    return np.where(is_class, labels, -1).astype(np.int64) + 1
+
+
+def _checked_labels(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.shape != shape:
+        raise ValueError(
+            f"labels are {labels.dtype}, shape {labels.shape}, expected whole numbers of "
+            f"shape {shape}."
+        )
+    return labels
+
+
+def _each(projection: Projection | Sequence[Projection]) -> tuple[Projection, ...]:
+    return (projection,) if isinstance(projection, Projection) else tuple(projection)
+
+
+def _check_detectors(projections: tuple[Projection, ...], shape: tuple[int, ...]) -> None:
+    if len(shape) < 3 or len(projections) != shape[0]:
+        raise ValueError(
+            f"There are {len(projections)} calibrations and a map of shape {shape}, "
+            "expected one for each detector, along its first axis."
+        )
+    names = projections[0].names
+    for own in projections[1:]:
+        if own.names != names:
+            raise ValueError(
+                f"The calibrations of the detectors have the components {list(names)} and "
+                f"{list(own.names)}, expected the same ones."
+            )
+
+
+def _sum_pixels(images: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the sums of some pixels of images, float64."""
+    return np.array([image.reshape(-1)[inside].sum(dtype=np.float64) for image in images])
+
+
+def _smoothed(projected: Projected, images: np.ndarray) -> np.ndarray:
+    """Return variances that are smoothed; NaN where there is none."""
+    smoothed = images.astype(np.float32)
+    with np.errstate(all="ignore"):  # of infinity
+        if projected.smoothing == "smoothed":
+            _smooth(smoothed)
+            _add_prior(smoothed, images, projected.counts)
+        elif projected.smoothing == "class":
+            _share_by_class(smoothed, projected.counts, projected.labels)
+    smoothed[smoothed < 0] = np.nan
+    return smoothed
+
+
+def _add_prior(smoothed: np.ndarray, own: np.ndarray, counts: np.ndarray) -> None:
+    """Add a few counts of the mean of the map: nothing beside others, but no variance is 0."""
+    near = counts[np.newaxis].copy()
+    _smooth(near)
+    seen = _NEIGHBOURS * near[0]
+    weight = np.where(seen < 0, 1, seen / (seen + _PRIOR_COUNTS))
+    total = _total(counts)
+    for i, image in enumerate(own):
+        per_count = np.float32(_total(image) / total if total > 0 else 0)
+        smoothed[i] *= weight
+        smoothed[i] += (1 - weight) * near[0] * per_count
+
+
+def _share_by_class(
+    variances: np.ndarray, counts: np.ndarray, labels: np.ndarray | None
+) -> None:
+    """Give each pixel its share of the variance of its class, by its counts."""
+    labels = np.zeros(counts.shape, dtype=int) if labels is None else labels
+    for k in np.unique(labels):
+        inside = labels == k
+        total = _total(counts[inside])
+        for image in variances:
+            of_class = _total(image[inside])
+            per_count = np.float32(of_class / total if total > 0 else 0)
+            image[inside] = counts[inside] * per_count
+
+
+def _total(numbers: np.ndarray) -> float:
+    """Return the sum of those that are finite."""
+    return float(numbers.sum(dtype=np.float64, where=np.isfinite(numbers)))
+
+
+def _smooth(images: np.ndarray) -> None:
+    """Replace each number by the mean of its neighbours along the last two axes, in place."""
+    shape = images.shape
+    rows = shape[-2] if len(shape) > 2 else 1
+    smooth_images(images.reshape(-1, rows, shape[-1]))

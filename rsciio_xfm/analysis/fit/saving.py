@@ -1,0 +1,148 @@
+"""Models as plain values, to be written as YAML and read again."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.calibrate import finish
+from rsciio_xfm.analysis.fit.excitation import Excitation, Layer
+from rsciio_xfm.analysis.fit.lines import Group
+from rsciio_xfm.analysis.fit.model import Model, SumPeaks
+from rsciio_xfm.analysis.fit.response import Response
+from rsciio_xfm.analysis.fit.scatter import Scatter
+
+KIND = "rsciio_xfm element model"
+VERSION = 1
+
+
+def to_dict(model: Model) -> dict[str, Any]:
+    """Return a model as plain values: text, numbers, lists and dictionaries.
+
+    Parameters
+    ----------
+    model
+        Calibrated or not. Its lines are kept, so that the same columns are made with other
+        tables of lines; absorption is looked up anew.
+
+    Returns
+    -------
+    dict
+        With ``"kind"`` and ``"version"``; for :func:`from_dict`.
+    """
+    excitation = model.excitation
+    found: dict[str, Any] = {
+        "kind": KIND,
+        "version": VERSION,
+        "n_channels": int(model.n_channels),
+        "energy_range": [float(energy) for energy in model.energy_range],
+        "excitation": None if excitation is None else _plain(excitation),
+        "response": _plain(model.response),
+        "groups": [_plain(group) for group in model.groups],
+        "scatter": _plain(model.scatter),
+        "sum_peaks": _plain(model.sum_peaks),
+        "ratios": _plain(model.ratios),
+    }
+    if model.fit is not None:
+        fit = model.fit
+        found["fit"] = {
+            "spectrum": _plain(fit.spectrum),
+            "n_pixels": int(fit.n_pixels),
+            "parameters": list(fit.parameters),
+            # For those who read the file; they are computed anew when it is loaded.
+            "chi2": float(fit.chi2),
+            "counts": {name: list(pair) for name, pair in fit.areas.items()},
+        }
+    return found
+
+
+def from_dict(values: dict[str, Any]) -> Model:
+    """Return a model from what :func:`to_dict` made of it.
+
+    Parameters
+    ----------
+    values
+        Such a dictionary.
+
+    Raises
+    ------
+    ValueError
+        It is none, or of a version that is newer, or something is missing in it.
+    """
+    if not isinstance(values, dict) or values.get("kind") != KIND:
+        raise ValueError(f"This is no model of elements, expected one of kind {KIND!r}.")
+    version = values.get("version")
+    if version != VERSION:
+        raise ValueError(
+            f"The model's version is {version!r}, expected {VERSION}: "
+            "a newer rsciio-xfm may read it."
+        )
+    try:
+        return _model(values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"The model is damaged: {error!r}.") from error
+
+
+def _model(values: dict[str, Any]) -> Model:
+    low, high = values["energy_range"]
+    model = Model(
+        _excitation(values["excitation"]),
+        _response(values["response"]),
+        _groups(values["groups"]),
+        (float(low), float(high)),
+        int(values["n_channels"]),
+        _scatter(values["scatter"]),
+        _sum_peaks(values["sum_peaks"]),
+        {str(name): float(factor) for name, factor in values["ratios"].items()},
+    )
+    fit = values.get("fit")
+    if fit is None:
+        return model
+    counts = np.array(fit["spectrum"], float)
+    return finish(model, counts, int(fit["n_pixels"]), list(fit["parameters"]))
+
+
+def _plain(value: Any) -> Any:
+    """Return a dataclass, array, tuple or dictionary as YAML can write it."""
+    if dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: _plain(getattr(value, name)) for name in names}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+def _excitation(values: dict[str, Any] | None) -> Excitation | None:
+    if values is None:
+        return None
+    lines = {name: tuple(map(float, values[name])) for name in ("energies", "shares")}
+    return Excitation(**(values | lines))
+
+
+def _response(values: dict[str, Any]) -> Response:
+    layers = tuple(Layer(**layer) for layer in values["layers"])
+    return Response(**(values | {"layers": layers}))
+
+
+def _groups(values: list[dict[str, Any]]) -> tuple[Group, ...]:
+    return tuple(_group(one) for one in values)
+
+
+def _group(values: dict[str, Any]) -> Group:
+    arrays = {name: np.array(values[name], float) for name in ("energies", "weights")}
+    return Group(**(values | arrays | {"families": tuple(values["families"])}))
+
+
+def _scatter(values: dict[str, Any]) -> Scatter:
+    groups = {name: _groups(values[name]) for name in ("rayleigh", "compton")}
+    return Scatter(**(values | groups))
+
+
+def _sum_peaks(values: dict[str, Any]) -> SumPeaks:
+    return SumPeaks(**(values | {"peaks": _groups(values["peaks"])}))

@@ -1,0 +1,179 @@
+"""Spectra on their way into matrix products, positive areas, and smooth images."""
+
+import functools
+
+import numpy as np
+
+from rsciio_xfm.kernels.compiled import kernel
+
+BINNED = 4  # channels that are one for variances
+LANES = 64  # numbers that loops go through at once
+_SWEEPS = 1000  # of coordinate descent, at most
+
+
+# Sums in any order, so that they are made of vectors; NaN and infinity are kept.
+_reordered = functools.partial(kernel, fastmath={"reassoc", "contract"})
+
+
+@_reordered
+def prepare_spectra(rows, channels, order, weights, out):
+    """Make spectra ready for matrix products.
+
+    Parameters
+    ----------
+    rows
+        Numbers, shape (spectra, channels).
+    channels
+        First and last that are fitted, half-open.
+    order
+        Numbers of the spectra, in the order in which they are wanted, and those of the
+        weights of each.
+    weights
+        float32, shape (classes, channels): one for each channel that is fitted.
+    out
+        Arrays that are filled, zeros before: the channels as float32, shape (n, channels),
+        with a multiple of :data:`BINNED` channels; sums of so many of them, float32; and the
+        weighted sum of the squares of each spectrum, float64, shape (n,).
+    """
+    floats, bins, squares = out
+    (start, stop), (wanted, which) = channels, order
+    for i in range(wanted.size):
+        spectrum, weight = rows[wanted[i], start:stop], weights[which[i]]
+        values, sums = floats[i], bins[i]
+        total = np.float32(0)
+        for j in range(spectrum.size):
+            value = np.float32(spectrum[j])
+            values[j] = value
+            total += weight[j] * value * value
+        squares[i] = total
+        for j in range(sums.size):
+            a, b = values[BINNED * j], values[BINNED * j + 1]
+            c, d = values[BINNED * j + 2], values[BINNED * j + 3]
+            sums[j] = (a + b) + (c + d)
+
+
+@_reordered
+def multiply_sparse(spectrum, filled, matrix, weights, out):
+    """Multiply a spectrum by a matrix, of which only some channels have counts; clear it.
+
+    Parameters
+    ----------
+    spectrum
+        Numbers, shape (channels,); zero everywhere afterwards.
+    filled
+        Channels that are not zero, each once.
+    matrix
+        float32, shape (channels, numbers); loops are fastest over a multiple of
+        :data:`LANES` of them.
+    weights
+        float32, shape (channels,).
+    out
+        float32, shape (numbers + 1,): it is filled with the product and, last, with the
+        weighted sum of the squares.
+    """
+    n_numbers = matrix.shape[1]
+    sums = np.zeros(n_numbers, dtype=np.float32)
+    squares = np.float32(0)
+    n_fours = filled.size // 4 * 4
+    for i in range(0, n_fours, 4):
+        j0, j1, j2, j3 = filled[i], filled[i + 1], filled[i + 2], filled[i + 3]
+        a, b = np.float32(spectrum[j0]), np.float32(spectrum[j1])
+        c, d = np.float32(spectrum[j2]), np.float32(spectrum[j3])
+        squares += (weights[j0] * a * a + weights[j1] * b * b) + (
+            weights[j2] * c * c + weights[j3] * d * d
+        )
+        m0, m1, m2, m3 = matrix[j0], matrix[j1], matrix[j2], matrix[j3]
+        for k in range(n_numbers):
+            sums[k] += (a * m0[k] + b * m1[k]) + (c * m2[k] + d * m3[k])
+    for i in range(n_fours, filled.size):
+        j0 = filled[i]
+        a = np.float32(spectrum[j0])
+        squares += weights[j0] * a * a
+        m0 = matrix[j0]
+        for k in range(n_numbers):
+            sums[k] += a * m0[k]
+    out[:n_numbers] = sums
+    out[n_numbers] = squares
+    for i in range(filled.size):
+        spectrum[filled[i]] = 0
+
+
+@kernel
+def make_positive(areas, products, gram, tolerance):
+    """Turn the areas of least squares into those of which none is negative.
+
+    Parameters
+    ----------
+    areas
+        float64, shape (spectra, components): where to begin; changed in place.
+    products
+        float64, of the same shape: those of the spectra with the weighted columns.
+    gram
+        float64, shape (components, components): products of the weighted columns.
+    tolerance
+        float64, shape (spectra,): by how much a step changes the weighted squares at least.
+
+    Notes
+    -----
+    Coordinate descent: one area after the other is set to its best value, at least 0, until
+    no step of a sweep is larger than the tolerance.
+    """
+    n_components = gram.shape[0]
+    for i in range(areas.shape[0]):
+        area = areas[i]
+        if not np.isfinite(area.sum()):
+            area[:] = np.nan
+            continue
+        slope = -products[i]
+        for k in range(n_components):
+            area[k] = max(area[k], 0.0)
+            if area[k] > 0:
+                slope += gram[k] * area[k]
+        for _ in range(_SWEEPS):
+            largest = 0.0
+            for k in range(n_components):
+                step = max(area[k] - slope[k] / gram[k, k], 0.0) - area[k]
+                if step != 0:
+                    area[k] += step
+                    slope += gram[k] * step
+                    largest = max(largest, step * step * gram[k, k])
+            if largest <= tolerance[i]:
+                break
+
+
+@kernel
+def smooth_images(images):
+    """Replace each number of images by the mean of itself and its neighbours, 3 x 3.
+
+    Parameters
+    ----------
+    images
+        float32, shape (images, rows, columns); changed in place. Beyond the edges there is
+        nothing, nor where a number is NaN or infinite, which stays as it is.
+    """
+    n_rows, n_columns = images.shape[1:]
+    sums = np.zeros(
+        (3, n_columns + 2)
+    )  # of a row each: the one before, this one, the next
+    counts = np.zeros((3, n_columns + 2))
+    for k in range(images.shape[0]):
+        sums[:] = 0
+        counts[:] = 0
+        for i in range(n_rows + 1):
+            new = i % 3
+            sums[new] = 0
+            counts[new] = 0
+            if i < n_rows:
+                for j in range(n_columns):
+                    value = images[k, i, j]
+                    is_there = np.isfinite(value)
+                    sums[new, j + 1] = value if is_there else 0.0
+                    counts[new, j + 1] = 1.0 if is_there else 0.0
+            if i > 0:
+                for j in range(n_columns):
+                    total, n = 0.0, 0.0
+                    for m in range(3):
+                        total += sums[m, j] + sums[m, j + 1] + sums[m, j + 2]
+                        n += counts[m, j] + counts[m, j + 1] + counts[m, j + 2]
+                    if counts[(i - 1) % 3, j + 1] > 0:
+                        images[k, i - 1, j] = total / n

@@ -1,0 +1,401 @@
+"""Maps of elements by a linear fit of whole spectra, and what is known of them."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hyperspy.signal import BaseSignal
+from hyperspy.signals import Signal1D, Signal2D
+
+from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
+from rsciio_xfm.analysis.fit.project import Projected
+from rsciio_xfm.core.atomic import replacing_in
+from rsciio_xfm.signals import fit_drawing
+from rsciio_xfm.signals.areas import Areas, index_of, order_of
+from rsciio_xfm.signals.element_model import ElementModel
+from rsciio_xfm.signals.fit_regions import areas_of_regions
+from rsciio_xfm.signals.made import image_of, title_of
+from rsciio_xfm.signals.saving import fit_tiff
+from rsciio_xfm.signals.selections import resolve_regions
+
+_DPI = 150
+_FILES = ("maps.png", "elements.csv", "regions.csv", "fit*.png", "model*.yaml")
+_TABLE = "component,kind,counts,sigma,detection_limit,remark"
+
+
+class _Signals(Mapping[str, BaseSignal]):
+    """Signals that are made when they are asked for, by the name of the component."""
+
+    def __init__(self, names: Sequence[str], make: Callable[[str], BaseSignal]) -> None:
+        self._names, self._make = tuple(names), make
+
+    def __getitem__(self, name: str) -> BaseSignal:
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class ElementMaps(Mapping[str, BaseSignal]):
+    """Maps of elements, name -> signal; see :func:`rsciio_xfm.get_element_maps`.
+
+    ``maps["Fe_K"]`` is an image of counts, float32, not rounded, and negative where the noise
+    makes it so: only then are sums over regions right. ``maps["Fe"]`` is the first group of
+    lines of iron. Scatter and sum peaks are there by name too, ``maps["Compton_Ka"]``, but
+    are no elements: the mapping's own names are those of elements.
+
+    Attributes
+    ----------
+    models
+        The :class:`~rsciio_xfm.signals.element_model.ElementModel` they were made with; one
+        for each detector, if those were apart.
+    names
+        Of all components but the background: elements, scatter, sum peaks.
+    totals
+        Counts of each component in the whole map, with sigma and detection limits.
+    regions
+        The same of the regions that were asked for when the maps were made.
+    is_nonnegative
+        Whether no pixel is below 0: for pictures, as sums are too high then.
+    """
+
+    def __init__(
+        self,
+        frame: BaseSignal,
+        models: Sequence[ElementModel],
+        projected: Projected,
+        totals: Areas,
+        regions: Mapping[str, Areas],
+        is_nonnegative: bool = False,
+    ) -> None:
+        self.models, self.totals, self.regions = tuple(models), totals, dict(regions)
+        self.is_nonnegative = is_nonnegative
+        self._frame, self._projected = frame, projected
+        self._names, self._kinds = projected.names, projected.kinds
+        order = order_of(self._names, self._kinds)
+        self.names = tuple(self._names[k] for k in order)
+
+    @property
+    def model(self) -> ElementModel:
+        """The first of the models, or the only one."""
+        return self.models[0]
+
+    # A mapping of elements.
+
+    def __getitem__(self, name: str) -> BaseSignal:
+        k = index_of(name, self._names)
+        return self._image(self._projected.maps[k], self._names[k])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names[: len(self)])
+
+    def __len__(self) -> int:
+        return self._kinds.count(ELEMENT)
+
+    @property
+    def sigma(self) -> Mapping[str, BaseSignal]:
+        """Standard deviation of each pixel, counts, by the name of the component."""
+
+        def make(name: str) -> BaseSignal:
+            own = self._names[index_of(name, self._names)]
+            return self._image(self._projected.sigma(own), own, "sigma")
+
+        return _Signals(self.names, make)
+
+    @property
+    def background(self) -> BaseSignal:
+        """Counts of the background below all peaks, an image."""
+        is_own = [kind == BACKGROUND for kind in self._kinds]
+        return self._image(self._projected.maps[is_own].sum(axis=0), BACKGROUND)
+
+    @property
+    def chi2(self) -> BaseSignal:
+        """How well each pixel is fitted: about 1 if the components explain it."""
+        image = image_of(self._frame, self._projected.chi2, "chi2/n")
+        image.metadata.set_item("Signal.quantity", "chi2/n")
+        return image
+
+    def _image(self, data: np.ndarray, name: str, what: str = "") -> BaseSignal:
+        image = image_of(self._frame, data, f"{name} {what}".strip())
+        image.metadata.set_item("Signal.quantity", "X-rays (Counts)")
+        image.metadata.set_item("Signal.component", name)
+        if self._kinds[self._names.index(name)] == ELEMENT:
+            element, shell = name.split("_")
+            image.metadata.set_item("Sample.elements", [element])
+            image.metadata.set_item("Sample.xray_lines", [f"{element}_{shell}a"])
+        return image
+
+    # What is to be believed.
+
+    def get_region(self, regions: Any) -> dict[str, Areas]:
+        """Return the counts of regions: those that a fit of their spectra would give.
+
+        Parameters
+        ----------
+        regions
+            As of :func:`rsciio_xfm.signals.maps.get_region_spectra`: boolean maps, label
+            images, pixels or ROIs, best in a dictionary that gives them names.
+
+        Returns
+        -------
+        dict of str to Areas
+            Of each region, ``found["zircon"]["Zr_K"]`` is (counts, sigma): statistics and
+            what the calibration adds. No pass over the file is made.
+
+        Raises
+        ------
+        ValueError
+            A region is none of these, or the maps are not negative anywhere by force: their
+            sums are too high.
+
+        Examples
+        --------
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
+        >>> found = maps.get_region({"rich in iron": maps["Fe_K"].data > 20})
+        >>> counts, sigma = found["rich in iron"]["Fe_K"]
+        """
+        if self.is_nonnegative:
+            raise ValueError(
+                "The maps were made with nonnegative=True, and sums of them are too high: "
+                "give the regions to s.get_element_maps(..., regions=...), or make the maps "
+                "without it."
+            )
+        resolved = resolve_regions(self._frame, regions)
+        bases = [one.basis for one in self.models]
+        notes = self.model.correlated
+        return areas_of_regions(self._projected, bases, notes, resolved)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(str(n) for n in self._frame.axes_manager.navigation_shape)
+        title = f" of {self.model.title}" if self.model.title else ""
+        said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
+        lines = [
+            f"ElementMaps{title}: {len(self)} groups of lines, {shape} pixels, "
+            f"chi2/n of the sum {said}"
+        ]
+        if self.is_nonnegative:
+            lines.append(
+                "No pixel is negative: for pictures. Counts are those of the sum."
+            )
+        return "\n".join([*lines, repr(self.totals)])
+
+    def plot(
+        self, names: Iterable[str] | None = None, percentile: float = 99.5
+    ) -> np.ndarray:
+        """Draw the maps side by side, with colour bars and a scale bar.
+
+        Parameters
+        ----------
+        names
+            Of what is drawn; None: all elements.
+        percentile
+            Of the pixels: what is as bright as can be.
+
+        Returns
+        -------
+        numpy.ndarray
+            matplotlib's axes, one for each map. Maps of elements that are below their
+            detection limit are grey, and say so.
+
+        Raises
+        ------
+        ValueError
+            The signal had more than two axes to navigate.
+        """
+        chosen = [*self] if names is None else [*names]
+        if not chosen:
+            raise ValueError("There is no map to draw, expected the name of an element.")
+        own = self._frame.axes_manager.navigation_axes
+        if not 1 <= len(own) <= 2:
+            raise ValueError(f"The maps have {len(own)} axes, expected x and y to plot.")
+        panels = [self._panel(name) for name in chosen]
+        steps = [
+            (axis.scale, axis.units if isinstance(axis.units, str) else None)
+            for axis in own
+        ]
+        return fit_drawing.draw_maps(panels, steps, percentile)
+
+    def _panel(self, name: str) -> fit_drawing.Panel:
+        k = index_of(name, self._names)
+        name, variance = self._names[k], self._projected.own_variance[k]
+        remark = self.totals.note(name) if name in self.totals else ""
+        remark = remark.partition(";")[0] if remark.startswith("not") else ""
+        sigma = float(np.sqrt(max(0.0, float(np.nanmean(variance)))))
+        return fit_drawing.Panel(name, self._projected.maps[k], sigma, remark)
+
+    def rgb(
+        self, red: str, green: str | None = None, blue: str | None = None,
+        percentile: float = 99.5,
+    ) -> BaseSignal:  # fmt: skip
+        """Return a picture of up to three components as red, green and blue.
+
+        Parameters
+        ----------
+        red, green, blue
+            Names of components; None leaves a colour out.
+        percentile
+            Of the pixels of each: what is as bright as can be.
+
+        Returns
+        -------
+        hyperspy.api.signals.BaseSignal
+            8-bit RGB: ``.plot()`` draws it, ``.save("map.png")`` writes it.
+
+        Raises
+        ------
+        ValueError
+            The maps are none of x and y.
+
+        Examples
+        --------
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
+        >>> picture = maps.rgb("Fe_K", "Ca_K", "Ti_K")
+        >>> picture.save("minerals.png")
+        """
+        if self._projected.chi2.ndim != 2:
+            raise ValueError(f"The maps are of {self._frame}, expected a map of x and y.")
+        blank = np.zeros(self._projected.chi2.shape, dtype=np.float32)
+        images, limits, said = [], [], []
+        for colour, name in (("red", red), ("green", green), ("blue", blue)):
+            panel = None if name is None else self._panel(name)
+            images.append(blank if panel is None else panel.image)
+            limits.append(
+                1.0 if panel is None
+                else fit_drawing.brightest(panel.image, panel.sigma, percentile)
+            )  # fmt: skip
+            said += [] if panel is None else [f"{colour} {panel.name}"]
+        picture = self._colour_signal(fit_drawing.as_colours(images, limits))
+        picture.metadata.General.title = title_of(self._frame, ", ".join(said))
+        return picture
+
+    def _colour_signal(self, colours: np.ndarray) -> BaseSignal:
+        axes = [a.get_axis_dictionary() for a in self._frame.axes_manager._axes[:-1]]
+        axes = [axis | {"navigate": True} for axis in axes]
+        axes.append({"size": 3, "navigate": False, "name": "RGB"})
+        picture = Signal1D(colours, axes=axes)
+        picture.change_dtype("rgb8")
+        return picture
+
+    def save(self, folder: str | Path, overwrite: bool = False) -> list[Path]:
+        """Write the maps to a folder.
+
+        Parameters
+        ----------
+        folder
+            Made if it is not there. Files: ``Fe_K.tif``, ... (float32, counts), ``maps.png``,
+            ``elements.csv`` (counts, sigma and detection limits of the whole map),
+            ``regions.csv`` (of the regions that were asked for), ``fit.png`` and
+            ``model.yaml``.
+        overwrite
+            Replace files that are there, when all the new ones are whole; and then remove
+            maps of elements that there were before and are not now.
+
+        Returns
+        -------
+        list of pathlib.Path
+            What was written.
+
+        Raises
+        ------
+        FileExistsError
+            A file is there, and `overwrite` is False.
+        """
+        folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is a file, expected a folder or none.")
+        old = results_in(folder)
+        if old and not overwrite:
+            raise FileExistsError(f"{old[0]} exists; use overwrite=True to replace it.")
+        writers = self._writers()
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing_in(folder) as temporary:
+            for name, write in writers.items():
+                write(temporary / name)
+        paths = [folder / name for name in writers]
+        for path in set(old) - set(paths):
+            path.unlink(missing_ok=True)
+        return paths
+
+    def _writers(self) -> dict[str, Callable[[Path], None]]:
+        """Return what writes each file, by its name."""
+        found: dict[str, Callable[[Path], None]] = {
+            f"{_file_name(name)}.tif": _tiff_writer(self[name]) for name in self.names
+        }
+        found["maps.png"] = lambda path: _save_figure(self.plot(), path)
+        found["elements.csv"] = lambda path: _write_lines(path, self._rows())
+        if self.regions:
+            found["regions.csv"] = lambda path: _write_lines(path, self._region_rows())
+        for k, model in enumerate(self.models):
+            number = f"_{k}" * (len(self.models) > 1)  # of the detector
+            found[f"fit{number}.png"] = partial(_save_fit, model)
+            found[f"model{number}.yaml"] = model.save
+        return found
+
+    def _rows(self) -> list[str]:
+        return [_TABLE, *self._rows_of(self.totals)]
+
+    def _region_rows(self) -> list[str]:
+        rows = [f"region,pixels,{_TABLE}"]
+        for name, areas in self.regions.items():
+            quoted = '"' + name.replace('"', '""') + '"'
+            rows += [f"{quoted},{areas.n_pixels},{row}" for row in self._rows_of(areas)]
+        return rows
+
+    def _rows_of(self, areas: Areas) -> list[str]:
+        kinds = dict(zip(self._names, self._kinds, strict=True))
+        each = zip(areas.names, areas.counts, areas.sigma, areas.limits, strict=True)
+        return [
+            f'{name},{kinds[name]},{counts:.9g},{sigma:.6g},{limit:.6g},"{areas.note(name)}"'
+            for name, counts, sigma, limit in each
+        ]
+
+
+def results_in(folder: str | Path) -> list[Path]:
+    """Return what :meth:`ElementMaps.save` has written to a folder before."""
+    folder = Path(folder)
+    table = folder / "elements.csv"
+    names: list[str] = []
+    if table.is_file():
+        with table.open(encoding="utf-8", errors="replace") as file:
+            rows = file.read(2**20).splitlines()
+        if rows[:1] == [_TABLE]:
+            names = [f"{_file_name(row.partition(',')[0])}.tif" for row in rows[1:]]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    return found + [path for pattern in _FILES for path in sorted(folder.glob(pattern))]
+
+
+def _file_name(name: str) -> str:
+    """Return the name of a component as one of a file: ``"Ca+Ca"`` stays as it is."""
+    return re.sub(r"[^\w+-]", "_", name)
+
+
+def _tiff_writer(image: BaseSignal) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        fit_tiff(shown)
+        shown.save(path)
+
+    shown = image
+    if image.axes_manager.signal_dimension == 1:  # a line is an image of one row
+        shown = Signal2D(np.atleast_2d(image.data))
+    return write
+
+
+def _save_fit(model: ElementModel, path: Path) -> None:
+    _save_figure(model.plot(), path)
+
+
+def _save_figure(axes: Any, path: Path) -> None:
+    try:
+        np.ravel(axes)[0].figure.savefig(path, dpi=_DPI)
+    finally:
+        fit_drawing.close(axes)
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

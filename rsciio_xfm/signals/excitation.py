@@ -1,0 +1,209 @@
+"""What excites a sample and how its detector sees it, from the metadata or as it is given."""
+
+import math
+from typing import Any
+
+from hyperspy.signal import BaseSignal
+
+from rsciio_xfm.analysis.fit.excitation import (
+    Excitation,
+    Layer,
+    air,
+    parse_excitation,
+    tube,
+)
+from rsciio_xfm.analysis.fit.response import FWHM, MN_KA, PAIR_KEV, Response
+from rsciio_xfm.core.eds import DETECTOR_NODES, ELEMENTS, PER_KEV, XRF
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.signals.checks import check_uniform
+
+_INSTRUMENTS = ("SEM", "TEM")
+_ELECTRONS = ("EDS_SEM", "EDS_TEM")
+_ANGLE = 90.0  # degrees, between source and detector, where nothing says it
+_BERYLLIUM = 1.848  # g/cm3
+_MOST_WINDOW_UM = 1000.0
+_MOST_AIR_CM = 100.0
+_MOST_CRYSTAL_MM = 50.0
+
+
+def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
+    """Return what excites the sample of a signal.
+
+    Parameters
+    ----------
+    signal
+        Spectra whose metadata are looked at.
+    given
+        What the user says, as :func:`rsciio_xfm.analysis.fit.excitation.parse_excitation`
+        takes it; it comes first.
+
+    Returns
+    -------
+    Excitation
+        Of a tube (``Acquisition_instrument.XRF``: ``tube_target``, ``tube_voltage``,
+        ``scattering_angle``), of electrons (signals of electron microscopes with a
+        ``beam_energy``), or monochromatic photons of the ``beam_energy``.
+
+    Raises
+    ------
+    ImportError
+        xraylib is not installed; names the extra.
+    ValueError
+        What is given is no excitation.
+
+    Warns
+    -----
+    UserWarning
+        Neither is known: photons of the highest energy of the axis stand for it.
+    """
+    metadata = signal.metadata
+    angle = _number(metadata.get_item(f"{XRF}.scattering_angle"), 180) or _ANGLE
+    if given is not None:
+        return parse_excitation(given, angle)
+    target = metadata.get_item(f"{XRF}.tube_target")
+    voltage = _number(metadata.get_item(f"{XRF}.tube_voltage"), 500)
+    if target in ELEMENTS[1:] and voltage is not None:
+        return tube(str(target), voltage, _filters_of(signal), angle)
+    energy = _beam_energy(metadata)
+    if energy is not None:
+        is_electrons = _is_electron_microscope(signal)
+        source = f"electrons {energy!r} kV" if is_electrons else energy
+        return parse_excitation(source, angle)
+    zero, gain = calibration_of(signal)
+    highest = zero + gain * signal.axes_manager.signal_axes[0].size
+    warn(
+        "The metadata do not say what excites the sample: lines up to the end of the "
+        f"spectra are taken for possible, as if photons of {highest:.4g} keV excited them. "
+        'Say it, as in excitation="Rh 50 kV", 17.44 (keV) or "electrons 20 kV".'
+    )
+    return parse_excitation(highest, angle)
+
+
+def has_excitation(signal: BaseSignal) -> bool:
+    """Tell whether the metadata say what excites the sample."""
+    metadata = signal.metadata
+    is_tube = metadata.get_item(f"{XRF}.tube_target") in ELEMENTS[1:]
+    voltage = _number(metadata.get_item(f"{XRF}.tube_voltage"), 500)
+    return (is_tube and voltage is not None) or _beam_energy(metadata) is not None
+
+
+def response_of(signal: BaseSignal) -> Response:
+    """Return what is known of the detector of a signal: where a calibration starts.
+
+    Parameters
+    ----------
+    signal
+        Spectra with a calibrated energy axis. The resolution is the metadata's
+        ``energy_resolution_MnKa``; crystal and what is before it are those of a GeoPIXE
+        header.
+
+    Raises
+    ------
+    ValueError
+        The energy axis is not calibrated, not uniform, or descends.
+    """
+    zero, gain = calibration_of(signal)
+    known: dict[str, Any] = {"zero": zero, "gain": gain}
+    own = Response()
+    for node in DETECTOR_NODES:
+        width = _number(signal.metadata.get_item(f"{node}.energy_resolution_MnKa"), 1000)
+        if width is not None:
+            noise = (1e-3 * width) ** 2 - FWHM**2 * own.fano * PAIR_KEV["Si"] * MN_KA
+            known["noise"] = math.sqrt(max(noise, 0.02**2))
+            break
+    return Response(**known, **_crystal_of(signal), layers=_layers_of(signal))
+
+
+def calibration_of(signal: BaseSignal) -> tuple[float, float]:
+    """Return the energy of channel 0 and the width of a channel, keV.
+
+    Raises
+    ------
+    ValueError
+        As of :func:`response_of`.
+    """
+    (axis,) = signal.axes_manager.signal_axes
+    check_uniform([axis])
+    if axis.units not in PER_KEV:
+        raise ValueError(
+            f"The units of the energy axis are {axis.units!s:.20}, expected keV or eV: the "
+            "spectra are not calibrated. Calibrate them first: s.calibrate_energy(...), or "
+            "scale, offset and units of s.axes_manager.signal_axes[0]."
+        )
+    if not (axis.scale > 0 and math.isfinite(axis.scale) and math.isfinite(axis.offset)):
+        raise ValueError(
+            f"The energy axis has a scale of {axis.scale:g} {axis.units} and an offset of "
+            f"{axis.offset:g}, expected energies that ascend."
+        )
+    factor = PER_KEV[axis.units]
+    return float(axis.offset) / factor, float(axis.scale) / factor
+
+
+def _beam_energy(metadata: Any) -> float | None:
+    for name in _INSTRUMENTS:
+        energy = metadata.get_item(f"Acquisition_instrument.{name}.beam_energy")
+        found = _number(energy, 500)
+        if found is not None:
+            return found
+    return None
+
+
+def _is_electron_microscope(signal: BaseSignal) -> bool:
+    """Tell whether electrons excite: by signal type, or since there is a distance."""
+    metadata = signal.metadata
+    own = metadata.get_item("Signal.signal_type", "")
+    # What the command line has made an EDS_XFM signal of.
+    of_file = signal.tmp_parameters.get_item("type_of_file", own)
+    distance = metadata.get_item("Acquisition_instrument.SEM.working_distance")
+    return own in _ELECTRONS or of_file in _ELECTRONS or distance is not None
+
+
+def _header(signal: BaseSignal, node: str) -> Any:
+    """Return a node of a GeoPIXE header, of the first detector that was read."""
+    found = signal.original_metadata.get_item(node)
+    if not isinstance(found, list):
+        return found if hasattr(found, "get_item") else None
+    numbers = signal.metadata.get_item(f"{XRF}.detectors")
+    number = numbers[0] if isinstance(numbers, list) and numbers else 0
+    entry = found[min(int(number), len(found) - 1)] if found else None
+    return entry if hasattr(entry, "get") or hasattr(entry, "get_item") else None
+
+
+def _field(node: Any, name: str, most: float) -> float | None:
+    get = getattr(node, "get_item", None) or getattr(node, "get", None)
+    return None if get is None else _number(get(name), most)
+
+
+def _filters_of(signal: BaseSignal) -> tuple[Layer, ...]:
+    """Return the window of the tube, of beryllium, that a GeoPIXE header has."""
+    thick = _field(_header(signal, "X-ray Source"), "WThick (µm)", _MOST_WINDOW_UM)
+    return () if thick is None else (Layer("Be", _BERYLLIUM, 1e-4 * thick),)
+
+
+def _layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
+    """Return air and window, of beryllium, before the detector of a GeoPIXE header."""
+    window = _field(_header(signal, "Detector"), "WThick (µm)", _MOST_WINDOW_UM)
+    path = _field(_header(signal, "X-ray Source"), "STD (mm)", 10 * _MOST_AIR_CM)
+    layers = [] if path is None else [air(0.1 * path)]
+    if window is not None:
+        layers.append(Layer("Be", _BERYLLIUM, 1e-4 * window))
+    return tuple(layers)
+
+
+def _crystal_of(signal: BaseSignal) -> dict[str, Any]:
+    """Return material and thickness of the crystal of a GeoPIXE header."""
+    node = _header(signal, "Detector")
+    number = _field(node, "Elt", len(ELEMENTS) - 1)
+    thick = _field(node, "Thick (mm)", _MOST_CRYSTAL_MM)
+    found: dict[str, Any] = {} if thick is None else {"thickness": 0.1 * thick}
+    material = ELEMENTS[int(number)] if number is not None else None
+    return found | ({"material": material} if material in PAIR_KEV else {})
+
+
+def _number(value: Any, most: float) -> float | None:
+    """Return a number above 0 and up to another, None of anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 < number <= most else None

@@ -1,0 +1,367 @@
+"""What spectra consist of: models and maps of the elements of a signal."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hyperspy.signal import BaseSignal
+from hyperspy.signals import Signal1D
+
+from rsciio_xfm.analysis.fit.detectors import calibrate_each
+from rsciio_xfm.analysis.fit.find import find_elements
+from rsciio_xfm.analysis.fit.lines import SHELLS
+from rsciio_xfm.analysis.fit.matrix import Projection, make_projection, region_areas
+from rsciio_xfm.analysis.fit.model import make_model
+from rsciio_xfm.analysis.fit.project import project
+from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.signals.areas import Areas
+from rsciio_xfm.signals.checks import check_axes, progress
+from rsciio_xfm.signals.element_maps import ElementMaps
+from rsciio_xfm.signals.element_model import ElementModel, load_element_model
+from rsciio_xfm.signals.excitation import (
+    calibration_of,
+    excitation_of,
+    has_excitation,
+    response_of,
+)
+from rsciio_xfm.signals.fit_regions import (
+    areas_of_regions,
+    find_in_parts,
+    name_areas,
+    size_of_region,
+)
+from rsciio_xfm.signals.fit_sums import Sums, Wish, is_stack, sum_up
+from rsciio_xfm.signals.lines import check_element
+from rsciio_xfm.signals.model_files import MODEL_EXTENSIONS
+from rsciio_xfm.signals.results import Classification
+from rsciio_xfm.signals.selections import resolve_regions
+
+
+def create_element_model(
+    signal: BaseSignal,
+    elements: Iterable[str] | str | None = None,
+    excitation: Any = None,
+    energy_range: tuple[float, float] | None = None,
+    show_progressbar: bool | None = None,
+) -> ElementModel:
+    """Make a model of spectra: which elements, what excites them, how they are detected.
+
+    Parameters
+    ----------
+    signal
+        A map, lazy or not, or a spectrum, of any type, with a calibrated energy axis.
+    elements
+        ``["Ca", "Fe_K", "Pb_L"]``; of an element alone its shells that are excited and in
+        range. None: those that are found, in one pass, by
+        :func:`rsciio_xfm.analysis.fit.find.find_elements`; the model is calibrated then.
+    excitation
+        ``"Mo 50 kV"``, 17.44 (keV), ``"electrons 20 kV"``; None: from the metadata.
+    energy_range
+        What is fitted, in the units of the energy axis; None: up to what excites.
+    show_progressbar
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
+
+    Returns
+    -------
+    ElementModel
+        Not fitted yet if elements were given.
+
+    Raises
+    ------
+    ImportError
+        xraylib is not installed; names the extra.
+    ValueError
+        An element is none, has no lines in range, or none that are excited; the energy axis
+        is not calibrated; or nothing was found.
+
+    Examples
+    --------
+    >>> model = s.create_element_model(["Ca", "Ti", "Cr", "Mn", "Fe"], "Mo 50 kV", (3.4, 7.4))
+    >>> model = model.fit()
+    >>> axes = model.plot()
+    """
+    if elements is None:
+        sums = sum_up(signal, Wish(blocks=True), show_progressbar)
+        return find_model(signal, sums, excitation)
+    return make_element_model(signal, elements, excitation, energy_range)
+
+
+def make_element_model(
+    signal: BaseSignal,
+    elements: Iterable[str] | str,
+    excitation: Any = None,
+    energy_range: tuple[float, float] | None = None,
+) -> ElementModel:
+    """Make a model of elements that are given, not fitted yet."""
+    own, response = excitation_of(signal, excitation), response_of(signal)
+    is_known = excitation is not None or has_excitation(signal)
+    model = make_model(
+        _checked_elements(elements),
+        own,
+        response,
+        signal.axes_manager.signal_axes[0].size,
+        energy_range=_in_kev(signal, energy_range),
+        scatter=is_known and own.kind != "electrons",
+    )
+    return ElementModel(model, calibration_of(signal), _title(signal), signal)
+
+
+def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> ElementModel:
+    """Make a model of the elements that are found in sums of spectra, fitted to them."""
+    own, response = excitation_of(signal, excitation), response_of(signal)
+    _, model = find_elements(sums.total, own, response, sums.blocks)
+    if not model.groups:
+        raise ValueError(
+            "No element was found in the spectra, expected some above 5 sigma: name those to "
+            "be fitted, or calibrate the energies, s.calibrate_energy(...)."
+        )
+    made = ElementModel(model, calibration_of(signal), _title(signal), signal)
+    return made if made.is_fitted else made.calibrate(sums)
+
+
+def _title(signal: BaseSignal) -> str:
+    return str(signal.metadata.get_item("General.title", ""))
+
+
+def _checked_elements(elements: Iterable[str] | str) -> list[str]:
+    """Return groups of lines as they are asked for: a line, ``"Fe_Ka"``, is of its group."""
+    names = [elements] if isinstance(elements, str) else list(elements)
+    if not names:
+        raise ValueError(
+            "There is no element, expected some like ['Ca', 'Fe_K', 'Pb_L']."
+        )
+    found = []
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"An element is {name!r:.40}, expected one like 'Fe'.")
+        element, _, shell = name.partition("_")
+        check_element(element)
+        if shell[:1] not in (*SHELLS, ""):
+            raise ValueError(
+                f"{name!r} is no group of lines, expected {element}_K, {element}_L or "
+                f"{element}_M, or {element}."
+            )
+        found.append(f"{element}_{shell[0]}" if shell else element)
+    return list(dict.fromkeys(found))
+
+
+def _in_kev(
+    signal: BaseSignal, energy_range: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    if energy_range is None:
+        return None
+    (axis,) = signal.axes_manager.signal_axes
+    try:
+        low, high = (float(end) for end in energy_range)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"energy_range is {energy_range!r:.60}, expected two energies."
+        ) from error
+    if not axis.low_value <= low < high <= axis.high_value + axis.scale:
+        raise ValueError(
+            f"energy_range is {low:g} to {high:g} {axis.units}, expected some of "
+            f"{axis.low_value:g} to {axis.high_value:g}, where the spectra are."
+        )
+    return low / PER_KEV[axis.units], high / PER_KEV[axis.units]
+
+
+def get_element_maps(
+    signal: BaseSignal,
+    model: ElementModel | Iterable[str] | str | Path | None = None,
+    *,
+    excitation: Any = None,
+    energy_range: tuple[float, float] | None = None,
+    regions: Any = None,
+    classes: Any = None,
+    nonnegative: bool = False,
+    show_progressbar: bool | None = None,
+    **watch: Any,
+) -> ElementMaps:
+    """Make maps of elements by a linear fit of each spectrum.
+
+    Parameters
+    ----------
+    signal
+        A map, lazy or not, of any type, with a calibrated energy axis.
+    model
+        A model, ``["Ca", "Fe_K"]``, the path of a saved model, or None: elements are found.
+        A model that is not fitted yet, or elements, are calibrated on the sum of the spectra.
+    excitation, energy_range
+        As of :func:`rsciio_xfm.create_element_model`; not with a model.
+    regions
+        As of :func:`rsciio_xfm.signals.maps.get_region_spectra`: their counts are made too,
+        :attr:`ElementMaps.regions`.
+    classes
+        A :class:`~rsciio_xfm.signals.results.Classification`, or labels of classes, as
+        `regions` takes them: counts are weighted by what is expected in the pixel's class,
+        which lessens the noise of pixels a little.
+    nonnegative
+        No pixel is below 0: for pictures. Sums over regions would be too high, so they are
+        made of the spectra.
+    show_progressbar
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
+    **watch
+        ``progress`` and ``cancel`` of :func:`rsciio_xfm.core.reduce.run`, for the pass that
+        makes the maps.
+
+    Returns
+    -------
+    ElementMaps
+        ``maps["Fe_K"]``, ``maps.sigma["Fe_K"]``, ``maps.background``, ``maps.chi2``,
+        ``maps.get_region(...)``, ``maps.plot()``, ``maps.rgb(...)``, ``maps.save(folder)``.
+
+    Raises
+    ------
+    ImportError
+        xraylib is not installed; names the extra.
+    ValueError
+        As of :func:`rsciio_xfm.create_element_model`; or the model does not suit the map.
+
+    Notes
+    -----
+    Two passes over the file: one for the sum of the spectra, with those of blocks, classes
+    and regions, and one for the maps. With a model that is fitted one is enough, unless
+    there are classes, or regions of maps that are not to be negative.
+
+    Examples
+    --------
+    >>> s = hs.load("map.GeoPIXE", lazy=True)
+    >>> maps = s.get_element_maps(["K", "Ca", "Ti", "Cr", "Mn", "Fe", "Ni", "Cu", "Zn"])
+    >>> maps["Fe_K"].plot()
+    >>> paths = maps.save("elements")
+    """
+    check_axes(signal)
+    frame = _frame_of(signal)
+    named = {} if regions is None else resolve_regions(frame, regions)
+    labels, parts = _classes_of(frame, classes)
+    models = _models_of(signal, model, excitation, energy_range)
+    needs_sum = models is None or not all(one.is_fitted for one in models)
+    sums = None
+    if needs_sum or parts or nonnegative:
+        own = list(named.values()) if nonnegative else []
+        sums = sum_up(signal, Wish(models is None, parts, own), show_progressbar)
+        models = _calibrated(signal, models, sums, excitation)
+    assert models is not None
+    projections = [
+        make_projection(one.basis, sums.classes[k] if sums and parts else None)
+        for k, one in enumerate(models)
+    ]
+    chosen = projections if is_stack(signal) else projections[0]
+    with progress(signal, show_progressbar):
+        found = project(
+            signal.data, chosen, nonnegative=nonnegative, labels=labels, **watch
+        )
+    if nonnegative:
+        assert sums is not None
+        totals, *of_regions = _areas_of_sums(chosen, models, sums, list(named.values()))
+        tables = dict(zip(named, of_regions, strict=True))
+    else:
+        bases, notes = [one.basis for one in models], models[0].correlated
+        (totals,) = areas_of_regions(
+            found, bases, notes, {"": np.arange(found.chi2.size)}
+        ).values()
+        totals = replace(totals, notes={**totals.notes, **find_in_parts(found, totals)})
+        tables = areas_of_regions(found, bases, notes, named)
+    return ElementMaps(frame, models, found, totals, tables, nonnegative)
+
+
+def _areas_of_sums(
+    projections: Projection | list[Projection],
+    models: Sequence[ElementModel],
+    sums: Sums,
+    regions: Sequence[np.ndarray],
+) -> list[Areas]:
+    """Return the counts of all, and of regions, from their spectra."""
+    spectra = np.concatenate([sums.detectors[:, np.newaxis], sums.regions], axis=1)
+    is_one = isinstance(projections, Projection)
+    each = [projections] if isinstance(projections, Projection) else projections
+    counts, sigma = region_areas(projections, spectra[0] if is_one else spectra)
+    bases, notes = [one.basis for one in models], models[0].correlated
+    sizes = [sums.n_pixels, *map(size_of_region, regions)]
+    return [
+        name_areas(each, bases, notes, *own)
+        for own in zip(counts, sigma, sizes, strict=True)
+    ]
+
+
+def _frame_of(signal: BaseSignal) -> BaseSignal:
+    """Return a signal with the axes of the maps that are made, and nothing in it."""
+    n_axes = signal.axes_manager.navigation_dimension
+    axes = [a.get_axis_dictionary() for a in signal.axes_manager._axes[:n_axes]]
+    axes = axes[int(is_stack(signal)) :]
+    shape = tuple(axis["size"] for axis in axes)
+    axes.append({"size": 1, "name": "none", "navigate": False})
+    blank = np.broadcast_to(np.uint8(0), (*shape, 1))
+    return Signal1D(blank, axes=axes, metadata={"General": {"title": _title(signal)}})
+
+
+def _classes_of(
+    frame: BaseSignal, classes: Any
+) -> tuple[np.ndarray | None, list[np.ndarray]]:
+    """Return the class of each pixel, -1 outside of all, and the pixels of each class."""
+    if classes is None:
+        return None, []
+    if isinstance(classes, Classification):
+        classes = classes.labels
+    parts = list(resolve_regions(frame, classes).values())
+    labels = np.full(frame.data.shape[:-1], -1, dtype=np.int32)
+    for k, part in enumerate(parts):
+        (labels if part.dtype == bool else labels.reshape(-1))[part] = k
+    return labels, parts
+
+
+def _models_of(
+    signal: BaseSignal,
+    given: Any,
+    excitation: Any,
+    energy_range: tuple[float, float] | None,
+) -> list[ElementModel] | None:
+    """Return a model for each detector that is apart, or None: elements are to be found."""
+    if given is None:
+        if energy_range is not None:
+            raise ValueError("energy_range is given, expected elements with it.")
+        return None
+    n_models = signal.data.shape[0] if is_stack(signal) else 1
+    if isinstance(given, str | Path) and Path(given).suffix in MODEL_EXTENSIONS:
+        given = load_element_model(given)
+    if isinstance(given, ElementModel):
+        given = [given] * n_models
+    given = [given] if isinstance(given, str) else list(given)
+    if not given or not isinstance(given[0], ElementModel):
+        made = make_element_model(signal, given, excitation, energy_range)
+        return [made] * n_models
+    if excitation is not None or energy_range is not None:
+        raise ValueError(
+            "A model and an excitation or energy_range are given, expected one or the other: "
+            "the model has its own."
+        )
+    if len(given) != n_models:
+        raise ValueError(
+            f"There are {len(given)} models, expected {n_models}: one for each detector that "
+            "is apart."
+        )
+    for model in given:
+        model.check_axis(signal)
+    return given
+
+
+def _calibrated(
+    signal: BaseSignal,
+    models: list[ElementModel] | None,
+    sums: Sums,
+    excitation: Any,
+) -> list[ElementModel]:
+    """Return models that are fitted, to the sums of their detectors."""
+    if models is not None and all(model.is_fitted for model in models):
+        return models
+    if models is None:
+        first = find_model(signal, sums, excitation)
+    else:
+        first = next(m for m in models if not m.is_fitted).calibrate(sums)
+    if not is_stack(signal):
+        return [first]
+    # Detectors differ in energies and response, not in what they see.
+    each = calibrate_each(first.model, sums.detectors, sums.n_pixels)
+    return [ElementModel(model, first.axis, first.title) for model in each]

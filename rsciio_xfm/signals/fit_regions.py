@@ -1,0 +1,123 @@
+"""Counts of elements in a map, in regions and in blocks of it, and which of them are there."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.basis import ELEMENT, Basis
+from rsciio_xfm.analysis.fit.matrix import Projection
+from rsciio_xfm.analysis.fit.project import Projected
+from rsciio_xfm.signals.areas import DETECTION, Areas, order_of
+
+_BLOCK_COUNTS = 3000  # at least, where an element is looked for in parts of a map
+_MOST_BLOCKS = 32  # along an axis
+_LOCAL = (
+    6.0  # sigma in a block: none of some 20 000 blocks of 20 elements has it by chance
+)
+_PARTS = "in parts of the map"
+
+
+def areas_of_regions(
+    projected: Projected,
+    bases: Sequence[Basis],
+    notes: Mapping[str, str],
+    regions: Mapping[str, np.ndarray],
+) -> dict[str, Areas]:
+    """Return the counts of regions: boolean maps, or positions in the flattened map."""
+    counts, sigma = projected.sum_regions(list(regions.values()))
+    each = zip(regions.items(), counts, sigma, strict=True)
+    return {
+        name: name_areas(
+            projected.projections, bases, notes, own, deviation, size_of_region(region)
+        )
+        for (name, region), own, deviation in each
+    }
+
+
+def name_areas(
+    projections: Sequence[Projection],
+    bases: Sequence[Basis],
+    notes: Mapping[str, str],
+    counts: np.ndarray,
+    sigma: np.ndarray,
+    n_pixels: int,
+) -> Areas:
+    """Return counts of components, shape (components,), as a table, with their limits."""
+    limits = DETECTION * np.sqrt(_variance_if_absent(projections, bases, counts))
+    own = projections[0]
+    shown = order_of(own.names, own.kinds)
+    names = tuple(own.names[k] for k in shown)
+    quiet = frozenset(own.names[k] for k in shown if own.kinds[k] != ELEMENT)
+    counts, sigma, limits = (np.asarray(a, float)[shown] for a in (counts, sigma, limits))
+    return Areas(names, counts, sigma, limits, n_pixels, dict(notes), quiet)
+
+
+def _variance_if_absent(
+    projections: Sequence[Projection], bases: Sequence[Basis], counts: np.ndarray
+) -> np.ndarray:
+    """Return the variance that each area would have if there were nothing of it."""
+    whole = np.sum([p.areas for p in projections], axis=0)
+    n = len(whole)
+    variance: np.ndarray = np.zeros(n)
+    for projection, basis in zip(projections, bases, strict=True):
+        share = np.ones(n)
+        if len(projections) > 1:
+            share = np.zeros(n)
+            np.divide(projection.areas, whole, out=share, where=whole != 0)
+        others = np.where(np.eye(n, dtype=bool), 0.0, counts * share)
+        # What a count of each component adds to the variance of each area.
+        noise = basis.columns.T @ projection.gamma**2
+        variance += np.einsum("kj,jk->k", np.maximum(others, 0), noise)
+        variance += _moved(projection, others)[range(n), range(n)]
+    return variance
+
+
+def _moved(projection: Projection, areas: np.ndarray) -> np.ndarray:
+    """Return the variance by the calibration of areas, both of shape (sums, components)."""
+    # The axis in between is that of classes: not known apart here.
+    covariance = projection.calibration_covariance(areas[:, np.newaxis])
+    n_sums, n = areas.shape
+    return np.diagonal(covariance.reshape(n_sums, n, n), axis1=1, axis2=2)
+
+
+def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
+    """Return a note for each element that is not there on the whole, but in some blocks."""
+    absent = [
+        k for k, name in enumerate(projected.names)
+        if projected.kinds[k] == ELEMENT and not totals.is_detected(name)
+    ]  # fmt: skip
+    edges = _edges_of(projected)
+    if not absent or edges is None:
+        return {}
+    areas = _sum_blocks(projected.maps, edges)
+    noise = _sum_blocks(projected.own_variance, edges)
+    for projection in projected.projections:
+        noise = noise + _moved(projection, areas)
+    evidence = areas / np.sqrt(np.maximum(noise, 1.0))
+    highest = evidence.max(axis=0)
+    return {projected.names[k]: _PARTS for k in absent if highest[k] > _LOCAL}
+
+
+def _edges_of(projected: Projected) -> list[np.ndarray] | None:
+    """Return where blocks of enough counts begin along each axis."""
+    total = float(np.nansum(projected.counts, dtype=float))
+    shape = projected.chi2.shape
+    n_axes = len(shape)
+    n_each = min(_MOST_BLOCKS, int((total / _BLOCK_COUNTS) ** (1 / n_axes)))
+    if n_each < 2 or n_axes > 2:
+        return None
+    return [np.arange(min(n_each, n)) * n // min(n_each, n) for n in shape]
+
+
+def _sum_blocks(maps: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
+    """Return sums of blocks, float64, shape (blocks, components)."""
+    summed = maps.astype(np.float64)
+    for axis, starts in enumerate(edges, 1):
+        summed = np.add.reduceat(summed, starts, axis=axis)
+    return summed.reshape(len(maps), -1).T
+
+
+def size_of_region(region: np.ndarray) -> int:
+    """Return how many pixels a region has, a boolean map or positions."""
+    return int(region.sum()) if region.dtype == bool else math.prod(region.shape)

@@ -1,0 +1,162 @@
+"""The spectra that a fit needs of a map, in one pass: all, blocks, classes and regions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hyperspy.signal import BaseSignal
+
+from rsciio_xfm.analysis.maps import Regions
+from rsciio_xfm.core.eds import DETECTOR_AXIS
+from rsciio_xfm.core.reduce import run
+from rsciio_xfm.core.sums import can_sum, sum_spectrum
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.signals.checks import check_axes, progress
+
+_N_BLOCKS = 8  # along y and along x
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What :func:`sum_up` adds up besides all spectra.
+
+    Attributes
+    ----------
+    blocks
+        Whether there are sums of the blocks of the map, at most 8 x 8.
+    classes, regions
+        Boolean maps of x and y, or positions in the flattened one.
+    """
+
+    blocks: bool = False
+    classes: Sequence[np.ndarray] = ()
+    regions: Sequence[np.ndarray] = ()
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums of spectra of a map, float64.
+
+    Attributes
+    ----------
+    total
+        Of all spectra, shape (channels,).
+    n_pixels
+        How many there are.
+    detectors
+        Those of each detector, shape (detectors, channels); one if they were summed.
+    blocks
+        Shape (blocks, channels), all detectors together; None if they were not wanted.
+    classes, regions
+        Shape (detectors, classes or regions, channels).
+    """
+
+    total: np.ndarray
+    n_pixels: int
+    detectors: np.ndarray
+    blocks: np.ndarray | None = None
+    classes: np.ndarray = field(default_factory=lambda: np.zeros((1, 0, 0)))
+    regions: np.ndarray = field(default_factory=lambda: np.zeros((1, 0, 0)))
+
+
+def is_stack(signal: BaseSignal) -> bool:
+    """Tell whether the first axis of the array are detectors, with x and y after it."""
+    axes = signal.axes_manager._axes
+    return len(axes) > 2 and axes[0].name == DETECTOR_AXIS and axes[0].navigate
+
+
+def sum_up(signal: BaseSignal, wish: Wish, show_progressbar: bool | None = None) -> Sums:
+    """Add up spectra of a map in one pass, or take those of a single spectrum.
+
+    Raises
+    ------
+    ValueError
+        There is no count, or there are numbers that no spectrum has.
+    """
+    if not signal.axes_manager.navigation_dimension:
+        total = np.asarray(signal.data, dtype=float)
+        check_counts(total)
+        return Sums(total, 1, total[np.newaxis])
+    check_axes(signal)
+    with progress(signal, show_progressbar):
+        sums = _sum_up(signal.data, wish, 1 + is_stack(signal))
+    check_counts(sums.total)
+    return sums
+
+
+def _sum_up(data: Any, wish: Wish, n_before: int) -> Sums:
+    """Add up an array; of detectors apart `n_before` is 2: they are the first axis."""
+    shape = data.shape[n_before - 1 : -1]
+    n_detectors, n_pixels = math.prod(data.shape[: n_before - 1]), math.prod(shape)
+    is_simple = not (wish.blocks or wish.classes or wish.regions or n_detectors > 1)
+    if is_simple and can_sum(data):
+        total = np.asarray(sum_spectrum(data), dtype=float)
+        none: np.ndarray = np.zeros((1, 0, total.size))
+        return Sums(total, n_pixels, total[np.newaxis], None, none, none)
+    # Blocks cover the map, so that they give the sum of all too.
+    blocks = _blocks_of(shape)
+    own = [_positions(region) for region in (*wish.classes, *wish.regions)]
+    lists = [each + k * n_pixels for k in range(n_detectors) for each in (*blocks, *own)]
+    (found,) = run(data, Regions.of(lists, data.shape[:-1]))
+    found = np.asarray(found, dtype=float).reshape(n_detectors, -1, data.shape[-1])
+    ends = np.cumsum([len(blocks), len(wish.classes)])
+    of_blocks, classes, regions = np.split(found, ends, axis=1)
+    detectors = of_blocks.sum(axis=1)
+    return Sums(
+        detectors.sum(axis=0),
+        n_pixels,
+        detectors,
+        of_blocks.sum(axis=0),
+        classes,
+        regions,
+    )
+
+
+def _positions(region: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(region) if region.dtype == bool else region
+
+
+def check_counts(total: np.ndarray) -> None:
+    """Refuse a sum of spectra that nothing can be fitted to.
+
+    Raises
+    ------
+    ValueError
+        There are NaN or infinite numbers, or no counts.
+
+    Warns
+    -----
+    UserWarning
+        Channels are negative.
+    """
+    n_wrong = int(np.count_nonzero(~np.isfinite(total)))
+    if n_wrong:
+        raise ValueError(
+            f"The sum of the spectra is NaN or infinite in {n_wrong} of {total.size} channels,"
+            " expected counts: replace what is missing, as with numpy.nan_to_num, or crop it."
+        )
+    if not (total > 0).any():
+        raise ValueError("The spectra have no counts, expected some to be fitted.")
+    n_negative = int(np.count_nonzero(total < 0))
+    if n_negative:
+        warn(
+            f"The sum of the spectra is negative in {n_negative} channels, expected counts as "
+            "they were measured: of spectra whose background was subtracted, or that were "
+            "scaled, sigma and detection limits are wrong."
+        )
+
+
+def _blocks_of(shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Return the positions of the pixels of each block of a map."""
+    number = np.zeros(shape, dtype=np.intp)
+    for axis in range(max(0, len(shape) - 2), len(shape)):
+        n = min(_N_BLOCKS, shape[axis])
+        own = np.arange(shape[axis]) * n // shape[axis]
+        along = [1] * len(shape)
+        along[axis] = shape[axis]
+        number = number * n + own.reshape(along)
+    flat = number.ravel()
+    order = np.argsort(flat, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(flat[order])) + 1)

@@ -1,0 +1,448 @@
+"""Maps of elements of signals: of every format and kind of array, and what is made of them."""
+
+import csv
+import importlib
+import threading
+
+import dask
+import dask.array as da
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import rsciio_xfm
+from rsciio_xfm._register import read_specifications
+from rsciio_xfm.exceptions import PassCancelledError
+from rsciio_xfm.signals import fit, fit_drawing
+from tests.signals.test_element_model import (  # noqa: F401 (fixtures)
+    ELEMENTS,
+    ENERGY,
+    RANGE,
+    close_figures,
+    fitted,
+    make,
+    phantom,
+    signal,
+)
+from tests.test_contract import BUILDERS, short_name
+
+GIVEN = {"excitation": ENERGY, "energy_range": RANGE}
+
+
+@pytest.fixture(scope="module")
+def maps(phantom, fitted):  # noqa: F811
+    return make(phantom.counts).get_element_maps(fitted)
+
+
+class TestMaps:
+    def test_like_the_truth(self, maps, phantom):  # noqa: F811
+        assert list(maps) == [f"{name}_K" for name in ELEMENTS] and len(maps) == 7
+        for name in ("Ti_K", "Fe_K", "Cu_K"):
+            image, sigma = maps[name].data, maps.sigma[name].data
+            assert image.dtype == sigma.dtype == np.float32
+            pull = (image - phantom.map(name)) / sigma
+            assert np.std(pull) == pytest.approx(1, abs=0.15)
+            assert abs(pull.mean()) < 0.2
+        assert maps["Ni"].data.min() < 0
+        assert abs(maps["Ni"].data.mean()) < 0.01 * phantom.counts.sum(-1).mean()
+
+    def test_signals(self, maps):
+        image = maps["Fe"]
+        assert image.axes_manager.signal_shape == (20, 24)
+        x, y = image.axes_manager.signal_axes
+        assert (x.name, x.scale, x.units, y.name) == ("x", 0.05, "mm", "y")
+        metadata = image.metadata
+        assert metadata.General.title == "phantom: Fe_K"
+        assert metadata.Sample.elements == ["Fe"]
+        assert metadata.Sample.xray_lines == ["Fe_Ka"]
+        assert metadata.Signal.quantity == "X-rays (Counts)"
+        assert maps.sigma["Fe"].metadata.General.title == "phantom: Fe_K sigma"
+        assert list(maps.sigma) == list(maps.names) and len(maps.sigma) == len(maps.names)
+        assert not maps.background.metadata.has_item("Sample.elements")
+
+    def test_other_images(self, maps, phantom):  # noqa: F811
+        first, stop = maps.model.basis.first, maps.model.basis.stop
+        counts = phantom.counts[..., first:stop].sum(-1)
+        explained = maps.background.data + sum(maps[name].data for name in maps.names)
+        # Escape peaks and what lies beyond the range are not counts of a peak.
+        assert explained.sum() == pytest.approx(counts.sum(), rel=0.02)
+        assert np.nanmean(maps.chi2.data) == pytest.approx(1, abs=0.1)
+        assert maps.chi2.metadata.Signal.quantity == "chi2/n"
+
+    def test_no_such_component(self, maps):
+        for images in (maps, maps.sigma):
+            with pytest.raises(
+                KeyError, match="'Ag' is not fitted, expected one of Ti_K"
+            ):
+                images["Ag"]
+        assert "Ag" not in maps and "Fe_K" in maps
+
+    def test_shown(self, maps):
+        lines = repr(maps).splitlines()
+        assert lines[0].startswith(
+            "ElementMaps of phantom: 7 groups of lines, 20 x 24 pixels"
+        )
+        assert lines[1].split() == ["counts", "sigma", "limit"]
+        assert [line.split()[0] for line in lines if "not detected" in line] == ["Ni_K"]
+
+    def test_limits(self, maps):
+        """Near the model's own for what is not there; strong peaks have other weights."""
+        own = dict(zip(maps.totals.names, maps.totals.limits, strict=True))
+        expected = maps.model.model.fit.detection_limits
+        assert own["Ni_K"] == pytest.approx(expected["Ni_K"], rel=0.4)
+        assert all(own[name] > 0.9 * expected[name] for name in maps)
+
+
+class TestRegions:
+    def test_like_a_fit_of_the_spectrum(self, maps, phantom, signal, fitted):  # noqa: F811
+        from rsciio_xfm.analysis.fit.matrix import make_projection, region_areas
+
+        mask = phantom.labels == phantom.labels[5, 5]
+        found = maps.get_region({"grain": mask, "spot": [(3, 4), (4, 4)]})
+        spectrum = signal.get_region_spectra({"grain": mask})["grain"].data
+        counts, sigma = region_areas(make_projection(fitted.basis), spectrum)
+        names = fitted.basis.names
+        for name in maps.names:
+            k = names.index(name)
+            assert found["grain"][name][0] == pytest.approx(
+                counts[k], abs=0.01 * sigma[k]
+            )
+            assert found["grain"][name][1] == pytest.approx(sigma[k], rel=0.02)
+        assert found["grain"].n_pixels == mask.sum() and found["spot"].n_pixels == 2
+        assert "limit" in repr(found["spot"])
+
+    def test_whole(self, maps):
+        (whole,) = maps.get_region(np.ones((24, 20), bool)).values()
+        assert whole["Fe"] == pytest.approx(maps.totals["Fe"])
+
+    def test_kinds(self, maps, phantom):  # noqa: F811
+        labels = phantom.labels + 1
+        found = maps.get_region(labels)
+        assert set(found) == {str(n) for n in np.unique(labels)}
+        total = sum(areas["Fe_K"][0] for areas in found.values())
+        assert total == pytest.approx(maps.totals["Fe_K"][0], rel=1e-6)
+        roi = hs.roi.RectangularROI(left=0, right=0.5, top=0, bottom=0.5)
+        assert maps.get_region({"roi": roi})["roi"].n_pixels == 100
+        with pytest.raises(IndexError, match="within"):
+            maps.get_region([[(50, 50)]])
+
+    def test_asked_for(self, signal, fitted, phantom):  # noqa: F811
+        mask = phantom.labels == 0
+        made = signal.get_element_maps(fitted, regions={"silicate": mask})
+        assert made.regions["silicate"]["Fe"] == made.get_region({"s": mask})["s"]["Fe"]
+
+    def test_nonnegative(self, signal, fitted, phantom, maps):  # noqa: F811
+        mask = phantom.labels == 0
+        made = signal.get_element_maps(fitted, nonnegative=True, regions={"a": mask})
+        assert made["Ni"].data.min() == 0
+        assert made["Ni"].data.sum() > maps["Ni"].data.sum()
+        expected = maps.get_region({"a": mask})["a"]
+        for name in maps:
+            counts, sigma = expected[name]
+            assert made.regions["a"][name][0] == pytest.approx(counts, abs=0.01 * sigma)
+            assert made.totals[name] == pytest.approx(maps.totals[name], rel=1e-3, abs=1)
+        with pytest.raises(ValueError, match="sums of them are too high"):
+            made.get_region({"a": mask})
+        assert "No pixel is negative" in repr(made)
+
+    def test_in_a_few_pixels(self, phantom):  # noqa: F811
+        """What is in one grain only is said, and drawn, though the sum does not tell."""
+        p = phantom
+        rng = np.random.default_rng(0)
+        counts = np.tile(p.counts, (6, 6, 1)).astype(np.uint16)
+        column = rng.multinomial(4000, np.ones(12) / 12)
+        channels = np.arange(int(7.42 / 0.01003), int(7.42 / 0.01003) + 12)
+        for y in range(4):
+            counts[y, :4, channels] += (column // 16)[:, np.newaxis].astype(np.uint16)
+        s = make(counts)
+        model = s.create_element_model(ELEMENTS, ENERGY, RANGE).fit(make(p.counts))
+        found = s.get_element_maps(model)
+        if not found.totals.is_detected("Ni_K"):
+            assert "in parts of the map" in found.totals.note("Ni_K")
+            (ax,) = found.plot(["Ni"])
+            assert ax.get_title(loc="right") == ""
+
+
+class TestWays:
+    def test_of_elements(self, phantom, maps):  # noqa: F811
+        made = make(phantom.counts).get_element_maps(ELEMENTS, **GIVEN)
+        assert made["Fe"].data == pytest.approx(maps["Fe"].data)
+
+    def test_of_a_model_that_is_not_fitted(self, signal, maps):  # noqa: F811
+        model = signal.create_element_model(ELEMENTS, ENERGY, RANGE)
+        made = signal.get_element_maps(model)
+        assert model.is_fitted and made.model is model
+        assert made["Fe"].data == pytest.approx(maps["Fe"].data)
+
+    def test_passes(self, signal, fitted, monkeypatch):  # noqa: F811
+        """Two passes; one with a model that is fitted."""
+        passes = []
+
+        def counting(name):
+            function = getattr(fit, name)
+            return lambda *a, **k: passes.append(name) or function(*a, **k)
+
+        for name in ("sum_up", "project"):
+            monkeypatch.setattr(fit, name, counting(name))
+        s = signal.as_lazy()
+        s.get_element_maps(fitted, regions={"a": [(1, 1)]})
+        assert passes == ["project"]
+        s.get_element_maps(ELEMENTS, **GIVEN)
+        assert passes[1:] == ["sum_up", "project"]
+
+    @pytest.mark.parametrize("kind", ["lazy", "one chunk", "cut", "processes"])
+    def test_lazy(self, signal, fitted, maps, kind):  # noqa: F811
+        chunks = {"one chunk": (-1, -1, -1), "cut": (5, 7, 300)}.get(kind, (8, 20, -1))
+        s = make(da.from_array(signal.data, chunks=chunks)).as_lazy()
+        scheduler = "processes" if kind == "processes" else "threads"
+        with dask.config.set(scheduler=scheduler, num_workers=2):
+            made = s.get_element_maps(fitted, show_progressbar=False)
+        np.testing.assert_allclose(made["Fe"].data, maps["Fe"].data, atol=1e-3)
+        assert not made["Fe"]._lazy
+
+    @pytest.mark.parametrize("signal_type", ["EDS_SEM", "EDS_TEM", ""])
+    def test_of_any_type(self, phantom, fitted, maps, signal_type):  # noqa: F811
+        s = make(phantom.counts, signal_type)
+        made = rsciio_xfm.get_element_maps(s, fitted)
+        np.testing.assert_array_equal(made["Fe"].data, maps["Fe"].data)
+
+    def test_of_floats(self, phantom, fitted, maps):  # noqa: F811
+        made = make(phantom.counts.astype(np.float64)).get_element_maps(fitted)
+        np.testing.assert_allclose(made["Fe"].data, maps["Fe"].data, atol=1e-2)
+
+    def test_line(self, signal, fitted, maps, tmp_path):  # noqa: F811
+        made = signal.inav[:, 3].get_element_maps(fitted)
+        np.testing.assert_allclose(made["Fe"].data, maps["Fe"].data[3], atol=1e-3)
+        assert len(made.plot()) == 7
+        assert hs.load(made.save(tmp_path)[0]).data.shape == (1, 20)
+        with pytest.raises(ValueError, match="expected a map of x and y"):
+            made.rgb("Fe")
+
+    def test_one_pixel(self, signal, fitted, maps):  # noqa: F811
+        made = signal.inav[2:3, 3:4].get_element_maps(fitted)
+        assert made["Fe"].data.item() == pytest.approx(maps["Fe"].data[3, 2], abs=1e-3)
+        made.plot()
+
+    def test_empty_pixels(self, phantom, fitted):  # noqa: F811
+        data = phantom.counts.copy()
+        data[:3] = 0
+        made = make(data).get_element_maps(fitted)
+        assert not made["Fe"].data[:3].any() and np.isnan(made.chi2.data[:3]).all()
+        made.plot()
+
+    def test_detectors(self, phantom, fitted):  # noqa: F811
+        """Each detector has a calibration of its own; maps are those of all."""
+        rng = np.random.default_rng(1)
+        half = rng.binomial(phantom.counts, 0.6)
+        stack = np.stack([half, phantom.counts - half]).astype(np.uint16)
+        s = make(stack)
+        for axis, name in zip(s.axes_manager._axes, ("detector", "y", "x"), strict=False):
+            axis.name = name
+        made = s.get_element_maps(ELEMENTS, **GIVEN, regions={"spot": [(1, 2)]})
+        assert len(made.models) == 2 and made["Fe"].data.shape == (24, 20)
+        assert made.regions["spot"]["Fe"][0] == pytest.approx(
+            made["Fe"].data[2, 1], abs=0.1
+        )
+        counts, sigma = made.totals["Fe"]
+        assert counts == pytest.approx(phantom.map("Fe_K").sum(), abs=4 * sigma)
+        again = s.get_element_maps(made.models)
+        np.testing.assert_allclose(again["Fe"].data, made["Fe"].data, atol=1e-3)
+        shared = s.get_element_maps(fitted)
+        assert shared["Fe"].data == pytest.approx(made["Fe"].data, abs=15)
+        with pytest.raises(ValueError, match="There are 1 models, expected 2"):
+            s.get_element_maps([fitted])
+        positive = s.get_element_maps(made.models, nonnegative=True)
+        assert positive.totals["Fe"] == pytest.approx(made.totals["Fe"], rel=1e-3)
+
+    def test_classes(self, signal, fitted, phantom, maps):  # noqa: F811
+        made = signal.get_element_maps(fitted, classes=phantom.labels + 1)
+        for name in ("Fe_K", "Ti_K"):
+            error = made[name].data - phantom.map(name)
+            own = maps[name].data - phantom.map(name)
+            assert np.std(error) < 1.03 * np.std(own)
+        masks = [phantom.labels == k for k in np.unique(phantom.labels)]
+        again = signal.get_element_maps(fitted, classes=masks)
+        np.testing.assert_allclose(again["Fe"].data, made["Fe"].data, atol=1e-3)
+        classes = signal.classify("pca", n_classes=3, show_progressbar=False)
+        assert signal.get_element_maps(fitted, classes=classes)["Fe"].data.shape == (
+            24,
+            20,
+        )
+
+    def test_cancelled(self, signal, fitted):  # noqa: F811
+        stop = threading.Event()
+        stop.set()
+        with pytest.raises(PassCancelledError):
+            signal.get_element_maps(fitted, cancel=stop)
+        done = []
+        signal.get_element_maps(fitted, progress=lambda *n: done.append(n))
+        assert done[-1][0] == done[-1][1]
+
+    @pytest.mark.parametrize(
+        ("options", "match"),
+        [
+            ({"energy_range": (4, 9)}, "energy_range is given, expected elements"),
+            ({"model": [], **GIVEN}, "There is no element"),
+            ({"model": ["Fe"], "classes": "all", **GIVEN}, "regions is 'all'"),
+            ({"model": ["Fe"], "regions": [[]], **GIVEN}, "no pixel|array of float64"),
+        ],
+    )
+    def test_wrong(self, signal, options, match):  # noqa: F811
+        with pytest.raises(ValueError, match=match):
+            signal.get_element_maps(**options)
+
+    def test_model_and_excitation(self, signal, fitted):  # noqa: F811
+        with pytest.raises(ValueError, match="the model has its own"):
+            signal.get_element_maps(fitted, excitation="Mo 50 kV")
+
+    def test_no_map(self, signal, fitted):  # noqa: F811
+        with pytest.raises(ValueError, match="expected spectra with axes to navigate"):
+            signal.sum().get_element_maps(fitted)
+
+
+@pytest.mark.parametrize(
+    "specification",
+    [s for s in read_specifications() if s["lazy"] and short_name(s) != "msa"],
+    ids=lambda s: s["name"],
+)
+def test_formats(specification, tmp_path):
+    """Maps of each format, lazy and not: those of its counts as an array."""
+    name = short_name(specification)
+    builder = importlib.import_module(f"tests.builders.{name}")
+    extension = specification["file_extensions"][specification["default_extension"]]
+    write = getattr(builder, BUILDERS.get(name, "write_map"))
+    path = write(tmp_path / f"map.{extension}")
+    reader = importlib.import_module(specification["api"])
+    s = hs.load(path, lazy=True, file_format=reader)
+    energy = s.axes_manager[-1]
+    # Few channels: wide ones, so that lines lie in them.
+    energy.scale, energy.offset, energy.units = 12.0 / energy.size, 0.0, "keV"
+    try:
+        model = rsciio_xfm.create_element_model(s, ["Fe"], 20.0).fit()
+    except ValueError as error:  # fewer channels than that takes
+        assert "channels" in str(error)
+        return
+    lazy = rsciio_xfm.get_element_maps(s, model, show_progressbar=False)
+    s.compute(show_progressbar=False)
+    eager = rsciio_xfm.get_element_maps(s, model)
+    np.testing.assert_allclose(lazy["Fe"].data, eager["Fe"].data, rtol=1e-4, atol=1e-3)
+    assert eager["Fe"].data.shape == s.data.shape[:-1]
+
+
+class TestPictures:
+    def test_plot(self, maps):
+        axes = maps.plot()
+        assert [ax.get_title(loc="left") for ax in axes] == list(maps)
+        remarks = [ax.get_title(loc="right") for ax in axes]
+        assert remarks == ["not detected" if name == "Ni_K" else "" for name in maps]
+        assert {ax.images[0].get_cmap().name for ax in axes} == {"inferno", "gray"}
+        assert [t.get_text() for t in axes[0].texts] == ["0.2 mm"]
+        assert all(ax.images[0].get_clim()[0] == 0 for ax in axes)
+        assert (
+            len(axes[0].figure.axes) == 2 * len(axes) + 2
+        )  # colour bars, and one left over
+
+    def test_chosen(self, maps):
+        assert len(maps.plot(["Fe"])) == 1
+        with pytest.raises(KeyError, match="'Ag' is not fitted"):
+            maps.plot(["Ag"])
+        with pytest.raises(ValueError, match="no map to draw"):
+            maps.plot([])
+
+    def test_contrast(self):
+        """A few bright pixels do not make the rest dark, nor noise bright."""
+        image = np.ones((50, 50))
+        image[0, 0] = 1e6
+        assert fit_drawing.brightest(image, 0.1) == 1.0
+        assert fit_drawing.brightest(image * 0, 2.0) == 8.0
+        assert fit_drawing.brightest(image * np.nan, 0.0) == 1.0
+
+    @pytest.mark.parametrize(
+        ("most", "length"), [(1, 1), (0.99, 0.5), (0.34, 0.2), (730, 500), (5e-5, 5e-5)]
+    )
+    def test_scale_bar(self, most, length):
+        assert fit_drawing.round_length(most) == pytest.approx(length)
+
+    def test_rgb(self, maps, tmp_path):
+        picture = maps.rgb("Fe_K", "Ti", "Cu_K")
+        assert picture.data.dtype.names == ("R", "G", "B") and picture.data.shape == (
+            24,
+            20,
+        )
+        assert (
+            picture.metadata.General.title == "phantom: red Fe_K, green Ti_K, blue Cu_K"
+        )
+        red = picture.data["R"].astype(float)
+        assert np.corrcoef(red.ravel(), maps["Fe"].data.ravel())[0, 1] > 0.95
+        picture.save(tmp_path / "rgb.png")
+        assert not maps.rgb("Fe").data["B"].any()
+
+
+class TestSaving:
+    def test_files(self, signal, fitted, tmp_path):  # noqa: F811
+        made = signal.get_element_maps(fitted, regions={'a "b", c': [(1, 2), (3, 4)]})
+        folder = tmp_path / "maps"
+        paths = made.save(folder)
+        assert sorted(paths) == sorted(folder.iterdir())
+        names = {path.name for path in paths}
+        assert {"Fe_K.tif", "maps.png", "fit.png", "elements.csv", "regions.csv"} < names
+        image = hs.load(folder / "Fe_K.tif")
+        np.testing.assert_array_equal(image.data, made["Fe"].data)
+        assert image.data.dtype == np.float32
+        assert image.axes_manager[0].scale == pytest.approx(0.05)
+        with (folder / "elements.csv").open(newline="") as file:
+            rows = {row["component"]: row for row in csv.DictReader(file)}
+        counts, sigma = made.totals["Fe"]
+        assert float(rows["Fe_K"]["counts"]) == pytest.approx(counts)
+        assert float(rows["Fe_K"]["sigma"]) == pytest.approx(sigma, rel=1e-5)
+        assert rows["Ni_K"]["remark"] == "not detected"
+        with (folder / "regions.csv").open(newline="") as file:
+            row = next(csv.DictReader(file))
+        assert row["region"] == 'a "b", c' and row["pixels"] == "2"
+        again = rsciio_xfm.load_element_model(folder / "model.yaml")
+        assert again.elements == made.model.elements
+
+    def test_overwrite(self, maps, signal, fitted, tmp_path):  # noqa: F811
+        maps.save(tmp_path)
+        (tmp_path / "notes.tif").write_bytes(b"mine")
+        with pytest.raises(FileExistsError, match="use overwrite=True"):
+            maps.save(tmp_path)
+        fewer = signal.get_element_maps(["Fe", "Cu"], **GIVEN)
+        fewer.save(tmp_path, overwrite=True)
+        assert not (tmp_path / "Ti_K.tif").exists() and (tmp_path / "Fe_K.tif").exists()
+        assert (tmp_path / "notes.tif").read_bytes() == b"mine"
+
+    def test_whole_or_not_at_all(self, maps, tmp_path, monkeypatch):
+        maps.save(tmp_path)
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+        def fails(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(type(maps.model), "plot", fails)
+        with pytest.raises(OSError, match="No space left"):
+            maps.save(tmp_path, overwrite=True)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    def test_no_folder(self, maps, tmp_path):
+        (tmp_path / "file").write_bytes(b"")
+        with pytest.raises(NotADirectoryError, match="expected a folder or none"):
+            maps.save(tmp_path / "file")
+
+    def test_figures_are_closed(self, maps, tmp_path):
+        before = plt.get_fignums()
+        maps.save(tmp_path)
+        assert plt.get_fignums() == before
+
+
+def test_windows_name_the_fit(phantom):  # noqa: F811
+    s = make(phantom.counts)
+    s.metadata.set_item(
+        "Acquisition_instrument.SEM.Detector.EDS.energy_resolution_MnKa", 138.0
+    )
+    s.metadata.set_item("Acquisition_instrument.SEM.beam_energy", ENERGY)
+    with pytest.warns(
+        UserWarning, match=r"let a fit tell them apart: s\.get_element_maps"
+    ):
+        s.get_window_images(["As_Ka", "Pb_La"])

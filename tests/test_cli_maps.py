@@ -1,0 +1,127 @@
+"""Each option of ``rsciio-xfm maps``."""
+
+import csv
+
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import rsciio_xfm
+from tests.builders import geopixe as builder
+from tests.builders import xrf
+
+pytest.importorskip("xraylib")
+FIT = ["--energy", 4.2, 9.6, "--excitation", "17.44 keV"]
+CHOSEN = [p for name in ("Ti", "Fe", "Cr", "Mn", "Cu", "Zn") for p in ("--element", name)]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    assert not plt.get_fignums()
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A phantom as a GeoPIXE map of two detectors, 12 x 10 pixels."""
+    counts = xrf.make((10, 12), counts=600, excitation=17.44).counts
+    half = np.random.default_rng(0).binomial(counts, 0.5)
+    each = np.stack([half, counts - half])
+    records = [
+        builder.record(
+            x,
+            y,
+            d,
+            [(int(c), int(each[d, y, x, c])) for c in np.flatnonzero(each[d, y, x])],
+            10.0,
+        )
+        for y in range(10)
+        for x in range(12)
+        for d in range(2)
+    ]
+    tree = builder.header_tree(12, 10, 2, counts.shape[-1])
+    tree["File Header"]["Gain (eV)"] = 10.0
+    return builder.write(tmp_path_factory.mktemp("maps") / "map.GeoPIXE", tree, records)
+
+
+def table_of(folder):
+    with (folder / "elements.csv").open(newline="") as file:
+        return {row["component"]: row for row in csv.DictReader(file)}
+
+
+def test_chosen(run, path, tmp_path):
+    said = run("maps", path, *CHOSEN, *FIT, "-o", tmp_path / "r")
+    assert "6 groups of lines, 12 x 10 pixels" in said and "sigma limit" in said
+    assert f"Wrote  {tmp_path / 'r' / 'Fe_K.tif'}" in said
+    expected = hs.load(path, lazy=True).get_element_maps(
+        ["Ti", "Fe", "Cr", "Mn", "Cu", "Zn"], excitation=17.44, energy_range=(4.2, 9.6)
+    )
+    image = hs.load(tmp_path / "r" / "Fe_K.tif").data
+    np.testing.assert_allclose(image, expected["Fe"].data, atol=1e-3)
+    counts = float(table_of(tmp_path / "r")["Fe_K"]["counts"])
+    assert counts == pytest.approx(expected.totals["Fe"][0], rel=1e-6)
+    assert (tmp_path / "r" / "maps.png").stat().st_size > 10_000
+
+
+def test_found(run, path, tmp_path):
+    run("maps", path, "--excitation", "17.44 keV", "-o", tmp_path / "r")
+    assert {"Ca_K", "Ti_K", "Fe_K", "Cu_K"} < set(table_of(tmp_path / "r"))
+
+
+def test_model_and_part(run, path, tmp_path):
+    run("maps", path, *CHOSEN, *FIT, "-o", tmp_path / "a")
+    model = tmp_path / "a" / "model.yaml"
+    part = ["--x", 2, 8, "--y", 1, 9, "--detector", 1]
+    said = run("maps", path, "--model", model, *part, "-o", tmp_path / "b")
+    assert "6 x 8 pixels" in said
+    s = hs.load(path, lazy=True, detector=1).inav[2:8, 1:9]
+    expected = s.get_element_maps(rsciio_xfm.load_element_model(model))
+    image = hs.load(tmp_path / "b" / "Cu_K.tif").data
+    np.testing.assert_allclose(image, expected["Cu"].data, atol=1e-3)
+
+
+def test_nonnegative(run, path, tmp_path):
+    said = run("maps", path, *CHOSEN, *FIT, "--nonnegative", "-o", tmp_path / "r")
+    assert "No pixel is negative" in said
+    assert hs.load(tmp_path / "r" / "Zn_K.tif").data.min() == 0
+
+
+def test_overwrite(run, path, tmp_path):
+    few = ["--element", "Fe", "--element", "Cu", *FIT]
+    run("maps", path, *few, "-o", tmp_path / "r")
+    assert "use --overwrite" in run("maps", path, *few, "-o", tmp_path / "r", code=1)
+    run("maps", path, *few, "-o", tmp_path / "r", "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["--element", "fe"], "'fe' is no element, expected Fe"),
+        (["--element", "Fe", "--excitation", "Mo"], "expected one like 17.44"),
+        (["--element", "Fe", "--energy", 9, 4], "energy_range is 9 to 4"),
+        (["--energy", 4, 9], "--energy is given, expected --element"),
+        (["--element", "Fe", "--x", 3, 1], "--x is 3 1"),
+        (["--element", "Fe_K", "--excitation", "6 keV"], "Fe_K has no lines"),
+    ],
+)
+def test_wrong(run, path, tmp_path, arguments, match):
+    assert match in run("maps", path, *arguments, "-o", tmp_path / "r", code=1)
+    assert not (tmp_path / "r").exists()
+
+
+def test_wrong_model(run, path, tmp_path):
+    model = tmp_path / "model.yaml"
+    model.write_text("a: 1\n", encoding="utf-8")
+    said = run("maps", path, "--model", model, "-o", tmp_path / "r", code=1)
+    assert f"{model}: its kind is None, expected an element model" in said
+    given = ["--model", model, "--element", "Fe"]
+    assert "leave out --element" in run(
+        "maps", path, *given, "-o", tmp_path / "r", code=1
+    )
+
+
+def test_a_file_is_there(run, path, tmp_path):
+    (tmp_path / "r").write_bytes(b"")
+    said = run("maps", path, "--element", "Fe", "-o", tmp_path / "r", code=1)
+    assert "is a file, expected a folder or none" in said
