@@ -93,7 +93,7 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
     n_used = features.n_used
     n_components = min(n_components, features.n_features, n_used)
     (products,) = run(features.data, _Products(features.bare()))
-    with _one_thread():  # several add up in an order that changes
+    with one_thread():  # several add up in an order that changes
         values, vectors = np.linalg.eigh(products / n_used)
     variance = np.maximum(values[::-1], 0) * features.step**2
     components = vectors[:, ::-1][:, :n_components].T
