@@ -250,7 +250,7 @@ class FileArray(ArrayLike):
 
     @abstractmethod
     def file_bytes(self) -> int:
-        """Return how many bytes of the file the array takes up."""
+        """Return how many bytes, of the file or decoded from it, a sum goes through."""
 
 
 def place_in(held: tuple[Range, ...], ranges: tuple[Range, ...]) -> tuple[slice, ...]:

@@ -134,8 +134,8 @@ class ChunkedArray(CountedArray):
         return 1 if stored is None else stored[0]
 
     def file_bytes(self) -> int:
-        """Return how many bytes of the files the chunks take up."""
-        return self.table.stored_bytes
+        """Return how many bytes there are to read or, if that is more, to decode."""
+        return max(self.table.stored_bytes, math.prod(self.shape) * self.dtype.itemsize)
 
     def read(self, ranges: Ranges) -> np.ndarray:
         """Read a block; see :meth:`ArrayLike.read`."""
