@@ -209,6 +209,13 @@ def test_regions_read_their_rows_only(data, read):
     assert none.shape == (1, 32) and not none.any()
 
 
+def test_nothing_is_cut_out_of_a_whole_map(data, monkeypatch):
+    counts = data.compute()
+    monkeypatch.delattr(passes, "take")
+    (total,) = run(data, Total())
+    np.testing.assert_array_equal(total, counts.sum(axis=(0, 1)))
+
+
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_narrow_windows_far_apart_are_mapped(tmp_path, monkeypatch, read, size):
     monkeypatch.setattr(_table, "_MAP_LEAST_BYTES", 0)  # of a map that is not this small

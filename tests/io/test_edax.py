@@ -115,6 +115,7 @@ def test_blocks_of_any_size(tmp_path, monkeypatch, block_bytes):
 @pytest.mark.parametrize("offset", [1068, 1069, 1070])
 def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
     """They are looked at in the file's own pages, where these lie well."""
+    from rsciio_xfm.core import chunks
     from rsciio_xfm.core import table as _table
 
     monkeypatch.setattr(_table, "MAP_BYTES", map_bytes)
@@ -132,7 +133,13 @@ def test_narrow_windows(tmp_path, monkeypatch, count_bytes, map_bytes, offset):
         7 * 1030 * count_bytes <= map_bytes and offset % count_bytes == 0
     )
     expected = counts[..., 5:9].sum(axis=2, dtype=np.uint64)
-    np.testing.assert_array_equal(source.sum_signal(((0, 5), (0, 7), (5, 9))), expected)
+    with monkeypatch.context() as patch:
+        if source._can_map(((0, 5), (0, 7), (5, 9)), [(5, 9)]):
+            patch.delattr(
+                chunks, "_sum_channels"
+            )  # which copies what is no whole spectrum
+        found = source.sum_signal(((0, 5), (0, 7), (5, 9)))
+    np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(source[1:4, :, 5:9], counts[1:4, :, 5:9])
     np.testing.assert_array_equal(source[1:4, 2:3, 5:9], counts[1:4, 2:3, 5:9])
     image = s.isig[5:9].sum("Energy")

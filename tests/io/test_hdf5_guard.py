@@ -140,6 +140,21 @@ def test_heap_of_a_file_that_is_linked(tmp_path):
         esrf.file_reader(tmp_path / "master.h5")
 
 
+def test_opened_once(tmp_path, monkeypatch):
+    path, opened = tmp_path / "a.h5", []
+    with h5py.File(path, "w") as file:
+        file["data"] = np.arange(3)
+
+    def note(self, *arguments, begin=GuardedFile.__init__):
+        opened.append(arguments)
+        begin(self, *arguments)
+
+    monkeypatch.setattr(GuardedFile, "__init__", note)
+    with open_checked(path) as file:
+        assert file["data"][()].tolist() == [0, 1, 2]
+    assert len(opened) == 1
+
+
 def test_position_is_kept(tmp_path):
     path = write(tmp_path / "a.h5")
     with GuardedFile(path) as file, path.open("rb") as plain:

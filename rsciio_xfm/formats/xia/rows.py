@@ -2,7 +2,9 @@
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +12,9 @@ import numpy as np
 
 from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
-from rsciio_xfm.core.codecs import Decoder, Padded, Place
+from rsciio_xfm.core.codecs import PLAIN, Decoder, Padded, Place
 from rsciio_xfm.core.detectors import StackedMaps, SummedMaps
-from rsciio_xfm.core.source import LocalFile
+from rsciio_xfm.core.source import LocalFile, Reader
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.formats.edf.fabio_files import opened
@@ -25,43 +27,19 @@ _STORAGE = re.compile(
 
 
 @dataclass(frozen=True, eq=False)
-class Row(Decoder):
-    """A file of spectra, which has to hold the same as those of other rows.
+class Stored:
+    """What a file of spectra has to hold, as those of other rows do.
 
     Attributes
     ----------
-    offsets
-        int64, shape (rows,): byte at which the numbers begin; `NO_CHUNK`: fabio reads the
-        file.
     shape, dtype
         Of the numbers: pixels and channels; as they are stored.
     """
 
-    offsets: np.ndarray
     shape: tuple[int, ...]
     dtype: np.dtype
 
-    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
-        """Check the header, and copy what is there of the row; the rest is zeros."""
-        offset = int(self.offsets[place.index[0]])
-        if offset == NO_CHUNK:
-            found = self._read_with_fabio(place.name)
-        else:
-            self._check_header(place.name, raw[:offset].tobytes())
-            found = raw[offset:]
-        Padded().decode(found[: out.size], out, place)
-
-    def _read_with_fabio(self, path: str) -> np.ndarray:
-        with opened(path) as image:
-            data = np.asarray(image.data)
-        if data.shape[-1] != self.shape[-1] or data.dtype.newbyteorder("=") != self.dtype:
-            raise CorruptFileError(
-                f"{path}: the file holds {data.shape} of {data.dtype}, expected {self.shape} "
-                f"of {self.dtype} as in the other rows (byte 0)."
-            )
-        return np.ascontiguousarray(data, dtype=self.dtype).reshape(-1).view(np.uint8)
-
-    def _check_header(self, path: str, header: bytes) -> None:
+    def check(self, path: str, header: bytes) -> None:
         """Refuse a file of the usual size that holds something else."""
         fields = dict(_STORAGE.findall(header))
         order: Literal["<", ">"]
@@ -83,6 +61,67 @@ class Row(Decoder):
 
         known = DATA_TYPES.get(kind.decode("ascii", "replace"))
         return known is not None and np.dtype(known) == self.dtype.newbyteorder("=")
+
+
+@dataclass(frozen=True)
+class RowFile(LocalFile):
+    """A file of a row that is whole: its spectra are read as they lie behind the header.
+
+    Attributes
+    ----------
+    offset, stored
+        Byte at which the numbers begin, and what they have to be.
+    """
+
+    offset: int = field(kw_only=True)
+    stored: Stored = field(kw_only=True)
+
+    @contextmanager
+    def open(self) -> Iterator[Reader]:
+        """Open it, and check its header; see :meth:`Source.open`."""
+        with super().open() as reader:
+            header = np.empty(self.offset, dtype=np.uint8)
+            reader.read(0, header)
+            self.stored.check(self.name, header.tobytes())
+            yield reader
+
+
+@dataclass(frozen=True, eq=False)
+class Row(Decoder):
+    """A file of spectra some of which may not be there, or that fabio reads.
+
+    Attributes
+    ----------
+    offsets
+        int64, shape (rows,): byte at which the numbers begin; `NO_CHUNK`: fabio reads the
+        file.
+    stored
+        What they have to be.
+    """
+
+    offsets: np.ndarray
+    stored: Stored
+
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Check the header, and copy what is there of the row; the rest is zeros."""
+        offset = int(self.offsets[place.index[0]])
+        if offset == NO_CHUNK:
+            found = self._read_with_fabio(place.name)
+        else:
+            self.stored.check(place.name, raw[:offset].tobytes())
+            found = raw[offset:]
+        Padded().decode(found[: out.size], out, place)
+
+    def _read_with_fabio(self, path: str) -> np.ndarray:
+        with opened(path) as image:
+            data = np.asarray(image.data)
+        shape, dtype = self.stored.shape, self.stored.dtype
+        if data.shape[-1] != shape[-1] or data.dtype.newbyteorder("=") != dtype:
+            raise CorruptFileError(
+                f"{path}: the file holds {data.shape} of {data.dtype}, expected {shape} "
+                f"of {dtype} as in the other rows (byte 0)."
+            )
+        return np.ascontiguousarray(data, dtype=dtype).reshape(-1).view(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -129,26 +168,34 @@ def _make_map(
     there: dict[int, LocalFile], begin: np.ndarray, n_pixels: np.ndarray, first: Frame
 ) -> ChunkedArray:
     """Make the array-like of one detector, of the files of its rows."""
+    rows, stored = [*there], Stored(first.shape, first.dtype)
     cells = (len(n_pixels), 1, 1)
     offsets, n_bytes = np.full(cells, NO_CHUNK), np.zeros(cells, dtype=np.int64)
     numbers = np.zeros(cells, dtype=np.int32)
-    pixel_bytes = first.shape[1] * first.dtype.itemsize
-    for i, (row, source) in enumerate(there.items()):
-        offsets[row], numbers[row] = 0, i
-        n_bytes[row] = source.size
-        if begin[row] != NO_CHUNK:
-            n_bytes[row] = begin[row] + n_pixels[row] * pixel_bytes
+    numbers[rows, 0, 0] = np.arange(len(rows))
+    files: list[LocalFile] = [*there.values()]
+    is_whole = (begin[rows] != NO_CHUNK).all() and (
+        n_pixels[rows] == first.shape[0]
+    ).all()
+    row_bytes = n_pixels * first.shape[1] * first.dtype.itemsize
+    decoder: Decoder = PLAIN
+    if is_whole:
+        offsets[rows, 0, 0], n_bytes[:, 0, 0] = begin[rows], row_bytes
+        files = [
+            RowFile(file.name, file.version, offset=int(begin[row]), stored=stored)
+            for row, file in there.items()
+        ]
+    else:
+        decoder = Row(begin, stored)
+        sizes = [file.size for file in files]
+        offsets[rows, 0, 0] = 0
+        n_bytes[rows, 0, 0] = np.where(
+            begin[rows] == NO_CHUNK, sizes, begin[rows] + row_bytes[rows]
+        )
     shape = (len(n_pixels), *first.shape)
-    table = Table(
-        tuple(there.values()),
-        shape,
-        (1, *first.shape),
-        first.dtype,
-        offsets,
-        n_bytes,
-        numbers,
-    )
-    return ChunkedArray(table, Row(begin, first.shape, first.dtype))
+    chunks = (1, *first.shape)
+    table = Table(tuple(files), shape, chunks, first.dtype, offsets, n_bytes, numbers)
+    return ChunkedArray(table, decoder)
 
 
 def _place_in(source: LocalFile, first: Frame) -> tuple[int, int]:
