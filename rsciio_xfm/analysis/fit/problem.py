@@ -190,15 +190,15 @@ def significances(problem: Problem, state: State, which: Iterable[int]) -> np.nd
 
 
 def informed(problem: Problem, state: State, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the parameters of which the spectrum tells anything within their priors.
+    """Return the parameters that matter: within their priors they change the spectrum.
 
-    Ratios are told only by lines that are a good part of the spectrum somewhere: K-beta of Mn
-    beside K-alpha of Fe says more of the shape of the latter.
+    Those that areas can make up for are among them (a shelf is like a background), as areas
+    are as uncertain then. Ratios are told only by lines that are a good part of the spectrum
+    somewhere: K-beta of Mn beside K-alpha of Fe says more of the shape of the latter.
     """
     slopes = slopes_at(problem, state, names)
     parts = (slopes / floored(state.expected)).max(axis=1, initial=0.0)
-    left = project_out(problem, state, slopes * problem.roots)
-    sizes = np.sqrt((left**2).sum(axis=1))
+    sizes = np.sqrt(((slopes * problem.roots) ** 2).sum(axis=1))
     found = []
     for name, part, size in zip(names, parts, sizes, strict=True):
         is_seen = " " not in name or part > _LEAST_PART
