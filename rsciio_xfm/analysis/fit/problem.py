@@ -15,6 +15,7 @@ _LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fit
 SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
 _MODEL_ERROR = 0.01  # of the counts, when something is looked for
 _NEIGHBOURS, _DEAD_COUNTS = 4, 30  # a channel is dead if those around it have so many
+_SOFT_KEV = 1.0  # below which the continuum of electrons is steep
 _SMOOTHING = 15  # channels: weights before there is a model
 
 
@@ -101,7 +102,10 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     first, stop = channels_of(model, values)
     peaks = model.sum_peaks.peaks
     lines = gather_lines(model.groups, model.response, model.scatter, peaks)
-    splines = make_splines(values["zero"] + values["gain"] * np.arange(first, stop))
+    energies = values["zero"] + values["gain"] * np.arange(first, stop)
+    beam = model.excitation
+    soft = _SOFT_KEV if beam is not None and beam.kind == "electrons" else 0.0
+    splines = make_splines(energies, soft=soft)
     splines = splines / splines.sum(axis=1, keepdims=True)
     counts = spectrum[first:stop]
     box = np.ones(min(_SMOOTHING, len(counts)))
