@@ -15,9 +15,11 @@ _FORMATS = ("datastack", "edax", "emd", "esrf", "geopixe", "msa", "ripple")
 _MODULES = ("analysis", "data", "exceptions", "formats", "signals")
 # Functions of signals of any type, by the module of signals that they are in.
 _FUNCTIONS = {
+    "calibrate_energy": "elements",
     "classify": "classify",
     "create_element_model": "fit",
     "estimate_n_classes": "classify",
+    "find_elements": "elements",
     "get_element_maps": "fit",
     "kmeans": "classify",
     "load_element_model": "element_model",

@@ -116,7 +116,9 @@ def test_wrong_model(run, path, tmp_path):
     said = run("maps", path, "--model", model, "-o", tmp_path / "r", code=1)
     assert f"{model}: its kind is None, expected an element model" in said
     given = ["--model", model, "--element", "Fe"]
-    assert "leave out --element" in run("maps", path, *given, "-o", tmp_path / "r", code=1)
+    assert "leave out --element" in run(
+        "maps", path, *given, "-o", tmp_path / "r", code=1
+    )
 
 
 def test_a_file_is_there(run, path, tmp_path):

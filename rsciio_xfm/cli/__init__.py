@@ -12,6 +12,7 @@ from rsciio_xfm.cli._classify import classify
 from rsciio_xfm.cli._common import FiniteRange
 from rsciio_xfm.cli._datastack import convert, preview, repack, tree
 from rsciio_xfm.cli._demo import demo
+from rsciio_xfm.cli._elements import calibrate, elements
 from rsciio_xfm.cli._export import export
 from rsciio_xfm.cli._geopixe import crop, fill_dead_time, index
 from rsciio_xfm.cli._info import info
@@ -75,7 +76,9 @@ for command in (
     index,
     spectrum,
     image,
+    elements,
     maps,
+    calibrate,
     analyse,
     classify,
     crop,

@@ -16,6 +16,7 @@ from rsciio_xfm.cli._common import (
     detector_option,
     errors_as_messages,
     extension,
+    find_peaks_of,
     load_map,
     refuse_existing,
 )
@@ -181,7 +182,8 @@ def _write_spectra(summary: dict[str, Any], path: Path) -> None:
 
 
 def _draw_spectra(summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.drawing import draw_spectra, new_axes
+    from rsciio_xfm.core.eds import PER_KEV
+    from rsciio_xfm.signals.drawing import draw_spectra, label_peaks, new_axes
 
     energy = summary["sum"].axes_manager[-1]
     spectra = {
@@ -189,7 +191,11 @@ def _draw_spectra(summary: dict[str, Any]) -> Any:
         "Highest counts of a spectrum": summary["max"].data,
     }
     (ax,) = new_axes(is_wide=True)
-    return draw_spectra(ax, energy.axis, energy.units, spectra)
+    draw_spectra(ax, energy.axis, energy.units, spectra)
+    factor = PER_KEV.get(energy.units, 1)
+    labels = [(name, factor * kev) for name, kev in find_peaks_of(summary["sum"])]
+    label_peaks(ax, energy.axis, summary["sum"].data, labels)
+    return ax
 
 
 def _draw_counts(signal: Any, summary: dict[str, Any]) -> Any:

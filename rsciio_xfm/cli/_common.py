@@ -346,6 +346,20 @@ def _choose_chunks(signal: Any) -> None:
         signal.data = from_source(source, chunks)
 
 
+def find_peaks_of(total: Any) -> list[tuple[str, float]]:
+    """Return names and energies, keV, of the elements' peaks in a spectrum.
+
+    None where the extra for it is not installed, where nothing says what excites the sample,
+    or where there is nothing to be found.
+    """
+    from rsciio_xfm.signals.elements import labels_of
+
+    try:
+        return labels_of(total)
+    except ImportError:
+        return []
+
+
 def compute(signal: Any, label: str) -> Any:
     """Compute a lazy signal, with a progress bar."""
     with dask_bar(label):

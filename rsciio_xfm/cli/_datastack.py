@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,12 +14,14 @@ from rsciio_xfm.cli._common import (
     chosen_options,
     errors_as_messages,
     extension,
+    load_map,
     outside_links_option,
     refuse_existing,
     show_size,
     timed,
     wrong_extension,
 )
+from rsciio_xfm.cli._elements import KNOWN, write_energies
 from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf
 
 _RAW = {"raw", "rpl"}
@@ -79,6 +82,13 @@ def _output_options(default: str) -> Callable:
     help="With --kev-per-channel; 0 by default.",
 )
 @click.option(
+    "--calibrate",
+    type=KNOWN,
+    metavar="LINES",
+    help="Calibrate the energy axis by lines: Fe_Ka=640,Ca_Ka=369 (channels), or elements, "
+    "Fe,Ca.",
+)
+@click.option(
     "--compressor",
     type=click.Choice(["blosc", "zstd", "gzip", "none"]),
     default="blosc",
@@ -101,6 +111,7 @@ def convert(
     integers: bool,
     kev_per_channel: float | None,
     kev_of_channel_0: float,
+    calibrate: Any,
     compressor: str,
     zarr_format: str,
     overwrite: bool,
@@ -121,6 +132,8 @@ def convert(
         refuse_existing([output], overwrite)
         if kev_of_channel_0 and kev_per_channel is None:
             raise click.ClickException("--kev-of-channel-0 needs --kev-per-channel")
+        if calibrate and kev_per_channel is not None:
+            raise click.ClickException("--calibrate and --kev-per-channel are given")
         from rsciio_xfm import datastack
 
         with timed() as took:
@@ -141,11 +154,27 @@ def convert(
             channels = range(shape[2])
             energies = [kev_of_channel_0 + kev_per_channel * i for i in channels]
             datastack.append(energies, "maxrf_energies", output)
+        if calibrate:
+            _calibrate(output, calibrate)
         size = show_size(output.stat().st_size)
         click.echo(
             f"{output}: {shape[1]} x {shape[0]} pixels, {shape[2]} channels, {size}, "
             f"{took[0]:.1f} s"
         )
+
+
+def _calibrate(output: Path, known: Any) -> None:
+    """Put energies into a stack that was just written."""
+    signal = load_map(output, None)
+    try:
+        found = signal.calibrate_energy(known, show_progressbar=False)
+    except ValueError as error:
+        raise click.ClickException(
+            f"{output} is written, without energies: {error} Then: rsciio-xfm calibrate "
+            f"{output} LINES"
+        ) from error
+    click.echo(str(found))
+    write_energies(output, found.zero, found.gain, signal.axes_manager[-1].size)
 
 
 @click.command()

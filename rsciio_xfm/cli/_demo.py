@@ -13,6 +13,7 @@ from rsciio_xfm.cli._common import (
     FILE,
     compute,
     errors_as_messages,
+    find_peaks_of,
     load_map,
     peak_memory,
     refuse_existing,
@@ -91,6 +92,7 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
     import hyperspy.api as hs  # noqa: F401 (imported before memory and time are counted)
 
     import rsciio_xfm.signals  # noqa: F401
+    from rsciio_xfm.signals.drawing import label_peaks
 
     _load_kernels()
     before = peak_memory()
@@ -112,7 +114,15 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
     click.echo(
         f"Memory    {show_size(memory)} at most for this, beyond imports and compiled kernels"
     )
-    return total, _draw(total, counts, image, colours, line, window)
+    with timed() as took:
+        labels = find_peaks_of(total)
+    if labels:
+        names = ", ".join(dict.fromkeys(name for name, _ in labels))
+        click.echo(f"Elements  {names}, found in {took[0]:.1f} s")
+    figure = _draw(total, counts, image, colours, line, window)
+    axis = total.axes_manager[-1].axis
+    label_peaks(figure.axes[0], axis, total.data, labels)
+    return total, figure
 
 
 def _strongest_element(total: Any) -> str:

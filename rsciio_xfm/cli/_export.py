@@ -20,6 +20,7 @@ from rsciio_xfm.cli._common import (
     select,
     show_size,
 )
+from rsciio_xfm.cli._elements import KNOWN
 
 _FORMATS = (".npy", ".csv", ".hspy", ".zspy", ".emd", ".GeoPIXE", ".datastack", ".h5")
 # Written here; HyperSpy's writers have bars of their own.
@@ -34,6 +35,13 @@ _OWN = ("geopixe", "emd", "datastack", "h5")
     is_flag=True,
     help="Keep the detectors of a .GeoPIXE or EDF map apart, as an axis, not their sum.",
 )
+@click.option(
+    "--calibrate",
+    type=KNOWN,
+    metavar="LINES",
+    help="Calibrate the energy axis of what is written by lines: Fe_Ka=640,Ca_Ka=369 "
+    "(channels), or elements, Fe,Ca.",
+)
 @output_options
 def export(
     file: Path,
@@ -41,6 +49,7 @@ def export(
     y: tuple[int, int] | None,
     detector: int | None,
     separate_detectors: bool,
+    calibrate: Any,
     output: Path,
     overwrite: bool,
 ) -> None:
@@ -56,7 +65,7 @@ def export(
         check_outputs(file, output, [], overwrite)
         kind = extension(output)
         if kind == "csv":
-            if x or y or detector is not None or separate_detectors:
+            if x or y or detector is not None or separate_detectors or calibrate:
                 raise click.ClickException(
                     "a .csv is of all records: use crop for a part of them"
                 )
@@ -71,7 +80,12 @@ def export(
                 raise click.ClickException(
                     "--separate-detectors and --detector are given"
                 )
+            if calibrate and kind == "npy":
+                raise click.ClickException("--calibrate: a .npy has no energies")
             signal = load_map(file, detector, n_axes=(1, 2, 3), **separate)
+            if calibrate:
+                found = signal.calibrate_energy(calibrate, show_progressbar=False)
+                click.echo(str(found))
             _write(select(signal, x, y), output, overwrite)
         click.echo(f"{output}: {show_size(_output_bytes(output))}")
 

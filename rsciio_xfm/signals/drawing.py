@@ -381,3 +381,38 @@ def difference_limit(image: np.ndarray) -> float:
 
 def _with_unit(name: str, units: str | None) -> str:
     return f"{name} ({units})" if units else f"{name} (pixels)"
+
+
+def label_peaks(
+    ax: Any, energies: np.ndarray, counts: np.ndarray, labels: Iterable[tuple[str, float]]
+) -> None:
+    """Write names over the peaks of a spectrum.
+
+    Parameters
+    ----------
+    ax
+        Of matplotlib, with the spectrum on a logarithmic scale.
+    energies, counts
+        Of its channels.
+    labels
+        Names, and energies in the same units; names whose peaks are too close are put above
+        each other.
+    """
+    width = 0.025 * float(np.ptp(ax.get_xlim()))
+    placed: list[tuple[float, int]] = []
+    for name, energy in sorted(labels, key=lambda label: label[1]):
+        channel = int(np.argmin(np.abs(energies - energy)))
+        top = float(np.max(counts[max(0, channel - 3) : channel + 4]))
+        if top <= 0:
+            continue
+        taken = [level for other, level in placed if abs(other - energy) < width]
+        level = next(n for n in range(len(taken) + 1) if n not in taken)
+        placed.append((energy, level))
+        ax.annotate(
+            name,
+            (energy, top),
+            xytext=(0, 3 + 10 * level),
+            textcoords="offset points",
+            ha="center",
+            fontsize="small",
+        )

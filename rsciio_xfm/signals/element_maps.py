@@ -156,7 +156,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
 
         Examples
         --------
-        >>> maps = s.get_element_maps(["Ca", "Fe"])
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
         >>> found = maps.get_region({"rich in iron": maps["Fe_K"].data > 20})
         >>> counts, sigma = found["rich in iron"]["Fe_K"]
         """
@@ -254,6 +254,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
 
         Examples
         --------
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
         >>> picture = maps.rgb("Fe_K", "Ca_K", "Ti_K")
         >>> picture.save("minerals.png")
         """

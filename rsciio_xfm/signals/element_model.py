@@ -1,30 +1,32 @@
 """Elements, excitation and detector of spectra as a model that is fitted to their sum."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.analysis.fit import model as models
 from rsciio_xfm.analysis.fit.basis import Basis
 from rsciio_xfm.analysis.fit.calibrate import calibrate
 from rsciio_xfm.analysis.fit.excitation import Excitation
 from rsciio_xfm.analysis.fit.model import Fit, Model
-from rsciio_xfm.core.atomic import replacing
+from rsciio_xfm.analysis.fit.pymca import to_pymca
+from rsciio_xfm.analysis.fit.saving import to_dict
+from rsciio_xfm.analysis.fit.unexplained import unexplained
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
 from rsciio_xfm.signals.excitation import calibration_of
 from rsciio_xfm.signals.fit_sums import Sums, Wish, sum_up
+from rsciio_xfm.signals.model_files import (
+    MODEL_EXTENSIONS,
+    checked_path,
+    read_model,
+    read_yaml,
+    write_text,
+)
 
-KIND = "rsciio_xfm element model"
-VERSION = 1
-MODEL_EXTENSIONS = (".yaml", ".yml")
-_MOST_BYTES = 64 * 2**20  # of a file: some 100 kB are usual
 _NOTED_KEV, _REFUSED_KEV = 0.02, 0.3  # by which energy axes of a set-up may differ
 
 
@@ -113,7 +115,7 @@ class ElementModel:
     def unexplained(self) -> list[tuple[float, float, str]]:
         """Where the spectrum is above or below the fit: keV, sigma, what it may be."""
         self._fit()
-        return list(models.unexplained(self.model))
+        return list(unexplained(self.model))
 
     def fit(
         self,
@@ -281,20 +283,15 @@ class ElementModel:
         ValueError
             The extension is another one, or what is there is no model.
         """
-        path = _checked_path(filename, MODEL_EXTENSIONS)
+        path = checked_path(filename, MODEL_EXTENSIONS)
         if overwrite and path.exists():
-            _read_yaml(path)  # another's file is not replaced
-        _write(path, self.to_yaml(), overwrite)
+            read_yaml(path)  # another's file is not replaced
+        write_text(path, self.to_yaml(), overwrite)
 
     def to_yaml(self) -> str:
         """Return what :meth:`save` writes."""
-        held = {
-            "kind": KIND,
-            "version": VERSION,
-            "title": self.title,
-            "axis": {"zero_keV": self.axis[0], "gain_keV": self.axis[1]},
-            "model": models.to_dict(self.model),
-        }
+        axis = {"zero_keV": self.axis[0], "gain_keV": self.axis[1]}
+        held = {**to_dict(self.model), "title": self.title, "axis": axis}
         return yaml.safe_dump(held, sort_keys=False, allow_unicode=True, width=100)
 
     def to_pymca(self, filename: str | Path, overwrite: bool = False) -> None:
@@ -314,8 +311,8 @@ class ElementModel:
         ValueError
             The extension is another one.
         """
-        path = _checked_path(filename, (".cfg",))
-        _write(path, models.to_pymca(self.model), overwrite)
+        path = checked_path(filename, (".cfg",))
+        write_text(path, to_pymca(self.model), overwrite)
 
     def _fit(self) -> Fit:
         if self.model.fit is None:
@@ -343,75 +340,11 @@ def load_element_model(filename: str | Path) -> ElementModel:
 
     Examples
     --------
-    >>> model = rsciio_xfm.load_element_model("model.yaml")
-    >>> maps = s.get_element_maps(model)
+    >>> s.create_element_model(["Ca", "Ti", "Fe"]).save("model.yaml", overwrite=True)
+    >>> load_element_model("model.yaml").elements
+    ['Ca_K', 'Ti_K', 'Fe_K']
     """
-    path = Path(filename)
-    held = _read_yaml(path)
-    version = held.get("version")
-    if version != VERSION:
-        raise FileFormatError(
-            f"{path}: the version of the model is {version!r:.40}, expected {VERSION}: it was "
-            "written by another version of rsciio_xfm."
-        )
-    axis: Any = held.get("axis")
-    try:
-        zero, gain = float(axis["zero_keV"]), float(axis["gain_keV"])
-        model = models.from_dict(held["model"])
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise FileFormatError(
-            f"{path}: the model is damaged: {type(error).__name__}: {error}. Expected what "
-            "model.save has written."
-        ) from error
-    if not (np.isfinite(zero) and np.isfinite(gain) and gain > 0):
-        raise FileFormatError(
-            f"{path}: axis is {axis!r:.80}, expected an energy and a width above 0, keV."
-        )
-    return ElementModel(model, (zero, gain), str(held.get("title", "")))
-
-
-# Files of models.
-
-
-def _checked_path(filename: str | Path, extensions: tuple[str, ...]) -> Path:
-    path = Path(filename)
-    if path.suffix.lower() not in extensions:
-        raise ValueError(
-            f"{path}: the extension is {path.suffix!r}, expected {' or '.join(extensions)}."
-        )
-    return path
-
-
-def _write(path: Path, text: str, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists; use overwrite=True to replace it.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(text.encode())
-
-
-def _read_yaml(path: Path) -> Mapping[str, Any]:
-    """Read what should be a model; what is none is said so, and damage where it is."""
-    wanted = f"expected an element model, as model.save(...) writes, kind: {KIND}"
-    with path.open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise FileFormatError(
-            f"{path}: more than {_MOST_BYTES} bytes, {wanted} (byte 0)."
-        )
-    try:
-        held = yaml.load(content.decode("utf-8"), _Loader)  # noqa: S506
-    except (UnicodeDecodeError, RecursionError, ValueError, yaml.YAMLError) as error:
-        place = " ".join(str(error).split())
-        raise FileFormatError(f"{path}: no YAML ({place:.200}), {wanted}.") from error
-    if not isinstance(held, Mapping) or held.get("kind") != KIND:
-        kind = held.get("kind") if isinstance(held, Mapping) else type(held).__name__
-        raise FileFormatError(f"{path}: its kind is {kind!r:.40}, {wanted} (byte 0).")
-    return held
-
-
-# The same as yaml.safe_load, in C where that is there: 20 times as fast.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return ElementModel(*read_model(Path(filename)))
 
 
 def _short(number: float) -> str:

@@ -19,11 +19,7 @@ from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.signals.areas import Areas
 from rsciio_xfm.signals.checks import check_axes, progress
 from rsciio_xfm.signals.element_maps import ElementMaps
-from rsciio_xfm.signals.element_model import (
-    MODEL_EXTENSIONS,
-    ElementModel,
-    load_element_model,
-)
+from rsciio_xfm.signals.element_model import ElementModel, load_element_model
 from rsciio_xfm.signals.excitation import (
     calibration_of,
     excitation_of,
@@ -38,6 +34,7 @@ from rsciio_xfm.signals.fit_regions import (
 )
 from rsciio_xfm.signals.fit_sums import Sums, Wish, is_stack, sum_up
 from rsciio_xfm.signals.lines import check_element
+from rsciio_xfm.signals.model_files import MODEL_EXTENSIONS
 from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.selections import resolve_regions
 
@@ -81,9 +78,9 @@ def create_element_model(
 
     Examples
     --------
-    >>> model = s.create_element_model(["Ca", "Ti", "Fe"], excitation="Mo 50 kV")
-    >>> model.fit()
-    >>> model.plot()
+    >>> model = s.create_element_model(["Ca", "Ti", "Cr", "Mn", "Fe"], "Mo 50 kV", (3.4, 7.4))
+    >>> model = model.fit()
+    >>> axes = model.plot()
     """
     if elements is None:
         sums = sum_up(signal, Wish(blocks=True), show_progressbar)
@@ -231,7 +228,7 @@ def get_element_maps(
     Examples
     --------
     >>> s = hs.load("map.GeoPIXE", lazy=True)
-    >>> maps = s.get_element_maps()
+    >>> maps = s.get_element_maps(["K", "Ca", "Ti", "Cr", "Mn", "Fe", "Ni", "Cu", "Zn"])
     >>> maps["Fe_K"].plot()
     >>> paths = maps.save("elements")
     """

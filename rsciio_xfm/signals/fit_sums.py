@@ -93,7 +93,8 @@ def _sum_up(data: Any, wish: Wish, n_before: int) -> Sums:
     is_simple = not (wish.blocks or wish.classes or wish.regions or n_detectors > 1)
     if is_simple and can_sum(data):
         total = np.asarray(sum_spectrum(data), dtype=float)
-        return Sums(total, n_pixels, total[np.newaxis])
+        none: np.ndarray = np.zeros((1, 0, total.size))
+        return Sums(total, n_pixels, total[np.newaxis], None, none, none)
     # Blocks cover the map, so that they give the sum of all too.
     blocks = _blocks_of(shape)
     own = [_positions(region) for region in (*wish.classes, *wish.regions)]

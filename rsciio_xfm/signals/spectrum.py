@@ -23,6 +23,7 @@ from rsciio_xfm.signals import (
     classify,
     components,
     dead_time,
+    elements,
     fit,
     maps,
     operations,
@@ -87,6 +88,8 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     get_maps = maps.get_maps
     plot_colour_map = plots.plot_colour_map
 
+    calibrate_energy = elements.calibrate_energy
+    find_elements = elements.find_elements
     create_element_model = fit.create_element_model
     get_element_maps = fit.get_element_maps
 

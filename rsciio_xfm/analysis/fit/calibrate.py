@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER, SUM_PEAK, Basis
-from rsciio_xfm.analysis.fit.columns import make_spectra
+from rsciio_xfm.analysis.fit.columns import make_spectra, widths
 from rsciio_xfm.analysis.fit.model import Fit, Model, SumPeaks, floored
 from rsciio_xfm.analysis.fit.parameters import apply_values, prior, values_of
 from rsciio_xfm.analysis.fit.problem import (
@@ -35,6 +35,8 @@ _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _LIMIT = 3.29  # standard deviations
 _TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
 _REWEIGHTINGS = 3
+_ABOVE = 5  # standard deviations above the excitation: from there on, no lines are seen
+_LEAST_EXCESS = 0.003  # of all counts: a peak there that is no pile-up
 
 
 @one_thread()
@@ -69,6 +71,8 @@ def calibrate(
         than components.
     """
     counts = check_spectrum(model, spectrum)
+    if fixed:
+        check_names(model, fixed)
     values = find_scale(model, counts, fixed)
     for tolerance in _TOLERANCES:
         values, names = refine(model, counts, values, (tolerance, fixed))
@@ -81,6 +85,7 @@ def calibrate(
         }
         values, names = refine(model, counts, values, (tolerance, fixed))
     model = replace(model, sum_peaks=drop_weak(model, counts, values))
+    check_excitation(model, counts, values)
     return finish(apply_values(model, values), counts, n_pixels, names)
 
 
@@ -152,13 +157,55 @@ def check_spectrum(model: Model, spectrum: np.ndarray) -> np.ndarray:
             f"The spectrum has no counts in its channels {first} to {stop}, "
             f"{model.energy_range[0]:.4g} to {model.energy_range[1]:.4g} keV."
         )
+    n_components = len(model.names) + 1
+    if len(part) <= n_components:
+        raise ValueError(
+            f"There are {len(part)} channels at {model.energy_range[0]:.4g} to "
+            f"{model.energy_range[1]:.4g} keV for {n_components} components: fit fewer "
+            "elements or a wider range."
+        )
     if (part < 0).any():
         warnings.warn(
             "The spectrum has negative counts: uncertainties are those of counts that "
             "nothing was subtracted from, and too small.",
-            stacklevel=3,
+            stacklevel=4,
         )
     return counts
+
+
+def check_names(model: Model, fixed: Sequence[str]) -> None:
+    """Raise a ValueError if a parameter is not one."""
+    problem = make_problem(model, np.zeros(model.n_channels), values_of(model))
+    known = [*problem.start, *problem.lines.ratio_names]
+    unknown = [name for name in fixed if name not in known]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no parameter, expected one of {known}.")
+
+
+def check_excitation(model: Model, counts: np.ndarray, values: dict[str, float]) -> None:
+    """Warn if there are peaks that the excitation cannot make."""
+    beam = model.excitation
+    if beam is None:
+        return
+    sigma = widths(values, np.array([beam.highest]), model.response)[0]
+    margin = values["scatter_offset"] + _ABOVE * sigma
+    first = round((beam.highest + margin - values["zero"]) / values["gain"])
+    half = max(1, round(2 * sigma / values["gain"]))
+    above = np.maximum(counts[max(first, 0) :], 0.0)
+    if len(above) < 6 * half:
+        return
+    # The counts in the middle third of a window, and those of the two thirds beside it.
+    total = np.convolve(above, np.ones(2 * half), "valid")
+    middle = total[half:-half]
+    beside = np.convolve(above, np.ones(4 * half), "valid")[: len(middle)] - middle
+    excess = middle - beside
+    if len(excess) and excess.max() > _LEAST_EXCESS * counts.sum():
+        k = first + 2 * half + int(np.argmax(excess))
+        warnings.warn(
+            f"The spectrum has a peak at {values['zero'] + values['gain'] * k:.2f} keV, and "
+            f"the excitation is said to be {beam}: nothing above it is seen.",
+            stacklevel=4,
+        )
 
 
 def find_scale(
@@ -212,7 +259,7 @@ def finish(
         basis,
         state.solution.areas[n_lines:],
         np.sqrt(np.diag(spread)),
-        float(misfit @ misfit / len(misfit)),
+        float(misfit @ misfit / np.count_nonzero(problem.roots)),
         _parameters(model, values, names, covariance),
         _correlations(basis),
         _detection_limits(problem, state, basis),

@@ -22,7 +22,11 @@ _FIRST_Z, _LAST_Z = 11, 92
 _IMPLAUSIBLE = "Ne Kr Xe Tc Pm Po At Rn Fr Ra Ac Pa"
 _UNUSUAL = "Sc Ru Rh In Te Cs Pr Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta Re Os Ir Tl"
 USUAL_EVIDENCE, UNUSUAL_EVIDENCE, IMPLAUSIBLE_EVIDENCE = 5.0, 7.0, 50.0
-_UNUSUAL_FACTOR, _IMPLAUSIBLE_FACTOR = 0.9, 0.4
+_UNUSUAL_FACTOR, _IMPLAUSIBLE_FACTOR = 0.65, 0.25
+# Shells of heavier elements compete with K lines of lighter ones, which are more common.
+_OVERVOLTAGE = 1.3  # energy over an edge, from which photons excite a shell well
+_LEAST_RATIO = 0.1  # of lines of an inner shell that is, to those of an outer one
+_BY_SHELL = {"K": 1.0, "L": 0.9, "M": 0.8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +43,15 @@ class Candidate:
         On its evidence, when it competes with others.
     needed
         Evidence without which it is not believed, in sigma.
+    is_excited
+        Whether photons of far more than its edge are there.
     """
 
     group: Group
     strength: float
     factor: float
     needed: float
+    is_excited: bool = False
 
 
 def make_candidates(
@@ -91,7 +98,12 @@ def make_candidates(
                 continue
             seen = own.weights @ response.efficiency(own.energies)
             strength = float(emission(element, shell, excitation) * seen)
-            found.append(Candidate(own, strength, *_likely(element, named is not None)))
+            factor, needed = _likely(element, named is not None)
+            is_excited = excitation.kind != "electrons" and (
+                excitation.highest > _OVERVOLTAGE * own.edge
+            )
+            factor *= _BY_SHELL[shell]
+            found.append(Candidate(own, strength, factor, needed, is_excited))
     return found
 
 
@@ -138,6 +150,8 @@ def contradicted(
                 if candidates[other].group.energy <= candidates[k].group.energy:
                     continue
                 ratio = candidates[other].strength / candidates[k].strength
+                if candidates[other].is_excited:
+                    ratio = max(ratio, _LEAST_RATIO)
                 expected = max(areas[k], 0.0) * ratio
                 most = areas[other] + 2 * sigmas[other]
                 if expected > 6 * sigmas[other] and most < expected / 6:

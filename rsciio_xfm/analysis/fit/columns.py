@@ -1,6 +1,6 @@
 """Spectra of all components of a model, fast: they are made hundreds of times in a fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from rsciio_xfm.analysis.fit.response import DENSITY, Response, escape_peaks
 from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.kernels.peaks import add_lines
 
-Values = Mapping[str, float]
+Values = dict[str, float]
 PLAIN, RAYLEIGH, COMPTON, SUM = range(4)  # kinds of lines
 # Parameters that are fields of a Response, and of Scatter (there with "compton_" before them).
 OF_RESPONSE = (
@@ -214,11 +214,11 @@ def make_spectra(
         own = is_kind & is_there
         add_lines(columns, *scale, table[own], owners[own], *shape)
     places = (energies, shares, owners)
-    tails = {"escape": (0.0, 1.0, 0.0), "satellite": (1.0, SATELLITE_LENGTH, 0.0)}
+    shapes = {"escape": (0.0, 1.0, 0.0), "satellite": (1.0, SATELLITE_LENGTH, 0.0)}
     for name, partners in (("escape", lines.escapes), ("satellite", lines.satellites)):
         more, of = _partner_lines(partners, places, values[name])
         more[:, 1] = widths(values, more[:, 0], lines.response)
-        add_lines(columns, *scale, more, of, *tails[name])
+        add_lines(columns, *scale, more, of, *shapes[name])
     return columns
 
 

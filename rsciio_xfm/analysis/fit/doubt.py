@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rsciio_xfm.analysis.fit.background import make_splines
 from rsciio_xfm.analysis.fit.columns import gather_lines, make_spectra
 from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.analysis.fit.parameters import values_of
 from rsciio_xfm.analysis.fit.problem import make_problem, solve_at
+from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.analysis.fit.solve import solve
 
 _TOLD = 0.03  # of the square of a column that others may not take up
@@ -28,11 +30,17 @@ class Doubts:
     shift, noise
         Of places and widths of peaks, keV.
     tail, shelf
-        Of these shares of a peak.
+        Of these shares of a peak; and, as much as of the shelf, of longer tails: radiative
+        Auger lines, what is scattered in the sample.
     escape, ratio
         Of escape peaks, and of K-beta beside K-alpha, relative.
     scatter
         Factor on those of scattered lines, whose shape is known less.
+    background
+        Of the background within 0.5 keV, relative.
+    is_whole
+        Whether the model is about whole, so that a misfit is its fault, and not that of an
+        element that is still missing.
     """
 
     error: float
@@ -43,10 +51,17 @@ class Doubts:
     escape: float
     ratio: float
     scatter: float
+    background: float
+    is_whole: bool
 
 
-ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.3, 4.0)
-FINE = Doubts(0.005, 0.001, 0.003, 0.01, 0.001, 0.1, 0.05, 6.0)
+# Before a calibration the ratio is not doubted, or Mn would be taken for K-beta of Cr.
+ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 4.0, 0.05, False)
+FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 6.0, 0.03, True)
+_LONG_TAILS = (0.25, 0.8)  # keV
+_BACKGROUND_STEP = 0.5  # keV
+_NEAR = 0.5  # keV
+_SOFT = 0.1  # of scattered L lines of an anode, relative to its K lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +88,8 @@ class Doubted:
         up is taken off products of spectra.
     error
         Of each channel, relative.
+    window
+        Channels on both sides of a line in which the misfit is looked at; 0: it is not.
     """
 
     channels: tuple[int, int]
@@ -86,6 +103,7 @@ class Doubted:
     doubts: np.ndarray
     inverse: np.ndarray
     error: float
+    window: int
 
     def product(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Return scalar products of spectra, shape (n, channels), with weights and doubts."""
@@ -109,7 +127,35 @@ class Doubted:
         right = (self.product(columns, misfit) - parts @ own)[:, 0]
         is_told = squares > _TOLD * np.maximum(whole, 1e-300)
         sizes = np.sqrt(np.where(is_told, squares, 1.0))
-        return np.where(is_told, right / sizes, 0.0), np.where(is_told, 1 / sizes, np.inf)
+        gains = np.where(is_told, right / sizes, 0.0)
+        worse = self.misfit_at(columns, gains)
+        return gains / worse, np.where(is_told, worse / sizes, np.inf)
+
+    def misfit_at(self, columns: np.ndarray, gains: np.ndarray) -> np.ndarray:
+        """Return by how much the fit is worse than statistics near the tops of columns.
+
+        Parameters
+        ----------
+        columns
+            Shape (columns, channels).
+        gains
+            Evidence for each that is still in the residual.
+
+        Returns
+        -------
+        numpy.ndarray
+            Root of chi2 per channel, at least 1: where a model is wrong nothing is sure.
+        """
+        if not self.window:
+            return np.ones(len(columns))
+        left = (self.spectrum - self.areas @ self.columns) * self.roots
+        left = left - (self.inverse @ (self.doubts @ left)) @ self.doubts
+        total = np.concatenate([[0.0], np.cumsum(left**2)])
+        tops = np.argmax(columns, axis=1)
+        low = np.maximum(tops - self.window, 0)
+        high = np.minimum(tops + self.window + 1, len(left))
+        near = total[high] - total[low] - gains**2
+        return np.sqrt(np.maximum(near / (high - low - 1), 1.0))
 
     def evidence(self, n: int) -> np.ndarray:
         """Return the evidence for each of the first components beside all others."""
@@ -117,7 +163,8 @@ class Doubted:
         gram = self.product(self.columns[used], self.columns[used])
         spread = np.sqrt(np.abs(np.diag(np.linalg.inv(gram + _ridge(gram)))))
         found = np.zeros(len(self.columns))
-        found[used] = self.areas[used] / spread
+        worse = self.misfit_at(self.columns[used], np.zeros(len(used)))
+        found[used] = self.areas[used] / (spread * worse)
         return found[:n]
 
     def without(self, k: int) -> "Doubted":
@@ -162,10 +209,22 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
         counts of the component, with a penalty: as Bayes has it with a normal prior.
     """
     values = values_of(model)
+    full = model.scatter.rayleigh
+    rayleigh = _without_soft(full)
+    model = replace(model, scatter=replace(model.scatter, rayleigh=rayleigh))
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
     areas = state.solution.areas
-    wrongs, owners = _wrongs(model, values, areas, problem.channels, doubts)
+    rows = [
+        _wrongs(model, values, areas, problem.channels, doubts),
+        _bends(state.columns, areas, problem.lines.n_columns, model, doubts),
+    ]
+    if len(full) > len(rayleigh):
+        soft = [one for one in full if one not in rayleigh]
+        lines = gather_lines(soft, model.response, Scatter(), ())
+        spectra = _SOFT * make_spectra(lines, values, problem.channels)
+        rows.append((spectra, np.full(len(soft), len(model.groups))))
+    wrongs, owners = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     start = Doubted(
         problem.channels,
         problem.spectrum,
@@ -178,8 +237,18 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
         wrongs,
         np.zeros((0, 0)),
         doubts.error,
+        max(5, round(_NEAR / values["gain"])) if doubts.is_whole else 0,
     )
     return _reweighted(start)
+
+
+def _without_soft(rayleigh: tuple[Group, ...]) -> tuple[Group, ...]:
+    """Return what is scattered without the L lines of an anode whose K lines are there.
+
+    A tube's window and the sample absorb them: they are a tenth of the others at most, and
+    would be taken for S (of Mo) or Cl (of Rh) otherwise.
+    """
+    return rayleigh[:1] if rayleigh and rayleigh[0].shell == "K" else rayleigh
 
 
 def _reweighted(doubted: Doubted) -> Doubted:
@@ -209,6 +278,22 @@ def _solve(doubted: Doubted) -> Doubted:
 
 def _ridge(gram: np.ndarray) -> np.ndarray:
     return np.diag(_RIDGE * np.maximum(np.diag(gram), 1e-300))
+
+
+def _bends(
+    columns: np.ndarray, areas: np.ndarray, first: int, model: Model, doubts: Doubts
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bends of the background; they belong to the strongest of its splines."""
+    start, _ = model.channels
+    n = columns.shape[1]
+    background = areas[first:] @ columns[first:]
+    strongest = first + int(np.argmax(areas[first:]))
+    if not areas[strongest] > 0:
+        return np.zeros((0, n)), np.zeros(0, dtype=int)
+    energies = model.response.zero + model.response.gain * np.arange(start, start + n)
+    fine = make_splines(energies, _BACKGROUND_STEP)
+    bends = fine * background * doubts.background / areas[strongest]
+    return bends, np.full(len(bends), strongest)
 
 
 def _wrongs(
@@ -254,6 +339,11 @@ def _wrongs(
         (make_spectra(lines, values | changed, channels) - now) * factor
         for changed in _changes(values, doubts)
     ]
+    untailed = make_spectra(lines, values | {"tail": 0.0, "shelf": 0.0}, channels)
+    for length in _LONG_TAILS:
+        long = {"tail": doubts.shelf, "tail_length": length, "shelf": 0.0}
+        tailed = make_spectra(lines, values | long, channels)
+        found.append((tailed - (1 - doubts.shelf) * untailed) * factor)
     minor = weight[:, 0] < 0.5
     found.append((now * weight * doubts.ratio)[minor])
     numbers = np.concatenate([*[own] * (len(found) - 1), own[minor]])

@@ -611,7 +611,9 @@ def _penalty(search: _Search, zero: float, gain: float) -> float:
 
 def _columns(search: _Search, zero: float, gain: float) -> tuple[np.ndarray, list[str]]:
     """Return spectra of the elements' shells and of 0 keV, in channels, and whose they are."""
-    rows, of, owners = [], [], []
+    rows: list[np.ndarray] = []
+    of: list[int] = []
+    owners: list[str] = []
     highest = zero + gain * search.net.size
     for element, shell in itertools.product(search.elements, SHELLS):
         lines = group(element, shell, _ANY)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rsciio_xfm.analysis.fit.background import make_splines
-from rsciio_xfm.analysis.fit.calibrate import calibrate
+from rsciio_xfm.analysis.fit.calibrate import calibrate, finish
 from rsciio_xfm.analysis.fit.candidates import (
     Candidate,
     contradicted,
@@ -29,10 +29,14 @@ from rsciio_xfm.analysis.fit.problem import make_problem, minimise, solve_at
 from rsciio_xfm.analysis.fit.response import FWHM, Response
 from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
 from rsciio_xfm.analysis.fit.solve import solve
+from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks
 from rsciio_xfm.core.one_thread import one_thread
 
 _LEAST_KEV = 0.95  # of lines: Na is the first
 _SEEN = 20.0  # counts in 1 keV: beyond the last such window nothing is looked for
+_KNOWN_FACTOR = 1.1  # on the evidence for another shell of an element that is there
+_BEYOND = 0.6  # keV above the last line of the source
+_WEAK = 0.4  # evidence, relative to the clearest, below which sum peaks come first
 _SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
 _MOST = 40  # groups
 _REFINED = ("zero", "gain", "noise")
@@ -137,18 +141,20 @@ def find_elements(
     beside all others goes.
     """
     counts = check_spectrum(spectrum)
-    energy_range = _range(counts, excitation, response)
-    candidates = make_candidates(excitation, response, energy_range, elements, exclude)
+    energy_range, last = _range(counts, excitation, response)
+    wide = (energy_range[0], max(last, energy_range[1]))
+    candidates = make_candidates(excitation, response, wide, elements, exclude)
     scatter = make_scatter(excitation, energy_range, set())
     model = Model(excitation, response, (), energy_range, len(counts), scatter)
-    if not candidates:
+    if not any(c.group.energy < energy_range[1] for c in candidates):
         return [], model
     with one_thread():
-        model = replace(model, response=_scaled(model, counts, candidates))
-        pool = _Pool.of(candidates, model.response)
+        within = [one for one in candidates if one.group.energy < energy_range[1]]
+        model = replace(model, response=_scaled(model, counts, within))
+        pool = _Pool.of(candidates, model, counts)
         model = _add_sure(model, counts, pool)
         if model.groups:
-            model = calibrate(model, counts)
+            model = _drop_weak(calibrate(model, counts), counts, pool)
         model = _drop_weak(_add_all(model, counts, pool), counts, pool)
         parts = _parts(blocks, len(counts))
         in_parts = _find_in_parts(model, counts, parts, pool)
@@ -157,22 +163,30 @@ def find_elements(
             return [], model
         if model.fit is None or in_parts:
             model = calibrate(replace(model, groups=groups), counts)
+        model = _drop_again(model, counts, pool)
+        if not model.groups:
+            return [], model
         names = {candidates[k].group.name: number for k, number in in_parts.items()}
         return _describe(model, counts, pool, names), model
 
 
 def _range(
     counts: np.ndarray, excitation: Excitation, response: Response
-) -> tuple[float, float]:
-    """Return the energies in which lines are looked for."""
+) -> tuple[tuple[float, float], float]:
+    """Return the energies in which lines are looked for, and the last of the spectrum.
+
+    Beyond the lines of the source that are scattered there is pile-up of these, if anything.
+    """
     width = max(1, round(1 / response.gain))
     sums = np.convolve(counts.clip(0), np.ones(width), mode="same")
     seen = np.flatnonzero(sums >= _SEEN)
     last = seen[-1] if len(seen) else len(counts) - 1
+    end = response.zero + response.gain * (len(counts) - 1)
     high = min(
         response.zero + response.gain * (last + 1),
-        response.zero + response.gain * (len(counts) - 1),
+        end,
         excitation.highest * 1.02 + 0.3,
+        _last_scattered(excitation, end) + _BEYOND,
     )
     low = max(_LEAST_KEV, response.zero + 2 * response.gain)
     if high - low < 10 * response.gain:
@@ -181,7 +195,14 @@ def _range(
             f"{excitation.highest:g} keV excite, there are not {_SEEN:g} counts: nothing can "
             "be found."
         )
-    return low, high
+    return (low, high), end
+
+
+def _last_scattered(excitation: Excitation, end: float) -> float:
+    """Return the highest energy of K lines of a tube's anode, or of photons of one energy."""
+    lines = make_scatter(excitation, (0.0, end), set()).rayleigh
+    hard = [one.energies.max() for one in lines if one.shell in ("", "K")]
+    return float(max(hard, default=math.inf))
 
 
 # The scale: energies of a map may be 1 % off.
@@ -268,13 +289,25 @@ class _Pool:
     lines: Lines
     factors: np.ndarray
     needed: np.ndarray
+    outside: (
+        np.ndarray
+    )  # what is known of those beyond the range: areas and sigmas, else NaN
 
     @classmethod
-    def of(cls, candidates: list[Candidate], response: Response) -> "_Pool":
-        lines = gather_lines([c.group for c in candidates], response, Scatter(), ())
+    def of(cls, candidates: list[Candidate], model: Model, counts: np.ndarray) -> "_Pool":
+        groups = [one.group for one in candidates]
+        lines = gather_lines(groups, model.response, Scatter(), ())
         factors = np.array([one.factor for one in candidates])
+        outside = np.array([_net(one, model, counts) for one in groups]).T
         needed = np.array([one.needed for one in candidates])
-        return cls(candidates, lines, factors, needed)
+        needed = np.where(np.isnan(outside[0]), needed, np.inf)
+        return cls(candidates, lines, factors, needed, outside)
+
+    def is_contradicted(self, areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+        is_inside = np.isnan(self.outside[0])
+        areas = np.where(is_inside, areas, self.outside[0])
+        sigmas = np.where(is_inside, sigmas, self.outside[1])
+        return contradicted(self.candidates, areas, sigmas)
 
     def columns(self, model: Model, channels: tuple[int, int]) -> np.ndarray:
         values = values_of(model) | {"shelf": 0.0, "escape": 0.0}
@@ -285,19 +318,55 @@ class _Pool:
         return np.array([one.group.name not in known for one in self.candidates])
 
 
+def _net(group: Group, model: Model, counts: np.ndarray) -> tuple[float, float]:
+    """Return counts above the background of a line beyond what is fitted, and their sigma."""
+    if group.energy < model.energy_range[1]:
+        return math.nan, math.nan
+    own = model.response
+    place = round((group.energy - own.zero) / own.gain)
+    reach = max(
+        1, round(1.2 * FWHM * float(own.sigma(np.array([group.energy]))[0]) / own.gain)
+    )
+    inner = counts[place - reach : place + reach + 1].clip(0)
+    sides = [
+        counts[place - 2 * reach : place - reach],
+        counts[place + reach + 1 : place + 2 * reach + 1],
+    ]
+    outer = np.concatenate(sides).clip(0)
+    if not len(inner) or not len(outer):
+        return math.nan, math.inf
+    scale = len(inner) / len(outer)
+    return (
+        float(inner.sum() - scale * outer.sum()),
+        float(np.sqrt(inner.sum() + scale**2 * outer.sum() + 1)),
+    )
+
+
 def _add_sure(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
-    """Add groups of more than 30 sigma, and move the scale as they come."""
-    n_refined = 0
+    """Add groups of more than 30 sigma, and move the scale as they come.
+
+    Pile-up is looked at before an element is believed that is far weaker than others.
+    """
+    n_refined, n_summed, strongest = 0, 0, 0.0
     while len(model.groups) < _MOST:
-        doubted = fit_doubted(model, counts, ROUGH)
-        best = _best(doubted, model, pool)
+        best = _best(fit_doubted(model, counts, ROUGH), model, pool)
         if best is None or best[1] < _SURE:
             break
+        if best[1] < _WEAK * strongest and n_summed < len(model.groups):
+            n_summed = len(model.groups)
+            model = _with_sum_peaks(model, counts)
+            continue
+        strongest = max(strongest, best[1])
         model = replace(model, groups=(*model.groups, pool.candidates[best[0]].group))
         if len(model.groups) >= 1.5 * n_refined:
             model = _refine(model, counts)
             n_refined = len(model.groups)
     return model
+
+
+def _with_sum_peaks(model: Model, counts: np.ndarray) -> Model:
+    peaks = choose_sum_peaks(model, counts, values_of(model))
+    return replace(model, sum_peaks=peaks)
 
 
 def _best(doubted: Doubted, model: Model, pool: _Pool) -> tuple[int, float] | None:
@@ -311,10 +380,13 @@ def _best(doubted: Doubted, model: Model, pool: _Pool) -> tuple[int, float] | No
             areas[k] = doubted.areas[place[one.group.name]]
             sigmas[k] = max(abs(areas[k]) / 100, 1.0)
     is_enough = pool.is_new(model) & (gains > pool.needed)
-    is_enough &= ~contradicted(pool.candidates, areas, sigmas)
+    is_enough &= ~pool.is_contradicted(areas, sigmas)
     if not is_enough.any():
         return None
-    best = int(np.argmax(np.where(is_enough, gains * pool.factors, -np.inf)))
+    elements = {one.element for one in model.groups}
+    known = [one.group.element in elements for one in pool.candidates]
+    factors = np.where(known, _KNOWN_FACTOR, pool.factors)
+    best = int(np.argmax(np.where(is_enough, gains * factors, -np.inf)))
     return best, float(gains[best])
 
 
@@ -330,12 +402,16 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
 
 def _add_all(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
     """Add the others to a model that is calibrated."""
+    n_summed = 0
     while len(model.groups) < _MOST:
         best = _best(fit_doubted(model, counts, FINE), model, pool)
         if best is None:
             break
         group = pool.candidates[best[0]].group
         model = replace(model, groups=(*model.groups, group), fit=None)
+        if best[1] > _SURE and n_summed < len(model.groups) - 3:
+            n_summed = len(model.groups)
+            model = _with_sum_peaks(model, counts)
     return model
 
 
@@ -373,7 +449,7 @@ def _find_in_parts(
         gains, sigmas = doubted.of_part(part).gains(own)
         areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
         is_enough = is_new & (gains > needed)
-        is_enough &= ~contradicted(pool.candidates, areas, sigmas)
+        is_enough &= ~pool.is_contradicted(areas, sigmas)
         score = np.where(is_enough, gains * pool.factors, 0.0)
         for k in np.flatnonzero(score > clearest):
             clearest[k], found[int(k)] = score[k], number
@@ -408,6 +484,14 @@ def _drop_weak(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
         groups = model.groups[:weakest] + model.groups[weakest + 1 :]
         model = replace(model, groups=groups, fit=None)
     return model
+
+
+def _drop_again(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
+    """Drop what the last calibration has made needless; the parameters stay."""
+    left = _drop_weak(model, counts, pool)
+    if left.groups == model.groups or not left.groups:
+        return left
+    return finish(left, counts, 1, tuple(calibrated(model).parameters))
 
 
 def _describe(
@@ -462,6 +546,7 @@ def _alternatives(
     alike = [
         names[j]
         for j in np.argsort(-gains)
-        if gains[j] > _ALIKE * own and pool.candidates[j].group.element not in taken
+        if gains[j] * pool.factors[j] > _ALIKE * own > 0
+        and pool.candidates[j].group.element not in taken
     ]
     return tuple(alike[:_N_ALIKE])

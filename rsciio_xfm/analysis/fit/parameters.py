@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,8 +96,8 @@ def apply_values(model: "Model", values: dict[str, float]) -> "Model":
     """Return a model with other values of the parameters, without a fit."""
     stopping = values["stopping"]
     thickness = 1 / stopping if stopping > 1 / _LONGEST else math.inf
-    own = {name: values[name] for name in OF_RESPONSE}
-    compton = {name: values[f"compton_{name}"] for name in OF_SCATTER}
+    own: dict[str, Any] = {name: values[name] for name in OF_RESPONSE}
+    compton: dict[str, Any] = {name: values[f"compton_{name}"] for name in OF_SCATTER}
     rayleigh = tuple(with_ratios(one, values) for one in model.scatter.rayleigh)
     ratios = {name: value for name, value in values.items() if " " in name}
     ratios = {n: model.ratios.get(n, 1.0) * value for n, value in ratios.items()}

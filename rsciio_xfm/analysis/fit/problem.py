@@ -14,6 +14,7 @@ from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
 _LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fitted
 SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
 _MODEL_ERROR = 0.01  # of the counts, when something is looked for
+_NEIGHBOURS, _DEAD_COUNTS = 4, 30  # a channel is dead if those around it have so many
 _SMOOTHING = 15  # channels: weights before there is a model
 
 
@@ -30,7 +31,7 @@ class Problem:
     channels
         First of them, and the one after the last.
     roots
-        Of the weights.
+        Of the weights; 0 in dead channels.
     start
         Values of all parameters, and the middle of their priors.
     names
@@ -44,6 +45,11 @@ class Problem:
     roots: np.ndarray
     start: dict[str, float]
     names: tuple[str, ...] = ()
+
+    def weighted_by(self, variance: np.ndarray) -> "Problem":
+        """Return a problem with other variances of the channels; dead ones stay so."""
+        roots = np.where(self.roots > 0, 1 / np.sqrt(variance), 0.0)
+        return replace(self, roots=roots)
 
     def priors(self) -> list[Prior]:
         """Return what is known of the parameters that are fitted."""
@@ -104,18 +110,27 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     )
     # The larger of the smooth and the measured counts: low ones do not get all the weight.
     roots = 1 / np.sqrt(floored(np.maximum(smooth, counts)))
+    roots[find_dead(counts)] = 0
     return Problem(lines, splines, counts, (first, stop), roots, values_of(model))
+
+
+def find_dead(counts: np.ndarray) -> np.ndarray:
+    """Return the channels without counts among others with many, bool."""
+    padded = np.pad(counts, _NEIGHBOURS, mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBOURS + 1)
+    found: np.ndarray = (counts == 0) & (np.median(around, axis=1) > _DEAD_COUNTS)
+    return found
 
 
 def reweighted(problem: Problem, state: State) -> Problem:
     """Return a problem with the weights of what is expected."""
-    return replace(problem, roots=1 / np.sqrt(floored(state.expected)))
+    return problem.weighted_by(floored(state.expected))
 
 
 def less_sure(problem: Problem, state: State) -> Problem:
     """Return a problem with weights in which high peaks count less: no model is exact."""
     variance = floored(state.expected) + (_MODEL_ERROR * state.expected) ** 2
-    return replace(problem, roots=1 / np.sqrt(variance))
+    return problem.weighted_by(variance)
 
 
 def solve_at(problem: Problem, values: dict[str, float], signed: bool = False) -> State:

@@ -1,0 +1,149 @@
+"""``rsciio-xfm elements`` and ``calibrate``."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from rsciio_xfm.cli._common import (
+    FILE,
+    errors_as_messages,
+    extension,
+    load,
+    load_map,
+    region_options,
+    select,
+)
+
+_RIPPLE = ("rpl", "raw")
+_KNOWN = "lines with channels, like Fe_Ka=640,Ca_Ka=369, or elements, like Fe,Ca"
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@region_options
+@click.option(
+    "--element",
+    "elements",
+    multiple=True,
+    help="Look for this one, and others that are named; for all by default.",
+)
+@click.option("--exclude", multiple=True, help="Element that is not there.")
+@click.option(
+    "--excitation",
+    help='What excites the sample: "Mo 50 kV", "17.44 keV", "electrons 20 kV"; what the '
+    "file says by default.",
+)
+def elements(
+    file: Path,
+    x: tuple[int, int] | None,
+    y: tuple[int, int] | None,
+    detector: int | None,
+    elements: tuple[str, ...],
+    exclude: tuple[str, ...],
+    excitation: str | None,
+) -> None:
+    """Find the elements in FILE, a map or a spectrum, and print how sure each is.
+
+    Of each: evidence in standard deviations, its counts in the sum of all spectra, the lines
+    that tell, and what else it could be.
+    """
+    from rsciio_xfm.signals.elements import find_elements
+
+    with errors_as_messages():
+        signal = _load(file, detector)
+        if signal.axes_manager.navigation_dimension:
+            signal = select(signal, x, y)
+        elif x or y:
+            raise click.ClickException(f"{file}: --x and --y are for maps")
+        found = find_elements(
+            signal, elements or None, exclude, excitation, show_progressbar=False
+        )
+        click.echo(repr(found))
+
+
+def _load(file: Path, detector: int | None) -> Any:
+    """Load a map, or the one spectrum of a file."""
+    if extension(file) in ("msa", "emsa") and detector is None:
+        return load(file)
+    return load_map(file, detector)
+
+
+class Known(click.ParamType):
+    """Lines and where they are, or elements, with commas between."""
+
+    name = "lines"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Return a dictionary of lines, or a list of elements."""
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",")]
+        names = [name.strip() for name, _, _ in pairs]
+        has_place = [bool(equals) for _, equals, _ in pairs]
+        is_sound = all(names) and len(set(names)) == len(names)
+        if not is_sound or any(has_place) != all(has_place):
+            self.fail(f"{value!r} is not {_KNOWN}", param, ctx)
+        if not any(has_place):
+            return names
+        try:
+            places = [float(place) for _, _, place in pairs]
+        except ValueError:
+            places = [math.nan]
+        if not all(map(math.isfinite, places)):
+            self.fail(f"{value!r} is not {_KNOWN}", param, ctx)
+        return dict(zip(names, places, strict=True))
+
+
+KNOWN = Known()
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.argument("known", type=KNOWN, metavar="LINES")
+@click.option("--dry-run", is_flag=True, help="Print the calibration, write nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace the energies that the file has.")
+def calibrate(file: Path, known: Any, dry_run: bool, overwrite: bool) -> None:
+    """Find the energies of the channels of FILE by LINES, and write them into it.
+
+    LINES are Fe_Ka=640,Ca_Ka=369: lines and their channels, or approximate energies in keV if
+    the file has energies; or elements, Fe,Ca. A .datastack gets an array of energies, a .rpl
+    (or the .rpl of a .raw) three lines of text; counts are not touched. Of other formats write
+    a calibrated copy: rsciio-xfm export FILE --calibrate LINES -o COPY.
+    """
+    with errors_as_messages():
+        kind = extension(file)
+        if not dry_run and kind not in ("datastack", *_RIPPLE):
+            raise click.ClickException(
+                f"{file}: energies cannot be put into a .{kind} file: write a calibrated "
+                f"copy, as rsciio-xfm export {file} --calibrate LINES -o {file.stem}_keV.h5"
+            )
+        signal = load_map(file, None)
+        (axis,) = signal.axes_manager.signal_axes
+        has_energies = axis.units in ("keV", "eV")
+        if has_energies and not (overwrite or dry_run):
+            raise click.ClickException(
+                f"{file} has energies, from {axis.offset:.6g} {axis.units} on in steps of "
+                f"{axis.scale:.6g} {axis.units}; use --overwrite to replace them"
+            )
+        found = signal.calibrate_energy(known, show_progressbar=False)
+        click.echo(str(found))
+        if not dry_run:
+            write_energies(file, found.zero, found.gain, axis.size)
+
+
+def write_energies(file: Path, zero: float, gain: float, n_channels: int) -> None:
+    """Put energies into a ``.datastack`` or a ``.rpl`` file, and say so."""
+    from rsciio_xfm import datastack
+    from rsciio_xfm.formats.ripple.energies import write_energies as write
+
+    if extension(file) == "datastack":
+        energies = zero + gain * np.arange(n_channels)
+        name = datastack.append(energies, "maxrf_energies", file)
+        click.echo(f"{file}: {name}")
+    else:
+        click.echo(f"{write(file, zero, gain)}: depth-scale, depth-origin, depth-units")

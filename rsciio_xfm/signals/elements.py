@@ -1,0 +1,243 @@
+"""Which elements are in spectra, and the energies of their channels."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hyperspy.signal import BaseSignal
+
+from rsciio_xfm.analysis.fit import energy
+from rsciio_xfm.analysis.fit.energy import Calibration
+from rsciio_xfm.analysis.fit.find import Found
+from rsciio_xfm.analysis.fit.find import find_elements as find
+from rsciio_xfm.analysis.fit.model import Model
+from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.signals.areas import as_table, show
+from rsciio_xfm.signals.checks import check_uniform
+from rsciio_xfm.signals.excitation import excitation_of, has_excitation, response_of
+from rsciio_xfm.signals.fit_sums import Wish, sum_up
+
+_SURE, _CLEAR = 30.0, 10.0  # sigma
+_MOST_CHI2 = 1.5
+_LEAST_CHANNELS = 64
+
+
+def calibrate_energy(
+    signal: BaseSignal,
+    known: Mapping[str, float] | Sequence[str],
+    show_progressbar: bool | None = None,
+) -> Calibration:
+    """Calibrate the energy axis by lines that are in the spectra, in place.
+
+    Parameters
+    ----------
+    signal
+        A map, lazy or not, or a spectrum, of any type; its sum is looked at. The axis may
+        have energies, which are corrected then, or none.
+    known
+        Lines and about where they are: ``{"Fe_Ka": 640, "Ca_Ka": 369.5}``. If all numbers are
+        within 30 % of the energies of their lines in keV, they are energies on the axis as it
+        is, else channels, counted from the first of the signal, 0. Or elements,
+        ``["Fe", "Ca"]``: peaks are matched, within 10 % of the energies that there are.
+    show_progressbar
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
+
+    Returns
+    -------
+    Calibration
+        What was matched, and what is left; it prints as a table. Offset, scale and units of
+        the signal's axis are set, in keV; the file it came from stays as it is.
+
+    Raises
+    ------
+    ImportError
+        xraylib is not installed; names the extra.
+    ValueError
+        There are no counts; a name is no line or element; no peak is where a line is said to
+        be; lines contradict each other; elements fit in several ways or in none. The axis is
+        as it was.
+
+    Examples
+    --------
+    >>> found = s.calibrate_energy({"Fe_Ka": 640, "Ca_Ka": 369})
+    >>> found.taken_as
+    'channels'
+    >>> found = s.calibrate_energy(["Fe", "Ca"])
+    """
+    (axis,) = signal.axes_manager.signal_axes
+    check_uniform([axis])
+    sums = sum_up(signal, Wish(), show_progressbar)
+    start = None
+    if axis.units in PER_KEV and axis.scale > 0:
+        factor = PER_KEV[axis.units]
+        start = (axis.offset / factor, axis.scale / factor)
+    found = energy.calibrate_energy(sums.total, known, start)
+    axis.offset, axis.scale, axis.units = found.zero, found.gain, "keV"
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Elements(Sequence[Found]):
+    """Elements that were found in spectra, the clearest first; it prints as a table.
+
+    Attributes
+    ----------
+    found
+        Each by one shell.
+    model
+        Fitted to the sum of the spectra; without a fit if nothing was found.
+    title
+        Of the spectra.
+    """
+
+    found: tuple[Found, ...]
+    model: Model
+    title: str = ""
+
+    @property
+    def elements(self) -> list[str]:
+        """Symbols, each once."""
+        return list(dict.fromkeys(one.element for one in self.found))
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.found[index]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        of = f" in {self.title}" if self.title else ""
+        source = f", excited by {self.model.excitation}" if self.model.excitation else ""
+        if not self.found:
+            yield f"No element was found{of}{source}."
+            return
+        yield f"{len(self.elements)} elements found{of}{source}"
+        rows = [["", "sigma", "counts", "+-", "lines (keV)", ""]]
+        for one in self.found:
+            lines = ", ".join(f"{line:.2f}" for line in one.lines)
+            cells = [f"{one.evidence:.1f}", show(one.counts), show(one.sigma), lines]
+            rows.append([one.name, *cells, how_sure(one)])
+        yield as_table(rows)
+        chi2 = self.model.fit.chi2 if self.model.fit is not None else 0.0
+        if chi2 > _MOST_CHI2:
+            yield (
+                f"chi2/n of the fit is {chi2:.1f}: it does not describe the spectrum within "
+                f"its noise, and elements below {_SURE:g} sigma may make up for that."
+            )
+
+
+def how_sure(one: Found) -> str:
+    """Return in words how sure an element is, and what else it could be.
+
+    Examples
+    --------
+    >>> how_sure(Found("Zn", "K", (8.63,), 6.5, 270.0, 40.0, ("Re_L",)))
+    'possible, or Re_L'
+    """
+    words = ["possible"]
+    if one.evidence >= _CLEAR:
+        words = ["sure" if one.evidence >= _SURE else "clear"]
+    if one.in_part is not None:
+        words.append("in a part of the map")
+    if one.alternatives:
+        words.append(f"or {', '.join(one.alternatives)}")
+    return ", ".join(words)
+
+
+def find_elements(
+    signal: BaseSignal,
+    elements: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    excitation: Any = None,
+    set_elements: bool = False,
+    show_progressbar: bool | None = None,
+) -> Elements:
+    """Find the elements in the spectra of a map, in one pass over the file.
+
+    Parameters
+    ----------
+    signal
+        A map, lazy or not, or a spectrum, of any type, with a calibrated energy axis (it may
+        be 20 eV and 1 % off). Blocks of a map are looked at as well as its sum, so that a few
+        grains matter.
+    elements
+        Those that may be there; None: all from sodium to uranium. Rare gases but argon, what
+        is radioactive, and other elements that few samples have need more evidence then;
+        those that are named do not.
+    exclude
+        Those that are not there.
+    excitation
+        ``"Mo 50 kV"``, 17.44 (keV), ``"electrons 20 kV"``; None: from the metadata.
+    set_elements
+        Put those that were found into the metadata, ``Sample.elements``.
+    show_progressbar
+        Of lazy signals; None is HyperSpy's preference, on a terminal.
+
+    Returns
+    -------
+    Elements
+        The clearest first: evidence in standard deviations, lines that tell, counts, and
+        which others it could be.
+
+    Raises
+    ------
+    ImportError
+        xraylib is not installed; names the extra.
+    ValueError
+        The energy axis is not calibrated, there are no counts, or a name is no element.
+
+    Notes
+    -----
+    See :func:`rsciio_xfm.analysis.fit.find.find_elements`.
+
+    Examples
+    --------
+    >>> found = s.find_elements(exclude=["Rb"])
+    >>> "Fe" in found.elements
+    True
+    """
+    named = None if elements is None else list(_names(elements))
+    left_out = list(_names(exclude))
+    own, response = excitation_of(signal, excitation), response_of(signal)
+    is_map = bool(signal.axes_manager.navigation_dimension)
+    sums = sum_up(signal, Wish(blocks=is_map), show_progressbar)
+    found, model = find(sums.total, own, response, sums.blocks, named, left_out)
+    title = str(signal.metadata.get_item("General.title", ""))
+    result = Elements(tuple(found), model, title)
+    if set_elements:
+        signal.metadata.set_item("Sample.elements", sorted(result.elements))
+    return result
+
+
+def _names(names: Iterable[str] | str) -> Iterable[str]:
+    return [names] if isinstance(names, str) else names
+
+
+def labels_of(spectrum: BaseSignal) -> list[tuple[str, float]]:
+    """Return what the peaks of a spectrum are to be labelled with, and their energies in keV.
+
+    Parameters
+    ----------
+    spectrum
+        Of any type. Without a calibration, counts, or an excitation in its metadata there are
+        no labels.
+
+    Raises
+    ------
+    ImportError
+        xraylib is not installed; names the extra.
+    """
+    (axis,) = spectrum.axes_manager.signal_axes
+    if axis.units not in PER_KEV or axis.size < _LEAST_CHANNELS:
+        return []
+    if not has_excitation(spectrum) or not axis.scale > 0:
+        return []
+    try:
+        found = find_elements(spectrum, show_progressbar=False)
+    except ValueError:  # nothing is in it
+        return []
+    clear = [one for one in found if one.evidence >= _CLEAR]
+    return [(one.element, one.lines[0]) for one in clear]

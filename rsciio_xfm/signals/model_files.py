@@ -1,0 +1,146 @@
+"""Files of models of elements: YAML that is written whole and read with suspicion."""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rsciio_xfm.analysis.fit.model import Model
+from rsciio_xfm.analysis.fit.saving import KIND, from_dict
+from rsciio_xfm.core.atomic import replacing
+from rsciio_xfm.exceptions import FileFormatError
+
+MODEL_EXTENSIONS = (".yaml", ".yml")
+_MOST_BYTES = 64 * 2**20  # of a file: some 100 kB are usual
+_MOST_CHANNELS = 2**20
+# The same as yaml.safe_load, in C where that is there: 20 times as fast.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_OF_LINES = ("energies", "shares", "weights", "families")
+_WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def checked_path(filename: str | Path, extensions: tuple[str, ...]) -> Path:
+    """Return a path, if it has one of some extensions."""
+    path = Path(filename)
+    if path.suffix.lower() not in extensions:
+        raise ValueError(
+            f"{path}: the extension is {path.suffix!r}, expected {' or '.join(extensions)}."
+        )
+    return path
+
+
+def write_text(path: Path, text: str, overwrite: bool) -> None:
+    """Write a file, whole or not at all."""
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; use overwrite=True to replace it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def read_model(path: Path) -> tuple[Model, tuple[float, float], str]:
+    """Read a model, the energy axis it was made for, and its title.
+
+    Raises
+    ------
+    FileFormatError
+        The file is no such model, is damaged, or of another version.
+    """
+    held = read_yaml(path)
+    axis: Any = held.get("axis")
+    try:
+        # Before anything is made of it: whether all is of its kind.
+        bare = from_dict({key: value for key, value in held.items() if key != "fit"})
+        check_kinds(bare, "model")
+        _check_sizes(held)
+        model = from_dict(dict(held))
+        ends = float(axis["zero_keV"]), float(axis["gain_keV"])
+        if not (all(map(math.isfinite, ends)) and ends[1] > 0):
+            raise ValueError(f"axis is {axis!r:.80}, expected numbers, the gain above 0.")
+    except _WRONG as error:
+        raise FileFormatError(
+            f"{path}: the model is damaged, or of another version: "
+            f"{type(error).__name__}: {error} Expected what model.save(...) has written."
+        ) from error
+    return model, ends, str(held.get("title", ""))
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """Read what should be a model; what is none is said so, and damage where it is."""
+    wanted = f"expected an element model, as model.save(...) writes, kind: {KIND}"
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise FileFormatError(
+            f"{path}: more than {_MOST_BYTES} bytes, {wanted} (byte 0)."
+        )
+    try:
+        held = yaml.load(content.decode("utf-8"), _Loader)  # noqa: S506 (a safe one)
+    except (UnicodeDecodeError, RecursionError, ValueError, yaml.YAMLError) as error:
+        place = " ".join(str(error).split())
+        raise FileFormatError(f"{path}: no YAML ({place:.200}), {wanted}.") from error
+    if not isinstance(held, Mapping) or held.get("kind") != KIND:
+        kind = held.get("kind") if isinstance(held, Mapping) else type(held).__name__
+        raise FileFormatError(f"{path}: its kind is {kind!r:.40}, {wanted} (byte 0).")
+    return held
+
+
+def _check_sizes(held: Mapping[str, Any]) -> None:
+    """Refuse numbers of channels that no spectrum has, and spectra of other ones."""
+    n_channels, fit = held["n_channels"], held.get("fit")
+    if type(n_channels) is not int or not 0 < n_channels <= _MOST_CHANNELS:
+        raise ValueError(f"n_channels is {n_channels!r:.40}, expected a whole number.")
+    if fit is None:
+        return
+    n_counts, n_pixels = len(fit["spectrum"]), fit["n_pixels"]
+    if n_counts != n_channels or type(n_pixels) is not int or n_pixels < 1:
+        raise ValueError(
+            f"the fit is of {n_counts} channels and {n_pixels!r:.40} pixels, expected "
+            f"{n_channels} channels and a whole number of pixels."
+        )
+
+
+def check_kinds(value: Any, name: str) -> None:
+    """Refuse a dataclass in which something is of another kind than it says.
+
+    Raises
+    ------
+    TypeError
+        It names the field.
+    """
+    hints = typing.get_type_hints(type(value))
+    sizes = {len(getattr(value, n)) for n in _OF_LINES if hasattr(value, n)}
+    if len(sizes) > 1:
+        raise TypeError(f"{name} has lists of {sorted(sizes)} lines, expected one length.")
+    for field in dataclasses.fields(value):
+        held, where = getattr(value, field.name), f"{name}.{field.name}"
+        if not _is_kind(held, hints[field.name]):
+            raise TypeError(f"{where} is {held!r:.40}, expected {hints[field.name]}.")
+        for part in held if isinstance(held, tuple) else (held,):
+            if dataclasses.is_dataclass(part):
+                check_kinds(part, where)
+
+
+def _is_kind(value: Any, hint: Any) -> bool:
+    """Tell whether a value is what a type hint of a model's dataclasses says."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        is_tuple = isinstance(value, tuple)
+        hints = [inner[0]] * len(value) if is_tuple and inner[-1] is ... else [*inner]
+        return is_tuple and len(value) == len(hints) and all(map(_is_kind, value, hints))
+    if origin is dict:
+        is_dict = isinstance(value, dict)
+        return is_dict and all(_is_kind(v, inner[1]) for v in value.values())
+    if inner:  # one or another
+        return any(_is_kind(value, one) for one in inner)
+    if hint is float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and not math.isnan(value)
+    if hint is np.ndarray:
+        return isinstance(value, np.ndarray) and bool(np.isfinite(value).all())
+    return isinstance(value, hint)
