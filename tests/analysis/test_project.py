@@ -21,7 +21,9 @@ from rsciio_xfm.analysis.fit.matrix import (
     make_projection,
     region_areas,
 )
-from rsciio_xfm.analysis.fit.project import ElementMaps, Projected, project
+from rsciio_xfm.analysis.fit.project import ElementMaps, project
+from rsciio_xfm.analysis.fit.projected import Projected
+from rsciio_xfm.analysis.fit.tables import Tables
 from rsciio_xfm.analysis.maps import Regions, Total, Windows
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import run
@@ -443,9 +445,9 @@ def test_weights_of_classes_are_the_best_for_them(basis):
 
 def test_variances_of_fine_channels_are_made_of_bins(basis):
     fine = make_fine(basis)
-    assert len(projecting._Tables.of(make_projection(fine)).variances[0]) == 179
+    assert len(Tables.of(make_projection(fine)).variances[0]) == 179
     coarse = make_projection(replaced(columns=basis.columns[::4]))
-    assert len(projecting._Tables.of(coarse).variances[0]) == 48
+    assert len(Tables.of(coarse).variances[0]) == 48
     rng = np.random.default_rng(0)
     truth = 600 * rng.gamma(4, 0.25, (20, 20, 5)) * basis.areas / basis.areas.sum()
     counts = rng.poisson(truth @ fine.columns.T).astype("u2")
