@@ -161,13 +161,10 @@ class Reduction(ABC):
         Pieces that are zero throughout are left out.
         """
 
-    def matrices(self, n_channels: int) -> Matrices | None:
+    def matrices(self) -> Matrices | None:
         """Return what spectra are multiplied by, if products are all that is made of them.
 
-        Parameters
-        ----------
-        n_channels
-            From the first to the last that the reduction asked for.
+        Its channels are those from the first to the last that the reduction asked for.
 
         Notes
         -----
@@ -177,7 +174,17 @@ class Reduction(ABC):
         return None
 
     def add_products(self, state: Any, ranges: Ranges, products: np.ndarray) -> None:
-        """Add what :meth:`FileArray.multiply` returned of a block of the map to a state."""
+        """Add products of the spectra of a block to a state.
+
+        Parameters
+        ----------
+        state
+            Of the part that the block is in; it is changed in place.
+        ranges
+            Of the block, ``(start, stop)`` along each navigation axis of the map.
+        products
+            What :meth:`rsciio_xfm.core.array.FileArray.multiply` returned.
+        """
         raise NotImplementedError
 
     @abstractmethod
@@ -374,7 +381,7 @@ class _Plan:
     def multiply(self, source: FileArray, ranges: Ranges) -> States | None:
         """Give products of spectra to the only reduction; None where pieces are better."""
         reduction, whole = self.reductions[0], self.wholes[0]
-        matrices = reduction.matrices(whole.n_channels)
+        matrices = reduction.matrices()
         if len(self.reductions) > 1 or matrices is None:
             return None
         part = Part(self._shift(ranges[:-1]), whole.channels, whole.dtype, whole.shared)
