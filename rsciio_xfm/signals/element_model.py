@@ -27,6 +27,7 @@ from rsciio_xfm.signals.model_files import (
     write_text,
 )
 
+_MOST_SHOWN = 5  # of what is not explained
 _NOTED_KEV, _REFUSED_KEV = 0.02, 0.3  # by which energy axes of a set-up may differ
 
 
@@ -210,11 +211,11 @@ class ElementModel:
             return f"{head}, not fitted yet: model.fit()\n{', '.join(self.elements)}"
         parts = [head, f"  {self._calibration()}", "", self._table()]
         left = self.unexplained
-        if left:
-            found = [
-                f"{e:.2f} keV ({s:+.0f} sigma{_perhaps(what)})" for e, s, what in left
-            ]
-            parts += ["", f"Not explained: {', '.join(found)}"]
+        parts += ["", "Not explained:"] if left else []
+        parts += [f"  {e:.2f} keV, {sigma:+.0f} sigma{_perhaps(what)}"
+                  for e, sigma, what in left[:_MOST_SHOWN]]  # fmt: skip
+        if len(left) > _MOST_SHOWN:
+            parts.append(f"  and {len(left) - _MOST_SHOWN} more: model.unexplained")
         return "\n".join(parts)
 
     def _calibration(self) -> str:
@@ -353,4 +354,4 @@ def _short(number: float) -> str:
 
 
 def _perhaps(what: str) -> str:
-    return f", {what}?" if what else ""
+    return f": {what}?" if what else ""

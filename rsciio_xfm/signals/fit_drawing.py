@@ -18,6 +18,7 @@ _PANEL = 3.0  # inches, the longer side of a map
 _MOST_COLUMNS = 6
 _PERCENTILE = 99.5
 _SIGMAS = 4.0  # of a pixel: the least that is white
+_STRONG, _FEW = 6.0, 4  # sigma, and how many such pixels are no accident
 _FOUND, _NOT_FOUND = "inferno", "gray"
 _LETTER, _LINE = 0.0038, 0.055  # half a letter and a line of text, of width and height
 _HIGHEST = 1.1  # of names, of the height of the highest peak; what is crowded has none
@@ -78,7 +79,7 @@ def draw_maps(
     side = _PANEL * (2.0 if n == 1 else 1.4 if n <= 4 else 1.0)
     width, height = (side, side * ratio) if ratio <= 1 else (side / ratio, side)
     width, height = width + 0.9, height + 0.45  # colour bar and title
-    columns = min(n, _MOST_COLUMNS, max(1, round(math.sqrt(1.5 * n * height / width))))
+    columns = min(n, _MOST_COLUMNS, max(1, round(math.sqrt(2.0 * n * height / width))))
     rows = math.ceil(n / columns)
     _, axes = plt.subplots(
         rows,
@@ -151,6 +152,9 @@ def brightest(image: np.ndarray, sigma: float, percentile: float = _PERCENTILE) 
     """
     finite = image[np.isfinite(image)]
     highest = float(np.percentile(finite, percentile)) if finite.size else 0.0
+    strong = finite[finite > _STRONG * sigma]
+    if strong.size >= _FEW:  # grains that are fewer than the percentile leaves out
+        highest = max(highest, float(np.median(strong)))
     return max(highest, _SIGMAS * sigma) or 1.0
 
 

@@ -357,6 +357,8 @@ class TestPictures:
         assert fit_drawing.brightest(image, 0.1) == 1.0
         assert fit_drawing.brightest(image * 0, 2.0) == 8.0
         assert fit_drawing.brightest(image * np.nan, 0.0) == 1.0
+        image[0, :6] = [400, 410, 420, 430, 440, 1e6]  # grains that are few
+        assert fit_drawing.brightest(image, 10.0) == 425.0
 
     @pytest.mark.parametrize(
         ("most", "length"), [(1, 1), (0.99, 0.5), (0.34, 0.2), (730, 500), (5e-5, 5e-5)]
