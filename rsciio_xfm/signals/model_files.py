@@ -116,7 +116,9 @@ def check_kinds(value: Any, name: str) -> None:
     hints = typing.get_type_hints(type(value))
     sizes = {len(getattr(value, n)) for n in _OF_LINES if hasattr(value, n)}
     if len(sizes) > 1:
-        raise TypeError(f"{name} has lists of {sorted(sizes)} lines, expected one length.")
+        raise TypeError(
+            f"{name} has lists of {sorted(sizes)} lines, expected one length."
+        )
     for field in dataclasses.fields(value):
         held, where = getattr(value, field.name), f"{name}.{field.name}"
         if not _is_kind(held, hints[field.name]):
