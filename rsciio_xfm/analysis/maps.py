@@ -402,8 +402,21 @@ def _check_shape(region: np.ndarray, shape: tuple[int, ...], expected: str) -> N
         )
 
 
-def _checked(region: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a boolean map, or positions of pixels, each once, ascending."""
+def check_region(region: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a boolean map, or positions of pixels, each once, ascending.
+
+    Parameters
+    ----------
+    region
+        What :func:`region_spectra` takes as one region.
+    shape
+        Of the navigation axes.
+
+    Raises
+    ------
+    ValueError
+        It is none, or beyond the map.
+    """
     region = np.asarray(region)
     if region.dtype.kind not in "iu" or region.ndim != 1:
         if region.dtype != bool:
@@ -460,7 +473,7 @@ class Regions(Reduction):
             regions = list(pixels_of_labels(regions).values())
         if len(regions) == 0:
             raise ValueError("There is no region, expected at least one.")
-        checked = [_checked(region, shape) for region in regions]
+        checked = [check_region(region, shape) for region in regions]
         masks = {k: r for k, r in enumerate(checked) if r.dtype == bool}
         lists = {k: r for k, r in enumerate(checked) if r.dtype != bool}
         empty: np.ndarray = np.empty(0, dtype=_position_dtype(math.prod(shape)))

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,21 @@ _PLAIN_TYPES = frozenset(_PLAIN)
 
 Range = tuple[int, int]
 Pieces = Generator[tuple[tuple[Range, ...], np.ndarray], None, None]
+
+
+class Matrices(NamedTuple):
+    """What spectra are multiplied by, see :meth:`FileArray.multiply`.
+
+    Attributes
+    ----------
+    products
+        float32, shape (channels, numbers).
+    squares
+        float32, shape (channels,): weights of the squares of the counts.
+    """
+
+    products: np.ndarray
+    squares: np.ndarray
 
 
 class ArrayLike(ABC):
@@ -220,6 +235,26 @@ class FileArray(ArrayLike):
         """
         return self.pieces(ranges)
 
+    def multiply(
+        self, ranges: tuple[Range, ...], matrices: Matrices
+    ) -> np.ndarray | None:
+        """Multiply the spectra of a block without building it, where that is faster.
+
+        Parameters
+        ----------
+        ranges
+            See :meth:`pieces`.
+        matrices
+            Of the channels of the block.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            float32, shape of the navigation axes of the block and then numbers + 1: the
+            products and, last, the weighted sum of the squares. None where it is not faster.
+        """
+        return None
+
     def known_total(self) -> np.ndarray | None:
         """Return the sum of all spectra, where it is known without reading them.
 
@@ -296,6 +331,12 @@ class View(FileArray):
     def sum_signal(self, ranges: tuple[Range, ...]) -> np.ndarray:
         """Sum the channels of a block of the view for each pixel."""
         return self.source.sum_signal(self.shifted(ranges))
+
+    def multiply(
+        self, ranges: tuple[Range, ...], matrices: Matrices
+    ) -> np.ndarray | None:
+        """Multiply the spectra of a block of the view."""
+        return self.source.multiply(self.shifted(ranges), matrices)
 
     def pieces(self, ranges: tuple[Range, ...]) -> Pieces:
         """Read a block of the view piece by piece."""

@@ -10,7 +10,7 @@ import math
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ import numpy as np
 from dask.callbacks import Callback
 from dask.system import CPU_COUNT
 
-from rsciio_xfm.core.array import FileArray, Pieces, Range
+from rsciio_xfm.core.array import FileArray, Matrices, Pieces, Range
 from rsciio_xfm.core.config import (
     COMBINED_AT_ONCE,
     PART_PIECES,
@@ -160,6 +160,25 @@ class Reduction(ABC):
 
         Pieces that are zero throughout are left out.
         """
+
+    def matrices(self, n_channels: int) -> Matrices | None:
+        """Return what spectra are multiplied by, if products are all that is made of them.
+
+        Parameters
+        ----------
+        n_channels
+            From the first to the last that the reduction asked for.
+
+        Notes
+        -----
+        Some files are multiplied faster than they are decoded: then :meth:`add_products` is
+        called and not :meth:`add`, if this is the only reduction of a pass.
+        """
+        return None
+
+    def add_products(self, state: Any, ranges: Ranges, products: np.ndarray) -> None:
+        """Add what :meth:`FileArray.multiply` returned of a block of the map to a state."""
+        raise NotImplementedError
 
     @abstractmethod
     def merge(self, states: list[Any]) -> Any:
@@ -351,6 +370,25 @@ class _Plan:
             if self.stop is not None:
                 self.stop.check()
         return states
+
+    def multiply(self, source: FileArray, ranges: Ranges) -> States | None:
+        """Give products of spectra to the only reduction; None where pieces are better."""
+        reduction, whole = self.reductions[0], self.wholes[0]
+        matrices = reduction.matrices(whole.n_channels)
+        if len(self.reductions) > 1 or matrices is None:
+            return None
+        part = Part(self._shift(ranges[:-1]), whole.channels, whole.dtype, whole.shared)
+        state = None
+        with self.stop or nullcontext():
+            for block in _cut_rows(source, ranges, 4 * (matrices.products.shape[1] + 1)):
+                products = source.multiply(block, matrices)
+                if products is None:
+                    return None
+                state = reduction.begin(part) if state is None else state
+                reduction.add_products(state, self._shift(block[:-1]), products)
+                if self.stop is not None:
+                    self.stop.check()
+        return (None if state is None else reduction.merge([state]),)
 
     def _shift(self, ranges: Ranges) -> Ranges:
         moved = zip(ranges, self.origin, strict=False)
@@ -567,7 +605,20 @@ def _parts_of_file(source: FileArray, plan: _Plan) -> list:
 
 def _run_part(source: FileArray, plan: _Plan, ranges: Ranges) -> States:
     with workplace():
+        states = plan.multiply(source, ranges)
+        if states is not None:
+            return states
         return plan(source.pieces_for(ranges, plan.looked_at), ranges)
+
+
+def _cut_rows(source: FileArray, ranges: Ranges, n_bytes: int) -> Iterator[Ranges]:
+    """Cut a part into blocks of rows with so many bytes for each spectrum."""
+    axis = source.row_axis()
+    row = math.prod(b - a for i, (a, b) in enumerate(ranges[:-1]) if i != axis)
+    n_at_once = max(1, PIECE_BYTES // max(1, row * n_bytes))
+    for start in range(*ranges[axis], n_at_once):
+        rows = (start, min(start + n_at_once, ranges[axis][1]))
+        yield (*ranges[:axis], rows, *ranges[axis + 1 :])
 
 
 def _parts_of_blocks(data: da.Array, plan: _Plan) -> list:

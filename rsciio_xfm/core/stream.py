@@ -7,6 +7,7 @@ asked for, block by block, has each block checked, and lets a kernel add its cou
 of the map or to a sum.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,20 +15,24 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 
-from rsciio_xfm.core.array import FileArray, Range
+from rsciio_xfm.core.array import FileArray, Matrices, Range
 from rsciio_xfm.core.config import BLOCK_BYTES
 from rsciio_xfm.core.runs import Read, Runs, Stream
 from rsciio_xfm.core.source import little_endian, scratch
 from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.kernels.project import multiply_sparse
 
 # Runs of which the places are in memory at a time.
 _MOST_RUNS = 2**18
 # What a kernel stopped at; a format's own reasons follow.
-DONE, OVERFLOW, CHANGED, DAMAGED = range(4)
+DONE, OVERFLOW, CHANGED, SCATTERED, DAMAGED = range(5)
 # Columns of a table of runs: where each begins and ends among the bytes that are read, where
 # it begins in the stream, of which plane and row it is, how many of its columns are already
 # done, and what is still missing of its checksum.
 BEGIN, END, START, PLANE, ROW, COLUMN, SUM = range(7)
+# Bytes of records for each channel of a spectrum, up to which products are made faster of
+# records than of decoded spectra.
+_SPARSE_BYTES = 1.0
 _WIDER = {1: "uint16", 2: "uint32", 4: "uint64", 8: "uint64"}
 
 
@@ -105,6 +110,11 @@ class Kernels:
     sum_channels
         ``(words, block, box, dense)``: add counts of all channels to `dense` (place, row,
         column), uint64.
+    multiply
+        ``(words, block, box, matrices, pixel, out)``: put the products of spectra with
+        matrices into `out`, see :meth:`RecordStream.multiply`; `pixel` (:class:`Pixel`) is the
+        spectrum that is not whole yet, from one block to the next. All records of a pixel
+        follow each other, or :data:`SCATTERED` is returned. None if a format has none.
     """
 
     types: tuple[type[np.generic], ...]
@@ -112,6 +122,28 @@ class Kernels:
     decode: Callable
     sum_spectra: Callable
     sum_channels: Callable
+    multiply: Callable | None = None
+
+
+class Pixel(NamedTuple):
+    """A spectrum whose records are added up, as a kernel gets it.
+
+    Attributes
+    ----------
+    counts
+        uint32, shape (channels,).
+    filled
+        int64: its channels that are not zero.
+    state
+        int64: how many these are, and place, row and column of the pixel; -1 before the first.
+    is_done
+        bool, shape (place, row, column): the pixels that are whole.
+    """
+
+    counts: np.ndarray
+    filled: np.ndarray
+    state: np.ndarray
+    is_done: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -261,6 +293,39 @@ class RecordStream(FileArray):
         dense = counts[np.newaxis] if self.is_summed else counts
         self._run(self.kernels.sum_channels, ranges, dense)
         return counts
+
+    def multiply(
+        self, ranges: tuple[Range, ...], matrices: Matrices
+    ) -> np.ndarray | None:
+        """Multiply spectra straight from the records; see :meth:`FileArray.multiply`."""
+        kernel, n_numbers = self.kernels.multiply, matrices.products.shape[1]
+        n_spectra = math.prod(self.shape[:-1])
+        is_sparse = self.file_bytes() < _SPARSE_BYTES * self.grid.n_channels * n_spectra
+        if kernel is None or len(self.streams) > 1 or not is_sparse:
+            return None
+        box = self.box(ranges)
+        shape = [stop - start for start, stop in ranges[:-1]]
+        out = np.zeros((*shape, n_numbers + 1), dtype=np.float32)
+        dense = out[np.newaxis] if self.is_summed else out
+        n_bins = ranges[-1][1] - ranges[-1][0]
+        pixel = Pixel(
+            np.zeros(n_bins, dtype=np.uint32),
+            np.empty(n_bins + 1, dtype=np.int64),
+            np.array([0, -1, -1, -1]),
+            np.zeros(dense.shape[:-1], dtype=np.bool_),
+        )
+        (stream,) = self.streams
+        for _, words, block in self._blocks(stream, ranges[-3], box.places):
+            at, status = kernel(words, block, box, matrices, pixel, dense)
+            if status == SCATTERED:
+                return None
+            if status != DONE:
+                self._raise(stream, status, _position(block, at))
+        n_filled, *place = pixel.state.tolist()
+        if n_filled:
+            last = pixel.counts, pixel.filled[:n_filled]
+            multiply_sparse(*last, *matrices, dense[tuple(place)])
+        return out
 
     def _run(self, kernel: Callable, ranges: tuple[Range, ...], *outputs: Any) -> None:
         """Run a kernel over the records of a part; it adds to the first of `outputs`."""

@@ -7,6 +7,7 @@ import numpy as np
 from rsciio_xfm.kernels.compiled import kernel
 
 BINNED = 4  # channels that are one for variances
+LANES = 64  # numbers that loops go through at once
 _SWEEPS = 1000  # of coordinate descent, at most
 
 
@@ -49,6 +50,52 @@ def prepare_spectra(rows, channels, order, weights, out):
             a, b = values[BINNED * j], values[BINNED * j + 1]
             c, d = values[BINNED * j + 2], values[BINNED * j + 3]
             sums[j] = (a + b) + (c + d)
+
+
+@_reordered
+def multiply_sparse(spectrum, filled, matrix, weights, out):
+    """Multiply a spectrum by a matrix, of which only some channels have counts; clear it.
+
+    Parameters
+    ----------
+    spectrum
+        Numbers, shape (channels,); zero everywhere afterwards.
+    filled
+        Channels that are not zero, each once.
+    matrix
+        float32, shape (channels, numbers); loops are fastest over a multiple of
+        :data:`LANES` of them.
+    weights
+        float32, shape (channels,).
+    out
+        float32, shape (numbers + 1,): it is filled with the product and, last, with the
+        weighted sum of the squares.
+    """
+    n_numbers = matrix.shape[1]
+    sums = np.zeros(n_numbers, dtype=np.float32)
+    squares = np.float32(0)
+    n_fours = filled.size // 4 * 4
+    for i in range(0, n_fours, 4):
+        j0, j1, j2, j3 = filled[i], filled[i + 1], filled[i + 2], filled[i + 3]
+        a, b = np.float32(spectrum[j0]), np.float32(spectrum[j1])
+        c, d = np.float32(spectrum[j2]), np.float32(spectrum[j3])
+        squares += (weights[j0] * a * a + weights[j1] * b * b) + (
+            weights[j2] * c * c + weights[j3] * d * d
+        )
+        m0, m1, m2, m3 = matrix[j0], matrix[j1], matrix[j2], matrix[j3]
+        for k in range(n_numbers):
+            sums[k] += (a * m0[k] + b * m1[k]) + (c * m2[k] + d * m3[k])
+    for i in range(n_fours, filled.size):
+        j0 = filled[i]
+        a = np.float32(spectrum[j0])
+        squares += weights[j0] * a * a
+        m0 = matrix[j0]
+        for k in range(n_numbers):
+            sums[k] += a * m0[k]
+    out[:n_numbers] = sums
+    out[n_numbers] = squares
+    for i in range(filled.size):
+        spectrum[filled[i]] = 0
 
 
 @kernel

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 from threadpoolctl import threadpool_info
 
-from rsciio_xfm import edax
+from rsciio_xfm import edax, geopixe
 from rsciio_xfm.analysis.fit import project as projecting
 from rsciio_xfm.analysis.fit.basis import Basis
 from rsciio_xfm.analysis.fit.matrix import (
@@ -24,8 +24,11 @@ from rsciio_xfm.analysis.fit.project import ElementMaps, Projected, project
 from rsciio_xfm.analysis.maps import Regions, Total, Windows
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import run
-from rsciio_xfm.exceptions import PassCancelledError
+from rsciio_xfm.core.stream import RecordStream
+from rsciio_xfm.core.to_dask import take
+from rsciio_xfm.exceptions import CorruptFileError, PassCancelledError
 from tests.builders import edax as edax_builder
+from tests.builders import geopixe as geopixe_builder
 
 N_CHANNELS, FIRST, STOP = 203, 11, 190
 NAMES = ("Ca_K", "Ti_K", "Fe_K", "Ni_K", "background")
@@ -259,6 +262,19 @@ def test_sums_of_maps_are_fits_of_sums(basis, projection):
         np.testing.assert_allclose(sigma[i], noise, rtol=0.02)
 
 
+def test_regions_that_are_none(basis, projection):
+    counts, _ = make_counts(basis, (4, 5))
+    found = project(counts, projection)
+    with pytest.raises(ValueError, match=r"expected a boolean one of shape \(4, 5\)"):
+        found.sum_regions([np.ones((5, 4), dtype=bool)])
+    with pytest.raises(ValueError, match="within 0 and 20"):
+        found.sum_regions([np.array([3, 20])])
+    areas, sigma = found.sum_regions([np.zeros((4, 5), dtype=bool), np.array([3, 3, 1])])
+    assert not areas[0].any()
+    assert not sigma[0].any()
+    np.testing.assert_allclose(areas[1], found.maps[:, 0, [1, 3]].sum(axis=1), rtol=1e-5)
+
+
 def slopes_of(basis, step=0.01):
     """How the columns change with a shift of the peaks, by differences."""
     up, down = make_basis(shift=step), make_basis(shift=-step)
@@ -398,6 +414,27 @@ def test_positive_areas_are_those_of_nnls(basis, projection):
     assert (found.maps >= 0).all()
     assert (found.maps == 0).any()
     assert 0.8 < np.median(found.chi2) < 1.2
+
+
+def test_weights_of_classes_are_the_best_for_them(basis):
+    """The noise that the weights make, without any chance, beside the least there can be."""
+    rng = np.random.default_rng(2)
+    shares = basis.areas * rng.gamma(0.7, 1, (5, len(NAMES))) + 1
+    truth = 300 * shares / shares.sum(axis=1, keepdims=True)
+    expected = truth @ basis.columns.T
+    spectra = np.zeros((5, N_CHANNELS))
+    spectra[:, FIRST:STOP] = rng.poisson(1000 * expected)
+    whole = make_projection(replaced(areas=truth.sum(axis=0)), spectra)
+    ratios = []
+    for k, mean in enumerate(expected):
+        information = basis.columns.T @ (basis.columns / mean[:, np.newaxis])
+        bound = np.diag(np.linalg.inv(information))
+        ratios.append([np.sqrt(mean @ whole.gammas[i] ** 2 / bound) for i in (0, k + 1)])
+    of_whole, of_classes = np.array(ratios).transpose(1, 0, 2)
+    assert of_whole.min() > 0.9999
+    assert np.median(of_classes) < 1.01
+    assert of_classes.max() < 1.1
+    assert (of_classes < of_whole + 0.01).all()
 
 
 # Variances of pixels.
@@ -632,3 +669,117 @@ def test_matrix_libraries_have_their_threads_again(basis, projection):
         assert all(n == 1 for _, n in threads())
     project(counts, projection)
     assert threads() == before
+
+
+# Records: products are made straight from them.
+
+
+@pytest.fixture
+def multiplied(monkeypatch):
+    """What products were made of, and whether they were."""
+    seen = []
+
+    def note(self, ranges, matrices, original=RecordStream.multiply):
+        found = original(self, ranges, matrices)
+        seen.append((ranges, found is not None))
+        return found
+
+    monkeypatch.setattr(RecordStream, "multiply", note)
+    return seen
+
+
+def write_records(path, **options):
+    size = {"n_columns": 13, "n_rows": 11, "n_channels": N_CHANNELS} | options
+    return geopixe_builder.write_map(path / "a.GeoPIXE", **size)
+
+
+def check_same(found, expected):
+    for name in ("maps", "own_variance", "chi2", "counts"):
+        a, b = getattr(found, name), getattr(expected, name)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.nanmax(np.abs(b)))
+
+
+@pytest.mark.parametrize("block", [64, 1500, 2**22])
+@pytest.mark.parametrize("piece", [1, 2**22])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"sum_detectors": False},
+        {"detector": 1},
+        {"rebin_energy": 7},
+        {"cutoff_at_kV": 1.93, "dtype": "uint32"},
+    ],
+)
+def test_records_give_what_spectra_give(
+    tmp_path, multiplied, monkeypatch, block, piece, options
+):
+    monkeypatch.setattr("rsciio_xfm.core.stream.BLOCK_BYTES", block)
+    monkeypatch.setattr("rsciio_xfm.core.reduce.PIECE_BYTES", piece)
+    path = write_records(tmp_path, n_detectors=3)
+    data = geopixe.file_reader(path, lazy=True, **options)[0]["data"]
+    n_fitted = min(STOP, data.shape[-1]) - FIRST
+    columns = np.random.default_rng(0).random((n_fitted, len(NAMES)))
+    projection = make_projection(replaced(columns=columns))
+    found = project(data, projection)
+    assert multiplied
+    assert all(is_made for _, is_made in multiplied)
+    check_same(found, project(data.compute(), projection))
+    positive = project(data, projection, nonnegative=True)
+    expected = project(data.compute(), projection, nonnegative=True)
+    np.testing.assert_allclose(positive.maps, expected.maps, rtol=1e-3, atol=0.1)
+
+
+def test_parts_of_records(tmp_path, multiplied, projection):
+    data = geopixe.file_reader(write_records(tmp_path), lazy=True)[0]["data"]
+    counts = data.compute()
+    partial, done = [], []
+    found = project(
+        data, projection, partial=partial.append, progress=lambda *n: done.append(n)
+    )
+    check_same(found, project(counts, projection))
+    check_same(partial[-1], found)
+    inner = take(data, (slice(2, 7), slice(3, 12)))
+    check_same(project(inner, projection), project(counts[2:7, 3:12], projection))
+    assert all(is_made for _, is_made in multiplied)
+    with pytest.raises(PassCancelledError):
+        project(data, projection, cancel=lambda: True)
+    with dask.config.set(scheduler="processes"):
+        check_same(project(data, projection), found)
+
+
+def test_records_are_decoded_where_that_is_better(
+    tmp_path, multiplied, projection, monkeypatch
+):
+    # One detector behind the other, and not pixel by pixel.
+    path = write_records(tmp_path, order=lambda r: r[::2] + r[1::2], n_rows=1)
+    data = geopixe.file_reader(path, lazy=True)[0]["data"]
+    check_same(project(data, projection), project(data.compute(), projection))
+    assert [is_made for _, is_made in multiplied] == [False]
+    # Classes, several results, and spectra of many counts.
+    path = write_records(tmp_path)
+    data = geopixe.file_reader(path, lazy=True)[0]["data"]
+    counts = data.compute()
+    labels = np.arange(counts[..., 0].size).reshape(counts.shape[:2]) % 2
+    sums = [counts[labels == k].sum(axis=0) for k in range(2)]
+    classes = make_projection(make_basis(), sums)
+    multiplied.clear()
+    found = project(data, classes, labels=labels)
+    check_same(found, project(counts, classes, labels=labels))
+    maps, _ = run(data, ElementMaps.of(data, projection), Total())
+    check_same(maps, project(counts, projection))
+    assert not multiplied
+    monkeypatch.setattr("rsciio_xfm.core.stream._SPARSE_BYTES", 0.01)
+    check_same(project(data, projection), project(counts, projection))
+    assert not any(is_made for _, is_made in multiplied)
+
+
+def test_damaged_records_are_told(tmp_path, multiplied, projection):
+    channels = [[(5, 1), (3, 2)], [(3, 1), (900, 2)]]
+    for entries in channels:
+        records = [geopixe_builder.record(0, 0, 0, entries)]
+        tree = geopixe_builder.header_tree(1, 1, 1, N_CHANNELS)
+        path = geopixe_builder.write(tmp_path / "a.GeoPIXE", tree, records, 1)
+        data = geopixe.file_reader(path, lazy=True, cache=False)[0]["data"]
+        with pytest.raises(CorruptFileError, match="channels of a record are"):
+            project(data, projection)

@@ -12,13 +12,15 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm.analysis.fit.matrix import Projection, check_channels
-from rsciio_xfm.core.array import Range
+from rsciio_xfm.analysis.maps import check_region
+from rsciio_xfm.core.array import Matrices, Range
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import Part, Piece, Ranges, Reduction, run
 from rsciio_xfm.core.source import scratch
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.kernels.project import (
     BINNED,
+    LANES,
     make_positive,
     prepare_spectra,
     smooth_images,
@@ -93,7 +95,7 @@ class Projected:
         Parameters
         ----------
         regions
-            Each a boolean map, or positions in the flattened map.
+            Each a boolean map of the shape of the maps, or positions in the flattened map.
 
         Returns
         -------
@@ -102,8 +104,19 @@ class Projected:
         sigma : numpy.ndarray
             float64, of the same shape: the standard deviation by counting noise and by the
             uncertainty of the calibration.
+
+        Raises
+        ------
+        ValueError
+            A region is none of these, or beyond the map.
+
+        Notes
+        -----
+        Both are NaN if a pixel of the region is. Maps without negative areas add up to too
+        much.
         """
-        summed = [self._sum(np.asarray(region)) for region in regions]
+        checked = [check_region(region, self.counts.shape) for region in regions]
+        summed = [self._sum(region) for region in checked]
         n_components = len(self.names)
         areas, sigma = np.reshape(summed, (-1, 2, n_components)).transpose(1, 0, 2)
         return areas, sigma
@@ -363,13 +376,36 @@ class ElementMaps(Reduction):
             np.matmul(floats, table.areas[k], out=made[:, : n + 2])
             binned = floats if table.binned == 1 else bins
             np.matmul(binned, table.variances[k], out=made[:, n + 2 : -1])
-            areas = made[:, :n].astype(np.float64)
-            products = areas @ table.grams[k]
-            if self.nonnegative:
-                make_positive(areas, products, table.grams[k], _STEP * squares)
-                made[:, :n] = areas
-                products = 2 * products - areas @ table.grams[k]
-            made[:, -1] = squares - np.einsum("ij,ij->i", areas, products)
+            self._find_residual(table.grams[k], squares, made)
+
+    def _find_residual(
+        self, gram: np.ndarray, squares: np.ndarray, made: np.ndarray
+    ) -> None:
+        """Put the weighted squares of what is left of spectra behind their other numbers."""
+        n = self.n_components
+        areas = made[:, :n].astype(np.float64)
+        products = areas @ gram
+        if self.nonnegative:
+            make_positive(areas, products, gram, _STEP * squares)
+            made[:, :n] = areas
+            products = 2 * products - areas @ gram
+        made[:, -1] = squares - np.einsum("ij,ij->i", areas, products)
+
+    def matrices(self, n_channels: int) -> Matrices | None:
+        """Return what makes the numbers of spectra, if all have the same weights."""
+        has_classes = self.labels is not None and self.projections[0].n_classes > 0
+        return None if self.is_stack or has_classes else self._tables[0].matrices
+
+    def add_products(
+        self, state: "_Images", ranges: Ranges, products: np.ndarray
+    ) -> None:
+        """Put the numbers of a block where it lies."""
+        products = products.reshape(-1, products.shape[-1])
+        made = products[:, : 2 * self.n_components + _OTHERS].copy()
+        squares = products[:, -1].astype(np.float64)
+        with one_thread():
+            self._find_residual(self._tables[0].grams[0], squares, made)
+        state.put(ranges, made.T, False)
 
     def _projected(self, numbers: np.ndarray) -> Projected:
         n, first = self.n_components, self.projections[0]
@@ -434,6 +470,18 @@ class _Tables:
             grams=own.grams,
             binned=binned,
         )
+
+    @functools.cached_property
+    def matrices(self) -> Matrices:
+        """All numbers of the weights of the whole, side by side."""
+        areas, variances = (
+            self.areas[0],
+            np.repeat(self.variances[0], self.binned, axis=0),
+        )
+        together = np.concatenate([areas, variances], axis=1)[: self.weights.shape[1]]
+        missing = -together.shape[1] % LANES
+        products = np.pad(together, ((0, 0), (0, missing)))
+        return Matrices(np.ascontiguousarray(products), self.weights[0].copy())
 
     @contextmanager
     def buffers(self, n_spectra: int) -> Iterator[tuple[np.ndarray, ...]]:

@@ -9,10 +9,12 @@ from rsciio_xfm.core.stream import (
     END,
     OVERFLOW,
     ROW,
+    SCATTERED,
     Kernels,
 )
 from rsciio_xfm.formats.geopixe.layout import ENTRY, RECORD, RECORD_MARK
 from rsciio_xfm.kernels.compiled import kernel
+from rsciio_xfm.kernels.project import multiply_sparse
 
 # Positions of the fields in 16-bit and 32-bit words.
 WORD = np.dtype(np.uint16).itemsize
@@ -243,10 +245,54 @@ def _sum_channels(words, block, box, dense):
     return at, DONE
 
 
+@kernel
+def _multiply(words, block, box, matrices, pixel, out):
+    """Put products of spectra into `out`; see :class:`rsciio_xfm.core.stream.Kernels`."""
+    words, entries = words
+    first, n_wanted = np.uint32(box.first_channel), np.uint32(box.n_wanted)
+    rebin = np.uint32(box.rebin)
+    n, held = pixel.state[0], pixel.state[1]
+    held_row, held_column = pixel.state[2], pixel.state[3]
+    at = 0
+    while at < block.n_bytes:
+        stop, place, row, column = next_record(words, at, box)
+        if place >= 0:
+            record = _entries_of(entries, at, stop)
+            if not _are_channels_valid(record, box.n_channels):
+                return at, WRONG_CHANNEL
+            if row != held_row or column != held_column or place != held:
+                if n > 0:
+                    target = out[held, held_row, held_column]
+                    multiply_sparse(
+                        pixel.counts,
+                        pixel.filled[:n],
+                        matrices.products,
+                        matrices.squares,
+                        target,
+                    )
+                if pixel.is_done[place, row, column]:
+                    return at, SCATTERED
+                pixel.is_done[place, row, column] = True
+                n, held, held_row, held_column = np.int64(0), place, row, column
+            for i in range(record.size):
+                channel = (record[i] & CHANNEL_BITS) - first
+                counts = record[i] >> COUNTS_SHIFT
+                if channel < n_wanted and counts > 0:
+                    bin_ = np.int64(channel if rebin == 1 else channel // rebin)
+                    pixel.filled[n] = bin_
+                    n += np.int64(pixel.counts[bin_] == 0)
+                    pixel.counts[bin_] += counts
+        at = stop
+    pixel.state[0], pixel.state[1] = n, held
+    pixel.state[2], pixel.state[3] = held_row, held_column
+    return at, DONE
+
+
 KERNELS = Kernels(
     types=(np.uint16, np.uint32),
     check=_check,
     decode=_decode,
     sum_spectra=_sum_spectra,
     sum_channels=_sum_channels,
+    multiply=_multiply,
 )
