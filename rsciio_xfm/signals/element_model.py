@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit.basis import Basis
@@ -24,6 +23,7 @@ from rsciio_xfm.signals.model_files import (
     checked_path,
     read_model,
     read_yaml,
+    to_yaml,
     write_text,
 )
 
@@ -292,7 +292,7 @@ class ElementModel:
         """Return what :meth:`save` writes."""
         axis = {"zero_keV": self.axis[0], "gain_keV": self.axis[1]}
         held = {**to_dict(self.model), "title": self.title, "axis": axis}
-        return yaml.safe_dump(held, sort_keys=False, allow_unicode=True, width=100)
+        return to_yaml(held)
 
     def to_pymca(self, filename: str | Path, overwrite: bool = False) -> None:
         """Write the model as a configuration of PyMca's fit.
