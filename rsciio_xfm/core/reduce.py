@@ -177,7 +177,17 @@ class Reduction(ABC):
         return None
 
     def add_products(self, state: Any, ranges: Ranges, products: np.ndarray) -> None:
-        """Add what :meth:`FileArray.multiply` returned of a block of the map to a state."""
+        """Add products of the spectra of a block to a state.
+
+        Parameters
+        ----------
+        state
+            Of the part that the block is in; it is changed in place.
+        ranges
+            Of the block, ``(start, stop)`` along each navigation axis of the map.
+        products
+            What :meth:`rsciio_xfm.core.array.FileArray.multiply` returned.
+        """
         raise NotImplementedError
 
     @abstractmethod

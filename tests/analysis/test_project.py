@@ -1,6 +1,7 @@
 """Element maps against numpy's weighted least squares in float64."""
 
 import pickle
+import tracemalloc
 
 import dask
 import dask.array as da
@@ -20,7 +21,9 @@ from rsciio_xfm.analysis.fit.matrix import (
     make_projection,
     region_areas,
 )
-from rsciio_xfm.analysis.fit.project import ElementMaps, Projected, project
+from rsciio_xfm.analysis.fit.project import ElementMaps, project
+from rsciio_xfm.analysis.fit.projected import Projected
+from rsciio_xfm.analysis.fit.tables import Tables
 from rsciio_xfm.analysis.maps import Regions, Total, Windows
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import run
@@ -442,9 +445,9 @@ def test_weights_of_classes_are_the_best_for_them(basis):
 
 def test_variances_of_fine_channels_are_made_of_bins(basis):
     fine = make_fine(basis)
-    assert len(projecting._Tables.of(make_projection(fine)).variances[0]) == 179
+    assert len(Tables.of(make_projection(fine)).variances[0]) == 179
     coarse = make_projection(replaced(columns=basis.columns[::4]))
-    assert len(projecting._Tables.of(coarse).variances[0]) == 48
+    assert len(Tables.of(coarse).variances[0]) == 48
     rng = np.random.default_rng(0)
     truth = 600 * rng.gamma(4, 0.25, (20, 20, 5)) * basis.areas / basis.areas.sum()
     counts = rng.poisson(truth @ fine.columns.T).astype("u2")
@@ -669,6 +672,30 @@ def test_matrix_libraries_have_their_threads_again(basis, projection):
         assert all(n == 1 for _, n in threads())
     project(counts, projection)
     assert threads() == before
+
+
+@pytest.mark.parametrize("n_rows", [50, 200])
+def test_memory_is_that_of_the_result(tmp_path, projection, n_rows):
+    shape = (n_rows, 1000, N_CHANNELS)
+    header = edax_builder.spd_header(shape, 2)
+    line = np.random.default_rng(0).integers(0, 9, shape[1:], dtype="u2").tobytes()
+    with open(tmp_path / "a.spd", "wb") as file:
+        file.write(header)
+        for _ in range(n_rows):
+            file.write(line)
+    edax_builder.write_map(tmp_path / "b.spd", (1, 1, N_CHANNELS), 2)
+    for sidecar in tmp_path.glob("b.*"):
+        if sidecar.suffix != ".spd":
+            sidecar.rename(sidecar.with_stem("a"))
+    data = edax.file_reader(tmp_path / "a.spd", lazy=True)[0]["data"]
+    project(data[:2], projection)
+    tracemalloc.start()
+    try:
+        found = project(data, projection)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - found.maps.base.nbytes < 40 * 2**20
 
 
 # Records: products are made straight from them.

@@ -35,7 +35,9 @@ _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _LIMIT = 3.29  # standard deviations
 _TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
 _REWEIGHTINGS = 3
+_LEAST_SPLINES = 4  # that a background has
 _ABOVE = 5  # standard deviations above the excitation: from there on, no lines are seen
+_EXCESS_SIGMA = 7
 _LEAST_EXCESS = 0.003  # of all counts: a peak there that is no pile-up
 
 
@@ -157,12 +159,12 @@ def check_spectrum(model: Model, spectrum: np.ndarray) -> np.ndarray:
             f"The spectrum has no counts in its channels {first} to {stop}, "
             f"{model.energy_range[0]:.4g} to {model.energy_range[1]:.4g} keV."
         )
-    n_components = len(model.names) + 1
+    n_components = len(model.names) + _LEAST_SPLINES
     if len(part) <= n_components:
         raise ValueError(
             f"There are {len(part)} channels at {model.energy_range[0]:.4g} to "
-            f"{model.energy_range[1]:.4g} keV for {n_components} components: fit fewer "
-            "elements or a wider range."
+            f"{model.energy_range[1]:.4g} keV for {n_components} components, those of "
+            "the background included: fit fewer elements or a wider range."
         )
     if (part < 0).any():
         warnings.warn(
@@ -199,8 +201,9 @@ def check_excitation(model: Model, counts: np.ndarray, values: dict[str, float])
     middle = total[half:-half]
     beside = np.convolve(above, np.ones(4 * half), "valid")[: len(middle)] - middle
     excess = middle - beside
-    if len(excess) and excess.max() > _LEAST_EXCESS * counts.sum():
-        k = first + 2 * half + int(np.argmax(excess))
+    least = _LEAST_EXCESS * counts.sum() + _EXCESS_SIGMA * np.sqrt(middle + beside + 1)
+    k = first + 2 * half + int(np.argmax(excess - least))
+    if (excess > least).any():
         warnings.warn(
             f"The spectrum has a peak at {values['zero'] + values['gain'] * k:.2f} keV, and "
             f"the excitation is said to be {beam}: nothing above it is seen.",

@@ -14,6 +14,9 @@ EXTRA = "fit"
 _N_ENERGIES = 24  # that stand for the continuum of a tube
 _LEAST_KEV = 1.0  # of the continuum of a tube that is looked at
 _MOST_KEV = 500.0
+# Photons in lines of the anode relative to those of the continuum, by the overvoltage; and
+# the path of the radiation in the anode at 50 kV, cm.
+_LINES, _MOST_LINES, _ANODE = 0.12, 0.5, 1e-4
 _ELECTRON_KEV = 510.99895
 _FORMS = '17.44 (keV), "17.44 keV", "Mo 50 kV" or "electrons 20 kV"'
 
@@ -154,7 +157,7 @@ def tube(
     from rsciio_xfm.analysis.fit.lines import group
 
     # The continuum as Kramers has it, photons per keV ~ (voltage / energy - 1), and the lines
-    # of the anode with about the share that an unfiltered tube has.
+    # of the anode with about the share that tubes have; the anode absorbs on the way out.
     low = min(_LEAST_KEV, 0.5 * voltage)
     edges = np.geomspace(low, voltage, _N_ENERGIES + 1)
     middle = np.sqrt(edges[1:] * edges[:-1])
@@ -165,12 +168,16 @@ def tube(
         own = group(anode, shell, beam)
         if own is not None and own.edge < voltage:
             overvoltage = voltage / own.edge
-            share = 0.02 * (overvoltage - 1) ** 1.67
+            share = min(_LINES * (overvoltage - 1) ** 1.67, _MOST_LINES)
             energies += own.energies.tolist()
             shares += (share * own.weights).tolist()
-    seen = np.array(shares) * transmission(filters, np.array(energies))
+    density = xraylib().ElementDensity(xraylib().SymbolToAtomicNumber(anode))
+    layers = (Layer(anode, density, _ANODE * (voltage / 50) ** 1.5), *filters)
+    seen = np.array(shares) * transmission(layers, np.array(energies))
     seen /= seen.sum()
-    return Excitation("tube", voltage, tuple(energies), tuple(seen), anode, angle)
+    return Excitation(
+        "tube", voltage, tuple(energies), tuple(seen.tolist()), anode, angle
+    )
 
 
 def transmission(layers: tuple[Layer, ...], energies: np.ndarray) -> np.ndarray:

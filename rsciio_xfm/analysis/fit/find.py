@@ -163,10 +163,10 @@ def find_elements(
             return [], model
         if model.fit is None or in_parts:
             model = calibrate(replace(model, groups=groups), counts)
-        model = _drop_again(model, counts, pool)
+        names = {candidates[k].group.name: number for k, number in in_parts.items()}
+        model = _drop_again(model, counts, pool, names)
         if not model.groups:
             return [], model
-        names = {candidates[k].group.name: number for k, number in in_parts.items()}
         return _describe(model, counts, pool, names), model
 
 
@@ -261,19 +261,22 @@ def _explain(
     weighted, goal = columns * roots, target * roots
     gram, right = weighted @ weighted.T, weighted @ goal
     chosen = list(range(n_base))
+    left = np.array(factors)
     for k in range(_N_FIRST + 1):
         used = weighted[chosen]
         solution = solve(used, goal, np.zeros(len(used), dtype=bool))
-        if k == _N_FIRST:
+        if k == min(_N_FIRST, len(factors)):
             break
         free = np.array(chosen)[solution.is_free]
         both = gram[n_base:, free]
         parts = np.linalg.solve(gram[np.ix_(free, free)], both.T).T
         squares = np.diag(gram)[n_base:] - np.einsum("ij,ij->i", both, parts)
-        left = right[n_base:] - parts @ right[free]
+        rest = right[n_base:] - parts @ right[free]
         is_told = squares > 1e-3 * np.diag(gram)[n_base:]
-        gains = np.where(is_told, left, 0.0) / np.sqrt(np.where(is_told, squares, 1.0))
-        chosen.append(n_base + int(np.argmax(gains * factors)))
+        gains = np.where(is_told, rest, 0.0) / np.sqrt(np.where(is_told, squares, 1.0))
+        best = int(np.argmax(gains * left))
+        chosen.append(n_base + best)
+        left[best] = 0.0  # each of them once
     misfit = goal - solution.areas @ used
     return float(misfit @ misfit)
 
@@ -472,9 +475,12 @@ def _clearest_of_alike(
 # Backward, and what is said of each.
 
 
-def _drop_weak(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
-    """Drop groups that are not needed, one by one."""
+def _drop_weak(
+    model: Model, counts: np.ndarray, pool: _Pool, kept: Iterable[str] = ()
+) -> Model:
+    """Drop groups that are not needed, one by one, but those that are kept by name."""
     needed = {one.group.name: one.needed for one in pool.candidates}
+    needed |= dict.fromkeys(kept, -math.inf)
     while model.groups:
         short = fit_doubted(model, counts, FINE).evidence(len(model.groups))
         short -= [needed[group.name] for group in model.groups]
@@ -486,9 +492,11 @@ def _drop_weak(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
     return model
 
 
-def _drop_again(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
+def _drop_again(
+    model: Model, counts: np.ndarray, pool: _Pool, kept: Iterable[str]
+) -> Model:
     """Drop what the last calibration has made needless; the parameters stay."""
-    left = _drop_weak(model, counts, pool)
+    left = _drop_weak(model, counts, pool, kept)
     if left.groups == model.groups or not left.groups:
         return left
     return finish(left, counts, 1, tuple(calibrated(model).parameters))

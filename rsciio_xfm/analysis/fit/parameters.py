@@ -50,6 +50,7 @@ PRIORS = {
     "shelf": Prior(0.01, 0.0, 0.2, 1e-4),
     "escape": Prior(0.5, 0.0, 5.0, 1e-3),
     "satellite": Prior(0.5, 0.0, 5.0, 1e-3),
+    "absorption": Prior(2.0, 0.0, 100.0, 1e-3),
     "stopping": Prior(15.0, 0.0, 1e3, 1e-2),
     "compton_shift": Prior(0.15, 0.5, 1.6, 1e-4),
     "compton_width": Prior(0.1, 0.0, 1.0, 1e-4),

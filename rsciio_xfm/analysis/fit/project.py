@@ -4,7 +4,6 @@ import functools
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,139 +11,22 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm.analysis.fit.matrix import Projection, check_channels
-from rsciio_xfm.analysis.maps import check_region
+from rsciio_xfm.analysis.fit.projected import Projected, weights_of
+from rsciio_xfm.analysis.fit.tables import Tables
 from rsciio_xfm.core.array import Matrices, Range
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import Part, Piece, Ranges, Reduction, run
-from rsciio_xfm.core.source import scratch
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.kernels.project import (
-    BINNED,
-    LANES,
     make_positive,
     prepare_spectra,
-    smooth_images,
 )
 
 VARIANCES = ("smoothed", "class", "pixel")
 _BLOCK_BYTES = 2 * 2**20  # of spectra as float32 that are multiplied at a time
 _LEAST_SPECTRA = 64
 _OTHERS = 3  # images beside areas and variances: expected residual, counts, and residual
-_NEIGHBOURS = 9  # and itself
-_PRIOR_COUNTS = np.float32(10)
 _STEP = 1e-11  # of the weighted squares of a spectrum, that tell an area from 0
-
-
-@dataclass(frozen=True, eq=False)
-class Projected:
-    """Element maps.
-
-    Attributes
-    ----------
-    names, kinds
-        Of the components, see :class:`rsciio_xfm.analysis.fit.basis.Basis`.
-    maps
-        float32, shape (components, navigation axes): counts, not rounded, that may be
-        negative where there is little. Of detectors with calibrations of their own the sum.
-    own_variance
-        float32, of the same shape: the variance by counting noise as the spectrum of each
-        pixel alone tells it.
-    chi2
-        float32, shape of the navigation axes: weighted squares of what the fit leaves of a
-        spectrum, relative to what counting noise is expected to leave. NaN where there are
-        no counts.
-    counts
-        float32, shape of the navigation axes: of the channels that are fitted.
-    projections
-        What the maps were made with, one for each detector that has its own.
-    labels
-        Which class each pixel is of, or None.
-    smoothing
-        ``"smoothed"``, ``"class"`` or ``"pixel"``, see :func:`project`.
-    """
-
-    names: tuple[str, ...]
-    kinds: tuple[str, ...]
-    maps: np.ndarray
-    own_variance: np.ndarray
-    chi2: np.ndarray
-    counts: np.ndarray
-    projections: tuple[Projection, ...]
-    labels: np.ndarray | None = None
-    smoothing: str = "smoothed"
-
-    @property
-    def variance(self) -> np.ndarray:
-        """The variance of each pixel, smoothed; made anew each time, float32."""
-        return _smoothed(self, self.own_variance)
-
-    def sigma(self, name: str) -> np.ndarray:
-        """Return the standard deviation of a map, by counting noise.
-
-        Parameters
-        ----------
-        name
-            Of a component.
-        """
-        k = self.names.index(name)
-        return np.sqrt(_smoothed(self, self.own_variance[k : k + 1])[0])
-
-    def sum_regions(self, regions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the counts of components in regions.
-
-        Parameters
-        ----------
-        regions
-            Each a boolean map of the shape of the maps, or positions in the flattened map.
-
-        Returns
-        -------
-        areas : numpy.ndarray
-            float64, shape (regions, components): what a fit of the region's spectrum gives.
-        sigma : numpy.ndarray
-            float64, of the same shape: the standard deviation by counting noise and by the
-            uncertainty of the calibration.
-
-        Raises
-        ------
-        ValueError
-            A region is none of these, or beyond the map.
-
-        Notes
-        -----
-        Both are NaN if a pixel of the region is. Maps without negative areas add up to too
-        much.
-        """
-        checked = [check_region(region, self.counts.shape) for region in regions]
-        summed = [self._sum(region) for region in checked]
-        n_components = len(self.names)
-        areas, sigma = np.reshape(summed, (-1, 2, n_components)).transpose(1, 0, 2)
-        return areas, sigma
-
-    def _sum(self, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        inside = np.flatnonzero(region) if region.dtype == bool else region
-        parts = self._sum_classes(inside)
-        variance = np.maximum(_sum_pixels(self.own_variance, inside), 0)
-        whole = np.sum([own.areas for own in self.projections], axis=0)
-        for own in self.projections:
-            # Of several detectors the sum is known; each has its part of it.
-            share = np.ones(len(whole))
-            if len(self.projections) > 1:
-                share = np.divide(own.areas, whole, out=0 * whole, where=whole > 0)
-            tilted = own.calibration_covariance(parts[: own.n_classes + 1] * share)
-            variance = variance + np.diagonal(tilted)
-        return parts.sum(axis=0), np.sqrt(variance)
-
-    def _sum_classes(self, inside: np.ndarray) -> np.ndarray:
-        """Return the areas of some pixels, of each set of weights."""
-        n_classes = max(own.n_classes for own in self.projections)
-        if self.labels is None or not n_classes:
-            parts = np.zeros((n_classes + 1, len(self.names)))
-            parts[0] = _sum_pixels(self.maps, inside)
-            return parts
-        which = _weights_of(self.labels.reshape(-1)[inside], n_classes)
-        pixels = [inside[which == k] for k in range(n_classes + 1)]
-        return np.stack([_sum_pixels(self.maps, own) for own in pixels])
 
 
 def project(
@@ -318,8 +200,8 @@ class ElementMaps(Reduction):
         return _Images(inner, np.zeros((n_images, *shape), dtype=np.float32))
 
     @functools.cached_property
-    def _tables(self) -> list["_Tables"]:
-        return [_Tables.of(own) for own in self.projections]
+    def _tables(self) -> list["Tables"]:
+        return [Tables.of(own) for own in self.projections]
 
     @functools.cached_property
     def _most_spectra(self) -> int:
@@ -356,7 +238,7 @@ class ElementMaps(Reduction):
         if self.labels is None or not own.n_classes:
             return order, np.zeros_like(order), [0, n_spectra]
         here = self.labels[tuple(slice(*ends) for ends in place)].reshape(-1)
-        which = _weights_of(here, own.n_classes)
+        which = weights_of(here, own.n_classes)
         order = np.argsort(which, kind="stable")
         which = which[order]
         firsts = np.flatnonzero(np.diff(which, prepend=-1))
@@ -364,7 +246,7 @@ class ElementMaps(Reduction):
 
     def _multiply(
         self,
-        table: "_Tables",
+        table: "Tables",
         k: int,
         prepared: tuple[np.ndarray, ...],
         made: np.ndarray,
@@ -425,79 +307,6 @@ class ElementMaps(Reduction):
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Tables:
-    """The arrays of a :class:`Projection` as products take them, by class.
-
-    Attributes
-    ----------
-    weights
-        float32, shape (classes, channels).
-    areas
-        float32, shape (classes, channels and zeros, components + 2): what makes areas, the
-        weighted squares that are expected to be left, and counts.
-    variances
-        float32, shape (classes, bins of channels, components).
-    grams
-        float64, see :class:`Projection`.
-    binned
-        How many channels make a bin: as many as the kernel adds up, or 1 if these are too
-        wide for the peaks.
-    """
-
-    weights: np.ndarray
-    areas: np.ndarray
-    variances: np.ndarray
-    grams: np.ndarray
-    binned: int
-
-    @classmethod
-    def of(cls, own: Projection) -> "_Tables":
-        ones = np.ones_like(own.leverages)
-        columns = np.concatenate([own.gammas, np.stack([own.leverages, ones], -1)], -1)
-        squares, binned = _padded(own.gammas**2), 1
-        # The mean of a bin's channels, as many counts as are expected of each.
-        least = 1e-6 * own.expected.max(axis=1, keepdims=True)
-        counts = np.maximum(np.maximum(own.expected, least), np.finfo(np.float32).tiny)
-        counts = _padded(counts[..., np.newaxis])
-        means = _binned(counts * squares) / np.maximum(_binned(counts), 1e-300)
-        if _is_fine(own, squares, means):
-            squares, binned = means, BINNED
-        return cls(
-            weights=own.weights.astype(np.float32),
-            areas=_padded(columns).astype(np.float32),
-            variances=squares.astype(np.float32),
-            grams=own.grams,
-            binned=binned,
-        )
-
-    @functools.cached_property
-    def matrices(self) -> Matrices:
-        """All numbers of the weights of the whole, side by side."""
-        areas, variances = (
-            self.areas[0],
-            np.repeat(self.variances[0], self.binned, axis=0),
-        )
-        together = np.concatenate([areas, variances], axis=1)[: self.weights.shape[1]]
-        missing = -together.shape[1] % LANES
-        products = np.pad(together, ((0, 0), (0, missing)))
-        return Matrices(np.ascontiguousarray(products), self.weights[0].copy())
-
-    @contextmanager
-    def buffers(self, n_spectra: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """Lend arrays for :func:`~rsciio_xfm.kernels.project.prepare_spectra`."""
-        n_fitted, n_channels = self.weights.shape[1], self.areas.shape[1]
-        sizes = n_channels, n_channels // BINNED, 2
-        edges = np.cumsum([0, *sizes]) * n_spectra
-        with scratch(int(4 * edges[-1])) as memory:
-            words = memory.view(np.float32)
-            floats, bins, squares = (
-                words[a:b].reshape(n_spectra, -1) for a, b in itertools.pairwise(edges)
-            )
-            floats[:, n_fitted:] = 0
-            yield floats, bins, squares.view(np.float64)[:, 0]
-
-
 class _Images:
     """Images that threads put numbers into, and the part of the map that they are of."""
 
@@ -523,27 +332,6 @@ def _parts_of(state: Any) -> list[tuple[Ranges, np.ndarray]]:
     return state
 
 
-def _padded(columns: np.ndarray) -> np.ndarray:
-    """Append channels of zeros, up to a whole number of bins."""
-    missing = -columns.shape[1] % BINNED
-    return np.pad(columns, ((0, 0), (0, missing), (0, 0)))
-
-
-def _binned(columns: np.ndarray) -> np.ndarray:
-    n_classes, n_channels, n_components = columns.shape
-    shape = (n_classes, n_channels // BINNED, BINNED, n_components)
-    return columns.reshape(shape).sum(axis=2)
-
-
-def _is_fine(own: Projection, squares: np.ndarray, means: np.ndarray) -> bool:
-    """Tell whether bins give the variance that counts of any component make, to 10 %."""
-    columns = _padded(own.columns[np.newaxis])
-    exact = columns[0].T @ squares
-    found = _binned(columns)[0].T @ means
-    own_part = np.abs(np.diagonal(exact, axis1=1, axis2=2))[:, np.newaxis]
-    return bool((np.abs(found - exact) <= 0.1 * exact + 0.01 * own_part).all())
-
-
 def _blocks(piece: Piece, most: int) -> Iterator[tuple[Ranges, np.ndarray]]:
     """Cut a piece into blocks of at most so many spectra, and yield where they lie."""
     shape, ranges = piece.shape, piece.ranges
@@ -567,12 +355,6 @@ def _as_native(rows: np.ndarray) -> np.ndarray:
     if rows.dtype.kind == "b" or rows.dtype.itemsize > 8 or rows.dtype == np.float16:
         return rows.astype(np.float64 if rows.dtype.itemsize > 8 else np.float32)
     return rows.astype(rows.dtype.newbyteorder("="), copy=False)
-
-
-def _weights_of(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the number of the weights of each label: 0, those of the whole, of others."""
-    is_class = (labels >= 0) & (labels < n_classes)
-    return np.where(is_class, labels, -1).astype(np.int64) + 1
 
 
 def _checked_labels(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -602,60 +384,3 @@ def _check_detectors(projections: tuple[Projection, ...], shape: tuple[int, ...]
                 f"The calibrations of the detectors have the components {list(names)} and "
                 f"{list(own.names)}, expected the same ones."
             )
-
-
-def _sum_pixels(images: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return the sums of some pixels of images, float64."""
-    return np.array([image.reshape(-1)[inside].sum(dtype=np.float64) for image in images])
-
-
-def _smoothed(projected: Projected, images: np.ndarray) -> np.ndarray:
-    """Return variances that are smoothed; NaN where there is none."""
-    smoothed = images.astype(np.float32)
-    with np.errstate(all="ignore"):  # of infinity
-        if projected.smoothing == "smoothed":
-            _smooth(smoothed)
-            _add_prior(smoothed, images, projected.counts)
-        elif projected.smoothing == "class":
-            _share_by_class(smoothed, projected.counts, projected.labels)
-    smoothed[smoothed < 0] = np.nan
-    return smoothed
-
-
-def _add_prior(smoothed: np.ndarray, own: np.ndarray, counts: np.ndarray) -> None:
-    """Add a few counts of the mean of the map: nothing beside others, but no variance is 0."""
-    near = counts[np.newaxis].copy()
-    _smooth(near)
-    seen = _NEIGHBOURS * near[0]
-    weight = np.where(seen < 0, 1, seen / (seen + _PRIOR_COUNTS))
-    total = _total(counts)
-    for i, image in enumerate(own):
-        per_count = np.float32(_total(image) / total if total > 0 else 0)
-        smoothed[i] *= weight
-        smoothed[i] += (1 - weight) * near[0] * per_count
-
-
-def _share_by_class(
-    variances: np.ndarray, counts: np.ndarray, labels: np.ndarray | None
-) -> None:
-    """Give each pixel its share of the variance of its class, by its counts."""
-    labels = np.zeros(counts.shape, dtype=int) if labels is None else labels
-    for k in np.unique(labels):
-        inside = labels == k
-        total = _total(counts[inside])
-        for image in variances:
-            of_class = _total(image[inside])
-            per_count = np.float32(of_class / total if total > 0 else 0)
-            image[inside] = counts[inside] * per_count
-
-
-def _total(numbers: np.ndarray) -> float:
-    """Return the sum of those that are finite."""
-    return float(numbers.sum(dtype=np.float64, where=np.isfinite(numbers)))
-
-
-def _smooth(images: np.ndarray) -> None:
-    """Replace each number by the mean of its neighbours along the last two axes, in place."""
-    shape = images.shape
-    rows = shape[-2] if len(shape) > 2 else 1
-    smooth_images(images.reshape(-1, rows, shape[-1]))

@@ -33,6 +33,10 @@ class Response:
         Factor on the escape peaks that are expected of a thick detector.
     satellite
         Factor on the satellites of K-beta that are expected.
+    absorption
+        Of the sample, how much more of a line of 5 keV it absorbs than of a hard one: soft
+        lines of a group are weaker beside hard ones, as far as its share 1 / (1 + a (5 keV /
+        energy)^2.8) goes. 0: a thin sample.
     material, thickness
         Of the crystal: ``"Si"`` or ``"Ge"``, and cm; math.inf stops everything.
     layers
@@ -48,6 +52,7 @@ class Response:
     shelf: float = 0.0
     escape: float = 1.0
     satellite: float = 1.0
+    absorption: float = 0.0
     material: str = "Si"
     thickness: float = 0.045
     layers: tuple[Layer, ...] = field(default=())
