@@ -168,7 +168,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
             )
         resolved = resolve_regions(self._frame, regions)
         bases = [one.basis for one in self.models]
-        notes = self.model.correlated
+        notes = self.model.notes
         return areas_of_regions(self._projected, bases, notes, resolved)
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
 """Elements, excitation and detector of spectra as a model that is fitted to their sum."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,8 @@ class ElementModel:
         rsciio_xfm.analysis.fit.model.Model, as it is now: for functions on arrays.
     title
         Of what it was made for.
+    doubts
+        What was said of elements when they were found, if they are not sure: by name.
     axis
         Energy of channel 0 and width of a channel, keV, that the spectra's axis had: maps of
         the same set-up have them too.
@@ -54,10 +56,12 @@ class ElementModel:
         axis: tuple[float, float],
         title: str = "",
         source: BaseSignal | None = None,
+        doubts: Mapping[str, str] | None = None,
     ) -> None:
         self.model = model
         self.axis = axis
         self.title = title
+        self.doubts = dict(doubts or {})
         self._source = source
 
     @property
@@ -95,7 +99,7 @@ class ElementModel:
         )
         limits = np.array([fit.detection_limits.get(name, np.nan) for name in names])
         others = frozenset(names) - frozenset(self.elements)
-        return Areas(names, counts, sigma, limits, fit.n_pixels, self.correlated, others)
+        return Areas(names, counts, sigma, limits, fit.n_pixels, self.notes, others)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,6 +115,15 @@ class ElementModel:
             found.setdefault(first, []).append(f"{second} (r = {r:.2f})")
             found.setdefault(second, []).append(f"{first} (r = {r:.2f})")
         return {name: f"with {', '.join(others)}" for name, others in found.items()}
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What is to be said of components: doubts, and what each is mistaken for."""
+        both = [*self.doubts.items(), *self.correlated.items()]
+        found: dict[str, list[str]] = {}
+        for name, words in both:
+            found.setdefault(name, []).append(words)
+        return {name: "; ".join(words) for name, words in found.items()}
 
     @property
     def unexplained(self) -> list[tuple[float, float, str]]:

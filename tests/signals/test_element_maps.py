@@ -159,7 +159,7 @@ class TestRegions:
         model = s.create_element_model(ELEMENTS, ENERGY, RANGE).fit(make(p.counts))
         found = s.get_element_maps(model)
         if not found.totals.is_detected("Ni_K"):
-            assert "in parts of the map" in found.totals.note("Ni_K")
+            assert "in a part of the map" in found.totals.note("Ni_K")
             (ax,) = found.plot(["Ni"])
             assert ax.get_title(loc="right") == ""
 
