@@ -118,7 +118,9 @@ def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> Elemen
             "No element was found in the spectra, expected some above 5 sigma: name those to "
             "be fitted, or calibrate the energies, s.calibrate_energy(...)."
         )
-    said = {one.name: how_sure(one).replace("clear, ", "") for one in found}
+    said = {one.name: how_sure(one) for one in found}
+    for fine in FINE:
+        said = {name: words.removeprefix(f"{fine}, ") for name, words in said.items()}
     doubts = {name: words for name, words in said.items() if words not in FINE}
     made = ElementModel(model, calibration_of(signal), _title(signal), signal, doubts)
     return made if made.is_fitted else made.calibrate(sums)

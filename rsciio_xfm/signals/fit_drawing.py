@@ -34,7 +34,7 @@ class Panel:
     Attributes
     ----------
     name, remark
-        Above it; the remark is that of what is not there.
+        Above it.
     image
         Shape (y, x), or (x,) of a line.
     sigma
@@ -45,6 +45,7 @@ class Panel:
     image: np.ndarray
     sigma: float
     remark: str = ""
+    is_found: bool = True
 
 
 def draw_maps(
@@ -55,7 +56,7 @@ def draw_maps(
     Parameters
     ----------
     panels
-        The maps. Those with a remark are grey.
+        The maps. Those of what was not found are grey.
     steps
         Size and unit of a pixel along x and y, or along x.
     percentile
@@ -110,7 +111,7 @@ def _draw_map(
     drawn = ax.imshow(
         panel.image,
         extent=(0, n_columns * abs(x_step), n_rows * abs(y_step), 0),
-        cmap=_NOT_FOUND if panel.remark else _FOUND,
+        cmap=_FOUND if panel.is_found else _NOT_FOUND,
         vmin=0,
         vmax=highest,
         interpolation="nearest",
@@ -128,7 +129,7 @@ def _draw_map(
 
 def _draw_line(ax: "Axes", panel: Panel, step: Scale) -> None:
     size, units = step
-    colour = "0.5" if panel.remark else _COLOURS[0]
+    colour = _COLOURS[0] if panel.is_found else "0.5"
     ax.axhline(0, color="0.8", lw=0.8, zorder=0)
     ax.plot(np.arange(panel.image.size) * size, panel.image, lw=1, color=colour)
     ax.set_xlabel(f"x ({units or 'pixels'})")

@@ -13,9 +13,11 @@ ConfigDict = pytest.importorskip("PyMca5.PyMcaIO.ConfigDict")
 
 @pytest.mark.filterwarnings("ignore")  # PyMca's own
 def test_same_counts(tmp_path):
-    phantom = xrf.make((24, 20), counts=2000, excitation=17.44)
-    elements = ["Ca", "Ti", "Cr", "Mn", "Fe", "Cu", "Zn"]
-    model = make(phantom.counts).create_element_model(elements, 17.44, (3.2, 9.8)).fit()
+    phantom = xrf.make((40, 40), counts=600, excitation=17.44)
+    elements = ["Si", "S", "Ar", "K", "Ca", "Ti", "Cr", "Mn", "Fe", "Cu", "Zn", "Sr_K"]
+    elements += ["As", "Pb_L"]
+    s = make(phantom.counts)
+    model = s.create_element_model(elements, 17.44, (1.2, 15.0)).fit()
     model.to_pymca(tmp_path / "model.cfg")
     configuration = ConfigDict.ConfigDict()
     configuration.read(str(tmp_path / "model.cfg"))
