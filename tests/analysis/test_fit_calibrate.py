@@ -21,7 +21,22 @@ pytest.importorskip("xraylib")
 xrf = pytest.importorskip("tests.builders.xrf")
 
 LAYERS = (air(1.0), Layer("Be", 1.848, 0.0025))
-PRESENT = ("Si", "S", "Ar", "K", "Ca", "Ti", "Cr", "Mn", "Fe", "Cu", "Zn", "As", "Sr", "Pb")
+PRESENT = (
+    "Si",
+    "S",
+    "Ar",
+    "K",
+    "Ca",
+    "Ti",
+    "Cr",
+    "Mn",
+    "Fe",
+    "Cu",
+    "Zn",
+    "As",
+    "Sr",
+    "Pb",
+)
 PRESENT = (*PRESENT, "Zr_L")
 MAJORS = ("Ca_K", "Ti_K", "Fe_K", "Cu_K", "Pb_L")
 ABSENT = ("V", "Co", "Ni", "Ga", "Se", "Rb_K")

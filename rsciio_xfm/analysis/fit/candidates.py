@@ -18,17 +18,16 @@ from rsciio_xfm.analysis.fit.response import Response
 _SODIUM = 11
 _FIRST_Z, _LAST_Z = {"electrons": 6}, 92
 # What is known before a spectrum is seen: factors on the evidence that elements compete with,
-# and the evidence, in sigma, that they need. Argon is in air, where electrons are not;
-# the other rare gases and what
-# is radioactive and not in nature are in no sample that is not made of them.
+# and the evidence, in sigma, that they need. Argon is in air, where electrons are not; the
+# other rare gases and what is radioactive and not in nature are in hardly any sample.
 _IMPLAUSIBLE = "Ne Kr Xe Tc Pm Po At Rn Fr Ra Ac Pa"
 _UNUSUAL = "Sc Ru Rh In Te Cs Pr Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta Re Os Ir Tl"
 USUAL_EVIDENCE, UNUSUAL_EVIDENCE, IMPLAUSIBLE_EVIDENCE = 5.0, 7.0, 50.0
 _UNUSUAL_FACTOR, _IMPLAUSIBLE_FACTOR = 0.65, 0.25
-# Shells of heavier elements compete with K lines of lighter ones, which are more common.
 # Energy over an edge, from which a shell is excited well.
 _OVERVOLTAGE_OF_PHOTONS, _OVERVOLTAGE = 1.3, {"electrons": 2.0}
 _LEAST_RATIO = 0.1  # of lines of an inner shell that is, to those of an outer one
+# Shells of heavier elements compete with K lines of lighter ones, which are more common.
 _BY_SHELL = {"K": 1.0, "L": 0.9, "M": 0.8}
 
 
