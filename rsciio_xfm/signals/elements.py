@@ -165,9 +165,9 @@ def find_elements(
         be 20 eV and 1 % off). Blocks of a map are looked at as well as its sum, so that a few
         grains matter.
     elements
-        Those that may be there; None: all from sodium to uranium. Rare gases but argon, what
-        is radioactive, and other elements that few samples have need more evidence then;
-        those that are named do not.
+        Those that may be there; None: all from sodium, or of electrons from carbon, to
+        uranium. Rare gases but argon, what is radioactive, and other elements that few samples
+        have need more evidence then; those that are named do not.
     exclude
         Those that are not there.
     excitation

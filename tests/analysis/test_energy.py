@@ -85,7 +85,7 @@ def test_an_element_that_is_missing_is_named(spectrum):
     found = calibrate_energy(spectrum, ["Fe", "Ca", "Cu", "Ti", "Co"], (ZERO, GAIN))
     check(found, within=0.02)
     assert "Co" in found.missing
-    assert "Not found: Co" in str(found)
+    assert "No peak of its own: Co" in str(found)
 
 
 @pytest.mark.parametrize(

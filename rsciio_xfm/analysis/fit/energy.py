@@ -127,7 +127,7 @@ class Calibration:
                 f"  {self.explained:.0%} of the peaks are lines of these elements"
             )
         if self.missing:
-            rows.append(f"  Not found: {', '.join(self.missing)}")
+            rows.append(f"  No peak of its own: {', '.join(self.missing)}")
         return "\n".join(rows)
 
 
