@@ -13,9 +13,8 @@ from rsciio_xfm.core import to_dask
 from rsciio_xfm.exceptions import PassCancelledError
 from tests.builders import edax as edax_builder
 from tests.builders import esrf as esrf_builder
-from tests.builders import large
+from tests.builders import large, xrf
 from tests.builders import ripple as ripple_builder
-from tests.builders import xrf
 from tests.builders.large import load
 
 distributed = pytest.importorskip("distributed")
