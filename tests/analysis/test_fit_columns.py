@@ -5,6 +5,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
+from rsciio_xfm.analysis.fit.background import make_splines
 from rsciio_xfm.analysis.fit.columns import (
     gather_lines,
     make_columns,
@@ -135,7 +136,8 @@ def test_escape_is_that_of_photons_integrated_over_depth_and_angle():
 def test_layers_and_crystal_change_ratios_of_lines():
     copper = group("Cu", "K", MO)
     layers = (air(50.0), Layer("Al", 2.7, 0.01))
-    response = Response(thickness=0.01, layers=layers, escape=0, satellite=0)
+    plain = {"escape": 0, "satellite": 0, "shelf": 0}
+    response = Response(thickness=0.01, layers=layers, **plain)
     columns = make_columns([copper], response, CHANNELS)[0]
     seen = {}
     for name, energy in (("a", 8.041), ("b", 8.905)):
@@ -206,3 +208,17 @@ def test_a_window_takes_soft_radiation_from_a_tube():
         soft.append(sum(share for energy, share in pairs if energy < 2))
         assert sum(beam.shares) == pytest.approx(1)
     assert soft[1] < 0.2 * soft[0]
+
+
+def test_splines_are_closer_together_where_the_continuum_is_steep():
+    energies = np.linspace(0.2, 10, 981)
+    plain, soft = make_splines(energies), make_splines(energies, soft=1.0)
+    for splines in (plain, soft):
+        np.testing.assert_allclose(splines.sum(axis=0), 1)
+        assert splines.min() >= 0
+    below = [np.sum(splines.argmax(axis=1) < 80) for splines in (plain, soft)]
+    assert below[1] > below[0]
+    # They follow what falls by a factor of 20 within 1 keV.
+    steep = np.exp(-energies / 0.3) + 0.01
+    misfits = [np.linalg.lstsq(s.T, steep, rcond=None)[1][0] for s in (plain, soft)]
+    assert misfits[1] < 0.1 * misfits[0]

@@ -2,10 +2,13 @@
 
 import numpy as np
 
+_LEAST_KEV = 0.1  # from where on knots are closer together
 KNOT_KEV = 2.0  # apart; 1 to 3 give the same
 
 
-def make_splines(energies: np.ndarray, step: float = KNOT_KEV) -> np.ndarray:
+def make_splines(
+    energies: np.ndarray, step: float = KNOT_KEV, soft: float = 0.0
+) -> np.ndarray:
     """Return cubic B-splines that span a range of energies.
 
     Parameters
@@ -14,6 +17,8 @@ def make_splines(energies: np.ndarray, step: float = KNOT_KEV) -> np.ndarray:
         Of the channels, keV, ascending.
     step
         Distance of the knots, keV, about.
+    soft
+        Energy below which they are closer together, keV; at half of it, a third as far apart.
 
     Returns
     -------
@@ -30,8 +35,12 @@ def make_splines(energies: np.ndarray, step: float = KNOT_KEV) -> np.ndarray:
     """
     from scipy.interpolate import BSpline
 
-    low, high = energies[0], energies[-1]
+    places = energies
+    if soft > 0:
+        positive = np.maximum(energies, 0.5 * _LEAST_KEV)
+        places = energies + soft * np.log(positive / soft)
+    low, high = places[0], places[-1]
     n_spans = max(1, round((high - low) / step))
     inner = np.linspace(low, high, n_spans + 1)
     knots = np.concatenate([[low] * 3, inner, [high] * 3])
-    return BSpline.design_matrix(energies, knots, 3).toarray().T
+    return BSpline.design_matrix(places, knots, 3).toarray().T

@@ -47,7 +47,7 @@ PRIORS = {
     "fano": Prior(0.015, 0.05, 0.25, 1e-5),
     "tail": Prior(0.05, 0.0, 0.4, 1e-4),
     "tail_length": Prior(0.15, 0.03, 3.0, 1e-4),
-    "shelf": Prior(0.01, 0.0, 0.2, 1e-4),
+    "shelf": Prior(0.005, 0.0, 0.2, 1e-4),
     "escape": Prior(0.5, 0.0, 5.0, 1e-3),
     "satellite": Prior(0.5, 0.0, 5.0, 1e-3),
     "absorption": Prior(2.0, 0.0, 100.0, 1e-3),

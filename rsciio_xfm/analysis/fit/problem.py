@@ -15,6 +15,7 @@ _LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fit
 SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
 _MODEL_ERROR = 0.01  # of the counts, when something is looked for
 _NEIGHBOURS, _DEAD_COUNTS = 4, 30  # a channel is dead if those around it have so many
+_SOFT_KEV = 1.0  # below which the continuum of electrons is steep
 _SMOOTHING = 15  # channels: weights before there is a model
 
 
@@ -101,7 +102,10 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     first, stop = channels_of(model, values)
     peaks = model.sum_peaks.peaks
     lines = gather_lines(model.groups, model.response, model.scatter, peaks)
-    splines = make_splines(values["zero"] + values["gain"] * np.arange(first, stop))
+    energies = values["zero"] + values["gain"] * np.arange(first, stop)
+    beam = model.excitation
+    soft = _SOFT_KEV if beam is not None and beam.kind == "electrons" else 0.0
+    splines = make_splines(energies, soft=soft)
     splines = splines / splines.sum(axis=1, keepdims=True)
     counts = spectrum[first:stop]
     box = np.ones(min(_SMOOTHING, len(counts)))
@@ -190,15 +194,15 @@ def significances(problem: Problem, state: State, which: Iterable[int]) -> np.nd
 
 
 def informed(problem: Problem, state: State, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the parameters of which the spectrum tells anything within their priors.
+    """Return the parameters that matter: within their priors they change the spectrum.
 
-    Ratios are told only by lines that are a good part of the spectrum somewhere: K-beta of Mn
-    beside K-alpha of Fe says more of the shape of the latter.
+    Those that areas can make up for are among them (a shelf is like a background), as areas
+    are as uncertain then. Ratios are told only by lines that are a good part of the spectrum
+    somewhere: K-beta of Mn beside K-alpha of Fe says more of the shape of the latter.
     """
     slopes = slopes_at(problem, state, names)
     parts = (slopes / floored(state.expected)).max(axis=1, initial=0.0)
-    left = project_out(problem, state, slopes * problem.roots)
-    sizes = np.sqrt((left**2).sum(axis=1))
+    sizes = np.sqrt(((slopes * problem.roots) ** 2).sum(axis=1))
     found = []
     for name, part, size in zip(names, parts, sizes, strict=True):
         is_seen = " " not in name or part > _LEAST_PART

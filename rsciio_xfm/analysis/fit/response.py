@@ -49,7 +49,7 @@ class Response:
     fano: float = 0.115
     tail: float = 0.0
     tail_length: float = 0.2
-    shelf: float = 0.0
+    shelf: float = 0.003
     escape: float = 1.0
     satellite: float = 1.0
     absorption: float = 0.0
