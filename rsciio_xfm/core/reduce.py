@@ -161,13 +161,10 @@ class Reduction(ABC):
         Pieces that are zero throughout are left out.
         """
 
-    def matrices(self, n_channels: int) -> Matrices | None:
+    def matrices(self) -> Matrices | None:
         """Return what spectra are multiplied by, if products are all that is made of them.
 
-        Parameters
-        ----------
-        n_channels
-            From the first to the last that the reduction asked for.
+        Its channels are those from the first to the last that the reduction asked for.
 
         Notes
         -----
@@ -384,7 +381,7 @@ class _Plan:
     def multiply(self, source: FileArray, ranges: Ranges) -> States | None:
         """Give products of spectra to the only reduction; None where pieces are better."""
         reduction, whole = self.reductions[0], self.wholes[0]
-        matrices = reduction.matrices(whole.n_channels)
+        matrices = reduction.matrices()
         if len(self.reductions) > 1 or matrices is None:
             return None
         part = Part(self._shift(ranges[:-1]), whole.channels, whole.dtype, whole.shared)

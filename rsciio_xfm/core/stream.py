@@ -11,6 +11,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
@@ -299,9 +300,7 @@ class RecordStream(FileArray):
     ) -> np.ndarray | None:
         """Multiply spectra straight from the records; see :meth:`FileArray.multiply`."""
         kernel, n_numbers = self.kernels.multiply, matrices.products.shape[1]
-        n_spectra = math.prod(self.shape[:-1])
-        is_sparse = self.file_bytes() < _SPARSE_BYTES * self.grid.n_channels * n_spectra
-        if kernel is None or len(self.streams) > 1 or not is_sparse:
+        if kernel is None or len(self.streams) > 1 or not self._is_sparse:
             return None
         box = self.box(ranges)
         shape = [stop - start for start, stop in ranges[:-1]]
@@ -326,6 +325,12 @@ class RecordStream(FileArray):
             last = pixel.counts, pixel.filled[:n_filled]
             multiply_sparse(*last, *matrices, dense[tuple(place)])
         return out
+
+    @cached_property
+    def _is_sparse(self) -> bool:
+        """Whether there are few bytes of records for each channel of a spectrum."""
+        n_channels = self.grid.n_channels * math.prod(self.shape[:-1])
+        return self.file_bytes() < _SPARSE_BYTES * n_channels
 
     def _run(self, kernel: Callable, ranges: tuple[Range, ...], *outputs: Any) -> None:
         """Run a kernel over the records of a part; it adds to the first of `outputs`."""

@@ -480,8 +480,8 @@ def smoothed_variance(found):
     counts = 9 * mean_of_neighbours(found.counts[np.newaxis])[0]
     own = found.own_variance.astype(float)
     per_count = own.sum(axis=(1, 2)) / found.counts.sum(dtype=float)
-    total = 9 * mean_of_neighbours(own) + 10 * per_count[:, np.newaxis, np.newaxis]
-    return total / (counts + 10) * counts / 9
+    total = 9 * mean_of_neighbours(own) + 5 * per_count[:, np.newaxis, np.newaxis]
+    return total / (counts + 5) * counts / 9
 
 
 def test_variance_is_smoothed(basis, projection):
@@ -492,7 +492,7 @@ def test_variance_is_smoothed(basis, projection):
     np.testing.assert_allclose(found.sigma("Fe_K"), np.sqrt(expected[2]), rtol=1e-5)
     pixel = project(counts, projection, variance="pixel")
     np.testing.assert_array_equal(pixel.variance, pixel.own_variance)
-    # Next to 5000 counts, 10 are nothing.
+    # Next to 5000 counts, 5 are nothing.
     counts, _ = make_counts(basis, (12, 13), counts=5000)
     found = project(counts, projection)
     plain = mean_of_neighbours(found.own_variance)
@@ -514,10 +514,10 @@ def test_one_row_of_pixels_is_smoothed_along_it(basis, projection):
     counts, _ = make_counts(basis, (4,), counts=50)
     found = project(counts, projection)
     own = found.own_variance
-    few = 10 * own.sum(axis=1) / found.counts.sum()
+    few = 5 * own.sum(axis=1) / found.counts.sum()
     for pixel, seen in ((0, slice(0, 2)), (1, slice(0, 3))):
         n = found.counts[seen].mean()
-        expected = (9 * own[:, seen].mean(axis=1) + few) / (9 * n + 10) * n
+        expected = (9 * own[:, seen].mean(axis=1) + few) / (9 * n + 5) * n
         np.testing.assert_allclose(found.variance[:, pixel], expected, rtol=1e-5)
 
 

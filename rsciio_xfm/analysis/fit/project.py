@@ -50,7 +50,7 @@ def project(
         Whether no area of a pixel may be negative. Then small areas are too large on average,
         and sums over regions are no longer what the sum of the spectra gives.
     variance
-        Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels and, as if it were 10 counts more,
+        Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels and, as if it were 5 counts more,
         of the map; ``"class"``, that of all pixels
         of its class, or of the map, in proportion to their counts; ``"pixel"``, from its own
         counts alone, which is as uncertain as these are few.
@@ -273,7 +273,7 @@ class ElementMaps(Reduction):
             products = 2 * products - areas @ gram
         made[:, -1] = squares - np.einsum("ij,ij->i", areas, products)
 
-    def matrices(self, n_channels: int) -> Matrices | None:
+    def matrices(self) -> Matrices | None:
         """Return what makes the numbers of spectra, if all have the same weights."""
         has_classes = self.labels is not None and self.projections[0].n_classes > 0
         return None if self.is_stack or has_classes else self._tables[0].matrices

@@ -10,7 +10,7 @@ from rsciio_xfm.analysis.maps import check_region
 from rsciio_xfm.kernels.project import smooth_images
 
 _NEIGHBOURS = 9  # and itself
-_PRIOR_COUNTS = np.float32(10)
+_PRIOR_COUNTS = np.float32(5)
 
 
 @dataclass(frozen=True, eq=False)
