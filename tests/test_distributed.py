@@ -15,6 +15,7 @@ from tests.builders import edax as edax_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import large
 from tests.builders import ripple as ripple_builder
+from tests.builders import xrf
 from tests.builders.large import load
 
 distributed = pytest.importorskip("distributed")
@@ -158,3 +159,26 @@ def test_one_pass_that_is_watched(tmp_path, client, monkeypatch):
         file.truncate(3000)
     with pytest.raises(ValueError, match=r"a\.spd"):
         make_maps(s.data, wanted, **(watch | {"cancel": None}))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_element_maps(tmp_path, client):
+    """The sum of the spectra and the maps are made by the workers."""
+    pytest.importorskip("xraylib")
+    phantom = xrf.make((24, 20), counts=600, excitation=17.44)
+    counts = phantom.counts
+    path = ripple_builder.write_map(
+        tmp_path / "map.rpl", counts.shape, numbers=counts.ravel().tolist(), kind="u2"
+    )
+    s = hs.load(path, lazy=True, chunks=(7, 20, -1))
+    energy = s.axes_manager[-1]
+    energy.scale, energy.offset, energy.units = 0.01, 0.0, "keV"
+    elements = ["Ti", "Cr", "Mn", "Fe", "Cu", "Zn"]
+    options = {"excitation": 17.44, "energy_range": (4.2, 9.6)}
+    maps = s.get_element_maps(elements, **options, show_progressbar=False)
+    with dask.config.set(scheduler="threads"):
+        again = s.get_element_maps(maps.model, show_progressbar=False)
+    np.testing.assert_allclose(maps["Fe"].data, again["Fe"].data, atol=1e-3)
+    assert maps.totals["Fe"][0] == pytest.approx(phantom.map("Fe_K").sum(), rel=0.02)

@@ -17,6 +17,7 @@ from rsciio_xfm.signals.checks import check_uniform
 from rsciio_xfm.signals.excitation import excitation_of, has_excitation, response_of
 from rsciio_xfm.signals.fit_sums import Wish, sum_up
 
+FINE = SURE, CLEAR = "sure", "clear"
 _SURE, _CLEAR = 30.0, 10.0  # sigma
 _MOST_CHI2 = 1.5
 _LEAST_CHANNELS = 64
@@ -139,7 +140,7 @@ def how_sure(one: Found) -> str:
     """
     words = ["possible"]
     if one.evidence >= _CLEAR:
-        words = ["sure" if one.evidence >= _SURE else "clear"]
+        words = [SURE if one.evidence >= _SURE else CLEAR]
     if one.in_part is not None:
         words.append("in a part of the map")
     if one.alternatives:
