@@ -70,9 +70,10 @@ def zarr(session: nox.Session, zarr: str) -> None:
 
 @nox.session(tags=["tests"])
 def pymca(session: nox.Session) -> None:
-    """Open maps that were saved as HDF5 in PyMca."""
-    session.install(".[esrf]", "PyMca5", "hypothesis", "psutil", "pytest")
-    session.run("pytest", *ALL, "-p", "no:cacheprovider", "tests/io/test_esrf_write.py")
+    """Open maps that were saved as HDF5, and models of elements, in PyMca."""
+    session.install(".[esrf,fit]", "PyMca5", "hypothesis", "psutil", "pytest")
+    tests = ("tests/io/test_esrf_write.py", "tests/signals/test_pymca.py")
+    session.run("pytest", *ALL, "-p", "no:cacheprovider", *tests)
 
 
 @nox.session(tags=["tests"])

@@ -16,6 +16,10 @@ MAJOR = 0.03  # share of the counts that makes a group a major one
 TRACES = ("As_K", "Mn_K", "Zn_K")  # a twentieth of what lies over them
 BLOCK = 8  # pixels along y and x of the regions
 COUNTS = (50, 200, 600, 5000)
+PYMCA = {
+    "PyMca, its default": ("DEFAULT", True, 0),
+    "PyMca, polynomial, no refit": ("POLYNOMIAL", False, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -125,12 +129,12 @@ def blocks(shape):
 
 def pymca(case, python, background, refit, weight):
     """Return the same of PyMca."""
-    first = [*case.present, *case.absent]
+    given = str(case.excitation).split()
     meta = {
         **case.start,
         "range": (1.2, 20.4),
-        "elements": first,
-        "excitation": case.excitation_for_pymca,
+        "elements": [*case.present, *case.absent],
+        "excitation": given if len(given) > 1 else float(given[0]),
         "options": [background, refit, weight],
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -249,18 +253,21 @@ def cases():
 
 
 def report(python=None, only=None):
-    """Print a table for each phantom."""
+    """Print what there is to say of each phantom, ours and PyMca's beside each other."""
     sys.path.insert(0, str(ROOT))
     for case in cases():
         if only is not None and only not in case.name:
             continue
         columns = {"ours": judge(case, ours(case)) | search(case)}
-        print(f"\n{case.name}")
-        for label, told in columns.items():
-            print(label)
-            for what, value in told.items():
-                said = value if isinstance(value, str) else f"{value:.2f}"
-                print(f"    {what}: {said}")
+        if python is not None and "electrons" not in str(case.excitation):
+            for label, options in PYMCA.items():
+                columns[label] = judge(case, pymca(case, python, *options))
+        print(f"\n{case.name}\n")
+        print("\t".join(["", *columns]))
+        for what in columns["ours"]:
+            said = [told.get(what, "") for told in columns.values()]
+            said = [one if isinstance(one, str) else f"{one:.2f}" for one in said]
+            print("\t".join([what, *said]))
         sys.stdout.flush()
 
 

@@ -7,7 +7,10 @@ each pixel linearly.
 
 import contextlib
 import io
+import json
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -118,3 +121,18 @@ def fit(config, counts, refit, weight=0):
         )
     names = list(result.labels("parameters"))
     return names, np.asarray(result["parameters"]), np.asarray(result["uncertainties"])
+
+
+def main(folder):
+    """Fit map.npy as map.json says; write found.npz."""
+    counts = np.load(folder / "map.npy")
+    meta = json.loads((folder / "map.json").read_text())
+    background, refit, weight = meta["options"]
+    config = configure(meta, globals()[background])
+    config, _, chi2 = calibrate(config, counts.sum(axis=(0, 1), dtype=float))
+    names, maps, sigma = fit(config, counts, refit, weight)
+    np.savez(folder / "found.npz", names=names, maps=maps, sigma=sigma, chi2=chi2)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

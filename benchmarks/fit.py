@@ -5,10 +5,10 @@
 
 "memory": a phantom of --size x --size pixels and 2048 channels, 600 counts each, 25 groups of
 lines, through the functions of arrays; "files": maps as .GeoPIXE, .spd and Bliss files,
-through HyperSpy. The calibration is not part of the time where it says "with a model". Seconds are of
-the processor, all threads; ratios are of the time of a spectrum, to the first case of the same
-turn, in the median. --accuracy prints how right maps are, on two phantoms. PYTHON is that of
-an environment with PyMca:
+through HyperSpy. The calibration is not part of the time where it says "with a model". Seconds
+are of the processor, all threads; ratios are of the time of a spectrum, to the first case of
+the same turn, in the median. --accuracy prints how right maps are. PYTHON is that of an
+environment with PyMca:
 
     python -m venv /tmp/pymca; /tmp/pymca/bin/pip install PyMca5==5.9.7 fisx numpy h5py
 
@@ -132,7 +132,6 @@ def multifit(folder):
     model = s.create_model(auto_background=True, auto_add_lines=True)
     model.set_signal_range(*meta["range"])
     options = {"optimizer": "lstsq", "show_progressbar": False}
-    model.fit(optimizer="lstsq")
 
     def run():
         model.multifit(**options)
@@ -175,7 +174,7 @@ OURS = "project()"
 MEMORY = {
     OURS: projected(),
     "project(nonnegative=True)": projected(nonnegative=True),
-    "get_window_images(), 12 lines": windows,
+    "get_window_images(), 12 lines, in memory": windows,
     "nnls of scipy, pixel by pixel": nnls,
     "HyperSpy, multifit(lstsq) of exspy's model": multifit,
 }

@@ -8,6 +8,7 @@ import numpy as np
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.core.eds import ELEMENTS
 
+NOT_DETECTED = "not detected"
 DETECTION = 3.29  # of a detection limit: 5 % false alarms, 5 % missed (Currie 1968)
 
 
@@ -64,7 +65,7 @@ class Areas(Mapping[str, tuple[float, float]]):
     def note(self, name: str) -> str:
         """Return what is to be said of a component; empty if nothing."""
         is_fine = name in self.others or self.is_detected(name)
-        own = [] if is_fine else ["not detected"]
+        own = [] if is_fine else [NOT_DETECTED]
         if name in self.notes:
             own.append(self.notes[name])
         return "; ".join(own)

@@ -399,15 +399,19 @@ def label_peaks(
         each other.
     """
     width = 0.025 * float(np.ptp(ax.get_xlim()))
-    placed: list[tuple[float, int]] = []
+    placed: list[tuple[float, float, int]] = []
     for name, energy in sorted(labels, key=lambda label: label[1]):
         channel = int(np.argmin(np.abs(energies - energy)))
         top = float(np.max(counts[max(0, channel - 3) : channel + 4]))
         if top <= 0:
             continue
-        taken = [level for other, level in placed if abs(other - energy) < width]
-        level = next(n for n in range(len(taken) + 1) if n not in taken)
-        placed.append((energy, level))
+        near = [
+            level
+            for other, height, level in placed
+            if abs(other - energy) < width and 0.4 < height / top < 2.5
+        ]
+        level = next(n for n in range(len(near) + 1) if n not in near)
+        placed.append((energy, top, level))
         ax.annotate(
             name,
             (energy, top),
@@ -416,3 +420,5 @@ def label_peaks(
             ha="center",
             fontsize="small",
         )
+    if placed:  # room for the highest name
+        ax.set_ylim(top=4 * max(ax.get_ylim()[1], *(top for _, top, _ in placed)))

@@ -14,7 +14,7 @@ from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.signals import fit_drawing
-from rsciio_xfm.signals.areas import Areas, index_of, order_of
+from rsciio_xfm.signals.areas import NOT_DETECTED, Areas, index_of, order_of
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
 from rsciio_xfm.signals.made import image_of, title_of
@@ -22,6 +22,7 @@ from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.selections import resolve_regions
 
 _DPI = 150
+_REMARKS = (NOT_DETECTED, "possible")  # of a table, above a map too
 _FILES = ("maps.png", "elements.csv", "regions.csv", "fit*.png", "model*.yaml")
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
 
@@ -168,7 +169,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
             )
         resolved = resolve_regions(self._frame, regions)
         bases = [one.basis for one in self.models]
-        notes = self.model.correlated
+        notes = self.model.notes
         return areas_of_regions(self._projected, bases, notes, resolved)
 
     def __repr__(self) -> str:
@@ -224,10 +225,11 @@ class ElementMaps(Mapping[str, BaseSignal]):
     def _panel(self, name: str) -> fit_drawing.Panel:
         k = index_of(name, self._names)
         name, variance = self._names[k], self._projected.own_variance[k]
-        remark = self.totals.note(name) if name in self.totals else ""
-        remark = remark.partition(";")[0] if remark.startswith("not") else ""
+        note = self.totals.note(name) if name in self.totals else ""
+        remark = next((words for words in _REMARKS if note.startswith(words)), "")
+        is_found = remark != NOT_DETECTED
         sigma = float(np.sqrt(max(0.0, float(np.nanmean(variance)))))
-        return fit_drawing.Panel(name, self._projected.maps[k], sigma, remark)
+        return fit_drawing.Panel(name, self._projected.maps[k], sigma, remark, is_found)
 
     def rgb(
         self, red: str, green: str | None = None, blue: str | None = None,

@@ -1,6 +1,6 @@
 """Elements, excitation and detector of spectra as a model that is fitted to their sum."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from rsciio_xfm.signals.model_files import (
     write_text,
 )
 
+_MOST_SHOWN = 5  # of what is not explained
 _NOTED_KEV, _REFUSED_KEV = 0.02, 0.3  # by which energy axes of a set-up may differ
 
 
@@ -42,6 +43,8 @@ class ElementModel:
         rsciio_xfm.analysis.fit.model.Model, as it is now: for functions on arrays.
     title
         Of what it was made for.
+    doubts
+        What was said of elements when they were found, if they are not sure: by name.
     axis
         Energy of channel 0 and width of a channel, keV, that the spectra's axis had: maps of
         the same set-up have them too.
@@ -53,10 +56,12 @@ class ElementModel:
         axis: tuple[float, float],
         title: str = "",
         source: BaseSignal | None = None,
+        doubts: Mapping[str, str] | None = None,
     ) -> None:
         self.model = model
         self.axis = axis
         self.title = title
+        self.doubts = dict(doubts or {})
         self._source = source
 
     @property
@@ -94,7 +99,7 @@ class ElementModel:
         )
         limits = np.array([fit.detection_limits.get(name, np.nan) for name in names])
         others = frozenset(names) - frozenset(self.elements)
-        return Areas(names, counts, sigma, limits, fit.n_pixels, self.correlated, others)
+        return Areas(names, counts, sigma, limits, fit.n_pixels, self.notes, others)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,6 +115,15 @@ class ElementModel:
             found.setdefault(first, []).append(f"{second} (r = {r:.2f})")
             found.setdefault(second, []).append(f"{first} (r = {r:.2f})")
         return {name: f"with {', '.join(others)}" for name, others in found.items()}
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What is to be said of components: doubts, and what each is mistaken for."""
+        both = [*self.doubts.items(), *self.correlated.items()]
+        found: dict[str, list[str]] = {}
+        for name, words in both:
+            found.setdefault(name, []).append(words)
+        return {name: "; ".join(words) for name, words in found.items()}
 
     @property
     def unexplained(self) -> list[tuple[float, float, str]]:
@@ -210,11 +224,11 @@ class ElementModel:
             return f"{head}, not fitted yet: model.fit()\n{', '.join(self.elements)}"
         parts = [head, f"  {self._calibration()}", "", self._table()]
         left = self.unexplained
-        if left:
-            found = [
-                f"{e:.2f} keV ({s:+.0f} sigma{_perhaps(what)})" for e, s, what in left
-            ]
-            parts += ["", f"Not explained: {', '.join(found)}"]
+        parts += ["", "Not explained:"] if left else []
+        parts += [f"  {e:.2f} keV, {sigma:+.0f} sigma{_perhaps(what)}"
+                  for e, sigma, what in left[:_MOST_SHOWN]]  # fmt: skip
+        if len(left) > _MOST_SHOWN:
+            parts.append(f"  and {len(left) - _MOST_SHOWN} more: model.unexplained")
         return "\n".join(parts)
 
     def _calibration(self) -> str:
@@ -353,4 +367,4 @@ def _short(number: float) -> str:
 
 
 def _perhaps(what: str) -> str:
-    return f", {what}?" if what else ""
+    return f": {what}?" if what else ""

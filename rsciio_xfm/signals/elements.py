@@ -17,6 +17,7 @@ from rsciio_xfm.signals.checks import check_uniform
 from rsciio_xfm.signals.excitation import excitation_of, has_excitation, response_of
 from rsciio_xfm.signals.fit_sums import Wish, sum_up
 
+FINE = SURE, CLEAR = "sure", "clear"
 _SURE, _CLEAR = 30.0, 10.0  # sigma
 _MOST_CHI2 = 1.5
 _LEAST_CHANNELS = 64
@@ -139,7 +140,7 @@ def how_sure(one: Found) -> str:
     """
     words = ["possible"]
     if one.evidence >= _CLEAR:
-        words = ["sure" if one.evidence >= _SURE else "clear"]
+        words = [SURE if one.evidence >= _SURE else CLEAR]
     if one.in_part is not None:
         words.append("in a part of the map")
     if one.alternatives:
@@ -164,9 +165,9 @@ def find_elements(
         be 20 eV and 1 % off). Blocks of a map are looked at as well as its sum, so that a few
         grains matter.
     elements
-        Those that may be there; None: all from sodium to uranium. Rare gases but argon, what
-        is radioactive, and other elements that few samples have need more evidence then;
-        those that are named do not.
+        Those that may be there; None: all from sodium, or of electrons from carbon, to
+        uranium. Rare gases but argon, what is radioactive, and other elements that few samples
+        have need more evidence then; those that are named do not.
     exclude
         Those that are not there.
     excitation

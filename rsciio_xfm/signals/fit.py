@@ -20,6 +20,7 @@ from rsciio_xfm.signals.areas import Areas
 from rsciio_xfm.signals.checks import check_axes, progress
 from rsciio_xfm.signals.element_maps import ElementMaps
 from rsciio_xfm.signals.element_model import ElementModel, load_element_model
+from rsciio_xfm.signals.elements import FINE, how_sure
 from rsciio_xfm.signals.excitation import (
     calibration_of,
     excitation_of,
@@ -111,13 +112,17 @@ def make_element_model(
 def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> ElementModel:
     """Make a model of the elements that are found in sums of spectra, fitted to them."""
     own, response = excitation_of(signal, excitation), response_of(signal)
-    _, model = find_elements(sums.total, own, response, sums.blocks)
+    found, model = find_elements(sums.total, own, response, sums.blocks)
     if not model.groups:
         raise ValueError(
             "No element was found in the spectra, expected some above 5 sigma: name those to "
             "be fitted, or calibrate the energies, s.calibrate_energy(...)."
         )
-    made = ElementModel(model, calibration_of(signal), _title(signal), signal)
+    said = {one.name: how_sure(one) for one in found}
+    for fine in FINE:
+        said = {name: words.removeprefix(f"{fine}, ") for name, words in said.items()}
+    doubts = {name: words for name, words in said.items() if words not in FINE}
+    made = ElementModel(model, calibration_of(signal), _title(signal), signal, doubts)
     return made if made.is_fitted else made.calibrate(sums)
 
 
@@ -258,7 +263,7 @@ def get_element_maps(
         totals, *of_regions = _areas_of_sums(chosen, models, sums, list(named.values()))
         tables = dict(zip(named, of_regions, strict=True))
     else:
-        bases, notes = [one.basis for one in models], models[0].correlated
+        bases, notes = [one.basis for one in models], models[0].notes
         (totals,) = areas_of_regions(
             found, bases, notes, {"": np.arange(found.chi2.size)}
         ).values()
@@ -278,7 +283,7 @@ def _areas_of_sums(
     is_one = isinstance(projections, Projection)
     each = [projections] if isinstance(projections, Projection) else projections
     counts, sigma = region_areas(projections, spectra[0] if is_one else spectra)
-    bases, notes = [one.basis for one in models], models[0].correlated
+    bases, notes = [one.basis for one in models], models[0].notes
     sizes = [sums.n_pixels, *map(size_of_region, regions)]
     return [
         name_areas(each, bases, notes, *own)
@@ -364,4 +369,7 @@ def _calibrated(
         return [first]
     # Detectors differ in energies and response, not in what they see.
     each = calibrate_each(first.model, sums.detectors, sums.n_pixels)
-    return [ElementModel(model, first.axis, first.title) for model in each]
+    return [
+        ElementModel(model, first.axis, first.title, doubts=first.doubts)
+        for model in each
+    ]

@@ -18,6 +18,7 @@ _PANEL = 3.0  # inches, the longer side of a map
 _MOST_COLUMNS = 6
 _PERCENTILE = 99.5
 _SIGMAS = 4.0  # of a pixel: the least that is white
+_STRONG, _FEW = 6.0, 4  # sigma, and how many such pixels are no accident
 _FOUND, _NOT_FOUND = "inferno", "gray"
 _LETTER, _LINE = 0.0038, 0.055  # half a letter and a line of text, of width and height
 _HIGHEST = 1.1  # of names, of the height of the highest peak; what is crowded has none
@@ -33,7 +34,7 @@ class Panel:
     Attributes
     ----------
     name, remark
-        Above it; the remark is that of what is not there.
+        Above it.
     image
         Shape (y, x), or (x,) of a line.
     sigma
@@ -44,6 +45,7 @@ class Panel:
     image: np.ndarray
     sigma: float
     remark: str = ""
+    is_found: bool = True
 
 
 def draw_maps(
@@ -54,7 +56,7 @@ def draw_maps(
     Parameters
     ----------
     panels
-        The maps. Those with a remark are grey.
+        The maps. Those of what was not found are grey.
     steps
         Size and unit of a pixel along x and y, or along x.
     percentile
@@ -78,7 +80,7 @@ def draw_maps(
     side = _PANEL * (2.0 if n == 1 else 1.4 if n <= 4 else 1.0)
     width, height = (side, side * ratio) if ratio <= 1 else (side / ratio, side)
     width, height = width + 0.9, height + 0.45  # colour bar and title
-    columns = min(n, _MOST_COLUMNS, max(1, round(math.sqrt(1.5 * n * height / width))))
+    columns = min(n, _MOST_COLUMNS, max(1, round(math.sqrt(2.0 * n * height / width))))
     rows = math.ceil(n / columns)
     _, axes = plt.subplots(
         rows,
@@ -109,7 +111,7 @@ def _draw_map(
     drawn = ax.imshow(
         panel.image,
         extent=(0, n_columns * abs(x_step), n_rows * abs(y_step), 0),
-        cmap=_NOT_FOUND if panel.remark else _FOUND,
+        cmap=_FOUND if panel.is_found else _NOT_FOUND,
         vmin=0,
         vmax=highest,
         interpolation="nearest",
@@ -127,7 +129,7 @@ def _draw_map(
 
 def _draw_line(ax: "Axes", panel: Panel, step: Scale) -> None:
     size, units = step
-    colour = "0.5" if panel.remark else _COLOURS[0]
+    colour = _COLOURS[0] if panel.is_found else "0.5"
     ax.axhline(0, color="0.8", lw=0.8, zorder=0)
     ax.plot(np.arange(panel.image.size) * size, panel.image, lw=1, color=colour)
     ax.set_xlabel(f"x ({units or 'pixels'})")
@@ -151,6 +153,9 @@ def brightest(image: np.ndarray, sigma: float, percentile: float = _PERCENTILE) 
     """
     finite = image[np.isfinite(image)]
     highest = float(np.percentile(finite, percentile)) if finite.size else 0.0
+    strong = finite[finite > _STRONG * sigma]
+    if strong.size >= _FEW:  # grains that are fewer than the percentile leaves out
+        highest = max(highest, float(np.median(strong)))
     return max(highest, _SIGMAS * sigma) or 1.0
 
 

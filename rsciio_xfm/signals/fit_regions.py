@@ -15,7 +15,7 @@ _MOST_BLOCKS = 32  # along an axis
 _LOCAL = (
     6.0  # sigma in a block: none of some 20 000 blocks of 20 elements has it by chance
 )
-_PARTS = "in parts of the map"
+_PARTS = "in a part of the map"
 
 
 def areas_of_regions(

@@ -15,17 +15,19 @@ from rsciio_xfm.analysis.fit.lines import (
 )
 from rsciio_xfm.analysis.fit.response import Response
 
-_FIRST_Z, _LAST_Z = 11, 92
+_SODIUM = 11
+_FIRST_Z, _LAST_Z = {"electrons": 6}, 92
 # What is known before a spectrum is seen: factors on the evidence that elements compete with,
-# and the evidence, in sigma, that they need. Argon is in air; the other rare gases and what
-# is radioactive and not in nature are in no sample that is not made of them.
+# and the evidence, in sigma, that they need. Argon is in air, where electrons are not; the
+# other rare gases and what is radioactive and not in nature are in hardly any sample.
 _IMPLAUSIBLE = "Ne Kr Xe Tc Pm Po At Rn Fr Ra Ac Pa"
 _UNUSUAL = "Sc Ru Rh In Te Cs Pr Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta Re Os Ir Tl"
 USUAL_EVIDENCE, UNUSUAL_EVIDENCE, IMPLAUSIBLE_EVIDENCE = 5.0, 7.0, 50.0
 _UNUSUAL_FACTOR, _IMPLAUSIBLE_FACTOR = 0.65, 0.25
-# Shells of heavier elements compete with K lines of lighter ones, which are more common.
-_OVERVOLTAGE = 1.3  # energy over an edge, from which photons excite a shell well
+# Energy over an edge, from which a shell is excited well.
+_OVERVOLTAGE_OF_PHOTONS, _OVERVOLTAGE = 1.3, {"electrons": 2.0}
 _LEAST_RATIO = 0.1  # of lines of an inner shell that is, to those of an outer one
+# Shells of heavier elements compete with K lines of lighter ones, which are more common.
 _BY_SHELL = {"K": 1.0, "L": 0.9, "M": 0.8}
 
 
@@ -44,7 +46,7 @@ class Candidate:
     needed
         Evidence without which it is not believed, in sigma.
     is_excited
-        Whether photons of far more than its edge are there.
+        Whether the source has far more energy than its edge.
     """
 
     group: Group
@@ -73,8 +75,8 @@ def make_candidates(
     energy_range
         keV.
     elements
-        That may be there, all from sodium to uranium if None. Those that are named are as
-        likely as any.
+        That may be there; all from sodium, or of electrons from carbon, to uranium if None.
+        Those that are named are as likely as any.
     exclude
         That are not there.
 
@@ -88,7 +90,7 @@ def make_candidates(
     if named is None and excitation.anode is not None:
         left_out.add(excitation.anode)
     found = []
-    for z in range(_FIRST_Z, _LAST_Z + 1):
+    for z in range(_FIRST_Z.get(excitation.kind, _SODIUM), _LAST_Z + 1):
         element = xraylib().AtomicNumberToSymbol(z)
         if element in left_out or (named is not None and element not in named):
             continue
@@ -98,9 +100,10 @@ def make_candidates(
                 continue
             seen = own.weights @ response.efficiency(own.energies)
             strength = float(emission(element, shell, excitation) * seen)
-            factor, needed = _likely(element, named is not None)
-            is_excited = excitation.kind != "electrons" and (
-                excitation.highest > _OVERVOLTAGE * own.edge
+            is_vacuum = excitation.kind == "electrons"
+            factor, needed = _likely(element, named is not None, is_vacuum)
+            is_excited = excitation.highest > own.edge * _OVERVOLTAGE.get(
+                excitation.kind, _OVERVOLTAGE_OF_PHOTONS
             )
             factor *= _BY_SHELL[shell]
             found.append(Candidate(own, strength, factor, needed, is_excited))
@@ -113,7 +116,9 @@ def _element(name: str) -> str:
     return element
 
 
-def _likely(element: str, is_named: bool) -> tuple[float, float]:
+def _likely(element: str, is_named: bool, is_vacuum: bool) -> tuple[float, float]:
+    if element == "Ar" and is_vacuum and not is_named:
+        return _IMPLAUSIBLE_FACTOR, IMPLAUSIBLE_EVIDENCE
     if is_named or element not in f"{_UNUSUAL} {_IMPLAUSIBLE}".split():
         return 1.0, USUAL_EVIDENCE
     if element in _UNUSUAL.split():

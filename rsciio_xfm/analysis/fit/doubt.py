@@ -192,7 +192,11 @@ class Doubted:
         """
         part = spectrum[slice(*self.channels)]
         share = part.sum() / max(self.spectrum.sum(), 1.0)
-        return _reweighted(replace(self, spectrum=part, areas=self.areas * share))
+        start = replace(self, spectrum=part, areas=self.areas * share)
+        # Doubts cost the most, and change the weights little.
+        plain = _weighted(replace(start, owners=self.owners[:0], wrongs=self.wrongs[:0]))
+        areas = _solve(plain).areas
+        return _solve(_weighted(replace(start, areas=areas)))
 
 
 def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
@@ -253,10 +257,14 @@ def _without_soft(rayleigh: tuple[Group, ...]) -> tuple[Group, ...]:
 
 def _reweighted(doubted: Doubted) -> Doubted:
     for _ in range(_REWEIGHTINGS):
-        expected = doubted.areas @ doubted.columns
-        variance = np.maximum(expected, 1.0) + (doubted.error * expected) ** 2
-        doubted = _solve(replace(doubted, roots=1 / np.sqrt(variance)))
+        doubted = _solve(_weighted(doubted))
     return doubted
+
+
+def _weighted(doubted: Doubted) -> Doubted:
+    expected = doubted.areas @ doubted.columns
+    variance = np.maximum(expected, 1.0) + (doubted.error * expected) ** 2
+    return replace(doubted, roots=1 / np.sqrt(variance))
 
 
 def _solve(doubted: Doubted) -> Doubted:

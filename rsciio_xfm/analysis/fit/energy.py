@@ -98,7 +98,7 @@ class Calibration:
         What the numbers given were taken as: ``"channels"``, ``"energies"``, or
         ``"elements"`` without any.
     missing
-        Elements none of whose lines was found.
+        Elements of which no line is a peak of its own.
     explained
         Share of the peaks that the lines of the elements explain, 0 to 1; None if lines were
         given.
@@ -127,7 +127,7 @@ class Calibration:
                 f"  {self.explained:.0%} of the peaks are lines of these elements"
             )
         if self.missing:
-            rows.append(f"  Not found: {', '.join(self.missing)}")
+            rows.append(f"  No peak of its own: {', '.join(self.missing)}")
         return "\n".join(rows)
 
 
@@ -720,7 +720,9 @@ def _by_matched_lines(best: _Hypothesis, search: _Search, peaks: Peaks) -> Calib
             "their channels, like {'Fe_Ka': 640}."
         )
     matched = _matched(lines, found, centres, (zero, gain))
-    return Calibration(zero, gain, matched, "elements", best.missing, best.explained)
+    there = {line.name.partition("_")[0] for line in lines}
+    missing = tuple(name for name in search.elements if name not in there)
+    return Calibration(zero, gain, matched, "elements", missing, best.explained)
 
 
 def _lines_on_peaks(

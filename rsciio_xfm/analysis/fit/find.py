@@ -21,7 +21,7 @@ from rsciio_xfm.analysis.fit.doubt import (
     fit_doubted,
 )
 from rsciio_xfm.analysis.fit.excitation import Excitation
-from rsciio_xfm.analysis.fit.lines import Group
+from rsciio_xfm.analysis.fit.lines import SHELLS, Group
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.analysis.fit.parameters import apply_values, values_of
 from rsciio_xfm.analysis.fit.peaks import check_spectrum
@@ -32,12 +32,18 @@ from rsciio_xfm.analysis.fit.solve import solve
 from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks
 from rsciio_xfm.core.one_thread import one_thread
 
-_LEAST_KEV = 0.95  # of lines: Na is the first
+# Of lines, keV: K lines of Na are the first that photons give through air and windows, those
+# of C the first that electrons do. The range begins at the lowest counts between these.
+_LEAST_KEV, _FIRST_KEV = {"electrons": 0.2}, (0.8, 1.0)
 _SEEN = 20.0  # counts in 1 keV: beyond the last such window nothing is looked for
 _KNOWN_FACTOR = 1.1  # on the evidence for another shell of an element that is there
-_BEYOND = 0.6  # keV above the last line of the source
+# keV above the last line of the source that are fitted, and in which lines may be.
+_BEYOND, _NEAR_LAST = 0.6, 0.1
 _WEAK = 0.4  # evidence, relative to the clearest, below which sum peaks come first
 _SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
+_ALONE = (
+    3.0  # times the evidence of an outer shell whose element has an inner one to show
+)
 _MOST = 40  # groups
 _REFINED = ("zero", "gain", "noise")
 _TOLERANCE = 1e-2
@@ -66,7 +72,8 @@ class Found:
     lines
         Energies of those that tell, keV.
     evidence
-        In sigma: the root of the loss of chi2 without it, with a model error of 1 %.
+        In sigma: the root of the loss of chi2 without it, with what the model may have wrong;
+        in the part if it was found there.
     counts, sigma
         Of the group in the sum, and the standard deviation with the calibration's.
     alternatives
@@ -112,7 +119,8 @@ def find_elements(
         float64, shape (blocks, channels): spectra of parts of the map. Those of fewer than
         3000 counts are added to others.
     elements
-        Those that may be there; None: all from sodium to uranium.
+        Those that may be there; None: all from sodium, or of electrons from carbon, to
+        uranium.
     exclude
         Those that are not.
 
@@ -163,10 +171,10 @@ def find_elements(
             return [], model
         if model.fit is None or in_parts:
             model = calibrate(replace(model, groups=groups), counts)
-        model = _drop_again(model, counts, pool)
+        names = {candidates[k].group.name: found for k, found in in_parts.items()}
+        model = _drop_again(model, counts, pool, names)
         if not model.groups:
             return [], model
-        names = {candidates[k].group.name: number for k, number in in_parts.items()}
         return _describe(model, counts, pool, names), model
 
 
@@ -188,7 +196,7 @@ def _range(
         excitation.highest * 1.02 + 0.3,
         _last_scattered(excitation, end) + _BEYOND,
     )
-    low = max(_LEAST_KEV, response.zero + 2 * response.gain)
+    low = max(_first_energy(counts, excitation, response), response.zero)
     if high - low < 10 * response.gain:
         raise ValueError(
             f"Between {low:.3g} keV and the end of the spectrum, or what "
@@ -196,6 +204,18 @@ def _range(
             "be found."
         )
     return (low, high), end
+
+
+def _first_energy(
+    counts: np.ndarray, excitation: Excitation, response: Response
+) -> float:
+    """Return the energy from which on lines are looked for."""
+    if excitation.kind in _LEAST_KEV:
+        return _LEAST_KEV[excitation.kind]
+    first, stop = (round((e - response.zero) / response.gain) for e in _FIRST_KEV)
+    smooth = np.convolve(counts.clip(0), np.ones(5), mode="same")[max(first, 0) : stop]
+    place = max(first, 0) + int(np.argmin(smooth)) if len(smooth) else max(first, 0)
+    return response.zero + response.gain * place
 
 
 def _last_scattered(excitation: Excitation, end: float) -> float:
@@ -261,19 +281,22 @@ def _explain(
     weighted, goal = columns * roots, target * roots
     gram, right = weighted @ weighted.T, weighted @ goal
     chosen = list(range(n_base))
+    left = np.array(factors)
     for k in range(_N_FIRST + 1):
         used = weighted[chosen]
         solution = solve(used, goal, np.zeros(len(used), dtype=bool))
-        if k == _N_FIRST:
+        if k == min(_N_FIRST, len(factors)):
             break
         free = np.array(chosen)[solution.is_free]
         both = gram[n_base:, free]
         parts = np.linalg.solve(gram[np.ix_(free, free)], both.T).T
         squares = np.diag(gram)[n_base:] - np.einsum("ij,ij->i", both, parts)
-        left = right[n_base:] - parts @ right[free]
+        rest = right[n_base:] - parts @ right[free]
         is_told = squares > 1e-3 * np.diag(gram)[n_base:]
-        gains = np.where(is_told, left, 0.0) / np.sqrt(np.where(is_told, squares, 1.0))
-        chosen.append(n_base + int(np.argmax(gains * factors)))
+        gains = np.where(is_told, rest, 0.0) / np.sqrt(np.where(is_told, squares, 1.0))
+        best = int(np.argmax(gains * left))
+        chosen.append(n_base + best)
+        left[best] = 0.0  # each of them once
     misfit = goal - solution.areas @ used
     return float(misfit @ misfit)
 
@@ -303,6 +326,18 @@ class _Pool:
         needed = np.where(np.isnan(outside[0]), needed, np.inf)
         return cls(candidates, lines, factors, needed, outside)
 
+    def needed_for(self, model: Model) -> np.ndarray:
+        """Return the evidence that is needed: more where an inner shell is not seen."""
+        there = {one.name for one in model.groups}
+        inner = {
+            (one.group.element, outer)
+            for one in self.candidates
+            if one.is_excited and one.group.name not in there
+            for outer in SHELLS[SHELLS.index(one.group.shell) + 1 :]
+        }
+        alone = [(c.group.element, c.group.shell) in inner for c in self.candidates]
+        return self.needed * np.where(alone, _ALONE, 1.0)
+
     def is_contradicted(self, areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
         is_inside = np.isnan(self.outside[0])
         areas = np.where(is_inside, areas, self.outside[0])
@@ -320,7 +355,7 @@ class _Pool:
 
 def _net(group: Group, model: Model, counts: np.ndarray) -> tuple[float, float]:
     """Return counts above the background of a line beyond what is fitted, and their sigma."""
-    if group.energy < model.energy_range[1]:
+    if group.energy < model.energy_range[1] - _BEYOND + _NEAR_LAST:
         return math.nan, math.nan
     own = model.response
     place = round((group.energy - own.zero) / own.gain)
@@ -379,7 +414,7 @@ def _best(doubted: Doubted, model: Model, pool: _Pool) -> tuple[int, float] | No
         if one.group.name in place:
             areas[k] = doubted.areas[place[one.group.name]]
             sigmas[k] = max(abs(areas[k]) / 100, 1.0)
-    is_enough = pool.is_new(model) & (gains > pool.needed)
+    is_enough = pool.is_new(model) & (gains > pool.needed_for(model))
     is_enough &= ~pool.is_contradicted(areas, sigmas)
     if not is_enough.any():
         return None
@@ -433,15 +468,15 @@ def _parts(blocks: np.ndarray | None, n_channels: int) -> np.ndarray:
 
 def _find_in_parts(
     model: Model, counts: np.ndarray, parts: np.ndarray, pool: _Pool
-) -> dict[int, int]:
-    """Return candidates that are in a part only, and in which."""
+) -> dict[int, tuple[int, float]]:
+    """Return candidates that are in a part only, in which, and the evidence."""
     if not len(parts):
         return {}
     doubted = fit_doubted(model, counts, FINE)
     own = pool.columns(model, doubted.channels)
     # So many tries, so much more by chance.
     tries = len(parts) * len(pool.candidates)
-    needed = np.sqrt(pool.needed**2 + 2 * math.log(tries))
+    needed = np.sqrt(pool.needed_for(model) ** 2 + 2 * math.log(tries))
     is_new = pool.is_new(model)
     found: dict[int, int] = {}
     clearest = np.zeros(len(pool.candidates))
@@ -453,7 +488,8 @@ def _find_in_parts(
         score = np.where(is_enough, gains * pool.factors, 0.0)
         for k in np.flatnonzero(score > clearest):
             clearest[k], found[int(k)] = score[k], number
-    return _clearest_of_alike(found, clearest, own)
+    alone = _clearest_of_alike(found, clearest, own)
+    return {k: (number, float(clearest[k])) for k, number in alone.items()}
 
 
 def _clearest_of_alike(
@@ -472,10 +508,14 @@ def _clearest_of_alike(
 # Backward, and what is said of each.
 
 
-def _drop_weak(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
-    """Drop groups that are not needed, one by one."""
-    needed = {one.group.name: one.needed for one in pool.candidates}
+def _drop_weak(
+    model: Model, counts: np.ndarray, pool: _Pool, kept: Iterable[str] = ()
+) -> Model:
+    """Drop groups that are not needed, one by one, but those that are kept by name."""
     while model.groups:
+        each = zip(pool.candidates, pool.needed_for(model), strict=True)
+        needed = {one.group.name: least for one, least in each}
+        needed |= dict.fromkeys(kept, -math.inf)
         short = fit_doubted(model, counts, FINE).evidence(len(model.groups))
         short -= [needed[group.name] for group in model.groups]
         weakest = int(np.argmin(short))
@@ -486,9 +526,11 @@ def _drop_weak(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
     return model
 
 
-def _drop_again(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
+def _drop_again(
+    model: Model, counts: np.ndarray, pool: _Pool, kept: Iterable[str]
+) -> Model:
     """Drop what the last calibration has made needless; the parameters stay."""
-    left = _drop_weak(model, counts, pool)
+    left = _drop_weak(model, counts, pool, kept)
     if left.groups == model.groups or not left.groups:
         return left
     return finish(left, counts, 1, tuple(calibrated(model).parameters))
@@ -498,7 +540,7 @@ def _describe(
     model: Model,
     counts: np.ndarray,
     pool: _Pool,
-    in_parts: dict[str, int],
+    in_parts: dict[str, tuple[int, float]],
 ) -> list[Found]:
     doubted = fit_doubted(model, counts, FINE)
     evidence = doubted.evidence(len(model.groups))
@@ -507,17 +549,18 @@ def _describe(
     found = []
     for k, group in enumerate(model.groups):
         area, sigma = areas[group.name]
+        part, in_part = in_parts.get(group.name, (None, 0.0))
         alike = _alternatives(k, model, doubted.without(k).gains(columns)[0], pool)
         found.append(
             Found(
                 group.element,
                 group.shell,
                 _telling(group),
-                float(evidence[k]),
+                max(float(evidence[k]), in_part),
                 area,
                 sigma,
                 alike,
-                in_parts.get(group.name),
+                part,
             )
         )
     return sorted(found, key=lambda one: -one.evidence)

@@ -12,7 +12,7 @@ _SIGNIFICANT = 4.5  # of a peak, in standard deviations
 _MODEL_ERROR = 0.01  # of a smooth curve: less of it is no peak, however many counts
 _N_WIDTHS = 12  # strongest peaks that the widths are measured on
 _REACH = 1.6  # of a fit on both sides of a peak, in its standard deviations
-_APART = 3.5  # standard deviations, beyond which peaks are fitted one by one
+_APART = 5.0  # standard deviations, beyond which peaks are fitted one by one
 _MOST_TOGETHER = 6
 _FLOOR = 0.05  # counts of the variance of a channel without any
 

@@ -1,0 +1,194 @@
+"""Elements of spectra: those that are there, and no others."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("xraylib")
+from rsciio_xfm.analysis.fit.candidates import make_candidates
+from rsciio_xfm.analysis.fit.excitation import Layer, air, parse_excitation
+from rsciio_xfm.analysis.fit.find import find_elements
+from rsciio_xfm.analysis.fit.response import Response
+from tests.builders import xrf
+from tests.conftest import DATA
+
+TUBE = parse_excitation("Mo 50 kV")
+LAYERS = (air(1.0), Layer("Be", 1.85, 0.0025))
+RARE = {"Ne", "Kr", "Xe", "Rn", "Fr", "At", "Po", "Pm", "Tc", "Ra", "Ac", "Pa"}
+
+
+def blocks_of(counts, n=8):
+    y, x, depth = counts.shape
+    parts = counts.astype(float).reshape(n, y // n, n, x // n, depth)
+    return parts.sum(axis=(1, 3)).reshape(-1, depth)
+
+
+def symbols(found):
+    return {one.element for one in found}
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return xrf.make((48, 48), counts=400)
+
+
+@pytest.fixture(scope="module")
+def found(phantom):
+    total = phantom.counts.sum(axis=(0, 1), dtype=float)
+    return find_elements(total, TUBE, Response(layers=LAYERS), blocks_of(phantom.counts))
+
+
+def test_all_are_found_and_no_others(phantom, found):
+    got = symbols(found[0])
+    expected = {e for e in phantom.elements if e != "As"}  # As is a twentieth of Pb
+    assert expected <= got
+    assert len(got - set(phantom.elements)) <= 1
+    assert not got & RARE
+
+
+def test_what_is_said_of_each(phantom, found):
+    each, model = found
+    iron = next(one for one in each if one.name == "Fe_K")
+    assert abs(iron.lines[0] - 6.404) < 0.01
+    assert iron.evidence > 100
+    assert iron.alternatives == ()
+    assert abs(iron.counts / phantom.map("Fe_K").sum() - 1) < 0.03
+    assert [one.evidence for one in each] == sorted(
+        [one.evidence for one in each], reverse=True
+    )
+    assert (
+        not {name.partition("_")[0] for one in each for name in one.alternatives} & RARE
+    )
+    assert {g.name for g in model.groups} == {one.name for one in each}
+    assert abs(model.response.zero + 0.012) < 0.002
+    assert abs(model.response.gain / 0.01003 - 1) < 2e-4
+
+
+def test_few_counts():
+    phantom = xrf.make((32, 32), counts=50)
+    total = phantom.counts.sum(axis=(0, 1), dtype=float)
+    each, _ = find_elements(total, TUBE, Response(layers=LAYERS))
+    got = symbols(each)
+    assert {"Fe", "Pb", "Ti", "Ca", "Cu", "Cr", "Si", "Ar", "K", "Sr"} <= got
+    assert len(got - set(phantom.elements)) <= 1
+
+
+def test_photons_of_one_energy_and_a_start_that_is_off():
+    phantom = xrf.make((32, 32), counts=300, excitation=17.44)
+    total = phantom.counts.sum(axis=(0, 1), dtype=float)
+    start = Response(zero=0.008, gain=0.01003 * 1.01, layers=LAYERS)
+    each, model = find_elements(total, parse_excitation(17.44), start)
+    got = symbols(each)
+    assert {"Fe", "Pb", "Ti", "Ca", "Cu", "Cr", "Si", "Ar", "K", "Sr", "Mn"} <= got
+    assert len(got - set(phantom.elements)) <= 1
+    assert abs(model.response.zero + 0.012) < 0.002
+
+
+def test_a_grain_is_found_in_its_block():
+    phases = {
+        "matrix": ({"Ca": 0.6, "Fe": 0.4, "Si": 0.3}, 1.0, 1.0),
+        "zircon": ({"Ga": 1.5, "Fe": 0.1}, 1.0, 0.0),
+    }
+    phantom = xrf.make((32, 32), counts=300, phases=phases)
+    detector = phantom.detector
+    matrix = phantom.expected[0] * 300 / phantom.expected[0].sum()
+    grain = phantom.expected[1] * 300 / phantom.expected[1].sum()
+    rng = np.random.default_rng(1)
+    parts = rng.poisson(np.tile(16 * matrix, (64, 1))).astype(float)
+    parts[13] = rng.poisson(14 * matrix + 2 * grain)
+    response = Response(detector.zero, detector.gain, layers=LAYERS)
+    each, _ = find_elements(parts.sum(axis=0), TUBE, response, parts)
+    assert "Ga" in symbols(each)
+    alone, _ = find_elements(parts.sum(axis=0), TUBE, response)
+    assert "Ga" not in symbols(alone)
+    assert next(one for one in each if one.element == "Ga").in_part == 13
+
+
+def test_elements_and_exclude(phantom):
+    total = phantom.counts.sum(axis=(0, 1), dtype=float)
+    response = Response(layers=LAYERS)
+    each, _ = find_elements(total, TUBE, response, elements=["Fe", "Ca", "Ti", "Co"])
+    assert symbols(each) <= {"Fe", "Ca", "Ti", "Co"}
+    assert {"Fe", "Ca", "Ti"} <= symbols(each)
+    each, _ = find_elements(total, TUBE, response, exclude=["Sr"])
+    assert "Sr" not in symbols(each)
+    with pytest.raises(ValueError, match="'Xx' is no element"):
+        find_elements(total, TUBE, response, elements=["Xx"])
+    with pytest.raises(ValueError, match="'Xx' is no element"):
+        find_elements(total, TUBE, response, exclude=["Xx"])
+
+
+def test_rare_gases_need_more_evidence_unless_they_are_named():
+    response, limits = Response(), (1.0, 20.0)
+    every = {c.group.name: c for c in make_candidates(TUBE, response, limits)}
+    assert every["Xe_L"].needed == 10 * every["Ca_K"].needed
+    assert every["Xe_L"].factor < 0.5 < every["Sm_L"].factor < every["Ca_K"].factor
+    assert every["Ar_K"].factor == 1
+    named = make_candidates(TUBE, response, limits, ["Xe"])
+    assert [c.needed for c in named] == [every["Ca_K"].needed]
+    assert "Mo_L" not in every  # the anode's own lines are scattered
+    assert make_candidates(TUBE, response, limits, ["Mo"])
+
+
+def test_nothing_is_found_in_a_background():
+    x = np.arange(2048)
+    expected = 50 * np.exp(-(((x - 1000) / 600) ** 2))
+    spectrum = np.random.default_rng(0).poisson(expected).astype(float)
+    each, model = find_elements(spectrum, parse_excitation(30.0), Response())
+    assert each == []
+    assert model.fit is None
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "match"),
+    [
+        (np.zeros(2048), "no counts"),
+        (np.full(2048, np.nan), "not finite"),
+        (np.ones((2, 2048)), "shape"),
+        (np.append(np.full(40, 1e3), np.zeros(2008)), "nothing can be found"),
+    ],
+)
+def test_no_spectrum(spectrum, match):
+    with pytest.raises(ValueError, match=match):
+        find_elements(spectrum, TUBE, Response())
+
+
+def test_a_hundred_counts():
+    spectrum = np.zeros(2048)
+    spectrum[np.random.default_rng(0).integers(300, 700, 100)] += 1
+    each, _ = find_elements(spectrum, TUBE, Response())
+    assert len(each) <= 1
+
+
+def test_one_line_alone():
+    x = np.arange(1024)
+    expected = 2000 * np.exp(-0.5 * ((x - 174) / 4) ** 2) + 3
+    spectrum = np.random.default_rng(0).poisson(expected).astype(float)
+    each, _ = find_elements(spectrum, parse_excitation("electrons 15 kV"), Response())
+    assert each[0].name == "Si_K"
+    assert not symbols(each) & RARE
+
+
+def test_a_steel():
+    """SRM 1155, 16 keV: what was published, without what is below its detection limit."""
+    path = DATA / "fit" / "Steel.spe"
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    numbers = path.read_text().split("$DATA:")[1].split("$")[0].split()
+    spectrum = np.array(numbers[2:], dtype=float)
+    response = Response(gain=0.012, layers=(air(1.0),))
+    each, _ = find_elements(spectrum, parse_excitation(16.0), response)
+    got = symbols(each)
+    assert {"Cr", "Mn", "Fe", "Ni", "Cu", "W", "As"} <= got
+    assert (
+        len(got - {"V", "Cr", "Mn", "Fe", "Ni", "Cu", "As", "Mo", "W", "Pb", "Ar"}) <= 1
+    )
+
+
+def test_more_channels_of_a_larger_gain():
+    detector = xrf.Detector(gain=0.02, zero=0.01, n_channels=1024)
+    phantom = xrf.make((24, 24), counts=300, detector=detector)
+    total = phantom.counts.sum(axis=(0, 1), dtype=float)
+    each, _ = find_elements(total, TUBE, Response(gain=0.02, layers=LAYERS))
+    got = symbols(each)
+    assert {"Fe", "Pb", "Ti", "Ca", "Cu", "Cr", "Si", "K", "Sr"} <= got
+    assert len(got - set(phantom.elements)) <= 1
