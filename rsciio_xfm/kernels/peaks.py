@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from rsciio_xfm.kernels.compiled import kernel
 
 _SIGMAS = 7.0  # beyond which a Gaussian is below 1e-10 of its height
@@ -94,23 +92,3 @@ def _channels(column, place, low, high):
     stop = math.ceil((high - start) / step)
     n = column.shape[0]
     return int(min(max(first, 0), n)), int(min(max(stop, 0), n))
-
-
-def gaussian(energies, centre, sigma):
-    """Return a Gaussian of unit area, per keV, at some energies.
-
-    Parameters
-    ----------
-    energies
-        Array, keV.
-    centre, sigma
-        Energy and standard deviation, keV.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> float(gaussian(np.arange(-1, 1, 0.01), 0.0, 0.1).sum() * 0.01).__round__(6)
-    1.0
-    """
-    x = (energies - centre) / sigma
-    return np.exp(-0.5 * x * x) / (sigma * np.sqrt(2 * np.pi))

@@ -8,14 +8,13 @@ import scipy.stats
 from rsciio_xfm.analysis.fit.background import make_splines
 from rsciio_xfm.analysis.fit.columns import (
     gather_lines,
-    make_columns,
     make_spectra,
     start_values,
 )
 from rsciio_xfm.analysis.fit.excitation import Layer, air, parse_excitation, tube
 from rsciio_xfm.analysis.fit.lines import Group, group
 from rsciio_xfm.analysis.fit.response import Response, escape_peaks
-from rsciio_xfm.analysis.fit.scatter import make_scatter
+from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
 from rsciio_xfm.kernels.peaks import add_lines
 
 xraylib = pytest.importorskip("xraylib")
@@ -29,6 +28,11 @@ MO = parse_excitation("Mo 50 kV")
 def one_line(energy):
     one = np.array([1.0])
     return Group("Xx1", "K", np.array([energy]), one, ("a",), energy)
+
+
+def make_columns(groups, response, n_channels):
+    lines = gather_lines(groups, response, Scatter(), ())
+    return make_spectra(lines, start_values(response, Scatter()), (0, n_channels))
 
 
 def draw(energy, sigma, tail=0.0, length=0.2, shelf=0.0):

@@ -571,20 +571,6 @@ def test_dead_channels_are_left_out(basis):
     assert np.abs(wrong - expected)[2] > 20 * sigma[2]
 
 
-def test_correlations_name_the_pairs(basis, projection):
-    weights = 1 / (basis.columns @ basis.areas)
-    covariance = np.linalg.inv(basis.columns.T @ (basis.columns * weights[:, np.newaxis]))
-    sigma = np.sqrt(np.diag(covariance))
-    found = {frozenset(pair): r for *pair, r in projection.correlations(0.0)}
-    assert len(found) == 10
-    for i, j in ((0, 1), (2, 4)):
-        expected = covariance[i, j] / sigma[i] / sigma[j]
-        assert found[frozenset((NAMES[i], NAMES[j]))] == pytest.approx(expected, rel=1e-3)
-    sizes = [abs(r) for *_, r in projection.correlations(0.0)]
-    assert sizes == sorted(sizes, reverse=True)
-    assert projection.correlations() == []
-
-
 def test_models_that_cannot_be_fitted():
     columns = make_basis().columns
     twice = columns.copy()

@@ -260,7 +260,6 @@ def finish(
         counts,
         n_pixels,
         basis,
-        state.solution.areas[n_lines:],
         np.sqrt(np.diag(spread)),
         float(misfit @ misfit / np.count_nonzero(problem.roots)),
         _parameters(model, values, names, covariance),

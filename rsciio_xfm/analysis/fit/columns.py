@@ -291,27 +291,3 @@ def widths(values: Values, energies: np.ndarray, response: Response) -> np.ndarr
         noise=values["noise"], fano=values["fano"], material=response.material
     )
     return trial.sigma(energies)
-
-
-def make_columns(
-    groups: Sequence[Group], response: Response, n_channels: int
-) -> np.ndarray:
-    """Return the spectrum of each group that has one count in all of its lines.
-
-    Parameters
-    ----------
-    groups
-        Their weights are photons that are emitted: what absorbs on the way changes them.
-    response
-        Of the detector.
-    n_channels
-        Of the spectra.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (groups, channels). Gaussian, tail and shelf of all lines add up to 1,
-        as far as they lie within the channels; escape peaks and satellites come in addition.
-    """
-    lines = gather_lines(groups, response, Scatter(), ())
-    return make_spectra(lines, start_values(response, Scatter()), (0, n_channels))

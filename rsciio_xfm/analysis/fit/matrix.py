@@ -85,28 +85,6 @@ class Projection:
         """How many classes have weights of their own."""
         return len(self.gammas) - 1
 
-    def correlations(self, least: float = 0.9) -> list[tuple[str, str, float]]:
-        """Return which components cannot be told apart well.
-
-        Parameters
-        ----------
-        least
-            Correlation of the areas, of either sign.
-
-        Returns
-        -------
-        list of (str, str, float)
-            Pairs and their correlation, the strongest first.
-        """
-        noise = np.maximum(self.expected[0], 0)[:, np.newaxis] * self.gamma
-        covariance = self.gamma.T @ noise
-        sigma = np.sqrt(np.maximum(np.diag(covariance), np.finfo(float).tiny))
-        found = covariance / np.outer(sigma, sigma)
-        pairs = zip(*np.triu_indices(len(self.names), 1), strict=True)
-        named = [(self.names[i], self.names[j], float(found[i, j])) for i, j in pairs]
-        strong = [pair for pair in named if abs(pair[2]) >= least]
-        return sorted(strong, key=lambda pair: -abs(pair[2]))
-
     def calibration_covariance(self, areas: np.ndarray) -> np.ndarray:
         """Return what the uncertainty of the calibration adds to the covariance of areas.
 

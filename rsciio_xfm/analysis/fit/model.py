@@ -52,8 +52,6 @@ class Fit:
         Spectra that were added up in it.
     basis
         Columns, areas and the calibration's covariance.
-    background
-        float64, counts of each spline.
     sigma
         Standard deviations of the areas, those of the calibration included.
     chi2
@@ -69,7 +67,6 @@ class Fit:
     spectrum: np.ndarray
     n_pixels: int
     basis: Basis
-    background: np.ndarray
     sigma: np.ndarray
     chi2: float
     parameters: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -228,47 +225,6 @@ def _around(groups: Sequence[Group], limits: tuple[float, float]) -> tuple[float
     energies = np.concatenate(strong)
     low, high = energies.min() - _MARGIN, energies.max() + _MARGIN
     return max(limits[0], float(low)), min(limits[1], float(high))
-
-
-def areas(model: Model | Basis, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a spectrum with the columns of a calibrated model.
-
-    Parameters
-    ----------
-    model
-        Calibrated, or its basis.
-    spectrum
-        Counts, all channels or those of the basis.
-
-    Returns
-    -------
-    areas, sigma
-        float64, of each component; sigma holds the statistics of the spectrum and the
-        uncertainty of the calibration.
-
-    Raises
-    ------
-    ValueError
-        The model is not calibrated, or the spectrum has other channels.
-    """
-    basis = model if isinstance(model, Basis) else calibrated(model).basis
-    spectrum = np.asarray(spectrum, float)
-    n_rows = len(basis.columns)
-    if len(spectrum) != n_rows:
-        spectrum = spectrum[basis.first : basis.stop]
-    if len(spectrum) != n_rows:
-        raise ValueError(
-            f"The spectrum has {len(spectrum)} channels, expected at least {basis.stop}."
-        )
-    weights = 1 / floored(basis.expected)
-    weighted = basis.columns.T * weights
-    gamma = np.linalg.pinv(weighted @ basis.columns, hermitian=True) @ weighted
-    found = gamma @ spectrum
-    variance = (gamma**2) @ np.maximum(spectrum, 0.0)
-    if len(basis.slopes):
-        moved = gamma @ (basis.slopes @ found).T
-        variance += np.einsum("ij,jk,ik->i", moved, basis.covariance, moved)
-    return found, np.sqrt(variance)
 
 
 def calibrated(model: Model) -> Fit:

@@ -64,9 +64,6 @@ PRIORS = {
 # tables of L1:L2:L3 differ by some per cent.
 _RATIO_K = Prior(0.2, 0.7, 2.0, 1e-4)
 _RATIO = Prior(0.1, 0.5, 2.0, 1e-4)
-_RATIO_M = Prior(
-    0.3, 0.1, 5.0, 1e-4
-)  # M1 to M3 depend on the soft part of the excitation
 
 
 def prior(name: str, gain: float = 0.01) -> Prior:

@@ -50,10 +50,6 @@ class Scatter:
         """Return the energies of photons after Compton scattering, keV."""
         return energies - self.shift * (energies - compton_energy(energies, self.angle))
 
-    def widths(self, energies: np.ndarray) -> np.ndarray:
-        """Return the standard deviation that is added, keV, by the energies before."""
-        return self.width * (energies - compton_energy(energies, self.angle))
-
 
 def make_scatter(
     excitation: Excitation, energy_range: tuple[float, float], without: set[str]
