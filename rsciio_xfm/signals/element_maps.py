@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
-from hyperspy.signals import Signal1D, Signal2D
+from hyperspy.signals import Signal2D
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.analysis.fit.project import Projected
@@ -17,7 +17,7 @@ from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import NOT_DETECTED, Areas, index_of, order_of
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
-from rsciio_xfm.signals.made import image_of, title_of
+from rsciio_xfm.signals.made import image_of, picture_of
 from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.selections import resolve_regions
 
@@ -168,9 +168,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
                 "without it."
             )
         resolved = resolve_regions(self._frame, regions)
-        bases = [one.basis for one in self.models]
-        notes = self.model.notes
-        return areas_of_regions(self._projected, bases, notes, resolved)
+        return areas_of_regions(self._projected, self.model.notes, resolved)
 
     def __repr__(self) -> str:
         shape = " x ".join(str(n) for n in self._frame.axes_manager.navigation_shape)
@@ -272,17 +270,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
                 else fit_drawing.brightest(panel.image, panel.sigma, percentile)
             )  # fmt: skip
             said += [] if panel is None else [f"{colour} {panel.name}"]
-        picture = self._colour_signal(fit_drawing.as_colours(images, limits))
-        picture.metadata.General.title = title_of(self._frame, ", ".join(said))
-        return picture
-
-    def _colour_signal(self, colours: np.ndarray) -> BaseSignal:
-        axes = [a.get_axis_dictionary() for a in self._frame.axes_manager._axes[:-1]]
-        axes = [axis | {"navigate": True} for axis in axes]
-        axes.append({"size": 3, "navigate": False, "name": "RGB"})
-        picture = Signal1D(colours, axes=axes)
-        picture.change_dtype("rgb8")
-        return picture
+        colours = fit_drawing.as_colours(images, limits)
+        return picture_of(self._frame, colours, ", ".join(said))
 
     def save(self, folder: str | Path, overwrite: bool = False) -> list[Path]:
         """Write the maps to a folder.

@@ -1,6 +1,6 @@
 """What spectra consist of: models and maps of the elements of a signal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -260,21 +260,21 @@ def get_element_maps(
         )
     if nonnegative:
         assert sums is not None
-        totals, *of_regions = _areas_of_sums(chosen, models, sums, list(named.values()))
+        totals, *of_regions = _areas_of_sums(
+            chosen, models[0].notes, sums, list(named.values())
+        )
         tables = dict(zip(named, of_regions, strict=True))
     else:
-        bases, notes = [one.basis for one in models], models[0].notes
-        (totals,) = areas_of_regions(
-            found, bases, notes, {"": np.arange(found.chi2.size)}
-        ).values()
+        notes, everything = models[0].notes, {"": np.arange(found.chi2.size)}
+        (totals,) = areas_of_regions(found, notes, everything).values()
         totals = replace(totals, notes={**totals.notes, **find_in_parts(found, totals)})
-        tables = areas_of_regions(found, bases, notes, named)
+        tables = areas_of_regions(found, notes, named)
     return ElementMaps(frame, models, found, totals, tables, nonnegative)
 
 
 def _areas_of_sums(
     projections: Projection | list[Projection],
-    models: Sequence[ElementModel],
+    notes: Mapping[str, str],
     sums: Sums,
     regions: Sequence[np.ndarray],
 ) -> list[Areas]:
@@ -283,11 +283,9 @@ def _areas_of_sums(
     is_one = isinstance(projections, Projection)
     each = [projections] if isinstance(projections, Projection) else projections
     counts, sigma = region_areas(projections, spectra[0] if is_one else spectra)
-    bases, notes = [one.basis for one in models], models[0].notes
     sizes = [sums.n_pixels, *map(size_of_region, regions)]
     return [
-        name_areas(each, bases, notes, *own)
-        for own in zip(counts, sigma, sizes, strict=True)
+        name_areas(each, notes, *own) for own in zip(counts, sigma, sizes, strict=True)
     ]
 
 

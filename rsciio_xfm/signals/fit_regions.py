@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.basis import ELEMENT, Basis
-from rsciio_xfm.analysis.fit.matrix import Projection
+from rsciio_xfm.analysis.fit.basis import ELEMENT
+from rsciio_xfm.analysis.fit.matrix import Projection, shares_of
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.signals.areas import DETECTION, Areas, order_of
 
@@ -20,7 +20,6 @@ _PARTS = "in a part of the map"
 
 def areas_of_regions(
     projected: Projected,
-    bases: Sequence[Basis],
     notes: Mapping[str, str],
     regions: Mapping[str, np.ndarray],
 ) -> dict[str, Areas]:
@@ -29,7 +28,7 @@ def areas_of_regions(
     each = zip(regions.items(), counts, sigma, strict=True)
     return {
         name: name_areas(
-            projected.projections, bases, notes, own, deviation, size_of_region(region)
+            projected.projections, notes, own, deviation, size_of_region(region)
         )
         for (name, region), own, deviation in each
     }
@@ -37,14 +36,13 @@ def areas_of_regions(
 
 def name_areas(
     projections: Sequence[Projection],
-    bases: Sequence[Basis],
     notes: Mapping[str, str],
     counts: np.ndarray,
     sigma: np.ndarray,
     n_pixels: int,
 ) -> Areas:
     """Return counts of components, shape (components,), as a table, with their limits."""
-    limits = DETECTION * np.sqrt(_variance_if_absent(projections, bases, counts))
+    limits = DETECTION * np.sqrt(_variance_if_absent(projections, counts))
     own = projections[0]
     shown = order_of(own.names, own.kinds)
     names = tuple(own.names[k] for k in shown)
@@ -54,20 +52,15 @@ def name_areas(
 
 
 def _variance_if_absent(
-    projections: Sequence[Projection], bases: Sequence[Basis], counts: np.ndarray
+    projections: Sequence[Projection], counts: np.ndarray
 ) -> np.ndarray:
     """Return the variance that each area would have if there were nothing of it."""
-    whole = np.sum([p.areas for p in projections], axis=0)
-    n = len(whole)
+    n = len(counts)
     variance: np.ndarray = np.zeros(n)
-    for projection, basis in zip(projections, bases, strict=True):
-        share = np.ones(n)
-        if len(projections) > 1:
-            share = np.zeros(n)
-            np.divide(projection.areas, whole, out=share, where=whole != 0)
+    for projection, share in zip(projections, shares_of(projections), strict=True):
         others = np.where(np.eye(n, dtype=bool), 0.0, counts * share)
         # What a count of each component adds to the variance of each area.
-        noise = basis.columns.T @ projection.gamma**2
+        noise = projection.columns.T @ projection.gamma**2
         variance += np.einsum("kj,jk->k", np.maximum(others, 0), noise)
         variance += _moved(projection, others)[range(n), range(n)]
     return variance

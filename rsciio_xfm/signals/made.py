@@ -41,6 +41,16 @@ def image_of(signal: BaseSignal, data: np.ndarray, what: str) -> BaseSignal:
     return kind(data, axes=axes, metadata={"General": {"title": title_of(signal, what)}})
 
 
+def picture_of(signal: BaseSignal, colours: np.ndarray, what: str) -> Signal1D:
+    """Return a picture, uint8 of shape (y, x, 3), over the axes of a signal's map."""
+    axes = [axis | {"navigate": True} for axis in _navigation_axes(signal)]
+    axes.append({"size": 3, "navigate": False, "name": "RGB"})
+    picture = Signal1D(colours, axes=axes)
+    picture.change_dtype("rgb8")
+    picture.metadata.General.title = title_of(signal, what)
+    return picture
+
+
 def spectrum_of(signal: BaseSignal, data: np.ndarray, what: str) -> BaseSignal:
     """Return one spectrum of the type of a signal, in memory, with its metadata."""
     result = signal._deepcopy_with_new_data(data)

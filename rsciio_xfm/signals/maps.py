@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
-from hyperspy.signals import Signal1D, Signal2D
+from hyperspy.signals import Signal2D
 
 from rsciio_xfm.analysis.colour import Colours, channel_colours, to_rgb8
 from rsciio_xfm.analysis.maps import Wanted, make_maps
@@ -13,7 +13,7 @@ from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.sums import can_sum, sum_spectrum
 from rsciio_xfm.signals.checks import check_axes, check_uniform, progress
 from rsciio_xfm.signals.lines import is_line, scattered_line
-from rsciio_xfm.signals.made import image_of, spectrum_of, title_of
+from rsciio_xfm.signals.made import image_of, picture_of, spectrum_of, title_of
 from rsciio_xfm.signals.operations import times_of_regions, times_of_sum
 from rsciio_xfm.signals.selections import resolve_regions, resolve_windows
 from rsciio_xfm.signals.timekeeping import give
@@ -342,13 +342,7 @@ def _colours(
     energy = signal.axes_manager.signal_axes[0]
 
     def as_signal(mixed: np.ndarray) -> Signal2D:
-        axes = [axis.get_axis_dictionary() for axis in signal.axes_manager._axes[:-1]]
-        for axis in axes:
-            axis["navigate"] = True
-        axes.append({"size": 3, "navigate": False, "name": "RGB"})
-        picture = Signal1D(to_rgb8(mixed, percentile), axes=axes)
-        picture.change_dtype("rgb8")
-        picture.metadata.General.title = title_of(signal, "colours of energies")
+        picture = picture_of(signal, to_rgb8(mixed, percentile), "colours of energies")
         ends = [float(energy.axis[i]) for i in (start, stop - 1)]
         picture.metadata.set_item("Signal.energy_range", ends)
         return picture

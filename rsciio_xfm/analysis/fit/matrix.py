@@ -252,6 +252,29 @@ def _fit(projection: Projection, spectra: np.ndarray) -> tuple[np.ndarray, np.nd
     return areas, noise + np.diagonal(tilted, axis1=-2, axis2=-1)
 
 
+def shares_of(projections: Sequence[Projection]) -> np.ndarray:
+    """Return the part of each component's counts that each detector has.
+
+    Of several detectors only the sum of the areas is known: each is taken to have the part of
+    it that it has in the spectra of the calibrations.
+
+    Parameters
+    ----------
+    projections
+        One for each detector.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (detectors, components).
+    """
+    each = np.array([own.areas for own in projections])
+    if len(each) == 1:
+        return np.ones_like(each)
+    whole = each.sum(axis=0)
+    return np.divide(each, whole, out=np.zeros_like(each), where=whole > 0)
+
+
 def check_channels(projection: Projection, n_channels: int) -> None:
     """Refuse spectra that have fewer channels than a model."""
     if n_channels < projection.stop:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.matrix import Projection
+from rsciio_xfm.analysis.fit.matrix import Projection, shares_of
 from rsciio_xfm.analysis.maps import check_region
 from rsciio_xfm.kernels.project import smooth_images
 
@@ -104,12 +104,7 @@ class Projected:
         inside = np.flatnonzero(region) if region.dtype == bool else region
         parts = self._sum_classes(inside)
         variance = np.maximum(_sum_pixels(self.own_variance, inside), 0)
-        whole = np.sum([own.areas for own in self.projections], axis=0)
-        for own in self.projections:
-            # Of several detectors the sum is known; each has its part of it.
-            share = np.ones(len(whole))
-            if len(self.projections) > 1:
-                share = np.divide(own.areas, whole, out=0 * whole, where=whole > 0)
+        for own, share in zip(self.projections, shares_of(self.projections), strict=True):
             tilted = own.calibration_covariance(parts[: own.n_classes + 1] * share)
             variance = variance + np.diagonal(tilted)
         return parts.sum(axis=0), np.sqrt(variance)
