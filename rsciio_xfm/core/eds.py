@@ -12,7 +12,7 @@ DETECTOR_AXIS = "detector"
 
 # By the units of an energy axis.
 PER_KEV = {"keV": 1, "eV": 1000}
-TO_KEV = {"keV": 1.0, "eV": 1e-3}
+TO_KEV = {units: 1 / number for units, number in PER_KEV.items()}
 
 # exspy looks for these.
 INSTRUMENT = "Acquisition_instrument.SEM"

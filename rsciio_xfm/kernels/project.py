@@ -152,9 +152,8 @@ def smooth_images(images):
         nothing, nor where a number is NaN or infinite, which stays as it is.
     """
     n_rows, n_columns = images.shape[1:]
-    sums = np.zeros(
-        (3, n_columns + 2)
-    )  # of a row each: the one before, this one, the next
+    # Of a row each: the one before, this one, the next.
+    sums = np.zeros((3, n_columns + 2))
     counts = np.zeros((3, n_columns + 2))
     for k in range(images.shape[0]):
         sums[:] = 0

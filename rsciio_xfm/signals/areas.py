@@ -9,7 +9,6 @@ from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.core.eds import ELEMENTS
 
 NOT_DETECTED = "not detected"
-DETECTION = 3.29  # of a detection limit: 5 % false alarms, 5 % missed (Currie 1968)
 
 
 @dataclass(frozen=True, eq=False)

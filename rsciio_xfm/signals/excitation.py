@@ -6,9 +6,11 @@ from typing import Any
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit.excitation import (
+    TUBE_WINDOW,
     Excitation,
     Layer,
     air,
+    beryllium,
     parse_excitation,
     tube,
 )
@@ -20,7 +22,6 @@ from rsciio_xfm.signals.checks import check_uniform
 _INSTRUMENTS = ("SEM", "TEM")
 _ELECTRONS = ("EDS_SEM", "EDS_TEM")
 _ANGLE = 90.0  # degrees, between source and detector, where nothing says it
-_BERYLLIUM = 1.848  # g/cm3
 _MOST_WINDOW_UM = 1000.0
 _MOST_AIR_CM = 100.0
 _MOST_CRYSTAL_MM = 50.0
@@ -175,9 +176,9 @@ def _field(node: Any, name: str, most: float) -> float | None:
 
 
 def _filters_of(signal: BaseSignal) -> tuple[Layer, ...]:
-    """Return the window of the tube, of beryllium, that a GeoPIXE header has."""
+    """Return the window of the tube, of beryllium, of a GeoPIXE header or a usual one."""
     thick = _field(_header(signal, "X-ray Source"), "WThick (µm)", _MOST_WINDOW_UM)
-    return () if thick is None else (Layer("Be", _BERYLLIUM, 1e-4 * thick),)
+    return (TUBE_WINDOW if thick is None else beryllium(thick),)
 
 
 def _layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
@@ -186,7 +187,7 @@ def _layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
     path = _field(_header(signal, "X-ray Source"), "STD (mm)", 10 * _MOST_AIR_CM)
     layers = [] if path is None else [air(0.1 * path)]
     if window is not None:
-        layers.append(Layer("Be", _BERYLLIUM, 1e-4 * window))
+        layers.append(beryllium(window))
     return tuple(layers)
 
 

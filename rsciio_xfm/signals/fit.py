@@ -278,7 +278,7 @@ def get_element_maps(
 
 
 def _projection_of(model: ElementModel, classes: np.ndarray | None) -> Projection:
-    """Return the matrix of a fitted model, without channels that counted nothing in its fit."""
+    """Return the matrix of a fitted model, without channels that were dead in its fit."""
     fit = calibrated(model.model)
     used = ~dead_channels(fit.basis, fit.spectrum)
     return make_projection(fit.basis, classes, used)

@@ -5,16 +5,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.basis import ELEMENT
+from rsciio_xfm.analysis.fit.basis import DETECTION, ELEMENT
 from rsciio_xfm.analysis.fit.matrix import Projection, shares_of
 from rsciio_xfm.analysis.fit.project import Projected
-from rsciio_xfm.signals.areas import DETECTION, Areas, order_of
+from rsciio_xfm.signals.areas import Areas, order_of
 
 _BLOCK_COUNTS = 3000  # at least, where an element is looked for in parts of a map
 _MOST_BLOCKS = 32  # along an axis
-_LOCAL = (
-    6.0  # sigma in a block: none of some 20 000 blocks of 20 elements has it by chance
-)
+# Sigma in a block: none of some 20 000 blocks of 20 elements has it by chance.
+_LOCAL = 6.0
 _PARTS = "in a part of the map"
 
 

@@ -1,12 +1,18 @@
 """Calibration of a model on a spectrum: nothing is assumed that the spectrum can tell."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER, SUM_PEAK, Basis
+from rsciio_xfm.analysis.fit.basis import (
+    BACKGROUND,
+    DETECTION,
+    ELEMENT,
+    SCATTER,
+    SUM_PEAK,
+    Basis,
+)
 from rsciio_xfm.analysis.fit.columns import make_spectra, widths
 from rsciio_xfm.analysis.fit.model import Fit, Model, SumPeaks, floored
 from rsciio_xfm.analysis.fit.parameters import apply_values, prior, values_of
@@ -27,12 +33,12 @@ from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.analysis.fit.solve import scaled_gram
 from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks, drop_weak, is_pile_up
 from rsciio_xfm.core.one_thread import one_thread
+from rsciio_xfm.core.warning import warn
 
-_GAINS = np.linspace(-0.012, 0.012, 9)  # relative changes that are tried first
-_ZEROS = (-0.02, 0.0, 0.02)  # keV
-_BLUR = 0.16  # keV added to the widths then
+GAINS = np.linspace(-0.012, 0.012, 9)  # relative changes that are tried first
+ZEROS = (-0.02, 0.0, 0.02)  # keV
+BLUR = 0.16  # keV added to the widths then
 _ALIKE = 0.8  # correlation of components that can hardly be told apart
-_LIMIT = 3.29  # standard deviations
 _TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
 _REWEIGHTINGS = 3
 _LEAST_SPLINES = 4  # that a background has
@@ -167,10 +173,9 @@ def check_spectrum(model: Model, spectrum: np.ndarray) -> np.ndarray:
             "the background included: fit fewer elements or a wider range."
         )
     if (part < 0).any():
-        warnings.warn(
+        warn(
             "The spectrum has negative counts: uncertainties are those of counts that "
             "nothing was subtracted from, and too small.",
-            stacklevel=4,
         )
     return counts
 
@@ -204,10 +209,9 @@ def check_excitation(model: Model, counts: np.ndarray, values: dict[str, float])
     least = _LEAST_EXCESS * counts.sum() + _EXCESS_SIGMA * np.sqrt(middle + beside + 1)
     k = first + 2 * half + int(np.argmax(excess - least))
     if (excess > least).any():
-        warnings.warn(
+        warn(
             f"The spectrum has a peak at {values['zero'] + values['gain'] * k:.2f} keV, and "
             f"the excitation is said to be {beam}: nothing above it is seen.",
-            stacklevel=4,
         )
 
 
@@ -218,10 +222,10 @@ def find_scale(
     start = values_of(model)
     problem = make_problem(model, counts, start)
     blurred = start | {"tail": 0.0, "shelf": 0.0, "compton_tail": 0.0}
-    blurred["noise"] = float(np.hypot(start["noise"], _BLUR))
+    blurred["noise"] = float(np.hypot(start["noise"], BLUR))
     found = {}
-    for zero in (0.0,) if "zero" in fixed else _ZEROS:
-        for change in (0.0,) if "gain" in fixed else _GAINS:
+    for zero in (0.0,) if "zero" in fixed else ZEROS:
+        for change in (0.0,) if "gain" in fixed else GAINS:
             scale = {"zero": start["zero"] + zero, "gain": start["gain"] * (1 + change)}
             state = solve_at(problem, blurred | scale)
             misfit = (problem.spectrum - state.expected) * problem.roots
@@ -384,5 +388,5 @@ def _detection_limits(problem: Problem, state: State, basis: Basis) -> dict[str,
             rest = basis.expected - max(basis.areas[k], 0.0) * basis.columns[:, k]
             weighted = basis.columns.T / np.sqrt(floored(rest))
             gram, scale = scaled_gram(weighted)
-            found[name] = float(_LIMIT * np.sqrt(np.linalg.inv(gram)[k, k]) / scale[k])
+            found[name] = float(DETECTION * np.sqrt(np.linalg.inv(gram)[k, k]) / scale[k])
     return found

@@ -40,7 +40,7 @@ class Candidate:
     group
         Its lines.
     strength
-        Counts of a thin sample of so many atoms, relative to those of other groups.
+        Counts of a thin sample, relative to those of other groups of the same element.
     factor
         On its evidence, when it competes with others.
     needed

@@ -151,7 +151,7 @@ def _ratios(groups: Sequence[Group], n_lines: int) -> tuple[tuple[str, ...], np.
             strength[family] += weight
         strongest = max(strength, key=lambda family: strength[family])
         for family in sorted(set(strength) - {strongest}):
-            is_own = [own == family for own in group.families]
+            is_own = group.is_of(family)
             found[at : at + len(is_own)][is_own] = len(names)
             names.append(ratio_name(group.name, family))
         at += len(group.energies)

@@ -378,14 +378,7 @@ def _changes(values: dict[str, float], doubts: Doubts) -> list[dict[str, float]]
 
 def _families(group: Group) -> list[tuple[Group, float]]:
     """Return the parts of a group that differ by family, and their shares."""
-    found = []
-    for family in sorted(set(group.families)):
-        is_own = np.array([name == family for name in group.families])
-        share = float(group.weights[is_own].sum())
-        weights = group.weights[is_own] / share
-        families = ("",) * int(is_own.sum())
-        part = replace(
-            group, energies=group.energies[is_own], weights=weights, families=families
-        )
-        found.append((part, share))
-    return found
+    return [
+        (group.part(family), float(group.weights[group.is_of(family)].sum()))
+        for family in sorted(set(group.families))
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.excitation import Excitation, xraylib
+from rsciio_xfm.analysis.fit.excitation import one_energy, xraylib
 from rsciio_xfm.analysis.fit.lines import SHELLS, atomic_number, group
 from rsciio_xfm.analysis.fit.peaks import (
     Peaks,
@@ -18,7 +18,7 @@ from rsciio_xfm.analysis.fit.peaks import (
     fit_one,
     gaussian_width,
 )
-from rsciio_xfm.analysis.fit.response import FWHM, Response
+from rsciio_xfm.analysis.fit.response import FWHM, PAIR_KEV, Response
 from rsciio_xfm.kernels.peaks import add_lines
 
 # Lines by the names of Siegbahn, the transitions that they consist of, and about how strong
@@ -42,18 +42,16 @@ _FAMILIES = {
 _LEAST_TOLD = 1.0  # keV, of lines that elements are matched by
 _TOLD = 0.12  # relative strength of lines that elements are matched by
 _NEAR_ENERGY = 0.3  # of a line's energy: a number as near to it is an approximate energy
-_ANY = Excitation("monochromatic", 100.0, (100.0,), (1.0,))
-# Widths of a line of E keV: that of a good silicon detector, times these at least and most.
+_ANY = one_energy("monochromatic", 100.0)
+# What peaks are compared with, and how many times as wide they are at least and most.
+_DETECTOR = Response(noise=0.09)
 _NARROWEST, _WIDEST = 0.7, 3.2
-_NOISE_KEV, _FANO_KEV = 0.09, 0.0495  # keV, and keV per root keV
 _MOST_ZERO = 2.0  # keV, of channel 0 without a start
 _NEAR_START = (0.1, 0.1)  # relative to gain, and to the energies of the spectrum
 _N_PEAKS, _N_TRIED, _N_REFINED = 24, 80, 6
 _MOST_AREA = 10.0  # of a peak in a rough score, in medians: more counts as that
-_CLEAR, _CLEAR_OF_ONE = (
-    0.1,
-    0.35,
-)  # by which the best has to be better than the next, of all that is explained
+# By which the best hypothesis has to be better than the next, relative; of one element.
+_CLEAR, _CLEAR_OF_ONE = 0.1, 0.35
 _LEAST_SCORE = 0.12
 _MODEL_ERROR = 0.1
 _FAR = 2.0  # FWHM that a peak may be from where it is said to be
@@ -409,7 +407,7 @@ def _check_lines(
 
 
 def _detector_width(energies: np.ndarray) -> np.ndarray:
-    return np.sqrt(_NOISE_KEV**2 + _FANO_KEV**2 * np.asarray(energies))
+    return FWHM * _DETECTOR.sigma(energies)
 
 
 def _matched(
@@ -601,7 +599,7 @@ def _penalty(search: _Search, zero: float, gain: float) -> float:
         FWHM * gain * search.width(channels[inside]) / _detector_width(energies[inside])
     )
     usual = max(0.0, abs(math.log(np.median(ratio)) - 0.15) - 0.25)
-    expected = (_FANO_KEV / FWHM) ** 2 / gain
+    expected = _DETECTOR.fano * PAIR_KEV["Si"] / gain
     off = (search.width.slope / expected - 1) / math.hypot(
         0.35, search.width.slope_error / expected
     )
@@ -610,7 +608,7 @@ def _penalty(search: _Search, zero: float, gain: float) -> float:
 
 
 def _columns(search: _Search, zero: float, gain: float) -> tuple[np.ndarray, list[str]]:
-    """Return spectra of the elements' shells and of 0 keV, in channels, and whose they are."""
+    """Return spectra of the elements' shells and of 0 keV, and whose they are."""
     rows: list[np.ndarray] = []
     of: list[int] = []
     owners: list[str] = []
@@ -622,7 +620,7 @@ def _columns(search: _Search, zero: float, gain: float) -> tuple[np.ndarray, lis
         channels = (lines.energies - zero) / gain
         if not 0 < (lines.energy - zero) / gain < search.net.size:
             continue
-        seen = lines.weights * _EFFICIENCY.efficiency(lines.energies)
+        seen = lines.weights * _DETECTOR.efficiency(lines.energies)
         rows.append(
             np.stack([channels, search.width(channels), seen / seen.sum()], axis=1)
         )
@@ -637,9 +635,6 @@ def _columns(search: _Search, zero: float, gain: float) -> tuple[np.ndarray, lis
     if owners:
         add_lines(columns, 0.0, 1.0, np.concatenate(rows), np.array(of), 0.0, 1.0, 0.0)
     return columns, owners
-
-
-_EFFICIENCY = Response()
 
 
 def _improve(search: _Search, found: _Hypothesis) -> _Hypothesis:

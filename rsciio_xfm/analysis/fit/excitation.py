@@ -56,6 +56,11 @@ class Excitation:
         )
 
 
+def one_energy(kind: str, energy: float, angle: float = 90.0) -> Excitation:
+    """Return photons (``"monochromatic"``) or ``"electrons"`` of one energy, keV."""
+    return Excitation(kind, energy, (energy,), (1.0,), None, angle)
+
+
 @dataclass(frozen=True)
 class Layer:
     """A layer that absorbs: a formula or element, g/cm3 and cm."""
@@ -65,12 +70,17 @@ class Layer:
     thickness: float
 
 
-_AIR_DENSITY = 0.0012048
+AIR_DENSITY = 0.0012048  # g/cm3, dry, near sea level
 
 
 def air(centimetres: float) -> Layer:
     """Return a path through dry air near sea level."""
-    return Layer("air", _AIR_DENSITY, centimetres)
+    return Layer("air", AIR_DENSITY, centimetres)
+
+
+def beryllium(micrometres: float) -> Layer:
+    """Return a window of beryllium."""
+    return Layer("Be", 1.848, 1e-4 * micrometres)
 
 
 def xraylib() -> Any:
@@ -118,15 +128,15 @@ def parse_excitation(given: Any, angle: float = 90.0) -> Excitation:
             f"The excitation is {given!r}, expected an energy of up to {_MOST_KEV:g} keV."
         )
     if source is None and unit == "keV":
-        return Excitation("monochromatic", highest, (highest,), (1.0,), None, angle)
+        return one_energy("monochromatic", highest, angle)
     if source is not None and source.lower() in ("electron", "electrons"):
-        return Excitation("electrons", highest, (highest,), (1.0,), None, angle)
+        return one_energy("electrons", highest, angle)
     if source is None or unit != "kV":
         raise ValueError(f"The excitation is {given!r}, expected one like {_FORMS}.")
     return tube(source, highest, angle=angle)
 
 
-TUBE_WINDOW = Layer("Be", 1.848, 0.0125)
+TUBE_WINDOW = beryllium(125)
 
 
 @functools.lru_cache(maxsize=32)
@@ -164,8 +174,7 @@ def tube(
     counts = (voltage / middle - 1) * np.diff(edges)
     energies, shares = [*middle], [*(counts / counts.sum())]
     for shell in "KL":
-        beam = Excitation("electrons", voltage, (voltage,), (1.0,))
-        own = group(anode, shell, beam)
+        own = group(anode, shell, one_energy("electrons", voltage))
         if own is not None and own.edge < voltage:
             overvoltage = voltage / own.edge
             share = min(_LINES * (overvoltage - 1) ** 1.67, _MOST_LINES)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rsciio_xfm.analysis.fit.background import make_splines
-from rsciio_xfm.analysis.fit.calibrate import calibrate, finish
+from rsciio_xfm.analysis.fit.calibrate import BLUR, GAINS, ZEROS, calibrate, finish
 from rsciio_xfm.analysis.fit.candidates import (
     Candidate,
     contradicted,
@@ -25,7 +25,7 @@ from rsciio_xfm.analysis.fit.lines import SHELLS, Group
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.analysis.fit.parameters import apply_values, values_of
 from rsciio_xfm.analysis.fit.peaks import check_spectrum
-from rsciio_xfm.analysis.fit.problem import make_problem, minimise, solve_at
+from rsciio_xfm.analysis.fit.problem import less_sure, make_problem, minimise, solve_at
 from rsciio_xfm.analysis.fit.response import FWHM, Response
 from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
 from rsciio_xfm.analysis.fit.solve import solve
@@ -41,16 +41,12 @@ _KNOWN_FACTOR = 1.1  # on the evidence for another shell of an element that is t
 _BEYOND, _NEAR_LAST = 0.6, 0.1
 _WEAK = 0.4  # evidence, relative to the clearest, below which sum peaks come first
 _SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
-_ALONE = (
-    3.0  # times the evidence of an outer shell whose element has an inner one to show
-)
+# Times the evidence that an outer shell needs whose element has an inner one to show.
+_ALONE = 3.0
 _MOST = 40  # groups
 _REFINED = ("zero", "gain", "noise")
 _TOLERANCE = 1e-2
-# The search for the scale: widths and steps in keV, changes that are tried.
-_STEP, _BLUR = 0.03, 0.16
-_GAINS = np.linspace(-0.012, 0.012, 9)
-_ZEROS = (-0.02, 0.0, 0.02)
+_STEP = 0.03  # keV, of the grid on which scales are compared
 _N_FIRST = 5  # groups by which scales are compared
 _BETTER = 0.9  # chi2, relative, that another scale than the given one needs
 _ALIKE = 0.75  # evidence, relative, of what it could be as well
@@ -235,13 +231,13 @@ def _scaled(model: Model, counts: np.ndarray, candidates: list[Candidate]) -> Re
     columns, n_base = _blurred_columns(model, candidates, grid)
     factors = np.array([one.factor for one in candidates])
     found = {}
-    for zero in _ZEROS:
-        for change in _GAINS:
+    for zero in ZEROS:
+        for change in GAINS:
             trial = replace(own, zero=own.zero + zero, gain=own.gain * (1 + change))
             target = _blurred(counts, trial, grid)
             found[zero, float(change)] = _explain(columns, n_base, target, factors)
     best = min(found, key=lambda key: found[key])
-    is_near = min(found[0.0, float(change)] for change in _GAINS if abs(change) < 1e-9)
+    is_near = min(found[0.0, float(change)] for change in GAINS if abs(change) < 1e-9)
     if found[best] > _BETTER * is_near:
         return own
     return replace(own, zero=own.zero + best[0], gain=own.gain * (1 + best[1]))
@@ -251,7 +247,7 @@ def _blurred_columns(
     model: Model, candidates: list[Candidate], grid: np.ndarray
 ) -> tuple[np.ndarray, int]:
     """Return columns of background and scatter, then of candidates, on a grid of energies."""
-    noise = float(np.hypot(model.response.noise, math.sqrt(2) * _BLUR))
+    noise = float(np.hypot(model.response.noise, math.sqrt(2) * BLUR))
     scale = {"zero": float(grid[0]), "gain": _STEP, "noise": noise}
     values = values_of(model) | scale | {"tail": 0.0, "shelf": 0.0, "escape": 0.0}
     groups = [one.group for one in candidates]
@@ -269,7 +265,7 @@ def _blurred(counts: np.ndarray, response: Response, grid: np.ndarray) -> np.nda
     total = np.concatenate([[0.0], np.cumsum(counts.clip(0))])
     bins = np.append(grid, grid[-1] + _STEP) - 0.5 * _STEP
     return gaussian_filter1d(
-        np.diff(np.interp(bins, edges, total)), math.sqrt(2) * _BLUR / FWHM / _STEP
+        np.diff(np.interp(bins, edges, total)), math.sqrt(2) * BLUR / FWHM / _STEP
     )
 
 
@@ -306,15 +302,16 @@ def _explain(
 
 @dataclass(frozen=True, eq=False)
 class _Pool:
-    """Candidates and their lines, which do not change with the calibration."""
+    """Candidates and their lines, which do not change with the calibration.
+
+    `outside` has areas and sigmas of those beyond the range that is fitted; else NaN.
+    """
 
     candidates: list[Candidate]
     lines: Lines
     factors: np.ndarray
     needed: np.ndarray
-    outside: (
-        np.ndarray
-    )  # what is known of those beyond the range: areas and sigmas, else NaN
+    outside: np.ndarray
 
     @classmethod
     def of(cls, candidates: list[Candidate], model: Model, counts: np.ndarray) -> "_Pool":
@@ -430,8 +427,7 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
     values = values_of(model)
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
-    variance = np.maximum(state.expected, 1) + (ROUGH.error * state.expected) ** 2
-    problem = replace(problem, roots=1 / np.sqrt(variance), names=_REFINED)
+    problem = replace(less_sure(problem, state, ROUGH.error), names=_REFINED)
     return apply_values(model, minimise(problem, values, _TOLERANCE))
 
 

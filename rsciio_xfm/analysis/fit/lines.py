@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,22 @@ class Group:
     def energy(self) -> float:
         """Energy of the strongest line, keV."""
         return float(self.energies[np.argmax(self.weights)])
+
+    def is_of(self, family: str) -> np.ndarray:
+        """Tell which lines are of a family, bool."""
+        return np.array([own == family for own in self.families])
+
+    def part(self, family: str) -> "Group":
+        """Return the lines of one family as a group of its own: ``Compton_Ka``, ``Pb_L1``."""
+        is_own = self.is_of(family)
+        weights = self.weights[is_own]
+        return replace(
+            self,
+            shell=family if family.startswith(self.shell) else self.shell + family,
+            energies=self.energies[is_own],
+            weights=weights / weights.sum(),
+            families=("",) * len(weights),
+        )
 
 
 def atomic_number(element: str) -> int:
@@ -177,8 +193,7 @@ def satellite_shares(group: Group) -> np.ndarray:
         return np.zeros(len(group.energies))
     low, high = _SATELLITE_Z
     is_seen = low <= atomic_number(group.element) <= high
-    is_beta = np.array([family == "b" for family in group.families])
-    return np.where(is_beta & is_seen, _SATELLITE_SHARE, 0.0)
+    return np.where(group.is_of("b") & is_seen, _SATELLITE_SHARE, 0.0)
 
 
 @functools.lru_cache(maxsize=4096)

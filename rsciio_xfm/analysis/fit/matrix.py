@@ -17,9 +17,8 @@ from rsciio_xfm.analysis.fit.basis import Basis
 # Below this share of the mean of a spectrum, or one count, no channel is expected to be: what
 # is left of a model there is not right to better than that.
 _LEAST_SHARE = 1e-3
-_SINGULAR = (
-    1e-6  # of columns of length 1: the shortest sum of them that can be told from 0
-)
+# Of columns of length 1: the shortest sum of them that can be told from 0.
+_SINGULAR = 1e-6
 _DEAD_COUNTS = 30.0  # expected where there are none: chance does that once in 1e13
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import Basis
-from rsciio_xfm.analysis.fit.excitation import Excitation
+from rsciio_xfm.analysis.fit.excitation import Excitation, one_energy
 from rsciio_xfm.analysis.fit.lines import SHELLS, Group, group
 from rsciio_xfm.analysis.fit.response import Response
 from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
@@ -161,7 +161,7 @@ def make_model(
         names those it has.
     """
     limits = _limits(response, n_channels, energy_range)
-    beam = excitation or Excitation("monochromatic", limits[1], (limits[1],), (1.0,))
+    beam = excitation or one_energy("monochromatic", limits[1])
     seen = [_groups_of(name, beam, limits) for name in elements]
     if not seen:
         raise ValueError("There are no elements to fit, expected symbols like 'Fe'.")
@@ -209,8 +209,8 @@ def _groups_of(
 
 def _lines_of(element: str) -> str:
     """Return the lines of an element and what excites them, in words."""
-    beam = Excitation("electrons", _ANY_KEV, (_ANY_KEV,), (1.0,))
-    found = [group(element, shell, beam) for shell in "KLM"]
+    beam = one_energy("electrons", _ANY_KEV)
+    found = [group(element, shell, beam) for shell in SHELLS]
     words = [
         f"{one.shell} at {one.energy:.2f} keV (excited above {one.edge:.2f} keV)"
         for one in found

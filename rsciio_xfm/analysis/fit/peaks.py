@@ -1,4 +1,4 @@
-"""Peaks of one spectrum: where they are and how wide, and the energies of its channels."""
+"""Peaks of one spectrum: where they are, and how wide."""
 
 import math
 from dataclasses import dataclass

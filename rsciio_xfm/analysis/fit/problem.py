@@ -131,9 +131,9 @@ def reweighted(problem: Problem, state: State) -> Problem:
     return problem.weighted_by(floored(state.expected))
 
 
-def less_sure(problem: Problem, state: State) -> Problem:
-    """Return a problem with weights in which high peaks count less: no model is exact."""
-    variance = floored(state.expected) + (_MODEL_ERROR * state.expected) ** 2
+def less_sure(problem: Problem, state: State, error: float = _MODEL_ERROR) -> Problem:
+    """Return a problem whose weights allow for a relative error of the model."""
+    variance = floored(state.expected) + (error * state.expected) ** 2
     return problem.weighted_by(variance)
 
 

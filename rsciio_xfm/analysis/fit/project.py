@@ -17,10 +17,7 @@ from rsciio_xfm.core.array import Matrices, Range
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import Part, Piece, Ranges, Reduction, run
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.kernels.project import (
-    make_positive,
-    prepare_spectra,
-)
+from rsciio_xfm.kernels.project import make_positive, prepare_spectra
 
 VARIANCES = ("smoothed", "class", "pixel")
 _BLOCK_BYTES = 2 * 2**20  # of spectra as float32 that are multiplied at a time
@@ -51,9 +48,9 @@ def project(
         and sums over regions are no longer what the sum of the spectra gives.
     variance
         Of a pixel: ``"smoothed"``, the mean of 3 x 3 pixels and, as if it were 5 counts more,
-        of the map; ``"class"``, that of all pixels
-        of its class, or of the map, in proportion to their counts; ``"pixel"``, from its own
-        counts alone, which is as uncertain as these are few.
+        of the map; ``"class"``, that of all pixels of its class, or of the map, in proportion
+        to their counts; ``"pixel"``, from its own counts alone, which is as uncertain as these
+        are few.
     labels
         Whole numbers, shape of the navigation axes (without that of the detectors, if each
         has a calibration of its own): the class of each pixel, whose weights are used if the

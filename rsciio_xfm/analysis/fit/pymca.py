@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.excitation import Excitation, Layer
+from rsciio_xfm.analysis.fit.excitation import AIR_DENSITY, Layer, one_energy
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.analysis.fit.response import DENSITY, Response
 
@@ -23,7 +23,7 @@ _WATER = {
 }
 _AIR = {
     "Comment": "Dry Air (Near sea level)",
-    "Density": 0.0012048,
+    "Density": AIR_DENSITY,
     "Thickness": 1.0,
     "CompoundFraction": (0.000124, 0.75527, 0.23178, 0.012827, 3.2e-06),
     "CompoundList": ("C1", "N1", "O1", "Ar1", "Kr1"),
@@ -144,9 +144,7 @@ def _fit(model: Model) -> dict[str, Any]:
 
 def _energies(model: Model) -> dict[str, Any]:
     """Return the excitation: PyMca takes energies with weights."""
-    beam = model.excitation or Excitation(
-        "monochromatic", model.energy_range[1], (model.energy_range[1],), (1.0,)
-    )
+    beam = model.excitation or one_energy("monochromatic", model.energy_range[1])
     pairs = zip(beam.energies, beam.shares, strict=True)
     kept = [(energy, share) for energy, share in pairs if share > _LEAST_SHARE]
     scattered = {e for group in model.scatter.rayleigh for e in group.energies.tolist()}
@@ -198,7 +196,7 @@ def _attenuators(model: Model) -> dict[str, tuple[Any, ...]]:
             f"are {len(others)}."
         )
     if airs:
-        found["atmosphere"] = (1, "Air", _AIR["Density"], sum(airs), 1.0)
+        found["atmosphere"] = (1, "Air", AIR_DENSITY, sum(airs), 1.0)
     for place, layer in zip(_PLACES, others, strict=False):
         found[place] = (1, _material(layer), layer.density, layer.thickness, 1.0)
     return found

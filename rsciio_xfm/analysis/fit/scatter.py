@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.excitation import Excitation, compton_energy, xraylib
+from rsciio_xfm.analysis.fit.excitation import (
+    Excitation,
+    compton_energy,
+    one_energy,
+    xraylib,
+)
 from rsciio_xfm.analysis.fit.lines import Group, group
 
 _LEAST_SHARE = 1e-3  # of the radiation: lines of the anode that are weaker are left out
@@ -73,7 +78,7 @@ def make_scatter(
         if energy_range[0] < seen.energy < energy_range[1] and not is_twin:
             rayleigh.append(seen)
         for family in sorted(set(lines.families)):
-            part = _part(_scattered(lines, "Compton", excitation.angle), family)
+            part = _scattered(lines, "Compton", excitation.angle).part(family)
             energy = compton_energy(part.energy, excitation.angle)
             if (
                 energy_range[0] < energy < energy_range[1]
@@ -90,7 +95,7 @@ def _source_lines(excitation: Excitation) -> dict[str, Group]:
         return {"": Group("", "", energies, one, ("",), excitation.highest)}
     if excitation.kind != "tube" or excitation.anode is None:
         return {}
-    beam = Excitation("electrons", excitation.highest, (excitation.highest,), (1.0,))
+    beam = one_energy("electrons", excitation.highest)
     found = {}
     for shell in "KL":
         lines = group(excitation.anode, shell, beam)
@@ -118,21 +123,5 @@ def _scattered(lines: Group, kind: str, angle: float) -> Group:
         lines.energies,
         weights / weights.sum(),
         lines.families,
-        lines.edge,
-    )
-
-
-def _part(lines: Group, family: str) -> Group:
-    """Return one family of lines as a group of its own, ``Compton_Ka``."""
-    is_own = np.array([name == family for name in lines.families])
-    weights = lines.weights[is_own]
-    shell = family if family.startswith(lines.shell) else lines.shell + family
-    families = ("",) * int(is_own.sum())
-    return Group(
-        lines.element,
-        shell,
-        lines.energies[is_own],
-        weights / weights.sum(),
-        families,
         lines.edge,
     )

@@ -28,6 +28,7 @@ from rsciio_xfm.analysis.fit.problem import (
     significances,
     solve_at,
 )
+from rsciio_xfm.analysis.fit.response import FWHM
 
 _MOST = 12  # peaks
 _MOST_CLUSTERS = 8
@@ -199,15 +200,10 @@ def _clusters(model: Model, problem: Problem, state: State) -> list[Cluster]:
         own = slice(at, at + len(group.energies))
         at = own.stop
         for family in sorted(set(group.families)):
-            is_own = np.array([name == family for name in group.families])
-            name = f"{group.element}_{_short(group.shell, family)}"
-            found.append(Cluster(name, group.energies[is_own], counts[own][is_own]))
+            part, of_part = group.part(family), counts[own][group.is_of(family)]
+            found.append(Cluster(part.name, part.energies, of_part))
     strongest = sorted(found, key=lambda one: -one.counts.sum())[:_MOST_CLUSTERS]
     return [one for one in strongest if one.counts.sum() > 0]
-
-
-def _short(shell: str, family: str) -> str:
-    return family if family.startswith(shell) else shell + family
 
 
 def _limit(model: Model, problem: Problem, values: Values) -> float:
@@ -220,7 +216,7 @@ def _limit(model: Model, problem: Problem, values: Values) -> float:
         energy = min(one.energy for one in model.scatter.compton)
     energy = compton_energy(energy, excitation.angle)
     sigma = widths(values, np.array([energy]), model.response)[0]
-    return energy - _BELOW_COMPTON * 2.355 * sigma
+    return energy - _BELOW_COMPTON * FWHM * sigma
 
 
 def _best(

@@ -4,7 +4,7 @@ import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND
 from rsciio_xfm.analysis.fit.columns import widths
-from rsciio_xfm.analysis.fit.excitation import Excitation
+from rsciio_xfm.analysis.fit.excitation import Excitation, one_energy
 from rsciio_xfm.analysis.fit.lines import SHELLS, group, symbols
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.analysis.fit.parameters import values_of
@@ -78,9 +78,7 @@ def _words(model: Model, energy: float, sigma: float) -> str:
     own = _groups_at(model, energy)
     parts = [f"the shape of {', '.join(own)}"] if own else []
     if sigma > 0:
-        beam = model.excitation or Excitation(
-            "monochromatic", _ANY_KEV, (_ANY_KEV,), (1.0,)
-        )
+        beam = model.excitation or one_energy("monochromatic", _ANY_KEV)
         width = float(model.response.sigma(np.array([energy]))[0])
         names = _elements_at(beam, energy, width, set(model.names))
         parts += [", ".join(names)] if names else []
