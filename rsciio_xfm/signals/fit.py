@@ -12,13 +12,8 @@ from hyperspy.signals import Signal1D
 from rsciio_xfm.analysis.fit.detectors import calibrate_each
 from rsciio_xfm.analysis.fit.find import find_elements
 from rsciio_xfm.analysis.fit.lines import SHELLS
-from rsciio_xfm.analysis.fit.matrix import (
-    Projection,
-    dead_channels,
-    make_projection,
-    region_areas,
-)
-from rsciio_xfm.analysis.fit.model import calibrated, make_model
+from rsciio_xfm.analysis.fit.matrix import Projection, make_projection, region_areas
+from rsciio_xfm.analysis.fit.model import make_model
 from rsciio_xfm.analysis.fit.project import project
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.signals.areas import Areas
@@ -255,7 +250,7 @@ def get_element_maps(
         models = _calibrated(signal, models, sums, excitation)
     assert models is not None
     projections = [
-        _projection_of(one, sums.classes[k] if sums and parts else None)
+        make_projection(one.basis, sums.classes[k] if sums and parts else None)
         for k, one in enumerate(models)
     ]
     chosen = projections if is_stack(signal) else projections[0]
@@ -275,13 +270,6 @@ def get_element_maps(
         totals = replace(totals, notes={**totals.notes, **find_in_parts(found, totals)})
         tables = areas_of_regions(found, notes, named)
     return ElementMaps(frame, models, found, totals, tables, nonnegative)
-
-
-def _projection_of(model: ElementModel, classes: np.ndarray | None) -> Projection:
-    """Return the matrix of a fitted model, without channels that were dead in its fit."""
-    fit = calibrated(model.model)
-    used = ~dead_channels(fit.basis, fit.spectrum)
-    return make_projection(fit.basis, classes, used)
 
 
 def _areas_of_sums(
