@@ -32,7 +32,8 @@ class Matrices(NamedTuple):
     Attributes
     ----------
     products
-        float32, shape (channels, numbers).
+        float32, shape (channels, numbers), a multiple of
+        :data:`rsciio_xfm.kernels.project.LANES` numbers.
     squares
         float32, shape (channels,): weights of the squares of the counts.
     """

@@ -7,7 +7,7 @@ import numpy as np
 from rsciio_xfm.kernels.compiled import kernel
 
 BINNED = 4  # channels that are one for variances
-LANES = 64  # numbers that loops go through at once
+LANES = 64  # numbers that a loop of known length goes through
 _SWEEPS = 1000  # of coordinate descent, at most
 
 
@@ -61,10 +61,9 @@ def multiply_sparse(spectrum, filled, matrix, weights, out):
     spectrum
         Numbers, shape (channels,); zero everywhere afterwards.
     filled
-        Channels that are not zero, each once.
+        All its channels that are not zero, each once.
     matrix
-        float32, shape (channels, numbers); loops are fastest over a multiple of
-        :data:`LANES` of them.
+        float32, shape (channels, numbers), a multiple of :data:`LANES` numbers.
     weights
         float32, shape (channels,).
     out
@@ -79,23 +78,24 @@ def multiply_sparse(spectrum, filled, matrix, weights, out):
         j0, j1, j2, j3 = filled[i], filled[i + 1], filled[i + 2], filled[i + 3]
         a, b = np.float32(spectrum[j0]), np.float32(spectrum[j1])
         c, d = np.float32(spectrum[j2]), np.float32(spectrum[j3])
+        spectrum[j0] = spectrum[j1] = spectrum[j2] = spectrum[j3] = 0
         squares += (weights[j0] * a * a + weights[j1] * b * b) + (
             weights[j2] * c * c + weights[j3] * d * d
         )
         m0, m1, m2, m3 = matrix[j0], matrix[j1], matrix[j2], matrix[j3]
-        for k in range(n_numbers):
-            sums[k] += (a * m0[k] + b * m1[k]) + (c * m2[k] + d * m3[k])
+        for first in range(0, n_numbers, LANES):
+            for k in range(first, first + LANES):
+                sums[k] += (a * m0[k] + b * m1[k]) + (c * m2[k] + d * m3[k])
     for i in range(n_fours, filled.size):
         j0 = filled[i]
         a = np.float32(spectrum[j0])
+        spectrum[j0] = 0
         squares += weights[j0] * a * a
         m0 = matrix[j0]
         for k in range(n_numbers):
             sums[k] += a * m0[k]
     out[:n_numbers] = sums
     out[n_numbers] = squares
-    for i in range(filled.size):
-        spectrum[filled[i]] = 0
 
 
 @kernel

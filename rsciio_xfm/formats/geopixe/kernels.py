@@ -251,6 +251,7 @@ def _multiply(words, block, box, matrices, pixel, out):
     words, entries = words
     first, n_wanted = np.uint32(box.first_channel), np.uint32(box.n_wanted)
     rebin = np.uint32(box.rebin)
+    spectrum, filled = pixel.counts, pixel.filled
     n, held = pixel.state[0], pixel.state[1]
     held_row, held_column = pixel.state[2], pixel.state[3]
     at = 0
@@ -264,8 +265,8 @@ def _multiply(words, block, box, matrices, pixel, out):
                 if n > 0:
                     target = out[held, held_row, held_column]
                     multiply_sparse(
-                        pixel.counts,
-                        pixel.filled[:n],
+                        spectrum,
+                        filled[:n],
                         matrices.products,
                         matrices.squares,
                         target,
@@ -277,11 +278,11 @@ def _multiply(words, block, box, matrices, pixel, out):
             for i in range(record.size):
                 channel = (record[i] & CHANNEL_BITS) - first
                 counts = record[i] >> COUNTS_SHIFT
-                if channel < n_wanted and counts > 0:
+                if channel < n_wanted:
                     bin_ = np.int64(channel if rebin == 1 else channel // rebin)
-                    pixel.filled[n] = bin_
-                    n += np.int64(pixel.counts[bin_] == 0)
-                    pixel.counts[bin_] += counts
+                    filled[n] = bin_
+                    n += np.int64((spectrum[bin_] == 0) & (counts > 0))
+                    spectrum[bin_] += counts
         at = stop
     pixel.state[0], pixel.state[1] = n, held
     pixel.state[2], pixel.state[3] = held_row, held_column
