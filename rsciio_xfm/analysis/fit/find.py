@@ -1,8 +1,9 @@
 """Which elements are in a spectrum, how sure that is, and what else it could be."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,7 @@ _SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
 _ALONE = (
     3.0  # times the evidence of an outer shell whose element has an inner one to show
 )
+_DETECTED = 3.29  # sigma, those of the calibration included
 _MOST = 40  # groups
 _REFINED = ("zero", "gain", "noise")
 _TOLERANCE = 1e-2
@@ -527,10 +529,18 @@ def _drop_weak(
 
 
 def _drop_again(
-    model: Model, counts: np.ndarray, pool: _Pool, kept: Iterable[str]
+    model: Model, counts: np.ndarray, pool: _Pool, kept: Mapping[str, Any]
 ) -> Model:
     """Drop what the last calibration has made needless; the parameters stay."""
     left = _drop_weak(model, counts, pool, kept)
+    areas = calibrated(model).areas
+    groups = tuple(
+        group
+        for group in left.groups
+        if group.name in kept or areas[group.name][0] > _DETECTED * areas[group.name][1]
+    )
+    if groups != left.groups:
+        left = replace(left, groups=groups, fit=None)
     if left.groups == model.groups or not left.groups:
         return left
     return finish(left, counts, 1, tuple(calibrated(model).parameters))
