@@ -7,8 +7,8 @@
 lines, through the functions of arrays; "files": maps as .GeoPIXE, .spd and Bliss files,
 through HyperSpy. The calibration is not part of the time where it says "with a model". Seconds
 are of the processor, all threads; ratios are of the time of a spectrum, to the first case of
-the same turn, in the median. --accuracy prints how right maps are, on two phantoms. PYTHON is that of
-an environment with PyMca:
+the same turn, in the median. --accuracy prints how right maps are. PYTHON is that of an
+environment with PyMca:
 
     python -m venv /tmp/pymca; /tmp/pymca/bin/pip install PyMca5==5.9.7 fisx numpy h5py
 
@@ -249,9 +249,7 @@ def write_phantom(folder, size):
     model = make_model(elements, beam, Response(), p.counts.shape[-1])
     model = calibrate(model, p.counts.sum(axis=(0, 1), dtype=float), size * size)
     (folder / "basis.pickle").write_bytes(pickle.dumps(model.fit.basis))
-    print(
-        f"{p.counts.shape} of {p.counts.dtype}, {len(model.fit.basis.names)} components\n"
-    )
+    print(f"{p.counts.shape} of uint16, {len(model.fit.basis.names)} components\n")
 
 
 def write_files(folder, size):

@@ -1,6 +1,7 @@
 """Synthetic maps: files that independent readers open, and a truth that agrees with them."""
 
 import importlib
+from pathlib import Path
 
 import hyperspy.api as hs
 import numpy as np
@@ -40,12 +41,25 @@ def test_truth(made):
     assert made.labels.shape == SHAPE
     assert len(made.phases) == len(made.compositions) == len(made.spectra)
     for phase in np.unique(made.labels):
-        spectra = counts[made.labels == phase]
-        expected = made.spectra[phase] * len(spectra)
-        # Records are drawn from 64 of each mineral, of different thickness.
-        repeats = 1 + len(spectra) / 64
-        noise = 6 * np.sqrt(repeats * (expected + 1)) + 10 * repeats + 0.05 * expected
-        assert (np.abs(spectra.sum(axis=0) - expected) < noise).all()
+        inside = made.labels == phase
+        expected = made.spectra[phase] * made.brightness[inside].sum()
+        # The detectors of one pixel are not as bright to a thousandth.
+        noise = 6 * np.sqrt(expected + 1) + 10 + 0.001 * expected
+        assert (np.abs(counts[inside].sum(axis=0) - expected) < noise).all()
+
+
+def test_noise_is_that_of_counting(made):
+    """The variance of the counts of a channel is what is expected, in all pixels."""
+    counts = counts_of(made).reshape(-1, made.spectra.shape[1])
+    expected = made.spectra[made.labels] * made.brightness[..., np.newaxis]
+    expected = expected.reshape(counts.shape)
+    strong = expected.mean(axis=0) > 1
+    assert strong.sum() > 20
+    misfit = ((counts - expected)[:, strong] ** 2).sum() / expected[:, strong].sum()
+    assert misfit == pytest.approx(1, abs=0.04)
+    # Pixels have noise of their own.
+    difference = (counts[:-1] - counts[1:].astype(float))[:, strong]
+    assert (np.abs(difference).max(axis=1) > 0).all()
 
 
 def test_same_every_time(made, tmp_path):
@@ -70,6 +84,82 @@ def test_share(made):
     assert (made.share("U") == 0).all()
     with pytest.raises(ValueError, match="element is 'fe', expected a symbol"):
         made.share("fe")
+
+
+def test_counts(made):
+    """Areas are those of lines alone: less than the spectra, and as the shares have it."""
+    assert set(made.areas) > {f"{e}_K" for e in ("Cu",)}
+    for k, parts in enumerate(made.compositions):
+        main = {}
+        for name, areas in made.areas.items():
+            main.setdefault(name.split("_")[0], areas[k])  # K before L before M
+        assert {element for element, area in main.items() if area > 0} == set(parts)
+        ratios = [main[element] / share for element, share in parts.items()]
+        # Lines weaker than a thousandth of a group are left out.
+        np.testing.assert_allclose(ratios, ratios[0], rtol=6e-3)
+        assert sum(areas[k] for areas in made.areas.values()) < made.spectra[k].sum()
+    for name, areas in made.areas.items():
+        found = made.counts(name)
+        np.testing.assert_allclose(found, areas[made.labels] * made.brightness)
+    assert (made.counts("U_L") == 0).all()
+    with pytest.raises(ValueError, match="element is 'fe', expected a symbol"):
+        made.counts("fe_K")
+    with pytest.raises(ValueError, match="group is 'Fe', expected one like 'Fe_K'"):
+        made.counts("Fe")
+
+
+def test_table_of_lines():
+    """It is what xraylib says, by the code that has made it."""
+    pytest.importorskip("xraylib")
+    lines = importlib.import_module("tests.builders.lines")
+    made = "".join(f"{row}\n" for row in lines.rows())
+    table = Path(data.__file__).with_name("lines.csv").read_text(encoding="ascii")
+    names = [row.split(",")[:3] for row in table.splitlines()]
+    assert [row.split(",")[:3] for row in made.splitlines()] == names
+    for ours, theirs in zip(numbers_of(table), numbers_of(made), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def numbers_of(table):
+    """Energies and counts of each row."""
+    pairs = [row.split(",")[3:] for row in table.splitlines()]
+    return [np.array([pair.split(":") for pair in row], dtype=float) for row in pairs]
+
+
+def test_response():
+    """One line: its peak, tail, shelf and escape peak are where they should be."""
+    spectra = importlib.import_module("rsciio_xfm.data._spectra")
+    energies = 0.01 * np.arange(2048)
+    none = np.where(energies > 15, 1.0, 0.0)
+    mixture = spectra.expect(energies, {"Fe": 1e6}, none, "Mo 50 kV")
+    spectrum = mixture.spectrum / mixture.areas["Fe_K"]
+    assert energies[spectrum.argmax()] == pytest.approx(6.4, abs=0.011)
+    assert spectrum[energies < 7.5].sum() == pytest.approx(1.004, abs=0.002)
+    escape = spectrum[(energies > 4.4) & (energies < 4.95)].sum()
+    beside = spectrum[(energies > 3.8) & (energies < 4.35)].sum()
+    assert escape - beside == pytest.approx(0.0033, rel=0.25)  # Reed and Ware
+    shelf = spectrum[(energies > 1) & (energies < 3)].sum()
+    assert shelf == pytest.approx(0.004 * 2 / 6.4, rel=0.05)
+    doubled = spectra.pile_up(mixture, 0.01)
+    assert doubled.areas["Fe_K"] == pytest.approx(0.99 * mixture.areas["Fe_K"])
+    assert doubled.spectrum.sum() == pytest.approx(mixture.spectrum.sum(), rel=2e-3)
+    both = (energies > 12.5) & (energies < 14.5)
+    assert doubled.spectrum[both].sum() == pytest.approx(0.0094, rel=0.05)
+
+
+def test_drawing_from_a_table():
+    """As often as numpy draws: the mean and the variance of each channel are right."""
+    draw = importlib.import_module("rsciio_xfm.kernels.draw")
+    shares = np.array([0.5, 0.0, 0.2, 0.05, 0.25])
+    table = draw.make_alias(shares)
+    spectra = np.zeros((2000, 5), np.uint16)
+    kinds, totals = np.zeros(2000, np.intp), np.full(2000, 400)
+    draw.draw_spectra(np.uint64(7), table[None], kinds, totals, spectra)
+    assert (spectra.sum(axis=1) == 400).all() and (spectra[:, 1] == 0).all()
+    seen = shares > 0
+    np.testing.assert_allclose(spectra.mean(axis=0)[seen], 400 * shares[seen], rtol=0.02)
+    variance = 400 * shares * (1 - shares)
+    np.testing.assert_allclose(spectra.var(axis=0)[seen], variance[seen], rtol=0.15)
 
 
 def test_one_pixel(tmp_path):

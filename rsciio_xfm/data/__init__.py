@@ -1,8 +1,8 @@
 """Synthetic maps whose truth is known: for examples, for teaching, to test an analysis.
 
 Each function writes the files that an instrument writes, with the noise of counting, and
-returns what is where in them. Lines are where exspy knows them; there is no claim to more
-physics than that.
+returns what is where in them. Lines are as strong as xraylib's tables make them, with tails,
+shelves, escape peaks and pile-up of a silicon detector; the compositions are made up.
 
 >>> import hyperspy.api as hs
 >>> from rsciio_xfm import data

@@ -108,7 +108,7 @@ class Phantom:
         >>> rock = data.thin_section("section.GeoPIXE")
         >>> zircon = rock.labels == rock.phases.index("zircon")
         >>> int(rock.counts("Zr_K")[zircon].mean()), int(rock.counts("Zr_K").min())
-        (1, 0)
+        (1005, 0)
         """
         element, _, shell = group.partition("_")
         self.share(element)  # refuses what is no symbol

@@ -199,21 +199,6 @@ def test_several_results_of_one_pass(path, projection):
     assert np.abs((maps.maps - expected) / sigma_of(projection, counts)).max() < 1e-3
 
 
-def test_the_cluster(path, projection):
-    distributed = pytest.importorskip("distributed")
-    data = edax.file_reader(path, lazy=True)[0]["data"]
-    expected = project(data.compute(), projection)
-    cluster = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-    )
-    with cluster, distributed.Client(cluster):
-        found = project(data, projection)
-        partial = []
-        watched = project(data, projection, partial=partial.append)
-    for other in (found, watched, partial[-1]):
-        np.testing.assert_allclose(other.maps, expected.maps, rtol=1e-4, atol=1)
-
-
 def test_partial_progress_and_cancel(path, projection):
     data = edax.file_reader(path, lazy=True)[0]["data"]
     done, partial = [], []
