@@ -49,6 +49,7 @@ _DETECTED = 3.29  # sigma, those of the calibration included
 _MOST = 40  # groups
 _REFINED = ("zero", "gain", "noise")
 _TOLERANCE = 1e-2
+_MOST_MOVED = (0.04, 0.01)  # zero in keV, and gain, in one step
 # The search for the scale: widths and steps in keV, changes that are tried.
 _STEP, _BLUR = 0.03, 0.16
 _GAINS = np.linspace(-0.012, 0.012, 9)
@@ -384,7 +385,7 @@ def _add_sure(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
 
     Pile-up is looked at before an element is believed that is far weaker than others.
     """
-    n_refined, n_summed, strongest = 0, 0, 0.0
+    n_refined, n_summed, strongest = 2, 0, 0.0
     while len(model.groups) < _MOST:
         best = _best(fit_doubted(model, counts, ROUGH), model, pool)
         if best is None or best[1] < _SURE:
@@ -434,7 +435,11 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
     state = solve_at(problem, values)
     variance = np.maximum(state.expected, 1) + (ROUGH.error * state.expected) ** 2
     problem = replace(problem, roots=1 / np.sqrt(variance), names=_REFINED)
-    return apply_values(model, minimise(problem, values, _TOLERANCE))
+    found = minimise(problem, values, _TOLERANCE)
+    moved = abs(found["zero"] - values["zero"]), abs(found["gain"] / values["gain"] - 1)
+    # It runs away while strong elements are missing.
+    is_sound = moved[0] < _MOST_MOVED[0] and moved[1] < _MOST_MOVED[1]
+    return apply_values(model, found) if is_sound else model
 
 
 def _add_all(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
