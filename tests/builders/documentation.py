@@ -135,6 +135,7 @@ _READ = {
         "map.GeoPIXE",
         "map.spd",
         "scan.raw",
+        "painting.datastack",
         "sample_0001.h5",
         "zap_xia00_0001_0000_0000.edf",
         "scans.dat",

@@ -1,12 +1,14 @@
 """Which elements are in a spectrum, how sure that is, and what else it could be."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from rsciio_xfm.analysis.fit.background import make_splines
+from rsciio_xfm.analysis.fit.basis import DETECTION
 from rsciio_xfm.analysis.fit.calibrate import BLUR, GAINS, ZEROS, calibrate, finish
 from rsciio_xfm.analysis.fit.candidates import (
     Candidate,
@@ -46,6 +48,7 @@ _ALONE = 3.0
 _MOST = 40  # groups
 _REFINED = ("zero", "gain", "noise")
 _TOLERANCE = 1e-2
+_MOST_MOVED = (0.04, 0.01)  # zero in keV, and gain, in one step
 _STEP = 0.03  # keV, of the grid on which scales are compared
 _N_FIRST = 5  # groups by which scales are compared
 _BETTER = 0.9  # chi2, relative, that another scale than the given one needs
@@ -379,7 +382,7 @@ def _add_sure(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
 
     Pile-up is looked at before an element is believed that is far weaker than others.
     """
-    n_refined, n_summed, strongest = 0, 0, 0.0
+    n_refined, n_summed, strongest = 2, 0, 0.0
     while len(model.groups) < _MOST:
         best = _best(fit_doubted(model, counts, ROUGH), model, pool)
         if best is None or best[1] < _SURE:
@@ -428,7 +431,11 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
     problem = replace(less_sure(problem, state, ROUGH.error), names=_REFINED)
-    return apply_values(model, minimise(problem, values, _TOLERANCE))
+    found = minimise(problem, values, _TOLERANCE)
+    moved = abs(found["zero"] - values["zero"]), abs(found["gain"] / values["gain"] - 1)
+    # It runs away while strong elements are missing.
+    is_sound = moved[0] < _MOST_MOVED[0] and moved[1] < _MOST_MOVED[1]
+    return apply_values(model, found) if is_sound else model
 
 
 def _add_all(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
@@ -523,10 +530,18 @@ def _drop_weak(
 
 
 def _drop_again(
-    model: Model, counts: np.ndarray, pool: _Pool, kept: Iterable[str]
+    model: Model, counts: np.ndarray, pool: _Pool, kept: Mapping[str, Any]
 ) -> Model:
     """Drop what the last calibration has made needless; the parameters stay."""
     left = _drop_weak(model, counts, pool, kept)
+    areas = calibrated(model).areas
+    groups = tuple(
+        group
+        for group in left.groups
+        if group.name in kept or areas[group.name][0] > DETECTION * areas[group.name][1]
+    )
+    if groups != left.groups:
+        left = replace(left, groups=groups, fit=None)
     if left.groups == model.groups or not left.groups:
         return left
     return finish(left, counts, 1, tuple(calibrated(model).parameters))
