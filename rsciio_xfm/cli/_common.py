@@ -70,6 +70,14 @@ def detector_option(command: Callable) -> Callable:
     return click.option("--detector", type=int, help=text)(command)
 
 
+def excitation_option(command: Callable) -> Callable:
+    text = (
+        'What excites the sample: "Mo 50 kV", "17.44 keV", "electrons 20 kV"; what the file '
+        "says by default."
+    )
+    return click.option("--excitation", help=text)(command)
+
+
 def dataset_option(command: Callable) -> Callable:
     """Let the user choose a map of a file, and say what its axes are: used by `load`."""
     command = _reader_option(

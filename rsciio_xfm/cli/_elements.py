@@ -10,6 +10,7 @@ import numpy as np
 from rsciio_xfm.cli._common import (
     FILE,
     errors_as_messages,
+    excitation_option,
     extension,
     load,
     load_map,
@@ -31,11 +32,7 @@ _KNOWN = "lines with channels, like Fe_Ka=640,Ca_Ka=369, or elements, like Fe,Ca
     help="Look for this one, and others that are named; for all by default.",
 )
 @click.option("--exclude", multiple=True, help="Element that is not there.")
-@click.option(
-    "--excitation",
-    help='What excites the sample: "Mo 50 kV", "17.44 keV", "electrons 20 kV"; what the '
-    "file says by default.",
-)
+@excitation_option
 def elements(
     file: Path,
     x: tuple[int, int] | None,

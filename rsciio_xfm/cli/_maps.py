@@ -9,6 +9,7 @@ from rsciio_xfm.cli._common import (
     FILE,
     Finite,
     errors_as_messages,
+    excitation_option,
     load_map,
     refuse_existing,
     region_options,
@@ -27,11 +28,7 @@ from rsciio_xfm.cli._common import (
     help="Element, or group of its lines: Fe, Pb_L. Repeat it for several; those that are "
     "found by default.",
 )
-@click.option(
-    "--excitation",
-    help='What excites the sample: "Mo 50 kV", "17.44 keV", "electrons 20 kV"; what the '
-    "file says by default.",
-)
+@excitation_option
 @click.option(
     "--energy",
     nargs=2,

@@ -60,7 +60,8 @@ def create_element_model(
     excitation
         ``"Mo 50 kV"``, 17.44 (keV), ``"electrons 20 kV"``; None: from the metadata.
     energy_range
-        What is fitted, in the units of the energy axis; None: up to what excites.
+        What is fitted of the elements that are given, in the units of the energy axis; None:
+        around their lines and those of the source.
     show_progressbar
         Of lazy signals; None is HyperSpy's preference, on a terminal.
 
@@ -84,6 +85,8 @@ def create_element_model(
     >>> axes = model.plot()
     """
     if elements is None:
+        if energy_range is not None:
+            raise ValueError("energy_range is given, expected elements with it.")
         sums = sum_up(signal, Wish(blocks=True), show_progressbar)
         return find_model(signal, sums, excitation)
     return make_element_model(signal, elements, excitation, energy_range)

@@ -149,6 +149,10 @@ class TestModel:
         with pytest.raises(ValueError, match=match):
             signal.create_element_model(["Fe"], ENERGY, energies)
 
+    def test_range_without_elements(self, signal):
+        with pytest.raises(ValueError, match="energy_range is given, expected elements"):
+            signal.create_element_model(energy_range=RANGE)
+
     def test_above_the_excitation(self, signal):
         with pytest.raises(ValueError, match=r"Fe_K has no lines .* that 6 keV excite"):
             signal.create_element_model(["Fe_K"], 6.0)
