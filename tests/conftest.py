@@ -26,6 +26,7 @@ THOROUGH = (
     HERE / "io" / "test_raw_types.py",
     HERE / "robustness",
     HERE / "test_cli_classify.py",
+    HERE / "test_cli_elements.py",
     HERE / "test_cli_maps.py",
     HERE / "test_distributed.py",
     HERE / "test_docstrings.py",
