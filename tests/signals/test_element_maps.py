@@ -413,6 +413,36 @@ class TestSaving:
         assert not (tmp_path / "Ti_K.tif").exists() and (tmp_path / "Fe_K.tif").exists()
         assert (tmp_path / "notes.tif").read_bytes() == b"mine"
 
+    @pytest.mark.parametrize("name", ["Fe_K.tif", "maps.png", "model.yaml"])
+    def test_files_of_others(self, maps, tmp_path, name):
+        """They are not replaced unasked, though there is no table of ours."""
+        (tmp_path / name).write_bytes(b"mine")
+        with pytest.raises(FileExistsError, match=rf"{name} exists; use overwrite=True"):
+            maps.save(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    def test_similar_names(self, maps, tmp_path):
+        """What we have not written is never removed."""
+        others = ["fit_mine.png", "model_of_a_bridge.yaml", "fit_1.png", "regions.csv"]
+        for name in others:
+            (tmp_path / name).write_bytes(b"mine")
+        maps.save(tmp_path, overwrite=True)
+        assert all((tmp_path / name).read_bytes() == b"mine" for name in others)
+        maps.save(tmp_path, overwrite=True)
+        assert [(tmp_path / name).exists() for name in others] == [1, 1, 0, 0]
+
+    def test_a_folder_in_the_way(self, maps, tmp_path):
+        (tmp_path / "Fe_K.tif").mkdir()
+        with pytest.raises(ValueError, match=r"Fe_K\.tif: a folder has this name"):
+            maps.save(tmp_path, overwrite=True)
+        assert len([*tmp_path.iterdir()]) == 1
+
+    def test_more_axes(self, phantom, fitted, tmp_path):  # noqa: F811
+        stack = make(np.stack([phantom.counts[:2]] * 3)).get_element_maps(fitted)
+        names = {path.name for path in stack.save(tmp_path)}
+        assert "maps.png" not in names
+        assert hs.load(tmp_path / "Fe_K.tif").data.shape == (3, 2, 20)
+
     def test_whole_or_not_at_all(self, maps, tmp_path, monkeypatch):
         maps.save(tmp_path)
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
