@@ -17,14 +17,14 @@ from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import NOT_DETECTED, Areas, index_of, order_of
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
-from rsciio_xfm.signals.made import image_of, title_of
+from rsciio_xfm.signals.made import blank_of, image_of, title_of
 from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.selections import resolve_regions
 
 _DPI = 150
 _REMARKS = (NOT_DETECTED, "possible")  # of a table, above a map too
 _FILES = re.compile(
-    r"(maps\.png|elements\.csv|regions\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml)"
+    r"maps\.png|(elements|regions)\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml"
 )
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
 
@@ -83,6 +83,15 @@ class ElementMaps(Mapping[str, BaseSignal]):
         self._names, self._kinds = projected.names, projected.kinds
         order = order_of(self._names, self._kinds)
         self.names = tuple(self._names[k] for k in order)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep the axes as values: signals that were looped over cannot be pickled."""
+        axes = [a.get_axis_dictionary() for a in self._frame.axes_manager.navigation_axes]
+        frame = axes[::-1], str(self._frame.metadata.General.title)
+        return vars(self) | {"_frame": frame}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"_frame": blank_of(*state["_frame"])})
 
     @property
     def model(self) -> ElementModel:
@@ -189,7 +198,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
         return "\n".join([*lines, repr(self.totals)])
 
     def plot(
-        self, names: Iterable[str] | None = None, percentile: float = 99.5
+        self, names: Iterable[str] | str | None = None, percentile: float = 99.5
     ) -> np.ndarray:
         """Draw the maps side by side, with colour bars and a scale bar.
 
@@ -211,7 +220,9 @@ class ElementMaps(Mapping[str, BaseSignal]):
         ValueError
             The signal had more than two axes to navigate.
         """
-        chosen = [*self] if names is None else [*names]
+        chosen = (
+            [names] if isinstance(names, str) else [*(self if names is None else names)]
+        )
         if not chosen:
             raise ValueError("There is no map to draw, expected the name of an element.")
         own = self._frame.axes_manager.navigation_axes

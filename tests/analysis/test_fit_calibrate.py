@@ -11,6 +11,7 @@ import scipy.optimize
 from rsciio_xfm.analysis.fit.calibrate import calibrate
 from rsciio_xfm.analysis.fit.excitation import Layer, air, parse_excitation, tube
 from rsciio_xfm.analysis.fit.model import areas, make_model
+from rsciio_xfm.analysis.fit.problem import find_dead
 from rsciio_xfm.analysis.fit.pymca import to_pymca
 from rsciio_xfm.analysis.fit.response import Response
 from rsciio_xfm.analysis.fit.saving import from_dict, to_dict
@@ -481,3 +482,19 @@ def test_steel_of_pymcas_example():
     iron = fit.areas["Fe_K"][0]
     # PyMca 5.9.7 with the configuration that comes with it: 3.58e6 counts.
     assert iron == pytest.approx(3.58e6, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("counts", "dead"),
+    [
+        ([90, 0, 90, 80], [1]),
+        ([90, 0, 0, 0, 80], [1, 2, 3]),
+        ([0, 0, 90, 80], [0, 1]),
+        ([90, 80, 0, 0], [2, 3]),
+        ([90, 9, 0, 0, 80], []),
+        ([3, 0, 2, 0, 5], []),
+        ([0, 0, 0], []),
+    ],
+)
+def test_find_dead(counts, dead):
+    assert np.flatnonzero(find_dead(np.array(counts))).tolist() == dead
