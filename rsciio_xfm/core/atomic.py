@@ -50,7 +50,7 @@ def check_destination(
     destination = Path(destination)
     if not destination.exists():
         return
-    _check_kind(destination)
+    check_replaceable(destination)
     if destination.samefile(filename):
         raise ValueError(
             f"{destination}: the destination is the file that is read, expected another."
@@ -165,7 +165,7 @@ def replacing_path(filename: str | Path) -> Iterator[Path]:
     """
     # A link stays one: what it points to is replaced.
     path = Path(os.path.realpath(filename))
-    _check_kind(path)
+    check_replaceable(path)
     temporary = _temporary(path)
     with _naming(filename, temporary):
         try:
@@ -250,7 +250,7 @@ def _naming(filename: str | Path, temporary: Path) -> Iterator[None]:
 def _move(new: Path, path: Path) -> None:
     """Move a file or folder to its place; of a folder, the old one is away for a moment."""
     if not new.is_dir():
-        _check_kind(path)
+        check_replaceable(path)
         if path.exists():
             shutil.copymode(path, new)
         try:
@@ -336,7 +336,16 @@ def locked_if_there(filename: str | Path) -> Iterator[None]:
         yield
 
 
-def _check_kind(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
+    """Refuse to replace what is no file, or may only be read.
+
+    Raises
+    ------
+    ValueError
+        It is a folder, a pipe or a device.
+    PermissionError
+        It may only be read.
+    """
     if path.exists() and not path.is_file():
         raise ValueError(
             f"{path}: a {'folder' if path.is_dir() else 'device or pipe'} has this name, "

@@ -9,6 +9,7 @@ from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.core.eds import ELEMENTS
 
 NOT_DETECTED = "not detected"
+NO_NUMBER = "NaN in the spectra"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,8 @@ class Areas(Mapping[str, tuple[float, float]]):
     def note(self, name: str) -> str:
         """Return what is to be said of a component; empty if nothing."""
         is_fine = name in self.others or self.is_detected(name)
-        own = [] if is_fine else [NOT_DETECTED]
+        is_known = bool(np.isfinite(self.counts[index_of(name, self.names)]))
+        own = [] if is_fine else [NOT_DETECTED if is_known else NO_NUMBER]
         if name in self.notes:
             own.append(self.notes[name])
         return "; ".join(own)

@@ -21,7 +21,10 @@ def check_axes(signal: "BaseSignal") -> None:
     ------
     ValueError
         It has no axes to navigate, or its channels are not last in the array.
+    TypeError
+        It is no signal.
     """
+    check_signal(signal)
     last = signal.data.ndim - 1
     in_array = [axis.index_in_array for axis in signal.axes_manager.signal_axes]
     if in_array != [last] or not signal.axes_manager.navigation_dimension:
@@ -29,6 +32,35 @@ def check_axes(signal: "BaseSignal") -> None:
             f"The signal is {signal}, expected spectra with axes to navigate, and their "
             "channels last in the array."
         )
+
+
+def check_signal(signal: Any) -> None:
+    """Refuse what is no signal, such as an array.
+
+    Raises
+    ------
+    TypeError
+        It says what it is.
+    """
+    if not hasattr(signal, "axes_manager"):
+        raise TypeError(f"This is a {type(signal).__name__}, expected a HyperSpy signal.")
+
+
+def check_spectra(signal: Any) -> None:
+    """Refuse what are no spectra that elements can be fitted to.
+
+    Raises
+    ------
+    TypeError
+        It is no signal.
+    ValueError
+        It has not one axis of channels, or its numbers are not real.
+    """
+    check_signal(signal)
+    if signal.axes_manager.signal_dimension != 1:
+        raise ValueError(f"The signal is {signal}, expected spectra: one signal axis.")
+    if signal.data.dtype.kind not in "biuf":
+        raise ValueError(f"The spectra are {signal.data.dtype}, expected real numbers.")
 
 
 def check_uniform(axes: Iterable[Any]) -> None:

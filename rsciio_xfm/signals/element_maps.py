@@ -12,18 +12,20 @@ from hyperspy.signals import Signal2D
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.analysis.fit.project import Projected
-from rsciio_xfm.core.atomic import replacing_in
+from rsciio_xfm.core.atomic import check_replaceable, replacing_in
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import NOT_DETECTED, Areas, index_of, order_of
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
-from rsciio_xfm.signals.made import image_of, picture_of
+from rsciio_xfm.signals.made import blank_of, image_of, picture_of
 from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.selections import resolve_regions
 
 _DPI = 150
 _REMARKS = (NOT_DETECTED, "possible")  # of a table, above a map too
-_FILES = ("maps.png", "elements.csv", "regions.csv", "fit*.png", "model*.yaml")
+_FILES = re.compile(
+    r"maps\.png|(elements|regions)\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml"
+)
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
 
 
@@ -81,6 +83,15 @@ class ElementMaps(Mapping[str, BaseSignal]):
         self._names, self._kinds = projected.names, projected.kinds
         order = order_of(self._names, self._kinds)
         self.names = tuple(self._names[k] for k in order)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep the axes as values: signals that were looped over cannot be pickled."""
+        axes = [a.get_axis_dictionary() for a in self._frame.axes_manager.navigation_axes]
+        frame = axes[::-1], str(self._frame.metadata.General.title)
+        return vars(self) | {"_frame": frame}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"_frame": blank_of(*state["_frame"])})
 
     @property
     def model(self) -> ElementModel:
@@ -185,7 +196,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
         return "\n".join([*lines, repr(self.totals)])
 
     def plot(
-        self, names: Iterable[str] | None = None, percentile: float = 99.5
+        self, names: Iterable[str] | str | None = None, percentile: float = 99.5
     ) -> np.ndarray:
         """Draw the maps side by side, with colour bars and a scale bar.
 
@@ -207,7 +218,9 @@ class ElementMaps(Mapping[str, BaseSignal]):
         ValueError
             The signal had more than two axes to navigate.
         """
-        chosen = [*self] if names is None else [*names]
+        chosen = (
+            [names] if isinstance(names, str) else [*(self if names is None else names)]
+        )
         if not chosen:
             raise ValueError("There is no map to draw, expected the name of an element.")
         own = self._frame.axes_manager.navigation_axes
@@ -282,7 +295,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
             Made if it is not there. Files: ``Fe_K.tif``, ... (float32, counts), ``maps.png``,
             ``elements.csv`` (counts, sigma and detection limits of the whole map),
             ``regions.csv`` (of the regions that were asked for), ``fit.png`` and
-            ``model.yaml``.
+            ``model.yaml``. Maps of more than two axes come without ``maps.png``.
         overwrite
             Replace files that are there, when all the new ones are whole; and then remove
             maps of elements that there were before and are not now.
@@ -296,14 +309,20 @@ class ElementMaps(Mapping[str, BaseSignal]):
         ------
         FileExistsError
             A file is there, and `overwrite` is False.
+        ValueError
+            A folder has the name of a file.
         """
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{folder} is a file, expected a folder or none.")
-        old = results_in(folder)
-        if old and not overwrite:
-            raise FileExistsError(f"{old[0]} exists; use overwrite=True to replace it.")
+        # Without our table, what is there is another's, and stays.
+        old = [] if _maps_in(folder) is None else results_in(folder)
         writers = self._writers()
+        there = [*old, *(folder / name for name in writers if (folder / name).exists())]
+        if there and not overwrite:
+            raise FileExistsError(f"{there[0]} exists; use overwrite=True to replace it.")
+        for path in there:
+            check_replaceable(path)
         folder.mkdir(parents=True, exist_ok=True)
         with replacing_in(folder) as temporary:
             for name, write in writers.items():
@@ -318,7 +337,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
         found: dict[str, Callable[[Path], None]] = {
             f"{_file_name(name)}.tif": _tiff_writer(self[name]) for name in self.names
         }
-        found["maps.png"] = lambda path: _save_figure(self.plot(), path)
+        if self._projected.chi2.ndim <= 2:
+            found["maps.png"] = lambda path: _save_figure(self.plot(), path)
         found["elements.csv"] = lambda path: _write_lines(path, self._rows())
         if self.regions:
             found["regions.csv"] = lambda path: _write_lines(path, self._region_rows())
@@ -350,15 +370,22 @@ class ElementMaps(Mapping[str, BaseSignal]):
 def results_in(folder: str | Path) -> list[Path]:
     """Return what :meth:`ElementMaps.save` has written to a folder before."""
     folder = Path(folder)
-    table = folder / "elements.csv"
-    names: list[str] = []
-    if table.is_file():
-        with table.open(encoding="utf-8", errors="replace") as file:
-            rows = file.read(2**20).splitlines()
-        if rows[:1] == [_TABLE]:
-            names = [f"{_file_name(row.partition(',')[0])}.tif" for row in rows[1:]]
+    names = _maps_in(folder) or []
     found = [folder / name for name in names if (folder / name).is_file()]
-    return found + [path for pattern in _FILES for path in sorted(folder.glob(pattern))]
+    others = sorted(folder.iterdir()) if folder.is_dir() else []
+    return found + [path for path in others if _FILES.fullmatch(path.name)]
+
+
+def _maps_in(folder: Path) -> list[str] | None:
+    """Return the names of maps that a folder's table of results lists; None without one."""
+    table = folder / "elements.csv"
+    if not table.is_file():
+        return None
+    with table.open(encoding="utf-8", errors="replace") as file:
+        first, *rows = file.read(2**20).splitlines() or [""]
+    if first != _TABLE:
+        return None
+    return [f"{_file_name(row.partition(',')[0])}.tif" for row in rows]
 
 
 def _file_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
@@ -17,6 +18,7 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
 from rsciio_xfm.signals.excitation import calibration_of
+from rsciio_xfm.signals.fit_checks import warn_of_fit
 from rsciio_xfm.signals.fit_sums import Sums, Wish, sum_up
 from rsciio_xfm.signals.model_files import (
     MODEL_EXTENSIONS,
@@ -63,6 +65,10 @@ class ElementModel:
         self.title = title
         self.doubts = dict(doubts or {})
         self._source = source
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the spectra behind: a model is small, a map is not."""
+        return vars(self) | {"_source": None}
 
     @property
     def elements(self) -> list[str]:
@@ -134,7 +140,7 @@ class ElementModel:
     def fit(
         self,
         spectrum: BaseSignal | None = None,
-        fixed: Sequence[str] = (),
+        fixed: Sequence[str] | str = (),
         show_progressbar: bool | None = None,
     ) -> "ElementModel":
         """Calibrate the model on a spectrum, or on the sum of all spectra of a map.
@@ -167,9 +173,11 @@ class ElementModel:
         self.check_axis(signal)
         return self.calibrate(sum_up(signal, Wish(), show_progressbar), fixed)
 
-    def calibrate(self, sums: Sums, fixed: Sequence[str] = ()) -> "ElementModel":
+    def calibrate(self, sums: Sums, fixed: Sequence[str] | str = ()) -> "ElementModel":
         """Calibrate the model on the sum of some spectra, and return it."""
-        self.model = calibrate(self.model, sums.total, sums.n_pixels, tuple(fixed))
+        fixed = (fixed,) if isinstance(fixed, str) else tuple(fixed)
+        self.model = calibrate(self.model, sums.total, sums.n_pixels, fixed)
+        warn_of_fit(self.model)
         return self
 
     def check_axis(self, signal: BaseSignal) -> None:

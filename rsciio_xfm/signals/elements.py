@@ -13,7 +13,7 @@ from rsciio_xfm.analysis.fit.find import find_elements as find
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.signals.areas import as_table, show
-from rsciio_xfm.signals.checks import check_uniform
+from rsciio_xfm.signals.checks import check_spectra, check_uniform
 from rsciio_xfm.signals.excitation import excitation_of, has_excitation, response_of
 from rsciio_xfm.signals.fit_sums import Wish, sum_up
 
@@ -65,6 +65,7 @@ def calibrate_energy(
     'channels'
     >>> found = s.calibrate_energy(["Fe", "Ca"])
     """
+    check_spectra(signal)
     (axis,) = signal.axes_manager.signal_axes
     check_uniform([axis])
     sums = sum_up(signal, Wish(), show_progressbar)
@@ -214,6 +215,10 @@ def find_elements(
 
 
 def _names(names: Iterable[str] | str) -> Iterable[str]:
+    if not isinstance(names, Iterable) or isinstance(names, bytes):
+        raise ValueError(
+            f"The elements are {names!r:.40}, expected some like ['Fe', 'Ca']."
+        )
     return [names] if isinstance(names, str) else names
 
 

@@ -17,7 +17,7 @@ from rsciio_xfm.analysis.fit.excitation import (
 from rsciio_xfm.analysis.fit.response import FWHM, MN_KA, PAIR_KEV, Response
 from rsciio_xfm.core.eds import DETECTOR_NODES, ELEMENTS, PER_KEV, XRF
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.signals.checks import check_uniform
+from rsciio_xfm.signals.checks import check_spectra, check_uniform
 
 _INSTRUMENTS = ("SEM", "TEM")
 _ELECTRONS = ("EDS_SEM", "EDS_TEM")
@@ -57,6 +57,7 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
     UserWarning
         Neither is known: photons of the highest energy of the axis stand for it.
     """
+    check_spectra(signal)
     metadata = signal.metadata
     angle = _number(metadata.get_item(f"{XRF}.scattering_angle"), 180) or _ANGLE
     if given is not None:
@@ -123,6 +124,7 @@ def calibration_of(signal: BaseSignal) -> tuple[float, float]:
     ValueError
         As of :func:`response_of`.
     """
+    check_spectra(signal)
     (axis,) = signal.axes_manager.signal_axes
     check_uniform([axis])
     if axis.units not in PER_KEV:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
-from hyperspy.signals import Signal1D
 
 from rsciio_xfm.analysis.fit.detectors import calibrate_each
 from rsciio_xfm.analysis.fit.find import find_elements
@@ -27,6 +26,12 @@ from rsciio_xfm.signals.excitation import (
     has_excitation,
     response_of,
 )
+from rsciio_xfm.signals.fit_checks import (
+    check_watch,
+    used_channels,
+    warn_of_fit,
+    warn_of_maps,
+)
 from rsciio_xfm.signals.fit_regions import (
     areas_of_regions,
     find_in_parts,
@@ -34,10 +39,13 @@ from rsciio_xfm.signals.fit_regions import (
     size_of_region,
 )
 from rsciio_xfm.signals.fit_sums import Sums, Wish, is_stack, sum_up
-from rsciio_xfm.signals.lines import check_element
+from rsciio_xfm.signals.lines import check_element, is_line
+from rsciio_xfm.signals.made import blank_of
 from rsciio_xfm.signals.model_files import MODEL_EXTENSIONS
 from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.selections import resolve_regions
+
+_EXPECTED = "expected some like ['Ca', 'Fe_K', 'Pb_L']"
 
 
 def create_element_model(
@@ -126,7 +134,10 @@ def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> Elemen
         said = {name: words.removeprefix(f"{fine}, ") for name, words in said.items()}
     doubts = {name: words for name, words in said.items() if words not in FINE}
     made = ElementModel(model, calibration_of(signal), _title(signal), signal, doubts)
-    return made if made.is_fitted else made.calibrate(sums)
+    if not made.is_fitted:
+        return made.calibrate(sums)
+    warn_of_fit(model)
+    return made
 
 
 def _title(signal: BaseSignal) -> str:
@@ -135,18 +146,18 @@ def _title(signal: BaseSignal) -> str:
 
 def _checked_elements(elements: Iterable[str] | str) -> list[str]:
     """Return groups of lines as they are asked for: a line, ``"Fe_Ka"``, is of its group."""
+    if not isinstance(elements, Iterable) or isinstance(elements, bytes):
+        raise ValueError(f"The elements are {elements!r:.40}, {_EXPECTED}.")
     names = [elements] if isinstance(elements, str) else list(elements)
     if not names:
-        raise ValueError(
-            "There is no element, expected some like ['Ca', 'Fe_K', 'Pb_L']."
-        )
+        raise ValueError(f"There is no element, {_EXPECTED}.")
     found = []
     for name in names:
         if not isinstance(name, str):
             raise ValueError(f"An element is {name!r:.40}, expected one like 'Fe'.")
-        element, _, shell = name.partition("_")
+        element, bar, shell = name.partition("_")
         check_element(element)
-        if shell[:1] not in (*SHELLS, ""):
+        if bar and shell not in tuple(SHELLS) and not is_line(name):
             raise ValueError(
                 f"{name!r} is no group of lines, expected {element}_K, {element}_L or "
                 f"{element}_M, or {element}."
@@ -241,6 +252,7 @@ def get_element_maps(
     >>> paths = maps.save("elements")
     """
     check_axes(signal)
+    check_watch(watch)
     frame = _frame_of(signal)
     named = {} if regions is None else resolve_regions(frame, regions)
     labels, parts = _classes_of(frame, classes)
@@ -253,7 +265,11 @@ def get_element_maps(
         models = _calibrated(signal, models, sums, excitation)
     assert models is not None
     projections = [
-        make_projection(one.basis, sums.classes[k] if sums and parts else None)
+        make_projection(
+            one.basis,
+            sums.classes[k] if sums and parts else None,
+            used_channels(one.model),
+        )
         for k, one in enumerate(models)
     ]
     chosen = projections if is_stack(signal) else projections[0]
@@ -261,6 +277,7 @@ def get_element_maps(
         found = project(
             signal.data, chosen, nonnegative=nonnegative, labels=labels, **watch
         )
+    warn_of_maps(found, is_new=not needs_sum)
     if nonnegative:
         assert sums is not None
         totals, *of_regions = _areas_of_sums(
@@ -296,11 +313,7 @@ def _frame_of(signal: BaseSignal) -> BaseSignal:
     """Return a signal with the axes of the maps that are made, and nothing in it."""
     n_axes = signal.axes_manager.navigation_dimension
     axes = [a.get_axis_dictionary() for a in signal.axes_manager._axes[:n_axes]]
-    axes = axes[int(is_stack(signal)) :]
-    shape = tuple(axis["size"] for axis in axes)
-    axes.append({"size": 1, "name": "none", "navigate": False})
-    blank = np.broadcast_to(np.uint8(0), (*shape, 1))
-    return Signal1D(blank, axes=axes, metadata={"General": {"title": _title(signal)}})
+    return blank_of(axes[int(is_stack(signal)) :], _title(signal))
 
 
 def _classes_of(
@@ -330,14 +343,13 @@ def _models_of(
             raise ValueError("energy_range is given, expected elements with it.")
         return None
     n_models = signal.data.shape[0] if is_stack(signal) else 1
-    if isinstance(given, str | Path) and Path(given).suffix in MODEL_EXTENSIONS:
-        given = load_element_model(given)
-    if isinstance(given, ElementModel):
-        given = [given] * n_models
-    given = [given] if isinstance(given, str) else list(given)
-    if not given or not isinstance(given[0], ElementModel):
+    given = _listed(given, n_models)
+    are_models = [isinstance(one, ElementModel) for one in given]
+    if not any(are_models):
         made = make_element_model(signal, given, excitation, energy_range)
         return [made] * n_models
+    if not all(are_models):
+        raise ValueError("Models and elements are given, expected one or the other.")
     if excitation is not None or energy_range is not None:
         raise ValueError(
             "A model and an excitation or energy_range are given, expected one or the other: "
@@ -351,6 +363,22 @@ def _models_of(
     for model in given:
         model.check_axis(signal)
     return given
+
+
+def _listed(given: Any, n_models: int) -> list[Any]:
+    """Return elements, or models, as a list; a model is one of each detector."""
+    if isinstance(given, str | Path) and Path(given).suffix in MODEL_EXTENSIONS:
+        given = load_element_model(given)
+    if isinstance(given, ElementModel):
+        return [given] * n_models
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise ValueError(
+            f"The model is {given!r:.60}, expected a model, the path of one "
+            f"({', '.join(MODEL_EXTENSIONS)}), or elements."
+        )
+    return list(given)
 
 
 def _calibrated(

@@ -151,6 +151,8 @@ def brightest(image: np.ndarray, sigma: float, percentile: float = _PERCENTILE) 
     >>> brightest(np.array([0.0, 1.0, 2.0]), sigma=3.0)
     12.0
     """
+    if not (isinstance(percentile, int | float) and 0 <= percentile <= 100):
+        raise ValueError(f"percentile is {percentile!r}, expected 0 to 100.")
     finite = image[np.isfinite(image)]
     highest = float(np.percentile(finite, percentile)) if finite.size else 0.0
     strong = finite[finite > _STRONG * sigma]

@@ -13,7 +13,7 @@ from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.sums import can_sum, sum_spectrum
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.signals.checks import check_axes, progress
+from rsciio_xfm.signals.checks import check_axes, check_spectra, progress
 
 _N_BLOCKS = 8  # along y and along x
 
@@ -75,6 +75,7 @@ def sum_up(signal: BaseSignal, wish: Wish, show_progressbar: bool | None = None)
     ValueError
         There is no count, or there are numbers that no spectrum has.
     """
+    check_spectra(signal)
     if not signal.axes_manager.navigation_dimension:
         total = np.asarray(signal.data, dtype=float)
         check_counts(total)

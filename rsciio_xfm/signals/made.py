@@ -19,6 +19,14 @@ def title_of(signal: BaseSignal, what: str) -> str:
     return f"{own}: {what}" if own else what
 
 
+def blank_of(axes: list[dict[str, Any]], title: str) -> BaseSignal:
+    """Return a signal with axes to navigate and nothing in it."""
+    shape = tuple(axis["size"] for axis in axes)
+    blank = np.broadcast_to(np.uint8(0), (*shape, 1))
+    axes = [*axes, {"size": 1, "name": "none", "navigate": False}]
+    return Signal1D(blank, axes=axes, metadata={"General": {"title": title}})
+
+
 def map_of(
     signal: BaseSignal, used: np.ndarray, points: np.ndarray, what: str
 ) -> BaseSignal:

@@ -16,7 +16,8 @@ from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.exceptions import FileFormatError
 
 MODEL_EXTENSIONS = (".yaml", ".yml")
-_MOST_BYTES = 64 * 2**20  # of a file: some 100 kB are usual
+_MOST_BYTES = 16 * 2**20  # of a file: some 100 kB are usual
+_DEEPEST = 20  # lists in lists; a model has 4
 _MOST_CHANNELS = 2**20
 # The same as yaml.safe_load and safe_dump, in C where that is there: 20 times as fast.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -89,7 +90,9 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
             f"{path}: more than {_MOST_BYTES} bytes, {wanted} (byte 0)."
         )
     try:
-        held = yaml.load(content.decode("utf-8"), _Loader)  # noqa: S506 (a safe one)
+        text = content.decode("utf-8")
+        _check_events(text)
+        held = yaml.load(text, _Loader)  # noqa: S506 (a safe one)
     except (UnicodeDecodeError, RecursionError, ValueError, yaml.YAMLError) as error:
         place = " ".join(str(error).split())
         raise FileFormatError(f"{path}: no YAML ({place:.200}), {wanted}.") from error
@@ -97,6 +100,20 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         kind = held.get("kind") if isinstance(held, Mapping) else type(held).__name__
         raise FileFormatError(f"{path}: its kind is {kind!r:.40}, {wanted} (byte 0).")
     return held
+
+
+def _check_events(text: str) -> None:
+    """Refuse YAML that few bytes make endless: aliases of aliases, lists in lists."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"an alias in line {event.start_mark.line + 1}")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ValueError(
+                f"more than {_DEEPEST} levels in line {event.start_mark.line + 1}"
+            )
 
 
 def _check_sizes(held: Mapping[str, Any]) -> None:

@@ -97,6 +97,7 @@ def test_an_element_that_is_missing_is_named(spectrum):
         ({"Fe_Ka": 639, "Cu_Ka": 640}, "same peak"),
         ({"Fe_Ka": 369, "Ca_Ka": 639}, "exchanged"),
         ({"Fe_Ka": 639, "Ca_Ka": 369, "Cu_Ka": 449}, "no straight line"),
+        ({"Fe_Ka": 639, "Ca_Ka": 502}, "channel 0 would be at -"),
         ({"Fe_Ka": 1e5}, "within the 2048 channels"),
         ({"Fe_Ka": -5}, "within the 2048 channels"),
         ({"Fe_Ka": float("nan")}, "expected a channel"),

@@ -12,6 +12,7 @@ from rsciio_xfm.analysis.fit.calibrate import calibrate
 from rsciio_xfm.analysis.fit.excitation import Layer, air, parse_excitation, tube
 from rsciio_xfm.analysis.fit.matrix import make_projection, region_areas
 from rsciio_xfm.analysis.fit.model import calibrated, make_model
+from rsciio_xfm.analysis.fit.problem import find_dead
 from rsciio_xfm.analysis.fit.pymca import to_pymca
 from rsciio_xfm.analysis.fit.response import Response
 from rsciio_xfm.analysis.fit.saving import from_dict, to_dict
@@ -488,3 +489,19 @@ def test_parameters_of_peaks_that_are_not_there_are_not_told(model):
     assert not told & {"sum_shift", "sum_width"}
     ratios = {name.split(" ")[0] for name in told if " " in name}
     assert ratios <= set(model.names)
+
+
+@pytest.mark.parametrize(
+    ("counts", "dead"),
+    [
+        ([90, 0, 90, 80], [1]),
+        ([90, 0, 0, 0, 80], [1, 2, 3]),
+        ([0, 0, 90, 80], [0, 1]),
+        ([90, 80, 0, 0], [2, 3]),
+        ([90, 9, 0, 0, 80], []),
+        ([3, 0, 2, 0, 5], []),
+        ([0, 0, 0], []),
+    ],
+)
+def test_find_dead(counts, dead):
+    assert np.flatnonzero(find_dead(np.array(counts))).tolist() == dead

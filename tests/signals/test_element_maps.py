@@ -2,7 +2,9 @@
 
 import csv
 import importlib
+import pickle
 import threading
+import warnings
 
 import dask
 import dask.array as da
@@ -13,6 +15,7 @@ import pytest
 
 import rsciio_xfm
 from rsciio_xfm._register import read_specifications
+from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.signals import fit, fit_drawing
 from tests.signals.test_element_model import (  # noqa: F401 (fixtures)
@@ -408,10 +411,40 @@ class TestSaving:
         (tmp_path / "notes.tif").write_bytes(b"mine")
         with pytest.raises(FileExistsError, match="use overwrite=True"):
             maps.save(tmp_path)
-        fewer = signal.get_element_maps(["Fe", "Cu"], **GIVEN)
+        fewer = signal.get_element_maps(["Fe", "Cr", "Cu"], **GIVEN)
         fewer.save(tmp_path, overwrite=True)
         assert not (tmp_path / "Ti_K.tif").exists() and (tmp_path / "Fe_K.tif").exists()
         assert (tmp_path / "notes.tif").read_bytes() == b"mine"
+
+    @pytest.mark.parametrize("name", ["Fe_K.tif", "maps.png", "model.yaml"])
+    def test_files_of_others(self, maps, tmp_path, name):
+        """They are not replaced unasked, though there is no table of ours."""
+        (tmp_path / name).write_bytes(b"mine")
+        with pytest.raises(FileExistsError, match=rf"{name} exists; use overwrite=True"):
+            maps.save(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    def test_similar_names(self, maps, tmp_path):
+        """What we have not written is never removed."""
+        others = ["fit_mine.png", "model_of_a_bridge.yaml", "fit_1.png", "regions.csv"]
+        for name in others:
+            (tmp_path / name).write_bytes(b"mine")
+        maps.save(tmp_path, overwrite=True)
+        assert all((tmp_path / name).read_bytes() == b"mine" for name in others)
+        maps.save(tmp_path, overwrite=True)
+        assert [(tmp_path / name).exists() for name in others] == [1, 1, 0, 0]
+
+    def test_a_folder_in_the_way(self, maps, tmp_path):
+        (tmp_path / "Fe_K.tif").mkdir()
+        with pytest.raises(ValueError, match=r"Fe_K\.tif: a folder has this name"):
+            maps.save(tmp_path, overwrite=True)
+        assert len([*tmp_path.iterdir()]) == 1
+
+    def test_more_axes(self, phantom, fitted, tmp_path):  # noqa: F811
+        stack = make(np.stack([phantom.counts[:2]] * 3)).get_element_maps(fitted)
+        names = {path.name for path in stack.save(tmp_path)}
+        assert "maps.png" not in names
+        assert hs.load(tmp_path / "Fe_K.tif").data.shape == (3, 2, 20)
 
     def test_whole_or_not_at_all(self, maps, tmp_path, monkeypatch):
         maps.save(tmp_path)
@@ -446,3 +479,98 @@ def test_windows_name_the_fit(phantom):  # noqa: F811
         UserWarning, match=r"let a fit tell them apart: s\.get_element_maps"
     ):
         s.get_window_images(["As_Ka", "Pb_La"])
+
+
+class TestDoubtfulMaps:
+    """Spectra that are not what they should be: right, or said so."""
+
+    @pytest.mark.parametrize("dead", [slice(640, 641), slice(600, 640)])
+    def test_dead_channels(self, phantom, maps, dead):  # noqa: F811
+        counts = phantom.counts.copy()
+        counts[..., dead] = 0
+        with pytest.warns(UserWarning, match=f"no counts in channels {dead.start}"):
+            made = make(counts).get_element_maps(ELEMENTS, **GIVEN)
+        (own, sigma), (expected, _) = made.totals["Fe_K"], maps.totals["Fe_K"]
+        assert abs(own - expected) < 3 * sigma < 0.1 * expected
+        assert made["Fe"].data.sum() == pytest.approx(own, rel=1e-5)
+
+    def test_a_threshold_that_cuts(self, phantom, maps):  # noqa: F811
+        counts = phantom.counts.copy()
+        counts[..., 860:] = 0
+        with pytest.warns(UserWarning, match="no counts in channels 860 to"):
+            made = make(counts).get_element_maps(ELEMENTS, **GIVEN)
+        (own, sigma), (expected, _) = made.totals["Cu_K"], maps.totals["Cu_K"]
+        assert abs(own - expected) < 3 * sigma
+
+    def test_dead_channels_of_another_map(self, phantom, fitted):  # noqa: F811
+        counts = phantom.counts.copy()
+        counts[..., 600:640] = 0
+        with pytest.warns(UserWarning, match="does not describe the spectra of the map"):
+            make(counts).get_element_maps(fitted)
+
+    def test_the_same_with_few_counts(self, phantom, fitted):  # noqa: F811
+        counts = np.random.default_rng(1).binomial(phantom.counts, 0.02)
+        make(counts).get_element_maps(fitted)
+
+    @pytest.mark.parametrize("wrong", [np.nan, np.inf])
+    def test_no_numbers(self, phantom, fitted, wrong):  # noqa: F811
+        counts = phantom.counts.astype(float)
+        counts[3, 4, 700] = wrong
+        with pytest.warns(UserWarning, match="Spectra of 1 of 480 pixels have NaN"):
+            made = make(counts).get_element_maps(fitted)
+        assert made.totals.note("Fe_K") == "NaN in the spectra"
+        assert np.isfinite(made["Fe"].data).sum() == 479
+        made.plot()
+        assert made.rgb("Fe").data.shape == (24, 20)
+        (rest,) = made.get_region(phantom.labels != phantom.labels[3, 4]).values()
+        assert np.isfinite(rest["Fe_K"]).all()
+
+    def test_a_subtracted_background(self, phantom):  # noqa: F811
+        """Without a background at all there are maps nevertheless."""
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            made = make(phantom.counts - 0.5).get_element_maps(ELEMENTS, **GIVEN)
+        assert np.isfinite(made["Fe"].data).all()
+        assert any("is negative in" in str(one.message) for one in said)
+
+    def test_a_detector_that_is_off(self, phantom):  # noqa: F811
+        s = make(np.stack([phantom.counts, 0 * phantom.counts]))
+        s.axes_manager._axes[0].name = DETECTOR_AXIS
+        with pytest.raises(
+            ValueError, match="Detector 1 of 2: The spectrum has no counts"
+        ):
+            s.get_element_maps(ELEMENTS, **GIVEN)
+
+
+class TestArguments:
+    def test_models(self, signal, fitted):  # noqa: F811
+        with pytest.raises(
+            ValueError, match="The model is 5, expected a model, the path"
+        ):
+            signal.get_element_maps(5)
+        with pytest.raises(ValueError, match="Models and elements are given"):
+            signal.get_element_maps([fitted, "Fe"])
+
+    def test_options(self, signal, monkeypatch):  # noqa: F811
+        """One that there is not is refused before the file is read."""
+        monkeypatch.setattr(fit, "sum_up", lambda *_: pytest.fail("was read"))
+        with pytest.raises(TypeError, match=r"no option 'region', expected .* cancel"):
+            signal.get_element_maps(ELEMENTS, **GIVEN, region=None)
+
+    def test_pictures(self, maps):
+        assert len(maps.plot("Fe")) == 1
+        for percentile in (101, -1, np.nan, "all"):
+            with pytest.raises(ValueError, match=r"percentile is .*, expected 0 to 100"):
+                maps.plot(percentile=percentile)
+            with pytest.raises(ValueError, match=r"percentile is .*, expected 0 to 100"):
+                maps.rgb("Fe", percentile=percentile)
+
+
+def test_pickled(maps):
+    again = pickle.loads(pickle.dumps(maps))
+    np.testing.assert_array_equal(again["Fe"].data, maps["Fe"].data)
+    x, y = again["Fe"].axes_manager.signal_axes
+    assert (x.name, x.scale, x.units, x.size, y.size) == ("x", 0.05, "mm", 20, 24)
+    assert repr(again) == repr(maps)
+    mask = np.arange(20) > 5
+    assert again.get_region(mask & np.ones((24, 1), bool))

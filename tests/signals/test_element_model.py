@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
@@ -441,3 +442,93 @@ class TestResponse:
             setattr(signal.axes_manager[-1], name, value)
         with pytest.raises(ValueError, match=match):
             signal.get_element_maps(["Fe"], excitation=ENERGY)
+
+
+class TestDoubtfulFits:
+    """Spectra that no model describes, and what is no counts, are said so."""
+
+    def test_missing_elements(self, signal):
+        with pytest.warns(UserWarning, match="does not describe the spectrum: chi2/n"):
+            signal.create_element_model(["Fe"], ENERGY, RANGE).fit()
+
+    def test_wrong_energies(self, phantom):
+        s = make(phantom.counts, gain=0.0105)
+        with pytest.warns(UserWarning) as said:
+            s.create_element_model(ELEMENTS, ENERGY, RANGE).fit()
+        assert any("energies, excitation" in str(one.message) for one in said)
+
+    @pytest.mark.parametrize("factor", [1e-6, 0.01])
+    def test_scaled(self, phantom, factor):
+        s = make(factor * phantom.counts)
+        with pytest.warns(UserWarning, match="times the variance that counts have"):
+            s.create_element_model(ELEMENTS, ENERGY, RANGE).fit()
+
+    @pytest.mark.parametrize("n", [1, 30, 300])
+    def test_few_counts_are_none_of_these(self, phantom, n):
+        rng = np.random.default_rng(n)
+        total = phantom.counts.sum((0, 1))
+        spectrum = rng.multinomial(n, total / total.sum())
+        spectrum[640] += 1
+        made = make(spectrum).create_element_model(ELEMENTS, ENERGY, RANGE).fit()
+        assert made.is_fitted
+
+    def test_one_name_of_a_parameter(self, signal):
+        model = signal.create_element_model(ELEMENTS, ENERGY, RANGE).fit(fixed="zero")
+        assert model.model.response.zero == 0
+
+
+@pytest.mark.parametrize("name", ["Fe_Kq", "Fe_", "Fe_KL"])
+def test_misspelt_shells(signal, name):
+    with pytest.raises(ValueError, match="is no group of lines, expected Fe_K"):
+        signal.create_element_model([name], ENERGY, RANGE)
+
+
+@pytest.mark.parametrize("elements", [5, b"Fe"])
+def test_no_names(signal, elements):
+    with pytest.raises(ValueError, match=r"The elements are .*expected some like"):
+        signal.create_element_model(elements, ENERGY, RANGE)
+    with pytest.raises(ValueError, match=r"The elements are .*expected some like"):
+        signal.find_elements(elements, excitation=ENERGY)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["find_elements", "create_element_model", "get_element_maps", "calibrate_energy"],
+)
+def test_no_spectra(phantom, name):
+    function = getattr(rsciio_xfm, name)
+    counts = phantom.counts[:2, :2]
+    with pytest.raises(TypeError, match="This is a ndarray, expected a HyperSpy signal"):
+        function(counts, ["Fe"])
+    for s in (hs.signals.Signal2D(counts), hs.signals.BaseSignal(counts)):
+        with pytest.raises(ValueError, match="expected spectra"):
+            function(s, ["Fe"])
+    with pytest.raises(ValueError, match="complex128, expected real numbers"):
+        function(hs.signals.ComplexSignal1D(counts.astype(complex)), ["Fe"])
+
+
+def test_a_pickled_model_leaves_the_map_behind(signal):
+    model = signal.create_element_model(ELEMENTS, ENERGY, RANGE)
+    assert len(pickle.dumps(model)) < signal.data.nbytes / 10
+    again = pickle.loads(pickle.dumps(model))
+    with pytest.raises(ValueError, match=r"expected one: model\.fit\(s\)"):
+        again.fit()
+    assert again.fit(signal).is_fitted
+
+
+def _bomb():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{k + 1}: &a{k + 1} [{', '.join([f'*a{k}'] * 9)}]" for k in range(9)]
+    return "\n".join(lines) + "\nkind: *a9\n"
+
+
+@pytest.mark.parametrize(
+    "text", [_bomb(), "kind: &k [*k]", "[" * 100_000, "[" * 30 + "]" * 30]
+)
+def test_yaml_without_end(tmp_path, text):
+    path = tmp_path / "model.yaml"
+    path.write_text(text)
+    with pytest.raises(
+        FileFormatError, match=r"no YAML \((an alias|more than 20|.*depth)"
+    ):
+        rsciio_xfm.load_element_model(path)

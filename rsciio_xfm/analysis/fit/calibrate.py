@@ -323,7 +323,8 @@ def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray)
     n_lines, n_names = problem.lines.n_columns, len(problem.names)
     areas = state.solution.areas
     total = areas[n_lines:].sum()
-    shape = areas[n_lines:] @ problem.splines / (total if total > 0 else 1.0)
+    # Nothing of a background has a shape too: pixels may have some of it, or less.
+    shape = areas[n_lines:] @ problem.splines / total if total > 0 else flat(problem)
     columns = np.concatenate([state.columns[:n_lines], shape[None]])
     slopes = _slopes(problem, state)
     if total > 0:  # the shape of the background is a part of the calibration
@@ -340,6 +341,12 @@ def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray)
         slopes,
         covariance[np.ix_(kept, kept)],
     )
+
+
+def flat(problem: Problem) -> np.ndarray:
+    """Return a background of one count that is the same in all channels."""
+    n_channels = len(problem.spectrum)
+    return np.full(n_channels, 1 / n_channels)
 
 
 def _slopes(problem: Problem, state: State) -> np.ndarray:

@@ -26,8 +26,20 @@ def calibrate_each(model: Model, spectra: np.ndarray, n_pixels: int = 1) -> list
     list of Model
         Their components are the same, and in the same order: sum peaks that stand out in one
         detector only are fitted in all.
+
+    Raises
+    ------
+    ValueError
+        As of :func:`~rsciio_xfm.analysis.fit.calibrate.calibrate`; it names the detector.
     """
-    models = [calibrate(model, counts, n_pixels) for counts in spectra]
+    models = []
+    for k, counts in enumerate(spectra):
+        try:
+            models.append(calibrate(model, counts, n_pixels))
+        except ValueError as error:
+            raise ValueError(
+                f"Detector {k} of {len(spectra)}: {error} Leave it out if it is off."
+            ) from error
     peaks = {peak.name: peak for one in models for peak in one.sum_peaks.peaks}
     names = [one.names for one in models]
     if all(own == names[0] for own in names):

@@ -389,6 +389,11 @@ def _check_lines(
         raise ValueError(
             f"{said}: the energy does not rise with the channel. Are lines exchanged?"
         )
+    if zero < -_MOST_ZERO:
+        raise ValueError(
+            f"{said}: channel 0 would be at {zero:.2f} keV, expected about 0, or more if "
+            "it is not the first of the detector. Is one of the lines another?"
+        )
     off = (zero + gain * found.channels - energies) / (gain * found.sigmas)
     if np.abs(off).max() > 1:
         worst = int(np.abs(off).argmax())

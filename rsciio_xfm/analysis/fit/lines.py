@@ -103,7 +103,7 @@ def atomic_number(element: str) -> int:
     """
     try:
         return int(xraylib().SymbolToAtomicNumber(element))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(
             f"{element!r} is no element, expected a symbol like 'Fe'."
         ) from error

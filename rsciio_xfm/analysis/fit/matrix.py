@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import Basis
+from rsciio_xfm.analysis.fit.problem import find_dead
 
 # Below this share of the mean of a spectrum, or one count, no channel is expected to be: what
 # is left of a model there is not right to better than that.
@@ -187,13 +188,14 @@ def dead_channels(basis: Basis, spectrum: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray
         bool, shape (channels,): True where nothing was counted but more than 30 counts were
-        expected, which chance does not do. ``~dead_channels(...)`` is what
-        :func:`make_projection` takes as `used`.
+        expected, which chance does not do, and in gaps that a calibration leaves out.
+        ``~dead_channels(...)`` is what :func:`make_projection` takes as `used`.
     """
     spectrum = np.asarray(spectrum)
     dead: np.ndarray = np.zeros(len(spectrum), dtype=bool)
     inside = slice(basis.first, basis.stop)
-    dead[inside] = (spectrum[inside] == 0) & (basis.expected > _DEAD_COUNTS)
+    is_missing = (spectrum[inside] == 0) & (basis.expected > _DEAD_COUNTS)
+    dead[inside] = is_missing | find_dead(spectrum[inside])
     return dead
 
 

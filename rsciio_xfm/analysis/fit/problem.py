@@ -14,7 +14,7 @@ from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
 _LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fitted
 SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
 _MODEL_ERROR = 0.01  # of the counts, when something is looked for
-_NEIGHBOURS, _DEAD_COUNTS = 4, 30  # a channel is dead if those around it have so many
+_DEAD_COUNTS = 30  # channels without counts are dead if those beside them have so many
 _SOFT_KEV = 1.0  # below which the continuum of electrons is steep
 _SMOOTHING = 15  # channels: weights before there is a model
 
@@ -119,11 +119,17 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
 
 
 def find_dead(counts: np.ndarray) -> np.ndarray:
-    """Return the channels without counts among others with many, bool."""
-    padded = np.pad(counts, _NEIGHBOURS, mode="edge")
-    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBOURS + 1)
-    found: np.ndarray = (counts == 0) & (np.median(around, axis=1) > _DEAD_COUNTS)
-    return found
+    """Return the channels without counts beside others with many, bool.
+
+    No peak ends so suddenly, on both sides or at an end of the spectrum: that is a channel
+    that does not count, a gap, or a threshold of the electronics.
+    """
+    dead: np.ndarray = counts == 0
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], dead, [False]]).astype(int)))
+    for first, stop in edges.reshape(-1, 2):
+        beside = [counts[k] for k in (first - 1, stop) if 0 <= k < len(counts)]
+        dead[first:stop] = bool(beside) and min(beside) > _DEAD_COUNTS
+    return dead
 
 
 def reweighted(problem: Problem, state: State) -> Problem:

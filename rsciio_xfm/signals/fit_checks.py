@@ -1,0 +1,170 @@
+"""What a user is told of spectra, fits and maps that are not as they should be."""
+
+import inspect
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.analysis.fit.matrix import dead_channels
+from rsciio_xfm.analysis.fit.model import Fit, Model, calibrated, floored
+from rsciio_xfm.analysis.fit.project import Projected
+from rsciio_xfm.core.reduce import run
+from rsciio_xfm.core.warning import warn
+
+# Root mean square, of the counts: no model of these spectra, or not of this map's.
+_MOST_MISFIT, _MOST_OF_MAPS = 0.5, 0.3
+_CLEAR, _BIAS = 5, 0.02  # standard errors of a mean, and what it may be off
+_MOST_SHOWN = 5
+_LEAST_NOISE = 0.2  # of what counts have
+_PER_COMPONENT = 5  # channels at least, if noise is looked at
+_QUESTION = (
+    "Are the elements all there are, energies, excitation and energy_range right, and the "
+    "spectra counts? What is found is wrong if not."
+)
+
+
+def warn_of_fit(model: Model) -> None:
+    """Warn of what makes the counts of a model that is fitted doubtful.
+
+    Warns
+    -----
+    UserWarning
+        Channels are dead, the model does not describe the spectrum, or it has less noise than
+        counts have.
+    """
+    fit = calibrated(model)
+    dead = np.flatnonzero(dead_channels(fit.basis, fit.spectrum))
+    if dead.size:
+        warn(
+            f"There are no counts in channels {_ranges(dead)}, where there are many beside "
+            "them or in the fit: they are left out."
+        )
+    misfit = _misfit_of(fit)
+    if misfit > _MOST_MISFIT:
+        warn(
+            f"The model does not describe the spectrum: chi2/n is {fit.chi2:.4g}, and they "
+            f"differ by some {100 * misfit:.0f} %. {_QUESTION}"
+        )
+    noise = _noise_of(fit)
+    if noise < _LEAST_NOISE:
+        warn(
+            f"The spectrum, of up to {fit.spectrum.max():.4g} in a channel, has {noise:.2g} "
+            "times the variance that counts have, as if it were scaled or smoothed: sigma and "
+            "detection limits, which are those of counts, are wrong."
+        )
+
+
+def _noise_of(fit: Fit) -> float:
+    """Return the variance of what a fit leaves, relative to that of counts."""
+    n_channels, n_components = fit.basis.columns.shape
+    if n_channels < _PER_COMPONENT * n_components:
+        return 1.0
+    spectrum = fit.spectrum[fit.basis.first : fit.basis.stop]
+    return float(((spectrum - fit.basis.expected) ** 2).sum() / np.abs(spectrum).sum())
+
+
+def used_channels(model: Model) -> np.ndarray | None:
+    """Return which channels maps are made of: all but dead ones; None: all.
+
+    Parameters
+    ----------
+    model
+        Fitted.
+    """
+    fit = calibrated(model)
+    dead = dead_channels(fit.basis, fit.spectrum)
+    return ~dead if dead.any() else None
+
+
+def _misfit_of(fit: Fit) -> float:
+    """Return by how much a fit is off, of the counts, what noise does left aside."""
+    first, stop = fit.basis.first, fit.basis.stop
+    spectrum, expected = fit.spectrum[first:stop], fit.basis.expected
+    is_used = ~dead_channels(fit.basis, fit.spectrum)[first:stop]
+    squares = (spectrum - expected)[is_used] ** 2 / floored(expected[is_used])
+    excess = float(squares.sum()) - len(squares)
+    total = float(np.abs(spectrum).sum())
+    return math.sqrt(max(0.0, excess) / total) if total else 0.0
+
+
+def warn_of_maps(projected: Projected, is_new: bool) -> None:
+    """Warn of maps whose spectra are not what the model is of.
+
+    Parameters
+    ----------
+    projected
+        The maps.
+    is_new
+        Whether the model has been fitted to other spectra.
+
+    Warns
+    -----
+    UserWarning
+        Pixels are no numbers, or their spectra differ from the model by more than noise.
+    """
+    n_wrong = int(np.count_nonzero(~np.isfinite(projected.counts)))
+    if n_wrong:
+        warn(
+            f"Spectra of {n_wrong} of {projected.counts.size} pixels have NaN or infinite "
+            "numbers, expected counts: their pixels are none in the maps, and sums that have "
+            "them in it are NaN."
+        )
+    if is_new:
+        _warn_of_misfit(projected)
+
+
+def _warn_of_misfit(projected: Projected) -> None:
+    known = np.isfinite(projected.chi2) & np.isfinite(projected.counts)
+    chi2, counts = (a[known].astype(float) for a in (projected.chi2, projected.counts))
+    if chi2.size < 2 or not counts.sum() > 0:
+        return
+    excess = chi2.mean() - 1
+    is_clear = excess > _CLEAR * chi2.std() / math.sqrt(chi2.size) + _BIAS
+    n_channels = max(len(own.columns) for own in projected.projections)
+    misfit = math.sqrt(max(0.0, excess) * n_channels / counts.mean())
+    if is_clear and misfit > _MOST_OF_MAPS:
+        warn(
+            f"The model does not describe the spectra of the map: chi2/n of a pixel is "
+            f"{chi2.mean():.4g} on average, expected about 1. {_QUESTION} See maps.chi2."
+        )
+
+
+def check_watch(watch: Mapping[str, Any]) -> None:
+    """Refuse options that a pass does not have, before it begins.
+
+    Raises
+    ------
+    TypeError
+        It names the option, and those that there are.
+    """
+    known = [
+        name
+        for name, one in inspect.signature(run).parameters.items()
+        if one.kind is one.KEYWORD_ONLY
+    ]
+    for name in watch:
+        if name not in known:
+            raise TypeError(
+                f"get_element_maps() has no option {name!r}, expected model, excitation, "
+                f"energy_range, regions, classes, nonnegative, {', '.join(known)}."
+            )
+
+
+def _ranges(channels: np.ndarray) -> str:
+    """Return channels as text: ``"3, 7 to 9"``.
+
+    Examples
+    --------
+    >>> _ranges(np.array([3, 7, 8, 9]))
+    '3, 7 to 9'
+    """
+    groups = itertools.groupby(
+        enumerate(channels.tolist()), lambda pair: pair[1] - pair[0]
+    )
+    found = [[channel for _, channel in group] for _, group in groups]
+    words = [f"{a[0]} to {a[-1]}" if len(a) > 1 else f"{a[0]}" for a in found]
+    more = [f"{len(words) - _MOST_SHOWN} more"] * (len(words) > _MOST_SHOWN)
+    return ", ".join([*words[:_MOST_SHOWN], *more])
