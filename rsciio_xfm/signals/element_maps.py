@@ -174,17 +174,23 @@ class ElementMaps(Mapping[str, BaseSignal]):
 
     def __repr__(self) -> str:
         shape = " x ".join(str(n) for n in self._frame.axes_manager.navigation_shape)
-        title = f" of {self.model.title}" if self.model.title else ""
-        said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
+        title = str(self._frame.metadata.get_item("General.title", ""))
         lines = [
-            f"ElementMaps{title}: {len(self)} groups of lines, {shape} pixels, "
-            f"chi2/n of the sum {said}"
+            f"ElementMaps{f' of {title}' if title else ''}: {len(self)} groups of lines, "
+            f"{shape} pixels, {self._quality(title)}"
         ]
         if self.is_nonnegative:
             lines.append(
                 "No pixel is negative: for pictures. Counts are those of the sum."
             )
-        return "\n".join([*lines, repr(self.totals)])
+        misfits = [one.misfit for one in self.models if one.misfit]
+        return "\n".join([*lines, repr(self.totals), *misfits[:1]])
+
+    def _quality(self, title: str) -> str:
+        """Return how well the spectra were fitted that the models were calibrated on."""
+        said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
+        other = self.model.title if self.model.title != title else ""
+        return f"chi2/n of the sum{f' of {other}' if other else ''} {said}"
 
     def plot(
         self, names: Iterable[str] | None = None, percentile: float = 99.5

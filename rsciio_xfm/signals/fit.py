@@ -26,6 +26,7 @@ from rsciio_xfm.signals.excitation import (
     excitation_of,
     has_excitation,
     response_of,
+    warn_if_smoothed,
 )
 from rsciio_xfm.signals.fit_regions import (
     areas_of_regions,
@@ -96,6 +97,7 @@ def make_element_model(
     energy_range: tuple[float, float] | None = None,
 ) -> ElementModel:
     """Make a model of elements that are given, not fitted yet."""
+    warn_if_smoothed(signal)
     own, response = excitation_of(signal, excitation), response_of(signal)
     is_known = excitation is not None or has_excitation(signal)
     model = make_model(
@@ -111,6 +113,7 @@ def make_element_model(
 
 def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> ElementModel:
     """Make a model of the elements that are found in sums of spectra, fitted to them."""
+    warn_if_smoothed(signal)
     own, response = excitation_of(signal, excitation), response_of(signal)
     found, model = find_elements(sums.total, own, response, sums.blocks)
     if not model.groups:
@@ -347,6 +350,7 @@ def _models_of(
             f"There are {len(given)} models, expected {n_models}: one for each detector that "
             "is apart."
         )
+    warn_if_smoothed(signal)
     for model in given:
         model.check_axis(signal)
     return given
