@@ -8,7 +8,8 @@ import numpy as np
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.core.eds import ELEMENTS
 
-NOT_DETECTED = "not detected"
+NOT_DETECTED, POSSIBLE = "not detected", "possible"
+IN_PART = "in a part of the map"
 DETECTION = 3.29  # of a detection limit: 5 % false alarms, 5 % missed (Currie 1968)
 
 
@@ -65,10 +66,9 @@ class Areas(Mapping[str, tuple[float, float]]):
     def note(self, name: str) -> str:
         """Return what is to be said of a component; empty if nothing."""
         is_fine = name in self.others or self.is_detected(name)
-        own = [] if is_fine else [NOT_DETECTED]
-        if name in self.notes:
-            own.append(self.notes[name])
-        return "; ".join(own)
+        said = self.notes.get(name, "")
+        absent = f"{NOT_DETECTED} in the sum" if IN_PART in said else NOT_DETECTED
+        return "; ".join([absent] * (not is_fine) + [said] * bool(said))
 
     def __repr__(self) -> str:
         rows = [["", "counts", "sigma", "limit", ""]]

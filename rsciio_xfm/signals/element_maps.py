@@ -14,7 +14,14 @@ from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.signals import fit_drawing
-from rsciio_xfm.signals.areas import NOT_DETECTED, Areas, index_of, order_of
+from rsciio_xfm.signals.areas import (
+    IN_PART,
+    NOT_DETECTED,
+    POSSIBLE,
+    Areas,
+    index_of,
+    order_of,
+)
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
 from rsciio_xfm.signals.made import image_of, title_of
@@ -22,7 +29,6 @@ from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.selections import resolve_regions
 
 _DPI = 150
-_REMARKS = (NOT_DETECTED, "possible")  # of a table, above a map too
 _FILES = ("maps.png", "elements.csv", "regions.csv", "fit*.png", "model*.yaml")
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
 
@@ -231,9 +237,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
     def _panel(self, name: str) -> fit_drawing.Panel:
         k = index_of(name, self._names)
         name, variance = self._names[k], self._projected.own_variance[k]
-        note = self.totals.note(name) if name in self.totals else ""
-        remark = next((words for words in _REMARKS if note.startswith(words)), "")
-        is_found = remark != NOT_DETECTED
+        remark, is_found = _remark(self.totals.note(name) if name in self.totals else "")
         sigma = float(np.sqrt(max(0.0, float(np.nanmean(variance)))))
         return fit_drawing.Panel(name, self._projected.maps[k], sigma, remark, is_found)
 
@@ -376,6 +380,16 @@ def results_in(folder: str | Path) -> list[Path]:
             names = [f"{_file_name(row.partition(',')[0])}.tif" for row in rows[1:]]
     found = [folder / name for name in names if (folder / name).is_file()]
     return found + [path for pattern in _FILES for path in sorted(folder.glob(pattern))]
+
+
+def _remark(note: str) -> tuple[str, bool]:
+    """Return what of a table's note is said above a map, and whether there is something."""
+    is_absent = note.startswith(NOT_DETECTED)
+    if is_absent and IN_PART in note and POSSIBLE not in note:
+        return IN_PART, True
+    if is_absent:
+        return NOT_DETECTED, False
+    return POSSIBLE if note.startswith(POSSIBLE) else "", True
 
 
 def _file_name(name: str) -> str:

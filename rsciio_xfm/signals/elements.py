@@ -12,7 +12,7 @@ from rsciio_xfm.analysis.fit.find import Found
 from rsciio_xfm.analysis.fit.find import find_elements as find
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.core.eds import PER_KEV
-from rsciio_xfm.signals.areas import as_table, show
+from rsciio_xfm.signals.areas import IN_PART, POSSIBLE, as_table, show
 from rsciio_xfm.signals.checks import check_uniform
 from rsciio_xfm.signals.excitation import (
     excitation_of,
@@ -165,11 +165,11 @@ def how_sure(one: Found) -> str:
     >>> how_sure(Found("Zn", "K", (8.63,), 6.5, 270.0, 40.0, ("Re_L",)))
     'possible, or Re_L'
     """
-    words = ["possible"]
+    words = [POSSIBLE]
     if one.evidence >= _CLEAR:
         words = [SURE if one.evidence >= _SURE else CLEAR]
     if one.in_part is not None:
-        words.append("in a part of the map")
+        words.append(IN_PART)
     if one.alternatives:
         words.append(f"or {', '.join(one.alternatives)}")
     return ", ".join(words)

@@ -8,14 +8,13 @@ import numpy as np
 from rsciio_xfm.analysis.fit.basis import ELEMENT, Basis
 from rsciio_xfm.analysis.fit.matrix import Projection
 from rsciio_xfm.analysis.fit.project import Projected
-from rsciio_xfm.signals.areas import DETECTION, Areas, order_of
+from rsciio_xfm.signals.areas import DETECTION, IN_PART, Areas, order_of
 
 _BLOCK_COUNTS = 3000  # at least, where an element is looked for in parts of a map
 _MOST_BLOCKS = 32  # along an axis
 _LOCAL = (
     6.0  # sigma in a block: none of some 20 000 blocks of 20 elements has it by chance
 )
-_PARTS = "in a part of the map"
 
 
 def areas_of_regions(
@@ -96,7 +95,7 @@ def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
         noise = noise + _moved(projection, areas)
     evidence = areas / np.sqrt(np.maximum(noise, 1.0))
     highest = evidence.max(axis=0)
-    return {projected.names[k]: _PARTS for k in absent if highest[k] > _LOCAL}
+    return {projected.names[k]: IN_PART for k in absent if highest[k] > _LOCAL}
 
 
 def _edges_of(projected: Projected) -> list[np.ndarray] | None:
