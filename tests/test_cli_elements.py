@@ -150,7 +150,7 @@ def test_elements(run, pair, tmp_path):
     path = tmp_path / "sum.msa"
     run("spectrum", rpl, "-o", path)
     named = ("--element", "Fe", "--excitation", "Mo 50 kV")
-    assert "1 elements found" in run("elements", path, *named)
+    assert "1 element found" in run("elements", path, *named)
     assert "are for maps" in run("elements", path, *named, "--x", 0, 1, code=1)
 
 

@@ -210,6 +210,8 @@ def load_map(
             + (" or --detector" if has_option(reader, "detector") else "")
         )
     shape = signal.axes_manager.navigation_shape
+    if not shape:
+        raise click.ClickException(f"{file} is one spectrum, expected a map of them")
     if len(shape) not in n_axes:
         expected = "x and y" if n_axes == (2,) else "x, or x and y"
         raise click.ClickException(

@@ -47,9 +47,9 @@ def elements(
     Of each: evidence in standard deviations, its counts in the sum of all spectra, the lines
     that tell, and what else it could be.
     """
-    from rsciio_xfm.signals.elements import find_elements
+    with errors_as_messages():  # HyperSpy's warnings of its import too
+        from rsciio_xfm.signals.elements import find_elements
 
-    with errors_as_messages():
         signal = _load(file, detector)
         if signal.axes_manager.navigation_dimension:
             signal = select(signal, x, y)

@@ -85,8 +85,11 @@ def maps(
             nonnegative=nonnegative,
             show_progressbar=False,
         )
-        click.echo(f"{file}: {len(found)} groups of lines, {region_size(region)} pixels")
-        click.echo(repr(found).partition("\n")[2])
+        head, _, table = repr(found).partition("\n")
+        quality = head.partition(" pixels, ")[2]
+        shape = region_size(region)
+        click.echo(f"{file}: {len(found)} groups of lines, {shape} pixels, {quality}")
+        click.echo(table)
         for path in found.save(output, overwrite=overwrite):
             click.echo(f"Wrote  {path}")
 

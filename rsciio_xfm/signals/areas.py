@@ -8,8 +8,9 @@ import numpy as np
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.core.eds import ELEMENTS
 
-NOT_DETECTED = "not detected"
+NOT_DETECTED, POSSIBLE = "not detected", "possible"
 NO_NUMBER = "NaN in the spectra"
+IN_PART = "in a part of the map"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +67,10 @@ class Areas(Mapping[str, tuple[float, float]]):
         """Return what is to be said of a component; empty if nothing."""
         is_fine = name in self.others or self.is_detected(name)
         is_known = bool(np.isfinite(self.counts[index_of(name, self.names)]))
-        own = [] if is_fine else [NOT_DETECTED if is_known else NO_NUMBER]
-        if name in self.notes:
-            own.append(self.notes[name])
-        return "; ".join(own)
+        said = self.notes.get(name, "")
+        absent = f"{NOT_DETECTED} in the sum" if IN_PART in said else NOT_DETECTED
+        absent = absent if is_known else NO_NUMBER
+        return "; ".join([absent] * (not is_fine) + [said] * bool(said))
 
     def __repr__(self) -> str:
         rows = [["", "counts", "sigma", "limit", ""]]

@@ -14,7 +14,14 @@ from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.core.atomic import check_replaceable, replacing_in
 from rsciio_xfm.signals import fit_drawing
-from rsciio_xfm.signals.areas import NOT_DETECTED, Areas, index_of, order_of
+from rsciio_xfm.signals.areas import (
+    IN_PART,
+    NOT_DETECTED,
+    POSSIBLE,
+    Areas,
+    index_of,
+    order_of,
+)
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
 from rsciio_xfm.signals.made import blank_of, image_of, picture_of
@@ -22,7 +29,6 @@ from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.selections import resolve_regions
 
 _DPI = 150
-_REMARKS = (NOT_DETECTED, "possible")  # of a table, above a map too
 _FILES = re.compile(
     r"maps\.png|(elements|regions)\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml"
 )
@@ -183,17 +189,23 @@ class ElementMaps(Mapping[str, BaseSignal]):
 
     def __repr__(self) -> str:
         shape = " x ".join(str(n) for n in self._frame.axes_manager.navigation_shape)
-        title = f" of {self.model.title}" if self.model.title else ""
-        said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
+        title = str(self._frame.metadata.get_item("General.title", ""))
         lines = [
-            f"ElementMaps{title}: {len(self)} groups of lines, {shape} pixels, "
-            f"chi2/n of the sum {said}"
+            f"ElementMaps{f' of {title}' if title else ''}: {len(self)} groups of lines, "
+            f"{shape} pixels, {self._quality(title)}"
         ]
         if self.is_nonnegative:
             lines.append(
                 "No pixel is negative: for pictures. Counts are those of the sum."
             )
-        return "\n".join([*lines, repr(self.totals)])
+        misfits = [one.misfit for one in self.models if one.misfit]
+        return "\n".join([*lines, repr(self.totals), *misfits[:1]])
+
+    def _quality(self, title: str) -> str:
+        """Return how well the spectra were fitted that the models were calibrated on."""
+        said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
+        other = self.model.title if self.model.title != title else ""
+        return f"chi2/n of the sum{f' of {other}' if other else ''} {said}"
 
     def plot(
         self, names: Iterable[str] | str | None = None, percentile: float = 99.5
@@ -236,9 +248,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
     def _panel(self, name: str) -> fit_drawing.Panel:
         k = index_of(name, self._names)
         name, variance = self._names[k], self._projected.own_variance[k]
-        note = self.totals.note(name) if name in self.totals else ""
-        remark = next((words for words in _REMARKS if note.startswith(words)), "")
-        is_found = remark != NOT_DETECTED
+        remark, is_found = _remark(self.totals.note(name) if name in self.totals else "")
         sigma = float(np.sqrt(max(0.0, float(np.nanmean(variance)))))
         return fit_drawing.Panel(name, self._projected.maps[k], sigma, remark, is_found)
 
@@ -386,6 +396,16 @@ def _maps_in(folder: Path) -> list[str] | None:
     if first != _TABLE:
         return None
     return [f"{_file_name(row.partition(',')[0])}.tif" for row in rows]
+
+
+def _remark(note: str) -> tuple[str, bool]:
+    """Return what of a table's note is said above a map, and whether there is something."""
+    is_absent = note.startswith(NOT_DETECTED)
+    if is_absent and IN_PART in note and POSSIBLE not in note:
+        return IN_PART, True
+    if is_absent:
+        return NOT_DETECTED, False
+    return POSSIBLE if note.startswith(POSSIBLE) else "", True
 
 
 def _file_name(name: str) -> str:

@@ -17,7 +17,7 @@ from rsciio_xfm.analysis.fit.unexplained import unexplained
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
-from rsciio_xfm.signals.excitation import calibration_of
+from rsciio_xfm.signals.excitation import calibration_of, is_uncalibrated
 from rsciio_xfm.signals.fit_checks import warn_of_fit
 from rsciio_xfm.signals.fit_sums import Sums, Wish, sum_up
 from rsciio_xfm.signals.model_files import (
@@ -30,6 +30,7 @@ from rsciio_xfm.signals.model_files import (
 )
 
 _MOST_SHOWN = 5  # of what is not explained
+_MOST_CHI2, _MOST_TOLD = 10.0, 3  # of a fit that nobody should trust; peaks that are told
 _NOTED_KEV, _REFUSED_KEV = 0.02, 0.3  # by which energy axes of a set-up may differ
 
 
@@ -137,6 +138,21 @@ class ElementModel:
         self._fit()
         return list(unexplained(self.model))
 
+    @property
+    def misfit(self) -> str:
+        """What is to be said of a fit that leaves out much of the spectrum; else empty."""
+        if not self.is_fitted or self.chi2 <= _MOST_CHI2:
+            return ""
+        above = [(e, what) for e, sigma, what in self.unexplained if sigma > 0]
+        if not above:
+            return ""
+        peaks = ", ".join(f"{e:.2f} keV ({what})" for e, what in above[:_MOST_TOLD])
+        return (
+            f"chi2/n is {self.chi2:.0f}: more is in the spectrum than was fitted, most of it "
+            f"at {peaks}. What is missing is counted as what is there: name these elements, "
+            "and what excites the sample."
+        )
+
     def fit(
         self,
         spectrum: BaseSignal | None = None,
@@ -191,7 +207,8 @@ class ElementModel:
         Warns
         -----
         UserWarning
-            Their energies differ by more than 20 eV.
+            Their energies differ by more than 20 eV, or they have none: those of the model
+            are taken.
         """
         n_channels = signal.axes_manager.signal_axes[0].size
         if n_channels != self.model.n_channels:
@@ -200,6 +217,9 @@ class ElementModel:
                 "expected maps of the same set-up. Make a model for this one: "
                 "s.create_element_model(model.elements)."
             )
+        if is_uncalibrated(signal):
+            warn("The spectra have no energies: those of the model are taken.")
+            return
         zero, gain = calibration_of(signal)
         own = self.model.response
         ends = [(e - own.zero) / own.gain for e in self.model.energy_range]

@@ -12,14 +12,20 @@ from rsciio_xfm.analysis.fit.find import Found
 from rsciio_xfm.analysis.fit.find import find_elements as find
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.core.eds import PER_KEV
-from rsciio_xfm.signals.areas import as_table, show
+from rsciio_xfm.signals.areas import IN_PART, POSSIBLE, as_table, show
 from rsciio_xfm.signals.checks import check_spectra, check_uniform
-from rsciio_xfm.signals.excitation import excitation_of, has_excitation, response_of
+from rsciio_xfm.signals.excitation import (
+    excitation_of,
+    has_excitation,
+    response_of,
+    warn_if_smoothed,
+)
 from rsciio_xfm.signals.fit_sums import Wish, sum_up
 
 FINE = SURE, CLEAR = "sure", "clear"
 _SURE, _CLEAR = 30.0, 10.0  # sigma
 _MOST_CHI2 = 1.5
+_ANODES = ("Mo", "Rh", "Pd", "Ag")  # of tubes, and rare in samples
 _LEAST_CHANNELS = 64
 
 
@@ -90,11 +96,14 @@ class Elements(Sequence[Found]):
         Fitted to the sum of the spectra; without a fit if nothing was found.
     title
         Of the spectra.
+    is_excitation_known
+        Whether it was said what excites the sample, by the user or the metadata.
     """
 
     found: tuple[Found, ...]
     model: Model
     title: str = ""
+    is_excitation_known: bool = True
 
     @property
     def elements(self) -> list[str]:
@@ -116,18 +125,36 @@ class Elements(Sequence[Found]):
         if not self.found:
             yield f"No element was found{of}{source}."
             return
-        yield f"{len(self.elements)} elements found{of}{source}"
+        n = len(self.elements)
+        yield f"{n} element{'s' * (n > 1)} found{of}{source}{self._unsure()}"
         rows = [["", "sigma", "counts", "+-", "lines (keV)", ""]]
         for one in self.found:
             lines = ", ".join(f"{line:.2f}" for line in one.lines)
             cells = [f"{one.evidence:.1f}", show(one.counts), show(one.sigma), lines]
             rows.append([one.name, *cells, how_sure(one)])
         yield as_table(rows)
+        yield from self._of_the_tube()
         chi2 = self.model.fit.chi2 if self.model.fit is not None else 0.0
         if chi2 > _MOST_CHI2:
             yield (
                 f"chi2/n of the fit is {chi2:.1f}: it does not describe the spectrum within "
                 f"its noise, and elements below {_SURE:g} sigma may make up for that."
+            )
+
+    def _unsure(self) -> str:
+        """Return how many elements are no more than possible."""
+        better = {one.element for one in self.found if one.evidence >= _CLEAR}
+        n = len(self.elements) - len(better)
+        return f"; {n} of them no more than possible" if n else ""
+
+    def _of_the_tube(self) -> Iterator[str]:
+        """Say which element may be that of the tube, if nobody said what it is."""
+        own = [one for one in self.found if one.element in _ANODES and one.shell == "K"]
+        if own and not self.is_excitation_known:
+            name = max(own, key=lambda one: one.counts).element
+            yield (
+                f"{name}_K may be the tube's, scattered by the sample, and what is found "
+                f'beside it too: give its excitation, as "{name} 50 kV".'
             )
 
 
@@ -139,11 +166,11 @@ def how_sure(one: Found) -> str:
     >>> how_sure(Found("Zn", "K", (8.63,), 6.5, 270.0, 40.0, ("Re_L",)))
     'possible, or Re_L'
     """
-    words = ["possible"]
+    words = [POSSIBLE]
     if one.evidence >= _CLEAR:
         words = [SURE if one.evidence >= _SURE else CLEAR]
     if one.in_part is not None:
-        words.append("in a part of the map")
+        words.append(IN_PART)
     if one.alternatives:
         words.append(f"or {', '.join(one.alternatives)}")
     return ", ".join(words)
@@ -204,11 +231,13 @@ def find_elements(
     named = None if elements is None else list(_names(elements))
     left_out = list(_names(exclude))
     own, response = excitation_of(signal, excitation), response_of(signal)
+    warn_if_smoothed(signal)
     is_map = bool(signal.axes_manager.navigation_dimension)
     sums = sum_up(signal, Wish(blocks=is_map), show_progressbar)
     found, model = find(sums.total, own, response, sums.blocks, named, left_out)
     title = str(signal.metadata.get_item("General.title", ""))
-    result = Elements(tuple(found), model, title)
+    is_known = excitation is not None or has_excitation(signal)
+    result = Elements(tuple(found), model, title, is_known)
     if set_elements:
         signal.metadata.set_item("Sample.elements", sorted(result.elements))
     return result

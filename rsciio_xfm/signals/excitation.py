@@ -75,7 +75,8 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
     highest = zero + gain * signal.axes_manager.signal_axes[0].size
     warn(
         "The metadata do not say what excites the sample: lines up to the end of the "
-        f"spectra are taken for possible, as if photons of {highest:.4g} keV excited them. "
+        f"spectra are taken for possible, as if photons of {highest:.4g} keV excited them, "
+        "and what a tube has scattered is taken for elements. "
         'Say it, as in excitation="Rh 50 kV", 17.44 (keV) or "electrons 20 kV".'
     )
     return parse_excitation(highest, angle)
@@ -87,6 +88,16 @@ def has_excitation(signal: BaseSignal) -> bool:
     is_tube = metadata.get_item(f"{XRF}.tube_target") in ELEMENTS[1:]
     voltage = _number(metadata.get_item(f"{XRF}.tube_voltage"), 500)
     return (is_tube and voltage is not None) or _beam_energy(metadata) is not None
+
+
+def warn_if_smoothed(signal: BaseSignal) -> None:
+    """Warn if the spectra are no counts any more: neighbouring channels go together then."""
+    if signal.metadata.get_item("Signal.smoothed", False):
+        warn(
+            "The spectra were smoothed: they do not scatter as counts do, so that elements "
+            "are found that are not there, and uncertainties are wrong. Take the counts: the "
+            "raw scan, or one that was converted with sigma=0."
+        )
 
 
 def response_of(signal: BaseSignal) -> Response:
@@ -116,6 +127,13 @@ def response_of(signal: BaseSignal) -> Response:
     return Response(**known, **_crystal_of(signal), layers=_layers_of(signal))
 
 
+def is_uncalibrated(signal: BaseSignal) -> bool:
+    """Tell whether the axis of the spectra counts channels, and says nothing of energies."""
+    (axis,) = signal.axes_manager.signal_axes
+    has_units = isinstance(axis.units, str) and axis.units.strip()
+    return not has_units and axis.is_uniform and (axis.offset, axis.scale) == (0, 1)
+
+
 def calibration_of(signal: BaseSignal) -> tuple[float, float]:
     """Return the energy of channel 0 and the width of a channel, keV.
 
@@ -128,10 +146,13 @@ def calibration_of(signal: BaseSignal) -> tuple[float, float]:
     (axis,) = signal.axes_manager.signal_axes
     check_uniform([axis])
     if axis.units not in PER_KEV:
+        said = f"The units of the energy axis are {axis.units!s:.20}"
+        if not isinstance(axis.units, str) or not axis.units:
+            said = "The energy axis has no units"
         raise ValueError(
-            f"The units of the energy axis are {axis.units!s:.20}, expected keV or eV: the "
-            "spectra are not calibrated. Calibrate them first: s.calibrate_energy(...), or "
-            "scale, offset and units of s.axes_manager.signal_axes[0]."
+            f"{said}, expected keV or eV: the spectra are not calibrated. Calibrate them "
+            "first: rsciio_xfm.calibrate_energy(s, ...), in a terminal rsciio-xfm calibrate, "
+            "or scale, offset and units of s.axes_manager.signal_axes[0]."
         )
     if not (axis.scale > 0 and math.isfinite(axis.scale) and math.isfinite(axis.offset)):
         raise ValueError(

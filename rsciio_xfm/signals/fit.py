@@ -25,6 +25,7 @@ from rsciio_xfm.signals.excitation import (
     excitation_of,
     has_excitation,
     response_of,
+    warn_if_smoothed,
 )
 from rsciio_xfm.signals.fit_checks import (
     check_watch,
@@ -108,6 +109,7 @@ def make_element_model(
 ) -> ElementModel:
     """Make a model of elements that are given, not fitted yet."""
     own, response = excitation_of(signal, excitation), response_of(signal)
+    warn_if_smoothed(signal)
     is_known = excitation is not None or has_excitation(signal)
     model = make_model(
         _checked_elements(elements),
@@ -123,6 +125,7 @@ def make_element_model(
 def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> ElementModel:
     """Make a model of the elements that are found in sums of spectra, fitted to them."""
     own, response = excitation_of(signal, excitation), response_of(signal)
+    warn_if_smoothed(signal)
     found, model = find_elements(sums.total, own, response, sums.blocks)
     if not model.groups:
         raise ValueError(
@@ -360,6 +363,7 @@ def _models_of(
             f"There are {len(given)} models, expected {n_models}: one for each detector that "
             "is apart."
         )
+    warn_if_smoothed(signal)
     for model in given:
         model.check_axis(signal)
     return given

@@ -284,9 +284,12 @@ def _draw_components(
     heights = {n: max(whole[peak], floor) for n, peak in peaks.items()}
     at = {n: (float(energies[peaks[n]]), float(heights[n])) for n in names}
     width = energies[-1] - energies[0]
+    ends = energies[0], energies[-1]
     for name, (x, y) in _place_names(at, width, floor).items():
+        half = _LETTER * width * len(_short(name))  # not over the frame
+        within = float(np.clip(x, ends[0] + half, max(ends[0], ends[1] - half)))
         ax.annotate(
-            _short(name), (x, y), (0, 4), textcoords="offset points", ha="center",
+            _short(name), (within, y), (0, 4), textcoords="offset points", ha="center",
             va="bottom", color=colours[name], fontsize="small",
         )  # fmt: skip
 

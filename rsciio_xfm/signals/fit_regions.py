@@ -8,13 +8,12 @@ import numpy as np
 from rsciio_xfm.analysis.fit.basis import DETECTION, ELEMENT
 from rsciio_xfm.analysis.fit.matrix import Projection, shares_of
 from rsciio_xfm.analysis.fit.project import Projected
-from rsciio_xfm.signals.areas import Areas, order_of
+from rsciio_xfm.signals.areas import IN_PART, Areas, order_of
 
 _BLOCK_COUNTS = 3000  # at least, where an element is looked for in parts of a map
 _MOST_BLOCKS = 32  # along an axis
 # Sigma in a block: none of some 20 000 blocks of 20 elements has it by chance.
 _LOCAL = 6.0
-_PARTS = "in a part of the map"
 
 
 def areas_of_regions(
@@ -89,11 +88,14 @@ def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
         return {}
     areas = _sum_blocks(projected.maps, edges)
     noise = _sum_blocks(projected.own_variance[absent], edges)
-    for projection in projected.projections:
-        noise = noise + _moved(projection, areas, absent)
-    evidence = areas[:, absent] / np.sqrt(np.maximum(noise, 1.0))
-    each = zip(absent, evidence.max(axis=0), strict=True)
-    return {projected.names[k]: _PARTS for k, highest in each if highest > _LOCAL}
+    with np.errstate(
+        invalid="ignore"
+    ):  # of blocks with NaN or infinity, which do not tell
+        for projection in projected.projections:
+            noise = noise + _moved(projection, areas, absent)
+        evidence = areas[:, absent] / np.sqrt(np.maximum(noise, 1.0))
+    each = zip(absent, np.fmax.reduce(evidence), strict=True)
+    return {projected.names[k]: IN_PART for k, highest in each if highest > _LOCAL}
 
 
 def _edges_of(projected: Projected) -> list[np.ndarray] | None:

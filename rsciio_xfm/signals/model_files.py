@@ -106,14 +106,13 @@ def _check_events(text: str) -> None:
     """Refuse YAML that few bytes make endless: aliases of aliases, lists in lists."""
     depth = 0
     for event in yaml.parse(text, _Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"an alias in line {event.start_mark.line + 1}")
+            raise ValueError(f"an alias in line {line}")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            raise ValueError(
-                f"more than {_DEEPEST} levels in line {event.start_mark.line + 1}"
-            )
+            raise ValueError(f"more than {_DEEPEST} levels in line {line}")
 
 
 def _check_sizes(held: Mapping[str, Any]) -> None:

@@ -1,12 +1,16 @@
 """Elements of spectra: those that are there, and no others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("xraylib")
+from rsciio_xfm.analysis.fit.calibrate import finish
 from rsciio_xfm.analysis.fit.candidates import make_candidates
 from rsciio_xfm.analysis.fit.excitation import Layer, air, parse_excitation
-from rsciio_xfm.analysis.fit.find import find_elements
+from rsciio_xfm.analysis.fit.find import _describe, _Pool, find_elements
+from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.response import Response
 from tests.builders import xrf
 from tests.conftest import DATA
@@ -192,3 +196,16 @@ def test_more_channels_of_a_larger_gain():
     got = symbols(each)
     assert {"Fe", "Pb", "Ti", "Ca", "Cu", "Cr", "Si", "K", "Sr"} <= got
     assert len(got - set(phantom.elements)) <= 1
+
+
+def test_another_element_that_is_missing_is_no_alternative(phantom, found):
+    """It explains as much with the one as without it, but elsewhere."""
+    counts = phantom.counts.sum(axis=(0, 1), dtype=float)
+    model = found[1]
+    groups = tuple(one for one in model.groups if one.element != "Cu")
+    names = tuple(calibrated(model).parameters)
+    left = finish(replace(model, groups=groups, fit=None), counts, 1, names)
+    candidates = make_candidates(TUBE, left.response, left.energy_range)
+    each = _describe(left, counts, _Pool.of(candidates, left, counts), {})
+    alternatives = {one.name: one.alternatives for one in each}
+    assert all("Cu_K" not in alternatives[name] for name in ("Sr_K", "Zr_K", "Ti_K"))

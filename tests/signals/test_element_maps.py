@@ -18,6 +18,8 @@ from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.signals import fit, fit_drawing
+from rsciio_xfm.signals.areas import Areas
+from rsciio_xfm.signals.element_maps import _remark
 from tests.signals.test_element_model import (  # noqa: F401 (fixtures)
     ELEMENTS,
     ENERGY,
@@ -164,7 +166,7 @@ class TestRegions:
         if not found.totals.is_detected("Ni_K"):
             assert "in a part of the map" in found.totals.note("Ni_K")
             (ax,) = found.plot(["Ni"])
-            assert ax.get_title(loc="right") == ""
+            assert ax.get_title(loc="right") == "in a part of the map"
 
 
 class TestWays:
@@ -331,6 +333,34 @@ def test_formats(specification, tmp_path):
     eager = rsciio_xfm.get_element_maps(s, model)
     np.testing.assert_allclose(lazy["Fe"].data, eager["Fe"].data, rtol=1e-4, atol=1e-3)
     assert eager["Fe"].data.shape == s.data.shape[:-1]
+
+
+@pytest.mark.parametrize(
+    ("counts", "said", "note", "remark"),
+    [
+        (90.0, "", "", ("", True)),
+        (90.0, "possible, or Sb_L", "possible, or Sb_L", ("possible", True)),
+        (9.0, "", "not detected", ("not detected", False)),
+        (
+            9.0,
+            "in a part of the map",
+            "not detected in the sum; in a part of the map",
+            ("in a part of the map", True),
+        ),
+        (
+            9.0,
+            "possible, in a part of the map",
+            "not detected in the sum; possible, in a part of the map",
+            ("not detected", False),
+        ),
+    ],
+)
+def test_what_is_said_of_an_element(counts, said, note, remark):
+    """A map of what is in a few grains is drawn, though its sum does not tell."""
+    each = (np.array([n]) for n in (counts, 5.0, 30.0))
+    areas = Areas(("Y_K",), *each, 12, {"Y_K": said} if said else {})
+    assert areas.note("Y_K") == note
+    assert _remark(areas.note("Y_K")) == remark
 
 
 class TestPictures:

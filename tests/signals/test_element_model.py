@@ -431,7 +431,7 @@ class TestResponse:
         [
             (
                 {"units": ""},
-                r"not calibrated\. Calibrate them first: s\.calibrate_energy",
+                r"has no units.* not calibrated\. .* rsciio_xfm\.calibrate_energy",
             ),
             ({"units": "nm"}, "units of the energy axis are nm, expected keV or eV"),
             ({"scale": -0.01}, "scale of -0.01"),
@@ -532,3 +532,45 @@ def test_yaml_without_end(tmp_path, text):
         FileFormatError, match=r"no YAML \((an alias|more than 20|.*depth)"
     ):
         rsciio_xfm.load_element_model(path)
+
+
+class TestDoubtfulSpectra:
+    """Of which a user has to be told what to do."""
+
+    def test_of_no_energies_those_of_the_model_are_taken(self, phantom, signal, fitted):
+        expected = signal.get_element_maps(fitted)
+        bare = hs.signals.Signal1D(phantom.counts)
+        with pytest.warns(UserWarning, match="have no energies: those of the model"):
+            found = rsciio_xfm.get_element_maps(bare, fitted)
+        np.testing.assert_array_equal(found["Fe_K"].data, expected["Fe_K"].data)
+        assert repr(found).startswith("ElementMaps: ")
+        assert "chi2/n of the sum of phantom " in repr(found)
+        assert "chi2/n of the sum " + f"{fitted.chi2:.2f}" in repr(expected)
+
+    def test_energies_of_another_unit_are_not_ignored(self, signal, fitted):
+        signal.axes_manager[-1].units = ""  # and a scale of 0.01
+        with pytest.raises(ValueError, match="not calibrated"):
+            signal.get_element_maps(fitted)
+
+    def test_what_is_missing_is_told(self, signal, fitted):
+        assert fitted.misfit == ""
+        with pytest.warns(UserWarning, match="does not describe the spectrum"):
+            maps = signal.get_element_maps(["Ti", "Cr", "Cu"], excitation=ENERGY)
+        assert maps.model.misfit.startswith(
+            f"chi2/n is {maps.model.chi2:.0f}: more is in"
+        )
+        assert "6.40 keV (Fe_K" in maps.model.misfit
+        assert repr(maps).endswith(maps.model.misfit)
+
+    def test_not_fitted(self, signal):
+        assert signal.create_element_model(["Fe"], ENERGY, RANGE).misfit == ""
+
+    def test_smoothed(self, signal, fitted):
+        signal.metadata.set_item("Signal.smoothed", True)
+        for use in (
+            lambda: signal.create_element_model(["Fe"], ENERGY, RANGE),
+            lambda: signal.find_elements(["Fe", "Cu"], excitation=ENERGY),
+            lambda: signal.get_element_maps(fitted),
+        ):
+            with pytest.warns(UserWarning, match="smoothed: they do not scatter"):
+                use()

@@ -1,5 +1,7 @@
 """Elements and energies of signals: find_elements, calibrate_energy."""
 
+from dataclasses import replace
+
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -51,6 +53,32 @@ def test_found_prints_as_a_table(found):
     (iron,) = (line for line in text.splitlines() if line.startswith("Fe_K"))
     assert "6.40" in iron
     assert iron.endswith("sure")
+
+
+def test_how_many_are_not_sure(found):
+    weak = replace(found[-1], evidence=7.0)
+    text = repr(replace(found, found=(*found[:2], weak)))
+    assert text.startswith(
+        "3 elements found in phantom, excited by Mo 50 kV; 1 of them no"
+    )
+    assert repr(replace(found, found=found[:1])).startswith("1 element found in phantom")
+    assert "no more than possible" not in repr(replace(found, found=found[:1]))
+
+
+def test_the_tube_is_named_if_nobody_said_what_it_is(found):
+    anode = replace(found[0], element="Rh", shell="K")
+    unknown = replace(found, found=(anode,), is_excitation_known=False)
+    assert "Rh_K may be the tube's, scattered" in repr(unknown)
+    assert "may be the tube's" not in repr(replace(unknown, is_excitation_known=True))
+    assert "may be the tube's" not in repr(replace(unknown, found=found[:1]))
+
+
+def test_the_tube_is_asked_for(counts):
+    cut = counts[:, :, :2000]
+    with pytest.warns(UserWarning, match="a tube has scattered is taken for elements"):
+        unknown = make(cut, tube=None).find_elements(["Fe", "Mo"])
+    assert not unknown.is_excitation_known
+    assert make(cut).find_elements(["Fe"]).is_excitation_known
 
 
 def test_lazy_is_the_same(counts, found):

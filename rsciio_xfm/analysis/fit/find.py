@@ -556,12 +556,16 @@ def _describe(
     doubted = fit_doubted(model, counts, FINE)
     evidence = doubted.evidence(len(model.groups))
     columns = pool.columns(model, doubted.channels)
+    anyway = np.maximum(doubted.gains(columns)[0], 0.0)
     areas = calibrated(model).areas
     found = []
     for k, group in enumerate(model.groups):
         area, sigma = areas[group.name]
         part, in_part = in_parts.get(group.name, (None, 0.0))
-        alike = _alternatives(k, model, doubted.without(k).gains(columns)[0], pool)
+        gains = np.maximum(doubted.without(k).gains(columns)[0], 0.0)
+        # Not what another one explains elsewhere, with the group as without it.
+        instead = np.sqrt(np.maximum(gains**2 - anyway**2, 0.0))
+        alike = _alternatives(k, model, instead, pool)
         found.append(
             Found(
                 group.element,

@@ -100,8 +100,9 @@ class Projection:
             float64, shape (..., components, components).
         """
         tilts = self.tilts[: areas.shape[-2]]
-        changes = np.einsum("cpkj,...cj->...pk", tilts, areas, optimize=True)
-        return np.swapaxes(changes, -1, -2) @ (self.covariance @ changes)
+        with np.errstate(invalid="ignore"):  # of areas that are NaN or infinite
+            changes = np.einsum("cpkj,...cj->...pk", tilts, areas, optimize=True)
+            return np.swapaxes(changes, -1, -2) @ (self.covariance @ changes)
 
 
 def make_projection(
