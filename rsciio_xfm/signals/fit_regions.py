@@ -90,11 +90,11 @@ def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
     noise = _sum_blocks(projected.own_variance[absent], edges)
     with np.errstate(
         invalid="ignore"
-    ):  # of blocks with NaN or infinity, which do not tell
+    ):  # of blocks with NaN or infinity
         for projection in projected.projections:
             noise = noise + _moved(projection, areas, absent)
         evidence = areas[:, absent] / np.sqrt(np.maximum(noise, 1.0))
-    each = zip(absent, np.fmax.reduce(evidence), strict=True)
+    each = zip(absent, evidence.max(axis=0), strict=True)
     return {projected.names[k]: IN_PART for k, highest in each if highest > _LOCAL}
 
 
