@@ -88,9 +88,7 @@ def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
         return {}
     areas = _sum_blocks(projected.maps, edges)
     noise = _sum_blocks(projected.own_variance[absent], edges)
-    with np.errstate(
-        invalid="ignore"
-    ):  # of blocks with NaN or infinity
+    with np.errstate(invalid="ignore"):  # of blocks with NaN or infinity
         for projection in projected.projections:
             noise = noise + _moved(projection, areas, absent)
         evidence = areas[:, absent] / np.sqrt(np.maximum(noise, 1.0))

@@ -11,12 +11,14 @@ import numpy as np
 import yaml
 
 from rsciio_xfm.analysis.fit.model import Model
+from rsciio_xfm.analysis.fit.parameters import prior, values_of
 from rsciio_xfm.analysis.fit.saving import KIND, from_dict
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.exceptions import FileFormatError
 
 MODEL_EXTENSIONS = (".yaml", ".yml")
 _MOST_BYTES = 16 * 2**20  # of a file: some 100 kB are usual
+_SAME_SIGMA, _SAME = 0.5, 0.01  # by which counts may differ: tables have versions
 _DEEPEST = 20  # lists in lists; a model has 4
 _MOST_CHANNELS = 2**20
 # The same as yaml.safe_load and safe_dump, in C where that is there: 20 times as fast.
@@ -66,9 +68,11 @@ def read_model(path: Path) -> tuple[Model, tuple[float, float], str]:
         # Before anything is made of it: whether all is of its kind.
         bare = from_dict({key: value for key, value in held.items() if key != "fit"})
         check_kinds(bare, "model")
+        _check_values(bare)
         _check_sizes(held)
         with np.errstate(divide="raise", invalid="raise", over="raise"):
             model = from_dict(dict(held))
+        _check_counts(model, held)
         ends = float(axis["zero_keV"]), float(axis["gain_keV"])
         if not (all(map(math.isfinite, ends)) and ends[1] > 0):
             raise ValueError(f"axis is {axis!r:.80}, expected numbers, the gain above 0.")
@@ -128,6 +132,31 @@ def _check_sizes(held: Mapping[str, Any]) -> None:
             f"the fit is of {n_counts} channels and {n_pixels!r:.40} pixels, expected "
             f"{n_channels} channels and a whole number of pixels."
         )
+
+
+def _check_values(model: Model) -> None:
+    """Refuse parameters that no calibration ends at."""
+    gain = model.response.gain
+    if not (gain > 0 and math.isfinite(gain)):
+        raise ValueError(f"gain is {gain!r:.40}, expected a number above 0.")
+    for name, value in values_of(model).items():
+        low, high = prior(name, gain).low, prior(name, gain).high
+        if name != "gain" and not low <= value <= high:
+            raise ValueError(f"{name} is {value!r:.40}, expected {low:g} to {high:g}.")
+
+
+def _check_counts(model: Model, held: Mapping[str, Any]) -> None:
+    """Refuse a fit that gives other counts than were saved: something was changed."""
+    if model.fit is None:
+        return
+    saved = held["fit"]["counts"]
+    for name, (counts, _) in model.fit.areas.items():
+        expected, sigma = (float(number) for number in saved[name])
+        if not abs(counts - expected) <= _SAME_SIGMA * sigma + _SAME * abs(expected):
+            raise ValueError(
+                f"{name} has {expected:.6g} counts in the file, and {counts:.6g} by what "
+                "else is in it: something was changed."
+            )
 
 
 def check_kinds(value: Any, name: str) -> None:

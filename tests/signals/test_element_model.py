@@ -574,3 +574,37 @@ class TestDoubtfulSpectra:
         ):
             with pytest.warns(UserWarning, match="smoothed: they do not scatter"):
                 use()
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "value", "match"),
+    [
+        ("response", "tail", 5, "tail is 5, expected 0 to 0.4"),
+        ("response", "noise", -1, "noise is -1, expected"),
+        ("response", "gain", -0.01, "gain is -0.01, expected a number above 0"),
+        ("response", "thickness", -1, "stopping is -1.0, expected"),
+        ("response", "gain", 0.02, "something was changed"),
+        ("fit", "spectrum", [5] * 2048, "something was changed"),
+        ("fit", "spectrum", [-1] * 2048, "something was changed"),
+    ],
+)
+def test_changed_files(fitted, tmp_path, node, name, value, match):
+    """What was damaged, or changed by hand, makes no maps."""
+    path = tmp_path / "model.yaml"
+    held = yaml.safe_load(fitted.to_yaml())
+    held[node][name] = value
+    path.write_text(yaml.dump(held, Dumper=DUMPER))
+    with pytest.raises(FileFormatError, match=match):
+        rsciio_xfm.load_element_model(path)
+
+
+def test_a_part_of_the_channels(phantom, fitted):
+    """The energy of the first channel may be anywhere."""
+    model = (
+        make(phantom.counts)
+        .isig[560:]
+        .create_element_model(["Fe", "Ni", "Cu", "Zn"], ENERGY, (6.0, 9.6))
+    )
+    areas = model.fit().areas
+    for name in ("Fe_K", "Cu_K"):
+        assert areas[name][0] == pytest.approx(fitted.areas[name][0], rel=0.03)

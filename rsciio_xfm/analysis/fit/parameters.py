@@ -42,7 +42,7 @@ class Prior:
 
 # All of them are weak: a spectrum of some thousand counts says more.
 PRIORS = {
-    "zero": Prior(0.03, -5.0, 5.0, 1e-5),
+    "zero": Prior(0.03, -500.0, 500.0, 1e-5),  # of a part of a spectrum it is anywhere
     "noise": Prior(0.03, 0.005, 0.5, 1e-5),
     "fano": Prior(0.015, 0.05, 0.25, 1e-5),
     "tail": Prior(0.05, 0.0, 0.4, 1e-4),
