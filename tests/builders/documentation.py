@@ -140,6 +140,7 @@ _READ = {
         "scans.dat",
     ],
     "docs/classify.rst": ["map.GeoPIXE", "map.emd"],
+    "docs/element_maps.rst": ["map.GeoPIXE", "scan.raw"],
     "docs/formats/datastack.rst": ["scan.raw", "painting.datastack"],
     "docs/formats/edax.rst": ["map.GeoPIXE", "map.spd"],
     "docs/formats/emd.rst": ["map.GeoPIXE", "map.emd"],
