@@ -249,9 +249,7 @@ def write_phantom(folder, size):
     model = make_model(elements, beam, Response(), p.counts.shape[-1])
     model = calibrate(model, p.counts.sum(axis=(0, 1), dtype=float), size * size)
     (folder / "basis.pickle").write_bytes(pickle.dumps(model.fit.basis))
-    print(
-        f"{p.counts.shape} of {p.counts.dtype}, {len(model.fit.basis.names)} components\n"
-    )
+    print(f"{p.counts.shape} of uint16, {len(model.fit.basis.names)} components\n")
 
 
 def write_files(folder, size):

@@ -7,12 +7,17 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+from rsciio_xfm import edax, geopixe
 from rsciio_xfm.analysis.colour import Colours, channel_colours, mix_colours
+from rsciio_xfm.analysis.fit.basis import Basis
+from rsciio_xfm.analysis.fit.matrix import make_projection
+from rsciio_xfm.analysis.fit.project import project
 from rsciio_xfm.analysis.maps import Wanted, make_maps, region_spectra
 from rsciio_xfm.core import to_dask
 from rsciio_xfm.exceptions import PassCancelledError
 from tests.builders import edax as edax_builder
 from tests.builders import esrf as esrf_builder
+from tests.builders import geopixe as geopixe_builder
 from tests.builders import large, xrf
 from tests.builders import ripple as ripple_builder
 from tests.builders.large import load
@@ -181,3 +186,28 @@ def test_element_maps(tmp_path, client):
         again = s.get_element_maps(maps.model, show_progressbar=False)
     np.testing.assert_allclose(maps["Fe"].data, again["Fe"].data, atol=1e-3)
     assert maps.totals["Fe"][0] == pytest.approx(phantom.map("Fe_K").sum(), rel=0.02)
+
+
+def test_projection(client, tmp_path):
+    size = {"n_columns": 13, "n_rows": 11, "n_channels": 64}
+    records = geopixe_builder.write_map(tmp_path / "b.GeoPIXE", **size)
+    spectra = edax_builder.write_map(tmp_path / "a.spd", (11, 13, 64), 2)
+    rng = np.random.default_rng(0)
+    names = ("Ca_K", "Fe_K", "background")
+    kinds = ("element", "element", "background")
+    basis = Basis(names, kinds, 5, rng.random((50, 3)), np.array([1e3, 2e3, 1e4]))
+    projection = make_projection(basis)
+    for file in (
+        edax.file_reader(spectra, lazy=True),
+        geopixe.file_reader(records, True),
+    ):
+        data = file[0]["data"]
+        partial = []
+        found = project(data, projection, partial=partial.append)
+        again = project(data, projection)
+        with dask.config.set(scheduler="synchronous"):
+            expected = project(data, projection)
+        for other in (found, again, partial[-1]):
+            scale = np.abs(expected.maps).max()
+            np.testing.assert_allclose(other.maps, expected.maps, atol=1e-5 * scale)
+            np.testing.assert_allclose(other.chi2, expected.chi2, rtol=1e-4)

@@ -68,16 +68,21 @@ def _variance_if_absent(
         # What a count of each component adds to the variance of each area.
         noise = basis.columns.T @ projection.gamma**2
         variance += np.einsum("kj,jk->k", np.maximum(others, 0), noise)
-        variance += _moved(projection, others)[range(n), range(n)]
+        changes = np.einsum("pkj,kj->kp", projection.tilts[0], others)
+        variance += np.einsum("kp,pq,kq->k", changes, projection.covariance, changes,
+                              optimize=True)  # fmt: skip
     return variance
 
 
-def _moved(projection: Projection, areas: np.ndarray) -> np.ndarray:
-    """Return the variance by the calibration of areas, both of shape (sums, components)."""
-    # The axis in between is that of classes: not known apart here.
-    covariance = projection.calibration_covariance(areas[:, np.newaxis])
-    n_sums, n = areas.shape
-    return np.diagonal(covariance.reshape(n_sums, n, n), axis1=1, axis2=2)
+def _moved(projection: Projection, areas: np.ndarray, which: list[int]) -> np.ndarray:
+    """Return the variance by the calibration of some areas, shape (sums, which).
+
+    That of all of them with each other, which :meth:`Projection.calibration_covariance` gives,
+    would take most of the time of the maps.
+    """
+    changes = np.tensordot(areas, projection.tilts[0][:, which], axes=([1], [2]))
+    spread = np.tensordot(changes, projection.covariance, axes=([1], [0]))
+    return np.einsum("spk,skp->sk", changes, spread)
 
 
 def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
@@ -90,12 +95,12 @@ def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
     if not absent or edges is None:
         return {}
     areas = _sum_blocks(projected.maps, edges)
-    noise = _sum_blocks(projected.own_variance, edges)
+    noise = _sum_blocks(projected.own_variance[absent], edges)
     for projection in projected.projections:
-        noise = noise + _moved(projection, areas)
-    evidence = areas / np.sqrt(np.maximum(noise, 1.0))
-    highest = evidence.max(axis=0)
-    return {projected.names[k]: IN_PART for k in absent if highest[k] > _LOCAL}
+        noise = noise + _moved(projection, areas, absent)
+    evidence = areas[:, absent] / np.sqrt(np.maximum(noise, 1.0))
+    each = zip(absent, evidence.max(axis=0), strict=True)
+    return {projected.names[k]: IN_PART for k, highest in each if highest > _LOCAL}
 
 
 def _edges_of(projected: Projected) -> list[np.ndarray] | None:

@@ -481,3 +481,11 @@ def test_steel_of_pymcas_example():
     iron = fit.areas["Fe_K"][0]
     # PyMca 5.9.7 with the configuration that comes with it: 3.58e6 counts.
     assert iron == pytest.approx(3.58e6, rel=0.02)
+
+
+def test_parameters_of_peaks_that_are_not_there_are_not_told(model):
+    told = set(model.fit.parameters)
+    assert not model.sum_peaks.peaks
+    assert not told & {"sum_shift", "sum_width"}
+    ratios = {name.split(" ")[0] for name in told if " " in name}
+    assert ratios <= set(model.names)

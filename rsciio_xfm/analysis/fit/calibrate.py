@@ -71,6 +71,11 @@ def calibrate(
     ValueError
         The spectrum has other channels, is empty, or not finite; or there are fewer channels
         than components.
+
+    Warns
+    -----
+    UserWarning
+        Counts are negative, or there is a peak above what the excitation can excite.
     """
     counts = check_spectrum(model, spectrum)
     if fixed:
@@ -88,7 +93,18 @@ def calibrate(
         values, names = refine(model, counts, values, (tolerance, fixed))
     model = replace(model, sum_peaks=drop_weak(model, counts, values))
     check_excitation(model, counts, values)
+    names = _left(model, counts, values, names)
     return finish(apply_values(model, values), counts, n_pixels, names)
+
+
+def _left(
+    model: Model, counts: np.ndarray, values: dict[str, float], names: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the parameters of which something is left, when peaks have been dropped."""
+    lines = make_problem(model, counts, values).lines
+    gone = set() if model.sum_peaks.peaks else {"sum_shift", "sum_width"}
+    kept = [name for name in names if " " not in name or name in lines.ratio_names]
+    return tuple(name for name in kept if name not in gone)
 
 
 def refine(

@@ -1,8 +1,9 @@
 """Which elements are in a spectrum, how sure that is, and what else it could be."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -44,9 +45,11 @@ _SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
 _ALONE = (
     3.0  # times the evidence of an outer shell whose element has an inner one to show
 )
+_DETECTED = 3.29  # sigma, those of the calibration included
 _MOST = 40  # groups
 _REFINED = ("zero", "gain", "noise")
 _TOLERANCE = 1e-2
+_MOST_MOVED = (0.04, 0.01)  # zero in keV, and gain, in one step
 # The search for the scale: widths and steps in keV, changes that are tried.
 _STEP, _BLUR = 0.03, 0.16
 _GAINS = np.linspace(-0.012, 0.012, 9)
@@ -382,7 +385,7 @@ def _add_sure(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
 
     Pile-up is looked at before an element is believed that is far weaker than others.
     """
-    n_refined, n_summed, strongest = 0, 0, 0.0
+    n_refined, n_summed, strongest = 2, 0, 0.0
     while len(model.groups) < _MOST:
         best = _best(fit_doubted(model, counts, ROUGH), model, pool)
         if best is None or best[1] < _SURE:
@@ -432,7 +435,11 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
     state = solve_at(problem, values)
     variance = np.maximum(state.expected, 1) + (ROUGH.error * state.expected) ** 2
     problem = replace(problem, roots=1 / np.sqrt(variance), names=_REFINED)
-    return apply_values(model, minimise(problem, values, _TOLERANCE))
+    found = minimise(problem, values, _TOLERANCE)
+    moved = abs(found["zero"] - values["zero"]), abs(found["gain"] / values["gain"] - 1)
+    # It runs away while strong elements are missing.
+    is_sound = moved[0] < _MOST_MOVED[0] and moved[1] < _MOST_MOVED[1]
+    return apply_values(model, found) if is_sound else model
 
 
 def _add_all(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
@@ -527,10 +534,18 @@ def _drop_weak(
 
 
 def _drop_again(
-    model: Model, counts: np.ndarray, pool: _Pool, kept: Iterable[str]
+    model: Model, counts: np.ndarray, pool: _Pool, kept: Mapping[str, Any]
 ) -> Model:
     """Drop what the last calibration has made needless; the parameters stay."""
     left = _drop_weak(model, counts, pool, kept)
+    areas = calibrated(model).areas
+    groups = tuple(
+        group
+        for group in left.groups
+        if group.name in kept or areas[group.name][0] > _DETECTED * areas[group.name][1]
+    )
+    if groups != left.groups:
+        left = replace(left, groups=groups, fit=None)
     if left.groups == model.groups or not left.groups:
         return left
     return finish(left, counts, 1, tuple(calibrated(model).parameters))

@@ -122,8 +122,8 @@ class Projection:
             float64, shape (..., components, components).
         """
         tilts = self.tilts[: areas.shape[-2]]
-        changes = np.einsum("cpkj,...cj->...pk", tilts, areas)
-        return np.einsum("...pk,pq,...qj->...kj", changes, self.covariance, changes)
+        changes = np.einsum("cpkj,...cj->...pk", tilts, areas, optimize=True)
+        return np.swapaxes(changes, -1, -2) @ (self.covariance @ changes)
 
 
 def make_projection(
