@@ -334,6 +334,8 @@ class ElementModel:
         """Return what :meth:`save` writes."""
         axis = {"zero_keV": self.axis[0], "gain_keV": self.axis[1]}
         held = {**to_dict(self.model), "title": self.title, "axis": axis}
+        if self.doubts:
+            held["doubts"] = self.doubts
         return to_yaml(held)
 
     def to_pymca(self, filename: str | Path, overwrite: bool = False) -> None:
@@ -386,7 +388,8 @@ def load_element_model(filename: str | Path) -> ElementModel:
     >>> load_element_model("model.yaml").elements
     ['Ca_K', 'Ti_K', 'Fe_K']
     """
-    return ElementModel(*read_model(Path(filename)))
+    model, axis, title, doubts = read_model(Path(filename))
+    return ElementModel(model, axis, title, doubts=doubts)
 
 
 def _short(number: float) -> str:

@@ -54,8 +54,8 @@ def write_text(path: Path, text: str, overwrite: bool) -> None:
         file.write(text.encode())
 
 
-def read_model(path: Path) -> tuple[Model, tuple[float, float], str]:
-    """Read a model, the energy axis it was made for, and its title.
+def read_model(path: Path) -> tuple[Model, tuple[float, float], str, dict[str, str]]:
+    """Read a model, the energy axis it was made for, its title, and doubts by element.
 
     Raises
     ------
@@ -81,7 +81,17 @@ def read_model(path: Path) -> tuple[Model, tuple[float, float], str]:
             f"{path}: the model is damaged, or of another version: "
             f"{type(error).__name__}: {error} Expected what model.save(...) has written."
         ) from error
-    return model, ends, str(held.get("title", ""))
+    return model, ends, str(held.get("title", "")), _doubts(held.get("doubts"))
+
+
+def _doubts(held: Any) -> dict[str, str]:
+    """Return what is said of elements that are not sure, by name; text, and nothing else."""
+    found = held.items() if isinstance(held, Mapping) else ()
+    return {
+        name: words
+        for name, words in found
+        if isinstance(name, str) and isinstance(words, str)
+    }
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:

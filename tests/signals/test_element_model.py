@@ -575,6 +575,18 @@ class TestDoubtfulSpectra:
             with pytest.warns(UserWarning, match="smoothed: they do not scatter"):
                 use()
 
+    def test_doubts_are_saved(self, fitted, tmp_path):
+        path = tmp_path / "model.yaml"
+        made = copy.copy(fitted)
+        made.doubts = {"Fe_K": "possible, or Eu_L"}
+        made.save(path)
+        again = rsciio_xfm.load_element_model(path)
+        assert again.doubts == made.doubts
+        assert "possible, or Eu_L" in repr(again)
+        held = yaml.safe_load(path.read_text()) | {"doubts": {"Fe_K": 3, "Cu_K": "no"}}
+        path.write_text(yaml.safe_dump(held))
+        assert rsciio_xfm.load_element_model(path).doubts == {"Cu_K": "no"}
+
 
 @pytest.mark.parametrize(
     ("node", "name", "value", "match"),

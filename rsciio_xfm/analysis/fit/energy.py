@@ -669,7 +669,8 @@ def _choose(tried: list[_Hypothesis], search: _Search, peaks: Peaks) -> _Hypothe
     if not tried or tried[0].score < _LEAST_SCORE:
         raise ValueError(
             f"The lines of {named} fit the peaks in no way: the strongest are at channels "
-            f"{at}. Give lines and their channels, like {{'Fe_Ka': 640}}, or other elements."
+            f"{at}. Give lines and their channels, like {{'Fe_Ka': 640}} (in a terminal "
+            "Fe_Ka=640), or other elements."
         )
     best = tried[0]
     clear = _CLEAR if len(search.elements) > 1 else _CLEAR_OF_ONE
@@ -685,7 +686,7 @@ def _choose(tried: list[_Hypothesis], search: _Search, peaks: Peaks) -> _Hypothe
                 f"The lines of {named} fit the peaks in several ways: "
                 f"{_describe(best)}, or {_describe(other)}; the strongest peaks are at "
                 f"channels {at}. Name more elements, or lines and their channels, like "
-                "{'Fe_Ka': 640}."
+                "{'Fe_Ka': 640} (in a terminal Fe_Ka=640)."
             )
     return best
 
@@ -717,7 +718,7 @@ def _by_matched_lines(best: _Hypothesis, search: _Search, peaks: Peaks) -> Calib
     if not pairs or not gain > 0:
         raise ValueError(
             f"No line of {', '.join(search.elements)} is a peak of its own: give lines and "
-            "their channels, like {'Fe_Ka': 640}."
+            "their channels, like {'Fe_Ka': 640} (in a terminal Fe_Ka=640)."
         )
     matched = _matched(lines, found, centres, (zero, gain))
     there = {line.name.partition("_")[0] for line in lines}
