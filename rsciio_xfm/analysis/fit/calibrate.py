@@ -1,6 +1,5 @@
 """Calibration of a model on a spectrum: nothing is assumed that the spectrum can tell."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -27,6 +26,7 @@ from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.analysis.fit.solve import scaled_gram
 from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks, drop_weak, is_pile_up
 from rsciio_xfm.core.one_thread import one_thread
+from rsciio_xfm.core.warning import warn
 
 _GAINS = np.linspace(-0.012, 0.012, 9)  # relative changes that are tried first
 _ZEROS = (-0.02, 0.0, 0.02)  # keV
@@ -183,10 +183,9 @@ def check_spectrum(model: Model, spectrum: np.ndarray) -> np.ndarray:
             "the background included: fit fewer elements or a wider range."
         )
     if (part < 0).any():
-        warnings.warn(
+        warn(
             "The spectrum has negative counts: uncertainties are those of counts that "
-            "nothing was subtracted from, and too small.",
-            stacklevel=4,
+            "nothing was subtracted from, and too small."
         )
     return counts
 
@@ -220,10 +219,9 @@ def check_excitation(model: Model, counts: np.ndarray, values: dict[str, float])
     least = _LEAST_EXCESS * counts.sum() + _EXCESS_SIGMA * np.sqrt(middle + beside + 1)
     k = first + 2 * half + int(np.argmax(excess - least))
     if (excess > least).any():
-        warnings.warn(
+        warn(
             f"The spectrum has a peak at {values['zero'] + values['gain'] * k:.2f} keV, and "
-            f"the excitation is said to be {beam}: nothing above it is seen.",
-            stacklevel=4,
+            f"the excitation is said to be {beam}: nothing above it is seen."
         )
 
 
