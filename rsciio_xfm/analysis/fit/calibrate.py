@@ -191,7 +191,7 @@ def check_spectrum(model: Model, spectrum: np.ndarray) -> np.ndarray:
     if (part < 0).any():
         warn(
             "The spectrum has negative counts: uncertainties are those of counts that "
-            "nothing was subtracted from, and too small.",
+            "nothing was subtracted from, and too small."
         )
     return counts
 
@@ -227,7 +227,7 @@ def check_excitation(model: Model, counts: np.ndarray, values: dict[str, float])
     if (excess > least).any():
         warn(
             f"The spectrum has a peak at {values['zero'] + values['gain'] * k:.2f} keV, and "
-            f"the excitation is said to be {beam}: nothing above it is seen.",
+            f"the excitation is said to be {beam}: nothing above it is seen."
         )
 
 
