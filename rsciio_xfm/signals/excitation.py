@@ -127,10 +127,12 @@ def calibration_of(signal: BaseSignal) -> tuple[float, float]:
     (axis,) = signal.axes_manager.signal_axes
     check_uniform([axis])
     if axis.units not in PER_KEV:
+        units = axis.units or "none"
         raise ValueError(
-            f"The units of the energy axis are {axis.units!s:.20}, expected keV or eV: the "
+            f"The units of the energy axis are {units!s:.20}, expected keV or eV: the "
             "spectra are not calibrated. Calibrate them first: s.calibrate_energy(...), or "
-            "scale, offset and units of s.axes_manager.signal_axes[0]."
+            "scale, offset and units of s.axes_manager.signal_axes[0]; in a terminal "
+            "rsciio-xfm calibrate."
         )
     if not (axis.scale > 0 and math.isfinite(axis.scale) and math.isfinite(axis.offset)):
         raise ValueError(
