@@ -498,7 +498,3 @@ def test_steel_of_pymcas_example():
 )
 def test_find_dead(counts, dead):
     assert np.flatnonzero(find_dead(np.array(counts))).tolist() == dead
-
-
-def test_a_bare_number_is_an_energy():
-    assert parse_excitation("17.44") == parse_excitation(17.44)

@@ -84,8 +84,8 @@ def parse_excitation(given: Any, angle: float = 90.0) -> Excitation:
     Parameters
     ----------
     given
-        An :class:`Excitation`, energy of photons in keV, or text: ``"17.44"``,
-        ``"17.44 keV"``, ``"Mo 50 kV"``, ``"electrons 20 kV"``.
+        An :class:`Excitation`, energy of photons in keV, or text: ``"17.44 keV"``,
+        ``"Mo 50 kV"``, ``"electrons 20 kV"``.
     angle
         See :class:`Excitation`.
 
@@ -103,8 +103,6 @@ def parse_excitation(given: Any, angle: float = 90.0) -> Excitation:
         return given
     if isinstance(given, int | float | np.number) and not isinstance(given, bool):
         given = f"{float(given)!r} keV"
-    if re.fullmatch(r"\s*[0-9.]+\s*", str(given)):
-        given = f"{given} keV"
     found = re.fullmatch(
         r"\s*(?:([A-Za-z]+)[\s,]+)?([0-9.]+(?:e[+-]?\d+)?)\s*(keV|kV)\s*", str(given)
     )
