@@ -283,6 +283,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
         """
         if self._projected.chi2.ndim != 2:
             raise ValueError(f"The maps are of {self._frame}, expected a map of x and y.")
+        if red is green is blue is None:
+            raise ValueError("There is no map to draw, expected the name of an element.")
         blank = np.zeros(self._projected.chi2.shape, dtype=np.float32)
         images, limits, said = [], [], []
         for colour, name in (("red", red), ("green", green), ("blue", blue)):

@@ -99,7 +99,7 @@ def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:
 def _edges_of(projected: Projected) -> list[np.ndarray] | None:
     """Return where blocks of enough counts begin along each axis."""
     counts = projected.counts
-    total = float(counts.sum(dtype=float, where=np.isfinite(counts)))
+    total = max(0.0, float(counts.sum(dtype=float, where=np.isfinite(counts))))
     shape = projected.chi2.shape
     n_axes = len(shape)
     n_each = min(_MOST_BLOCKS, int((total / _BLOCK_COUNTS) ** (1 / n_axes)))

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("xraylib")
 import rsciio_xfm
+from rsciio_xfm.analysis.fit.doubt import _root
 from rsciio_xfm.core import extras
 from rsciio_xfm.signals.elements import labels_of
 from tests.builders import xrf
@@ -194,3 +195,11 @@ def test_calibrate_any_type(counts):
     s = hs.signals.Signal1D(counts.sum(axis=(0, 1)))
     rsciio_xfm.calibrate_energy(s, {"Fe_Ka": 639, "Ca_Ka": 369})
     assert s.axes_manager[-1].units == "keV"
+
+
+def test_more_counts_than_there_are():
+    """Where rounding makes an end of the fit it is said so."""
+    with pytest.raises(ValueError, match="There are too many counts for elements"):
+        _root(-np.eye(3))
+    almost = np.array([[1, 1 + 1e-6], [1 + 1e-6, 1]])
+    assert np.isfinite(_root(almost)).all()

@@ -1,5 +1,6 @@
 """Fits that doubt their model: what shapes of strong peaks may be wrong by is no element."""
 
+import contextlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ _TOLD = 0.03  # of the square of a column that others may not take up
 _STRONG = 50.0  # roots of its counts that a component has whose shape is doubted
 _REWEIGHTINGS = 2
 _RIDGE = 1e-9  # of the square of a column
+_RIDGES = (1.0, 1e2, 1e4, 1e6)  # times that, as it is needed
 
 
 @dataclass(frozen=True)
@@ -278,10 +280,21 @@ def _solve(doubted: Doubted) -> Doubted:
     both = np.concatenate([doubted.columns, doubted.spectrum[None]])
     gram = doubted.product(doubted.columns, both)
     gram, right = gram[:, :-1], gram[:, -1]
-    small = np.linalg.cholesky(gram + _ridge(gram))
+    small = _root(gram)
     target = np.linalg.solve(small, right)
     solution = solve(small, target, np.zeros(len(small), dtype=bool))
     return replace(doubted, areas=solution.areas, is_free=solution.is_free)
+
+
+def _root(gram: np.ndarray) -> np.ndarray:
+    """Return the Cholesky factor; of 1e10 counts and more rounding asks for a higher ridge."""
+    for times in _RIDGES:
+        with contextlib.suppress(np.linalg.LinAlgError):
+            return np.linalg.cholesky(gram + times * _ridge(gram))
+    raise ValueError(
+        "There are too many counts for elements to be told apart, expected up to some 1e10 "
+        "in all: are these counts? If they are scaled, divide them."
+    )
 
 
 def _ridge(gram: np.ndarray) -> np.ndarray:
