@@ -16,6 +16,17 @@ MAJOR = 0.03  # share of the counts that makes a group a major one
 TRACES = ("As_K", "Mn_K", "Zn_K")  # a twentieth of what lies over them
 BLOCK = 8  # pixels along y and x of the regions
 COUNTS = (50, 200, 600, 5000)
+SEED = 20  # of grains and noise: not one that anything was tuned with
+# Phases, a tube and a detector that nothing was tuned with; as tests.builders.xrf.PHASES.
+OTHER = {
+    "glass": ({"Si": 0.6, "K": 0.3, "Ca": 0.4, "Mn": 0.02, "Fe": 0.05}, 0.9, 0.35),
+    "gold": ({"Au": 2.0, "Cu": 0.4}, 1.3, 0.15),
+    "apatite": ({"P": 0.1, "Ca": 1.5, "Sr": 0.1}, 1.0, 0.2),
+    "chromite": ({"Cr": 1.2, "Fe": 0.6, "Ti": 0.05}, 1.1, 0.2),
+    "cinnabar": ({"Hg": 1.6, "S": 0.3, "Zn": 0.05}, 1.2, 0.1),
+}
+OTHER_DETECTOR = {"zero": 0.009, "gain": 0.01002, "fwhm": 0.146, "tail": 0.02,
+                  "shelf": 0.003, "escape": 1.1}  # fmt: skip
 PYMCA = {
     "PyMca, its default": ("DEFAULT", True, 0),
     "PyMca, polynomial, no refit": ("POLYNOMIAL", False, 1),
@@ -39,14 +50,18 @@ class Case:
     start: dict = field(default_factory=lambda: {"zero": 0.0, "gain": 0.01})
 
 
-def independent(counts, excitation=("Mo", 50.0), size=64):
+def independent(counts, excitation=("Mo", 50.0), size=64, is_other=False):
     """The phantom that shares no code with the fit; the start is 12 eV and 0.3 % off."""
     from tests.builders import xrf
 
-    p = xrf.make((size, size), counts, excitation=excitation)
+    own = {}
+    if is_other:
+        own = {"phases": OTHER, "detector": xrf.Detector(**OTHER_DETECTOR)}
+    p = xrf.make((size, size), counts, excitation=excitation, seed=SEED, **own)
     is_tube = isinstance(excitation, tuple)
     given = f"{excitation[0]} {excitation[1]:g} kV" if is_tube else excitation
-    name = f"independent, {given if is_tube else f'{given} keV'}, {counts} counts"
+    what = "other phases" if is_other else "independent"
+    name = f"{what}, {given if is_tube else f'{given} keV'}, {counts} counts"
     absent = [f"{element}_K" for element in p.absent]
     return Case(
         name, p.counts, p.labels, p.bright, p.expected, p.map, [*p.areas], absent, given
@@ -248,6 +263,8 @@ def cases():
         yield independent(counts)
     for counts in COUNTS[::2]:
         yield independent(counts, 17.44)
+    for counts in COUNTS[1:]:
+        yield independent(counts, ("Rh", 40.0), is_other=True)
     for name in ("thin_section", "painting", "sem_map"):
         yield of_package(name)
 

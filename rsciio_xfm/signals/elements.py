@@ -169,6 +169,8 @@ def how_sure(one: Found) -> str:
     words = [POSSIBLE]
     if one.evidence >= _CLEAR:
         words = [SURE if one.evidence >= _SURE else CLEAR]
+    if one.same_map:
+        words.append(f"map like {one.same_map}'s")
     if one.in_part is not None:
         words.append(IN_PART)
     if one.alternatives:

@@ -107,6 +107,47 @@ def test_a_grain_is_found_in_its_block():
     assert next(one for one in each if one.element == "Ga").in_part == 13
 
 
+def test_sulphur_is_not_taken_for_lead():
+    # Where there are both the lines of a blend fit the sum; where lead is not they do not.
+    phases = {
+        "sulphide": ({"S": 0.4, "Fe": 0.8, "Cu": 1.2}, 1.0, 0.5),
+        "lead": ({"Pb": 2.0, "Ca": 0.3}, 1.0, 0.5),
+    }
+    phantom = xrf.make((8, 8), counts=5000, phases=phases)
+    shares = np.array([[0.2, 0.8], [0.6, 0.4], [0.0, 1.0], [0.9, 0.1]] * 4)
+    rng = np.random.default_rng(1)
+    parts = rng.poisson(64 * shares @ phantom.expected).astype(float)
+    own = phantom.detector
+    response = Response(own.zero, own.gain, layers=LAYERS)
+    each, model = find_elements(parts.sum(axis=0), TUBE, response, parts)
+    assert {"S", "Pb", "Fe", "Cu", "Ca"} <= symbols(each)
+    assert not symbols(each) - {"S", "Pb", "Fe", "Cu", "Ca", "Ar"}
+    truth = (64 * shares @ phantom.areas["S_K"]).sum()
+    sulphur = next(one for one in each if one.element == "S")
+    assert abs(sulphur.counts / truth - 1) < 0.05
+    assert model.fit.chi2 < 1.6
+
+
+def test_what_varies_as_a_strong_element_does_is_said():
+    # Mn goes with Fe; Zn is in half of what has Cu.
+    phases = {
+        "iron": ({"Fe": 2.0, "Mn": 0.02}, 1.0, 0.4),
+        "glass": ({"Ca": 2.0, "Si": 0.5}, 1.0, 0.3),
+        "copper": ({"Cu": 2.0}, 1.0, 0.3),
+        "brass": ({"Cu": 2.0, "Zn": 0.1}, 1.0, 0.1),
+    }
+    phantom = xrf.make((8, 8), counts=800, phases=phases)
+    rng = np.random.default_rng(1)
+    shares = rng.dirichlet((0.7,) * 4, 24)
+    parts = rng.poisson(64 * shares @ phantom.expected).astype(float)
+    own = phantom.detector
+    response = Response(own.zero, own.gain, layers=LAYERS)
+    each, _ = find_elements(parts.sum(axis=0), TUBE, response, parts)
+    found = {one.element: one.same_map for one in each}
+    assert found["Mn"] == "Fe_K"
+    assert not found["Fe"] and not found["Zn"]
+
+
 def test_elements_and_exclude(phantom):
     total = phantom.counts.sum(axis=(0, 1), dtype=float)
     response = Response(layers=LAYERS)

@@ -505,3 +505,32 @@ def test_parameters_of_peaks_that_are_not_there_are_not_told(model):
 )
 def test_find_dead(counts, dead):
     assert np.flatnonzero(find_dead(np.array(counts))).tolist() == dead
+
+
+def test_regions_whose_background_has_another_shape():
+    made = xrf.make((32, 32), counts=5000, excitation=17.44)
+    parts = made.counts.astype(float).reshape(4, 8, 4, 8, -1).sum(axis=(1, 3))
+    whole = parts.sum(axis=(0, 1))
+    elements = [*PRESENT, *ABSENT]
+    model = calibrate(make_model(elements, MONO, start(), len(whole)), whole, 1024)
+    projection = make_projection(model.fit.basis)
+    own = {f"{name.partition('_')[0]}_K" for name in ABSENT}
+    absent = [k for k, name in enumerate(projection.names) if name in own]
+    areas, sigma = region_areas(projection, parts.reshape(16, -1))
+    assert (areas[:, absent] > 3.29 * sigma[:, absent]).sum() <= 1
+    # Those of the whole are not larger for it.
+    _, sigma = region_areas(projection, whole)
+    assert np.allclose(sigma[:-1], model.fit.sigma[:-1], rtol=0.1)
+
+
+def test_a_model_that_is_wrong_is_less_sure(spectrum):
+    fits = []
+    for fixed in ((), ("tail",)):
+        model = make_model(PRESENT, MONO, start(), len(spectrum))
+        response = replace(model.response, tail=0.0)
+        model = replace(model, response=response) if fixed else model
+        fits.append(calibrate(model, spectrum, 4096, fixed).fit)
+    right, wrong = fits
+    assert wrong.chi2 > 1.5 > right.chi2
+    known = [fit.areas["Cu_K"][1] for fit in fits]
+    assert known[1] > known[0]

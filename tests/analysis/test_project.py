@@ -292,6 +292,26 @@ def test_sigma_of_sums_has_the_calibration(basis):
     np.testing.assert_allclose(whole[1][0], expected[1], rtol=0.02)
 
 
+def test_the_background_of_a_part_has_another_shape():
+    slopes = np.zeros((1, STOP - FIRST, 5))
+    slopes[0, :, -1] = 1e-4 * peak(140, 30.0)[FIRST:STOP]
+    known = {"slopes": slopes, "covariance": np.zeros((1, 1))}
+    basis = make_basis(**known, bends=np.array([3.0]))
+    projection, exact = make_projection(basis), make_projection(make_basis(**known))
+    moved = projection.gamma.T @ slopes[0, :, -1] * 3.0 * basis.areas[-1]
+    for share in (0.1, 0.5, 1.0):
+        areas = share * basis.areas
+        found = projection.calibration_covariance(areas[None])
+        assert np.allclose(found, (share * (1 - share)) ** 2 * np.outer(moved, moved))
+        spectrum = np.zeros(N_CHANNELS)
+        spectrum[FIRST:STOP] = basis.columns @ areas
+        sigma, least = (
+            region_areas(projection, spectrum)[1],
+            region_areas(exact, spectrum)[1],
+        )
+        assert np.allclose(sigma**2 - least**2, np.diag(found))
+
+
 def test_classes_have_weights_of_their_own(basis):
     rng = np.random.default_rng(0)
     labels = rng.integers(-1, 3, (40, 30))

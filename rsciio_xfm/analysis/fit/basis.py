@@ -33,7 +33,12 @@ class Basis:
         float64, shape (parameters, channels, components): how the columns change with each
         parameter of the calibration. Empty if that is taken as exact.
     covariance
-        float64, shape (parameters, parameters), of the calibration.
+        float64, shape (parameters, parameters), of the calibration; times chi2 per channel
+        where that is above 1.
+    bends
+        float64, shape (parameters,): standard deviation by which a parameter may differ in a
+        part of the map from that of the whole: the background has another shape there. Empty:
+        no part differs.
     """
 
     names: tuple[str, ...]
@@ -43,6 +48,7 @@ class Basis:
     areas: np.ndarray
     slopes: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
     covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    bends: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def stop(self) -> int:

@@ -41,6 +41,9 @@ BLUR = 0.16  # keV added to the widths then
 _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
 _REWEIGHTINGS = 3
+# By so much splines of the background differ in a part of a map, relative to those of the
+# whole; and the least of those, relative to their mean.
+_BENDS, _LEAST_BEND = 0.08, 0.1
 _LEAST_SPLINES = 4  # that a background has
 _ABOVE = 5  # standard deviations above the excitation: from there on, no lines are seen
 _EXCESS_SIGMA = 7
@@ -271,17 +274,19 @@ def finish(
     for _ in range(_REWEIGHTINGS):
         problem = reweighted(problem, state)
         state = solve_at(problem, values, signed=True)
-    covariance = joint_covariance(problem, state)
+    misfit = (problem.spectrum - state.expected) * problem.roots
+    chi2 = float(misfit @ misfit / np.count_nonzero(problem.roots))
+    # Where the model is not right its parameters are not known as well as the counts tell.
+    covariance = joint_covariance(problem, state) * max(chi2, 1.0)
     basis = _basis(model, problem, state, covariance)
     n_lines, n_names = problem.lines.n_columns, len(names)
     spread = _spread(covariance, n_names, n_lines)
-    misfit = (problem.spectrum - state.expected) * problem.roots
     fit = Fit(
         counts,
         n_pixels,
         basis,
         np.sqrt(np.diag(spread)),
-        float(misfit @ misfit / np.count_nonzero(problem.roots)),
+        chi2,
         _parameters(model, values, names, covariance),
         _correlations(basis),
         _detection_limits(problem, state, basis),
@@ -327,10 +332,13 @@ def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray)
     shape = areas[n_lines:] @ problem.splines / total if total > 0 else flat(problem)
     columns = np.concatenate([state.columns[:n_lines], shape[None]])
     slopes = _slopes(problem, state)
+    differ = np.zeros(n_names)
     if total > 0:  # the shape of the background is a part of the calibration
         bends = np.zeros((len(problem.splines), *slopes.shape[1:]))
         bends[:, :, n_lines] = problem.splines / total
         slopes = np.concatenate([slopes, bends])
+        own = np.maximum(areas[n_lines:], total / len(bends) * _LEAST_BEND)
+        differ = np.append(np.zeros(n_names), _BENDS * own)
     kept = [*range(n_names), *range(n_names + n_lines, len(covariance))][: len(slopes)]
     return Basis(
         (*model.names, BACKGROUND),
@@ -340,6 +348,7 @@ def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray)
         np.append(areas[:n_lines], total),
         slopes,
         covariance[np.ix_(kept, kept)],
+        differ,
     )
 
 

@@ -169,9 +169,9 @@ class Doubted:
         found[used] = self.areas[used] / (spread * worse)
         return found[:n]
 
-    def without(self, k: int) -> "Doubted":
-        """Return the fit without one component."""
-        kept = np.arange(len(self.columns)) != k
+    def without(self, *which: int) -> "Doubted":
+        """Return the fit without some components."""
+        kept = ~np.isin(np.arange(len(self.columns)), which)
         numbers = np.cumsum(kept) - 1
         own = kept[self.owners]
         return _solve(

@@ -24,6 +24,7 @@ from rsciio_xfm.analysis.fit.doubt import (
 )
 from rsciio_xfm.analysis.fit.excitation import Excitation
 from rsciio_xfm.analysis.fit.lines import SHELLS, Group
+from rsciio_xfm.analysis.fit.matrix import make_projection
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.analysis.fit.parameters import apply_values, values_of
 from rsciio_xfm.analysis.fit.peaks import check_spectrum
@@ -55,6 +56,12 @@ _BETTER = 0.9  # chi2, relative, that another scale than the given one needs
 _ALIKE = 0.75  # evidence, relative, of what it could be as well
 _N_ALIKE = 3
 _LEAST_BLOCK = 3000.0  # counts
+# Lines of an outer shell in a part, relative to those of an inner one and to the whole, that
+# nothing but the sample's absorption can make; and how clear it has to be, roots of counts.
+_MOST_OUTER, _LEAST_OUTER = 2.0, 10.0
+# Maps that are compared: least blocks; chi2 of the share of another element, relative to that
+# of an element that is everywhere, and by how much it is less.
+_LEAST_PARTS, _LIKE, _BETTER_MAP = 8, 0.6, 9.0
 _ALIKE_COLUMNS = 0.3  # of which the clearest is taken in a part
 _ONE_LINE = 0.05  # keV
 _TELLING = 0.2  # weight of lines, relative to the strongest, that are named
@@ -79,6 +86,9 @@ class Found:
         Names of other groups that explain at least three quarters of it.
     in_part
         Number of the block in which it was found, if it is not seen in the sum; else None.
+    same_map
+        Name of a strong group whose map explains much of how it varies from block to block, if
+        it is weak: it goes with that element, or is a wrong shape of its lines. Else ``""``.
     """
 
     element: str
@@ -89,6 +99,7 @@ class Found:
     sigma: float
     alternatives: tuple[str, ...] = ()
     in_part: int | None = None
+    same_map: str = ""
 
     @property
     def name(self) -> str:
@@ -174,7 +185,8 @@ def find_elements(
         model = _drop_again(model, counts, pool, names)
         if not model.groups:
             return [], model
-        return _describe(model, counts, pool, names), model
+        found = _describe(model, counts, pool, names)
+        return _compare_maps(found, model, parts), model
 
 
 def _range(
@@ -483,8 +495,10 @@ def _find_in_parts(
     is_new = pool.is_new(model)
     found: dict[int, int] = {}
     clearest = np.zeros(len(pool.candidates))
+    pairs = _outer_shells(model)
     for number, part in enumerate(parts):
-        gains, sigmas = doubted.of_part(part).gains(own)
+        fitted = _without_excess(doubted.of_part(part), doubted, pairs)
+        gains, sigmas = fitted.gains(own)
         areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
         is_enough = is_new & (gains > needed)
         is_enough &= ~pool.is_contradicted(areas, sigmas)
@@ -493,6 +507,40 @@ def _find_in_parts(
             clearest[k], found[int(k)] = score[k], number
     alone = _clearest_of_alike(found, clearest, own)
     return {k: (number, float(clearest[k])) for k, number in alone.items()}
+
+
+def _outer_shells(model: Model) -> list[tuple[int, int]]:
+    """Return the numbers of groups of an outer shell, and of an inner one of the element."""
+    groups = list(enumerate(model.groups))
+    return [
+        (k, other)
+        for k, one in groups
+        for other, inner in groups
+        if inner.element == one.element
+        and SHELLS.index(inner.shell) < SHELLS.index(one.shell)
+    ]
+
+
+def _without_excess(
+    fitted: Doubted, whole: Doubted, pairs: list[tuple[int, int]]
+) -> Doubted:
+    """Return the fit of a part with no more of outer shells than the inner ones allow.
+
+    Where there is no Pb L, what looks like Pb M is S: a blend of both has been taken for the
+    one in the sum, and its lines have the shape of the blend since.
+    """
+    most: dict[int, float] = {}
+    for k, inner in pairs:
+        if whole.areas[inner] > 0 and whole.areas[k] > 0:
+            ratio = whole.areas[k] / whole.areas[inner]
+            allowed = _MOST_OUTER * ratio * max(fitted.areas[inner], 0.0)
+            if fitted.areas[k] > allowed + _LEAST_OUTER * math.sqrt(fitted.areas[k]):
+                most[k] = max(most.get(k, 0.0), allowed)
+    if not most:
+        return fitted
+    held = np.array(list(most))
+    rest = fitted.spectrum - np.array(list(most.values())) @ fitted.columns[held]
+    return replace(fitted, spectrum=rest).without(*most)
 
 
 def _clearest_of_alike(
@@ -579,6 +627,36 @@ def _describe(
             )
         )
     return sorted(found, key=lambda one: -one.evidence)
+
+
+def _compare_maps(found: list[Found], model: Model, parts: np.ndarray) -> list[Found]:
+    """Say of weak elements whether they vary over the map as a strong one does."""
+    strong = [one.name for one in found if one.evidence > _SURE]
+    if len(parts) < _LEAST_PARTS or not strong:
+        return found
+    projection = make_projection(calibrated(model).basis)
+    spectra = parts[:, projection.first : projection.stop]
+    areas, noise = spectra @ projection.gamma, spectra @ projection.gamma**2
+    # Were it everywhere; were it a share of one of the strong ones.
+    shapes = [spectra.sum(axis=1)]
+    shapes += [areas[:, projection.names.index(name)] for name in strong]
+    told = []
+    for one in found:
+        k = projection.names.index(one.name)
+        chi2 = np.array([_misfit(areas[:, k], noise[:, k], shape) for shape in shapes])
+        best = int(np.argmin(chi2[1:]))
+        is_same = chi2[1 + best] < min(_LIKE * chi2[0], chi2[0] - _BETTER_MAP)
+        is_weak = one.evidence <= _SURE
+        same = strong[best] if is_weak and is_same else ""
+        told.append(replace(one, same_map=same))
+    return told
+
+
+def _misfit(areas: np.ndarray, noise: np.ndarray, shape: np.ndarray) -> float:
+    """Return chi2 of areas of parts as a constant share of those of another component."""
+    weights = 1 / np.maximum(noise, 1.0)
+    share = (weights * areas) @ shape / max((weights * shape) @ shape, 1e-300)
+    return float(weights @ (areas - share * shape) ** 2)
 
 
 def _telling(group: Group) -> tuple[float, ...]:

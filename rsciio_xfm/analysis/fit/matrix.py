@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.basis import Basis
+from rsciio_xfm.analysis.fit.basis import BACKGROUND, Basis
 from rsciio_xfm.analysis.fit.problem import find_dead
 
 # Below this share of the mean of a spectrum, or one count, no channel is expected to be: what
@@ -51,6 +51,9 @@ class Projection:
     covariance
         Of the parameters of the calibration, see
         :class:`~rsciio_xfm.analysis.fit.basis.Basis`.
+    bends
+        Standard deviations by which parameters differ in a part of the map, see
+        :class:`~rsciio_xfm.analysis.fit.basis.Basis`.
     areas
         float64, shape (components,): counts of each in the spectrum of the calibration.
     expected
@@ -67,6 +70,7 @@ class Projection:
     leverages: np.ndarray
     tilts: np.ndarray
     covariance: np.ndarray
+    bends: np.ndarray
     areas: np.ndarray
     expected: np.ndarray
 
@@ -98,11 +102,35 @@ class Projection:
         -------
         numpy.ndarray
             float64, shape (..., components, components).
+
+        Notes
+        -----
+        The background has another shape in a part of the map than in the whole, which the
+        calibration knows: what that changes is added, the less the larger the part of the
+        background is.
         """
         tilts = self.tilts[: areas.shape[-2]]
         with np.errstate(invalid="ignore"):  # of areas that are NaN or infinite
             changes = np.einsum("cpkj,...cj->...pk", tilts, areas, optimize=True)
-            return np.swapaxes(changes, -1, -2) @ (self.covariance @ changes)
+            found = np.swapaxes(changes, -1, -2) @ (self.covariance @ changes)
+            if not self.bends.any():
+                return found
+            less = self.rest(areas.sum(axis=-2))[..., None] * self.bends
+            own = changes * less[..., None]
+            return found + np.swapaxes(own, -1, -2) @ own
+
+    def rest(self, areas: np.ndarray) -> np.ndarray:
+        """Return the share of the background that sums of spectra do not have.
+
+        Parameters
+        ----------
+        areas
+            Of the sums, shape (..., components).
+        """
+        is_own = np.array([kind == BACKGROUND for kind in self.kinds])
+        parts = areas[..., is_own].sum(axis=-1)
+        whole = max(float(self.areas[is_own].sum()), 1.0)
+        return 1 - np.clip(parts / whole, 0.0, 1.0)
 
 
 def make_projection(
@@ -170,6 +198,7 @@ def make_projection(
         leverages=leverages,
         tilts=-np.einsum("cnk,pnj->cpkj", gammas, slopes, optimize=True),
         covariance=np.asarray(basis.covariance, dtype=np.float64),
+        bends=np.asarray(basis.bends, dtype=np.float64),
         areas=np.asarray(basis.areas, dtype=np.float64),
         expected=expected,
     )

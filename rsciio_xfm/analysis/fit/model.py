@@ -53,7 +53,8 @@ class Fit:
     basis
         Columns, areas and the calibration's covariance.
     sigma
-        Standard deviations of the areas, those of the calibration included.
+        Standard deviations of the areas, those of the calibration included; times the root of
+        `chi2` where that is above 1.
     chi2
         Per channel.
     parameters
