@@ -23,6 +23,7 @@ DATA = Path(
 HERE = Path(__file__).parent
 # Whatever is tested in these takes long,
 THOROUGH = (
+    HERE / "analysis" / "test_find.py",
     HERE / "io" / "test_raw_types.py",
     HERE / "robustness",
     HERE / "test_cli_classify.py",

@@ -77,7 +77,7 @@ def check_solder_joint(folder, text):
     """Tin is the strongest, nickel the weakest."""
     counts = dict(re.findall(r"(\w+_\w+): (\d+) counts", text))
     ordered = sorted(counts, key=lambda line: int(counts[line]))
-    assert ordered[0] == "Ni_Ka" and ordered[-1] == "Sn_La"
+    assert ordered[0] == "Ni_K" and ordered[-1] == "Sn_L"
     assert "(80, 60|2048)>, 0.08 s a pixel" in text
 
 

@@ -3,15 +3,15 @@ A painting
 ==========
 
 From the raw file of an MA-XRF scanner to maps of the elements in its pigments. Needs
-the extra ``datastack``.
+the extras ``datastack`` and ``fit``.
 """
 
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
-from exspy.material import elements
 
 from rsciio_xfm import data, datastack
+from rsciio_xfm.analysis.fit.energy import calibrate_energy
 
 picture = data.painting("example.raw", overwrite=True)
 
@@ -34,19 +34,12 @@ path = datastack.convert(
 )
 
 # %%
-# The scanner gives no energies. The highest peak is that of copper, in the blue of the
-# sky, and the highest one at the upper end is the tube's rhodium, scattered.
-sums = preview.sum_spectrum
-upper = 3 * sums.size // 4  # of this scan: the scattered lines are above
-channels = sums.argmax(), upper + sums[upper:].argmax()
-known = [
-    elements[name].Atomic_properties.Xray_lines["Ka"]["energy (keV)"]
-    for name in ("Cu", "Rh")
-]
-slope, offset = np.polyfit(channels, known, 1)
-energies = offset + slope * np.arange(sums.size)
+# The scanner gives no energies. Some of the elements that must be there are enough to find
+# them: their lines are matched with the peaks of the sum spectrum.
+found = calibrate_energy(preview.sum_spectrum, ["Ca", "Fe", "Cu", "Pb"])
+energies = found.zero + found.gain * np.arange(preview.sum_spectrum.size)
 datastack.append(energies, "maxrf_energies", path)
-print(f"{1000 * slope:.1f} eV a channel, channel 0 at {offset:.2f} keV")
+print(f"{1000 * found.gain:.1f} eV a channel, channel 0 at {found.zero:.2f} keV")
 
 # %%
 # The map, chunk by chunk, with its energies; six images in one pass over the file. Windows

@@ -478,6 +478,8 @@ from rsciio_xfm.core.hdf5 import write as hdf5_writer
 from pathlib import Path
 path = Path({str(tmp_path / "saved.emd")!r})
 s = hs.signals.Signal1D(np.random.default_rng(0).integers(0, 6e4, (50, 50, 500)).astype("u2"))
+# Processes that a shell started in the background ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 s.inav[:2, :2].save(path)
 old, count, write = path.read_bytes(), [0], hdf5_writer._Sink.write
 def interrupted(self, data):
