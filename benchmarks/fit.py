@@ -10,7 +10,7 @@ are of the processor, all threads; ratios are of the time of a spectrum, to the 
 the same turn, in the median. --accuracy prints how right maps are. PYTHON is that of an
 environment with PyMca:
 
-    python -m venv /tmp/pymca; /tmp/pymca/bin/pip install PyMca5==5.9.7 fisx numpy h5py
+    python -m venv pymca && pymca/bin/pip install PyMca5==5.9.7 fisx numpy h5py
 
 Linux only.
 """

@@ -3,7 +3,8 @@ An EDS map of a scanning electron microscope
 ============================================
 
 EDAX's ``.spd`` with all that lies beside it: energies, size of the pixels, live time
-and the image of the sample. All of exspy works on it.
+and the image of the sample. All of exspy works on it. Counts by a fit need the extra
+``fit``.
 """
 
 import hyperspy.api as hs

@@ -185,7 +185,8 @@ class Reduction(ABC):
         products
             What :meth:`rsciio_xfm.core.array.FileArray.multiply` returned.
         """
-        raise NotImplementedError
+        name = type(self).__name__
+        raise NotImplementedError(f"{name} has matrices, and no add_products.")
 
     @abstractmethod
     def merge(self, states: list[Any]) -> Any:
