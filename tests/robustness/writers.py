@@ -34,6 +34,19 @@ def _counts(reader: Any, **options: Any) -> Read:
     return lambda path: np.asarray(reader(path, **options)[0]["data"])
 
 
+def _read_grown(path: Path) -> np.ndarray:
+    """Read a stack; one whose append was killed, or is at work, as repack finds it."""
+    stack = _counts(datastack.file_reader)
+    try:
+        return stack(path)
+    except CorruptFileError as exc:
+        if "repack makes a sound file" not in str(exc):
+            raise
+    sound = path.with_name("sound.datastack")
+    datastack.repack(path, None, sound, show_progressbar=False, overwrite=True)
+    return stack(sound)
+
+
 def _prepare(folder: Path) -> None:
     """Write what is read, in two versions, and keep them as signals.
 
@@ -102,6 +115,7 @@ def make_writers(folder: Path) -> dict[str, tuple[str, Write, Read]]:
         ripple.file_writer(path, signal | {"data": signal["data"].astype(np.uint16)})
 
     stack = _counts(datastack.file_reader)
+
     return {
         "GeoPIXE": (
             ".GeoPIXE",
@@ -131,7 +145,7 @@ def make_writers(folder: Path) -> dict[str, tuple[str, Write, Read]]:
         ),
         "datastack, convert": (".datastack", convert, stack),
         "datastack, repack": (".datastack", repack, stack),
-        "datastack, append": (".datastack", append, stack),
+        "datastack, append": (".datastack", append, _read_grown),
         "EMD": (
             ".emd",
             lambda path, version: emd.file_writer(path, signals[version]),
