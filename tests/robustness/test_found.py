@@ -183,7 +183,7 @@ class TestChunks:
     def test_size(self, place, size):
         path, at = place
         change(path, at, struct.pack("<I", size))
-        with pytest.raises(CorruptFileError, match=f"has {size} bytes or stands twice"):
+        with pytest.raises(CorruptFileError, match=f"has {size} bytes, stands twice"):
             esrf.file_reader(path)
 
     def test_twice(self, place):
@@ -192,6 +192,14 @@ class TestChunks:
         key = 8 + 3 * 8  # and its address
         change(path, at + key + 8, raw[at : at + key + 8])
         with pytest.raises(CorruptFileError, match="stands twice"):
+            esrf.file_reader(path)
+
+    @pytest.mark.parametrize("channel", [64, 2**63, 2**64 - 64])
+    def test_outside(self, place, channel):
+        """HDF5 itself has zeros there."""
+        path, at = place
+        change(path, at + 8 + 8, struct.pack("<Q", channel))
+        with pytest.raises(CorruptFileError, match="lies outside"):
             esrf.file_reader(path)
 
     def test_texts(self, tmp_path):

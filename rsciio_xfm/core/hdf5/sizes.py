@@ -1,6 +1,7 @@
 """Whether a dataset can be as large as it claims, before room is made for it."""
 
 import math
+import operator
 from pathlib import Path
 
 import h5py
@@ -57,7 +58,10 @@ def check_size(
 
 
 def _check_chunks(path: str | Path, dataset: h5py.Dataset) -> None:
-    """Refuse chunks that are there twice, or not whole: HDF5 reads on behind them."""
+    """Refuse chunks that are there twice, not whole, or where no numbers can be.
+
+    HDF5 reads on behind the first two, and has zeros in place of the last.
+    """
     if not dataset.chunks or not hasattr(dataset.id, "chunk_iter"):
         return
     grid = zip(dataset.shape, dataset.chunks, strict=True)
@@ -66,13 +70,15 @@ def _check_chunks(path: str | Path, dataset: h5py.Dataset) -> None:
     n_bytes = math.prod(dataset.chunks) * dataset.id.get_type().get_size()
     is_compressed = dataset.id.get_create_plist().get_nfilters() > 0
     is_plain = not is_compressed and dataset.dtype.kind != "O"
+    most = [2**63 if size is None else size for size in dataset.maxshape]
     seen: set[tuple[int, ...]] = set()
     starts: set[int] = set()
     wrong: list[h5py.h5d.StoreInfo] = []
 
     def visit(info: h5py.h5d.StoreInfo) -> bool | None:
         is_twice = info.chunk_offset in seen or info.byte_offset in starts
-        if is_twice or (is_plain and info.size != n_bytes):
+        is_outside = any(map(operator.ge, info.chunk_offset, most))
+        if is_twice or is_outside or (is_plain and info.size != n_bytes):
             wrong.append(info)
             return True
         seen.add(info.chunk_offset)
@@ -83,8 +89,9 @@ def _check_chunks(path: str | Path, dataset: h5py.Dataset) -> None:
     if wrong:
         raise CorruptFileError(
             f"{path}: the chunk {wrong[0].chunk_offset} of {dataset.name} has "
-            f"{wrong[0].size} bytes or stands twice, expected it once, with "
-            f"{n_bytes if is_plain else 'its'} bytes (byte {wrong[0].byte_offset})."
+            f"{wrong[0].size} bytes, stands twice or lies outside, expected it once, with "
+            f"{n_bytes if is_plain else 'its'} bytes, within {dataset.shape} "
+            f"(byte {wrong[0].byte_offset})."
         )
 
 
