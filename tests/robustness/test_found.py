@@ -194,11 +194,13 @@ class TestChunks:
         with pytest.raises(CorruptFileError, match="stands twice"):
             esrf.file_reader(path)
 
-    @pytest.mark.parametrize("channel", [64, 2**63, 2**64 - 64])
-    def test_outside(self, place, channel):
-        """HDF5 itself has zeros there."""
+    @pytest.mark.parametrize(
+        ("entry", "number"), [(16, 64), (16, 2**63), (16, 2**64 - 64), (32, 2**64 - 1)]
+    )
+    def test_outside(self, place, entry, number):
+        """In the second axis, or in no place of the file: HDF5 itself has zeros there."""
         path, at = place
-        change(path, at + 8 + 8, struct.pack("<Q", channel))
+        change(path, at + entry, struct.pack("<Q", number))
         with pytest.raises(CorruptFileError, match="lies outside"):
             esrf.file_reader(path)
 

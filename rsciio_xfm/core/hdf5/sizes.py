@@ -76,12 +76,13 @@ def _check_chunks(path: str | Path, dataset: h5py.Dataset) -> None:
     wrong: list[h5py.h5d.StoreInfo] = []
 
     def visit(info: h5py.h5d.StoreInfo) -> bool | None:
-        is_twice = info.chunk_offset in seen or info.byte_offset in starts
-        is_outside = any(map(operator.ge, info.chunk_offset, most))
+        at = info.chunk_offset  # None: it is nowhere
+        is_twice = at in seen or info.byte_offset in starts
+        is_outside = at is None or any(map(operator.ge, at, most))
         if is_twice or is_outside or (is_plain and info.size != n_bytes):
             wrong.append(info)
             return True
-        seen.add(info.chunk_offset)
+        seen.add(at)
         starts.add(info.byte_offset)
         return None
 
