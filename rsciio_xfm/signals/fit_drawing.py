@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -347,10 +347,3 @@ def as_colours(images: Sequence[np.ndarray], limits: Sequence[float]) -> np.ndar
         share = np.clip(np.nan_to_num(image) / limit, 0, 1)
         made[..., k] = np.round(255 * share)
     return made
-
-
-def close(axes: Any) -> None:
-    """Close the figure of some axes."""
-    import matplotlib.pyplot as plt
-
-    plt.close(np.ravel(axes)[0].figure)

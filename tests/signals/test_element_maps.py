@@ -446,6 +446,14 @@ class TestSaving:
         assert not (tmp_path / "Ti_K.tif").exists() and (tmp_path / "Fe_K.tif").exists()
         assert (tmp_path / "notes.tif").read_bytes() == b"mine"
 
+    def test_sigma(self, maps, tmp_path):
+        """They are written if asked for, and go with the maps they are of."""
+        maps.save(tmp_path, sigma=True)
+        image = hs.load(tmp_path / "Fe_K_sigma.tif")
+        np.testing.assert_array_equal(image.data, maps.sigma["Fe"].data)
+        maps.save(tmp_path, overwrite=True)
+        assert not [*tmp_path.glob("*_sigma.tif")]
+
     @pytest.mark.parametrize("name", ["Fe_K.tif", "maps.png", "model.yaml"])
     def test_files_of_others(self, maps, tmp_path, name):
         """They are not replaced unasked, though there is no table of ours."""
@@ -469,6 +477,12 @@ class TestSaving:
         with pytest.raises(ValueError, match=r"Fe_K\.tif: a folder has this name"):
             maps.save(tmp_path, overwrite=True)
         assert len([*tmp_path.iterdir()]) == 1
+
+    def test_a_new_folder_is_not_left_empty(self, maps, tmp_path, monkeypatch):
+        monkeypatch.setattr(type(maps), "plot", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            maps.save(tmp_path / "new")
+        assert not (tmp_path / "new").exists()
 
     def test_more_axes(self, phantom, fitted, tmp_path):  # noqa: F811
         stack = make(np.stack([phantom.counts[:2]] * 3)).get_element_maps(fitted)
