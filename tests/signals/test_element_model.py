@@ -223,7 +223,15 @@ class TestFiles:
             (b"[" * 5000, "no YAML"),
             (
                 b"kind: rsciio_xfm element model\nversion: 2\n",
-                "version is 2, expected 1",
+                "version is 2, expected 1: a newer rsciio-xfm wrote it",
+            ),
+            (
+                b"kind: rsciio_xfm element model\nversion: 0\n",
+                "version is 0, expected 1: an older rsciio-xfm wrote it: make the model anew",
+            ),
+            (
+                b"kind: rsciio_xfm element model\nversion: one\n",
+                "version is 'one', expected 1: no version of rsciio-xfm wrote it",
             ),
             (b"kind: rsciio_xfm element model\nversion: 1\n", "the model is damaged"),
         ],
