@@ -10,6 +10,7 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
+from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import (
@@ -36,6 +37,7 @@ _FILES = re.compile(
     r"maps\.png|(elements|regions)\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml"
 )
 _SIGMA = "_sigma.tif"
+_SAME = 1e-5  # relative, of counts that were added up in different ways
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
 
 
@@ -196,20 +198,33 @@ class ElementMaps(Mapping[str, BaseSignal]):
         title = str(self._frame.metadata.get_item("General.title", ""))
         lines = [
             f"ElementMaps{f' of {title}' if title else ''}: {len(self)} groups of lines, "
-            f"{shape} pixels, {self._quality(title)}"
+            f"{shape} pixels, {self._quality()}"
         ]
         if self.is_nonnegative:
             lines.append(
                 "No pixel is negative: for pictures. Counts are those of the sum."
             )
-        misfits = [one.misfit for one in self.models if one.misfit]
+        is_own = self._are_calibrated_here()
+        misfits = [one.misfit for one in self.models if is_own and one.misfit]
         return "\n".join([*lines, repr(self.totals), *misfits[:1]])
 
-    def _quality(self, title: str) -> str:
-        """Return how well the spectra were fitted that the models were calibrated on."""
-        said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
-        other = self.model.title if self.model.title != title else ""
-        return f"chi2/n of the sum{f' of {other}' if other else ''} {said}"
+    def _quality(self) -> str:
+        """Return how well the spectra of this map are fitted."""
+        if self._are_calibrated_here():
+            said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
+            return f"chi2/n of the sum {said}"
+        chi2 = self._projected.chi2
+        mean = float(chi2.mean(dtype=float, where=np.isfinite(chi2)))
+        other = self.model.title or "another map"
+        return f"chi2/n of a pixel {mean:.2f} on average, with the model of {other}"
+
+    def _are_calibrated_here(self) -> bool:
+        """Tell whether the models were fitted to the sum of this map, by its counts."""
+        fits = [calibrated(one.model) for one in self.models]
+        spectra = [fit.spectrum[fit.basis.first : fit.basis.stop] for fit in fits]
+        fitted = sum(float(spectrum.sum()) for spectrum in spectra)
+        own = float(self._projected.counts.sum(dtype=float))
+        return abs(own - fitted) <= _SAME * abs(fitted)
 
     def plot(
         self, names: Iterable[str] | str | None = None, percentile: float = 99.5

@@ -610,6 +610,14 @@ class TestArguments:
                 maps.rgb("Fe", percentile=percentile)
 
 
+def test_a_model_of_another_map_says_how_well_it_fits_this_one(maps, phantom, fitted):  # noqa: F811
+    assert f"chi2/n of the sum {fitted.chi2:.2f}" in repr(maps)
+    part = make(phantom.counts[:8]).get_element_maps(fitted)
+    mean = np.mean(part.chi2.data, dtype=float)
+    said = f"chi2/n of a pixel {mean:.2f} on average, with the model of phantom"
+    assert said in repr(part) and "of the sum" not in repr(part)
+
+
 def test_pickled(maps):
     again = pickle.loads(pickle.dumps(maps))
     np.testing.assert_array_equal(again["Fe"].data, maps["Fe"].data)
