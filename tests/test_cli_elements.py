@@ -115,7 +115,9 @@ def test_others_are_refused(run, tmp_path, counts):
     hs.signals.Signal1D(counts).save(path)
     text = run("calibrate", path, LINES, code=1)
     assert "cannot be put into a .hspy file" in text
-    assert "rsciio-xfm export" in text
+    assert f"rsciio-xfm export {path} --calibrate {LINES} -o map_keV.h5" in text
+    text = run("calibrate", path, "Fe,Ca", code=1)
+    assert "--calibrate Fe,Ca -o map_keV.h5" in text
 
 
 @pytest.mark.parametrize(
@@ -165,12 +167,15 @@ def test_labels_of_demo_and_analyse(run, tmp_path):
     assert {"Fe,", "Ca,"} <= set(line.split())
     run("analyse", path, "-o", tmp_path / "b")
     assert (tmp_path / "b" / "spectra.png").stat().st_size
+    wrong = ("--excitation", "Mo", "-o", tmp_path / "c")
+    assert "The excitation is 'Mo', expected" in run("analyse", path, *wrong, code=1)
+    assert not (tmp_path / "c").exists()
 
 
 def test_no_labels_without_the_extra(monkeypatch):
     from rsciio_xfm.signals import elements
 
-    def missing(spectrum):
+    def missing(*_):
         raise ImportError("xraylib is needed")
 
     monkeypatch.setattr(elements, "labels_of", missing)

@@ -51,7 +51,8 @@ def table_of(folder):
 
 
 def test_chosen(run, path, tmp_path):
-    said = run("maps", path, *CHOSEN, *FIT, "-o", tmp_path / "r")
+    said = run("maps", path, *CHOSEN, *FIT, "--sigma", "-o", tmp_path / "r")
+    assert (tmp_path / "r" / "Fe_K_sigma.tif").is_file()
     assert "6 groups of lines, 12 x 10 pixels" in said and "sigma limit" in said
     assert f"Wrote  {tmp_path / 'r' / 'Fe_K.tif'}" in said
     expected = hs.load(path, lazy=True).get_element_maps(

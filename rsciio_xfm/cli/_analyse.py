@@ -15,6 +15,7 @@ from rsciio_xfm.cli._common import (
     dataset_option,
     detector_option,
     errors_as_messages,
+    excitation_option,
     extension,
     find_peaks_of,
     load_map,
@@ -31,6 +32,7 @@ _DPI = 150
 @click.argument("file", type=FILE)
 @detector_option
 @dataset_option
+@excitation_option
 @click.option(
     "--saturation",
     type=FiniteRange(0, 100),
@@ -48,6 +50,7 @@ _DPI = 150
 def analyse(
     file: Path,
     detector: int | None,
+    excitation: str | None,
     saturation: float,
     table: bool,
     output: Path,
@@ -55,8 +58,9 @@ def analyse(
 ) -> None:
     """Write pictures and tables of the map in FILE to a folder.
 
-    They are: the header, the sum and the highest of all spectra, the map of all counts, and
-    the colours of energies; of maps with dead times also their statistics, maps, histogram,
+    They are: the header, the sum and the highest of all spectra, with the names of elements
+    over its peaks if it is known what excites the sample, the map of all counts, and the
+    colours of energies; of maps with dead times also their statistics, maps, histogram,
     dead times against counts, what detectors differ by, and how well missing dead times can
     be filled in.
     """
@@ -65,9 +69,12 @@ def analyse(
             raise click.ClickException(f"{file}: --table is for .GeoPIXE")
         import matplotlib as mpl
 
+        from rsciio_xfm.analysis.fit.excitation import parse_excitation
+
         mpl.use("agg")
         signal = load_map(file, detector, n_axes=(2,))
-        results = _results(file, signal, saturation, detector)
+        source = None if excitation is None else parse_excitation(excitation)
+        results = _results(file, signal, saturation, detector, source)
         if table:
             results["records.csv"] = lambda path: _write_table(file, path)
         refuse_existing([output / name for name in results], overwrite)
@@ -80,7 +87,11 @@ def analyse(
 
 
 def _results(
-    file: Path, signal: Any, saturation: float, detector: int | None
+    file: Path,
+    signal: Any,
+    saturation: float,
+    detector: int | None,
+    excitation: Any,
 ) -> dict[str, Callable[[Path], None]]:
     """Return what writes each result, by its name."""
     summary: dict[str, Any] = {}
@@ -94,7 +105,7 @@ def _results(
         "info.txt": lambda path: _write_info(file, path, detector),
         "sum.msa": lambda path: summarise()["sum"].save(path, overwrite=True),
         "spectra.csv": lambda path: _write_spectra(summarise(), path),
-        "spectra.png": lambda path: _save(_draw_spectra(summarise()), path),
+        "spectra.png": lambda path: _save(_draw_spectra(summarise(), excitation), path),
         "counts.png": lambda path: _save(_draw_counts(signal, summarise()), path),
     }
     for scale in ("linear", "log"):
@@ -181,7 +192,7 @@ def _write_spectra(summary: dict[str, Any], path: Path) -> None:
     path.write_text(f"energy_{units},sum,max\n{text}", encoding="utf-8")
 
 
-def _draw_spectra(summary: dict[str, Any]) -> Any:
+def _draw_spectra(summary: dict[str, Any], excitation: Any) -> Any:
     from rsciio_xfm.core.eds import PER_KEV
     from rsciio_xfm.signals.drawing import draw_spectra, label_peaks, new_axes
 
@@ -193,7 +204,8 @@ def _draw_spectra(summary: dict[str, Any]) -> Any:
     (ax,) = new_axes(is_wide=True)
     draw_spectra(ax, energy.axis, energy.units, spectra)
     factor = PER_KEV.get(energy.units, 1)
-    labels = [(name, factor * kev) for name, kev in find_peaks_of(summary["sum"])]
+    found = find_peaks_of(summary["sum"], excitation)
+    labels = [(name, factor * kev) for name, kev in found]
     label_peaks(ax, energy.axis, summary["sum"].data, labels)
     return ax
 

@@ -356,7 +356,7 @@ def _choose_chunks(signal: Any) -> None:
         signal.data = from_source(source, chunks)
 
 
-def find_peaks_of(total: Any) -> list[tuple[str, float]]:
+def find_peaks_of(total: Any, excitation: Any = None) -> list[tuple[str, float]]:
     """Return names and energies, keV, of the elements' peaks in a spectrum.
 
     None where the extra for it is not installed, where nothing says what excites the sample,
@@ -365,7 +365,7 @@ def find_peaks_of(total: Any) -> list[tuple[str, float]]:
     from rsciio_xfm.signals.elements import labels_of
 
     try:
-        return labels_of(total)
+        return labels_of(total, excitation)
     except ImportError:
         return []
 

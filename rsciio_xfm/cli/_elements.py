@@ -1,6 +1,8 @@
 """``rsciio-xfm elements`` and ``calibrate``."""
 
+import itertools
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +119,8 @@ def calibrate(file: Path, known: Any, dry_run: bool, overwrite: bool) -> None:
         if not dry_run and kind not in ("datastack", *_RIPPLE):
             raise click.ClickException(
                 f"{file}: energies cannot be put into a .{kind} file: write a calibrated "
-                f"copy, as rsciio-xfm export {file} --calibrate LINES -o {file.stem}_keV.h5"
+                f"copy, rsciio-xfm export {shlex.quote(str(file))} --calibrate "
+                f"{_as_text(known)} -o {shlex.quote(file.stem)}_keV.h5"
             )
         signal = load_map(file, None)
         (axis,) = signal.axes_manager.signal_axes
@@ -131,6 +134,15 @@ def calibrate(file: Path, known: Any, dry_run: bool, overwrite: bool) -> None:
         click.echo(str(found))
         if not dry_run:
             write_energies(file, found.zero, found.gain, axis.size)
+
+
+def _as_text(known: dict[str, float] | list[str]) -> str:
+    """Return lines as they are given in a terminal."""
+    places = (
+        [f"={place:g}" for place in known.values()] if isinstance(known, dict) else []
+    )
+    pairs = itertools.zip_longest(known, places, fillvalue="")
+    return ",".join(f"{name}{place}" for name, place in pairs)
 
 
 def write_energies(file: Path, zero: float, gain: float, n_channels: int) -> None:

@@ -45,6 +45,9 @@ from rsciio_xfm.cli._common import (
     "--nonnegative", is_flag=True, help="No pixel is below 0: for pictures, not for sums."
 )
 @click.option(
+    "--sigma", is_flag=True, help="Standard deviations of the pixels, as .tif, too."
+)
+@click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
 )
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
@@ -58,6 +61,7 @@ def maps(
     energy: tuple[float, float] | None,
     model: Path | None,
     nonnegative: bool,
+    sigma: bool,
     output: Path,
     overwrite: bool,
 ) -> None:
@@ -90,7 +94,7 @@ def maps(
         shape = region_size(region)
         click.echo(f"{file}: {len(found)} groups of lines, {shape} pixels, {quality}")
         click.echo(table)
-        for path in found.save(output, overwrite=overwrite):
+        for path in found.save(output, overwrite, sigma):
             click.echo(f"Wrote  {path}")
 
 

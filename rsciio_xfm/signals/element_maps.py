@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
-from hyperspy.signals import Signal2D
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
+from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.project import Projected
-from rsciio_xfm.core.atomic import check_replaceable, replacing_in
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import (
     IN_PART,
@@ -24,14 +23,21 @@ from rsciio_xfm.signals.areas import (
 )
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
+from rsciio_xfm.signals.folders import (
+    Writers,
+    save_figure,
+    save_files,
+    save_image,
+    save_lines,
+)
 from rsciio_xfm.signals.made import blank_of, image_of, picture_of
-from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.selections import resolve_regions
 
-_DPI = 150
 _FILES = re.compile(
     r"maps\.png|(elements|regions)\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml"
 )
+_SIGMA = "_sigma.tif"
+_SAME = 1e-5  # relative, of counts that were added up in different ways
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
 
 
@@ -192,20 +198,33 @@ class ElementMaps(Mapping[str, BaseSignal]):
         title = str(self._frame.metadata.get_item("General.title", ""))
         lines = [
             f"ElementMaps{f' of {title}' if title else ''}: {len(self)} groups of lines, "
-            f"{shape} pixels, {self._quality(title)}"
+            f"{shape} pixels, {self._quality()}"
         ]
         if self.is_nonnegative:
             lines.append(
                 "No pixel is negative: for pictures. Counts are those of the sum."
             )
-        misfits = [one.misfit for one in self.models if one.misfit]
+        is_own = self._are_calibrated_here()
+        misfits = [one.misfit for one in self.models if is_own and one.misfit]
         return "\n".join([*lines, repr(self.totals), *misfits[:1]])
 
-    def _quality(self, title: str) -> str:
-        """Return how well the spectra were fitted that the models were calibrated on."""
-        said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
-        other = self.model.title if self.model.title != title else ""
-        return f"chi2/n of the sum{f' of {other}' if other else ''} {said}"
+    def _quality(self) -> str:
+        """Return how well the spectra of this map are fitted."""
+        if self._are_calibrated_here():
+            said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
+            return f"chi2/n of the sum {said}"
+        chi2 = self._projected.chi2
+        mean = float(chi2.mean(dtype=float, where=np.isfinite(chi2)))
+        other = self.model.title or "another map"
+        return f"chi2/n of a pixel {mean:.2f} on average, with the model of {other}"
+
+    def _are_calibrated_here(self) -> bool:
+        """Tell whether the models were fitted to the sum of this map, by its counts."""
+        fits = [calibrated(one.model) for one in self.models]
+        spectra = [fit.spectrum[fit.basis.first : fit.basis.stop] for fit in fits]
+        fitted = sum(float(spectrum.sum()) for spectrum in spectra)
+        own = float(self._projected.counts.sum(dtype=float))
+        return abs(own - fitted) <= _SAME * abs(fitted)
 
     def plot(
         self, names: Iterable[str] | str | None = None, percentile: float = 99.5
@@ -298,7 +317,9 @@ class ElementMaps(Mapping[str, BaseSignal]):
         colours = fit_drawing.as_colours(images, limits)
         return picture_of(self._frame, colours, ", ".join(said))
 
-    def save(self, folder: str | Path, overwrite: bool = False) -> list[Path]:
+    def save(
+        self, folder: str | Path, overwrite: bool = False, sigma: bool = False
+    ) -> list[Path]:
         """Write the maps to a folder.
 
         Parameters
@@ -311,6 +332,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
         overwrite
             Replace files that are there, when all the new ones are whole; and then remove
             maps of elements that there were before and are not now.
+        sigma
+            Write the standard deviations of the pixels as well: ``Fe_K_sigma.tif``, ...
 
         Returns
         -------
@@ -323,37 +346,31 @@ class ElementMaps(Mapping[str, BaseSignal]):
             A file is there, and `overwrite` is False.
         ValueError
             A folder has the name of a file.
-        """
-        folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(f"{folder} is a file, expected a folder or none.")
-        # Without our table, what is there is another's, and stays.
-        old = [] if _maps_in(folder) is None else results_in(folder)
-        writers = self._writers()
-        there = [*old, *(folder / name for name in writers if (folder / name).exists())]
-        if there and not overwrite:
-            raise FileExistsError(f"{there[0]} exists; use overwrite=True to replace it.")
-        for path in there:
-            check_replaceable(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing_in(folder) as temporary:
-            for name, write in writers.items():
-                write(temporary / name)
-        paths = [folder / name for name in writers]
-        for path in set(old) - set(paths):
-            path.unlink(missing_ok=True)
-        return paths
 
-    def _writers(self) -> dict[str, Callable[[Path], None]]:
+        Notes
+        -----
+        The files are moved to the folder one by one, when all are whole. A process that is
+        killed while it does so leaves new files beside old ones, but none that is cut off.
+        """
+        # Without our table, what is there is another's, and stays.
+        has_maps = _maps_in(Path(folder)) is not None
+        old = results_in(folder) if has_maps else []
+        return save_files(folder, self._writers(sigma), old, overwrite)
+
+    def _writers(self, sigma: bool) -> Writers:
         """Return what writes each file, by its name."""
-        found: dict[str, Callable[[Path], None]] = {
-            f"{_file_name(name)}.tif": _tiff_writer(self[name]) for name in self.names
-        }
+        found: dict[str, Callable[[Path], None]] = {}
+        for name in self.names:
+            found[f"{_file_name(name)}.tif"] = partial(_save_map, self, name)
+            if sigma:
+                found[f"{_file_name(name)}{_SIGMA}"] = partial(
+                    _save_map, self.sigma, name
+                )
         if self._projected.chi2.ndim <= 2:
-            found["maps.png"] = lambda path: _save_figure(self.plot(), path)
-        found["elements.csv"] = lambda path: _write_lines(path, self._rows())
+            found["maps.png"] = lambda path: save_figure(self.plot(), path)
+        found["elements.csv"] = lambda path: save_lines(self._rows(), path)
         if self.regions:
-            found["regions.csv"] = lambda path: _write_lines(path, self._region_rows())
+            found["regions.csv"] = lambda path: save_lines(self._region_rows(), path)
         for k, model in enumerate(self.models):
             number = f"_{k}" * (len(self.models) > 1)  # of the detector
             found[f"fit{number}.png"] = partial(_save_fit, model)
@@ -389,7 +406,7 @@ def results_in(folder: str | Path) -> list[Path]:
 
 
 def _maps_in(folder: Path) -> list[str] | None:
-    """Return the names of maps that a folder's table of results lists; None without one."""
+    """Return the files of the maps that a folder's table lists; None without a table."""
     table = folder / "elements.csv"
     if not table.is_file():
         return None
@@ -397,7 +414,8 @@ def _maps_in(folder: Path) -> list[str] | None:
         first, *rows = file.read(2**20).splitlines() or [""]
     if first != _TABLE:
         return None
-    return [f"{_file_name(row.partition(',')[0])}.tif" for row in rows]
+    names = [_file_name(row.partition(",")[0]) for row in rows]
+    return [f"{name}{end}" for name in names for end in (".tif", _SIGMA)]
 
 
 def _remark(note: str) -> tuple[str, bool]:
@@ -415,27 +433,9 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w+-]", "_", name)
 
 
-def _tiff_writer(image: BaseSignal) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        fit_tiff(shown)
-        shown.save(path)
-
-    shown = image
-    if image.axes_manager.signal_dimension == 1:  # a line is an image of one row
-        shown = Signal2D(np.atleast_2d(image.data))
-    return write
+def _save_map(maps: Mapping[str, BaseSignal], name: str, path: Path) -> None:
+    save_image(maps[name], path)
 
 
 def _save_fit(model: ElementModel, path: Path) -> None:
-    _save_figure(model.plot(), path)
-
-
-def _save_figure(axes: Any, path: Path) -> None:
-    try:
-        np.ravel(axes)[0].figure.savefig(path, dpi=_DPI)
-    finally:
-        fit_drawing.close(axes)
-
-
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    save_figure(model.plot(), path)

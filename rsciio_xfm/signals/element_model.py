@@ -380,7 +380,7 @@ def load_element_model(filename: str | Path) -> ElementModel:
     Raises
     ------
     rsciio_xfm.exceptions.FileFormatError
-        The file is no such model, is damaged, or of a later version.
+        The file is no such model, is damaged, or of another version.
 
     Examples
     --------

@@ -7,9 +7,9 @@ from typing import Any
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit import energy
-from rsciio_xfm.analysis.fit.energy import Calibration
 from rsciio_xfm.analysis.fit.find import Found
 from rsciio_xfm.analysis.fit.find import find_elements as find
+from rsciio_xfm.analysis.fit.known_lines import Calibration
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.signals.areas import IN_PART, POSSIBLE, as_table, show
@@ -253,14 +253,15 @@ def _names(names: Iterable[str] | str) -> Iterable[str]:
     return [names] if isinstance(names, str) else names
 
 
-def labels_of(spectrum: BaseSignal) -> list[tuple[str, float]]:
+def labels_of(spectrum: BaseSignal, excitation: Any = None) -> list[tuple[str, float]]:
     """Return what the peaks of a spectrum are to be labelled with, and their energies in keV.
 
     Parameters
     ----------
     spectrum
-        Of any type. Without a calibration, counts, or an excitation in its metadata there are
-        no labels.
+        Of any type. Without a calibration, counts, or an excitation there are no labels.
+    excitation
+        As of :func:`find_elements`.
 
     Raises
     ------
@@ -270,10 +271,11 @@ def labels_of(spectrum: BaseSignal) -> list[tuple[str, float]]:
     (axis,) = spectrum.axes_manager.signal_axes
     if axis.units not in PER_KEV or axis.size < _LEAST_CHANNELS:
         return []
-    if not has_excitation(spectrum) or not axis.scale > 0:
+    is_known = excitation is not None or has_excitation(spectrum)
+    if not is_known or not axis.scale > 0:
         return []
     try:
-        found = find_elements(spectrum, show_progressbar=False)
+        found = find_elements(spectrum, excitation=excitation, show_progressbar=False)
     except ValueError:  # nothing is in it
         return []
     clear = [one for one in found if one.evidence >= _CLEAR]

@@ -62,11 +62,9 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
     angle = _number(metadata.get_item(f"{XRF}.scattering_angle"), 180) or _ANGLE
     if given is not None:
         return parse_excitation(given, angle)
-    target = metadata.get_item(f"{XRF}.tube_target")
-    voltage = _number(metadata.get_item(f"{XRF}.tube_voltage"), 500)
-    if target in ELEMENTS[1:] and voltage is not None:
-        return tube(str(target), voltage, _filters_of(signal), angle)
-    energy = _beam_energy(metadata)
+    anode, energy = _source_of(metadata)
+    if anode is not None and energy is not None:
+        return tube(anode, energy, _filters_of(signal), angle)
     if energy is not None:
         is_electrons = _is_electron_microscope(signal)
         source = f"electrons {energy!r} kV" if is_electrons else energy
@@ -84,10 +82,17 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
 
 def has_excitation(signal: BaseSignal) -> bool:
     """Tell whether the metadata say what excites the sample."""
-    metadata = signal.metadata
-    is_tube = metadata.get_item(f"{XRF}.tube_target") in ELEMENTS[1:]
+    _, energy = _source_of(signal.metadata)
+    return energy is not None
+
+
+def _source_of(metadata: Any) -> tuple[str | None, float | None]:
+    """Return the anode of a tube and its kV, or the energy of a beam; None of neither."""
+    anode = metadata.get_item(f"{XRF}.tube_target")
     voltage = _number(metadata.get_item(f"{XRF}.tube_voltage"), 500)
-    return (is_tube and voltage is not None) or _beam_energy(metadata) is not None
+    if anode in ELEMENTS[1:] and voltage is not None:
+        return str(anode), voltage
+    return None, _beam_energy(metadata)
 
 
 def warn_if_smoothed(signal: BaseSignal) -> None:

@@ -4,12 +4,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER
-from rsciio_xfm.signals.drawing import Scale
+from rsciio_xfm.signals.drawing import Scale, name_peaks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +20,6 @@ _PERCENTILE = 99.5
 _SIGMAS = 4.0  # of a pixel: the least that is white
 _STRONG, _FEW = 6.0, 4  # sigma, and how many such pixels are no accident
 _FOUND, _NOT_FOUND = "inferno", "gray"
-_LETTER, _LINE = 0.0038, 0.055  # half a letter and a line of text, of width and height
-_HIGHEST = 1.1  # of names, of the height of the highest peak; what is crowded has none
 _DASHES = {ELEMENT: "-", SCATTER: "--", BACKGROUND: "-"}
 # Of Okabe and Ito, told apart whatever the eyes; black, white and the palest left out.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F")
@@ -250,7 +248,7 @@ def draw_fit(
     )  # fmt: skip
     axes[0].plot(energies, np.maximum(whole, floor), color="black", lw=0.8, label="fit",
                  zorder=2.6)  # fmt: skip
-    axes[0].set(yscale="log", ylabel="Counts per channel", xlim=energies[[0, -1]])
+    axes[0].set(yscale="log", ylabel="Counts per channel")
     axes[0].set_ylim(floor, 4 * max(counts.max(), whole.max(), 2 * floor))
     axes[0].set_title(title, loc="left", fontsize="medium")
     axes[0].legend(loc="upper right", ncols=4, fontsize="small", framealpha=0.9)
@@ -274,44 +272,17 @@ def _draw_components(
     )
     names = [n for n in spectra if kinds[n] != BACKGROUND and spectra[n].max() > floor]
     names.sort(key=lambda n: int(np.argmax(spectra[n])))
-    colours = {n: _COLOURS[k % len(_COLOURS)] for k, n in enumerate(names)}
-    for name in names:
+    colours = [_COLOURS[k % len(_COLOURS)] for k in range(len(names))]
+    whole = np.maximum(np.sum(list(spectra.values()), axis=0), floor)
+    peaks = []
+    for name, colour in zip(names, colours, strict=True):
         own = np.where(spectra[name] > floor, spectra[name], np.nan)
         style = _DASHES.get(kinds[name], "-.")
-        ax.plot(energies, own, color=colours[name], lw=1, ls=style)
-    whole = np.sum(list(spectra.values()), axis=0)
-    peaks = {n: int(np.argmax(spectra[n])) for n in names}
-    heights = {n: max(whole[peak], floor) for n, peak in peaks.items()}
-    at = {n: (float(energies[peaks[n]]), float(heights[n])) for n in names}
-    width = energies[-1] - energies[0]
-    ends = energies[0], energies[-1]
-    for name, (x, y) in _place_names(at, width, floor).items():
-        half = _LETTER * width * len(_short(name))  # not over the frame
-        within = float(np.clip(x, ends[0] + half, max(ends[0], ends[1] - half)))
-        ax.annotate(
-            _short(name), (within, y), (0, 4), textcoords="offset points", ha="center",
-            va="bottom", color=colours[name], fontsize="small",
-        )  # fmt: skip
-
-
-def _place_names(
-    peaks: Mapping[str, tuple[float, float]], width: float, floor: float
-) -> dict[str, tuple[float, float]]:
-    """Set names over their peaks, or higher if another is there; what is crowded has none."""
-    if not peaks:
-        return {}
-    top = math.log(max(y for _, y in peaks.values()) / floor) or 1.0
-    taken: list[tuple[float, float, float]] = []
-    placed = {}
-    for name in sorted(peaks, key=lambda n: -peaks[n][1]):  # the strongest first
-        x, y = peaks[name]
-        half, level = _LETTER * width * len(_short(name)), math.log(y / floor) / top
-        while any(abs(x - a) < half + b and abs(level - c) < _LINE for a, b, c in taken):
-            level += _LINE
-        if level < _HIGHEST:
-            taken.append((x, half, level))
-            placed[name] = x, floor * math.exp(level * top)
-    return placed
+        ax.plot(energies, own, color=colour, lw=1, ls=style)
+        peak = int(np.argmax(spectra[name]))
+        peaks.append((_short(name), float(energies[peak]), float(whole[peak])))
+    ax.set_xlim(energies[0], energies[-1])
+    name_peaks(ax, peaks, floor, colours)
 
 
 def _short(name: str) -> str:
@@ -347,10 +318,3 @@ def as_colours(images: Sequence[np.ndarray], limits: Sequence[float]) -> np.ndar
         share = np.clip(np.nan_to_num(image) / limit, 0, 1)
         made[..., k] = np.round(255 * share)
     return made
-
-
-def close(axes: Any) -> None:
-    """Close the figure of some axes."""
-    import matplotlib.pyplot as plt
-
-    plt.close(np.ravel(axes)[0].figure)

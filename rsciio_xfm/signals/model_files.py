@@ -12,7 +12,7 @@ import yaml
 
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.analysis.fit.parameters import prior, values_of
-from rsciio_xfm.analysis.fit.saving import KIND, from_dict
+from rsciio_xfm.analysis.fit.saving import KIND, check_version, from_dict
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.exceptions import FileFormatError
 
@@ -63,6 +63,10 @@ def read_model(path: Path) -> tuple[Model, tuple[float, float], str, dict[str, s
         The file is no such model, is damaged, or of another version.
     """
     held = read_yaml(path)
+    try:
+        check_version(held.get("version"))
+    except ValueError as error:
+        raise FileFormatError(f"{path}: {error}") from error
     axis: Any = held.get("axis")
     try:
         # Before anything is made of it: whether all is of its kind.
@@ -78,8 +82,8 @@ def read_model(path: Path) -> tuple[Model, tuple[float, float], str, dict[str, s
             raise ValueError(f"axis is {axis!r:.80}, expected numbers, the gain above 0.")
     except _WRONG as error:
         raise FileFormatError(
-            f"{path}: the model is damaged, or of another version: "
-            f"{type(error).__name__}: {error} Expected what model.save(...) has written."
+            f"{path}: the model is damaged: {type(error).__name__}: {error} "
+            "Expected what model.save(...) has written."
         ) from error
     return model, ends, str(held.get("title", "")), _doubts(held.get("doubts"))
 

@@ -3,22 +3,27 @@
 Some of it goes to ``learning_results`` too, where methods of HyperSpy look.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
-from hyperspy.signals import Signal2D
 
 from rsciio_xfm.analysis.classify.features import Features
 from rsciio_xfm.analysis.classify.methods import Components
-from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.core.eds import DETECTOR_NODES
 from rsciio_xfm.signals import drawing
-from rsciio_xfm.signals.saving import fit_tiff
+from rsciio_xfm.signals.folders import (
+    Writers,
+    save_figure,
+    save_files,
+    save_image,
+    save_lines,
+)
 
-_DPI = 150
 _FILES = ("labels.tif", "classes.csv", "parameters.txt", "classes.png")
 # Of learning_results, what was found from other components before.
 _OF_COMPONENTS = (
@@ -127,42 +132,23 @@ class Classification:
         FileExistsError
             A file is there, and `overwrite` is False.
         """
-        import matplotlib.pyplot as plt
+        return save_files(folder, self._writers(), results_in(Path(folder)), overwrite)
 
-        folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(f"{folder} is a file, expected a folder or none.")
-        names = [f"class_{k}.msa" for k in range(len(self.sums))]
-        names += _FILES
-        paths = [folder / name for name in names]
-        old = results_in(folder)
-        if old and not overwrite:
-            raise FileExistsError(f"{old[0]} exists; use overwrite=True to replace it.")
-        figure = self.plot()[0].figure
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing_in(folder) as temporary:
-            self._write([temporary / name for name in names])
-            figure.savefig(temporary / names[-1], dpi=_DPI)
-        plt.close(figure)
-        for path in set(old) - set(paths):  # there may have been more classes
-            path.unlink(missing_ok=True)
-        return paths
+    def _writers(self) -> Writers:
+        """Return what writes each file, by its name."""
+        found: dict[str, Callable[[Path], None]] = {
+            f"class_{k}.msa": spectrum.save for k, spectrum in enumerate(self.sums)
+        }
+        text = [f"{key}: {value}" for key, value in self.parameters.items()]
+        writers = (
+            partial(save_image, self.labels),
+            lambda path: save_lines(self._rows(), path),
+            partial(save_lines, text),
+            lambda path: save_figure(self.plot(), path),
+        )
+        return found | dict(zip(_FILES, writers, strict=True))
 
-    def _write(self, paths: list[Path]) -> None:
-        """Write all but the picture."""
-        for spectrum, path in zip(self.sums, paths, strict=False):
-            spectrum.save(path)
-        labels = self.labels.deepcopy()
-        labels.data = np.atleast_2d(labels.data)
-        if labels.axes_manager.signal_dimension == 1:  # a line is an image of one row
-            labels = Signal2D(labels.data)
-        fit_tiff(labels)
-        labels.save(paths[-4])
-        self._write_table(paths[-3])
-        text = "".join(f"{key}: {value}\n" for key, value in self.parameters.items())
-        paths[-2].write_text(text, encoding="utf-8")
-
-    def _write_table(self, path: Path) -> None:
+    def _rows(self) -> list[str]:
         rows = ["class,pixels,fraction,counts,live_time_s"]
         for k, spectrum in enumerate(self.sums):
             n_pixels = np.count_nonzero(self.labels.data == k)
@@ -170,7 +156,7 @@ class Classification:
             seconds = "" if live_time is None else f"{live_time:.6g}"
             counts = spectrum.data.sum()
             rows.append(f"{k},{n_pixels},{self.fractions[k]:.6g},{counts:.12g},{seconds}")
-        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        return rows
 
 
 def results_in(folder: Path) -> list[Path]:

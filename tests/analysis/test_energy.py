@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("xraylib")
+from rsciio_xfm import data
 from rsciio_xfm.analysis.fit.energy import calibrate_energy
 from tests.builders import xrf
 
@@ -68,6 +69,33 @@ def test_elements(spectrum, elements):
     check(found, within=0.02)
 
 
+@pytest.fixture(scope="module")
+def painting(tmp_path_factory):
+    """Return 8 million counts, most of them of copper, at -0.5 keV and 25 eV a channel."""
+    path = data.painting(tmp_path_factory.mktemp("painting") / "scan.raw").path
+    return np.fromfile(path, "<u2").reshape(-1, 1024).sum(axis=0, dtype=float)
+
+
+@pytest.mark.parametrize(
+    ("elements", "missing"),
+    [
+        (["Fe", "Ca"], ()),
+        (["Fe", "Ca", "Pb"], ()),
+        (["Pb", "Cu", "Fe", "Ca", "Sn"], ()),
+        (["Ca", "Cu", "Pb", "Zn"], ("Zn",)),
+    ],
+)
+def test_elements_without_the_strongest(painting, elements, missing):
+    found = calibrate_energy(painting, elements)
+    assert found.missing == missing
+    check(found, -0.5, 0.025, within=0.01)
+
+
+def test_one_element_is_not_enough(painting):
+    with pytest.raises(ValueError, match=r"no way that is sure.*Give two lines"):
+        calibrate_energy(painting, ["Fe"])
+
+
 @pytest.mark.parametrize(
     ("zero", "gain", "n_channels"),
     [(-0.96, 0.01, 2048), (0.05, 0.02, 1024), (-0.5, 0.005, 4096)],
@@ -123,7 +151,7 @@ def test_several_ways_are_told():
         1000 * h * np.exp(-0.5 * ((x - c) / 5) ** 2)
         for c, h in [(500, 1), (551.5, 0.15), (640, 1), (705.9, 0.15)]
     )
-    with pytest.raises(ValueError, match=r"several ways.*or.*strongest peaks"):
+    with pytest.raises(ValueError, match=r"several ways.*Fe_Ka=500,.*; or .*Fe_Ka=640,"):
         calibrate_energy(np.round(spectrum + 5), ["Fe"])
 
 

@@ -507,6 +507,11 @@ def test_find_dead(counts, dead):
     assert np.flatnonzero(find_dead(np.array(counts))).tolist() == dead
 
 
+def test_find_dead_where_more_is_expected():
+    counts, expected = np.array([9, 0, 8, 0, 0]), np.array([9, 31, 8, 29, 0.0])
+    assert np.flatnonzero(find_dead(counts, expected)).tolist() == [1]
+
+
 def test_regions_whose_background_has_another_shape():
     made = xrf.make((32, 32), counts=5000, excitation=17.44)
     parts = made.counts.astype(float).reshape(4, 8, 4, 8, -1).sum(axis=(1, 3))

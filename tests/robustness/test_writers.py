@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("silx")
+pytest.importorskip("xraylib")
 
 NAMES = (
     "GeoPIXE",
@@ -27,7 +28,9 @@ NAMES = (
     "HDF5, convert",
     "MSA",
     "Ripple",
+    "Element model",
 )
+FOLDERS = ("Element maps",)  # of files that are moved in place one by one
 
 
 def do(fault, name, times, folder):
@@ -55,7 +58,7 @@ def do(fault, name, times, folder):
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="writers are forked")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *FOLDERS])
 def test_killed(name, tmp_path):
     """The old file is there, or the new one; some are killed before the new one is."""
     said = do("kill", name, 5, tmp_path)

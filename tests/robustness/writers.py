@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -16,13 +17,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hyperspy.api as hs
 import numpy as np
 
-from rsciio_xfm import datastack, emd, esrf, geopixe, msa, ripple
+from rsciio_xfm import (
+    datastack,
+    emd,
+    esrf,
+    geopixe,
+    get_element_maps,
+    load_element_model,
+    msa,
+    ripple,
+)
 from rsciio_xfm.exceptions import CorruptFileError
 from tests.builders import datastack as datastack_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import xrf
 
 SIZE = {"n_columns": 25, "n_rows": 40, "n_channels": 256}
 _ADDED_BYTES = 400_000  # cannot be compressed
@@ -177,6 +189,46 @@ def make_writers(folder: Path) -> dict[str, tuple[str, Write, Read]]:
     }
 
 
+def _prepare_maps(folder: Path) -> None:
+    """Make element maps of two versions of a phantom; fits start threads, too."""
+    made = []
+    for version in range(2):
+        signal = hs.signals.Signal1D(xrf.make((6, 8), counts=900, seed=version).counts)
+        (axis,) = signal.axes_manager.signal_axes
+        axis.scale, axis.units = 0.01, "keV"
+        made.append(get_element_maps(signal, ["Fe", "Cr", "Mn"], excitation=17.44,
+                                     energy_range=(5.0, 7.5)))  # fmt: skip
+    (folder / "maps.pickle").write_bytes(pickle.dumps(made))
+
+
+def make_map_writers(folder: Path) -> dict[str, tuple[str, Write, Read]]:
+    """Return the same of the writers of element maps, which take a fit to prepare."""
+    assert _ends_well(in_a_child(_prepare_maps, folder))
+    maps = pickle.loads((folder / "maps.pickle").read_bytes())
+
+    def read_folder(path: Path) -> np.ndarray:
+        """Return a map, if no file of the folder is cut off."""
+        load_element_model(path / "model.yaml")
+        assert (path / "elements.csv").read_text().count("\n") == 1 + len(maps[0].names)
+        pictures = [path / "maps.png", path / "fit.png"]
+        assert all(b"IEND" in picture.read_bytes()[-12:] for picture in pictures)
+        found = [hs.load(path / f"{name}.tif").data for name in maps[0].names]
+        return found[0]
+
+    return {
+        "Element model": (
+            ".yaml",
+            lambda path, version: maps[version].model.save(path, overwrite=True),
+            lambda path: load_element_model(path).basis.areas,
+        ),
+        "Element maps": (
+            "",
+            lambda path, version: maps[version].save(path, overwrite=True),
+            read_folder,
+        ),
+    }
+
+
 def in_a_child(function: Callable, *arguments: Any) -> int:
     """Do something in a fork of this process; return its number."""
     child = os.fork()
@@ -196,7 +248,8 @@ def _ends_well(child: int) -> bool:
 
 
 def _parts(path: Path) -> list[Path]:
-    return list(path.parent.glob(".*.part"))
+    folder = path if path.is_dir() else path.parent
+    return list(folder.glob(".*.part"))
 
 
 def _write_for_ever(path: Path, write: Write, pipe: int | None = None) -> None:
@@ -240,9 +293,10 @@ def kill(path: Path, write: Write, read: Read, times: int) -> None:
         found = read(path)
         return not any(np.array_equal(found, known) for known in np.load(versions))
 
-    n_hit, fresh = 0, path.read_bytes()
+    is_appended = "append" in str(path)
+    n_hit, fresh = 0, path.read_bytes() if is_appended else b""
     for i in range(times):
-        if "append" in str(path):  # it wants a stack that was killed to be repacked first
+        if is_appended:  # it wants a stack that was killed to be repacked first
             path.write_bytes(fresh)
         ours, theirs = os.pipe()
         child = in_a_child(_write_for_ever, path, write, theirs)
@@ -255,7 +309,7 @@ def kill(path: Path, write: Write, read: Read, times: int) -> None:
         assert _ends_well(in_a_child(check)), f"time {i}: neither version"
         n_hit += bool(_parts(path))
         for part in _parts(path):
-            part.unlink()
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
     print(f"killed {times} times, {n_hit} of them before a file was whole")
 
 
@@ -326,7 +380,8 @@ FAULTS = {"kill": kill, "full": fill_disk, "replace": replace}
 def main() -> None:
     """Do one fault to one writer."""
     fault, name, times, folder = sys.argv[1:]
-    extension, write, read = make_writers(Path(folder))[name]
+    make = make_map_writers if name.startswith("Element") else make_writers
+    extension, write, read = make(Path(folder))[name]
     place = Path(folder) / name.replace(", ", "_").replace(" ", "_")
     place.mkdir()
     path = place / f"map{extension}"

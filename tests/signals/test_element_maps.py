@@ -446,6 +446,14 @@ class TestSaving:
         assert not (tmp_path / "Ti_K.tif").exists() and (tmp_path / "Fe_K.tif").exists()
         assert (tmp_path / "notes.tif").read_bytes() == b"mine"
 
+    def test_sigma(self, maps, tmp_path):
+        """They are written if asked for, and go with the maps they are of."""
+        maps.save(tmp_path, sigma=True)
+        image = hs.load(tmp_path / "Fe_K_sigma.tif")
+        np.testing.assert_array_equal(image.data, maps.sigma["Fe"].data)
+        maps.save(tmp_path, overwrite=True)
+        assert not [*tmp_path.glob("*_sigma.tif")]
+
     @pytest.mark.parametrize("name", ["Fe_K.tif", "maps.png", "model.yaml"])
     def test_files_of_others(self, maps, tmp_path, name):
         """They are not replaced unasked, though there is no table of ours."""
@@ -469,6 +477,12 @@ class TestSaving:
         with pytest.raises(ValueError, match=r"Fe_K\.tif: a folder has this name"):
             maps.save(tmp_path, overwrite=True)
         assert len([*tmp_path.iterdir()]) == 1
+
+    def test_a_new_folder_is_not_left_empty(self, maps, tmp_path, monkeypatch):
+        monkeypatch.setattr(type(maps), "plot", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            maps.save(tmp_path / "new")
+        assert not (tmp_path / "new").exists()
 
     def test_more_axes(self, phantom, fitted, tmp_path):  # noqa: F811
         stack = make(np.stack([phantom.counts[:2]] * 3)).get_element_maps(fitted)
@@ -594,6 +608,14 @@ class TestArguments:
                 maps.plot(percentile=percentile)
             with pytest.raises(ValueError, match=r"percentile is .*, expected 0 to 100"):
                 maps.rgb("Fe", percentile=percentile)
+
+
+def test_a_model_of_another_map_says_how_well_it_fits_this_one(maps, phantom, fitted):  # noqa: F811
+    assert f"chi2/n of the sum {fitted.chi2:.2f}" in repr(maps)
+    part = make(phantom.counts[:8]).get_element_maps(fitted)
+    mean = np.mean(part.chi2.data, dtype=float)
+    said = f"chi2/n of a pixel {mean:.2f} on average, with the model of phantom"
+    assert said in repr(part) and "of the sum" not in repr(part)
 
 
 def test_pickled(maps):

@@ -151,7 +151,9 @@ def test_labels(counts):
     assert {name for name, _ in labels} >= {"Fe", "Ca", "Pb"}
     assert abs(dict(labels)["Fe"] - 6.404) < 0.01
     assert labels_of(make(counts, units=None).sum()) == []
-    assert labels_of(make(counts, tube=None).sum()) == []
+    unknown = make(counts, tube=None).sum()
+    assert labels_of(unknown) == []
+    assert labels_of(unknown, "Mo 50 kV") == labels
     assert labels_of(make(np.zeros((2, 2, 2048), dtype=int)).sum()) == []
 
 

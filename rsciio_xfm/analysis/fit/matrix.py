@@ -20,7 +20,6 @@ from rsciio_xfm.analysis.fit.problem import find_dead
 _LEAST_SHARE = 1e-3
 # Of columns of length 1: the shortest sum of them that can be told from 0.
 _SINGULAR = 1e-6
-_DEAD_COUNTS = 30.0  # expected where there are none: chance does that once in 1e13
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,8 +223,7 @@ def dead_channels(basis: Basis, spectrum: np.ndarray) -> np.ndarray:
     spectrum = np.asarray(spectrum)
     dead: np.ndarray = np.zeros(len(spectrum), dtype=bool)
     inside = slice(basis.first, basis.stop)
-    is_missing = (spectrum[inside] == 0) & (basis.expected > _DEAD_COUNTS)
-    dead[inside] = is_missing | find_dead(spectrum[inside])
+    dead[inside] = find_dead(spectrum[inside], basis.expected)
     return dead
 
 

@@ -14,7 +14,9 @@ from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
 _LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fitted
 SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
 _MODEL_ERROR = 0.01  # of the counts, when something is looked for
-_DEAD_COUNTS = 30  # channels without counts are dead if those beside them have so many
+# Channels without counts are dead if those beside them have more, or if more are expected,
+# which chance does once in 1e13.
+_DEAD_COUNTS = 30
 _SOFT_KEV = 1.0  # below which the continuum of electrons is steep
 _SMOOTHING = 15  # channels: weights before there is a model
 
@@ -118,18 +120,20 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     return Problem(lines, splines, counts, (first, stop), roots, values_of(model))
 
 
-def find_dead(counts: np.ndarray) -> np.ndarray:
+def find_dead(counts: np.ndarray, expected: np.ndarray | None = None) -> np.ndarray:
     """Return the channels without counts beside others with many, bool.
 
     No peak ends so suddenly, on both sides or at an end of the spectrum: that is a channel
-    that does not count, a gap, or a threshold of the electronics.
+    that does not count, a gap, or a threshold of the electronics. Where a model tells what is
+    expected, channels without any of many counts are dead too.
     """
     dead: np.ndarray = counts == 0
+    is_missing = False if expected is None else dead & (expected > _DEAD_COUNTS)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], dead, [False]]).astype(int)))
     for first, stop in edges.reshape(-1, 2):
         beside = [counts[k] for k in (first - 1, stop) if 0 <= k < len(counts)]
         dead[first:stop] = bool(beside) and min(beside) > _DEAD_COUNTS
-    return dead
+    return dead | is_missing
 
 
 def reweighted(problem: Problem, state: State) -> Problem:

@@ -67,20 +67,27 @@ def from_dict(values: dict[str, Any]) -> Model:
     Raises
     ------
     ValueError
-        It is none, or of a version that is newer, or something is missing in it.
+        It is none, or of another version, or something is missing in it.
     """
     if not isinstance(values, dict) or values.get("kind") != KIND:
         raise ValueError(f"This is no model of elements, expected one of kind {KIND!r}.")
-    version = values.get("version")
-    if version != VERSION:
-        raise ValueError(
-            f"The model's version is {version!r}, expected {VERSION}: "
-            "a newer rsciio-xfm may read it."
-        )
+    check_version(values.get("version"))
     try:
         return _model(values)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"The model is damaged: {error!r}.") from error
+
+
+def check_version(version: Any) -> None:
+    """Refuse models of another version; the error says what to do."""
+    if version == VERSION:
+        return
+    advice = "no version of rsciio-xfm wrote it"
+    if isinstance(version, int) and version > VERSION:
+        advice = "a newer rsciio-xfm wrote it, which can read it: update rsciio-xfm"
+    elif isinstance(version, int):
+        advice = "an older rsciio-xfm wrote it: make the model anew"
+    raise ValueError(f"The model's version is {version!r}, expected {VERSION}: {advice}.")
 
 
 def _model(values: dict[str, Any]) -> Model:
