@@ -40,6 +40,7 @@ ZEROS = (-0.02, 0.0, 0.02)  # keV
 BLUR = 0.16  # keV added to the widths then
 _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
+_ROUNDS = 2  # until a model is about right
 _REWEIGHTINGS = 3
 # By so much splines of the background differ in a part of a map, relative to those of the
 # whole; and the least of those, relative to their mean.
@@ -91,9 +92,7 @@ def calibrate(
         check_names(model, fixed)
     values = find_scale(model, counts, fixed)
     for tolerance in _TOLERANCES:
-        values, names = refine(model, counts, values, (tolerance, fixed))
-        model = replace(model, scatter=seen_scatter(model, counts, values))
-        model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
+        model, values, names = _round(model, counts, values, (tolerance, fixed))
     if not is_pile_up(values):
         model = replace(model, sum_peaks=SumPeaks())
         values |= {
@@ -104,6 +103,37 @@ def calibrate(
     check_excitation(model, counts, values)
     names = _left(model, counts, values, names)
     return finish(apply_values(model, values), counts, n_pixels, names)
+
+
+def approach(model: Model, counts: np.ndarray, fixed: Sequence[str]) -> Model:
+    """Return a model with parameters that are about right, and sum peaks, without a fit.
+
+    Parameters
+    ----------
+    model
+        Its energies are right within a tenth of the width of a peak.
+    counts
+        The spectrum, all channels.
+    fixed
+        Names of parameters that stay as they are.
+    """
+    values = values_of(model)
+    for _ in range(_ROUNDS):
+        model, values, _ = _round(model, counts, values, (_TOLERANCES[0], fixed))
+    return apply_values(model, values)
+
+
+def _round(
+    model: Model,
+    counts: np.ndarray,
+    values: dict[str, float],
+    rules: tuple[float, Sequence[str]],
+) -> tuple[Model, dict[str, float], tuple[str, ...]]:
+    """Fit the parameters, then choose the scatter and sum peaks that are seen."""
+    values, names = refine(model, counts, values, rules)
+    model = replace(model, scatter=seen_scatter(model, counts, values))
+    model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
+    return model, values, names
 
 
 def _left(

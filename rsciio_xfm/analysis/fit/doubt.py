@@ -52,14 +52,15 @@ class Doubts:
     shelf: float
     escape: float
     ratio: float
+    subshells: float
     scatter: float
     background: float
     is_whole: bool
 
 
 # Before a calibration the ratio is not doubted, or Mn would be taken for K-beta of Cr.
-ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 4.0, 0.05, False)
-FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 6.0, 0.03, True)
+ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 0.0, 4.0, 0.05, False)
+FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 0.02, 6.0, 0.03, True)
 _LONG_TAILS = (0.25, 0.8)  # keV
 _BACKGROUND_STEP = 0.5  # keV
 _NEAR = 0.5  # keV
@@ -366,7 +367,9 @@ def _wrongs(
         tailed = make_spectra(lines, values | long, channels)
         found.append((tailed - (1 - doubts.shelf) * untailed) * factor)
     minor = weight[:, 0] < 0.5
-    found.append((now * weight * doubts.ratio)[minor])
+    is_k = np.array([one < n_groups and every[one].shell == "K" for one in owners])
+    ratio = np.where(is_k, doubts.ratio, doubts.subshells)[:, None]
+    found.append((now * weight * ratio)[minor])
     numbers = np.concatenate([*[own] * (len(found) - 1), own[minor]])
     rows = np.concatenate(found)
     is_any = np.abs(rows).max(axis=1) > 0

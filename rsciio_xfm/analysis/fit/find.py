@@ -9,7 +9,14 @@ import numpy as np
 
 from rsciio_xfm.analysis.fit.background import make_splines
 from rsciio_xfm.analysis.fit.basis import DETECTION
-from rsciio_xfm.analysis.fit.calibrate import BLUR, GAINS, ZEROS, calibrate, finish
+from rsciio_xfm.analysis.fit.calibrate import (
+    BLUR,
+    GAINS,
+    ZEROS,
+    approach,
+    calibrate,
+    finish,
+)
 from rsciio_xfm.analysis.fit.candidates import (
     Candidate,
     contradicted,
@@ -26,7 +33,7 @@ from rsciio_xfm.analysis.fit.excitation import Excitation
 from rsciio_xfm.analysis.fit.lines import SHELLS, Group
 from rsciio_xfm.analysis.fit.matrix import make_projection
 from rsciio_xfm.analysis.fit.model import Model, calibrated
-from rsciio_xfm.analysis.fit.parameters import apply_values, values_of
+from rsciio_xfm.analysis.fit.parameters import apply_values, held_ratios, values_of
 from rsciio_xfm.analysis.fit.peaks import check_spectrum
 from rsciio_xfm.analysis.fit.problem import less_sure, make_problem, minimise, solve_at
 from rsciio_xfm.analysis.fit.response import FWHM, Response
@@ -172,7 +179,7 @@ def find_elements(
         pool = _Pool.of(candidates, model, counts)
         model = _add_sure(model, counts, pool)
         if model.groups:
-            model = _drop_weak(calibrate(model, counts), counts, pool)
+            model = _drop_weak(approach(model, counts, held_ratios(model)), counts, pool)
         model = _drop_weak(_add_all(model, counts, pool), counts, pool)
         parts = _parts(blocks, len(counts))
         in_parts = _find_in_parts(model, counts, parts, pool)
