@@ -64,6 +64,8 @@ FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 0.02, 6.0, 0.03, Tru
 _LONG_TAILS = (0.25, 0.8)  # keV
 _BACKGROUND_STEP = 0.5  # keV
 _NEAR = 0.5  # keV
+_MEDIAN = 0.455  # of chi2 with one degree of freedom
+_LIMITS_OF_BENDS = (0.3, 4.0)  # that one step may change them by
 _SOFT = 0.1  # of scattered L lines of an anode, relative to its K lines
 
 
@@ -82,6 +84,8 @@ class Doubted:
     wrongs, owners
         Change of a component of one count by one standard deviation of a doubt, and the number
         of the component.
+    n_bends
+        How many of them, the last ones, are bends of the background.
     areas, is_free
         Of the components, and which of them are not held at 0.
     roots
@@ -100,6 +104,7 @@ class Doubted:
     columns: np.ndarray
     wrongs: np.ndarray
     owners: np.ndarray
+    n_bends: int
     areas: np.ndarray
     is_free: np.ndarray
     roots: np.ndarray
@@ -222,15 +227,13 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
     areas = state.solution.areas
-    rows = [
-        _wrongs(model, values, areas, problem.channels, doubts),
-        _bends(state.columns, areas, problem.lines.n_columns, model, doubts),
-    ]
+    rows = [_wrongs(model, values, areas, problem.channels, doubts)]
     if len(full) > len(rayleigh):
         soft = [one for one in full if one not in rayleigh]
         lines = gather_lines(soft, model.response, Scatter(), ())
         spectra = _SOFT * make_spectra(lines, values, problem.channels)
         rows.append((spectra, np.full(len(soft), len(model.groups))))
+    rows.append(_bends(state.columns, areas, problem.lines.n_columns, model, doubts))
     wrongs, owners = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     start = Doubted(
         problem.channels,
@@ -238,6 +241,7 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
         state.columns,
         wrongs,
         owners,
+        len(rows[-1][1]),
         areas,
         state.solution.is_free,
         problem.roots,
@@ -261,7 +265,28 @@ def _without_soft(rayleigh: tuple[Group, ...]) -> tuple[Group, ...]:
 def _reweighted(doubted: Doubted) -> Doubted:
     for _ in range(_REWEIGHTINGS):
         doubted = _solve(_weighted(doubted))
+        if doubted.window:
+            doubted = _solve(_bent(doubted))
     return doubted
+
+
+def _bent(doubted: Doubted) -> Doubted:
+    """Return a fit whose background may bend as much as it does in the spectrum itself.
+
+    Diffraction and the edges of a sample bend it by more than splines 2 keV wide follow. The
+    standard deviation is that of its own bends (one step of expectation and maximisation); by
+    their median, as an element that is missing bends a few of them.
+    """
+    n = doubted.n_bends
+    if not n or len(doubted.doubts) < n:
+        return doubted
+    left = (doubted.spectrum - doubted.areas @ doubted.columns) * doubted.roots
+    found = (doubted.inverse @ (doubted.doubts @ left))[-n:]
+    unknown = np.diag(doubted.inverse)[-n:].mean()
+    factor = np.sqrt(unknown + np.median(found**2) / _MEDIAN)
+    wrongs = doubted.wrongs.copy()
+    wrongs[-n:] *= np.clip(factor, *_LIMITS_OF_BENDS)
+    return replace(doubted, wrongs=wrongs)
 
 
 def _weighted(doubted: Doubted) -> Doubted:
