@@ -51,6 +51,7 @@ _KNOWN_FACTOR = 1.1  # on the evidence for another shell of an element that is t
 _BEYOND, _NEAR_LAST = 0.6, 0.1
 _WEAK = 0.4  # evidence, relative to the clearest, below which sum peaks come first
 _SURE = 30.0  # sigma: weaker elements have to wait for sum peaks
+_LIKELY = 10.0  # sigma: what the calibration begins with
 # Times the evidence that an outer shell needs whose element has an inner one to show.
 _ALONE = 3.0
 _MOST = 40  # groups
@@ -404,7 +405,7 @@ def _add_sure(model: Model, counts: np.ndarray, pool: _Pool) -> Model:
     n_refined, n_summed, strongest = 2, 0, 0.0
     while len(model.groups) < _MOST:
         best = _best(fit_doubted(model, counts, ROUGH), model, pool)
-        if best is None or best[1] < _SURE:
+        if best is None or best[1] < _LIKELY:
             break
         if best[1] < _WEAK * strongest and n_summed < len(model.groups):
             n_summed = len(model.groups)
