@@ -1,6 +1,7 @@
 """Fits that doubt their model: what shapes of strong peaks may be wrong by is no element."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,8 +35,10 @@ class Doubts:
     tail, shelf
         Of these shares of a peak; and, as much as of the shelf, of longer tails: radiative
         Auger lines, what is scattered in the sample.
-    escape, ratio
-        Of escape peaks, and of K-beta beside K-alpha, relative.
+    escape
+        Of escape peaks, relative.
+    ratios
+        By shell, of a family of lines beside the strongest one, relative.
     scatter
         Factor on those of scattered lines, whose shape is known less.
     background
@@ -51,16 +54,18 @@ class Doubts:
     tail: float
     shelf: float
     escape: float
-    ratio: float
-    subshells: float
+    ratios: Mapping[str, float]
     scatter: float
     background: float
     is_whole: bool
 
 
+# Phases absorb K-beta less than K-alpha by 5 % more or less; tables of subshells differ by 2 %
+# for L, and by far more for M, whose yields and Coster-Kronig transitions are hardly measured.
+_RATIOS = {"K": 0.05, "L": 0.02, "M": 0.1}
 # Before a calibration the ratio is not doubted, or Mn would be taken for K-beta of Cr.
-ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 0.0, 4.0, 0.05, False)
-FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 0.02, 6.0, 0.03, True)
+ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, {}, 4.0, 0.05, False)
+FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, _RATIOS, 6.0, 0.03, True)
 _LONG_TAILS = (0.25, 0.8)  # keV
 _BACKGROUND_STEP = 0.5  # keV
 _NEAR = 0.5  # keV
@@ -375,6 +380,7 @@ def _wrongs(
     if not owners:
         return np.zeros((0, channels[1] - channels[0])), np.zeros(0, dtype=int)
     own = np.array(owners)
+    shells = [every[k].shell if k < n_plain else "" for k in owners]
     scatter = replace(model.scatter, rayleigh=(), compton=tuple(compton))
     lines = gather_lines(plain, model.response, scatter, sums)
     # gather_lines has those of Compton before the sums, as they are here.
@@ -392,9 +398,8 @@ def _wrongs(
         tailed = make_spectra(lines, values | long, channels)
         found.append((tailed - (1 - doubts.shelf) * untailed) * factor)
     minor = weight[:, 0] < 0.5
-    is_k = np.array([one < n_groups and every[one].shell == "K" for one in owners])
-    ratio = np.where(is_k, doubts.ratio, doubts.subshells)[:, None]
-    found.append((now * weight * ratio)[minor])
+    ratios = [doubts.ratios.get(s, 0.0) for s in shells]
+    found.append((now * weight * np.array(ratios)[:, None])[minor])
     numbers = np.concatenate([*[own] * (len(found) - 1), own[minor]])
     rows = np.concatenate(found)
     is_any = np.abs(rows).max(axis=1) > 0
