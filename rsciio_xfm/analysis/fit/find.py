@@ -63,9 +63,12 @@ _N_FIRST = 5  # groups by which scales are compared
 _BETTER = 0.9  # chi2, relative, that another scale than the given one needs
 _ALIKE = 0.75  # evidence, relative, of what it could be as well
 _N_ALIKE = 3
+_NEAR = 0.5  # cosine of columns of which one may explain what the other does
+_TABLES_DIFFER, _UNDER = 0.05, 0.05  # relative; keV
 _LEAST_BLOCK = 3000.0  # counts
 # Lines of an outer shell in a part, relative to those of an inner one and to the whole, that
 # nothing but the sample's absorption can make; and how clear it has to be, roots of counts.
+_MARGIN = 3.0  # sigma
 _MOST_OUTER, _LEAST_OUTER = 2.0, 10.0
 # Maps that are compared: least blocks; chi2 of the share of another element, relative to that
 # of an element that is everywhere, and by how much it is less.
@@ -190,6 +193,8 @@ def find_elements(
         if model.fit is None or in_parts:
             model = calibrate(replace(model, groups=groups), counts)
         names = {candidates[k].group.name: found for k, found in in_parts.items()}
+        model, hidden = _with_hidden(model, counts, pool)
+        names |= hidden
         model = _drop_again(model, counts, pool, names)
         if not model.groups:
             return [], model
@@ -364,9 +369,10 @@ class _Pool:
         sigmas = np.where(is_inside, sigmas, self.outside[1])
         return contradicted(self.candidates, areas, sigmas)
 
-    def columns(self, model: Model, channels: tuple[int, int]) -> np.ndarray:
-        values = values_of(model) | {"shelf": 0.0, "escape": 0.0}
-        return make_spectra(self.lines, values, channels)
+    def columns(self, fitted: Doubted) -> np.ndarray:
+        """Return the spectra of all candidates in the channels of a fit."""
+        values = fitted.values | {"shelf": 0.0, "escape": 0.0}
+        return make_spectra(self.lines, values, fitted.channels)
 
     def is_new(self, model: Model) -> np.ndarray:
         known = {one.name for one in model.groups}
@@ -426,7 +432,7 @@ def _with_sum_peaks(model: Model, counts: np.ndarray) -> Model:
 
 def _best(doubted: Doubted, model: Model, pool: _Pool) -> tuple[int, float] | None:
     """Return the candidate with the most evidence that is enough, and that, or None."""
-    columns = pool.columns(model, doubted.channels)
+    columns = pool.columns(doubted)
     gains, sigmas = doubted.gains(columns)
     areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
     place = {one.name: k for k, one in enumerate(model.groups)}
@@ -495,20 +501,25 @@ def _find_in_parts(
     """Return candidates that are in a part only, in which, and the evidence."""
     if not len(parts):
         return {}
-    doubted = fit_doubted(model, counts, FINE)
-    own = pool.columns(model, doubted.channels)
+    whole = fit_doubted(model, counts, FINE)
+    own = pool.columns(whole)
     # So many tries, so much more by chance.
     tries = len(parts) * len(pool.candidates)
     needed = np.sqrt(pool.needed_for(model) ** 2 + 2 * math.log(tries))
-    is_new = pool.is_new(model)
+    needed[~pool.is_new(model)] = np.inf
+    # A part has no more of an element than the whole.
+    gains, sigmas = whole.gains(own)
+    most = np.where(np.isfinite(sigmas), (gains + _MARGIN) * sigmas, np.inf)
+    screened = whole.screen(parts, own)
+    suspects = set(screened.argmax(axis=0)[screened.max(axis=0) > needed].tolist())
     found: dict[int, int] = {}
     clearest = np.zeros(len(pool.candidates))
     pairs = _outer_shells(model)
-    for number, part in enumerate(parts):
-        fitted = _without_excess(doubted.of_part(part), doubted, pairs)
+    for number in sorted(suspects):
+        fitted = _without_excess(whole.of_part(parts[number]), whole, pairs)
         gains, sigmas = fitted.gains(own)
         areas = gains * np.where(np.isfinite(sigmas), sigmas, 0.0)
-        is_enough = is_new & (gains > needed)
+        is_enough = (gains > needed) & (areas < most)
         is_enough &= ~pool.is_contradicted(areas, sigmas)
         score = np.where(is_enough, gains * pool.factors, 0.0)
         for k in np.flatnonzero(score > clearest):
@@ -564,6 +575,39 @@ def _clearest_of_alike(
     return kept
 
 
+# What lies under L lines.
+
+
+def _with_hidden(
+    model: Model, counts: np.ndarray, pool: _Pool
+) -> tuple[Model, dict[str, tuple[None, float]]]:
+    """Return a calibrated model with an element under L lines, its name and evidence.
+
+    As K-alpha is Pb L-alpha. If L lines have other ratios than in tables, by more than these
+    differ, what explains the spectrum better is kept, all ratios being free: the element, if
+    there are more than 5 sigma of it then, or the ratios.
+    """
+    moved = {
+        name.split()[0]
+        for name, ratio in model.ratios.items()
+        if abs(ratio - 1) > _TABLES_DIFFER and "_L " in name
+    }
+    own = {one.group.name: one.group for one in pool.candidates}
+    lines = [line for group in model.groups if group.name in moved
+             for line in _telling(group)]  # fmt: skip
+    for one, is_new in zip(pool.candidates, pool.is_new(model), strict=True):
+        near = [abs(one.group.energy - line) < _UNDER for line in lines]
+        if not is_new or one.group.shell != "K" or one.factor < 1 or not any(near):
+            continue
+        groups = (*(own[group.name] for group in model.groups), one.group)
+        trial = calibrate(replace(model, groups=groups, ratios={}, fit=None), counts)
+        area, sigma = calibrated(trial).areas[one.group.name]
+        is_better = calibrated(trial).chi2 < calibrated(model).chi2
+        if is_better and area > one.needed * sigma:
+            return trial, {one.group.name: (None, area / sigma)}
+    return model, {}
+
+
 # Backward, and what is said of each.
 
 
@@ -607,20 +651,23 @@ def _describe(
     model: Model,
     counts: np.ndarray,
     pool: _Pool,
-    in_parts: dict[str, tuple[int, float]],
+    in_parts: dict[str, tuple[int | None, float]],
 ) -> list[Found]:
     doubted = fit_doubted(model, counts, FINE)
     evidence = doubted.evidence(len(model.groups))
-    columns = pool.columns(model, doubted.channels)
+    columns = pool.columns(doubted)
     anyway = np.maximum(doubted.gains(columns)[0], 0.0)
+    sizes, sizes_of = (np.linalg.norm(a, axis=1) for a in (columns, doubted.columns))
     areas = calibrated(model).areas
     found = []
     for k, group in enumerate(model.groups):
         area, sigma = areas[group.name]
         part, in_part = in_parts.get(group.name, (None, 0.0))
-        gains = np.maximum(doubted.without(k).gains(columns)[0], 0.0)
+        near = np.flatnonzero(columns @ doubted.columns[k] > _NEAR * sizes * sizes_of[k])
+        gains = np.zeros(len(columns))
+        gains[near] = doubted.without(k).gains(columns[near])[0]
         # Not what another one explains elsewhere, with the group as without it.
-        instead = np.sqrt(np.maximum(gains**2 - anyway**2, 0.0))
+        instead = np.sqrt(np.maximum(gains.clip(0) ** 2 - anyway**2, 0.0))
         alike = _alternatives(k, model, instead, pool)
         found.append(
             Found(
