@@ -1,19 +1,19 @@
 """Calibration of a model on a spectrum: nothing is assumed that the spectrum can tell."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import (
     BACKGROUND,
-    DETECTION,
     ELEMENT,
     SCATTER,
     SUM_PEAK,
     Basis,
 )
 from rsciio_xfm.analysis.fit.columns import make_spectra, widths
+from rsciio_xfm.analysis.fit.limits import detection_limits
 from rsciio_xfm.analysis.fit.model import Fit, Model, SumPeaks, floored
 from rsciio_xfm.analysis.fit.parameters import apply_values, prior, values_of
 from rsciio_xfm.analysis.fit.problem import (
@@ -319,7 +319,7 @@ def finish(
         chi2,
         _parameters(model, values, names, covariance),
         _correlations(basis),
-        _detection_limits(problem, state, basis),
+        _detection_limits(basis),
     )
     return replace(model, fit=fit)
 
@@ -442,13 +442,23 @@ def _correlations(basis: Basis) -> list[tuple[str, str, float]]:
     return sorted(found, key=lambda pair: -abs(pair[2]))
 
 
-def _detection_limits(problem: Problem, state: State, basis: Basis) -> dict[str, float]:
-    """Return counts of which each element is 3.29 sigma were it absent from the spectrum."""
-    found = {}
-    for k, (name, kind) in enumerate(zip(basis.names, basis.kinds, strict=True)):
-        if kind == ELEMENT:
-            rest = basis.expected - max(basis.areas[k], 0.0) * basis.columns[:, k]
-            weighted = basis.columns.T / np.sqrt(floored(rest))
-            gram, scale = scaled_gram(weighted)
-            found[name] = float(DETECTION * np.sqrt(np.linalg.inv(gram)[k, k]) / scale[k])
-    return found
+@dataclass(frozen=True, eq=False)
+class _Matrix:
+    """The matrix of the spectrum that was fitted, see :class:`.limits.Matrix`."""
+
+    columns: np.ndarray
+    gamma: np.ndarray
+    tilts: np.ndarray
+    covariance: np.ndarray
+
+
+def _detection_limits(basis: Basis) -> dict[str, float]:
+    weights = 1 / floored(basis.expected)
+    gram, scale = scaled_gram(basis.columns.T * np.sqrt(weights))
+    inverse = np.linalg.inv(gram) / np.multiply.outer(scale, scale)
+    gamma = weights[:, None] * basis.columns @ inverse
+    tilts = -np.matmul(gamma.T, basis.slopes)[None]
+    own = _Matrix(basis.columns, gamma, tilts, basis.covariance)
+    limits = detection_limits([own], np.ones((1, len(basis.areas))), basis.areas)
+    each = zip(basis.names, basis.kinds, limits.tolist(), strict=True)
+    return {name: limit for name, kind, limit in each if kind == ELEMENT}

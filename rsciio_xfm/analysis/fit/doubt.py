@@ -32,8 +32,9 @@ class Doubts:
     ----------
     error
         Of each 10 eV on their own, relative to what is expected.
-    shift, noise
-        Of places and widths of peaks, keV.
+    shift, width
+        Of places of peaks, and of what widens them in quadrature, keV; the latter also of
+        Compton peaks, relative.
     tail, shelf
         Of these shares of a peak; and, as much as of the shelf, of longer tails: radiative
         Auger lines, what is scattered in the sample.
@@ -52,7 +53,7 @@ class Doubts:
 
     error: float
     shift: float
-    noise: float
+    width: float
     tail: float
     shelf: float
     escape: float
@@ -66,8 +67,8 @@ class Doubts:
 # for L, and by far more for M, whose yields and Coster-Kronig transitions are hardly measured.
 _RATIOS = {"K": 0.05, "L": 0.02, "M": 0.1}
 # Before a calibration the ratio is not doubted, or Mn would be taken for K-beta of Cr.
-ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, {}, 4.0, 0.05, False)
-FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, _RATIOS, 6.0, 0.03, True)
+ROUGH = Doubts(0.03, 0.008, 0.05, 0.03, 0.005, 0.3, {}, 4.0, 0.05, False)
+FINE = Doubts(0.01, 0.0015, 0.04, 0.01, 0.002, 0.15, _RATIOS, 6.0, 0.03, True)
 _LONG_TAILS = (0.25, 0.8)  # keV
 _BACKGROUND_STEP = 0.5  # keV
 _NEAR = 0.5  # keV
@@ -455,8 +456,8 @@ def _changes(values: dict[str, float], doubts: Doubts) -> list[dict[str, float]]
     return [
         {"zero": values["zero"] + doubts.shift},
         {
-            "noise": float(np.hypot(values["noise"], 0.03) + doubts.noise),
-            "compton_width": values["compton_width"] * (1 + 10 * doubts.noise),
+            "noise": math.hypot(values["noise"], doubts.width),
+            "compton_width": values["compton_width"] * (1 + doubts.width),
         },
         {
             "tail": values["tail"] + doubts.tail,

@@ -31,7 +31,7 @@ from rsciio_xfm.analysis.fit.doubt import (
 )
 from rsciio_xfm.analysis.fit.excitation import Excitation
 from rsciio_xfm.analysis.fit.lines import SHELLS, Group
-from rsciio_xfm.analysis.fit.matrix import make_projection
+from rsciio_xfm.analysis.fit.matrix import make_projection, region_areas
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.analysis.fit.parameters import apply_values, held_ratios, values_of
 from rsciio_xfm.analysis.fit.peaks import check_spectrum
@@ -92,7 +92,8 @@ class Found:
         In sigma: the root of the loss of chi2 without it, with what the model may have wrong;
         in the part if it was found there.
     counts, sigma
-        Of the group in the sum, and the standard deviation with the calibration's.
+        Of the group in the sum, and the standard deviation with the calibration's; in the
+        part if it was found there.
     alternatives
         Names of other groups that explain at least three quarters of it.
     in_part
@@ -199,7 +200,7 @@ def find_elements(
         if not model.groups:
             return [], model
         found = _describe(model, counts, pool, names)
-        return _compare_maps(found, model, parts), model
+        return _compare_maps(_count_in_parts(found, model, parts), model, parts), model
 
 
 def _range(
@@ -682,6 +683,25 @@ def _describe(
             )
         )
     return sorted(found, key=lambda one: -one.evidence)
+
+
+def _count_in_parts(found: list[Found], model: Model, parts: np.ndarray) -> list[Found]:
+    """Give what was found in a part the counts that it has there."""
+    if all(one.in_part is None for one in found):
+        return found
+    projection = make_projection(calibrated(model).basis)
+    areas, sigma = region_areas(projection, parts)
+    places = {one.name: (one.in_part, projection.names.index(one.name)) for one in found}
+    return [
+        one
+        if one.in_part is None
+        else replace(
+            one,
+            counts=float(areas[places[one.name]]),
+            sigma=float(sigma[places[one.name]]),
+        )
+        for one in found
+    ]
 
 
 def _compare_maps(found: list[Found], model: Model, parts: np.ndarray) -> list[Found]:
