@@ -8,8 +8,8 @@ from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit import energy
 from rsciio_xfm.analysis.fit.energy import Calibration
-from rsciio_xfm.analysis.fit.find import Found
 from rsciio_xfm.analysis.fit.find import find_elements as find
+from rsciio_xfm.analysis.fit.found import Found
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.signals.areas import IN_PART, POSSIBLE, as_table, show
