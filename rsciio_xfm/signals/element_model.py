@@ -18,7 +18,7 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
 from rsciio_xfm.signals.excitation import calibration_of, is_uncalibrated
-from rsciio_xfm.signals.fit_checks import warn_of_fit
+from rsciio_xfm.signals.fit_checks import fair_chi2, warn_of_fit
 from rsciio_xfm.signals.fit_sums import Sums, Wish, sum_up
 from rsciio_xfm.signals.model_files import (
     MODEL_EXTENSIONS,
@@ -30,7 +30,8 @@ from rsciio_xfm.signals.model_files import (
 )
 
 _MOST_SHOWN = 5  # of what is not explained
-_MOST_CHI2, _MOST_TOLD = 10.0, 3  # of a fit that nobody should trust; peaks that are told
+# Times that of a good fit: nobody should trust it; peaks that are told.
+_MOST_CHI2, _MOST_TOLD = 10.0, 3
 _NOTED_KEV, _REFUSED_KEV = 0.02, 0.3  # by which energy axes of a set-up may differ
 
 
@@ -141,7 +142,9 @@ class ElementModel:
     @property
     def misfit(self) -> str:
         """What is to be said of a fit that leaves out much of the spectrum; else empty."""
-        if not self.is_fitted or self.chi2 <= _MOST_CHI2:
+        if self.model.fit is None:
+            return ""
+        if self.chi2 <= _MOST_CHI2 * fair_chi2(self.model.fit):
             return ""
         above = [(e, what) for e, sigma, what in self.unexplained if sigma > 0]
         if not above:

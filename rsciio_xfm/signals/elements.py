@@ -7,10 +7,10 @@ from typing import Any
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit import energy
-from rsciio_xfm.analysis.fit.find import Found
 from rsciio_xfm.analysis.fit.find import find_elements as find
+from rsciio_xfm.analysis.fit.found import Found
 from rsciio_xfm.analysis.fit.known_lines import Calibration
-from rsciio_xfm.analysis.fit.model import Model
+from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.signals.areas import IN_PART, POSSIBLE, as_table, show
 from rsciio_xfm.signals.checks import check_spectra, check_uniform
@@ -20,11 +20,12 @@ from rsciio_xfm.signals.excitation import (
     response_of,
     warn_if_smoothed,
 )
+from rsciio_xfm.signals.fit_checks import fair_chi2
 from rsciio_xfm.signals.fit_sums import Wish, sum_up
 
 FINE = SURE, CLEAR = "sure", "clear"
 _SURE, _CLEAR = 30.0, 10.0  # sigma
-_MOST_CHI2 = 1.5
+_MOST_CHI2 = 1.5  # times that of a good fit
 _ANODES = ("Mo", "Rh", "Pd", "Ag")  # of tubes, and rare in samples
 _LEAST_CHANNELS = 64
 
@@ -133,12 +134,14 @@ class Elements(Sequence[Found]):
             cells = [f"{one.evidence:.1f}", show(one.counts), show(one.sigma), lines]
             rows.append([one.name, *cells, how_sure(one)])
         yield as_table(rows)
+        if any(one.in_part is not None for one in self.found):
+            yield f"Counts of what is {IN_PART} are those of that part."
         yield from self._of_the_tube()
-        chi2 = self.model.fit.chi2 if self.model.fit is not None else 0.0
-        if chi2 > _MOST_CHI2:
+        fit = calibrated(self.model)
+        if fit.chi2 > _MOST_CHI2 * fair_chi2(fit):
             yield (
-                f"chi2/n of the fit is {chi2:.1f}: it does not describe the spectrum within "
-                f"its noise, and elements below {_SURE:g} sigma may make up for that."
+                f"chi2/n of the fit is {fit.chi2:.1f}: it does not describe the spectrum as "
+                f"models do, and elements below {_SURE:g} sigma may make up for that."
             )
 
     def _unsure(self) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.basis import DETECTION, ELEMENT
+from rsciio_xfm.analysis.fit.basis import ELEMENT
+from rsciio_xfm.analysis.fit.limits import detection_limits
 from rsciio_xfm.analysis.fit.matrix import Projection, shares_of
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.signals.areas import IN_PART, Areas, order_of
@@ -40,30 +41,13 @@ def name_areas(
     n_pixels: int,
 ) -> Areas:
     """Return counts of components, shape (components,), as a table, with their limits."""
-    limits = DETECTION * np.sqrt(_variance_if_absent(projections, counts))
+    limits = detection_limits(projections, shares_of(projections), counts)
     own = projections[0]
     shown = order_of(own.names, own.kinds)
     names = tuple(own.names[k] for k in shown)
     quiet = frozenset(own.names[k] for k in shown if own.kinds[k] != ELEMENT)
     counts, sigma, limits = (np.asarray(a, float)[shown] for a in (counts, sigma, limits))
     return Areas(names, counts, sigma, limits, n_pixels, dict(notes), quiet)
-
-
-def _variance_if_absent(
-    projections: Sequence[Projection], counts: np.ndarray
-) -> np.ndarray:
-    """Return the variance that each area would have if there were nothing of it."""
-    n = len(counts)
-    variance: np.ndarray = np.zeros(n)
-    for projection, share in zip(projections, shares_of(projections), strict=True):
-        others = np.where(np.eye(n, dtype=bool), 0.0, counts * share)
-        # What a count of each component adds to the variance of each area.
-        noise = projection.columns.T @ projection.gamma**2
-        variance += np.einsum("kj,jk->k", np.maximum(others, 0), noise)
-        changes = np.einsum("pkj,kj->kp", projection.tilts[0], others)
-        variance += np.einsum("kp,pq,kq->k", changes, projection.covariance, changes,
-                              optimize=True)  # fmt: skip
-    return variance
 
 
 def _moved(projection: Projection, areas: np.ndarray, which: list[int]) -> np.ndarray:

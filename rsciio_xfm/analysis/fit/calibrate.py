@@ -1,19 +1,19 @@
 """Calibration of a model on a spectrum: nothing is assumed that the spectrum can tell."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import (
     BACKGROUND,
-    DETECTION,
     ELEMENT,
     SCATTER,
     SUM_PEAK,
     Basis,
 )
 from rsciio_xfm.analysis.fit.columns import make_spectra, widths
+from rsciio_xfm.analysis.fit.limits import detection_limits
 from rsciio_xfm.analysis.fit.model import Fit, Model, SumPeaks, floored
 from rsciio_xfm.analysis.fit.parameters import apply_values, prior, values_of
 from rsciio_xfm.analysis.fit.problem import (
@@ -40,6 +40,7 @@ ZEROS = (-0.02, 0.0, 0.02)  # keV
 BLUR = 0.16  # keV added to the widths then
 _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
+_ROUNDS = 2  # until a model is about right
 _REWEIGHTINGS = 3
 # By so much splines of the background differ in a part of a map, relative to those of the
 # whole; and the least of those, relative to their mean.
@@ -91,9 +92,7 @@ def calibrate(
         check_names(model, fixed)
     values = find_scale(model, counts, fixed)
     for tolerance in _TOLERANCES:
-        values, names = refine(model, counts, values, (tolerance, fixed))
-        model = replace(model, scatter=seen_scatter(model, counts, values))
-        model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
+        model, values, names = _round(model, counts, values, (tolerance, fixed))
     if not is_pile_up(values):
         model = replace(model, sum_peaks=SumPeaks())
         values |= {
@@ -104,6 +103,37 @@ def calibrate(
     check_excitation(model, counts, values)
     names = _left(model, counts, values, names)
     return finish(apply_values(model, values), counts, n_pixels, names)
+
+
+def approach(model: Model, counts: np.ndarray, fixed: Sequence[str]) -> Model:
+    """Return a model with parameters that are about right, and sum peaks, without a fit.
+
+    Parameters
+    ----------
+    model
+        Its energies are right within a tenth of the width of a peak.
+    counts
+        The spectrum, all channels.
+    fixed
+        Names of parameters that stay as they are.
+    """
+    values = values_of(model)
+    for _ in range(_ROUNDS):
+        model, values, _ = _round(model, counts, values, (_TOLERANCES[0], fixed))
+    return apply_values(model, values)
+
+
+def _round(
+    model: Model,
+    counts: np.ndarray,
+    values: dict[str, float],
+    rules: tuple[float, Sequence[str]],
+) -> tuple[Model, dict[str, float], tuple[str, ...]]:
+    """Fit the parameters, then choose the scatter and sum peaks that are seen."""
+    values, names = refine(model, counts, values, rules)
+    model = replace(model, scatter=seen_scatter(model, counts, values))
+    model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
+    return model, values, names
 
 
 def _left(
@@ -289,7 +319,7 @@ def finish(
         chi2,
         _parameters(model, values, names, covariance),
         _correlations(basis),
-        _detection_limits(problem, state, basis),
+        _detection_limits(basis),
     )
     return replace(model, fit=fit)
 
@@ -412,13 +442,23 @@ def _correlations(basis: Basis) -> list[tuple[str, str, float]]:
     return sorted(found, key=lambda pair: -abs(pair[2]))
 
 
-def _detection_limits(problem: Problem, state: State, basis: Basis) -> dict[str, float]:
-    """Return counts of which each element is 3.29 sigma were it absent from the spectrum."""
-    found = {}
-    for k, (name, kind) in enumerate(zip(basis.names, basis.kinds, strict=True)):
-        if kind == ELEMENT:
-            rest = basis.expected - max(basis.areas[k], 0.0) * basis.columns[:, k]
-            weighted = basis.columns.T / np.sqrt(floored(rest))
-            gram, scale = scaled_gram(weighted)
-            found[name] = float(DETECTION * np.sqrt(np.linalg.inv(gram)[k, k]) / scale[k])
-    return found
+@dataclass(frozen=True, eq=False)
+class _Matrix:
+    """The matrix of the spectrum that was fitted, see :class:`.limits.Matrix`."""
+
+    columns: np.ndarray
+    gamma: np.ndarray
+    tilts: np.ndarray
+    covariance: np.ndarray
+
+
+def _detection_limits(basis: Basis) -> dict[str, float]:
+    weights = 1 / floored(basis.expected)
+    gram, scale = scaled_gram(basis.columns.T * np.sqrt(weights))
+    inverse = np.linalg.inv(gram) / np.multiply.outer(scale, scale)
+    gamma = weights[:, None] * basis.columns @ inverse
+    tilts = -np.matmul(gamma.T, basis.slopes)[None]
+    own = _Matrix(basis.columns, gamma, tilts, basis.covariance)
+    limits = detection_limits([own], np.ones((1, len(basis.areas))), basis.areas)
+    each = zip(basis.names, basis.kinds, limits.tolist(), strict=True)
+    return {name: limit for name, kind, limit in each if kind == ELEMENT}

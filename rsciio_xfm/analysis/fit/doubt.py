@@ -1,12 +1,14 @@
 """Fits that doubt their model: what shapes of strong peaks may be wrong by is no element."""
 
 import contextlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rsciio_xfm.analysis.fit.background import make_splines
-from rsciio_xfm.analysis.fit.columns import gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.columns import Values, gather_lines, make_spectra
 from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.analysis.fit.parameters import values_of
@@ -16,7 +18,8 @@ from rsciio_xfm.analysis.fit.solve import solve
 
 _TOLD = 0.03  # of the square of a column that others may not take up
 _STRONG = 50.0  # roots of its counts that a component has whose shape is doubted
-_REWEIGHTINGS = 2
+_CHANNEL_KEV = 0.02
+_ERROR_KEV = 0.01  # width of the channels that the error is of
 _RIDGE = 1e-9  # of the square of a column
 _RIDGES = (1.0, 1e2, 1e4, 1e6)  # times that, as it is needed
 
@@ -28,14 +31,17 @@ class Doubts:
     Attributes
     ----------
     error
-        Of each channel on its own, relative to what is expected.
-    shift, noise
-        Of places and widths of peaks, keV.
+        Of each 10 eV on their own, relative to what is expected.
+    shift, width
+        Of places of peaks, and of what widens them in quadrature, keV; the latter also of
+        Compton peaks, relative.
     tail, shelf
         Of these shares of a peak; and, as much as of the shelf, of longer tails: radiative
         Auger lines, what is scattered in the sample.
-    escape, ratio
-        Of escape peaks, and of K-beta beside K-alpha, relative.
+    escape
+        Of escape peaks, relative.
+    ratios
+        By shell, of a family of lines beside the strongest one, relative.
     scatter
         Factor on those of scattered lines, whose shape is known less.
     background
@@ -47,22 +53,27 @@ class Doubts:
 
     error: float
     shift: float
-    noise: float
+    width: float
     tail: float
     shelf: float
     escape: float
-    ratio: float
+    ratios: Mapping[str, float]
     scatter: float
     background: float
     is_whole: bool
 
 
+# Phases absorb K-beta less than K-alpha by 5 % more or less; tables of subshells differ by 2 %
+# for L, and by far more for M, whose yields and Coster-Kronig transitions are hardly measured.
+_RATIOS = {"K": 0.05, "L": 0.02, "M": 0.1}
 # Before a calibration the ratio is not doubted, or Mn would be taken for K-beta of Cr.
-ROUGH = Doubts(0.03, 0.008, 0.010, 0.03, 0.005, 0.3, 0.0, 4.0, 0.05, False)
-FINE = Doubts(0.01, 0.0015, 0.004, 0.01, 0.002, 0.15, 0.05, 6.0, 0.03, True)
+ROUGH = Doubts(0.03, 0.008, 0.05, 0.03, 0.005, 0.3, {}, 4.0, 0.05, False)
+FINE = Doubts(0.01, 0.0015, 0.04, 0.01, 0.002, 0.15, _RATIOS, 6.0, 0.03, True)
 _LONG_TAILS = (0.25, 0.8)  # keV
 _BACKGROUND_STEP = 0.5  # keV
 _NEAR = 0.5  # keV
+_MEDIAN = 0.455  # of chi2 with one degree of freedom
+_LIMITS_OF_BENDS = (0.2, 6.0)
 _SOFT = 0.1  # of scattered L lines of an anode, relative to its K lines
 
 
@@ -72,6 +83,8 @@ class Doubted:
 
     Attributes
     ----------
+    values, step
+        Of all parameters, and how many channels of the spectrum are one here.
     channels
         First that was fitted, and the one after the last.
     spectrum
@@ -81,6 +94,8 @@ class Doubted:
     wrongs, owners
         Change of a component of one count by one standard deviation of a doubt, and the number
         of the component.
+    n_bends
+        How many of them, the last ones, are bends of the background.
     areas, is_free
         Of the components, and which of them are not held at 0.
     roots
@@ -94,11 +109,14 @@ class Doubted:
         Channels on both sides of a line in which the misfit is looked at; 0: it is not.
     """
 
+    values: Values
+    step: int
     channels: tuple[int, int]
     spectrum: np.ndarray
     columns: np.ndarray
     wrongs: np.ndarray
     owners: np.ndarray
+    n_bends: int
     areas: np.ndarray
     is_free: np.ndarray
     roots: np.ndarray
@@ -169,6 +187,25 @@ class Doubted:
         found[used] = self.areas[used] / (spread * worse)
         return found[:n]
 
+    def screen(self, parts: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return evidence for columns in parts of a map, with no doubts: more than there is.
+
+        Parameters
+        ----------
+        parts
+            Shape (parts, all channels).
+        columns
+            Shape (columns, channels).
+        """
+        used, more = self.columns * self.roots, columns * self.roots
+        gram = used @ used.T
+        left = more - np.linalg.solve(gram + _ridge(gram), used @ more.T).T @ used
+        rows = left * self.roots
+        first, stop = self.channels
+        spectra = np.array([_binned(part, self.step)[first:stop] for part in parts])
+        noise = np.maximum(spectra, 0.0) @ (rows**2).T
+        return spectra @ rows.T / np.sqrt(np.maximum(noise, 1e-300))
+
     def without(self, *which: int) -> "Doubted":
         """Return the fit without some components."""
         kept = ~np.isin(np.arange(len(self.columns)), which)
@@ -192,7 +229,7 @@ class Doubted:
         spectrum
             Counts of all channels.
         """
-        part = spectrum[slice(*self.channels)]
+        part = _binned(spectrum, self.step)[slice(*self.channels)]
         share = part.sum() / max(self.spectrum.sum(), 1.0)
         start = replace(self, spectrum=part, areas=self.areas * share)
         # Doubts cost the most, and change the weights little.
@@ -213,7 +250,14 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
     doubts
         What may be wrong with it. Each is a column that the spectrum is fitted with, times the
         counts of the component, with a penalty: as Bayes has it with a normal prior.
+
+    Notes
+    -----
+    Channels are added up to at most 20 eV, a sixth of a peak's width: as much is seen of peaks
+    that are 3 sigma wide and more, in a half or a quarter of the time.
     """
+    step = max(1, int(_CHANNEL_KEV / model.response.gain + 1e-3))
+    model, counts = _in_channels(model, step), _binned(counts, step)
     values = values_of(model)
     full = model.scatter.rayleigh
     rayleigh = _without_soft(full)
@@ -221,28 +265,29 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
     areas = state.solution.areas
-    rows = [
-        _wrongs(model, values, areas, problem.channels, doubts),
-        _bends(state.columns, areas, problem.lines.n_columns, model, doubts),
-    ]
+    rows = [_wrongs(model, values, areas, problem.channels, doubts)]
     if len(full) > len(rayleigh):
         soft = [one for one in full if one not in rayleigh]
         lines = gather_lines(soft, model.response, Scatter(), ())
         spectra = _SOFT * make_spectra(lines, values, problem.channels)
         rows.append((spectra, np.full(len(soft), len(model.groups))))
+    rows.append(_bends(state.columns, areas, problem.lines.n_columns, model, doubts))
     wrongs, owners = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     start = Doubted(
+        values,
+        step,
         problem.channels,
         problem.spectrum,
         state.columns,
         wrongs,
         owners,
+        len(rows[-1][1]),
         areas,
         state.solution.is_free,
         problem.roots,
         wrongs,
         np.zeros((0, 0)),
-        doubts.error,
+        doubts.error * math.sqrt(_ERROR_KEV / values["gain"]),
         max(5, round(_NEAR / values["gain"])) if doubts.is_whole else 0,
     )
     return _reweighted(start)
@@ -257,10 +302,42 @@ def _without_soft(rayleigh: tuple[Group, ...]) -> tuple[Group, ...]:
     return rayleigh[:1] if rayleigh and rayleigh[0].shell == "K" else rayleigh
 
 
+def _in_channels(model: Model, step: int) -> Model:
+    """Return a model of spectra of which so many channels were added up to one."""
+    own = model.response
+    zero, gain = own.zero + 0.5 * (step - 1) * own.gain, step * own.gain
+    response = replace(own, zero=zero, gain=gain)
+    return replace(model, response=response, n_channels=model.n_channels // step)
+
+
+def _binned(spectrum: np.ndarray, step: int) -> np.ndarray:
+    n = len(spectrum) // step
+    return spectrum[: n * step].reshape(n, step).sum(axis=1)
+
+
 def _reweighted(doubted: Doubted) -> Doubted:
-    for _ in range(_REWEIGHTINGS):
-        doubted = _solve(_weighted(doubted))
-    return doubted
+    doubted = _solve(_weighted(doubted))
+    bent = _bent(doubted) if doubted.window else doubted
+    return _solve(_weighted(bent))
+
+
+def _bent(doubted: Doubted) -> Doubted:
+    """Return a fit whose background may bend as much as it does in the spectrum itself.
+
+    Diffraction and the edges of a sample bend it by more than splines 2 keV wide follow. The
+    standard deviation is that of its own bends (one step of expectation and maximisation); by
+    their median, as an element that is missing bends a few of them.
+    """
+    n = doubted.n_bends
+    if not n or len(doubted.doubts) < n:
+        return doubted
+    left = (doubted.spectrum - doubted.areas @ doubted.columns) * doubted.roots
+    found = (doubted.inverse @ (doubted.doubts @ left))[-n:]
+    unknown = np.diag(doubted.inverse)[-n:].mean()
+    factor = np.sqrt(unknown + np.median(found**2) / _MEDIAN)
+    wrongs = doubted.wrongs.copy()
+    wrongs[-n:] *= np.clip(factor, *_LIMITS_OF_BENDS)
+    return replace(doubted, wrongs=wrongs)
 
 
 def _weighted(doubted: Doubted) -> Doubted:
@@ -349,6 +426,7 @@ def _wrongs(
     if not owners:
         return np.zeros((0, channels[1] - channels[0])), np.zeros(0, dtype=int)
     own = np.array(owners)
+    shells = [every[k].shell if k < n_plain else "" for k in owners]
     scatter = replace(model.scatter, rayleigh=(), compton=tuple(compton))
     lines = gather_lines(plain, model.response, scatter, sums)
     # gather_lines has those of Compton before the sums, as they are here.
@@ -366,7 +444,8 @@ def _wrongs(
         tailed = make_spectra(lines, values | long, channels)
         found.append((tailed - (1 - doubts.shelf) * untailed) * factor)
     minor = weight[:, 0] < 0.5
-    found.append((now * weight * doubts.ratio)[minor])
+    ratios = [doubts.ratios.get(s, 0.0) for s in shells]
+    found.append((now * weight * np.array(ratios)[:, None])[minor])
     numbers = np.concatenate([*[own] * (len(found) - 1), own[minor]])
     rows = np.concatenate(found)
     is_any = np.abs(rows).max(axis=1) > 0
@@ -377,8 +456,8 @@ def _changes(values: dict[str, float], doubts: Doubts) -> list[dict[str, float]]
     return [
         {"zero": values["zero"] + doubts.shift},
         {
-            "noise": float(np.hypot(values["noise"], 0.03) + doubts.noise),
-            "compton_width": values["compton_width"] * (1 + 10 * doubts.noise),
+            "noise": math.hypot(values["noise"], doubts.width),
+            "compton_width": values["compton_width"] * (1 + doubts.width),
         },
         {
             "tail": values["tail"] + doubts.tail,

@@ -62,7 +62,8 @@ class Fit:
     correlations
         Pairs of components that can hardly be told apart, with their correlation.
     detection_limits
-        Counts of each element: 3.29 standard deviations were it absent.
+        Counts of each element: 3.29 standard deviations were it absent, those of the
+        calibration included.
     """
 
     spectrum: np.ndarray

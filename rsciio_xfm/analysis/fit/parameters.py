@@ -90,6 +90,16 @@ def values_of(model: "Model") -> dict[str, float]:
     return values | {"sum_shift": sums.shift, "sum_width": sums.width}
 
 
+def held_ratios(model: "Model") -> tuple[str, ...]:
+    """Return the names of the ratios of lines of elements."""
+    every = [
+        ratio_name(one.name, family)
+        for one in model.groups
+        for family in sorted(set(one.families))
+    ]
+    return tuple(every)
+
+
 def apply_values(model: "Model", values: dict[str, float]) -> "Model":
     """Return a model with other values of the parameters, without a fit."""
     stopping = values["stopping"]

@@ -18,6 +18,8 @@ _MODEL_ERROR = 0.01  # of the counts, when something is looked for
 # which chance does once in 1e13.
 _DEAD_COUNTS = 30
 _SOFT_KEV = 1.0  # below which the continuum of electrons is steep
+# Sigma of the prior: at a limit a search would stay where it starts, all parameters of it.
+_OFF_LIMITS = 0.1
 _SMOOTHING = 15  # channels: weights before there is a model
 
 
@@ -245,7 +247,7 @@ def minimise(
     low = (np.array([one.low for one in known]) - middles) / sigmas
     high = (np.array([one.high for one in known]) - middles) / sigmas
     first = np.array([values.get(name, 1.0) for name in problem.names])
-    first = np.clip((first - middles) / sigmas, low + 1e-6, high - 1e-6)
+    first = np.clip((first - middles) / sigmas, low + _OFF_LIMITS, high - _OFF_LIMITS)
     states: dict[bytes, State] = {}
 
     def state_at(x: np.ndarray) -> State:
