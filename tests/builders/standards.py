@@ -129,7 +129,7 @@ def _facts(path):
 
 
 def read_mda(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the spectra of a map, (y, x, detector, channel), and its scalers by PV, (y, x)."""
+    """Return the spectra of a map, (y, x, detector, channel), and its scalers, (y, x)."""
     reader = _Reader(path.read_bytes())
     reader.take("fi")
     (rank,) = reader.take("i")
