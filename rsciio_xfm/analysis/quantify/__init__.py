@@ -1,0 +1,1 @@
+"""How much of each element there is: from counts, by fundamental parameters and standards."""
