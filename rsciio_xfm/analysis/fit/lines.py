@@ -170,6 +170,40 @@ def emission(element: str, shell: str, excitation: Excitation) -> float:
     return float(sum(_vacancies(atomic_number(element), shell, excitation).values()))
 
 
+def subshells_of(shell: str) -> tuple[str, ...]:
+    """Return the names of the subshells of a shell; a subshell is its own only one."""
+    return _SUBSHELLS.get(shell, (shell,))
+
+
+@functools.lru_cache(maxsize=4096)
+def edge_of(element: str, subshell: str) -> float:
+    """Return the energy that ionises a subshell, keV; 0 if the element has none."""
+    return _try(xraylib().EdgeEnergy, atomic_number(element), _shell(subshell))
+
+
+@functools.lru_cache(maxsize=4096)
+def lines_of(element: str, subshell: str) -> tuple[tuple[float, float], ...]:
+    """Return energies (keV) and shares of the photons of a subshell."""
+    own, z = xraylib(), atomic_number(element)
+    lines = (
+        (_try(own.LineEnergy, z, number), _try(own.RadRate, z, number))
+        for number, _ in _lines_of(subshell)
+    )
+    return tuple(sorted((e, rate) for e, rate in lines if e > 0 and rate > 0))
+
+
+def vacancies(element: str, subshell: str, energy: float) -> float:
+    """Return the photons of a subshell that a photon of an energy makes, cm2/g.
+
+    Kissel's photoelectric cross sections, the cascade from inner shells, and the fluorescence
+    yield; 0 below the edge.
+    """
+    if not 0 < edge_of(element, subshell) < energy:
+        return 0.0
+    own, z = xraylib(), atomic_number(element)
+    return _try(own.CS_FluorShell_Kissel_Cascade, z, _shell(subshell), energy)
+
+
 def satellite_shares(group: Group) -> np.ndarray:
     """Return the satellites of lines, relative to them: those of K-beta of Ar to Ge have one.
 

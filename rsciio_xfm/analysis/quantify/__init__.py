@@ -1,1 +1,1 @@
-"""How much of each element there is: from counts, by fundamental parameters and standards."""
+"""Concentrations from the counts of element maps, by fundamental parameters."""

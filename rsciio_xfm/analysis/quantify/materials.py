@@ -1,0 +1,90 @@
+"""What compounds consist of."""
+
+import functools
+
+from rsciio_xfm.analysis.fit.excitation import xraylib
+from rsciio_xfm.analysis.fit.lines import atomic_number
+
+LAST_Z = 92
+_AIR = "Air, Dry (near sea level)"
+# Oxygen atoms per atom in the oxides by which analyses of rocks and glass are given.
+_OXYGEN = {
+    **dict.fromkeys(("Li", "Na", "K", "Rb", "Cs", "Cu", "Ag"), 0.5),
+    **dict.fromkeys(("Be", "Mg", "Ca", "Sr", "Ba", "Mn", "Co", "Ni", "Zn", "Cd"), 1.0),
+    **dict.fromkeys(("Pb", "Hg", "Sn", "Pd"), 1.0),
+    **dict.fromkeys(("B", "Al", "Sc", "Cr", "Fe", "Ga", "As", "Y", "In", "Sb"), 1.5),
+    **dict.fromkeys(("La", "Ce", "Pr", "Nd", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho"), 1.5),
+    **dict.fromkeys(("Er", "Tm", "Yb", "Lu", "Bi", "Tl"), 1.5),
+    **dict.fromkeys(("C", "Si", "Ti", "Ge", "Se", "Zr", "Hf", "Th", "Te"), 2.0),
+    **dict.fromkeys(("P", "V", "Nb", "Ta"), 2.5),
+    **dict.fromkeys(("S", "Mo", "W"), 3.0),
+    "U": 8 / 3,
+}
+_OXYGEN |= {"Cu": 1.0, "Sn": 2.0}
+
+
+def check_element(element: str) -> str:
+    """Return a symbol of H to U.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if not 1 <= atomic_number(element) <= LAST_Z:
+        raise ValueError(f"{element} has no cross sections, expected an element up to U.")
+    return element
+
+
+def parse_formula(formula: str) -> dict[str, float]:
+    """Return the mass fractions of a compound or a named material.
+
+    Parameters
+    ----------
+    formula
+        ``"SiO2"``, ``"air"`` or a name of xraylib's list of NIST materials.
+
+    Returns
+    -------
+    dict
+        Symbols and fractions that add up to 1.
+
+    Raises
+    ------
+    ValueError
+        It is neither.
+
+    Examples
+    --------
+    >>> {name: round(share, 4) for name, share in parse_formula("SiO2").items()}
+    {'O': 0.5326, 'Si': 0.4674}
+    """
+    own = xraylib()
+    try:
+        found = own.CompoundParser(formula)
+    except (TypeError, ValueError):
+        name = _AIR if formula == "air" else formula
+        try:
+            found = own.GetCompoundDataNISTByName(name)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{formula!r} is no material, expected a formula like 'SiO2'."
+            ) from error
+    pairs = zip(found["Elements"], found["massFractions"], strict=True)
+    shares = {check_element(own.AtomicNumberToSymbol(z)): float(w) for z, w in pairs}
+    total = sum(shares.values())
+    return {name: share / total for name, share in shares.items()}
+
+
+@functools.cache
+def oxygen_of(element: str) -> float:
+    """Return the mass of oxygen per mass of an element in its usual oxide; 0 if it has none.
+
+    Examples
+    --------
+    >>> round(oxygen_of("Si"), 4), oxygen_of("Au")
+    (1.1393, 0.0)
+    """
+    own = xraylib()
+    masses = [own.AtomicWeight(atomic_number(name)) for name in ("O", element)]
+    return _OXYGEN.get(element, 0.0) * masses[0] / masses[1]
