@@ -24,7 +24,7 @@ from rsciio_xfm.signals.areas import (
 )
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
-from rsciio_xfm.signals.made import blank_of, image_of, picture_of
+from rsciio_xfm.signals.made import Signals, blank_of, image_of, picture_of
 from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.selections import resolve_regions
 
@@ -33,22 +33,6 @@ _FILES = re.compile(
     r"maps\.png|(elements|regions)\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml"
 )
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
-
-
-class _Signals(Mapping[str, BaseSignal]):
-    """Signals that are made when they are asked for, by the name of the component."""
-
-    def __init__(self, names: Sequence[str], make: Callable[[str], BaseSignal]) -> None:
-        self._names, self._make = tuple(names), make
-
-    def __getitem__(self, name: str) -> BaseSignal:
-        return self._make(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 class ElementMaps(Mapping[str, BaseSignal]):
@@ -72,6 +56,9 @@ class ElementMaps(Mapping[str, BaseSignal]):
         The same of the regions that were asked for when the maps were made.
     is_nonnegative
         Whether no pixel is below 0: for pictures, as sums are too high then.
+    live_time
+        Of each pixel, s, an array of the shape of the maps, added up over detectors; None: it
+        is not known.
     """
 
     def __init__(
@@ -82,9 +69,10 @@ class ElementMaps(Mapping[str, BaseSignal]):
         totals: Areas,
         regions: Mapping[str, Areas],
         is_nonnegative: bool = False,
+        live_time: np.ndarray | None = None,
     ) -> None:
         self.models, self.totals, self.regions = tuple(models), totals, dict(regions)
-        self.is_nonnegative = is_nonnegative
+        self.is_nonnegative, self.live_time = is_nonnegative, live_time
         self._frame, self._projected = frame, projected
         self._names, self._kinds = projected.names, projected.kinds
         order = order_of(self._names, self._kinds)
@@ -124,7 +112,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
             own = self._names[index_of(name, self._names)]
             return self._image(self._projected.sigma(own), own, "sigma")
 
-        return _Signals(self.names, make)
+        return Signals(self.names, make)
 
     @property
     def background(self) -> BaseSignal:

@@ -1,5 +1,6 @@
 """Elements, excitation and detector of spectra as a model that is fitted to their sum."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,11 @@ class ElementModel:
     axis
         Energy of channel 0 and width of a channel, keV, that the spectra's axis had: maps of
         the same set-up have them too.
+    live_time
+        Of a spectrum that it was fitted to, s, the mean of those of a map; None: not known.
     """
+
+    live_time: float | None = None
 
     def __init__(
         self,
@@ -71,6 +76,12 @@ class ElementModel:
         """Leave the spectra behind: a model is small, a map is not."""
         return vars(self) | {"_source": None}
 
+    def with_model(self, model: Model) -> "ElementModel":
+        """Return one of another detector, whose spectra are of the same sample."""
+        found = copy.copy(self)
+        found.model, found._source = model, None
+        return found
+
     @property
     def elements(self) -> list[str]:
         """Groups of lines that are fitted: ``["Ca_K", "Pb_L"]``."""
@@ -80,6 +91,11 @@ class ElementModel:
     def excitation(self) -> Excitation | None:
         """What excites the sample; as text ``"Mo 50 kV"``."""
         return self.model.excitation
+
+    @property
+    def source(self) -> BaseSignal | None:
+        """The spectra that it was made for, if they are still here."""
+        return self._source
 
     @property
     def is_fitted(self) -> bool:
@@ -193,6 +209,7 @@ class ElementModel:
         """Calibrate the model on the sum of some spectra, and return it."""
         fixed = (fixed,) if isinstance(fixed, str) else tuple(fixed)
         self.model = calibrate(self.model, sums.total, sums.n_pixels, fixed)
+        self.live_time = sums.live_time
         warn_of_fit(self.model)
         return self
 
@@ -336,6 +353,8 @@ class ElementModel:
         held = {**to_dict(self.model), "title": self.title, "axis": axis}
         if self.doubts:
             held["doubts"] = self.doubts
+        if self.live_time is not None:
+            held["live_time_s"] = self.live_time
         return to_yaml(held)
 
     def to_pymca(self, filename: str | Path, overwrite: bool = False) -> None:
@@ -388,8 +407,10 @@ def load_element_model(filename: str | Path) -> ElementModel:
     >>> load_element_model("model.yaml").elements
     ['Ca_K', 'Ti_K', 'Fe_K']
     """
-    model, axis, title, doubts = read_model(Path(filename))
-    return ElementModel(model, axis, title, doubts=doubts)
+    model, axis, title, doubts, live_time = read_model(Path(filename))
+    found = ElementModel(model, axis, title, doubts=doubts)
+    found.live_time = live_time
+    return found
 
 
 def _short(number: float) -> str:
