@@ -35,9 +35,7 @@ _FORMULAS = {"air": "air", "helium": "He"}
 # Of windows that are sold under a name: formula and g/cm3.
 _NAMED = {"kapton": ("C22H10N2O5", 1.42), "mylar": ("C10H8O4", 1.38)}
 _CENTIMETRES = {"nm": 1e-7, "um": 1e-4, "µm": 1e-4, "μm": 1e-4, "mm": 0.1, "cm": 1.0}
-_LAYER = re.compile(
-    r"\s*(\S+)\s+(?:([0-9.eE+-]+)\s*g/cm3\s+)?([0-9.eE+-]+)\s*(\wm)\s*"
-)
+_LAYER = re.compile(r"\s*(\S+)\s+(?:([0-9.eE+-]+)\s*g/cm3\s+)?([0-9.eE+-]+)\s*(\wm)\s*")
 _ANGLE = 45.0
 
 
@@ -229,10 +227,10 @@ def _angle(
     if name == "takeoff":
         nodes = [f"{node}.elevation_angle" for node in DETECTOR_NODES]
         paths = [f"{XRF}.take_off_angle", *nodes]
-    for path in paths if signal is not None else ():
-        found = signal.metadata.get_item(path)
-        if isinstance(found, int | float) and 0 < found <= 90:
-            return float(found)
+    found = [] if signal is None else [signal.metadata.get_item(path) for path in paths]
+    for angle in found:
+        if isinstance(angle, int | float) and 0 < angle <= 90:
+            return float(angle)
     words = {"incidence": "incidence", "takeoff": "take-off"}[name]
     assumed.append(f"{_ANGLE:g} degrees of {words}")
     return _ANGLE

@@ -1,4 +1,4 @@
-"""Samples that are known: what they tell of an instrument, kept in a file for other samples."""
+"""Samples that are known: what they tell of an instrument, and files of them."""
 
 import math
 from collections.abc import Mapping
@@ -179,9 +179,8 @@ def _from_dict(held: Mapping[str, Any]) -> Standard:
     counts = np.array([held["counts"][name] for name in held["counts"]], float)
     if counts.ndim != 2 or counts.shape[1] != 3 or not np.isfinite(counts).all():
         raise ValueError("counts are no lists of three numbers.")
-    measured = Measured(
-        tuple(held["counts"]), *counts.T, live_time=float(held["live_time_s"])
-    )
+    names, live_time = tuple(held["counts"]), float(held["live_time_s"])
+    measured = Measured(names, counts[:, 0], counts[:, 1], counts[:, 2], live_time)
     own = dict(held["setup"])
     setup = Setup(
         **own
