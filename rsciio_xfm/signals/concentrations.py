@@ -129,6 +129,8 @@ class Amounts(Mapping[str, tuple[float, float]]):
             first = row["lines"] or row["element"]
             shown.append([first, *_show(*numbers), enhanced, row["remark"]])
         shown.append(["sum", *_show(self.sum), "", ""])
+        if isinstance(self.found, Densities):  # nothing is enhanced
+            shown = [[*row[:4], row[5]] for row in shown]
         return as_table(shown)
 
 

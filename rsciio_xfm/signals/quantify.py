@@ -209,7 +209,8 @@ def quantify(
 
 
 def _words(matrix: Matrix) -> str:
-    both = [matrix.kind * (matrix.kind != "compound"), matrix.formula or ""]
+    is_told = matrix.kind not in ("none", "compound")
+    both = [matrix.kind * is_told, matrix.formula or ""]
     return " + ".join(part for part in both if part)
 
 
@@ -319,7 +320,8 @@ def _warn_of(plan: Plan, found: Composition, name: str) -> None:
     if found.sum > _MOST_SUM:
         warn(
             f"{where}The elements add up to {100 * found.sum:.1f} %, expected at most 100: "
-            "the geometry factor, the thickness or the matrix is wrong. Nothing was normalised."
+            "the geometry factor, the thickness or the matrix is wrong. Nothing was "
+            "normalised."
         )
     is_thick = plan.thickness == math.inf
     if is_thick and plan.matrix == Matrix() and found.sum < _LITTLE:
