@@ -12,7 +12,7 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
 
-from rsciio_xfm.analysis.quantify.compose import Composition, Thin
+from rsciio_xfm.analysis.quantify.compose import Composition, Densities
 from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.analysis.quantify.standards import Factor
 from rsciio_xfm.core.atomic import check_replaceable, replacing_in
@@ -37,32 +37,25 @@ class Amounts(Mapping[str, tuple[float, float]]):
     ----------
     names
         Groups of lines that tell: ``"Fe_K"``.
-    parts, part_sigma, part_limits
+    parts, part_sigma
         float64: mass fractions, or g/cm2 of a film; standard deviations by counting noise of
-        sample and standard; detection limits.
-    per_count
-        Part per count at this composition.
-    enhancement
-        Share of the counts that other elements of the sample excited; NaN of a film.
+        sample and standard.
+    found
+        What they were taken from: :class:`rsciio_xfm.analysis.quantify.compose.Composition`
+        or, of a film, :class:`rsciio_xfm.analysis.quantify.compose.Densities`.
     unit
         In which they are shown: ``"mass %"`` or ``"µg/cm2"``.
     n_pixels, live_time
         Spectra that were added up, and their live time, s.
-    found
-        What they were taken from: :class:`rsciio_xfm.analysis.quantify.compose.Composition`
-        or ``Thin``.
     """
 
     names: tuple[str, ...]
     parts: np.ndarray
     part_sigma: np.ndarray
-    part_limits: np.ndarray
-    per_count: np.ndarray
-    enhancement: np.ndarray
+    found: Composition | Densities
     unit: str
     n_pixels: int
     live_time: float
-    found: Composition | Thin
 
     @property
     def scale(self) -> float:
@@ -72,9 +65,9 @@ class Amounts(Mapping[str, tuple[float, float]]):
     @property
     def sum(self) -> float:
         """Of all that was measured, before anything was normalised, in `unit`."""
-        if isinstance(self.found, Composition):
-            return self.scale * self.found.sum
-        return self.scale * float(np.nansum(self.parts))
+        own = self.found
+        total = own.densities.sum() if isinstance(own, Densities) else own.sum
+        return self.scale * float(total)
 
     @property
     def matrix(self) -> dict[str, float]:
@@ -95,12 +88,13 @@ class Amounts(Mapping[str, tuple[float, float]]):
     def rows(self, region: str) -> list[dict[str, Any]]:
         """Return a row of a table for each element."""
         column = _UNITS[self.unit][1]
+        none = np.full(len(self.names), np.nan)
         own = zip(
             self.names,
             self.scale * self.parts,
             self.scale * self.part_sigma,
-            self.scale * self.part_limits,
-            100 * self.enhancement,
+            self.scale * self.found.limits,
+            100 * getattr(self.found, "enhancement", none),
             strict=True,
         )
         found = [
@@ -134,7 +128,9 @@ class Amounts(Mapping[str, tuple[float, float]]):
             enhanced = "" if math.isnan(share) else f"{share:.0f} %"
             first = row["lines"] or row["element"]
             shown.append([first, *_show(*numbers), enhanced, row["remark"]])
-        shown.append(["sum", *_show(self.sum), "", "", "", ""])
+        shown.append(["sum", *_show(self.sum), "", ""])
+        if isinstance(self.found, Densities):  # nothing is enhanced
+            shown = [[*row[:4], row[5]] for row in shown]
         return as_table(shown)
 
 
@@ -203,7 +199,9 @@ class Concentrations:
             return self.regions[name]
         if len(self.regions) == 1:
             return next(iter(self.regions.values()))[name]
-        raise KeyError(f"{name!r} is no region, expected one of {', '.join(self.regions)}.")
+        raise KeyError(
+            f"{name!r} is no region, expected one of {', '.join(self.regions)}."
+        )
 
     @property
     def table(self) -> list[dict[str, Any]]:
@@ -273,7 +271,7 @@ class Concentrations:
             if name in own.names:
                 where = pixels.regions[region]
                 inside = np.flatnonzero(where) if where.dtype == bool else where
-                per_count = own.per_count[own.names.index(name)]
+                per_count = own.found.per_count[own.names.index(name)]
                 data[inside] = rates[inside] * (own.scale * per_count * own.live_time)
         image = image_of(pixels.frame, data.reshape(counts.shape), f"{name} {self.unit}")
         image.metadata.set_item("Signal.quantity", _QUANTITIES[self.unit])
@@ -302,7 +300,10 @@ class Concentrations:
         ]
         for name, own in self.regions.items():
             if name:
-                lines += ["", f"{name}, {own.n_pixels} pixels, {own.live_time:.3g} s live"]
+                lines += [
+                    "",
+                    f"{name}, {own.n_pixels} pixels, {own.live_time:.3g} s live",
+                ]
             lines.append(repr(own))
         return "\n".join([*lines, "", *self.notes])
 
@@ -398,7 +399,9 @@ def _show(value: float, sigma: float = math.nan, limit: float = math.nan) -> lis
     ['18.371', '0.081', '0.03']
     """
     if not math.isfinite(sigma) or sigma <= 0:
-        return [f"{value:.4g}"] + ["" if math.isnan(x) else f"{x:.2g}" for x in (sigma, limit)]
+        return [f"{value:.4g}"] + [
+            "" if math.isnan(x) else f"{x:.2g}" for x in (sigma, limit)
+        ]
     digits = max(0, 1 - math.floor(math.log10(sigma)))
     shown = "" if math.isnan(value) else f"{value:.{digits}f}"
     return [shown, f"{sigma:.{digits}f}", f"{limit:.2g}"]

@@ -12,6 +12,8 @@ from hyperspy.signals import Signal2D
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.analysis.fit.project import Projected
+from rsciio_xfm.analysis.fit.response import line_share
+from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.core.atomic import check_replaceable, replacing_in
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import (
@@ -22,11 +24,15 @@ from rsciio_xfm.signals.areas import (
     index_of,
     order_of,
 )
+from rsciio_xfm.signals.concentrations import Concentrations, Pixels
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
 from rsciio_xfm.signals.made import Signals, blank_of, image_of, picture_of
+from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_live_time
+from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.selections import resolve_regions
+from rsciio_xfm.signals.standards import Standard
 
 _DPI = 150
 _FILES = re.compile(
@@ -174,6 +180,144 @@ class ElementMaps(Mapping[str, BaseSignal]):
             )
         resolved = resolve_regions(self._frame, regions)
         return areas_of_regions(self._projected, self.model.notes, resolved)
+
+    def as_standard(
+        self,
+        known: Mapping[str, float],
+        sample: Any = "thick",
+        *,
+        live_time: float | None = None,
+        setup: Setup | None = None,
+    ) -> Standard:
+        """Take the whole map for that of a known sample.
+
+        See :meth:`rsciio_xfm.signals.element_model.ElementModel.as_standard`.
+        """
+        live = self._live_times(live_time, {"": self._everything})[""]
+        return standard_of(self.model, self.totals, live, known, sample, setup)
+
+    def quantify(
+        self,
+        standard: Any = None,
+        setup: Setup | None = None,
+        sample: Any = "thick",
+        matrix: Any = None,
+        per: Any = None,
+        live_time: float | None = None,
+    ) -> Concentrations:
+        """Return how much of each element there is, in the whole map or in parts of it.
+
+        Parameters
+        ----------
+        standard, setup, sample, matrix
+            As of :meth:`rsciio_xfm.signals.element_model.ElementModel.quantify`.
+        per
+            Parts, each of which has a composition of its own: a
+            :class:`~rsciio_xfm.signals.results.Classification`, labels of classes, or
+            ``{"zircon": mask}``, as :meth:`get_region` takes them. None: the whole map. The
+            composition of a single pixel is not solved for.
+        live_time
+            Of a pixel, s; None: what dead times and metadata tell of each.
+
+        Returns
+        -------
+        Concentrations
+            ``found["zircon"]["Zr"]`` is (mass %, sigma), µg/cm2 of a thin sample;
+            ``found.maps["Fe"]`` a map of it, ``found.save(folder)`` writes all.
+
+        Raises
+        ------
+        ValueError
+            As of :meth:`rsciio_xfm.signals.element_model.ElementModel.quantify`; or parts are
+            given and the maps have no negative pixels.
+
+        Examples
+        --------
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
+        >>> standard = maps.as_standard({"Fe": 12.0, "Ca": 8.0}, "thin")
+        >>> rich = maps["Fe_K"].data > 20
+        >>> found = maps.quantify(standard, sample="thin", per={"iron": rich, "rest": ~rich})
+        >>> found["iron"]["Fe"][0] > 12 > found["rest"]["Fe"][0]
+        True
+        >>> image = found.maps["Fe"]
+        """
+        plan = make_plan(self.model, standard, setup, sample, matrix)
+        parts, areas = {"": self._everything}, {"": self.totals}
+        if per is not None:
+            per = per.labels if isinstance(per, Classification) else per
+            parts = resolve_regions(self._frame, per)
+            areas = self.get_region(parts)
+        seconds = self._live_times(live_time, parts)
+        pixels = Pixels(self._frame, lambda name: self[name].data, self._live(live_time),
+                        parts)  # fmt: skip
+        title = str(self._frame.metadata.General.title)
+        return quantify(plan, title, areas, seconds, pixels)
+
+    def intensities(self, lines: Sequence[str]) -> list[BaseSignal]:
+        """Return counts of lines as exspy's quantification of a TEM's spectra takes them.
+
+        Parameters
+        ----------
+        lines
+            ``["Fe_Ka", "Pt_La"]``: Ka, Kb, La or Ma of groups that were fitted. exspy expects
+            its k-factors in the same order, which it has by the alphabet.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            For each line its share of the counts of the group, over the axes of the map:
+            ``s.quantification(maps.intensities([...]), "CL", kfactors)``.
+
+        Raises
+        ------
+        KeyError
+            A group was not fitted.
+        ValueError
+            A line is none of these.
+
+        Examples
+        --------
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
+        >>> iron, titanium = maps.intensities(["Fe_Ka", "Ti_Ka"])
+        >>> iron.metadata.Sample.xray_lines
+        ['Fe_Ka']
+        """
+        lines = [lines] if isinstance(lines, str) else list(lines)
+        return [self._intensity(line) for line in lines]
+
+    def _intensity(self, line: str) -> BaseSignal:
+        element, _, own = line.partition("_")
+        name = self._names[index_of(f"{element}_{own[:1]}", self._names)]
+        groups = {one.name: one for one in self.model.model.groups}
+        share = line_share(groups[name], own, self.model.model.response)
+        image = self[name]
+        image.data = image.data * np.float32(share)
+        image.metadata.set_item("Sample.xray_lines", [line])
+        title = f"X-ray line intensity of {self._frame.metadata.General.title}: {line}"
+        image.metadata.General.title = title
+        return image.transpose(signal_axes=[])
+
+    @property
+    def _everything(self) -> np.ndarray:
+        return np.arange(self._projected.chi2.size)
+
+    def _live(self, given: float | None) -> np.ndarray:
+        """Return the live time of each pixel, as it is given or known."""
+        shape = self._projected.chi2.shape
+        if given is None and self.live_time is not None:
+            return self.live_time
+        return np.broadcast_to(total_live_time(given, None, 1), shape)
+
+    def _live_times(
+        self, given: float | None, regions: Mapping[str, np.ndarray]
+    ) -> dict[str, float]:
+        """Return the live time of all pixels of regions together."""
+        live = self._live(given)
+        parts = {
+            name: live[where] if where.dtype == bool else live.reshape(-1)[where]
+            for name, where in regions.items()
+        }
+        return {name: float(part.sum()) for name, part in parts.items()}
 
     def __repr__(self) -> str:
         shape = " x ".join(str(n) for n in self._frame.axes_manager.navigation_shape)

@@ -15,9 +15,11 @@ from rsciio_xfm.analysis.fit.model import Fit, Model
 from rsciio_xfm.analysis.fit.pymca import to_pymca
 from rsciio_xfm.analysis.fit.saving import to_dict
 from rsciio_xfm.analysis.fit.unexplained import unexplained
+from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
+from rsciio_xfm.signals.concentrations import Concentrations
 from rsciio_xfm.signals.excitation import calibration_of, is_uncalibrated
 from rsciio_xfm.signals.fit_checks import warn_of_fit
 from rsciio_xfm.signals.fit_sums import Sums, Wish, sum_up
@@ -29,6 +31,8 @@ from rsciio_xfm.signals.model_files import (
     to_yaml,
     write_text,
 )
+from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_live_time
+from rsciio_xfm.signals.standards import Standard
 
 _MOST_SHOWN = 5  # of what is not explained
 _MOST_CHI2, _MOST_TOLD = 10.0, 3  # of a fit that nobody should trust; peaks that are told
@@ -324,6 +328,116 @@ class ElementModel:
             dict(zip(basis.names, basis.kinds, strict=True)),
             f"{self.title or 'Fit'}: {self._calibration()}",
         )
+
+    def as_standard(
+        self,
+        known: Mapping[str, float],
+        sample: Any = "thick",
+        *,
+        live_time: float | None = None,
+        setup: Setup | None = None,
+    ) -> Standard:
+        """Take what was fitted for that of a known sample: it tells the geometry factor.
+
+        Parameters
+        ----------
+        known
+            Mass % of its elements, or of compounds: ``{"Fe": 64.3, "SiO2": 2.1}``; µg/cm2 if
+            the sample is thin. What has no lines absorbs: name it too.
+        sample
+            ``"thick"``, ``"thin"`` (a film that absorbs nothing), or its mass per area,
+            g/cm2: density x thickness in cm.
+        live_time
+            Of one spectrum, s, of a map the mean; None: as the metadata have it.
+        setup
+            Of :func:`rsciio_xfm.make_setup`; None: made of the metadata, and of what is
+            usual.
+
+        Returns
+        -------
+        Standard
+            For ``quantify``; ``standard.save("standard.yaml")``.
+
+        Raises
+        ------
+        ValueError
+            The model is not fitted, or has no lines of what is known; amounts add up to more
+            or much less than 100 %; the live time is zero or not known; or electrons excite.
+
+        Examples
+        --------
+        >>> elements = ["Ca", "Ti", "Cr", "Mn", "Fe"]
+        >>> model = s.create_element_model(elements, "Mo 50 kV", (3.4, 7.4)).fit()
+        >>> standard = model.as_standard({"Fe": 12.0, "Ca": 8.0}, "thin", live_time=0.01)
+        >>> list(standard.factor.per_group)
+        ['Ca_K', 'Fe_K']
+        """
+        areas = self.areas
+        seconds = self._seconds(areas, live_time)
+        return standard_of(self, areas, seconds, known, sample, setup)
+
+    def quantify(
+        self,
+        standard: Any = None,
+        setup: Setup | None = None,
+        sample: Any = "thick",
+        matrix: Any = None,
+        live_time: float | None = None,
+    ) -> Concentrations:
+        """Return how much of each element there is in what was fitted.
+
+        Parameters
+        ----------
+        standard
+            Of :meth:`as_standard` or :func:`rsciio_xfm.load_standard`, or several.
+        setup
+            Of :func:`rsciio_xfm.make_setup`; None: that of the standard. With flux and solid
+            angle no standard is needed.
+        sample
+            As of :meth:`as_standard`.
+        matrix
+            What the lines do not show: None, nothing; ``"SiO2"``, the rest up to 100 %;
+            ``"oxides"`` or ``"oxides + H2O"``, each element as its oxide; ``"normalise"``, the
+            elements add up to 100 %, which needs neither standard nor flux.
+        live_time
+            Of one spectrum, s, of a map the mean; None: as the metadata have it.
+
+        Returns
+        -------
+        Concentrations
+            ``found["Fe"]`` is (mass %, sigma), µg/cm2 of a thin sample.
+
+        Raises
+        ------
+        ValueError
+            There is neither a standard nor a geometry; the excitation of the standard or the
+            set-up is another one than that of the fit; the live time is zero or not known;
+            electrons excite the sample.
+
+        Warns
+        -----
+        UserWarning
+            The composition did not converge, adds up to more than 105 % or to little, or a
+            thin sample is none.
+
+        Examples
+        --------
+        >>> elements = ["Ca", "Ti", "Cr", "Mn", "Fe"]
+        >>> model = s.create_element_model(elements, "Mo 50 kV", (3.4, 7.4)).fit()
+        >>> standard = model.as_standard({"Fe": 12.0, "Ca": 8.0}, "thin", live_time=0.01)
+        >>> found = model.quantify(standard, sample="thin", live_time=0.01)
+        >>> round(found["Fe"][0], 2)
+        12.0
+        """
+        areas = self.areas
+        plan = make_plan(self, standard, setup, sample, matrix)
+        seconds = self._seconds(areas, live_time)
+        return quantify(plan, self.title, {"": areas}, {"": seconds})
+
+    def _seconds(self, areas: Areas, live_time: float | None) -> float:
+        """Return the live time of all spectra that were fitted."""
+        n, own = areas.n_pixels, self.live_time
+        return total_live_time(live_time, None if own is None else n * own, n)
 
     def save(self, filename: str | Path, overwrite: bool = False) -> None:
         """Write the model as YAML, for :func:`rsciio_xfm.load_element_model`.

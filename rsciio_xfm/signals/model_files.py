@@ -84,9 +84,9 @@ def read_model(
             f"{type(error).__name__}: {error} Expected what model.save(...) has written."
         ) from error
     doubts, live_time = _doubts(held.get("doubts")), held.get("live_time_s")
-    is_number = isinstance(live_time, int | float) and math.isfinite(live_time)
-    title = str(held.get("title", ""))
-    return model, ends, title, doubts, float(live_time) if is_number else None
+    if not isinstance(live_time, int | float) or not math.isfinite(live_time):
+        live_time = None
+    return model, ends, str(held.get("title", "")), doubts, live_time
 
 
 def _doubts(held: Any) -> dict[str, str]:

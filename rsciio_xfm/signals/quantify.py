@@ -11,9 +11,9 @@ from rsciio_xfm.analysis.fit.excitation import Excitation
 from rsciio_xfm.analysis.fit.lines import group
 from rsciio_xfm.analysis.quantify.compose import (
     Composition,
+    Densities,
     Matrix,
     Measured,
-    Thin,
     parse_matrix,
     solve,
     thin,
@@ -209,61 +209,32 @@ def quantify(
 
 
 def _words(matrix: Matrix) -> str:
-    both = [matrix.kind * (matrix.kind != "compound"), matrix.formula or ""]
+    is_told = matrix.kind not in ("none", "compound")
+    both = [matrix.kind * is_told, matrix.formula or ""]
     return " + ".join(part for part in both if part)
 
 
 def _amounts(plan: Plan, areas: Areas, live_time: float, name: str) -> Amounts:
     measured = _measured(areas, live_time, name)
-    factors = None
-    if plan.factor is not None:
-        factors = np.array([plan.factor.of(one) for one in measured.names])
     if plan.thickness is None:
-        assert factors is not None
-        film = thin(measured, plan.setup, factors)
-        return _of_film(plan, measured, film, areas, name)
-    found = solve(measured, plan.setup, factors, plan.matrix, plan.thickness)
+        assert plan.factor is not None
+        film = thin(measured, plan.setup, plan.factor)
+        _warn_of_absorption(plan, film, name)
+        return _as_amounts(plan, film, areas, measured.live_time)
+    found = solve(measured, plan.setup, plan.factor, plan.matrix, plan.thickness)
     _warn_of(plan, found, name)
-    return _of_composition(plan, measured, found, areas)
+    return _as_amounts(plan, found, areas, measured.live_time)
 
 
-def _of_film(
-    plan: Plan, measured: Measured, film: Thin, areas: Areas, name: str
+def _as_amounts(
+    plan: Plan, found: Composition | Densities, areas: Areas, live_time: float
 ) -> Amounts:
-    _warn_of_absorption(plan, measured, film, name)
-    n = len(film.names)
-    return Amounts(
-        film.names,
-        film.areal,
-        _with_factor(plan, film.names, film.sigma, film.areal),
-        film.limits,
-        film.per_count,
-        np.full(n, np.nan),
-        "µg/cm2",
-        areas.n_pixels,
-        measured.live_time,
-        film,
-    )
-
-
-def _of_composition(
-    plan: Plan, measured: Measured, found: Composition, areas: Areas
-) -> Amounts:
-    used = np.flatnonzero(found.is_used)
-    names = tuple(found.names[k] for k in used)
-    sigma = _with_factor(plan, names, found.sigma[used], found.fractions[used])
-    return Amounts(
-        names,
-        found.fractions[used],
-        sigma,
-        found.limits[used],
-        found.per_count[used],
-        found.enhancement[used],
-        "mass %",
-        areas.n_pixels,
-        measured.live_time,
-        found,
-    )
+    if isinstance(found, Densities):
+        parts, unit = found.densities, "µg/cm2"
+    else:
+        parts, unit = found.fractions, "mass %"
+    sigma = _with_factor(plan, found.groups, found.sigma, parts)
+    return Amounts(found.groups, parts, sigma, found, unit, areas.n_pixels, live_time)
 
 
 def _with_factor(
@@ -291,8 +262,9 @@ def _measured(areas: Areas, live_time: float, name: str = "") -> Measured:
         )
     if not (math.isfinite(live_time) and live_time > 0):
         raise ValueError(
-            f"The live time{where} is {live_time:g} s, expected more than 0: as the dead times "
-            "have it, nothing was measured. Give it: live_time=seconds of one spectrum."
+            f"The live time{where} is {live_time:g} s, expected more than 0: as the metadata "
+            "and dead times have it, nothing was measured. Give it: live_time=seconds of one "
+            "spectrum."
         )
     names = tuple(areas.names[k] for k in used)
     return Measured(names, counts, sigma, limits, float(live_time))
@@ -347,8 +319,9 @@ def _warn_of(plan: Plan, found: Composition, name: str) -> None:
         )
     if found.sum > _MOST_SUM:
         warn(
-            f"{where}The elements add up to {100 * found.sum:.1f} %, expected at most 100: the "
-            "geometry factor, the thickness or the matrix is wrong. Nothing was normalised."
+            f"{where}The elements add up to {100 * found.sum:.1f} %, expected at most 100: "
+            "the geometry factor, the thickness or the matrix is wrong. Nothing was "
+            "normalised."
         )
     is_thick = plan.thickness == math.inf
     if is_thick and plan.matrix == Matrix() and found.sum < _LITTLE:
@@ -359,23 +332,22 @@ def _warn_of(plan: Plan, found: Composition, name: str) -> None:
         )
 
 
-def _warn_of_absorption(plan: Plan, measured: Measured, film: Thin, name: str) -> None:
+def _warn_of_absorption(plan: Plan, film: Densities, name: str) -> None:
     """Warn of a film that absorbs what it is said not to absorb."""
-    seen = np.isfinite(film.areal) & (film.areal > film.limits)
-    names = [one for one, is_seen in zip(film.names, seen, strict=True) if is_seen]
-    densities = dict[str, float]()
-    for one, density in zip(names, film.areal[seen], strict=True):
-        densities[one.partition("_")[0]] = float(density)
+    is_seen = film.densities > film.limits
+    densities = dict(zip(film.names, np.where(is_seen, film.densities, 0.0), strict=True))
     total = sum(densities.values())
     if not total > 0:
         return
-    sample = Sample({e: own / total for e, own in densities.items()}, total)
-    found = [group(*one.split("_")[:2], plan.setup.excitation) for one in names]
-    groups = [one for one in found if one is not None]
-    expected = np.array([densities[one.element] for one in groups]) * sensitivities(
-        plan.setup, groups
-    )
-    kept = yields(sample, plan.setup, groups).total / expected
+    sample = Sample({e: float(own / total) for e, own in densities.items()}, total)
+    groups = [
+        found
+        for one, is_there in zip(film.groups, is_seen, strict=True)
+        if (found := group(*one.split("_"), plan.setup.excitation)) and is_there
+    ]
+    each = np.array([densities[one.element] for one in groups])
+    kept = yields(sample, plan.setup, groups).total
+    kept = kept / (each * sensitivities(plan.setup, groups))
     k = int(np.argmin(kept))
     if kept[k] < 1 - _MOST_ABSORBED:
         where = f"{name}: " if name else ""

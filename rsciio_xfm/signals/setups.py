@@ -35,10 +35,9 @@ _FORMULAS = {"air": "air", "helium": "He"}
 # Of windows that are sold under a name: formula and g/cm3.
 _NAMED = {"kapton": ("C22H10N2O5", 1.42), "mylar": ("C10H8O4", 1.38)}
 _CENTIMETRES = {"nm": 1e-7, "um": 1e-4, "µm": 1e-4, "μm": 1e-4, "mm": 0.1, "cm": 1.0}
-_LAYER = re.compile(
-    r"\s*(\S+)\s+(?:([0-9.eE+-]+)\s*g/cm3\s+)?([0-9.eE+-]+)\s*(\wm)\s*"
-)
+_LAYER = re.compile(r"\s*(\S+)\s+(?:([0-9.eE+-]+)\s*g/cm3\s+)?([0-9.eE+-]+)\s*(\wm)\s*")
 _ANGLE = 45.0
+_OF_EXSPY = 35.0  # put into metadata that have no angle
 
 
 def make_setup(
@@ -229,10 +228,14 @@ def _angle(
     if name == "takeoff":
         nodes = [f"{node}.elevation_angle" for node in DETECTOR_NODES]
         paths = [f"{XRF}.take_off_angle", *nodes]
-    for path in paths if signal is not None else ():
-        found = signal.metadata.get_item(path)
-        if isinstance(found, int | float) and 0 < found <= 90:
-            return float(found)
+    found = [] if signal is None else [signal.metadata.get_item(path) for path in paths]
+    for angle in found:
+        if isinstance(angle, int | float) and 0 < angle <= 90:
+            if angle == _OF_EXSPY:
+                assumed.append(
+                    f"{angle:g} degrees of take-off: what exspy takes for usual"
+                )
+            return float(angle)
     words = {"incidence": "incidence", "takeoff": "take-off"}[name]
     assumed.append(f"{_ANGLE:g} degrees of {words}")
     return _ANGLE

@@ -1,4 +1,4 @@
-"""Samples that are known: what they tell of an instrument, kept in a file for other samples."""
+"""Samples that are known: what they tell of an instrument, and files of them."""
 
 import math
 from collections.abc import Mapping
@@ -36,6 +36,7 @@ THICK, THIN = "thick", "thin"
 MASS_PERCENT, MICROGRAMS = 100.0, 1e6  # of fractions, and of g/cm2
 # Of the mass of a standard that is not thin: what its elements may add up to.
 _LEAST, _USUAL, _MOST = 0.9, 0.98, 1.02
+_MOST_SPREAD = 0.15  # between its lines, relative
 _NOTED = 0.01  # mass fraction of an element that should be fitted
 _WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -179,9 +180,8 @@ def _from_dict(held: Mapping[str, Any]) -> Standard:
     counts = np.array([held["counts"][name] for name in held["counts"]], float)
     if counts.ndim != 2 or counts.shape[1] != 3 or not np.isfinite(counts).all():
         raise ValueError("counts are no lists of three numbers.")
-    measured = Measured(
-        tuple(held["counts"]), *counts.T, live_time=float(held["live_time_s"])
-    )
+    names, live_time = tuple(held["counts"]), float(held["live_time_s"])
+    measured = Measured(names, counts[:, 0], counts[:, 1], counts[:, 2], live_time)
     own = dict(held["setup"])
     setup = Setup(
         **own
@@ -216,7 +216,15 @@ def make_standard(
     parts = _parse_known(known, thickness)
     _warn_of_missing(model, measured, parts, thickness)
     found = Standard(measured, setup, parts, thickness, title)
-    _ = found.factor
+    if found.factor.spread > _MOST_SPREAD:
+        each = found.factor.per_group
+        low, high = min(each, key=each.__getitem__), max(each, key=each.__getitem__)
+        warn(
+            f"The lines of the standard do not agree: the geometry factor is "
+            f"{each[low]:.3g} by {low} and {each[high]:.3g} photons/s by {high}. Look at "
+            "what is known of it, whether it is thick, thin or between, angles, air, window "
+            "and crystal."
+        )
     return found
 
 

@@ -119,6 +119,7 @@ def plain(value: Any) -> Any:
 
 
 def excitation_from(values: dict[str, Any] | None) -> Excitation | None:
+    """Return an excitation from what :func:`plain` made of it."""
     if values is None:
         return None
     lines = {name: tuple(map(float, values[name])) for name in ("energies", "shares")}

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rsciio_xfm.analysis.fit.lines import Group, group
-from rsciio_xfm.analysis.quantify.primary import Sample, sensitivities, yields
+from rsciio_xfm.analysis.quantify.enhancement import yields
+from rsciio_xfm.analysis.quantify.primary import Sample, sensitivities
 from rsciio_xfm.analysis.quantify.setup import Setup
 
 if TYPE_CHECKING:
@@ -93,12 +94,8 @@ def factor_of(
     Raises
     ------
     ValueError
-        None of its elements has lines that were measured; or it has no live time.
+        None of its elements has lines that were measured.
     """
-    if not (math.isfinite(measured.live_time) and measured.live_time > 0):
-        raise ValueError(
-            f"The live time of the standard is {measured.live_time:g} s, expected more than 0."
-        )
     used = [
         k
         for k, name in enumerate(measured.names)
