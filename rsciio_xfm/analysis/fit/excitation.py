@@ -17,6 +17,7 @@ _MOST_KEV = 500.0
 # Photons in lines of the anode relative to those of the continuum, by the overvoltage; and
 # the path of the radiation in the anode at 50 kV, cm.
 _LINES, _MOST_LINES, _ANODE = 0.12, 0.5, 1e-4
+_KISSEL, _NEAR = (14, 22, 24), 3.0  # elements, and how far above the K edge
 _ELECTRON_KEV = 510.99895
 _FORMS = '17.44 (keV), "17.44 keV", "Mo 50 kV" or "electrons 20 kV"'
 
@@ -234,6 +235,28 @@ def attenuation(formula: str, energies: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"{formula!r} is no material, expected a formula like 'SiO2': {error}"
         ) from error
+
+
+def attenuation_of(element: int, energy: float) -> float:
+    """Return the mass attenuation coefficient of an element, cm2/g.
+
+    Parameters
+    ----------
+    element
+        Atomic number.
+    energy
+        keV; below 0.1 the coefficient is that at 0.1.
+
+    Notes
+    -----
+    Above the K edges of Si, Ti and Cr the totals of xraylib 4.3 are up to 5, 5 and 14 % above
+    those of fisx, and of Kissel's tables, which are taken there.
+    """
+    own = xraylib()
+    energy = max(0.1, energy)
+    if element in _KISSEL and 1 < energy / own.EdgeEnergy(element, own.K_SHELL) < _NEAR:
+        return float(own.CS_Total_Kissel(element, energy))
+    return float(own.CS_Total(element, energy))
 
 
 def compton_energy(energy: float | np.ndarray, angle: float) -> Any:

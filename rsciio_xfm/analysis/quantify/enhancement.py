@@ -5,7 +5,8 @@ alone. It is cut into layers. Each layer emits each exciting line evenly into al
 how much of it every other layer absorbs follows from the exponential integral E3 of the
 optical distance between their boundaries (as in the collision probabilities of reactor
 physics: Carlvik, Nukleonik 10 (1967) 104). What they absorb makes the fluorescence of the next
-order. No photon is made or lost on the way; all orders are added up.
+order. No photon is made or lost on the way; all orders are added up. Radiation of the source
+that was scattered once, as if evenly into all directions, excites as well.
 """
 
 import math
@@ -165,10 +166,12 @@ def _secondary(
     share = absorbed(np.outer(mu, bounds))
     strength = fractions[own.owners[lines.subshells]] * lines.rates
     excited = own.secondary / mu
-    layers = _primary_in(own, setup, fractions, bounds)
+    layers, scattered = _primary_in(own, setup, fractions, bounds)
     total, least = np.zeros_like(layers), _ENOUGH * layers.sum(axis=1)
-    for _ in range(orders - 1):
+    for order in range(1, orders):
         source = layers[lines.subshells] * strength[:, np.newaxis]
+        if order == 1:
+            source += scattered
         layers = excited @ (source[:, np.newaxis, :] @ share)[:, 0, :]
         total += layers
         if (layers.sum(axis=1) <= least).all():
@@ -178,11 +181,14 @@ def _secondary(
 
 def _primary_in(
     own: Tables, setup: Setup, fractions: np.ndarray, bounds: np.ndarray
-) -> np.ndarray:
-    """Return the primary photons of each subshell, shape (subshells, layers)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the primary photons of each subshell, and scattered ones, in each layer."""
     mu = fractions @ own.absorption
     left = np.exp(-np.outer(mu / setup.sines[0], bounds))
-    return (own.production * (own.shares / mu)) @ -np.diff(left, axis=1)
+    stopped = -np.diff(left, axis=1)
+    rates = own.shares / mu
+    scattered = own.merge * (fractions @ own.scattering * np.tile(rates, 2))
+    return (own.production * rates) @ stopped, scattered @ np.tile(stopped, (2, 1))
 
 
 def _bounds(

@@ -3,12 +3,12 @@
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.excitation import xraylib
+from rsciio_xfm.analysis.fit.excitation import attenuation_of, compton_energy, xraylib
 from rsciio_xfm.analysis.fit.lines import (
     Group,
     atomic_number,
@@ -24,6 +24,7 @@ _SUM_TOLERANCE = 1e-6
 # Lines of a subshell that excite others are taken together where nothing is between them.
 _LEAST_RATE = 2e-3
 _TOGETHER = 1.08
+_MEAN_ANGLE = 90.0  # by which Compton scattering turns photons, degrees
 Key = tuple[str, str]  # element and shell, or one of its subshells
 
 
@@ -108,9 +109,14 @@ class Tables:
     seen
         Share of them that the detector sees in the peak.
     exciting
-        Lines of all elements that excite what is analysed.
+        Lines of all elements that excite what is analysed, and scattered radiation (whose
+        rates are 0).
     secondary
-        As production, by the exciting lines, shape (subshells, exciting lines).
+        As production, by what is exciting, shape (subshells, exciting).
+    scattering
+        Rayleigh and then Compton, cm2/g, shape (elements, 2 energies).
+    merge
+        1 where scattered photons are of what is exciting, shape (exciting, 2 energies).
     n_groups
         How many are analysed.
     """
@@ -125,6 +131,8 @@ class Tables:
     seen: np.ndarray
     exciting: Lines
     secondary: np.ndarray
+    scattering: np.ndarray
+    merge: np.ndarray
     n_groups: int
 
 
@@ -208,13 +216,14 @@ def tables(elements: Iterable[str], setup: Setup, groups: Sequence[Group]) -> Ta
 
 @functools.lru_cache(maxsize=64)
 def _tables(elements: tuple[str, ...], setup: Setup, keys: tuple[Key, ...]) -> Tables:
+    beam = setup.excitation
+    incident = np.array(beam.energies)
     analysed = {
         (e, s): i for i, (e, shell) in enumerate(keys) for s in subshells_of(shell)
     }
-    # Subshells of the groups first, then those of other lines that can excite them.
-    beam = setup.excitation
     edges = [edge_of(*key) for key in analysed]
     least = min((edge for edge in edges if 0 < edge < beam.highest), default=math.inf)
+    # Subshells of the groups first, then those of other lines that can excite them.
     others = [
         (element, subshell)
         for element, shell in itertools.product(elements, "KLM")
@@ -223,63 +232,99 @@ def _tables(elements: tuple[str, ...], setup: Setup, keys: tuple[Key, ...]) -> T
         and any(energy > least for energy, _ in lines_of(element, subshell))
     ]
     subshells = tuple(dict.fromkeys([*analysed, *others]))
-    lines = _lines(elements, subshells[: len(analysed)], 0.0)
-    exciting = _together(elements, subshells, least)
+    lines = _lines(elements, subshells[: len(analysed)])
+    exciting, merge = _exciting(elements, subshells, incident, least)
     return Tables(
         elements,
         np.array([elements.index(element) for element, _ in subshells], int),
-        _production(subshells, np.array(beam.energies)),
+        _production(subshells, incident),
         np.array(beam.shares),
-        _absorption(elements, np.array(beam.energies)),
+        _cross(attenuation_of, elements, incident),
         lines,
         np.array([analysed[subshells[i]] for i in lines.subshells], int),
         efficiency(setup, lines.energies),
         exciting,
         _production(subshells, exciting.energies),
+        _scattering(elements, incident),
+        merge,
         len(keys),
     )
 
 
-def _lines(elements: tuple[str, ...], subshells: Sequence[Key], least: float) -> Lines:
-    found = [
-        (i, energy, rate)
-        for i, key in enumerate(subshells)
-        for energy, rate in lines_of(*key)
-        if energy > least
-    ]
-    return _as_lines(elements, found)
+def _lines(elements: tuple[str, ...], subshells: Sequence[Key]) -> Lines:
+    found = [(i, *line) for i, key in enumerate(subshells) for line in lines_of(*key)]
+    numbers, energies, rates = np.array(found, float).reshape(-1, 3).T
+    absorption = _cross(attenuation_of, elements, energies)
+    return Lines(numbers.astype(int), energies, rates, absorption)
 
 
-def _together(elements: tuple[str, ...], subshells: Sequence[Key], least: float) -> Lines:
-    """Return the lines that excite; close ones are one, unless an edge is between them."""
+def _exciting(
+    elements: tuple[str, ...],
+    subshells: Sequence[Key],
+    incident: np.ndarray,
+    least: float,
+) -> tuple[Lines, np.ndarray]:
+    """Return what excites inside of the sample: lines, and after these scattered radiation.
+
+    Those close to each other are one, unless an edge is between them. Also which share of
+    Rayleigh- and then of Compton-scattered photons of each energy is in each, bool, shape
+    (exciting, 2 energies).
+    """
+    own = _lines(elements, subshells)
+    is_strong = (own.rates > _LEAST_RATE) & (own.energies > least)
+    numbers, energies, rates = (
+        values[is_strong] for values in (own.subshells, own.energies, own.rates)
+    )
+    scattered = np.concatenate([incident, compton_energy(incident, _MEAN_ANGLE)])
     edges = sorted(
         edge_of(e, s) for e in elements for t in "KLM" for s in subshells_of(t)
     )
-    own = _lines(elements, subshells, least)
-    found: list[tuple[int, float, float]] = []
-    below = np.searchsorted(edges, own.energies)
-    order = np.lexsort((own.energies, own.subshells))
-    last = (-1, -1)
-    for i in order[own.rates[order] > _LEAST_RATE]:
-        key, energy, rate = (own.subshells[i], below[i]), own.energies[i], own.rates[i]
-        if key == last and energy < _TOGETHER * found[-1][1]:
-            _, mean, others = found.pop()
-            rate += others
-            energy = mean + (energy - mean) * own.rates[i] / rate
-        found.append((int(own.subshells[i]), float(energy), float(rate)))
-        last = key
-    return _as_lines(elements, found)
+    labels = _together(numbers, energies, edges)
+    n_lines = labels.max(initial=-1) + 1
+    others = _together(np.full(len(scattered), -1), scattered, edges) + n_lines
+    is_seen = scattered > least
+    others = np.unique(others[is_seen], return_inverse=True)[1] + n_lines
+    merge = np.zeros((others.max(initial=n_lines - 1) + 1, len(scattered)))
+    merge[others, np.flatnonzero(is_seen)] = 1
+    every = np.concatenate([labels, others])
+    weights = np.concatenate([rates, np.ones(len(others))])
+    total = np.bincount(every, weights)
+    moments = weights * np.concatenate([energies, scattered[is_seen]])
+    mean = np.bincount(every, moments) / total
+    total[n_lines:] = 0
+    owners = np.zeros(len(mean), int)
+    owners[labels] = numbers
+    return Lines(owners, mean, total, _cross(attenuation_of, elements, mean)), merge
 
 
-def _as_lines(elements: tuple[str, ...], found: list[tuple[int, float, float]]) -> Lines:
-    numbers, energies, rates = np.array(found, float).reshape(-1, 3).T
-    return Lines(numbers.astype(int), energies, rates, _absorption(elements, energies))
+def _together(
+    numbers: np.ndarray, energies: np.ndarray, edges: list[float]
+) -> np.ndarray:
+    """Return labels of lines: the same for those of a subshell that are close."""
+    below = np.searchsorted(edges, energies)
+    labels = np.zeros(len(energies), int)
+    label, last, first = -1, (-2, -2), 0.0
+    for i in np.lexsort((energies, numbers)):
+        key = int(numbers[i]), int(below[i])
+        if key != last or energies[i] > _TOGETHER * first:
+            label, last, first = label + 1, key, energies[i]
+        labels[i] = label
+    return labels
 
 
-def _absorption(elements: tuple[str, ...], energies: np.ndarray) -> np.ndarray:
-    own, numbers = xraylib(), [atomic_number(element) for element in elements]
-    found = [[own.CS_Total(z, max(0.1, float(e))) for e in energies] for z in numbers]
+def _cross(
+    function: Callable, elements: tuple[str, ...], energies: np.ndarray
+) -> np.ndarray:
+    """Return cross sections, cm2/g, shape (elements, energies)."""
+    numbers = [atomic_number(element) for element in elements]
+    found = [[function(z, float(energy)) for energy in energies] for z in numbers]
     return np.array(found).reshape(len(elements), len(energies))
+
+
+def _scattering(elements: tuple[str, ...], energies: np.ndarray) -> np.ndarray:
+    own = xraylib()
+    both = [_cross(f, elements, energies) for f in (own.CS_Rayl, own.CS_Compt)]
+    return np.concatenate(both, axis=1)
 
 
 def _production(subshells: Sequence[Key], energies: np.ndarray) -> np.ndarray:
