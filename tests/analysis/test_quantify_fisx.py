@@ -5,16 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from tests.builders import fisx_samples
-from tests.builders.fisx_samples import SAMPLES
-
-pytest.importorskip("xraylib")
 from rsciio_xfm.analysis.fit.excitation import Excitation, Layer
 from rsciio_xfm.analysis.fit.lines import group
 from rsciio_xfm.analysis.quantify.compose import Measured, solve
 from rsciio_xfm.analysis.quantify.enhancement import yields
 from rsciio_xfm.analysis.quantify.primary import Sample
 from rsciio_xfm.analysis.quantify.setup import Setup
+from tests.builders import fisx_samples
+from tests.builders.fisx_samples import SAMPLES
+
+pytest.importorskip("xraylib")
 
 ALL = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 # Tables of L lines differ by more than those of K lines; fisx sees more enhancement of silicon
