@@ -39,6 +39,11 @@ class Phantom:
     dead_time
         Shape (detector, y, x), float32, as ``s.get_dead_time().data``: percent, also where the
         file lacks it. None of maps without dead times.
+    fractions
+        For each phase, the mass fraction of its elements, also of those that are not seen:
+        what concentrations should come out as. None where only counts are known.
+    thickness
+        Mass per area of each phase, g/cm2. None where it is not known.
     """
 
     path: Path
@@ -49,6 +54,8 @@ class Phantom:
     areas: dict[str, np.ndarray]
     brightness: np.ndarray
     dead_time: np.ndarray | None = None
+    fractions: tuple[dict[str, float], ...] | None = None
+    thickness: tuple[float, ...] | None = None
 
     def share(self, element: str) -> np.ndarray:
         """Return where an element is.
