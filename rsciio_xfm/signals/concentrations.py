@@ -23,7 +23,8 @@ from rsciio_xfm.signals.setups import describe
 
 # Of each unit: how many make a fraction, or g/cm2; in names of columns; in words.
 _UNITS = {"mass %": (100.0, "mass_percent"), "µg/cm2": (1e6, "ug_cm2")}
-_QUANTITIES = {"mass %": "Mass fraction (%)", "µg/cm2": "Areal density (µg/cm2)"}
+# What goes into TIFF files is ASCII.
+_QUANTITIES = {"mass %": "Mass fraction (%)", "µg/cm2": "Areal density (ug/cm2)"}
 _TABLE, _NOTES = "concentrations.csv", "notes.txt"
 _MAPS = re.compile(r"[A-Z][a-z]?_[KLM]_(mass_percent|ug_cm2)\.tif")
 _FIRST = ("region", "element", "lines")
@@ -211,7 +212,8 @@ class Concentrations:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was assumed and what is to be doubted, in words."""
-        found = [self._geometry, *(f"Assumed: {one}." for one in self.setup.assumed)]
+        found = [self._geometry, *self._by_mean]
+        found += [f"Assumed: {one}." for one in self.setup.assumed]
         for name, own in self.regions.items():
             said = [one for one in own.found.notes if one not in self.setup.assumed]
             found += [f"{name}: {one}" if name else one for one in said]
@@ -228,6 +230,17 @@ class Concentrations:
         if not math.isnan(own.spread):
             said += f", {own.spread:.1%} between lines"
         return f"{said}."
+
+    @property
+    def _by_mean(self) -> list[str]:
+        """What is said of lines that no standard has."""
+        own = self.factor
+        names = dict.fromkeys(n for one in self.regions.values() for n in one.names)
+        others = [n for n in names if own is not None and not own.has_own(n)]
+        if own is None or not own.per_group or not others:
+            return []
+        words = ", ".join(others)
+        return [f"By the mean of the standard's lines, not by their own: {words}."]
 
     @property
     def _meaning(self) -> str:
@@ -273,7 +286,8 @@ class Concentrations:
                 inside = np.flatnonzero(where) if where.dtype == bool else where
                 per_count = own.found.per_count[own.names.index(name)]
                 data[inside] = rates[inside] * (own.scale * per_count * own.live_time)
-        image = image_of(pixels.frame, data.reshape(counts.shape), f"{name} {self.unit}")
+        title = f"{name} {self.unit}".replace("µ", "u")
+        image = image_of(pixels.frame, data.reshape(counts.shape), title)
         image.metadata.set_item("Signal.quantity", _QUANTITIES[self.unit])
         image.metadata.set_item("Signal.component", name)
         image.metadata.set_item("Sample.elements", [name.partition("_")[0]])

@@ -172,14 +172,16 @@ class ElementMaps(Mapping[str, BaseSignal]):
         >>> found = maps.get_region({"rich in iron": maps["Fe_K"].data > 20})
         >>> counts, sigma = found["rich in iron"]["Fe_K"]
         """
+        return self._areas_of(resolve_regions(self._frame, regions))
+
+    def _areas_of(self, regions: Mapping[str, np.ndarray]) -> dict[str, Areas]:
         if self.is_nonnegative:
             raise ValueError(
                 "The maps were made with nonnegative=True, and sums of them are too high: "
                 "give the regions to s.get_element_maps(..., regions=...), or make the maps "
                 "without it."
             )
-        resolved = resolve_regions(self._frame, regions)
-        return areas_of_regions(self._projected, self.model.notes, resolved)
+        return areas_of_regions(self._projected, self.model.notes, regions)
 
     def as_standard(
         self,
@@ -246,7 +248,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
         if per is not None:
             per = per.labels if isinstance(per, Classification) else per
             parts = resolve_regions(self._frame, per)
-            areas = self.get_region(parts)
+            areas = self._areas_of(parts)
         seconds = self._live_times(live_time, parts)
         pixels = Pixels(self._frame, lambda name: self[name].data, self._live(live_time),
                         parts)  # fmt: skip

@@ -2,7 +2,8 @@
 
 The geometry factor is flux x solid angle / 4 pi, photons/s: counts = factor x live time x
 photons that are detected of each that arrives. Of a group of lines that a standard has, its
-own factor takes what is wrong with the tables out of the result; of others it is the mean.
+own factor takes what is wrong with the tables out of the result; of others, and where few
+counts tell it, it is the mean.
 """
 
 import math
@@ -52,6 +53,15 @@ class Factor:
     sigmas: dict[str, float] = field(default_factory=dict)
     source: str = ""
 
+    def has_own(self, name: str) -> bool:
+        """Tell whether a group has a factor that is surer than the mean is right."""
+        if name not in self.per_group:
+            return False
+        noise = self.sigmas.get(name, 0.0) / self.per_group[name]
+        return not noise > max(
+            _OF_TABLES, 0.0 if math.isnan(self.spread) else self.spread
+        )
+
     def of(self, name: str) -> float:
         """Return the factor of a group of lines: its own, or the mean.
 
@@ -61,11 +71,12 @@ class Factor:
         >>> factor.of("Fe_K"), factor.of("Ni_K")
         (1.9, 2.0)
         """
-        return self.per_group.get(name, self.value)
+        return self.per_group[name] if self.has_own(name) else self.value
 
     def relative_sigma(self, name: str) -> float:
         """Return the standard deviation by counting noise of :meth:`of`, relative to it."""
-        return self.sigmas.get(name, self.sigma) / self.of(name)
+        sigma = self.sigmas.get(name, 0.0) if self.has_own(name) else self.sigma
+        return sigma / self.of(name)
 
 
 def factor_of(
