@@ -5,12 +5,14 @@
 prints, for each mineral, the counts of its elements relative to those of the continuum, as
 rsciio_xfm/data/_thin_section.py has them. They follow from the mass fractions there: a section
 of 30 µm, 70° incidence, 20° takeoff, 25 µm of beryllium and 1 cm of air before 0.45 mm of
-silicon, and a tube as the table of lines has it, which is not that of the package.
+silicon, and a tube's spectrum that is written here once more.
 """
 
-import itertools
 import math
 import sys
+
+import numpy as np
+import xraylib
 
 from rsciio_xfm.analysis.fit.excitation import Excitation, Layer, air
 from rsciio_xfm.analysis.fit.lines import group
@@ -18,29 +20,61 @@ from rsciio_xfm.analysis.quantify.enhancement import yields
 from rsciio_xfm.analysis.quantify.primary import Sample
 from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.data import _thin_section as rock
+from rsciio_xfm.data._spectra import read_lines
 from tests.builders import lines
 
 # Counts/s of all lines of chalcopyrite; those of the others are in proportion.
 CHALCOPYRITE = 22e3
 
 
-def tube():
-    """The photons of the table of lines, as the package has excitations."""
-    anode, voltage = "Mo", 50.0
-    steps = [
-        lines.LEAST_BEAM * (voltage / lines.LEAST_BEAM) ** (i / lines.N_ENERGIES)
-        for i in range(lines.N_ENERGIES + 1)
-    ]
-    photons = []
-    for low, high in itertools.pairwise(steps):
-        energy = math.sqrt(low * high)
-        number = (voltage - energy) / energy * (high - low)
-        photons.append((energy, number * math.exp(-((1.8 / energy) ** 3))))
-    total = sum(number for _, number in photons)
-    photons = [(energy, 0.7 * number / total) for energy, number in photons]
-    own = [(e, 0.3 * lines.rate(anode, n)) for e, n in lines.lines_of(anode, "K")]
-    energies, shares = zip(*photons, *[one for one in own if one[1] > 0], strict=True)
-    return Excitation("tube", voltage, energies, shares, anode)
+def tube(anode="Mo", voltage=50.0, n_steps=200, window=0.0125, takeoff=15.0):
+    """Photons of a tube by H. Ebel, X-Ray Spectrom. 28 (1999) 255: continuum and K lines.
+
+    Behind a window of beryllium (cm); `takeoff` in degrees, electrons at a right angle.
+    """
+    z = xraylib.SymbolToAtomicNumber(anode)
+    bounds = np.geomspace(1.5, voltage, n_steps + 1)
+    energies = np.sqrt(bounds[1:] * bounds[:-1])
+    photons = (
+        1.35e9 * z * (voltage / energies - 1) ** (1.109 - 0.00435 * z + 0.00175 * voltage)
+    )
+    photons = photons * np.diff(bounds) * leaving(z, voltage, energies, energies, takeoff)
+    edge = xraylib.EdgeEnergy(z, xraylib.K_SHELL)
+    u = voltage / edge
+    core = u * np.log(u) + 1 - u
+    loss = (np.sqrt(u) * np.log(u) + 2 * (1 - np.sqrt(u))) / core
+    made = 5e13 * 2 * 0.35 / z * core * (1 + 16.05 * np.sqrt(0.0135 * z / edge) * loss)
+    made *= (
+        1
+        - 0.0081517 * z
+        + 3.613e-5 * z**2
+        + 0.009583 * z * np.exp(-u)
+        + 0.001141 * voltage
+    )
+    made *= xraylib.FluorYield(z, xraylib.K_SHELL)
+    own = np.array([(e, lines.rate(anode, n)) for e, n in lines.lines_of(anode, "K")])
+    own = own[own[:, 1] > 0]
+    of_lines = made * own[:, 1] * leaving(z, voltage, edge, own[:, 0], takeoff)
+    energies = np.concatenate([energies, own[:, 0]])
+    photons = np.concatenate([photons, of_lines])
+    passed = [np.exp(-xraylib.CS_Total(4, e) * 1.848 * window) for e in energies]
+    photons = photons * passed / (photons @ passed)
+    return Excitation("tube", voltage, tuple(energies), tuple(photons), anode)
+
+
+def leaving(z, voltage, least, energies, takeoff):
+    """Return the share of photons that leave the anode; those of `least` keV make them."""
+    log_z = math.log(z)
+    back = 0.1904 - 0.2236 * log_z + 0.1292 * log_z**2 - 0.0149 * log_z**3
+    back *= voltage ** (0.1382 - 0.9211 / math.sqrt(z))
+    deepest = 0.787e-5 * math.sqrt(0.0135 * z) * voltage**1.5 + 0.735e-6 * voltage**2
+    deepest *= xraylib.AtomicWeight(z) / z
+    log_u = np.log(voltage / least)
+    depth = deepest * log_u * (0.49269 - 1.0987 * back + 0.78557 * back**2)
+    depth = depth / (0.70256 - 1.09865 * back + 1.0046 * back**2 + log_u)
+    absorption = np.array([xraylib.CS_Photo(z, e) for e in energies])
+    path = 2 * absorption * depth / math.tan(math.radians(takeoff))
+    return (1 - np.exp(-path)) / path
 
 
 def counts():
@@ -57,6 +91,12 @@ def counts():
     return found
 
 
+def all_shells(element):
+    """Return the counts of all lines that the map has of an element, relative to K."""
+    shells = read_lines()["Mo 50 kV"][element].values()
+    return sum(numbers.sum() for _, numbers in shells)
+
+
 def shares():
     """Return for each mineral the counts of its elements relative to the continuum."""
     made = counts()
@@ -64,8 +104,9 @@ def shares():
     found = {}
     for mineral in rock.MINERALS:
         own = {name: scale * n for name, n in made[mineral.name].items()}
-        # The rate is that of lines, continuum and the scattered lines of the tube.
-        continuum = (mineral.rate - sum(own.values())) / (1 + sum(rock.SCATTER))
+        # The rate is that of all lines, the continuum and the scattered lines of the tube.
+        every = sum(n * all_shells(name) for name, n in own.items())
+        continuum = (mineral.rate - every) / (1 + sum(rock.SCATTER))
         found[mineral.name] = {name: n / continuum for name, n in own.items()}
     return found
 
