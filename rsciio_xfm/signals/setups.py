@@ -41,7 +41,7 @@ _OF_EXSPY = 35.0  # put into metadata that have no angle
 
 
 def make_setup(
-    source: Any,
+    excitation: Any,
     *,
     incidence: float | None = None,
     takeoff: float | None = None,
@@ -56,9 +56,10 @@ def make_setup(
 
     Parameters
     ----------
-    source
-        A signal, whose metadata are looked at; a model of elements; or what excites the
-        sample: ``"Mo 50 kV"``, 17.44 (keV).
+    excitation
+        What excites the sample: ``"Mo 50 kV"``, 17.44 (keV); or spectra or a model of
+        elements that say it: then angles, air, window and crystal are theirs, too, if they
+        have a GeoPIXE header.
     incidence, takeoff
         Degrees between the surface and the beam, and the surface and the direction of the
         detector.
@@ -96,17 +97,17 @@ def make_setup(
     >>> setup.assumed
     ('45 degrees of incidence', 'a crystal of Si of 0.5 mm')
     """
-    signal, model = _parts_of(source)
+    signal, model = _parts_of(excitation)
     assumed: list[str] = []
-    excitation = _excitation(source, signal, model)
-    check_photons(excitation)
+    beam = _excitation(excitation, signal, model)
+    check_photons(beam)
     angles = {
         name: _angle(name, given, signal, assumed)
         for name, given in (("incidence", incidence), ("takeoff", takeoff))
     }
     path = _path(signal, model, atmosphere, distance, window, assumed)
     return Setup(
-        excitation,
+        beam,
         **angles,
         path=path,
         detector=_crystal(signal, crystal, assumed),
