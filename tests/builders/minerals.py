@@ -24,7 +24,7 @@ from rsciio_xfm.data._spectra import read_lines
 from tests.builders import lines
 
 # Counts/s of all lines of chalcopyrite; those of the others are in proportion.
-CHALCOPYRITE = 22e3
+CHALCOPYRITE = 20e3
 
 
 def tube(anode="Mo", voltage=50.0, n_steps=200, window=0.0125, takeoff=15.0):
