@@ -44,6 +44,15 @@ def check_element_maps(folder, text):
         assert np.corrcoef(np.asarray(iron).ravel(), rock.share("Fe").ravel())[0, 1] > 0.9
 
 
+def check_concentrations(folder, text):
+    """Of each element of each mineral, beside the truth."""
+    found = re.findall(r"^[a-z]+ +[A-Z]\w? +(\S+) \+- +(\S+) +(\S+)$", text, re.MULTILINE)
+    percent, sigma, truth = np.array(found, dtype=float).T
+    assert len(truth) == 21
+    assert (np.abs(percent - truth) < 0.04 * truth + 3 * sigma + 0.005).all()
+    assert (folder / "concentrations" / "concentrations.csv").is_file()
+
+
 def check_regions(folder, text):
     (found,) = numbers(r"(\d+) pixels", text)
     (right,) = numbers(r"(\d+) of them zircon", text)

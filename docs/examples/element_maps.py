@@ -13,7 +13,7 @@ import numpy as np
 from rsciio_xfm import data
 
 # %%
-# A synthetic map of a rock, 105 MB, of which it is known what is where. Opening it
+# A synthetic map of a rock, 110 MB, of which it is known what is where. Opening it
 # finds where its spectra lie, and keeps none of them in memory.
 rock = data.thin_section("example.GeoPIXE", overwrite=True)
 s = hs.load(rock.path, lazy=True)

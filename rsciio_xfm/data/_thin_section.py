@@ -113,7 +113,7 @@ def thin_section(
     Parameters
     ----------
     filename
-        Path of the ``.GeoPIXE`` file; about 3.4 kB a pixel and detector, 105 MB by default.
+        Path of the ``.GeoPIXE`` file; about 3.6 kB a pixel and detector, 110 MB by default.
     shape
         Pixels along y and x; the same grains at any size.
     n_detectors
