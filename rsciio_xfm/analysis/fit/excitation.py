@@ -11,12 +11,7 @@ import numpy as np
 from rsciio_xfm.core.extras import require
 
 EXTRA = "fit"
-_N_ENERGIES = 24  # that stand for the continuum of a tube
-_LEAST_KEV = 1.0  # of the continuum of a tube that is looked at
 _MOST_KEV = 500.0
-# Photons in lines of the anode relative to those of the continuum, by the overvoltage; and
-# the path of the radiation in the anode at 50 kV, cm.
-_LINES, _MOST_LINES, _ANODE = 0.12, 0.5, 1e-4
 _KISSEL, _NEAR = (14, 22, 24), 3.0  # elements, and how far above the K edge
 _ELECTRON_KEV = 510.99895
 _FORMS = '17.44 (keV), "17.44 keV", "Mo 50 kV" or "electrons 20 kV"'
@@ -163,30 +158,24 @@ def tube(
     Raises
     ------
     ValueError
-        The anode is no element.
-    """
-    from rsciio_xfm.analysis.fit.lines import group
+        The anode is no element, or nothing passes the filters.
 
-    # The continuum as Kramers has it, photons per keV ~ (voltage / energy - 1), and the lines
-    # of the anode with about the share that tubes have; the anode absorbs on the way out.
-    low = min(_LEAST_KEV, 0.5 * voltage)
-    edges = np.geomspace(low, voltage, _N_ENERGIES + 1)
-    middle = np.sqrt(edges[1:] * edges[:-1])
-    counts = (voltage / middle - 1) * np.diff(edges)
-    energies, shares = [*middle], [*(counts / counts.sum())]
-    for shell in "KL":
-        own = group(anode, shell, one_energy("electrons", voltage))
-        if own is not None and own.edge < voltage:
-            overvoltage = voltage / own.edge
-            share = min(_LINES * (overvoltage - 1) ** 1.67, _MOST_LINES)
-            energies += own.energies.tolist()
-            shares += (share * own.weights).tolist()
-    density = xraylib().ElementDensity(xraylib().SymbolToAtomicNumber(anode))
-    layers = (Layer(anode, density, _ANODE * (voltage / 50) ** 1.5), *filters)
-    seen = np.array(shares) * transmission(layers, np.array(energies))
-    seen /= seen.sum()
+    Notes
+    -----
+    Ebel's spectrum, see :mod:`rsciio_xfm.analysis.fit.tube`.
+    """
+    from rsciio_xfm.analysis.fit.lines import atomic_number
+    from rsciio_xfm.analysis.fit.tube import radiation
+
+    atomic_number(anode)
+    energies, photons = radiation(anode, voltage, filters)
+    if not photons.sum() > 0:
+        raise ValueError(
+            f"Nothing of an {anode} tube at {voltage:g} kV passes {filters}."
+        )
+    shares = photons / photons.sum()
     return Excitation(
-        "tube", voltage, tuple(energies), tuple(seen.tolist()), anode, angle
+        "tube", voltage, tuple(energies.tolist()), tuple(shares.tolist()), anode, angle
     )
 
 
