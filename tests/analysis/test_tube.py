@@ -49,7 +49,7 @@ def test_pymca(anode, voltage):
     ("anode", "voltage"), [("Rh", 50.0), ("Mo", 40.0), ("W", 50.0), ("Cr", 30.0)]
 )
 def test_energies_taken_together_excite_as_all(anode, voltage):
-    """Photoelectric production above K and L edges from Na to U; not those near the voltage."""
+    """Photoelectric production above K and L edges of Na to U, not those near the voltage."""
     beam = tube(anode, voltage)
     assert sum(beam.shares) == pytest.approx(1)
     own, shares = np.array(beam.energies), np.array(beam.shares)

@@ -133,6 +133,7 @@ def parse_excitation(given: Any, angle: float = 90.0) -> Excitation:
 
 
 TUBE_WINDOW = beryllium(125)
+TAKEOFF = 15.0  # degrees, of the anode of a tube with a window at its side
 
 
 @functools.lru_cache(maxsize=32)
@@ -141,6 +142,7 @@ def tube(
     voltage: float,
     filters: tuple[Layer, ...] = (TUBE_WINDOW,),
     angle: float = 90.0,
+    takeoff: float = TAKEOFF,
 ) -> Excitation:
     """Return the radiation of an X-ray tube, compressed to a few energies.
 
@@ -154,6 +156,8 @@ def tube(
         What is in the way, window included: of 125 um of beryllium if nothing is said.
     angle
         See :class:`Excitation`.
+    takeoff
+        Degrees between the surface of the anode and the radiation that is used.
 
     Raises
     ------
@@ -168,7 +172,7 @@ def tube(
     from rsciio_xfm.analysis.fit.tube import radiation
 
     atomic_number(anode)
-    energies, photons = radiation(anode, voltage, filters)
+    energies, photons = radiation(anode, voltage, filters, takeoff)
     if not photons.sum() > 0:
         raise ValueError(
             f"Nothing of an {anode} tube at {voltage:g} kV passes {filters}."
