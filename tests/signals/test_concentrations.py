@@ -199,6 +199,18 @@ class TestRightAnswers:
         row = [row for row in found.table if row["element"] == "Si"]
         assert row[0]["remark"] == "assumed: matrix"
 
+    def test_oxides(self, expect, fitted, setup):
+        """What is assumed is of the same whole as what was measured."""
+        s = make_map(expect({"Fe": 20.0, "Cr": 5.0, "O": 75.0}))
+        match = "If it is a film: sample='thin'"
+        with pytest.warns(UserWarning, match=match):
+            found = s.get_element_maps(fitted).quantify(setup=setup, matrix="oxides")
+        own = found.regions[""]
+        assert own.matrix["O"] == pytest.approx(0.4297 * own["Fe"][0]
+                                                + 0.4616 * own["Cr"][0], rel=0.05)  # fmt: skip
+        every = sum(own[name][0] for name in own) + own.matrix["O"]
+        assert own.sum == pytest.approx(every, rel=1e-3)
+
     def test_several_standards(self, maps, standard, expect, fitted, setup, labels):
         other = make_map(expect(BRASS), seed=5).get_element_maps(fitted)
         brass = other.as_standard(BRASS, setup=setup)
