@@ -105,8 +105,8 @@ def standard(
     """
     with errors_as_messages():
         refuse_existing([output], overwrite)
-        found, own = _fitted(file, options)
-        setup = _setup(own, options)
+        found, own, signal = _fitted(file, options)
+        setup = _setup(own, signal, options)
         result = found.as_standard(
             known, options["sample"], live_time=options["live_time"], setup=setup
         )
@@ -172,11 +172,12 @@ def quantify(
 
         refuse_existing(results_in(output), overwrite)
         known = [load_standard(path) for path in standards]
-        found, own = _fitted(file, options)
+        found, own, signal = _fitted(file, options)
         more: dict[str, Any] = {}
         if classes is not None:
             more["per"] = _classes(file, found, own, classes)
-        setup = _setup(own, options)
+        needs_setup = not known and matrix is not None
+        setup = _setup(own, signal, options, needs_setup)
         result = found.quantify(
             known or None,
             setup,
@@ -190,8 +191,8 @@ def quantify(
             click.echo(f"Wrote  {path}")
 
 
-def _fitted(file: Path, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the element maps of a file, or the model of a spectrum, and the model."""
+def _fitted(file: Path, options: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Return the element maps of a file, or the model of a spectrum; model and spectra."""
     from rsciio_xfm import create_element_model, get_element_maps
 
     excitation, energy = options["excitation"], options["energy"]
@@ -200,22 +201,29 @@ def _fitted(file: Path, options: dict[str, Any]) -> tuple[Any, Any]:
     own = {"excitation": excitation, "energy_range": energy, "show_progressbar": False}
     if signal.axes_manager.navigation_dimension:
         maps = get_element_maps(signal, chosen, **own)
-        return maps, maps.model
+        return maps, maps.model, signal
     model = chosen
     if not hasattr(chosen, "fit"):
         model = create_element_model(signal, chosen, **own)
     if not model.is_fitted or chosen is model:
         model.fit(signal)
-    return model, model
+    return model, model, signal
 
 
-def _setup(model: Any, options: dict[str, Any]) -> Any:
-    """Return the set-up that the user says; None: nothing was said."""
+def _setup(
+    model: Any, signal: Any, options: dict[str, Any], is_needed: bool = True
+) -> Any:
+    """Return the set-up that the user and the file say; None: the standard's is taken."""
     from rsciio_xfm import make_setup
+    from rsciio_xfm.signals.excitation import has_excitation
 
+    # A model that was saved does not know angles and crystal.
+    is_of_file = model.source is None and has_excitation(signal)
     given = {name: options.get(name) for name in _SETUP}
     given = {name: value for name, value in given.items() if value not in (None, ())}
-    return make_setup(model, **given) if given else None
+    if not given and not is_needed:
+        return None
+    return make_setup(signal if is_of_file else model, **given)
 
 
 def _classes(file: Path, found: Any, model: Any, classes: Path) -> dict[str, Any]:

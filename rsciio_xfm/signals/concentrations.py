@@ -17,7 +17,7 @@ from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.analysis.quantify.standards import Factor
 from rsciio_xfm.core.atomic import check_replaceable, replacing_in
 from rsciio_xfm.signals.areas import NOT_DETECTED, as_table, index_of
-from rsciio_xfm.signals.made import Signals, image_of
+from rsciio_xfm.signals.made import Signals
 from rsciio_xfm.signals.saving import fit_tiff
 from rsciio_xfm.signals.setups import describe
 
@@ -141,10 +141,10 @@ class Pixels:
 
     Attributes
     ----------
-    frame
-        A signal with the axes of the maps.
     counts
         Gives the map of counts of a group of lines.
+    make_image
+        Makes a signal of an array and a title.
     live_time
         Of each pixel, s.
     regions
@@ -152,8 +152,8 @@ class Pixels:
         counts.
     """
 
-    frame: BaseSignal
     counts: Callable[[str], np.ndarray]
+    make_image: Callable[[np.ndarray, str], BaseSignal]
     live_time: np.ndarray
     regions: Mapping[str, np.ndarray]
 
@@ -287,7 +287,7 @@ class Concentrations:
                 per_count = own.found.per_count[own.names.index(name)]
                 data[inside] = rates[inside] * (own.scale * per_count * own.live_time)
         title = f"{name} {self.unit}".replace("µ", "u")
-        image = image_of(pixels.frame, data.reshape(counts.shape), title)
+        image = pixels.make_image(data.reshape(counts.shape), title)
         image.metadata.set_item("Signal.quantity", _QUANTITIES[self.unit])
         image.metadata.set_item("Signal.component", name)
         image.metadata.set_item("Sample.elements", [name.partition("_")[0]])

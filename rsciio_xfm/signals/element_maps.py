@@ -250,8 +250,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
             parts = resolve_regions(self._frame, per)
             areas = self._areas_of(parts)
         seconds = self._live_times(live_time, parts)
-        pixels = Pixels(self._frame, lambda name: self[name].data, self._live(live_time),
-                        parts)  # fmt: skip
+        pixels = Pixels(self._counts_of, self._blank, self._live(live_time), parts)
         title = str(self._frame.metadata.General.title)
         return quantify(plan, title, areas, seconds, pixels)
 
@@ -298,6 +297,12 @@ class ElementMaps(Mapping[str, BaseSignal]):
         title = f"X-ray line intensity of {self._frame.metadata.General.title}: {line}"
         image.metadata.General.title = title
         return image.transpose(signal_axes=[])
+
+    def _counts_of(self, name: str) -> np.ndarray:
+        return self._projected.maps[self._names.index(name)]
+
+    def _blank(self, data: np.ndarray, title: str) -> BaseSignal:
+        return image_of(self._frame, data, title)
 
     @property
     def _everything(self) -> np.ndarray:

@@ -429,8 +429,7 @@ class ElementModel:
         >>> round(found["Fe"][0], 2)
         12.0
         """
-        areas = self.areas
-        plan = make_plan(self, standard, setup, sample, matrix)
+        plan, areas = make_plan(self, standard, setup, sample, matrix), self.areas
         seconds = self._seconds(areas, live_time)
         return quantify(plan, self.title, {"": areas}, {"": seconds})
 

@@ -323,12 +323,12 @@ def _warn_of(plan: Plan, found: Composition, name: str) -> None:
             "the geometry factor, the thickness or the matrix is wrong. Nothing was "
             "normalised."
         )
-    is_thick = plan.thickness == math.inf
-    if is_thick and plan.matrix == Matrix() and found.sum < _LITTLE:
+    has_rest = plan.matrix.formula is not None or plan.matrix.kind == "normalise"
+    if plan.thickness == math.inf and not has_rest and found.sum < _LITTLE:
         warn(
             f"{where}The elements add up to {100 * found.sum:.3g} % of a thick sample, and "
             "absorb as if nothing else were there. If it is a film: sample='thin', or its "
-            "thickness in g/cm2; if the rest has no lines: matrix='SiO2', say, or 'oxides'."
+            "thickness in g/cm2; if the rest has no lines: matrix='SiO2', or 'oxides + H2O'."
         )
 
 

@@ -199,6 +199,18 @@ class TestRightAnswers:
         row = [row for row in found.table if row["element"] == "Si"]
         assert row[0]["remark"] == "assumed: matrix"
 
+    def test_oxides(self, expect, fitted, setup):
+        """What is assumed is of the same whole as what was measured."""
+        s = make_map(expect({"Fe": 20.0, "Cr": 5.0, "O": 75.0}))
+        match = "If it is a film: sample='thin'"
+        with pytest.warns(UserWarning, match=match):
+            found = s.get_element_maps(fitted).quantify(setup=setup, matrix="oxides")
+        own = found.regions[""]
+        assert own.matrix["O"] == pytest.approx(0.4297 * own["Fe"][0]
+                                                + 0.4616 * own["Cr"][0], rel=0.05)  # fmt: skip
+        every = sum(own[name][0] for name in own) + own.matrix["O"]
+        assert own.sum == pytest.approx(every, rel=1e-3)
+
     def test_several_standards(self, maps, standard, expect, fitted, setup, labels):
         other = make_map(expect(BRASS), seed=5).get_element_maps(fitted)
         brass = other.as_standard(BRASS, setup=setup)
@@ -262,6 +274,8 @@ class TestSignals:
 
     def test_pickle(self, whole, standard):
         again = pickle.loads(pickle.dumps(whole)).quantify(standard)
+        image = pickle.loads(pickle.dumps(again)).maps["Fe"]
+        np.testing.assert_array_equal(image.data, again.maps["Fe"].data)
         assert again["Fe"] == whole.quantify(standard)["Fe"]
 
     def test_nonnegative(self, alloy, fitted, standard, labels):
@@ -590,20 +604,19 @@ class TestBadInput:
             maps.quantify(standard, per={"alloy": labels == 0, "brass": labels == 1})
 
     @pytest.mark.parametrize("node", ["SEM", "TEM"])
-    def test_electrons(self, node):
+    def test_electrons(self, node, fitted, setup, standard):
         s = make(np.ones((3, 2, 1024), np.uint8), signal_type=f"EDS_{node}")
         s.metadata.set_item(f"Acquisition_instrument.{node}.beam_energy", 20.0)
-        match = "maps.intensities.* DTSA-II or NeXL"
-        with pytest.raises(ValueError, match=match):
-            rsciio_xfm.make_setup(s)
         model = rsciio_xfm.create_element_model(s, ["Fe"])
         for ask in (
-            lambda: model.quantify(live_time=1.0),
+            lambda: rsciio_xfm.make_setup(s),
             lambda: rsciio_xfm.make_setup(model),
+            lambda: rsciio_xfm.make_setup("electrons 20 kV"),
+            lambda: model.quantify(standard),
+            lambda: model.quantify(setup=setup, live_time=1.0),
         ):
-            with pytest.raises(ValueError, match=match):
-                model._source = s
-                ask() if model.is_fitted else rsciio_xfm.make_setup(model)
+            with pytest.raises(ValueError, match=r"maps\.intensities.* DTSA-II or NeXL"):
+                ask()
 
     def test_nan(self, expect, fitted, standard):
         spectra = np.broadcast_to(expect(STEEL), (10, 8, fitted.model.n_channels)).copy()

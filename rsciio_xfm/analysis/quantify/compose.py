@@ -123,7 +123,7 @@ class Composition:
     enhancement
         float64, shape (elements,): share of the counts that other lines of the sample excite.
     matrix
-        Fractions of what was not measured, of a whole of 1.
+        Fractions of what was not measured.
     notes
         In words: what was assumed, and what is to be doubted.
     """
@@ -457,6 +457,8 @@ def _composition(
 ) -> Composition:
     measured, used = own.measured, own.used
     every, total = own.fill(found)
+    # Of the whole sample: a rest makes it 1, and without one it is as much as was found.
+    whole = 1.0 if own.rest and total < 1 else total
     full = own.yields(found)
     with np.errstate(divide="ignore", invalid="ignore"):
         per_count = 1 / (full.total * own.photons)
@@ -494,7 +496,7 @@ def _composition(
         n_iterations,
         is_converged,
         enhancement,
-        {name: w for name, w in every.items() if name not in own.elements},
+        {name: w * whole for name, w in every.items() if name not in own.elements},
         (*own.notes, *notes),
     )
 
