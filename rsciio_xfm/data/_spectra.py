@@ -70,7 +70,7 @@ def expect(
         elastically, and by electrons at a right angle.
     """
     spectrum, areas = continuum / continuum.sum(), {}
-    table = read_lines()[beam]
+    table = _read_lines()[beam]
     for element, share in composition.items():
         for shell, (lines, counts) in table[element].items():
             areas[f"{element}_{shell}"] = share * counts.sum()
@@ -105,7 +105,7 @@ def pile_up(mixture: Mixture, share: float, channel_of_0: int = 0) -> Mixture:
 
 
 @functools.cache
-def read_lines() -> dict[str, dict[str, dict[str, np.ndarray]]]:
+def _read_lines() -> dict[str, dict[str, dict[str, np.ndarray]]]:
     """Return energies and counts of lines by beam, element and shell: shape (2, lines).
 
     They are xraylib's, which is not needed to read them: tests/builders/lines.py has made the

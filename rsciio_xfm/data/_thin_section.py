@@ -37,15 +37,15 @@ class _Mineral:
     share: float
 
 
-# The counts follow from the fractions: tests/builders/minerals.py computes them. Lines of
-# lighter elements than K are not seen.
+# The counts follow from the fractions: tests/builders/minerals.py computes them. Lines below
+# 3 keV are not seen.
 MINERALS = (
     _Mineral(
         "plagioclase",
         {"O": 0.465, "Na": 0.013, "Al": 0.177, "Si": 0.209, "K": 0.009, "Ca": 0.119,
          "Fe": 0.005, "Sr": 0.003},
         2.7,
-        {"K": 0.0037, "Ca": 0.0808, "Fe": 0.0202, "Sr": 0.0196},
+        {"K": 0.0037, "Ca": 0.0807, "Fe": 0.0201, "Sr": 0.0196},
         16e3,
         0.42,
     ),
@@ -86,8 +86,8 @@ MINERALS = (
         "zircon",
         {"O": 0.347, "Si": 0.151, "Fe": 0.005, "Y": 0.012, "Zr": 0.485},
         4.6,
-        {"Fe": 0.0165, "Y": 0.1082, "Zr": 1.6065},
-        38e3,
+        {"Fe": 0.0095, "Y": 0.0621, "Zr": 0.9214},
+        26e3,
         0.0,
     ),
 )  # fmt: skip

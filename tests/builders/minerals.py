@@ -20,7 +20,6 @@ from rsciio_xfm.analysis.quantify.enhancement import yields
 from rsciio_xfm.analysis.quantify.primary import Sample
 from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.data import _thin_section as rock
-from rsciio_xfm.data._spectra import read_lines
 from tests.builders import lines
 
 # Counts/s of all lines of chalcopyrite; those of the others are in proportion.
@@ -91,12 +90,6 @@ def counts():
     return found
 
 
-def all_shells(element):
-    """Return the counts of all lines that the map has of an element, relative to K."""
-    shells = read_lines()["Mo 50 kV"][element].values()
-    return sum(numbers.sum() for _, numbers in shells)
-
-
 def shares():
     """Return for each mineral the counts of its elements relative to the continuum."""
     made = counts()
@@ -104,9 +97,8 @@ def shares():
     found = {}
     for mineral in rock.MINERALS:
         own = {name: scale * n for name, n in made[mineral.name].items()}
-        # The rate is that of all lines, the continuum and the scattered lines of the tube.
-        every = sum(n * all_shells(name) for name, n in own.items())
-        continuum = (mineral.rate - every) / (1 + sum(rock.SCATTER))
+        # The rate is that of lines, continuum and the scattered lines of the tube.
+        continuum = (mineral.rate - sum(own.values())) / (1 + sum(rock.SCATTER))
         found[mineral.name] = {name: n / continuum for name, n in own.items()}
     return found
 
