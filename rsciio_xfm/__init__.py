@@ -23,6 +23,8 @@ _FUNCTIONS = {
     "get_element_maps": "fit",
     "kmeans": "classify",
     "load_element_model": "element_model",
+    "load_standard": "standards",
+    "make_setup": "setups",
     "pca": "components",
     "umap": "components",
 }

@@ -29,6 +29,7 @@ THOROUGH = (
     HERE / "test_cli_classify.py",
     HERE / "test_cli_elements.py",
     HERE / "test_cli_maps.py",
+    HERE / "test_cli_quantify.py",
     HERE / "test_distributed.py",
     HERE / "test_docstrings.py",
     HERE / "test_documentation.py",

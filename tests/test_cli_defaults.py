@@ -10,6 +10,7 @@ import rsciio_xfm
 from rsciio_xfm import datastack, geopixe, msa
 from rsciio_xfm.cli import main
 from rsciio_xfm.signals import EDSXFMSpectrum
+from rsciio_xfm.signals.element_maps import ElementMaps
 from tests.builders import geopixe as builder
 
 # Of each option that has a default: the function that gets its value, and as which argument.
@@ -26,6 +27,8 @@ FUNCTIONS = {
     ("convert", "sigma"): (datastack.convert, "sigma"),
     ("convert", "compressor"): (datastack.convert, "compressor"),
     ("convert", "zarr_format"): (datastack.convert, "zarr_format"),
+    ("quantify", "sample"): (ElementMaps.quantify, "sample"),
+    ("standard", "sample"): (ElementMaps.as_standard, "sample"),
     ("image", "width"): (EDSXFMSpectrum.get_window_images, "integration_windows"),
 }
 # Of these the function is another for each value, or none.

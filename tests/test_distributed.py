@@ -186,6 +186,12 @@ def test_element_maps(tmp_path, client):
         again = s.get_element_maps(maps.model, show_progressbar=False)
     np.testing.assert_allclose(maps["Fe"].data, again["Fe"].data, atol=1e-3)
     assert maps.totals["Fe"][0] == pytest.approx(phantom.map("Fe_K").sum(), rel=0.02)
+    found, expected = (
+        one.quantify(matrix="normalise", live_time=0.01, per={"a": np.eye(24, 20) > 0})
+        for one in (maps, again)
+    )
+    assert found["Fe"] == pytest.approx(expected["Fe"], rel=1e-4)
+    np.testing.assert_allclose(found.maps["Fe"].data, expected.maps["Fe"].data, atol=0.01)
 
 
 def test_projection(client, tmp_path):

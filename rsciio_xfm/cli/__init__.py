@@ -17,6 +17,7 @@ from rsciio_xfm.cli._export import export
 from rsciio_xfm.cli._geopixe import crop, fill_dead_time, index
 from rsciio_xfm.cli._info import info
 from rsciio_xfm.cli._maps import maps
+from rsciio_xfm.cli._quantify import quantify, standard
 from rsciio_xfm.cli._spectra import image, spectrum
 
 __all__ = ["main"]
@@ -78,6 +79,8 @@ for command in (
     image,
     elements,
     maps,
+    standard,
+    quantify,
     calibrate,
     analyse,
     classify,

@@ -78,6 +78,56 @@ def excitation_option(command: Callable) -> Callable:
     return click.option("--excitation", help=text)(command)
 
 
+def model_options(command: Callable) -> Callable:
+    """Let the user choose what is fitted: see :func:`chosen_model`."""
+    for option in (
+        click.option(
+            "--model",
+            type=FILE,
+            help="A model.yaml that was made with a map of the same set-up, instead of "
+            "--element.",
+        ),
+        click.option(
+            "--energy",
+            nargs=2,
+            type=Finite(),
+            metavar="A B",
+            help="Energies that are fitted; with --element.",
+        ),
+        excitation_option,
+        click.option(
+            "--element",
+            "elements",
+            multiple=True,
+            help="Element, or group of its lines: Fe, Pb_L. Repeat it for several; those "
+            "that are found by default.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_model(
+    elements: tuple[str, ...],
+    excitation: str | None,
+    energy: tuple[float, float] | None,
+    model: Path | None,
+) -> Any:
+    """Return what is fitted: elements, a model, or None to find them."""
+    if model is not None and (elements or excitation or energy):
+        raise click.ClickException(
+            "--model is given, which has elements, excitation and energies of its own: "
+            "leave out --element, --excitation and --energy"
+        )
+    if energy is not None and not elements:
+        raise click.ClickException("--energy is given, expected --element with it")
+    if model is not None:
+        from rsciio_xfm import load_element_model
+
+        return load_element_model(model)
+    return list(elements) or None
+
+
 def dataset_option(command: Callable) -> Callable:
     """Let the user choose a map of a file, and say what its axes are: used by `load`."""
     command = _reader_option(
@@ -232,6 +282,23 @@ def select(signal: Any, x: tuple[int, int] | None, y: tuple[int, int] | None) ->
             raise click.ClickException("--y is given, and a line scan has x only")
         return signal.inav[half_open("x", x, columns)]
     return signal.inav[half_open("x", x, columns), half_open("y", y, rows[0])]
+
+
+def load_spectra(
+    file: Path,
+    x: tuple[int, int] | None,
+    y: tuple[int, int] | None,
+    detector: int | None,
+) -> Any:
+    """Load a map, or a part of it, or the one spectrum of a file."""
+    if extension(file) not in ("msa", "emsa") or detector is not None:
+        return select(load_map(file, detector), x, y)
+    signal = load(file)
+    if signal.axes_manager.navigation_dimension:
+        return select(signal, x, y)
+    if x or y:
+        raise click.ClickException(f"{file}: --x and --y are for maps")
+    return signal
 
 
 @contextlib.contextmanager

@@ -14,10 +14,9 @@ from rsciio_xfm.cli._common import (
     errors_as_messages,
     excitation_option,
     extension,
-    load,
     load_map,
+    load_spectra,
     region_options,
-    select,
 )
 
 _RIPPLE = ("rpl", "raw")
@@ -52,22 +51,11 @@ def elements(
     with errors_as_messages():  # HyperSpy's warnings of its import too
         from rsciio_xfm.signals.elements import find_elements
 
-        signal = _load(file, detector)
-        if signal.axes_manager.navigation_dimension:
-            signal = select(signal, x, y)
-        elif x or y:
-            raise click.ClickException(f"{file}: --x and --y are for maps")
+        signal = load_spectra(file, x, y, detector)
         found = find_elements(
             signal, elements or None, exclude, excitation, show_progressbar=False
         )
         click.echo(repr(found))
-
-
-def _load(file: Path, detector: int | None) -> Any:
-    """Load a map, or the one spectrum of a file."""
-    if extension(file) in ("msa", "emsa") and detector is None:
-        return load(file)
-    return load_map(file, detector)
 
 
 class Known(click.ParamType):

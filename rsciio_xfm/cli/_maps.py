@@ -1,16 +1,15 @@
 """``rsciio-xfm maps``."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from rsciio_xfm.cli._common import (
     FILE,
-    Finite,
+    chosen_model,
     errors_as_messages,
-    excitation_option,
     load_map,
+    model_options,
     refuse_existing,
     region_options,
     region_size,
@@ -21,26 +20,7 @@ from rsciio_xfm.cli._common import (
 @click.command()
 @click.argument("file", type=FILE)
 @region_options
-@click.option(
-    "--element",
-    "elements",
-    multiple=True,
-    help="Element, or group of its lines: Fe, Pb_L. Repeat it for several; those that are "
-    "found by default.",
-)
-@excitation_option
-@click.option(
-    "--energy",
-    nargs=2,
-    type=Finite(),
-    metavar="A B",
-    help="Energies that are fitted; with --element.",
-)
-@click.option(
-    "--model",
-    type=FILE,
-    help="A model.yaml that was made with a map of the same set-up, instead of --element.",
-)
+@model_options
 @click.option(
     "--nonnegative", is_flag=True, help="No pixel is below 0: for pictures, not for sums."
 )
@@ -72,7 +52,7 @@ def maps(
     of the same set-up can be made with.
     """
     with errors_as_messages():
-        chosen = _chosen(elements, excitation, energy, model)
+        chosen = chosen_model(elements, excitation, energy, model)
         if output.exists() and not output.is_dir():
             raise click.ClickException(f"{output} is a file, expected a folder or none")
         import matplotlib as mpl
@@ -96,24 +76,3 @@ def maps(
         click.echo(table)
         for path in found.save(output, overwrite, sigma):
             click.echo(f"Wrote  {path}")
-
-
-def _chosen(
-    elements: tuple[str, ...],
-    excitation: str | None,
-    energy: tuple[float, float] | None,
-    model: Path | None,
-) -> Any:
-    """Return what the maps are made of: elements, a model, or None to find them."""
-    if model is not None and (elements or excitation or energy):
-        raise click.ClickException(
-            "--model is given, which has elements, excitation and energies of its own: "
-            "leave out --element, --excitation and --energy"
-        )
-    if energy is not None and not elements:
-        raise click.ClickException("--energy is given, expected --element with it")
-    if model is not None:
-        from rsciio_xfm import load_element_model
-
-        return load_element_model(model)
-    return list(elements) or None

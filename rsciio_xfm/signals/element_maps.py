@@ -12,6 +12,8 @@ from hyperspy.signal import BaseSignal
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT
 from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.project import Projected
+from rsciio_xfm.analysis.fit.response import line_share
+from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import (
     IN_PART,
@@ -21,6 +23,7 @@ from rsciio_xfm.signals.areas import (
     index_of,
     order_of,
 )
+from rsciio_xfm.signals.concentrations import Concentrations, Pixels
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_regions import areas_of_regions
 from rsciio_xfm.signals.folders import (
@@ -30,8 +33,11 @@ from rsciio_xfm.signals.folders import (
     save_image,
     save_lines,
 )
-from rsciio_xfm.signals.made import blank_of, image_of, picture_of
+from rsciio_xfm.signals.made import Signals, blank_of, image_of, picture_of
+from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_live_time
+from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.selections import resolve_regions
+from rsciio_xfm.signals.standards import Standard
 
 _FILES = re.compile(
     r"maps\.png|(elements|regions)\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml"
@@ -39,22 +45,6 @@ _FILES = re.compile(
 _SIGMA = "_sigma.tif"
 _SAME = 1e-5  # relative, of counts that were added up in different ways
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
-
-
-class _Signals(Mapping[str, BaseSignal]):
-    """Signals that are made when they are asked for, by the name of the component."""
-
-    def __init__(self, names: Sequence[str], make: Callable[[str], BaseSignal]) -> None:
-        self._names, self._make = tuple(names), make
-
-    def __getitem__(self, name: str) -> BaseSignal:
-        return self._make(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 class ElementMaps(Mapping[str, BaseSignal]):
@@ -78,6 +68,9 @@ class ElementMaps(Mapping[str, BaseSignal]):
         The same of the regions that were asked for when the maps were made.
     is_nonnegative
         Whether no pixel is below 0: for pictures, as sums are too high then.
+    live_time
+        Of each pixel, s, an array of the shape of the maps, added up over detectors; None: it
+        is not known.
     """
 
     def __init__(
@@ -88,9 +81,10 @@ class ElementMaps(Mapping[str, BaseSignal]):
         totals: Areas,
         regions: Mapping[str, Areas],
         is_nonnegative: bool = False,
+        live_time: np.ndarray | None = None,
     ) -> None:
         self.models, self.totals, self.regions = tuple(models), totals, dict(regions)
-        self.is_nonnegative = is_nonnegative
+        self.is_nonnegative, self.live_time = is_nonnegative, live_time
         self._frame, self._projected = frame, projected
         self._names, self._kinds = projected.names, projected.kinds
         order = order_of(self._names, self._kinds)
@@ -130,7 +124,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
             own = self._names[index_of(name, self._names)]
             return self._image(self._projected.sigma(own), own, "sigma")
 
-        return _Signals(self.names, make)
+        return Signals(self.names, make)
 
     @property
     def background(self) -> BaseSignal:
@@ -184,14 +178,159 @@ class ElementMaps(Mapping[str, BaseSignal]):
         >>> found = maps.get_region({"rich in iron": maps["Fe_K"].data > 20})
         >>> counts, sigma = found["rich in iron"]["Fe_K"]
         """
+        return self._areas_of(resolve_regions(self._frame, regions))
+
+    def _areas_of(self, regions: Mapping[str, np.ndarray]) -> dict[str, Areas]:
         if self.is_nonnegative:
             raise ValueError(
                 "The maps were made with nonnegative=True, and sums of them are too high: "
                 "give the regions to s.get_element_maps(..., regions=...), or make the maps "
                 "without it."
             )
-        resolved = resolve_regions(self._frame, regions)
-        return areas_of_regions(self._projected, self.model.notes, resolved)
+        return areas_of_regions(self._projected, self.model.notes, regions)
+
+    def as_standard(
+        self,
+        known: Mapping[str, float],
+        sample: Any = "thick",
+        *,
+        live_time: float | None = None,
+        setup: Setup | None = None,
+    ) -> Standard:
+        """Take the whole map for that of a known sample.
+
+        See :meth:`rsciio_xfm.signals.element_model.ElementModel.as_standard`.
+        """
+        live = self._live_times(live_time, {"": self._everything})[""]
+        return standard_of(self.model, self.totals, live, known, sample, setup)
+
+    def quantify(
+        self,
+        standard: Any = None,
+        setup: Setup | None = None,
+        sample: Any = "thick",
+        matrix: Any = None,
+        per: Any = None,
+        live_time: float | None = None,
+    ) -> Concentrations:
+        """Return how much of each element there is, in the whole map or in parts of it.
+
+        Parameters
+        ----------
+        standard, setup, sample, matrix
+            As of :meth:`rsciio_xfm.signals.element_model.ElementModel.quantify`.
+        per
+            Parts, each of which has a composition of its own: a
+            :class:`~rsciio_xfm.signals.results.Classification`, labels of classes, or
+            ``{"zircon": mask}``, as :meth:`get_region` takes them. None: the whole map. The
+            composition of a single pixel is not solved for.
+        live_time
+            Of a pixel, s; None: what dead times and metadata tell of each.
+
+        Returns
+        -------
+        Concentrations
+            ``found["zircon"]["Zr"]`` is (mass %, sigma), µg/cm2 of a thin sample;
+            ``found.maps["Fe"]`` a map of it, ``found.save(folder)`` writes all.
+
+        Raises
+        ------
+        ValueError
+            As of :meth:`rsciio_xfm.signals.element_model.ElementModel.quantify`; or parts are
+            given and the maps have no negative pixels.
+
+        Examples
+        --------
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
+        >>> standard = maps.as_standard({"Fe": 12.0, "Ca": 11.3}, "thin")
+        >>> rich = maps["Fe_K"].data > 20
+        >>> found = maps.quantify(standard, sample="thin", per={"iron": rich, "rest": ~rich})
+        >>> found["iron"]["Fe"][0] > 12 > found["rest"]["Fe"][0]
+        True
+        >>> image = found.maps["Fe"]
+        """
+        plan = make_plan(self.model, standard, setup, sample, matrix)
+        parts, areas = {"": self._everything}, {"": self.totals}
+        if per is not None:
+            per = per.labels if isinstance(per, Classification) else per
+            parts = resolve_regions(self._frame, per)
+            areas = self._areas_of(parts)
+        seconds = self._live_times(live_time, parts)
+        pixels = Pixels(self._counts_of, self._blank, self._live(live_time), parts)
+        title = str(self._frame.metadata.General.title)
+        return quantify(plan, title, areas, seconds, pixels)
+
+    def intensities(self, lines: Sequence[str]) -> list[BaseSignal]:
+        """Return counts of lines as exspy's quantification of a TEM's spectra takes them.
+
+        Parameters
+        ----------
+        lines
+            ``["Fe_Ka", "Pt_La"]``: Ka, Kb, La or Ma of groups that were fitted. exspy expects
+            its k-factors in the same order, which it has by the alphabet.
+
+        Returns
+        -------
+        list of hyperspy.api.signals.BaseSignal
+            For each line its share of the counts of the group, over the axes of the map:
+            ``s.quantification(maps.intensities([...]), "CL", kfactors)``.
+
+        Raises
+        ------
+        KeyError
+            A group was not fitted.
+        ValueError
+            A line is none of these.
+
+        Examples
+        --------
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
+        >>> iron, titanium = maps.intensities(["Fe_Ka", "Ti_Ka"])
+        >>> iron.metadata.Sample.xray_lines
+        ['Fe_Ka']
+        """
+        lines = [lines] if isinstance(lines, str) else list(lines)
+        return [self._intensity(line) for line in lines]
+
+    def _intensity(self, line: str) -> BaseSignal:
+        element, _, own = line.partition("_")
+        name = self._names[index_of(f"{element}_{own[:1]}", self._names)]
+        groups = {one.name: one for one in self.model.model.groups}
+        share = line_share(groups[name], own, self.model.model.response)
+        image = self[name]
+        image.data = image.data * np.float32(share)
+        image.metadata.set_item("Sample.xray_lines", [line])
+        title = f"X-ray line intensity of {self._frame.metadata.General.title}: {line}"
+        image.metadata.General.title = title
+        return image.transpose(signal_axes=[])
+
+    def _counts_of(self, name: str) -> np.ndarray:
+        return self._projected.maps[self._names.index(name)]
+
+    def _blank(self, data: np.ndarray, title: str) -> BaseSignal:
+        return image_of(self._frame, data, title)
+
+    @property
+    def _everything(self) -> np.ndarray:
+        return np.arange(self._projected.chi2.size)
+
+    def _live(self, given: float | None) -> np.ndarray:
+        """Return the live time of each pixel, as it is given or known."""
+        shape = self._projected.chi2.shape
+        if given is None and self.live_time is not None:
+            return self.live_time
+        return np.broadcast_to(total_live_time(given, None, 1), shape)
+
+    def _live_times(
+        self, given: float | None, regions: Mapping[str, np.ndarray]
+    ) -> dict[str, float]:
+        """Return the live time of all pixels of regions together."""
+        live = self._live(given)
+        parts = {
+            name: live[where] if where.dtype == bool else live.reshape(-1)[where]
+            for name, where in regions.items()
+        }
+        return {name: float(part.sum()) for name, part in parts.items()}
 
     def __repr__(self) -> str:
         shape = " x ".join(str(n) for n in self._frame.axes_manager.navigation_shape)

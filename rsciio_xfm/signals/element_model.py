@@ -1,5 +1,6 @@
 """Elements, excitation and detector of spectra as a model that is fitted to their sum."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from rsciio_xfm.analysis.fit.model import Fit, Model
 from rsciio_xfm.analysis.fit.pymca import to_pymca
 from rsciio_xfm.analysis.fit.saving import to_dict
 from rsciio_xfm.analysis.fit.unexplained import unexplained
+from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
+from rsciio_xfm.signals.concentrations import Concentrations
 from rsciio_xfm.signals.excitation import calibration_of, is_uncalibrated
 from rsciio_xfm.signals.fit_checks import fair_chi2, warn_of_fit
 from rsciio_xfm.signals.fit_sums import Sums, Wish, sum_up
@@ -28,6 +31,8 @@ from rsciio_xfm.signals.model_files import (
     to_yaml,
     write_text,
 )
+from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_live_time
+from rsciio_xfm.signals.standards import Standard
 
 _MOST_SHOWN = 5  # of what is not explained
 # Times that of a good fit: nobody should trust it; peaks that are told.
@@ -52,7 +57,11 @@ class ElementModel:
     axis
         Energy of channel 0 and width of a channel, keV, that the spectra's axis had: maps of
         the same set-up have them too.
+    live_time
+        Of a spectrum that it was fitted to, s, the mean of those of a map; None: not known.
     """
+
+    live_time: float | None = None
 
     def __init__(
         self,
@@ -72,6 +81,12 @@ class ElementModel:
         """Leave the spectra behind: a model is small, a map is not."""
         return vars(self) | {"_source": None}
 
+    def with_model(self, model: Model) -> "ElementModel":
+        """Return one of another detector, whose spectra are of the same sample."""
+        found = copy.copy(self)
+        found.model, found._source = model, None
+        return found
+
     @property
     def elements(self) -> list[str]:
         """Groups of lines that are fitted: ``["Ca_K", "Pb_L"]``."""
@@ -81,6 +96,11 @@ class ElementModel:
     def excitation(self) -> Excitation | None:
         """What excites the sample; as text ``"Mo 50 kV"``."""
         return self.model.excitation
+
+    @property
+    def source(self) -> BaseSignal | None:
+        """The spectra that it was made for, if they are still here."""
+        return self._source
 
     @property
     def is_fitted(self) -> bool:
@@ -196,6 +216,7 @@ class ElementModel:
         """Calibrate the model on the sum of some spectra, and return it."""
         fixed = (fixed,) if isinstance(fixed, str) else tuple(fixed)
         self.model = calibrate(self.model, sums.total, sums.n_pixels, fixed)
+        self.live_time = sums.live_time
         warn_of_fit(self.model)
         return self
 
@@ -311,6 +332,115 @@ class ElementModel:
             f"{self.title or 'Fit'}: {self._calibration()}",
         )
 
+    def as_standard(
+        self,
+        known: Mapping[str, float],
+        sample: Any = "thick",
+        *,
+        live_time: float | None = None,
+        setup: Setup | None = None,
+    ) -> Standard:
+        """Take what was fitted for that of a known sample: it tells the geometry factor.
+
+        Parameters
+        ----------
+        known
+            Mass % of its elements, or of compounds: ``{"Fe": 64.3, "SiO2": 2.1}``; µg/cm2 if
+            the sample is thin. What has no lines absorbs: name it too.
+        sample
+            ``"thick"``, ``"thin"`` (a film that absorbs nothing), or its mass per area,
+            g/cm2: density x thickness in cm.
+        live_time
+            Of one spectrum, s, of a map the mean; None: as the metadata have it.
+        setup
+            Of :func:`rsciio_xfm.make_setup`; None: made of the metadata, and of what is
+            usual.
+
+        Returns
+        -------
+        Standard
+            For ``quantify``; ``standard.save("standard.yaml")``.
+
+        Raises
+        ------
+        ValueError
+            The model is not fitted, or has no lines of what is known; amounts add up to more
+            or much less than 100 %; the live time is zero or not known; or electrons excite.
+
+        Examples
+        --------
+        >>> elements = ["Ca", "Ti", "Cr", "Mn", "Fe"]
+        >>> model = s.create_element_model(elements, "Mo 50 kV", (3.4, 7.4)).fit()
+        >>> standard = model.as_standard({"Fe": 12.0, "Ca": 11.3}, "thin", live_time=0.01)
+        >>> list(standard.factor.per_group)
+        ['Ca_K', 'Fe_K']
+        """
+        areas = self.areas
+        seconds = self._seconds(areas, live_time)
+        return standard_of(self, areas, seconds, known, sample, setup)
+
+    def quantify(
+        self,
+        standard: Any = None,
+        setup: Setup | None = None,
+        sample: Any = "thick",
+        matrix: Any = None,
+        live_time: float | None = None,
+    ) -> Concentrations:
+        """Return how much of each element there is in what was fitted.
+
+        Parameters
+        ----------
+        standard
+            Of :meth:`as_standard` or :func:`rsciio_xfm.load_standard`, or several.
+        setup
+            Of :func:`rsciio_xfm.make_setup`; None: that of the standard. With flux and solid
+            angle no standard is needed.
+        sample
+            As of :meth:`as_standard`.
+        matrix
+            What the lines do not show: None, nothing; ``"SiO2"``, the rest up to 100 %;
+            ``"oxides"`` or ``"oxides + H2O"``, each element as its oxide; ``"normalise"``, the
+            elements add up to 100 %, which needs neither standard nor flux.
+        live_time
+            Of one spectrum, s, of a map the mean; None: as the metadata have it.
+
+        Returns
+        -------
+        Concentrations
+            ``found["Fe"]`` is (mass %, sigma), µg/cm2 of a thin sample.
+
+        Raises
+        ------
+        ValueError
+            There is neither a standard nor a geometry; the excitation of the standard or the
+            set-up is another one than that of the fit; the live time is zero or not known;
+            electrons excite the sample.
+
+        Warns
+        -----
+        UserWarning
+            The composition did not converge, adds up to more than 105 % or to little, or a
+            thin sample is none.
+
+        Examples
+        --------
+        >>> elements = ["Ca", "Ti", "Cr", "Mn", "Fe"]
+        >>> model = s.create_element_model(elements, "Mo 50 kV", (3.4, 7.4)).fit()
+        >>> standard = model.as_standard({"Fe": 12.0, "Ca": 11.3}, "thin", live_time=0.01)
+        >>> found = model.quantify(standard, sample="thin", live_time=0.01)
+        >>> round(found["Fe"][0], 2)
+        12.0
+        """
+        plan, areas = make_plan(self, standard, setup, sample, matrix), self.areas
+        seconds = self._seconds(areas, live_time)
+        return quantify(plan, self.title, {"": areas}, {"": seconds})
+
+    def _seconds(self, areas: Areas, live_time: float | None) -> float:
+        """Return the live time of all spectra that were fitted."""
+        n, own = areas.n_pixels, self.live_time
+        return total_live_time(live_time, None if own is None else n * own, n)
+
     def save(self, filename: str | Path, overwrite: bool = False) -> None:
         """Write the model as YAML, for :func:`rsciio_xfm.load_element_model`.
 
@@ -339,6 +469,8 @@ class ElementModel:
         held = {**to_dict(self.model), "title": self.title, "axis": axis}
         if self.doubts:
             held["doubts"] = self.doubts
+        if self.live_time is not None:
+            held["live_time_s"] = self.live_time
         return to_yaml(held)
 
     def to_pymca(self, filename: str | Path, overwrite: bool = False) -> None:
@@ -391,8 +523,10 @@ def load_element_model(filename: str | Path) -> ElementModel:
     >>> load_element_model("model.yaml").elements
     ['Ca_K', 'Ti_K', 'Fe_K']
     """
-    model, axis, title, doubts = read_model(Path(filename))
-    return ElementModel(model, axis, title, doubts=doubts)
+    model, axis, title, doubts, live_time = read_model(Path(filename))
+    found = ElementModel(model, axis, title, doubts=doubts)
+    found.live_time = live_time
+    return found
 
 
 def _short(number: float) -> str:

@@ -129,7 +129,7 @@ def response_of(signal: BaseSignal) -> Response:
             noise = (1e-3 * width) ** 2 - FWHM**2 * own.fano * PAIR_KEV["Si"] * MN_KA
             known["noise"] = math.sqrt(max(noise, 0.02**2))
             break
-    return Response(**known, **_crystal_of(signal), layers=_layers_of(signal))
+    return Response(**known, **crystal_of(signal), layers=layers_of(signal))
 
 
 def is_uncalibrated(signal: BaseSignal) -> bool:
@@ -209,7 +209,7 @@ def _filters_of(signal: BaseSignal) -> tuple[Layer, ...]:
     return (TUBE_WINDOW if thick is None else beryllium(thick),)
 
 
-def _layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
+def layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
     """Return air and window, of beryllium, before the detector of a GeoPIXE header."""
     window = _field(_header(signal, "Detector"), "WThick (µm)", _MOST_WINDOW_UM)
     path = _field(_header(signal, "X-ray Source"), "STD (mm)", 10 * _MOST_AIR_CM)
@@ -219,7 +219,7 @@ def _layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-def _crystal_of(signal: BaseSignal) -> dict[str, Any]:
+def crystal_of(signal: BaseSignal) -> dict[str, Any]:
     """Return material and thickness of the crystal of a GeoPIXE header."""
     node = _header(signal, "Detector")
     number = _field(node, "Elt", len(ELEMENTS) - 1)

@@ -39,7 +39,7 @@ from rsciio_xfm.signals.fit_regions import (
     name_areas,
     size_of_region,
 )
-from rsciio_xfm.signals.fit_sums import Sums, Wish, is_stack, sum_up
+from rsciio_xfm.signals.fit_sums import Sums, Wish, is_stack, live_map_of, sum_up
 from rsciio_xfm.signals.lines import check_element, is_line
 from rsciio_xfm.signals.made import blank_of
 from rsciio_xfm.signals.model_files import MODEL_EXTENSIONS
@@ -136,7 +136,10 @@ def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> Elemen
     for fine in FINE:
         said = {name: words.removeprefix(f"{fine}, ") for name, words in said.items()}
     doubts = {name: words for name, words in said.items() if words not in FINE}
+    if model.fit is not None:
+        model = replace(model, fit=replace(model.fit, n_pixels=sums.n_pixels))
     made = ElementModel(model, calibration_of(signal), _title(signal), signal, doubts)
+    made.live_time = sums.live_time
     if not made.is_fitted:
         return made.calibrate(sums)
     warn_of_fit(model)
@@ -292,7 +295,8 @@ def get_element_maps(
         (totals,) = areas_of_regions(found, notes, everything).values()
         totals = replace(totals, notes={**totals.notes, **find_in_parts(found, totals)})
         tables = areas_of_regions(found, notes, named)
-    return ElementMaps(frame, models, found, totals, tables, nonnegative)
+    live = live_map_of(signal)
+    return ElementMaps(frame, models, found, totals, tables, nonnegative, live)
 
 
 def _areas_of_sums(
@@ -402,7 +406,4 @@ def _calibrated(
         return [first]
     # Detectors differ in energies and response, not in what they see.
     each = calibrate_each(first.model, sums.detectors, sums.n_pixels)
-    return [
-        ElementModel(model, first.axis, first.title, doubts=first.doubts)
-        for model in each
-    ]
+    return [first.with_model(model) for model in each]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.sums import can_sum, sum_spectrum
 from rsciio_xfm.core.warning import warn
+from rsciio_xfm.signals import timekeeping
 from rsciio_xfm.signals.checks import check_axes, check_spectra, progress
 
 _N_BLOCKS = 8  # along y and along x
@@ -51,6 +52,9 @@ class Sums:
         Shape (blocks, channels), all detectors together; None if they were not wanted.
     classes, regions
         Shape (detectors, classes or regions, channels).
+    live_time
+        Of a spectrum, s, the mean of all; of detectors that are apart their sum. None: it is
+        not known.
     """
 
     total: np.ndarray
@@ -59,6 +63,7 @@ class Sums:
     blocks: np.ndarray | None = None
     classes: np.ndarray = field(default_factory=lambda: np.zeros((1, 0, 0)))
     regions: np.ndarray = field(default_factory=lambda: np.zeros((1, 0, 0)))
+    live_time: float | None = None
 
 
 def is_stack(signal: BaseSignal) -> bool:
@@ -79,12 +84,23 @@ def sum_up(signal: BaseSignal, wish: Wish, show_progressbar: bool | None = None)
     if not signal.axes_manager.navigation_dimension:
         total = np.asarray(signal.data, dtype=float)
         check_counts(total)
-        return Sums(total, 1, total[np.newaxis])
+        return Sums(total, 1, total[np.newaxis], live_time=_live_time_of(signal))
     check_axes(signal)
     with progress(signal, show_progressbar):
         sums = _sum_up(signal.data, wish, 1 + is_stack(signal))
     check_counts(sums.total)
-    return sums
+    return replace(sums, live_time=_live_time_of(signal))
+
+
+def live_map_of(signal: BaseSignal) -> np.ndarray | None:
+    """Return the live time of each pixel, s, added up over detectors; None: not known."""
+    found = timekeeping.live_map(signal)
+    return found.sum(axis=0) if found is not None and is_stack(signal) else found
+
+
+def _live_time_of(signal: BaseSignal) -> float | None:
+    found = live_map_of(signal)
+    return None if found is None else float(found.mean())
 
 
 def _sum_up(data: Any, wish: Wish, n_before: int) -> Sums:

@@ -1,5 +1,6 @@
 """Signals that are made of others: their maps, images and spectra."""
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,3 +69,19 @@ def spectrum_of(signal: BaseSignal, data: np.ndarray, what: str) -> BaseSignal:
     result._assign_subclass()
     result._metadata.set_item("General.title", title_of(signal, what))
     return result
+
+
+class Signals(Mapping[str, BaseSignal]):
+    """Signals that are made when they are asked for, by the name of the component."""
+
+    def __init__(self, names: Sequence[str], make: Callable[[str], BaseSignal]) -> None:
+        self._names, self._make = tuple(names), make
+
+    def __getitem__(self, name: str) -> BaseSignal:
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

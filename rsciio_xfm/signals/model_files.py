@@ -54,8 +54,10 @@ def write_text(path: Path, text: str, overwrite: bool) -> None:
         file.write(text.encode())
 
 
-def read_model(path: Path) -> tuple[Model, tuple[float, float], str, dict[str, str]]:
-    """Read a model, the energy axis it was made for, its title, and doubts by element.
+def read_model(
+    path: Path,
+) -> tuple[Model, tuple[float, float], str, dict[str, str], float | None]:
+    """Read a model, its energy axis, its title, doubts by element, and its live time, s.
 
     Raises
     ------
@@ -85,7 +87,10 @@ def read_model(path: Path) -> tuple[Model, tuple[float, float], str, dict[str, s
             f"{path}: the model is damaged: {type(error).__name__}: {error} "
             "Expected what model.save(...) has written."
         ) from error
-    return model, ends, str(held.get("title", "")), _doubts(held.get("doubts"))
+    doubts, live_time = _doubts(held.get("doubts")), held.get("live_time_s")
+    if not isinstance(live_time, int | float) or not math.isfinite(live_time):
+        live_time = None
+    return model, ends, str(held.get("title", "")), doubts, live_time
 
 
 def _doubts(held: Any) -> dict[str, str]:
@@ -98,9 +103,13 @@ def _doubts(held: Any) -> dict[str, str]:
     }
 
 
-def read_yaml(path: Path) -> Mapping[str, Any]:
-    """Read what should be a model; what is none is said so, and damage where it is."""
-    wanted = f"expected an element model, as model.save(...) writes, kind: {KIND}"
+def read_yaml(
+    path: Path,
+    kind: str = KIND,
+    what: str = "an element model, as model.save(...) writes",
+) -> Mapping[str, Any]:
+    """Read what should be of a kind; what is not is said so, and damage where it is."""
+    wanted = f"expected {what}, kind: {kind}"
     with path.open("rb") as file:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
@@ -114,9 +123,9 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     except (UnicodeDecodeError, RecursionError, ValueError, yaml.YAMLError) as error:
         place = " ".join(str(error).split())
         raise FileFormatError(f"{path}: no YAML ({place:.200}), {wanted}.") from error
-    if not isinstance(held, Mapping) or held.get("kind") != KIND:
-        kind = held.get("kind") if isinstance(held, Mapping) else type(held).__name__
-        raise FileFormatError(f"{path}: its kind is {kind!r:.40}, {wanted} (byte 0).")
+    if not isinstance(held, Mapping) or held.get("kind") != kind:
+        own = held.get("kind") if isinstance(held, Mapping) else type(held).__name__
+        raise FileFormatError(f"{path}: its kind is {own!r:.40}, {wanted} (byte 0).")
     return held
 
 

@@ -33,6 +33,7 @@ from rsciio_xfm.signals import time_maps
 from rsciio_xfm.signals.times import (
     Times,
     fits,
+    live_of,
     shape_of,
     with_dead_time,
     with_seconds,
@@ -80,6 +81,24 @@ def times_of(signal: BaseSignal) -> Times:
     if has_maps and not fits(kept.times, shape_of(signal)):
         return Times()
     return with_seconds(kept.times, *_times_of_spectrum(signal._metadata, EDS_DETECTOR))
+
+
+def live_map(signal: BaseSignal) -> np.ndarray | None:
+    """Return the live time of each spectrum, s; None if it is not known.
+
+    Dead times and shares say how it is spread over the spectra, metadata how much it is.
+    """
+    own = times_of(signal)
+    relative = np.ones(()) if own.share is None else own.share
+    if own.dead is not None:
+        relative = live_of(own, 1.0)
+    relative = np.broadcast_to(relative, shape_of(signal))
+    if own.live is not None:
+        mean = float(relative.mean()) if relative.size else 0.0
+        return relative * (own.live / mean if mean else 0.0)
+    if own.real is not None and own.dead is not None:
+        return relative * own.real
+    return None
 
 
 def give(signal: BaseSignal, times: Times) -> None:

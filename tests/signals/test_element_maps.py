@@ -625,3 +625,9 @@ def test_pickled(maps):
     assert repr(again) == repr(maps)
     mask = np.arange(20) > 5
     assert again.get_region(mask & np.ones((24, 1), bool))
+
+
+def test_a_model_of_found_elements_knows_how_many_spectra_it_is_of(phantom):  # noqa: F811
+    found = make(phantom.counts).get_element_maps(excitation=ENERGY)
+    n_pixels = phantom.counts[..., 0].size
+    assert found.model.model.fit.n_pixels == found.model.areas.n_pixels == n_pixels

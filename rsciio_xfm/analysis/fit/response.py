@@ -6,11 +6,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import Layer, attenuation, transmission, xraylib
+from rsciio_xfm.analysis.fit.lines import Group
 
 PAIR_KEV = {"Si": 0.00385, "Ge": 0.00296}  # energy of an electron-hole pair
 DENSITY = {"Si": 2.33, "Ge": 5.32}
 FWHM = 2 * math.sqrt(2 * math.log(2))
 MN_KA = 5.8951  # keV
+# The lines of xraylib in those that microscopists name; of K all from L, and all from above.
+_LINES: dict[str, tuple[str, ...]] = {
+    "Ka": (),
+    "Kb": (),
+    "La": ("L3M4", "L3M5"),
+    "Ma": ("M5N6", "M5N7"),
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,41 @@ class Response:
     def fwhm(self) -> float:
         """Full width at half maximum of Mn Ka, keV."""
         return float(FWHM * self.sigma(np.array([MN_KA]))[0])
+
+
+def line_share(group: Group, line: str, response: Response) -> float:
+    """Return which share of the counts of a group is that of a line as microscopists name it.
+
+    Parameters
+    ----------
+    group
+        Of an element.
+    line
+        ``"Ka"``, ``"Kb"``, ``"La"`` or ``"Ma"``.
+    response
+        Of the detector, which sees lines of other energies less.
+
+    Raises
+    ------
+    ValueError
+        It is none of these.
+    """
+    if line not in _LINES or line[0] != group.shell[0]:
+        known = [name for name in _LINES if name[0] == group.shell[0]]
+        raise ValueError(
+            f"The line is {group.element}_{line}, expected one of "
+            f"{', '.join(f'{group.element}_{name}' for name in known)}."
+        )
+    own, energies = xraylib(), group.energies
+    numbers = [getattr(own, f"{name}_LINE") for name in _LINES[line]]
+    z = own.SymbolToAtomicNumber(group.element)
+    if group.shell == "K":
+        is_own = group.is_of(line[1])
+    else:
+        lines = [own.LineEnergy(z, number) for number in numbers]
+        is_own = np.isclose(energies[:, np.newaxis], lines, rtol=1e-9).any(axis=1)
+    seen = group.weights * response.efficiency(energies)
+    return float(seen[is_own].sum() / seen.sum())
 
 
 def escape_peaks(

@@ -36,17 +36,17 @@ def to_dict(model: Model) -> dict[str, Any]:
         "version": VERSION,
         "n_channels": int(model.n_channels),
         "energy_range": [float(energy) for energy in model.energy_range],
-        "excitation": None if excitation is None else _plain(excitation),
-        "response": _plain(model.response),
-        "groups": [_plain(group) for group in model.groups],
-        "scatter": _plain(model.scatter),
-        "sum_peaks": _plain(model.sum_peaks),
-        "ratios": _plain(model.ratios),
+        "excitation": None if excitation is None else plain(excitation),
+        "response": plain(model.response),
+        "groups": [plain(group) for group in model.groups],
+        "scatter": plain(model.scatter),
+        "sum_peaks": plain(model.sum_peaks),
+        "ratios": plain(model.ratios),
     }
     if model.fit is not None:
         fit = model.fit
         found["fit"] = {
-            "spectrum": _plain(fit.spectrum),
+            "spectrum": plain(fit.spectrum),
             "n_pixels": int(fit.n_pixels),
             "parameters": list(fit.parameters),
             # For those who read the file; they are computed anew when it is loaded.
@@ -93,7 +93,7 @@ def check_version(version: Any) -> None:
 def _model(values: dict[str, Any]) -> Model:
     low, high = values["energy_range"]
     model = Model(
-        _excitation(values["excitation"]),
+        excitation_from(values["excitation"]),
         _response(values["response"]),
         _groups(values["groups"]),
         (float(low), float(high)),
@@ -109,23 +109,24 @@ def _model(values: dict[str, Any]) -> Model:
     return finish(model, counts, int(fit["n_pixels"]), list(fit["parameters"]))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a dataclass, array, tuple or dictionary as YAML can write it."""
     if dataclasses.is_dataclass(value):
         names = [field.name for field in dataclasses.fields(value)]
-        return {name: _plain(getattr(value, name)) for name in names}
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): plain(one) for name, one in value.items()}
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value
 
 
-def _excitation(values: dict[str, Any] | None) -> Excitation | None:
+def excitation_from(values: dict[str, Any] | None) -> Excitation | None:
+    """Return an excitation from what :func:`plain` made of it."""
     if values is None:
         return None
     lines = {name: tuple(map(float, values[name])) for name in ("energies", "shares")}

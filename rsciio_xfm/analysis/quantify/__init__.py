@@ -1,0 +1,1 @@
+"""Concentrations from the counts of element maps, by fundamental parameters."""
