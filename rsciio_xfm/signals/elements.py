@@ -22,7 +22,8 @@ from rsciio_xfm.signals.excitation import (
 )
 from rsciio_xfm.signals.fit_sums import Wish, sum_up
 
-FINE = SURE, CLEAR = "sure", "clear"
+SURE, CLEAR = "sure", "clear"
+FINE = (SURE, CLEAR)  # said of elements that nobody needs to doubt
 _SURE, _CLEAR = 30.0, 10.0  # sigma
 _MOST_CHI2 = 1.5
 _ANODES = ("Mo", "Rh", "Pd", "Ag")  # of tubes, and rare in samples
