@@ -25,8 +25,6 @@ from rsciio_xfm.cli._info import describe
 from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.core.warning import warn
 
-_DPI = 150
-
 
 @click.command()
 @click.argument("file", type=FILE)
@@ -152,11 +150,9 @@ def _save_colours(signal: Any, scale: str, path: Path) -> None:
 
 
 def _save(axes: Any, path: Path) -> None:
-    import matplotlib.pyplot as plt
+    from rsciio_xfm.signals.folders import save_figure
 
-    figure = np.ravel(axes)[0].figure
-    figure.savefig(path, dpi=_DPI)
-    plt.close(figure)
+    save_figure(axes, path)
 
 
 def _write_info(file: Path, path: Path, detector: int | None) -> None:

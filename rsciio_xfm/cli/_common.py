@@ -426,8 +426,8 @@ def _choose_chunks(signal: Any) -> None:
 def find_peaks_of(total: Any, excitation: Any = None) -> list[tuple[str, float]]:
     """Return names and energies, keV, of the elements' peaks in a spectrum.
 
-    None where the extra for it is not installed, where nothing says what excites the sample,
-    or where there is nothing to be found.
+    There are none where the extra for it is not installed, where nothing says what excites
+    the sample, or where no element is found.
     """
     from rsciio_xfm.signals.elements import labels_of
 

@@ -483,8 +483,10 @@ class ElementMaps(Mapping[str, BaseSignal]):
         ------
         FileExistsError
             A file is there, and `overwrite` is False.
+        NotADirectoryError
+            The folder is a file.
         ValueError
-            A folder has the name of a file.
+            A folder has the name of one of the files.
 
         Notes
         -----

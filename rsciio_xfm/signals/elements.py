@@ -23,7 +23,8 @@ from rsciio_xfm.signals.excitation import (
 from rsciio_xfm.signals.fit_checks import fair_chi2
 from rsciio_xfm.signals.fit_sums import Wish, sum_up
 
-FINE = SURE, CLEAR = "sure", "clear"
+SURE, CLEAR = "sure", "clear"
+FINE = (SURE, CLEAR)  # said of elements that nobody needs to doubt
 _SURE, _CLEAR = 30.0, 10.0  # sigma
 _MOST_CHI2 = 1.5  # times that of a good fit
 _ANODES = ("Mo", "Rh", "Pd", "Ag")  # of tubes, and rare in samples

@@ -32,11 +32,13 @@ class Panel:
     Attributes
     ----------
     name, remark
-        Above it.
+        What is written above the map, to the left and to the right.
     image
         Shape (y, x), or (x,) of a line.
     sigma
         The standard deviation of a pixel.
+    is_found
+        False draws the map in grey.
     """
 
     name: str

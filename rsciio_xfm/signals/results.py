@@ -131,6 +131,8 @@ class Classification:
         ------
         FileExistsError
             A file is there, and `overwrite` is False.
+        NotADirectoryError
+            The folder is a file.
         """
         return save_files(folder, self._writers(), results_in(Path(folder)), overwrite)
 

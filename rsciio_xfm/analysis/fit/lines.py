@@ -116,7 +116,7 @@ def symbols() -> tuple[str, ...]:
 
 
 def is_symbol(name: str) -> bool:
-    """Return whether a name is that of an element: ``"Fe"``, and not ``"Rayleigh"``."""
+    """Tell the names of elements in groups, ``"Fe"``, from others, ``"Rayleigh"``."""
     return len(name) < 3
 
 

@@ -13,10 +13,11 @@ from rsciio_xfm.kernels.peaks import add_lines
 
 _STEP = 0.5  # standard deviations of a line between the energies that are tried
 _LEAST = 5.0  # sigma
-_NEAR = 1.0  # standard deviations of a line: what may be meant
-_MOST_NAMES = 4
+_APART = 2.0  # standard deviations of a line between what is told
+_NEAR = 1.0  # standard deviations of a line, within which an element may be meant
+_MOST_NAMES = 4  # of elements, for each peak
 _LEAST_PART = 0.2  # of the counts, where the shape of a peak may be wrong
-_ANY_KEV = 60.0
+_ANY_KEV = 60.0  # excites what is meant, if nobody says what does
 
 
 def unexplained(model: Model) -> list[tuple[float, float, str]]:
@@ -68,8 +69,9 @@ def _energies(model: Model) -> np.ndarray:
 
 
 def _is_top(found: np.ndarray, k: int) -> bool:
-    """Return whether nothing within two standard deviations of a line is larger."""
-    around = found[max(0, k - 4) : k + 5]
+    """Tell whether nothing within two standard deviations of a line is larger."""
+    reach = round(_APART / _STEP)
+    around = found[max(0, k - reach) : k + reach + 1]
     return bool(abs(found[k]) == np.abs(around).max())
 
 
