@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,9 +140,9 @@ def group(element: str, shell: str, excitation: Excitation) -> Group | None:
         None if nothing of the shell is excited.
     """
     own, z = xraylib(), atomic_number(element)
-    vacancies = _vacancies(z, shell, excitation)
+    of_subshells = _vacancies(element, shell, excitation)
     found: list[tuple[float, float, str]] = []
-    for subshell, vacancy in vacancies.items():
+    for subshell, vacancy in of_subshells.items():
         for number, upper in _lines_of(subshell):
             rate = _try(own.RadRate, z, number)
             energy = _try(own.LineEnergy, z, number)
@@ -154,7 +154,7 @@ def group(element: str, shell: str, excitation: Excitation) -> Group | None:
     if not found:
         return None
     energies, weights, families = zip(*found, strict=True)
-    edges = [_try(own.EdgeEnergy, z, _shell(name)) for name, n in vacancies.items() if n]
+    edges = [edge_of(element, name) for name, n in of_subshells.items() if n]
     shares = np.array(weights) / sum(weights)
     return Group(element, shell, np.array(energies), shares, families, min(edges))
 
@@ -167,7 +167,7 @@ def emission(element: str, shell: str, excitation: Excitation) -> float:
     element, shell, excitation
         See :func:`group`.
     """
-    return float(sum(_vacancies(atomic_number(element), shell, excitation).values()))
+    return float(sum(_vacancies(element, shell, excitation).values()))
 
 
 def subshells_of(shell: str) -> tuple[str, ...]:
@@ -192,16 +192,16 @@ def lines_of(element: str, subshell: str) -> tuple[tuple[float, float], ...]:
     return tuple(sorted((e, rate) for e, rate in lines if e > 0 and rate > 0))
 
 
-def vacancies(element: str, subshell: str, energy: float) -> float:
-    """Return the photons of a subshell that a photon of an energy makes, cm2/g.
+def vacancies(element: str, subshell: str, energies: Sequence[float]) -> np.ndarray:
+    """Return the photons of a subshell that photons of some energies make, cm2/g.
 
     Kissel's photoelectric cross sections, the cascade from inner shells, and the fluorescence
     yield; 0 below the edge.
     """
-    if not 0 < edge_of(element, subshell) < energy:
-        return 0.0
-    own, z = xraylib(), atomic_number(element)
-    return _try(own.CS_FluorShell_Kissel_Cascade, z, _shell(subshell), energy)
+    own, z, edge = xraylib(), atomic_number(element), edge_of(element, subshell)
+    number, cross = _shell(subshell), own.CS_FluorShell_Kissel_Cascade
+    found = [_try(cross, z, number, e) if 0 < edge < e else 0.0 for e in energies]
+    return np.array(found)
 
 
 def satellite_shares(group: Group) -> np.ndarray:
@@ -231,20 +231,15 @@ def satellite_shares(group: Group) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=4096)
-def _vacancies(z: int, shell: str, excitation: Excitation) -> dict[str, float]:
+def _vacancies(element: str, shell: str, excitation: Excitation) -> dict[str, float]:
     """Return the vacancies of each subshell that give a photon, of any unit."""
-    own = xraylib()
     if excitation.kind == "electrons":
-        return _vacancies_by_electrons(z, shell, excitation.highest)
-    found = {}
-    for name in _SUBSHELLS[shell]:
-        edge = _try(own.EdgeEnergy, z, _shell(name))
-        found[name] = sum(
-            share * _try(own.CS_FluorShell_Kissel_Cascade, z, _shell(name), energy)
-            for energy, share in zip(excitation.energies, excitation.shares, strict=True)
-            if 0 < edge < energy
-        )
-    return found
+        return _vacancies_by_electrons(atomic_number(element), shell, excitation.highest)
+    energies, shares = excitation.energies, np.array(excitation.shares)
+    return {
+        name: float(vacancies(element, name, energies) @ shares)
+        for name in _SUBSHELLS[shell]
+    }
 
 
 def _vacancies_by_electrons(z: int, shell: str, energy: float) -> dict[str, float]:

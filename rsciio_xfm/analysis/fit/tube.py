@@ -10,11 +10,16 @@ import math
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.excitation import Layer, one_energy, transmission, xraylib
+from rsciio_xfm.analysis.fit.excitation import (
+    TAKEOFF,
+    Layer,
+    one_energy,
+    transmission,
+    xraylib,
+)
 from rsciio_xfm.analysis.fit.lines import atomic_number, edge_of, group, symbols
 
-LEAST_KEV = 1.0  # of the continuum that is looked at
-TAKEOFF = 15.0  # degrees between the surface of the anode and the radiation that is used
+_LEAST_KEV = 1.0  # of the continuum that is looked at
 _CONTINUUM, _K_LINES = 1.35e9, 5e13  # photons per s, sr, mA (and keV)
 _L_LINES = {"L1": 0.71e13, "L2": 2.70e13, "L3": 4.94e13}
 _SHELLS = {"K": (2, 0.35), "L": (8, 0.25)}  # electrons, and Bethe's factor b
@@ -38,8 +43,8 @@ def radiation(
     filters
         That are in the way, the window included.
     takeoff
-        Degrees between the surface of the anode and the radiation that is used, with
-        electrons at a right angle to it.
+        Degrees between the surface of the anode and the radiation that is used, which is at
+        a right angle to the electrons.
 
     Returns
     -------
@@ -161,7 +166,7 @@ def _escaping(
 
 def _bounds(voltage: float) -> np.ndarray:
     """Return the energies between which the continuum is taken together, keV."""
-    low = min(LEAST_KEV, 0.5 * voltage)
+    low = min(_LEAST_KEV, 0.5 * voltage)
     elements = symbols()[_FIRST_Z - 4 :]
     found = [edge_of(element, "K") for element in elements]
     edges = sorted(edge_of(e, name) for e in elements for name in ("L1", "L2", "L3"))

@@ -19,7 +19,7 @@ _CONVERGED = 1e-6  # largest change of a fraction in a step
 _DEPTH = 6  # steps that are looked back on
 _MOST_FRACTION = 10.0  # what runs away is stopped here
 _STEP = 1e-3  # of fractions, for their derivatives
-_MOST_SUM = 1.05
+_LEAST_SUM, _MOST_SUM = 0.9, 1.05
 _HARD = 0.1  # of the efficiency of the hardest group of an element
 _LEAST_SEEN = 1e-6  # of photons: less is nothing
 _SIGMAS, _APART = 3.0, 0.1  # groups of an element that differ by more are told
@@ -445,6 +445,8 @@ def _uncertainty(own: _Problem, fractions: np.ndarray) -> np.ndarray:
     by_count = np.diag(each)
     if own.matrix.kind == "normalise":
         total = np.maximum(own.counts * each, 0).sum()
+        if not total > 0:
+            return np.full(n, np.nan)
         by_count = (np.eye(n) - base[:, np.newaxis]) * each / total
     whole = np.linalg.lstsq(np.eye(n) - by_fraction, by_count, rcond=None)[0]
     return np.sqrt((whole**2) @ own.measured.sigma[own.used] ** 2)
@@ -462,8 +464,9 @@ def _composition(
         per_count = 1 / (full.total * own.photons)
         scale = 1.0
         if own.matrix.kind == "normalise":
-            scale = 1 / np.maximum(own.counts * per_count[used], 0).sum()
-            total = 1 / scale if own.is_absolute else math.nan
+            found_in_all = np.maximum(own.counts * per_count[used], 0).sum()
+            scale = 1 / found_in_all if found_in_all > 0 else math.nan
+            total = found_in_all if own.is_absolute else math.nan
         per_count = per_count * scale
         each = measured.counts * per_count
         enhancement = full.enhanced[used] / full.total[used]
@@ -475,6 +478,13 @@ def _composition(
         pairs = zip(own.elements, np.abs(change), strict=True)
         names = ", ".join(name for name, moved in pairs if moved > _CONVERGED)
         notes.append(f"Not converged after {n_iterations} steps: {names}.")
+    if not np.isfinite(scale):
+        notes.append("No element was found that could make up the whole.")
+    if own.matrix.kind == "none" and total < _LEAST_SUM:
+        notes.append(
+            f"The elements add up to {100 * total:.1f} %, and absorb as if there was nothing "
+            "else: say what the rest is (matrix='SiO2', 'oxides', ...)."
+        )
     if total > _MOST_SUM:
         notes.append(
             f"The elements add up to {100 * total:.1f} %: the geometry factor, the thickness "

@@ -84,7 +84,7 @@ def yields(
     >>> steel = Sample({"Cr": 0.18, "Fe": 0.72, "Ni": 0.10})
     >>> found = yields(steel, Setup(beam), [group("Cr", "K", beam)])
     >>> (found.enhanced / found.primary).round(2)
-    array([0.36])
+    array([0.75])
     """
     own = tables(sample.fractions, setup, groups)
     fractions = np.array([sample.fractions.get(name, 0.0) for name in own.elements])

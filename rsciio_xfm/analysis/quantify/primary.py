@@ -15,8 +15,8 @@ from rsciio_xfm.analysis.fit.lines import (
     edge_of,
     lines_of,
     subshells_of,
+    vacancies,
 )
-from rsciio_xfm.analysis.fit.lines import vacancies as vacancies_of
 from rsciio_xfm.analysis.quantify.materials import check_element
 from rsciio_xfm.analysis.quantify.setup import Setup, efficiency
 
@@ -328,5 +328,5 @@ def _scattering(elements: tuple[str, ...], energies: np.ndarray) -> np.ndarray:
 
 
 def _production(subshells: Sequence[Key], energies: np.ndarray) -> np.ndarray:
-    found = [[vacancies_of(*key, float(e)) for e in energies] for key in subshells]
+    found = [vacancies(*key, energies.tolist()) for key in subshells]
     return np.array(found).reshape(len(subshells), len(energies))

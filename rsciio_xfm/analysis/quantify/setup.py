@@ -90,7 +90,7 @@ def efficiency(setup: Setup, energies: np.ndarray) -> np.ndarray:
     --------
     >>> from rsciio_xfm.analysis.fit.excitation import parse_excitation
     >>> efficiency(Setup(parse_excitation(17.44)), np.array([6.4, 20.0])).round(3)
-    array([0.994, 0.405])
+    array([0.997, 0.405])
     """
     energies = np.asarray(energies, float)
     crystal = setup.detector
@@ -119,7 +119,7 @@ def solid_angle(area: float, distance: float) -> float:
     Examples
     --------
     >>> round(solid_angle(0.3, 5.0), 5)
-    0.01199
+    0.01197
     """
     if not (area > 0 and distance > 0):
         raise ValueError(
