@@ -77,6 +77,17 @@ def pymca(session: nox.Session) -> None:
 
 
 @nox.session(tags=["tests"])
+def fisx(session: nox.Session) -> None:
+    """Compare yields with those of fisx, which has no wheels for Linux: needs a compiler."""
+    session.install(
+        ".[fit]", "numpy", "cython", "setuptools", "hypothesis", "psutil", "pytest"
+    )
+    session.install("fisx>=1.3")
+    tests = "tests/analysis/test_quantify_fisx.py"
+    session.run("pytest", *ALL, "-p", "no:cacheprovider", tests)
+
+
+@nox.session(tags=["tests"])
 def upstream(session: nox.Session) -> None:
     """Run RosettaSciIO's own tests of EDAX, EMD, MSA and Ripple files on what is here.
 

@@ -46,6 +46,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": ExplicitOrder(
         [
             "element_maps.py",
+            "concentrations.py",
             "regions.py",
             "classes.py",
             "embedding.py",

@@ -120,6 +120,18 @@ def test_table_of_lines():
         np.testing.assert_allclose(ours, theirs, rtol=1e-3)
 
 
+def test_counts_of_minerals():
+    """They are what follows from the mass fractions, which are whole."""
+    pytest.importorskip("xraylib")
+    minerals = importlib.import_module("tests.builders.minerals")
+    computed = minerals.shares()
+    for mineral in minerals.rock.MINERALS:
+        assert sum(mineral.fractions.values()) == pytest.approx(1)
+        assert list(mineral.counts) == list(computed[mineral.name])
+        for element, share in mineral.counts.items():
+            assert share == pytest.approx(computed[mineral.name][element], rel=0.01)
+
+
 def numbers_of(table):
     """Energies and counts of each row."""
     pairs = [row.split(",")[3:] for row in table.splitlines()]

@@ -34,7 +34,7 @@ def numbers(pattern, text):
 def check_element_maps(folder, text):
     """Each image agrees with where its element was put."""
     agreement = numbers(r"correlation with the truth (\S+)", text)
-    assert len(agreement) == 6 and min(agreement) > 0.98
+    assert len(agreement) == 6 and min(agreement) > 0.97
     nickel = re.findall(r"nickel in (\w+): (-?\d+) \+- (\d+)", text)
     evidence = {name: float(counts) / float(sigma) for name, counts, sigma in nickel}
     assert evidence["olivine"] > 50 and abs(evidence["chalcopyrite"]) < 3.3
@@ -42,6 +42,15 @@ def check_element_maps(folder, text):
     with Image.open(folder / "iron.tif") as iron:
         rock = data.thin_section(folder / "again.GeoPIXE")
         assert np.corrcoef(np.asarray(iron).ravel(), rock.share("Fe").ravel())[0, 1] > 0.9
+
+
+def check_concentrations(folder, text):
+    """Of each element of each mineral, beside the truth."""
+    found = re.findall(r"^[a-z]+ +[A-Z]\w? +(\S+) \+- +(\S+) +(\S+)$", text, re.MULTILINE)
+    percent, sigma, truth = np.array(found, dtype=float).T
+    assert len(truth) == 21
+    assert (np.abs(percent - truth) < 0.04 * truth + 3 * sigma + 0.005).all()
+    assert (folder / "concentrations" / "concentrations.csv").is_file()
 
 
 def check_regions(folder, text):

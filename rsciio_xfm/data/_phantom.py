@@ -39,6 +39,11 @@ class Phantom:
     dead_time
         Shape (detector, y, x), float32, as ``s.get_dead_time().data``: percent, also where the
         file lacks it. None of maps without dead times.
+    fractions
+        For each phase, the mass fraction of its elements, also of those that are not seen:
+        what concentrations should come out as. None where only counts are known.
+    thickness
+        Mass per area of each phase, g/cm2. None where it is not known.
     """
 
     path: Path
@@ -49,6 +54,8 @@ class Phantom:
     areas: dict[str, np.ndarray]
     brightness: np.ndarray
     dead_time: np.ndarray | None = None
+    fractions: tuple[dict[str, float], ...] | None = None
+    thickness: tuple[float, ...] | None = None
 
     def share(self, element: str) -> np.ndarray:
         """Return where an element is.
@@ -74,7 +81,7 @@ class Phantom:
         >>> from rsciio_xfm import data
         >>> rock = data.thin_section("section.GeoPIXE")
         >>> float(rock.share("Zr").max())
-        0.8
+        1.9118
         """
         from exspy.material import elements
 
@@ -108,7 +115,7 @@ class Phantom:
         >>> rock = data.thin_section("section.GeoPIXE")
         >>> zircon = rock.labels == rock.phases.index("zircon")
         >>> int(rock.counts("Zr_K")[zircon].mean()), int(rock.counts("Zr_K").min())
-        (1005, 0)
+        (2014, 0)
         """
         element, _, shell = group.partition("_")
         self.share(element)  # refuses what is no symbol

@@ -136,6 +136,8 @@ def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> Elemen
     for fine in FINE:
         said = {name: words.removeprefix(f"{fine}, ") for name, words in said.items()}
     doubts = {name: words for name, words in said.items() if words not in FINE}
+    if model.fit is not None:
+        model = replace(model, fit=replace(model.fit, n_pixels=sums.n_pixels))
     made = ElementModel(model, calibration_of(signal), _title(signal), signal, doubts)
     made.live_time = sums.live_time
     if not made.is_fitted:

@@ -19,6 +19,7 @@ s = hs.load("map.GeoPIXE", lazy=True)
 PREAMBLES = {
     "docs/maps.rst": _LOADED,
     "docs/classify.rst": _LOADED,
+    "docs/concentrations.rst": _LOADED,
     "docs/element_maps.rst": _LOADED,
     "docs/dead_time.rst": _LOADED,
     "docs/distributed.rst": _LOADED,

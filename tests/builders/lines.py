@@ -7,7 +7,7 @@ line. The counts of the innermost shell that is excited, and whose lines lie bel
 up to 1; those of the others are relative to them. They are what a detector of 0.45 mm of
 silicon sees (behind 25 µm of beryllium and 1 cm of air if photons excite), of a sample that
 absorbs half of its own lines at 1.8 keV (1 keV if electrons do); weaker lines than 1e-3 of a
-group are left out.
+group are left out, and so are those below 3 keV of a rock, which do not get out of it.
 """
 
 import itertools
@@ -24,6 +24,7 @@ ELEMENTS = {
     "electrons 20 kV": ["C", "O", "Si", "P", "Ni", "Cu", "Ag", "Sn"],
 }
 LEAST_KEV, LEAST_SHARE = 0.2, 1e-3
+LEAST_OF_ROCK = 3.0
 MOST_KEV = 25.0
 LEAST_BEAM, N_ENERGIES = 1.5, 200
 ELECTRONS = {"K": 2, "L1": 2, "L2": 2, "L3": 4} | dict(
@@ -67,9 +68,10 @@ def seen(beam, element, shell):
     found = []
     is_tube = not beam.startswith("electrons")
     soft = 1.8 if is_tube else 1.0
+    least = LEAST_OF_ROCK if beam == "Mo 50 kV" else LEAST_KEV
     emitted = by_photons if is_tube else by_electrons
     for energy, photons in emitted(beam, element, shell):
-        if LEAST_KEV < energy < MOST_KEV:
+        if least < energy < MOST_KEV:
             passed = 1 / (1 + (soft / energy) ** 3)
             passed *= -math.expm1(-xraylib.CS_Total(14, energy) * 2.33 * 0.045)
             if is_tube:
