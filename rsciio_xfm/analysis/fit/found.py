@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rsciio_xfm.analysis.fit.candidates import USUAL_EVIDENCE
 from rsciio_xfm.analysis.fit.doubt import (
     FINE,
     fit_doubted,
@@ -95,6 +96,8 @@ def describe(
     for k, group in enumerate(model.groups):
         area, sigma = areas[group.name]
         part, in_part = in_parts.get(group.name, (None, 0.0))
+        if evidence[k] >= USUAL_EVIDENCE:  # it is seen in the sum, all else being there
+            part = None
         near = np.flatnonzero(columns @ doubted.columns[k] > _NEAR * sizes * sizes_of[k])
         gains = np.zeros(len(columns))
         gains[near] = doubted.without(k).gains(columns[near])[0]

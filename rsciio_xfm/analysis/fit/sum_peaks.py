@@ -128,7 +128,29 @@ def choose_sum_peaks(model: Model, counts: np.ndarray, values: Values) -> SumPea
         found.append(best)
         peaks = replace(model.sum_peaks, peaks=tuple(one.group for one in found))
         problem = replace(problem, lines=_lines_with(model, peaks))
+    found = _of_one_rate(problem, solve_at(problem, values), found)
     return replace(model.sum_peaks, peaks=tuple(one.group for one in found))
+
+
+def _of_one_rate(
+    problem: Problem, state: State, found: Sequence[Candidate]
+) -> list[Candidate]:
+    """Leave out peaks that are far stronger than pile-up can be, as all others say.
+
+    Before all elements are there they are taken for one that is missing: C + Si for P.
+    """
+    n = problem.lines.n_columns
+    counts = dict(zip(found, state.solution.areas[n - len(found) : n], strict=True))
+    while len(counts) > 1:
+        strongest = max(counts, key=lambda one: counts[one] / one.product)
+        others = [one for one in counts if one is not strongest]
+        product = sum(one.product for one in others)
+        rate = sum(counts[one] for one in others) / product
+        is_told = product > strongest.product
+        if not is_told or counts[strongest] <= _MOST_OVER * rate * strongest.product:
+            break
+        del counts[strongest]
+    return list(counts)
 
 
 def drop_weak(model: Model, counts: np.ndarray, values: Values) -> SumPeaks:
