@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rsciio_xfm.analysis.fit.background import WIDE_KEV, cut_background
 from rsciio_xfm.analysis.fit.basis import (
     BACKGROUND,
     DETECTION,
@@ -28,6 +29,7 @@ from rsciio_xfm.analysis.fit.problem import (
     significances,
     slopes_at,
     solve_at,
+    splines_of,
 )
 from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.analysis.fit.solve import scaled_gram
@@ -41,9 +43,6 @@ BLUR = 0.16  # keV added to the widths then
 _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
 _REWEIGHTINGS = 3
-# By so much splines of the background differ in a part of a map, relative to those of the
-# whole; and the least of those, relative to their mean.
-_BENDS, _LEAST_BEND = 0.08, 0.1
 _LEAST_SPLINES = 4  # that a background has
 _ABOVE = 5  # standard deviations above the excitation: from there on, no lines are seen
 _EXCESS_SIGMA = 7
@@ -332,13 +331,10 @@ def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray)
     shape = areas[n_lines:] @ problem.splines / total if total > 0 else flat(problem)
     columns = np.concatenate([state.columns[:n_lines], shape[None]])
     slopes = _slopes(problem, state)
-    differ = np.zeros(n_names)
     if total > 0:  # the shape of the background is a part of the calibration
         bends = np.zeros((len(problem.splines), *slopes.shape[1:]))
         bends[:, :, n_lines] = problem.splines / total
         slopes = np.concatenate([slopes, bends])
-        own = np.maximum(areas[n_lines:], total / len(bends) * _LEAST_BEND)
-        differ = np.append(np.zeros(n_names), _BENDS * own)
     kept = [*range(n_names), *range(n_names + n_lines, len(covariance))][: len(slopes)]
     return Basis(
         (*model.names, BACKGROUND),
@@ -348,7 +344,7 @@ def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray)
         np.append(areas[:n_lines], total),
         slopes,
         covariance[np.ix_(kept, kept)],
-        differ,
+        cut_background(shape, splines_of(model, state.values, WIDE_KEV)),
     )
 
 
@@ -399,7 +395,7 @@ def _parameters(
 
 def _correlations(basis: Basis) -> list[tuple[str, str, float]]:
     """Return which components take counts from each other, the calibration left aside."""
-    gram, _ = scaled_gram(basis.columns.T / np.sqrt(floored(basis.expected)))
+    gram, _ = scaled_gram(basis.resolved.T / np.sqrt(floored(basis.expected)))
     spread = np.linalg.inv(gram)
     sigma = np.sqrt(np.diag(spread))
     related = spread / np.multiply.outer(sigma, sigma)
@@ -418,7 +414,7 @@ def _detection_limits(problem: Problem, state: State, basis: Basis) -> dict[str,
     for k, (name, kind) in enumerate(zip(basis.names, basis.kinds, strict=True)):
         if kind == ELEMENT:
             rest = basis.expected - max(basis.areas[k], 0.0) * basis.columns[:, k]
-            weighted = basis.columns.T / np.sqrt(floored(rest))
+            weighted = basis.resolved.T / np.sqrt(floored(rest))
             gram, scale = scaled_gram(weighted)
             found[name] = float(DETECTION * np.sqrt(np.linalg.inv(gram)[k, k]) / scale[k])
     return found

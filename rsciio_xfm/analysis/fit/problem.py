@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.background import make_splines
+from rsciio_xfm.analysis.fit.background import KNOT_KEV, make_splines
 from rsciio_xfm.analysis.fit.columns import Lines, changed_by, gather_lines, make_spectra
 from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
 from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
@@ -102,10 +102,7 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     first, stop = channels_of(model, values)
     peaks = model.sum_peaks.peaks
     lines = gather_lines(model.groups, model.response, model.scatter, peaks)
-    energies = values["zero"] + values["gain"] * np.arange(first, stop)
-    beam = model.excitation
-    soft = _SOFT_KEV if beam is not None and beam.kind == "electrons" else 0.0
-    splines = make_splines(energies, soft=soft)
+    splines = splines_of(model, values, KNOT_KEV)
     splines = splines / splines.sum(axis=1, keepdims=True)
     counts = spectrum[first:stop]
     box = np.ones(min(_SMOOTHING, len(counts)))
@@ -116,6 +113,14 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     roots = 1 / np.sqrt(floored(np.maximum(smooth, counts)))
     roots[find_dead(counts)] = 0
     return Problem(lines, splines, counts, (first, stop), roots, values_of(model))
+
+
+def splines_of(model: Model, values: dict[str, float], step: float) -> np.ndarray:
+    """Return splines within the channels that are fitted, their knots so many keV apart."""
+    energies = values["zero"] + values["gain"] * np.arange(*channels_of(model, values))
+    beam = model.excitation
+    soft = _SOFT_KEV if beam is not None and beam.kind == "electrons" else 0.0
+    return make_splines(energies, step, soft)
 
 
 def find_dead(counts: np.ndarray) -> np.ndarray:
