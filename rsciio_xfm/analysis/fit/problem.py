@@ -11,7 +11,7 @@ from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
 from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
 from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
 
-_LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fitted
+_LEAST_PART = 0.05  # of the spectrum that lines are, if their ratio is to be fitted
 SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
 _MODEL_ERROR = 0.01  # of the counts, when something is looked for
 _DEAD_COUNTS = 30  # channels without counts are dead if those beside them have so many
