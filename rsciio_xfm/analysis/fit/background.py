@@ -3,7 +3,7 @@
 import numpy as np
 
 _LEAST_KEV = 0.1  # from where on knots are closer together
-KNOT_KEV = 1.5  # apart; at 2 millions of counts show that it is not enough
+KNOT_KEV = 2.0  # apart; 1 to 3 give about the same
 # Of the factors by which the background of a spectrum differs from that of the whole map.
 WIDE_KEV = 10.0
 _LEAST_PART = 1e-6  # of the background

@@ -7,7 +7,8 @@ counts. Counting noise gives them the variance ``y G^2``. The background is seve
 columns, as it is not the same everywhere, and its area is the sum of theirs. Channels that are
 narrow beside the peaks are added up to bins first, and G is the same in all channels of a bin:
 y, W and C are those of the bins then, and nothing else changes. C. G. Ryan and D. N. Jamieson,
-Nucl. Instrum. Methods B 77 (1993) 203; C. G. Ryan, Int. J. Imaging Syst. Technol. 11 (2000) 219.
+Nucl. Instrum. Methods B 77 (1993) 203; C. G. Ryan, Int. J. Imaging Syst. Technol. 11 (2000)
+219.
 """
 
 from collections.abc import Sequence

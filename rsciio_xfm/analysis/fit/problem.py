@@ -11,7 +11,9 @@ from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
 from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
 from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
 
-_LEAST_PART = 0.05  # of the spectrum that lines are, if their ratio is to be fitted
+# Of the spectrum that lines are somewhere, if their ratio is to be fitted: of K-beta; of a
+# subshell, whose lines make no shoulders of others.
+_LEAST_K, _LEAST_PART = 0.2, 0.05
 SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
 _MODEL_ERROR = 0.01  # of the counts, when something is looked for
 _DEAD_COUNTS = 30  # channels without counts are dead if those beside them have so many
@@ -216,7 +218,8 @@ def informed(problem: Problem, state: State, names: Sequence[str]) -> tuple[str,
     sizes = np.sqrt(((slopes * problem.roots) ** 2).sum(axis=1))
     found = []
     for name, part, size in zip(names, parts, sizes, strict=True):
-        is_seen = " " not in name or part > _LEAST_PART
+        least = _LEAST_K if "_K " in name else _LEAST_PART
+        is_seen = " " not in name or part > least
         if is_seen and size * prior(name, problem.start["gain"]).sigma > 1:
             found.append(name)
     return tuple(found)
