@@ -200,32 +200,53 @@ def judge(case, found):
 
 
 def noise_of(case, found, truth, index):
-    """Return RMSE over the bound of Cramer and Rao, and pulls, of groups."""
+    """Return RMSE over the bound of Cramer and Rao, and pulls, of groups.
+
+    The bound is that of the columns that are fitted, the parts of the background among them.
+    """
     names, maps, sigma, _, _, model = found
     basis = model.fit.basis
     kinds = dict(zip(basis.names, basis.kinds, strict=True))
     bounds = np.zeros((len(case.expected), len(names)))
     for k, expected in enumerate(case.expected):
-        weighted = basis.columns / np.sqrt(
+        weighted = basis.resolved / np.sqrt(
             expected[basis.first : basis.stop, None].clip(1e-6)
         )
         scale = np.sqrt((weighted**2).sum(axis=0))
         gram = (weighted / scale).T @ (weighted / scale)
-        bounds[k] = np.diag(np.linalg.pinv(gram)) / scale**2
-    ratios, pulls = [], []
+        adding = basis.adding / scale[:, None]
+        bounds[k] = np.diag(adding.T @ np.linalg.pinv(gram) @ adding)
+    by_class = maps_by_class(case, basis)
+    ratios, of_classes, pulls = [], [], []
     for name, i in index.items():
         if kinds[name] != "element":
             continue
-        off = maps[i] - truth.get(name, np.zeros(case.labels.shape))
-        # The mean is another matter: of the calibration, not of the noise.
-        off = off - off.mean()
+        expected = truth.get(name, np.zeros(case.labels.shape))
         bound = (bounds[case.labels, i] * case.bright).mean()
-        ratios.append(np.sqrt((off**2).mean() / bound))
+        # The mean is another matter: of the calibration, not of the noise.
+        off = by_class[i] - expected
+        of_classes.append(np.sqrt(off.var() / bound))
+        off = maps[i] - expected
+        off = off - off.mean()
+        ratios.append(np.sqrt(off.var() / bound))
         pulls.append((off / sigma[i]).std())
     return {
         "RMSE / bound": f"{np.median(ratios):.3f}, worst {max(ratios):.2f}",
+        "RMSE / bound, classes": f"{np.median(of_classes):.3f}, worst "
+        f"{max(of_classes):.2f}",
         "pull": f"{np.median(pulls):.3f}, {min(pulls):.2f} to {max(pulls):.2f}",
     }
+
+
+def maps_by_class(case, basis):
+    """Return the maps with weights of each phase."""
+    from rsciio_xfm.analysis.fit.matrix import make_projection
+    from rsciio_xfm.analysis.fit.project import project
+
+    phases = range(len(case.expected))
+    sums = np.array([case.counts[case.labels == k].sum(0, dtype=float) for k in phases])
+    projection = make_projection(basis, np.maximum(sums, 1e-6))
+    return project(case.counts, projection, labels=case.labels).maps
 
 
 def search(case):

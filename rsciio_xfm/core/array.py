@@ -32,14 +32,17 @@ class Matrices(NamedTuple):
     Attributes
     ----------
     products
-        float32, shape (channels, numbers), a multiple of
+        float32, shape (bins, numbers), a multiple of
         :data:`rsciio_xfm.kernels.project.LANES` numbers.
     squares
-        float32, shape (channels,): weights of the squares of the counts.
+        float32, shape (bins,): weights of the squares of the counts.
+    binned
+        How many channels make a bin; the last one may have fewer.
     """
 
     products: np.ndarray
     squares: np.ndarray
+    binned: int
 
 
 class ArrayLike(ABC):

@@ -132,9 +132,11 @@ class Pixel(NamedTuple):
     Attributes
     ----------
     counts
-        uint32, shape (channels,).
+        uint32, shape (bins,).
+    bins
+        int64: the bin of each channel of the file that is wanted.
     filled
-        int64: its channels that are not zero.
+        int64: its bins that are not zero.
     state
         int64: how many these are, and place, row and column of the pixel; -1 before the first.
     is_done
@@ -142,6 +144,7 @@ class Pixel(NamedTuple):
     """
 
     counts: np.ndarray
+    bins: np.ndarray
     filled: np.ndarray
     state: np.ndarray
     is_done: np.ndarray
@@ -306,9 +309,10 @@ class RecordStream(FileArray):
         shape = [stop - start for start, stop in ranges[:-1]]
         out = np.zeros((*shape, n_numbers + 1), dtype=np.float32)
         dense = out[np.newaxis] if self.is_summed else out
-        n_bins = ranges[-1][1] - ranges[-1][0]
+        n_bins = len(matrices.products)
         pixel = Pixel(
             np.zeros(n_bins, dtype=np.uint32),
+            np.arange(box.n_wanted) // (box.rebin * matrices.binned),
             np.empty(n_bins + 1, dtype=np.int64),
             np.array([0, -1, -1, -1]),
             np.zeros(dense.shape[:-1], dtype=np.bool_),
@@ -323,7 +327,7 @@ class RecordStream(FileArray):
         n_filled, *place = pixel.state.tolist()
         if n_filled:
             last = pixel.counts, pixel.filled[:n_filled]
-            multiply_sparse(*last, *matrices, dense[tuple(place)])
+            multiply_sparse(*last, *matrices[:2], dense[tuple(place)])
         return out
 
     @cached_property

@@ -6,13 +6,40 @@ import numpy as np
 
 from rsciio_xfm.kernels.compiled import kernel
 
-BINNED = 4  # channels that are one for variances
+MOST_BINNED = 4  # channels that are one for areas
+PAIRED = 2  # bins that are one for variances
 LANES = 64  # numbers that a loop of known length goes through
 _SWEEPS = 1000  # of coordinate descent, at most
 
 
 # Sums in any order, so that they are made of vectors; NaN and infinity are kept.
 _reordered = functools.partial(kernel, fastmath={"reassoc", "contract"})
+
+
+@functools.partial(kernel, fastmath={"reassoc", "contract"}, inline="always")
+def _add_bins(spectrum, binned, values):
+    """Add up so many channels at a time; each loop is of vectors, as its step is known."""
+    n_whole = spectrum.size // binned
+    if binned == 1:
+        for j in range(n_whole):
+            values[j] = np.float32(spectrum[j])
+    elif binned == 2:
+        for j in range(n_whole):
+            values[j] = np.float32(spectrum[2 * j]) + np.float32(spectrum[2 * j + 1])
+    elif binned == 3:
+        for j in range(n_whole):
+            a, b = np.float32(spectrum[3 * j]), np.float32(spectrum[3 * j + 1])
+            values[j] = a + b + np.float32(spectrum[3 * j + 2])
+    else:
+        for j in range(n_whole):
+            a, b = np.float32(spectrum[4 * j]), np.float32(spectrum[4 * j + 1])
+            c, d = np.float32(spectrum[4 * j + 2]), np.float32(spectrum[4 * j + 3])
+            values[j] = (a + b) + (c + d)
+    if n_whole * binned < spectrum.size:
+        total = np.float32(0)
+        for j in range(n_whole * binned, spectrum.size):
+            total += np.float32(spectrum[j])
+        values[n_whole] = total
 
 
 @_reordered
@@ -24,48 +51,45 @@ def prepare_spectra(rows, channels, order, weights, out):
     rows
         Numbers, shape (spectra, channels).
     channels
-        First and last that are fitted, half-open.
+        First and last that are fitted, half-open; and how many make a bin, 1 to
+        :data:`MOST_BINNED`.
     order
         Numbers of the spectra, in the order in which they are wanted, and those of the
         weights of each.
     weights
-        float32, shape (classes, channels): one for each channel that is fitted.
+        float32, shape (classes, bins): one for each bin that is fitted.
     out
-        Arrays that are filled, zeros before: the channels as float32, shape (n, channels),
-        with a multiple of :data:`BINNED` channels; sums of so many of them, float32; and the
-        weighted sum of the squares of each spectrum, float64, shape (n,).
+        Arrays that are filled, zeros before: the bins as float32, shape (n, bins), with a
+        multiple of :data:`PAIRED` bins; sums of so many of them, float32; and the weighted sum
+        of the squares of each spectrum, float64, shape (n,).
     """
-    floats, bins, squares = out
-    (start, stop), (wanted, which) = channels, order
+    floats, pairs, squares = out
+    (start, stop, binned), (wanted, which) = channels, order
     for i in range(wanted.size):
-        spectrum, weight = rows[wanted[i], start:stop], weights[which[i]]
-        values, sums = floats[i], bins[i]
+        weight, values, sums = weights[which[i]], floats[i], pairs[i]
+        _add_bins(rows[wanted[i], start:stop], binned, values)
         total = np.float32(0)
-        for j in range(spectrum.size):
-            value = np.float32(spectrum[j])
-            values[j] = value
-            total += weight[j] * value * value
+        for j in range(weight.size):
+            total += weight[j] * values[j] * values[j]
         squares[i] = total
         for j in range(sums.size):
-            a, b = values[BINNED * j], values[BINNED * j + 1]
-            c, d = values[BINNED * j + 2], values[BINNED * j + 3]
-            sums[j] = (a + b) + (c + d)
+            sums[j] = values[PAIRED * j] + values[PAIRED * j + 1]
 
 
 @_reordered
 def multiply_sparse(spectrum, filled, matrix, weights, out):
-    """Multiply a spectrum by a matrix, of which only some channels have counts; clear it.
+    """Multiply a spectrum by a matrix, of which only some bins have counts; clear it.
 
     Parameters
     ----------
     spectrum
-        Numbers, shape (channels,); zero everywhere afterwards.
+        Numbers, shape (bins,); zero everywhere afterwards.
     filled
-        All its channels that are not zero, each once.
+        All its bins that are not zero, each once.
     matrix
-        float32, shape (channels, numbers), a multiple of :data:`LANES` numbers.
+        float32, shape (bins, numbers), a multiple of :data:`LANES` numbers.
     weights
-        float32, shape (channels,).
+        float32, shape (bins,).
     out
         float32, shape (numbers + 1,): it is filled with the product and, last, with the
         weighted sum of the squares.

@@ -58,11 +58,7 @@ def _moved(projection: Projection, areas: np.ndarray, which: list[int]) -> np.nd
     """
     changes = np.tensordot(areas, projection.tilts[0][:, which], axes=([1], [2]))
     spread = np.tensordot(changes, projection.covariance, axes=([1], [0]))
-    moved = np.einsum("spk,skp->sk", changes, spread)
-    if projection.bends.any():
-        own = changes * (projection.rest(areas)[:, None] * projection.bends)[..., None]
-        moved = moved + (own**2).sum(axis=1)
-    return moved
+    return np.einsum("spk,skp->sk", changes, spread)
 
 
 def find_in_parts(projected: Projected, totals: Areas) -> dict[str, str]:

@@ -75,12 +75,25 @@ def make_counts(basis, shape, counts=300.0, dtype="u2", seed=0):
     return rng.poisson(expected).astype(dtype), truth
 
 
-def reference(basis, weights, spectra):
-    """Areas by numpy, float64, shape (components, ...)."""
-    root = np.sqrt(weights)[:, np.newaxis]
+def in_bins(columns, size):
+    """Channels along the first axis, so many of them added up; the last bin may have fewer."""
+    return np.array([columns[i : i + size].sum(0) for i in range(0, len(columns), size)])
+
+
+def reference(basis, projection, spectra, weights=None):
+    """Areas by numpy, float64, shape (components, ...), from the same bins."""
+    root = np.sqrt(projection.weights[0] if weights is None else weights)[:, np.newaxis]
     own = np.asarray(spectra, dtype=float)[..., FIRST:STOP]
-    flat = own.reshape(-1, STOP - FIRST)
-    areas = np.linalg.lstsq(root * basis.columns, root * flat.T, rcond=None)[0]
+    columns = np.concatenate([basis.columns[:, :-1], basis.parts], axis=1)
+    columns = columns if basis.parts.size else basis.columns
+    flat, columns = (
+        in_bins(c, projection.binned) for c in (own.reshape(-1, STOP - FIRST).T, columns)
+    )
+    areas = np.linalg.lstsq(root * columns, root * flat, rcond=None)[0]
+    n = len(NAMES) - 1
+    if basis.parts.size:
+        total = basis.parts.sum(axis=0) / basis.columns[:, -1].sum() @ areas[n:]
+        areas = np.concatenate([areas[:n], total[np.newaxis]])
     return areas.reshape(-1, *own.shape[:-1])
 
 
@@ -89,15 +102,24 @@ def sigma_of(projection, spectra):
     return np.moveaxis(np.sqrt(own @ projection.gamma**2), -1, 0)
 
 
-def poisson_weights(basis):
+def poisson_weights(basis, size):
     """What is said to be the weights, written down again."""
     expected = basis.columns @ basis.areas
-    return 1 / np.maximum(expected, max(1e-3 * expected.mean(), 1.0))
+    least = np.full(len(expected), max(1e-3 * expected.mean(), 1.0))
+    return 1 / np.maximum(in_bins(expected, size), in_bins(least, size))
 
 
-@pytest.fixture
-def basis():
-    return make_basis()
+def with_parts(basis, n=3):
+    """The same, with a background of any shape that is the other's times a line or so."""
+    x = np.linspace(0, 1, len(basis.columns))[:, np.newaxis]
+    hats = np.clip(1 - np.abs(x * (n - 1) - np.arange(n)), 0, None)
+    return Basis(**vars(basis) | {"parts": hats * basis.columns[:, -1:]})
+
+
+@pytest.fixture(params=[1, 3], ids=["one background", "parts of it"])
+def basis(request):
+    basis = make_basis()
+    return basis if request.param == 1 else with_parts(basis, request.param)
 
 
 @pytest.fixture
@@ -107,7 +129,9 @@ def projection(basis):
 
 def test_the_matrix_is_weighted_least_squares(basis, projection):
     counts, _ = make_counts(basis, (4, 5))
-    expected = reference(basis, poisson_weights(basis), counts)
+    assert projection.binned > 1
+    weights = poisson_weights(basis, projection.binned)
+    expected = reference(basis, projection, counts, weights)
     found = counts[..., FIRST:STOP] @ projection.gamma
     np.testing.assert_allclose(np.moveaxis(found, -1, 0), expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(projection.gamma.T @ basis.columns, np.eye(5), atol=1e-12)
@@ -119,7 +143,7 @@ def test_the_matrix_is_weighted_least_squares(basis, projection):
 def test_maps_of_any_type_are_least_squares(basis, projection, dtype):
     counts, _ = make_counts(basis, (7, 9), counts=150, dtype=dtype)
     found = project(counts, projection)
-    expected = reference(basis, projection.weights[0], counts)
+    expected = reference(basis, projection, counts)
     sigma = sigma_of(projection, counts)
     assert found.maps.dtype == found.own_variance.dtype == found.chi2.dtype == np.float32
     assert found.maps.shape == (5, 7, 9)
@@ -133,7 +157,7 @@ def test_maps_of_any_type_are_least_squares(basis, projection, dtype):
 def test_bool_spectra(basis, projection):
     counts, _ = make_counts(basis, (3, 4), counts=40, dtype=bool)
     found = project(counts, projection)
-    expected = reference(basis, projection.weights[0], counts)
+    expected = reference(basis, projection, counts)
     np.testing.assert_allclose(found.maps, expected, atol=1e-4)
 
 
@@ -148,7 +172,7 @@ def test_any_shape_and_chunks(shape, block, chunks, seed):
     basis = make_basis()
     projection = make_projection(basis)
     counts, _ = make_counts(basis, tuple(shape), seed=seed)
-    expected = reference(basis, projection.weights[0], counts)
+    expected = reference(basis, projection, counts)
     held = da.from_array(counts, chunks=(chunks,) * len(shape) + (50,))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(projecting, "_LEAST_SPECTRA", block)
@@ -179,7 +203,7 @@ def test_files_and_schedulers_give_the_same(path, projection, scheduler):
         np.testing.assert_allclose(other.chi2, expected.chi2, rtol=1e-4)
 
 
-def test_several_results_of_one_pass(path, projection):
+def test_several_results_of_one_pass(path, basis, projection):
     data = edax.file_reader(path, lazy=True)[0]["data"]
     counts = data.compute()
     mask = np.zeros(counts.shape[:2], dtype=bool)
@@ -195,7 +219,7 @@ def test_several_results_of_one_pass(path, projection):
     np.testing.assert_array_equal(images[0], counts[..., 3:9].sum(axis=-1))
     np.testing.assert_array_equal(total, counts.sum(axis=(0, 1)))
     np.testing.assert_array_equal(spectra[0], counts[mask].sum(axis=0))
-    expected = reference(make_basis(), projection.weights[0], counts)
+    expected = reference(basis, projection, counts)
     assert np.abs((maps.maps - expected) / sigma_of(projection, counts)).max() < 1e-3
 
 
@@ -241,7 +265,7 @@ def test_sums_of_maps_are_fits_of_sums(basis, projection):
     for i, mask in enumerate(masks):
         inside = np.flatnonzero(mask) if mask.dtype == bool else mask
         spectrum = flat[inside].sum(axis=0, dtype="u8")
-        expected = reference(basis, projection.weights[0], spectrum)
+        expected = reference(basis, projection, spectrum)
         noise = sigma_of(projection, spectrum)
         assert np.abs((areas[i] - expected) / noise).max() < 0.01
         own, own_sigma = region_areas(projection, spectrum)
@@ -293,23 +317,48 @@ def test_sigma_of_sums_has_the_calibration(basis):
 
 
 def test_the_background_of_a_part_has_another_shape():
-    slopes = np.zeros((1, STOP - FIRST, 5))
-    slopes[0, :, -1] = 1e-4 * peak(140, 30.0)[FIRST:STOP]
-    known = {"slopes": slopes, "covariance": np.zeros((1, 1))}
-    basis = make_basis(**known, bends=np.array([3.0]))
-    projection, exact = make_projection(basis), make_projection(make_basis(**known))
-    moved = projection.gamma.T @ slopes[0, :, -1] * 3.0 * basis.areas[-1]
-    for share in (0.1, 0.5, 1.0):
-        areas = share * basis.areas
-        found = projection.calibration_covariance(areas[None])
-        assert np.allclose(found, (share * (1 - share)) ** 2 * np.outer(moved, moved))
-        spectrum = np.zeros(N_CHANNELS)
-        spectrum[FIRST:STOP] = basis.columns @ areas
-        sigma, least = (
-            region_areas(projection, spectrum)[1],
-            region_areas(exact, spectrum)[1],
+    """Peaks that are not there are not found on a background that is tilted."""
+    basis = make_basis(areas=(900, 0, 2000, 0, 50000))
+    tilted = np.linspace(0.7, 1.3, len(basis.columns)) * basis.columns[:, -1]
+    spectrum = np.zeros(N_CHANNELS)
+    spectrum[FIRST:STOP] = 1e5 * tilted
+    areas, sigma = region_areas(make_projection(with_parts(basis)), spectrum)
+    np.testing.assert_allclose(areas[:-1], 0, atol=1e-6 * 1e5)
+    whole = spectrum.sum() / basis.columns[:, -1].sum()
+    np.testing.assert_allclose(areas[-1], whole, rtol=1e-9)
+    stiff, own_sigma = region_areas(make_projection(basis), spectrum)
+    assert np.abs(stiff / own_sigma)[:-1].max() > 4
+    # It costs a little.
+    assert (sigma < 1.2 * own_sigma).all()
+    # And says so where each pixel is fitted, by its chi2.
+    found = project(np.round(spectrum)[np.newaxis], make_projection(with_parts(basis)))
+    wrong = project(np.round(spectrum)[np.newaxis], make_projection(basis))
+    assert found.chi2[0] < 0.05
+    assert wrong.chi2[0] > 1
+
+
+def test_narrow_peaks_are_not_binned():
+    """Bins are as wide as peaks allow: no component is 2 % less sure."""
+    sizes = []
+    for sigma in (0.5, 1.0, 2.0, 6.0):
+        pairs = ((40, 52), (50, 63), (90, 105), (140, 160))
+        columns = [0.9 * peak(a, sigma) + 0.1 * peak(b, sigma) for a, b in pairs]
+        columns.append(make_basis().columns[:, -1])
+        columns = np.array([np.resize(c, N_CHANNELS)[FIRST:STOP] for c in columns[:4]]
+                           + [columns[4]]).T  # fmt: skip
+        basis = replaced(columns=columns)
+        projection = make_projection(basis)
+        sizes.append(projection.binned)
+        root = 1 / np.sqrt(
+            np.maximum(basis.expected, max(1e-3 * basis.expected.mean(), 1))
         )
-        assert np.allclose(sigma**2 - least**2, np.diag(found))
+        scaled = root[:, np.newaxis] * columns
+        bound = np.sqrt(np.diag(np.linalg.inv(scaled.T @ scaled)))
+        sigmas = np.sqrt(basis.expected @ projection.gamma**2)
+        assert (sigmas < 1.025 * bound).all()
+        assert (np.diff(projection.gamma[: projection.binned], axis=0) == 0).all()
+    assert sizes[0] == 1 < sizes[-1]
+    assert sorted(sizes) == sizes
 
 
 def test_classes_have_weights_of_their_own(basis):
@@ -325,7 +374,7 @@ def test_classes_have_weights_of_their_own(basis):
     found = project(counts, projection, labels=labels)
     for k in range(-1, 3):
         inside = labels == k
-        expected = reference(basis, projection.weights[k + 1], counts[inside])
+        expected = reference(basis, projection, counts[inside], projection.weights[k + 1])
         np.testing.assert_allclose(found.maps[:, inside], expected, atol=1e-3)
     # Class weights are those of what was fitted to the class, and make less noise.
     whole = make_projection(basis)
@@ -385,8 +434,10 @@ def test_noise_is_the_bound_and_known(basis, counts):
     data = rng.poisson(expected, (*shape, N_CHANNELS)).astype("u2")
     found = project(data, make_projection(basis))
     errors = (found.maps - truth[:, np.newaxis, np.newaxis]).reshape(5, -1)
-    information = basis.columns.T @ (basis.columns / expected[FIRST:STOP, np.newaxis])
-    bound = np.sqrt(np.diag(np.linalg.inv(information)))
+    columns = basis.resolved
+    information = columns.T @ (columns / expected[FIRST:STOP, np.newaxis])
+    least = basis.adding.T @ np.linalg.inv(information) @ basis.adding
+    bound = np.sqrt(np.diag(least))
     assert np.median(np.sqrt((errors**2).mean(axis=1)) / bound) < 1.03
     assert np.abs(errors.mean(axis=1) / bound).max() < 4 / 64
     pull = errors / np.sqrt(found.variance.reshape(5, -1))
@@ -397,13 +448,18 @@ def test_noise_is_the_bound_and_known(basis, counts):
 def test_chi2_tells_what_does_not_fit(basis, projection):
     counts, _ = make_counts(basis, (20, 20), counts=1000)
     own = np.asarray(counts, dtype=float)[..., FIRST:STOP]
-    areas = reference(basis, projection.weights[0], counts)
-    left = own - np.moveaxis(areas, 0, -1) @ basis.columns.T
-    # By hand: what the residual of independent counts is expected to be.
-    kept = np.eye(STOP - FIRST) - basis.columns @ projection.gamma.T
-    expected = own @ (projection.weights[0] @ kept**2)
+    size, weights = projection.binned, projection.weights[0]
+    # By hand, from each spectrum: what is left of it, and what is expected to be left of
+    # independent counts.
+    root = np.sqrt(weights)[:, np.newaxis]
+    columns, left = in_bins(basis.resolved, size), np.empty((len(weights), 400))
+    flat = in_bins(own.reshape(400, -1).T, size)
+    hat = columns @ np.linalg.pinv(root * columns) @ np.diag(root[:, 0])
+    left = flat - hat @ flat
+    kept = np.eye(len(weights)) - hat
+    expected = flat.T @ (weights @ kept**2)
     found = project(counts, projection)
-    ratio = (left**2 @ projection.weights[0]) / expected
+    ratio = ((left.T**2 @ weights) / expected).reshape(20, 20)
     np.testing.assert_allclose(found.chi2, ratio, rtol=1e-4)
     counts[3, 4, 120:124] += 40
     found = project(counts, projection)
@@ -414,10 +470,11 @@ def test_chi2_tells_what_does_not_fit(basis, projection):
 def test_positive_areas_are_those_of_nnls(basis, projection):
     counts, _ = make_counts(basis, (6, 5), counts=60)
     found = project(counts, projection, nonnegative=True)
-    root = np.sqrt(projection.weights[0])
-    own = counts[..., FIRST:STOP] * root
+    root, size = np.sqrt(projection.weights[0]), projection.binned
+    columns = root[:, np.newaxis] * in_bins(basis.resolved, size)
     for place in np.ndindex(6, 5):
-        expected, _ = nnls(root[:, np.newaxis] * basis.columns, own[place])
+        own = in_bins(counts[(*place, slice(FIRST, STOP))].astype(float), size)
+        expected = nnls(columns, root * own)[0] @ basis.adding
         np.testing.assert_allclose(found.maps[(slice(None), *place)], expected, atol=2e-3)
     assert (found.maps >= 0).all()
     assert (found.maps == 0).any()
@@ -450,9 +507,9 @@ def test_weights_of_classes_are_the_best_for_them(basis):
 
 def test_variances_of_fine_channels_are_made_of_bins(basis):
     fine = make_fine(basis)
-    assert len(Tables.of(make_projection(fine)).variances[0]) == 179
+    assert len(Tables.of(make_projection(fine)).variances[0]) == 179 // 2 + 1
     coarse = make_projection(replaced(columns=basis.columns[::4]))
-    assert len(Tables.of(coarse).variances[0]) == 48
+    assert len(Tables.of(coarse).variances[0]) == 46
     rng = np.random.default_rng(0)
     truth = 600 * rng.gamma(4, 0.25, (20, 20, 5)) * basis.areas / basis.areas.sum()
     counts = rng.poisson(truth @ fine.columns.T).astype("u2")
@@ -553,7 +610,7 @@ def test_negative_numbers_are_fitted_without_a_sigma(basis, projection):
     counts[1:4, 1:4] -= 40
     with pytest.warns(UserWarning, match="below 0"):
         found = project(counts, projection)
-    expected = reference(basis, projection.weights[0], counts)
+    expected = reference(basis, projection, counts)
     np.testing.assert_allclose(found.maps, expected, atol=0.1)
     assert np.isnan(found.sigma("Ni_K")[2, 2])
     assert np.isnan(found.chi2[2, 2])
@@ -571,7 +628,7 @@ def test_nothing_counted(projection, lazy):
 def test_one_pixel(basis, projection):
     counts, _ = make_counts(basis, (1, 1))
     found = project(counts, projection)
-    expected = reference(basis, projection.weights[0], counts)
+    expected = reference(basis, projection, counts)
     np.testing.assert_allclose(found.maps, expected, atol=1e-3)
 
 
@@ -622,7 +679,7 @@ def test_a_spectrum_of_few_counts_has_even_weights():
     assert ratio[0] < 10
     assert ratio[1] > 20
     weights = make_projection(make_basis(np.zeros(5))).weights[0]
-    assert (weights == weights[0]).all()
+    assert (weights[:-1] == weights[0]).all()
 
 
 def test_maps_that_do_not_suit(basis, projection):
@@ -719,7 +776,9 @@ def check_same(found, expected):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.nanmax(np.abs(b)))
 
 
-@pytest.mark.parametrize("block", [64, 1500, 2**22])
+@pytest.mark.parametrize(
+    ("block", "is_smooth"), [(64, False), (64, True), (1500, True), (2**22, False)]
+)
 @pytest.mark.parametrize("piece", [1, 2**22])
 @pytest.mark.parametrize(
     "options",
@@ -727,20 +786,27 @@ def check_same(found, expected):
         {},
         {"sum_detectors": False},
         {"detector": 1},
+        {"rebin_energy": 2},
         {"rebin_energy": 7},
         {"cutoff_at_kV": 1.93, "dtype": "uint32"},
     ],
 )
 def test_records_give_what_spectra_give(
-    tmp_path, multiplied, monkeypatch, block, piece, options
+    tmp_path, multiplied, monkeypatch, block, piece, options, is_smooth
 ):
     monkeypatch.setattr("rsciio_xfm.core.stream.BLOCK_BYTES", block)
     monkeypatch.setattr("rsciio_xfm.core.reduce.PIECE_BYTES", piece)
-    path = write_records(tmp_path, n_detectors=3)
+    n_channels = N_CHANNELS * (2 if options.get("rebin_energy") == 2 else 1)
+    path = write_records(tmp_path, n_detectors=3, n_channels=n_channels)
     data = geopixe.file_reader(path, lazy=True, **options)[0]["data"]
     n_fitted = min(STOP, data.shape[-1]) - FIRST
     columns = np.random.default_rng(0).random((n_fitted, len(NAMES)))
-    projection = make_projection(replaced(columns=columns))
+    if is_smooth:
+        x = np.linspace(0, np.pi, n_fitted)[:, np.newaxis]
+        columns = 1.1 + np.cos(x * np.arange(len(NAMES)))
+    own = replaced(columns=columns)
+    projection = make_projection(with_parts(own, 2) if is_smooth else own)
+    assert (projection.binned > 1) == (is_smooth and n_fitted > 50)
     found = project(data, projection)
     assert multiplied
     assert all(is_made for _, is_made in multiplied)

@@ -3,7 +3,40 @@
 import numpy as np
 
 _LEAST_KEV = 0.1  # from where on knots are closer together
-KNOT_KEV = 2.0  # apart; 1 to 3 give the same
+KNOT_KEV = 2.0  # apart; 1 to 3 give about the same
+# Of the factors by which the background of a spectrum differs from that of the whole map.
+WIDE_KEV = 10.0
+_LEAST_PART = 1e-6  # of the background
+
+
+def cut_background(shape: np.ndarray, splines: np.ndarray) -> np.ndarray:
+    """Cut a background into parts that overlap and add up to it.
+
+    Sums of them with weights that are not negative are nowhere negative either: backgrounds
+    of another shape, by a smooth factor.
+
+    Parameters
+    ----------
+    shape
+        Of the background, (channels,).
+    splines
+        Shape (splines, channels), that add up to 1 in each channel.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (channels, parts); parts of which nothing is there are left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shape = np.linspace(1, 0, 100)
+    >>> parts = cut_background(shape, make_splines(np.linspace(1, 9, 100), WIDE_KEV))
+    >>> parts.shape, bool(np.allclose(parts.sum(axis=1), shape))
+    ((100, 4), True)
+    """
+    parts = splines * shape
+    return parts[parts.sum(axis=1) > _LEAST_PART * shape.sum()].T
 
 
 def make_splines(

@@ -35,10 +35,9 @@ class Basis:
     covariance
         float64, shape (parameters, parameters), of the calibration; times chi2 per channel
         where that is above 1.
-    bends
-        float64, shape (parameters,): standard deviation by which a parameter may differ in a
-        part of the map from that of the whole: the background has another shape there. Empty:
-        no part differs.
+    parts
+        float64, shape (channels, parts): what the last column, the background, is the sum of.
+        Each spectrum has an own amount of each of them. Empty: all backgrounds have one shape.
     """
 
     names: tuple[str, ...]
@@ -48,7 +47,11 @@ class Basis:
     areas: np.ndarray
     slopes: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
     covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    bends: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    parts: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def __post_init__(self) -> None:
+        if not self.parts.size:
+            object.__setattr__(self, "parts", np.zeros((len(self.columns), 0)))
 
     @property
     def stop(self) -> int:
@@ -59,3 +62,22 @@ class Basis:
     def expected(self) -> np.ndarray:
         """The spectrum that was fitted, as the components make it, shape (channels,)."""
         return self.columns @ self.areas
+
+    @property
+    def resolved(self) -> np.ndarray:
+        """The columns with the background in its parts, shape (channels, more components)."""
+        if not self.parts.size:
+            return np.asarray(self.columns, dtype=np.float64)
+        return np.concatenate([self.columns[:, :-1], self.parts], axis=1)
+
+    @property
+    def adding(self) -> np.ndarray:
+        """What adds counts of :attr:`resolved` up to those of the components, a matrix."""
+        n = len(self.names)
+        if not self.parts.size:
+            return np.eye(n)
+        found = np.zeros((n - 1 + self.parts.shape[1], n))
+        found[: n - 1, : n - 1] = np.eye(n - 1)
+        # A count of the background has so much of each part.
+        found[n - 1 :, -1] = self.parts.sum(axis=0) / self.columns[:, -1].sum()
+        return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rsciio_xfm.analysis.fit.background import WIDE_KEV, cut_background
 from rsciio_xfm.analysis.fit.basis import (
     BACKGROUND,
     ELEMENT,
@@ -28,6 +29,7 @@ from rsciio_xfm.analysis.fit.problem import (
     significances,
     slopes_at,
     solve_at,
+    splines_of,
 )
 from rsciio_xfm.analysis.fit.scatter import Scatter
 from rsciio_xfm.analysis.fit.solve import scaled_gram
@@ -42,9 +44,6 @@ _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
 _ROUNDS = 2  # until a model is about right
 _REWEIGHTINGS = 3
-# By so much splines of the background differ in a part of a map, relative to those of the
-# whole; and the least of those, relative to their mean.
-_BENDS, _LEAST_BEND = 0.08, 0.1
 _LEAST_SPLINES = 4  # that a background has
 _ABOVE = 5  # standard deviations above the excitation: from there on, no lines are seen
 _EXCESS_SIGMA = 7
@@ -362,13 +361,10 @@ def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray)
     shape = areas[n_lines:] @ problem.splines / total if total > 0 else flat(problem)
     columns = np.concatenate([state.columns[:n_lines], shape[None]])
     slopes = _slopes(problem, state)
-    differ = np.zeros(n_names)
     if total > 0:  # the shape of the background is a part of the calibration
         bends = np.zeros((len(problem.splines), *slopes.shape[1:]))
         bends[:, :, n_lines] = problem.splines / total
         slopes = np.concatenate([slopes, bends])
-        own = np.maximum(areas[n_lines:], total / len(bends) * _LEAST_BEND)
-        differ = np.append(np.zeros(n_names), _BENDS * own)
     kept = [*range(n_names), *range(n_names + n_lines, len(covariance))][: len(slopes)]
     return Basis(
         (*model.names, BACKGROUND),
@@ -378,7 +374,7 @@ def _basis(model: Model, problem: Problem, state: State, covariance: np.ndarray)
         np.append(areas[:n_lines], total),
         slopes,
         covariance[np.ix_(kept, kept)],
-        differ,
+        cut_background(shape, splines_of(model, state.values, WIDE_KEV)),
     )
 
 
@@ -429,7 +425,7 @@ def _parameters(
 
 def _correlations(basis: Basis) -> list[tuple[str, str, float]]:
     """Return which components take counts from each other, the calibration left aside."""
-    gram, _ = scaled_gram(basis.columns.T / np.sqrt(floored(basis.expected)))
+    gram, _ = scaled_gram(basis.resolved.T / np.sqrt(floored(basis.expected)))
     spread = np.linalg.inv(gram)
     sigma = np.sqrt(np.diag(spread))
     related = spread / np.multiply.outer(sigma, sigma)
@@ -454,9 +450,9 @@ class _Matrix:
 
 def _detection_limits(basis: Basis) -> dict[str, float]:
     weights = 1 / floored(basis.expected)
-    gram, scale = scaled_gram(basis.columns.T * np.sqrt(weights))
+    gram, scale = scaled_gram(basis.resolved.T * np.sqrt(weights))
     inverse = np.linalg.inv(gram) / np.multiply.outer(scale, scale)
-    gamma = weights[:, None] * basis.columns @ inverse
+    gamma = weights[:, None] * basis.resolved @ inverse @ basis.adding
     tilts = -np.matmul(gamma.T, basis.slopes)[None]
     own = _Matrix(basis.columns, gamma, tilts, basis.covariance)
     limits = detection_limits([own], np.ones((1, len(basis.areas))), basis.areas)

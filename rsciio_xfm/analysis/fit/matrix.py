@@ -3,23 +3,29 @@
 With the columns C of a model and weights W the areas of a spectrum y are ``y G`` with
 ``G = W C (C' W C)^-1``: of all sums of its channels with fixed weights that give each
 component its own counts and none of any other, the least noisy one if W is 1 / expected
-counts. Counting noise gives them the variance ``y G^2``. C. G. Ryan and D. N. Jamieson, Nucl.
-Instrum. Methods B 77 (1993) 203; C. G. Ryan, Int. J. Imaging Syst. Technol. 11 (2000) 219.
+counts. Counting noise gives them the variance ``y G^2``. The background is several of the
+columns, as it is not the same everywhere, and its area is the sum of theirs. Channels that are
+narrow beside the peaks are added up to bins first, and G is the same in all channels of a bin:
+y, W and C are those of the bins then, and nothing else changes. C. G. Ryan and D. N. Jamieson,
+Nucl. Instrum. Methods B 77 (1993) 203; C. G. Ryan, Int. J. Imaging Syst. Technol. 11 (2000)
+219.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.basis import BACKGROUND, Basis
+from rsciio_xfm.analysis.fit.basis import Basis
 from rsciio_xfm.analysis.fit.problem import find_dead
+from rsciio_xfm.kernels.project import MOST_BINNED
 
 # Below this share of the mean of a spectrum, or one count, no channel is expected to be: what
 # is left of a model there is not right to better than that.
 _LEAST_SHARE = 1e-3
 # Of columns of length 1: the shortest sum of them that can be told from 0.
 _SINGULAR = 1e-6
+_WORSE = 1.02  # sigma in bins, relative to that in channels, at most; the median is 1.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +42,26 @@ class Projection:
     gammas
         float64, shape (classes, channels, components): the areas of a spectrum are
         ``spectrum[first:stop] @ gammas[0]``.
+    binned
+        How many channels make a bin, from `first` on; the last bin may have fewer.
+    resolved
+        float64, shape (classes, bins, all columns): makes the areas of all columns, parts of
+        the background apart, from the counts of bins.
+    adding
+        float64, shape (all columns, components): ``resolved @ adding`` is `gammas`.
     weights
-        float64, shape (classes, channels): what the channels are weighted with; 0 for channels
-        that are left out.
+        float64, shape (classes, bins): what the bins are weighted with; 0 for those that are
+        left out.
     grams
-        float64, shape (classes, components, components): products of the weighted columns.
+        float64, shape (classes, all columns, all columns): products of the weighted columns.
     leverages
-        float64, shape (classes, channels): weighted squares of the residual that one count
+        float64, shape (classes, bins): weighted squares of the residual that one count
         is expected to leave.
     tilts
         float64, shape (classes, parameters, components, components): by how much a count of
         the last axis' component changes the area of the other one's, for each parameter.
     covariance
         Of the parameters of the calibration, see
-        :class:`~rsciio_xfm.analysis.fit.basis.Basis`.
-    bends
-        Standard deviations by which parameters differ in a part of the map, see
         :class:`~rsciio_xfm.analysis.fit.basis.Basis`.
     areas
         float64, shape (components,): counts of each in the spectrum of the calibration.
@@ -64,12 +74,14 @@ class Projection:
     first: int
     columns: np.ndarray
     gammas: np.ndarray
+    binned: int
+    resolved: np.ndarray
+    adding: np.ndarray
     weights: np.ndarray
     grams: np.ndarray
     leverages: np.ndarray
     tilts: np.ndarray
     covariance: np.ndarray
-    bends: np.ndarray
     areas: np.ndarray
     expected: np.ndarray
 
@@ -101,35 +113,11 @@ class Projection:
         -------
         numpy.ndarray
             float64, shape (..., components, components).
-
-        Notes
-        -----
-        The background has another shape in a part of the map than in the whole, which the
-        calibration knows: what that changes is added, the less the larger the part of the
-        background is.
         """
         tilts = self.tilts[: areas.shape[-2]]
         with np.errstate(invalid="ignore"):  # of areas that are NaN or infinite
             changes = np.einsum("cpkj,...cj->...pk", tilts, areas, optimize=True)
-            found = np.swapaxes(changes, -1, -2) @ (self.covariance @ changes)
-            if not self.bends.any():
-                return found
-            less = self.rest(areas.sum(axis=-2))[..., None] * self.bends
-            own = changes * less[..., None]
-            return found + np.swapaxes(own, -1, -2) @ own
-
-    def rest(self, areas: np.ndarray) -> np.ndarray:
-        """Return the share of the background that sums of spectra do not have.
-
-        Parameters
-        ----------
-        areas
-            Of the sums, shape (..., components).
-        """
-        is_own = np.array([kind == BACKGROUND for kind in self.kinds])
-        parts = areas[..., is_own].sum(axis=-1)
-        whole = max(float(self.areas[is_own].sum()), 1.0)
-        return 1 - np.clip(parts / whole, 0.0, 1.0)
+            return np.swapaxes(changes, -1, -2) @ (self.covariance @ changes)
 
 
 def make_projection(
@@ -175,15 +163,20 @@ def make_projection(
     columns = np.asarray(basis.columns, dtype=np.float64)
     inside = _in_range(used, basis, "used").astype(bool)
     _check_columns(basis, columns, inside)
-    whole = _solve(basis, columns, basis.expected, inside)
+    basis = replace(basis, parts=basis.parts[:, basis.parts[inside].any(axis=0)])
+    bins = _best_bins(basis, inside)
+    every = bins.add(basis.resolved)
+    whole = _solve(basis, every, basis.expected, bins)
     solved = [(basis.expected, *whole)]
     for spectrum in () if weights is None else np.atleast_2d(np.asarray(weights)):
         own = _in_range(spectrum, basis, "The spectrum of a class").astype(np.float64)
-        expected = columns @ np.maximum(own @ whole[0], 0)
-        solved.append((expected, *_solve(basis, columns, expected, inside)))
-    expected, gammas, own_weights, grams, leverages = map(
+        areas = np.maximum(bins.add(own) @ whole[0], 0)
+        expected = basis.resolved @ areas
+        solved.append((expected, *_solve(basis, every, expected, bins)))
+    expected, resolved, own_weights, grams, leverages = map(
         np.stack, zip(*solved, strict=True)
     )
+    gammas = bins.spread(resolved @ basis.adding)
     n_parameters, n_components = len(basis.covariance), len(basis.names)
     slopes = np.reshape(basis.slopes, (n_parameters, len(columns), n_components))
     return Projection(
@@ -192,12 +185,14 @@ def make_projection(
         first=int(basis.first),
         columns=columns,
         gammas=gammas,
+        binned=bins.size,
+        resolved=resolved,
+        adding=basis.adding,
         weights=own_weights,
         grams=grams,
         leverages=leverages,
         tilts=-np.einsum("cnk,pnj->cpkj", gammas, slopes, optimize=True),
         covariance=np.asarray(basis.covariance, dtype=np.float64),
-        bends=np.asarray(basis.bends, dtype=np.float64),
         areas=np.asarray(basis.areas, dtype=np.float64),
         expected=expected,
     )
@@ -330,16 +325,16 @@ def _in_range(given: np.ndarray | None, basis: Basis, what: str) -> np.ndarray:
 
 
 def _check_columns(basis: Basis, columns: np.ndarray, inside: np.ndarray) -> None:
-    n_components = len(basis.names)
+    n_components, n_columns = len(basis.names), basis.resolved.shape[1]
     if columns.ndim != 2 or columns.shape[1] != n_components:
         raise ValueError(
             f"The columns have the shape {columns.shape}, expected one for each of "
             f"{n_components} components."
         )
     n_used = int(np.count_nonzero(inside))
-    if n_used < n_components or not n_components:
+    if n_used < n_columns or not n_components:
         raise ValueError(
-            f"There are {n_used} channels and {n_components} components, expected at least "
+            f"There are {n_used} channels and {n_columns} components, expected at least "
             "one component and no fewer channels."
         )
     if not np.isfinite(columns).all() or not np.isfinite(basis.areas).all():
@@ -353,18 +348,74 @@ def _check_columns(basis: Basis, columns: np.ndarray, inside: np.ndarray) -> Non
         )
 
 
+@dataclass(frozen=True)
+class _Bins:
+    """Channels that are fitted, so many of them added up at a time.
+
+    Attributes
+    ----------
+    size
+        Channels of a bin.
+    inside
+        bool, shape (channels,): which of them are used. Bins with others are left out.
+    """
+
+    size: int
+    inside: np.ndarray
+
+    def add(self, columns: np.ndarray) -> np.ndarray:
+        """Add up channels, along the first axis."""
+        edges = np.arange(0, len(columns), self.size)
+        return np.add.reduceat(columns, edges, axis=0)
+
+    def spread(self, gammas: np.ndarray) -> np.ndarray:
+        """Give each channel what its bin has, along the second axis."""
+        return np.repeat(gammas, self.size, axis=1)[:, : len(self.inside)]
+
+    @property
+    def used(self) -> np.ndarray:
+        """Which bins are used, bool."""
+        return self.add(~self.inside) == 0
+
+
+def _best_bins(basis: Basis, inside: np.ndarray) -> _Bins:
+    """Return the widest bins that make no component noticeably less sure."""
+    one = _Bins(1, inside)
+    least = _variances(basis, one)
+    for size in range(MOST_BINNED, 1, -1):
+        bins = _Bins(size, inside)
+        if (_variances(basis, bins) <= _WORSE**2 * least).all():
+            return bins
+    return one
+
+
+def _variances(basis: Basis, bins: _Bins) -> np.ndarray:
+    """Return the variances of the areas of a spectrum such as the calibration's."""
+    expected, used = bins.add(basis.expected), bins.used
+    weights = np.where(used, _weights(expected, bins), 0)
+    scaled = np.sqrt(weights)[:, np.newaxis] * bins.add(basis.resolved)
+    lengths = np.sqrt((scaled**2).sum(axis=0))
+    if not lengths.all():
+        return np.full(len(basis.names), np.inf)
+    gram = (scaled / lengths).T @ (scaled / lengths)
+    if np.linalg.eigvalsh(gram)[0] < _SINGULAR**2:
+        return np.full(len(basis.names), np.inf)
+    adding = basis.adding / lengths[:, np.newaxis]
+    return np.einsum("ji,ji->i", adding, np.linalg.solve(gram, adding))
+
+
 def _solve(
-    basis: Basis, columns: np.ndarray, expected: np.ndarray, inside: np.ndarray
+    basis: Basis, columns: np.ndarray, expected: np.ndarray, bins: _Bins
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the matrix, the weights, the products of the columns, and the leverages."""
-    weights = np.where(inside, _weights(expected, inside), 0)
+    weights = np.where(bins.used, _weights(bins.add(expected), bins), 0)
     root = np.sqrt(weights)[:, np.newaxis]
     scaled = root * columns
     lengths = np.sqrt((scaled**2).sum(axis=0))
     q, r = np.linalg.qr(scaled / lengths)
     _, sizes, directions = np.linalg.svd(r)
     if sizes[-1] < _SINGULAR:
-        alike = np.abs(directions[-1]) > 0.1
+        alike = (np.abs(directions[-1]) > 0.1) @ basis.adding > 0
         names = " and ".join(np.array(basis.names)[alike])
         raise ValueError(
             f"{names} cannot be told apart: their spectra are the same within channels "
@@ -375,10 +426,13 @@ def _solve(
     return gamma, weights, scaled.T @ scaled, leverages
 
 
-def _weights(expected: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return 1 / expected counts, of a spectrum that is scaled to a sum of 1."""
-    mean = float(expected[inside].mean())
+def _weights(expected: np.ndarray, bins: _Bins) -> np.ndarray:
+    """Return 1 / expected counts of bins, of a spectrum that is scaled to a sum of 1."""
+    used = bins.used
+    n_channels = bins.add(np.ones(len(bins.inside)))
+    total = float(expected[used].sum())
+    mean = total / max(float(n_channels[used].sum()), 1.0)
     if not mean > 0:
-        return np.full(len(expected), float(len(expected)))
+        return len(bins.inside) / n_channels
     least = max(_LEAST_SHARE * mean, min(1.0, mean))
-    return mean * np.count_nonzero(inside) / np.maximum(expected, least)
+    return total / np.maximum(expected, least * n_channels)

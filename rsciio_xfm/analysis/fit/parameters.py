@@ -64,6 +64,9 @@ PRIORS = {
 # tables of L1:L2:L3 differ by some per cent.
 _RATIO_K = Prior(0.2, 0.7, 2.0, 1e-4)
 _RATIO = Prior(0.1, 0.5, 2.0, 1e-4)
+# What excites M1, M2 and M3 more than M5 is a tube's continuum at a few keV, which windows and
+# filters change by factors; M4 and M5 are excited alike.
+_RATIO_M4, _RATIO_M = Prior(0.03, 0.5, 2.0, 1e-4), Prior(1.0, 0.1, 8.0, 1e-4)
 
 
 def prior(name: str, gain: float = 0.01) -> Prior:
@@ -80,7 +83,12 @@ def prior(name: str, gain: float = 0.01) -> Prior:
         return Prior(0.01 * gain, 0.5 * gain, 2 * gain, 1e-7 * gain)
     if name in PRIORS:
         return PRIORS[name]
-    return _RATIO_K if name.split(" ", maxsplit=1)[0].endswith("_K") else _RATIO
+    group, _, family = name.partition(" ")
+    if group.endswith("_K"):
+        return _RATIO_K
+    if group.endswith("_M"):
+        return _RATIO_M4 if family == "M4" else _RATIO_M
+    return _RATIO
 
 
 def values_of(model: "Model") -> dict[str, float]:

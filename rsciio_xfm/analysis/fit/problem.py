@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.background import make_splines
+from rsciio_xfm.analysis.fit.background import KNOT_KEV, make_splines
 from rsciio_xfm.analysis.fit.columns import Lines, changed_by, gather_lines, make_spectra
 from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
 from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
 from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
 
-_LEAST_PART = 0.2  # of the spectrum that lines are, if their ratio is to be fitted
+# Of the spectrum that lines are somewhere, if their ratio is to be fitted: of K-beta; of a
+# subshell, whose lines make no shoulders of others.
+_LEAST_K, _LEAST_PART = 0.2, 0.05
 SIGNIFICANT = 5.0  # standard deviations of what is believed to be there
 _MODEL_ERROR = 0.01  # of the counts, when something is looked for
 # Channels without counts are dead if those beside them have more, or if more are expected,
@@ -106,10 +108,7 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     first, stop = channels_of(model, values)
     peaks = model.sum_peaks.peaks
     lines = gather_lines(model.groups, model.response, model.scatter, peaks)
-    energies = values["zero"] + values["gain"] * np.arange(first, stop)
-    beam = model.excitation
-    soft = _SOFT_KEV if beam is not None and beam.kind == "electrons" else 0.0
-    splines = make_splines(energies, soft=soft)
+    splines = splines_of(model, values, KNOT_KEV)
     splines = splines / splines.sum(axis=1, keepdims=True)
     counts = spectrum[first:stop]
     box = np.ones(min(_SMOOTHING, len(counts)))
@@ -120,6 +119,14 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     roots = 1 / np.sqrt(floored(np.maximum(smooth, counts)))
     roots[find_dead(counts)] = 0
     return Problem(lines, splines, counts, (first, stop), roots, values_of(model))
+
+
+def splines_of(model: Model, values: dict[str, float], step: float) -> np.ndarray:
+    """Return splines within the channels that are fitted, their knots so many keV apart."""
+    energies = values["zero"] + values["gain"] * np.arange(*channels_of(model, values))
+    beam = model.excitation
+    soft = _SOFT_KEV if beam is not None and beam.kind == "electrons" else 0.0
+    return make_splines(energies, step, soft)
 
 
 def find_dead(counts: np.ndarray, expected: np.ndarray | None = None) -> np.ndarray:
@@ -217,7 +224,8 @@ def informed(problem: Problem, state: State, names: Sequence[str]) -> tuple[str,
     sizes = np.sqrt(((slopes * problem.roots) ** 2).sum(axis=1))
     found = []
     for name, part, size in zip(names, parts, sizes, strict=True):
-        is_seen = " " not in name or part > _LEAST_PART
+        least = _LEAST_K if "_K " in name else _LEAST_PART
+        is_seen = " " not in name or part > least
         if is_seen and size * prior(name, problem.start["gain"]).sigma > 1:
             found.append(name)
     return tuple(found)

@@ -214,7 +214,7 @@ class ElementMaps(Reduction):
         order, which, edges = self._sort(own, place, len(rows))
         made = np.empty((len(rows), 2 * self.n_components + _OTHERS), dtype=np.float32)
         with table.buffers(len(rows)) as out:
-            channels = (first + own.first, first + own.stop)
+            channels = (first + own.first, first + own.stop, table.binned)
             prepare_spectra(
                 _as_native(rows), channels, (order, which), table.weights, out
             )
@@ -249,26 +249,32 @@ class ElementMaps(Reduction):
         made: np.ndarray,
     ) -> None:
         """Multiply spectra by the matrices of one set of weights."""
-        floats, bins, squares = prepared
+        floats, pairs, squares = prepared
         n = self.n_components
         with np.errstate(all="ignore"):  # of NaN and infinity
-            np.matmul(floats, table.areas[k], out=made[:, : n + 2])
-            binned = floats if table.binned == 1 else bins
-            np.matmul(binned, table.variances[k], out=made[:, n + 2 : -1])
-            self._find_residual(table.grams[k], squares, made)
+            products = floats @ table.areas[k]
+            counted = pairs if table.is_paired else floats
+            np.matmul(counted, table.variances[k], out=made[:, n + 2 : -1])
+            self._put_areas(table, k, products, squares, made)
 
-    def _find_residual(
-        self, gram: np.ndarray, squares: np.ndarray, made: np.ndarray
+    def _put_areas(
+        self,
+        table: "Tables",
+        k: int,
+        products: np.ndarray,
+        squares: np.ndarray,
+        made: np.ndarray,
     ) -> None:
-        """Put the weighted squares of what is left of spectra behind their other numbers."""
-        n = self.n_components
-        areas = made[:, :n].astype(np.float64)
-        products = areas @ gram
+        """Put areas, the expected residual, counts and, last, the residual of spectra."""
+        n, n_columns = self.n_components, table.n_columns
+        areas, gram = products[:, :n_columns].astype(np.float64), table.grams[k]
+        found = areas @ gram
         if self.nonnegative:
-            make_positive(areas, products, gram, _STEP * squares)
-            made[:, :n] = areas
-            products = 2 * products - areas @ gram
-        made[:, -1] = squares - np.einsum("ij,ij->i", areas, products)
+            make_positive(areas, found, gram, _STEP * squares)
+            found = 2 * found - areas @ gram
+        made[:, :n] = areas @ table.adding
+        made[:, n : n + 2] = products[:, n_columns:]
+        made[:, -1] = squares - np.einsum("ij,ij->i", areas, found)
 
     def matrices(self) -> Matrices | None:
         """Return what makes the numbers of spectra, if all have the same weights."""
@@ -280,10 +286,13 @@ class ElementMaps(Reduction):
     ) -> None:
         """Put the numbers of a block where it lies."""
         products = products.reshape(-1, products.shape[-1])
-        made = products[:, : 2 * self.n_components + _OTHERS].copy()
+        table, n = self._tables[0], self.n_components
+        n_areas = table.n_columns + 2
+        made = np.empty((len(products), 2 * n + _OTHERS), dtype=np.float32)
+        made[:, n + 2 : -1] = products[:, n_areas : n_areas + n]
         squares = products[:, -1].astype(np.float64)
         with one_thread():
-            self._find_residual(self._tables[0].grams[0], squares, made)
+            self._put_areas(table, 0, products[:, :n_areas], squares, made)
         state.put(ranges, made.T, False)
 
     def _projected(self, numbers: np.ndarray) -> Projected:

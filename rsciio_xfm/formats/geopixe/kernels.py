@@ -250,8 +250,7 @@ def _multiply(words, block, box, matrices, pixel, out):
     """Put products of spectra into `out`; see :class:`rsciio_xfm.core.stream.Kernels`."""
     words, entries = words
     first, n_wanted = np.uint32(box.first_channel), np.uint32(box.n_wanted)
-    rebin = np.uint32(box.rebin)
-    spectrum, filled = pixel.counts, pixel.filled
+    spectrum, bins, filled = pixel.counts, pixel.bins, pixel.filled
     n, held = pixel.state[0], pixel.state[1]
     held_row, held_column = pixel.state[2], pixel.state[3]
     at = 0
@@ -279,7 +278,7 @@ def _multiply(words, block, box, matrices, pixel, out):
                 channel = (record[i] & CHANNEL_BITS) - first
                 counts = record[i] >> COUNTS_SHIFT
                 if channel < n_wanted:
-                    bin_ = np.int64(channel if rebin == 1 else channel // rebin)
+                    bin_ = bins[channel]
                     filled[n] = bin_
                     n += np.int64((spectrum[bin_] == 0) & (counts > 0))
                     spectrum[bin_] += counts
