@@ -22,6 +22,7 @@ _STEP = 1e-3  # of fractions, for their derivatives
 _LEAST_SUM, _MOST_SUM = 0.9, 1.05
 _HARD = 0.1  # of the efficiency of the hardest group of an element
 _LEAST_SEEN = 1e-6  # of photons: less is nothing
+_NOTHING = 1e-200
 _SIGMAS, _APART = 3.0, 0.1  # groups of an element that differ by more are told
 _NAME = re.compile(r"([A-Z][a-z]?)_([KLM][1-5]?)")
 
@@ -253,10 +254,12 @@ def thin(measured: Measured, setup: Setup, factor: float | Factor) -> Densities:
     """
     groups = _groups(measured, setup)
     used, notes = _choose(measured, setup, groups)
-    sensitivity = sensitivities(setup, groups) * _photons(measured, factor)
-    every = measured.counts / np.where(sensitivity > 0, sensitivity, np.nan)
-    each = 1 / sensitivity[used]
-    spread = measured.sigma / np.where(sensitivity > 0, sensitivity, np.nan)
+    per_count = _inverse(sensitivities(setup, groups) * _photons(measured, factor))
+    every, spread, each = (
+        measured.counts * per_count,
+        measured.sigma * per_count,
+        per_count[used],
+    )
     return Densities(
         tuple(groups[i].element for i in used),
         tuple(measured.names[i] for i in used),
@@ -375,7 +378,7 @@ class _Problem:
         found = self.counts / (self.yields(fractions).total * self.photons)[self.used]
         if self.matrix.kind == "normalise":
             total = np.maximum(found, 0).sum()
-            return found / total if total > 0 else np.zeros_like(found)
+            found = found / total if total > 0 else np.zeros_like(found)
         return np.clip(found, -_MOST_FRACTION, _MOST_FRACTION)
 
 
@@ -458,16 +461,14 @@ def _composition(
     measured, used = own.measured, own.used
     every, total = own.fill(found)
     full = own.yields(found)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        per_count = 1 / (full.total * own.photons)
-        scale = 1.0
-        if own.matrix.kind == "normalise":
-            found_in_all = np.maximum(own.counts * per_count[used], 0).sum()
-            scale = 1 / found_in_all if found_in_all > 0 else math.nan
-            total = found_in_all if own.is_absolute else math.nan
-        per_count = per_count * scale
-        each = measured.counts * per_count
-        enhancement = full.enhanced[used] / full.total[used]
+    per_count = _inverse(full.total * own.photons)
+    scale = 1.0
+    if own.matrix.kind == "normalise":
+        found_in_all = np.maximum(own.counts * per_count[used], 0).sum()
+        scale = 1 / found_in_all if found_in_all > 0 else math.nan
+        total = found_in_all if own.is_absolute else math.nan
+    per_count = per_count * scale
+    each = measured.counts * per_count
     sigma = measured.sigma * per_count
     sigma[used] = _uncertainty(own, found)
     is_converged = bool(np.abs(change).max() <= _CONVERGED)
@@ -498,7 +499,7 @@ def _composition(
         total,
         n_iterations,
         is_converged,
-        enhancement,
+        full.enhanced[used] / full.total[used],
         {name: w for name, w in every.items() if name not in own.elements},
         (*own.notes, *notes),
     )
@@ -564,6 +565,11 @@ def _compare(
             else:
                 notes.append(f"{text}agrees.")
     return notes
+
+
+def _inverse(counts: np.ndarray) -> np.ndarray:
+    """Return one over counts; nan where nothing is to be had."""
+    return 1 / np.where(counts > _NOTHING, counts, np.nan)
 
 
 def _photons(measured: Measured, factor: float | Factor) -> np.ndarray:
