@@ -20,7 +20,10 @@ _DEPTH = 6  # steps that are looked back on
 _MOST_FRACTION = 10.0  # what runs away is stopped here
 _STEP = 1e-3  # of fractions, for their derivatives
 _LEAST_SUM, _MOST_SUM = 0.9, 1.05
-_HARD = 0.1  # of the efficiency of the hardest group of an element
+# Groups of an element that may be used: the efficiency relative to that of the best, at least,
+# and the relative uncertainty relative to that of the best, at most; of an element that is not
+# seen that in a thin film.
+_HARD, _SURE, _SURE_OF_NONE = 0.1, 3.0, 10.0
 _LEAST_SEEN = 1e-6  # of photons: less is nothing
 _NOTHING = 1e-200
 _SIGMAS, _APART = 3.0, 0.1  # groups of an element that differ by more are told
@@ -532,15 +535,20 @@ def _choose(
         seen[i] = efficiency(setup, np.array([one.energy]))[0]
         if seen[i] < _LEAST_SEEN:
             notes.append(f"Nothing of {one.name} gets through to the detector: left out.")
-    # Hard enough, that is not much absorbed beside another group; and then the surest.
+    # The hardest of those that are sure enough: what a sample absorbs of it is known best.
     relative = measured.sigma / np.maximum(measured.counts, measured.sigma)
+    film = measured.sigma * _inverse(sensitivities(setup, groups))
     used = []
     for element in dict.fromkeys(one.element for one in groups):
         own = [i for i, g in enumerate(groups) if g.element == element]
         most = max(seen[i] for i in own)
         if most >= _LEAST_SEEN:
-            hard = [i for i in own if seen[i] >= _HARD * most]
-            used.append(min(hard, key=lambda i: relative[i]))
+            own = [i for i in own if seen[i] >= _HARD * most]
+            is_seen = min(relative[i] for i in own) < 1 / _SIGMAS
+            doubt, times = (relative, _SURE) if is_seen else (film, _SURE_OF_NONE)
+            least = min(doubt[i] for i in own)
+            sure = [i for i in own if doubt[i] <= times * least]
+            used.append(max(sure, key=lambda i: groups[i].energy))
     if not used:
         raise ValueError("No group tells anything. " + " ".join(notes))
     return np.array(used), notes
