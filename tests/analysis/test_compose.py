@@ -263,6 +263,16 @@ def test_too_much():
     assert (found.fractions > steel["Cr"]).all()
 
 
+def test_too_little():
+    """A sum far below 1 is told: something that is not seen absorbs."""
+    measured = measure({"Fe": 0.1, "Si": 0.4, "O": 0.5}, MONO, ["Fe_K"])
+    found = solve(measured, MONO, FACTOR)
+    assert found.sum < 0.9
+    assert any("say what the rest is" in note for note in found.notes)
+    found = solve(measured, MONO, FACTOR, "SiO2")
+    assert not any("say what the rest is" in note for note in found.notes)
+
+
 def test_not_converged(monkeypatch):
     monkeypatch.setattr(compose, "_MOST_STEPS", 1)
     found = solve(measure({"Cr": 0.2, "Fe": 0.8}, MONO, ["Cr_K", "Fe_K"]), MONO, FACTOR)

@@ -13,6 +13,7 @@ from rsciio_xfm.core.extras import require
 EXTRA = "fit"
 _MOST_KEV = 500.0
 _KISSEL, _NEAR = (14, 22, 24), 3.0  # elements, and how far above the K edge
+_AIR = "Air, Dry (near sea level)"
 _ELECTRON_KEV = 510.99895
 _FORMS = '17.44 (keV), "17.44 keV", "Mo 50 kV" or "electrons 20 kV"'
 
@@ -220,14 +221,43 @@ def attenuation(formula: str, energies: np.ndarray) -> np.ndarray:
     ValueError
         It is no formula.
     """
+    shares = composition(formula).items()
+    each = [[w * attenuation_of(z, float(e)) for z, w in shares] for e in energies]
+    return np.array(each, float).sum(axis=-1) if each else np.zeros(0)
+
+
+@functools.lru_cache(maxsize=1024)
+def composition(formula: str) -> dict[int, float]:
+    """Return the atomic numbers of an element, a formula or a named material.
+
+    Parameters
+    ----------
+    formula
+        ``"Si"``, ``"SiO2"``, ``"air"``, or a name of xraylib's list of NIST materials.
+
+    Returns
+    -------
+    dict
+        Mass fractions by atomic number; they add up to 1.
+
+    Raises
+    ------
+    ValueError
+        It is no formula.
+    """
     own = xraylib()
-    name = "Air, Dry (near sea level)" if formula == "air" else formula
     try:
-        return np.array([own.CS_Total_CP(name, max(0.1, float(e))) for e in energies])
-    except ValueError as error:
-        raise ValueError(
-            f"{formula!r} is no material, expected a formula like 'SiO2': {error}"
-        ) from error
+        found = own.CompoundParser(formula)
+    except (TypeError, ValueError):
+        name = _AIR if formula == "air" else formula
+        try:
+            found = own.GetCompoundDataNISTByName(name)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{formula!r} is no material, expected a formula like 'SiO2'."
+            ) from error
+    shares = np.array(found["massFractions"]) / sum(found["massFractions"])
+    return dict(zip(found["Elements"], shares.tolist(), strict=True))
 
 
 def attenuation_of(element: int, energy: float) -> float:

@@ -19,7 +19,7 @@ _CONVERGED = 1e-6  # largest change of a fraction in a step
 _DEPTH = 6  # steps that are looked back on
 _MOST_FRACTION = 10.0  # what runs away is stopped here
 _STEP = 1e-3  # of fractions, for their derivatives
-_MOST_SUM = 1.05
+_LEAST_SUM, _MOST_SUM = 0.9, 1.05
 _HARD = 0.1  # of the efficiency of the hardest group of an element
 _LEAST_SEEN = 1e-6  # of photons: less is nothing
 _SIGMAS, _APART = 3.0, 0.1  # groups of an element that differ by more are told
@@ -480,6 +480,11 @@ def _composition(
         notes.append(f"Not converged after {n_iterations} steps: {names}.")
     if not np.isfinite(scale):
         notes.append("No element was found that could make up the whole.")
+    if own.matrix.kind == "none" and total < _LEAST_SUM:
+        notes.append(
+            f"The elements add up to {100 * total:.1f} %, and absorb as if there was nothing "
+            "else: say what the rest is (matrix='SiO2', 'oxides', ...)."
+        )
     if total > _MOST_SUM:
         notes.append(
             f"The elements add up to {100 * total:.1f} %: the geometry factor, the thickness "

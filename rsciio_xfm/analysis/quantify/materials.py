@@ -2,11 +2,10 @@
 
 import functools
 
-from rsciio_xfm.analysis.fit.excitation import xraylib
+from rsciio_xfm.analysis.fit.excitation import composition, xraylib
 from rsciio_xfm.analysis.fit.lines import atomic_number
 
 LAST_Z = 92
-_AIR = "Air, Dry (near sea level)"
 # Oxygen atoms per atom in the oxides by which analyses of rocks and glass are given.
 _OXIDES = {
     0.5: "Li Na K Rb Cs Ag",
@@ -56,21 +55,8 @@ def parse_formula(formula: str) -> dict[str, float]:
     >>> {name: round(share, 3) for name, share in parse_formula("SiO2").items()}
     {'O': 0.533, 'Si': 0.467}
     """
-    own = xraylib()
-    try:
-        found = own.CompoundParser(formula)
-    except (TypeError, ValueError):
-        name = _AIR if formula == "air" else formula
-        try:
-            found = own.GetCompoundDataNISTByName(name)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{formula!r} is no material, expected a formula like 'SiO2'."
-            ) from error
-    pairs = zip(found["Elements"], found["massFractions"], strict=True)
-    shares = {check_element(own.AtomicNumberToSymbol(z)): float(w) for z, w in pairs}
-    total = sum(shares.values())
-    return {name: share / total for name, share in shares.items()}
+    names = xraylib().AtomicNumberToSymbol
+    return {check_element(names(z)): w for z, w in composition(formula).items()}
 
 
 @functools.cache
