@@ -3,7 +3,6 @@
 import csv
 
 import hyperspy.api as hs
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tifffile
@@ -17,12 +16,6 @@ FILM = "Ti=8,Fe=20,Cr=1,Cu=12"
 SETUP = ["--incidence", 60, "--takeoff", 40, "--atmosphere", "air", "--distance", 1]
 SETUP += ["--window", "Be 8 um", "--window", "kapton 10 um", "--crystal", "Si 0.5 mm"]
 THIN = ["--sample", "thin"]
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    assert not plt.get_fignums()
 
 
 def save(s, path):

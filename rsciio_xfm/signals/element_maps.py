@@ -236,7 +236,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
         Examples
         --------
         >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
-        >>> standard = maps.as_standard({"Fe": 12.0, "Ca": 11.3}, "thin")
+        >>> standard = maps.as_standard({"Fe": 12.0, "Ca": 3.9}, "thin")
         >>> rich = maps["Fe_K"].data > 20
         >>> found = maps.quantify(standard, sample="thin", per={"iron": rich, "rest": ~rich})
         >>> found["iron"]["Fe"][0] > 12 > found["rest"]["Fe"][0]

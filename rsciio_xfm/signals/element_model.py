@@ -368,7 +368,7 @@ class ElementModel:
         --------
         >>> elements = ["Ca", "Ti", "Cr", "Mn", "Fe"]
         >>> model = s.create_element_model(elements, "Mo 50 kV", (3.4, 7.4)).fit()
-        >>> standard = model.as_standard({"Fe": 12.0, "Ca": 11.3}, "thin", live_time=0.01)
+        >>> standard = model.as_standard({"Fe": 12.0, "Ca": 3.9}, "thin", live_time=0.01)
         >>> list(standard.factor.per_group)
         ['Ca_K', 'Fe_K']
         """
@@ -424,7 +424,7 @@ class ElementModel:
         --------
         >>> elements = ["Ca", "Ti", "Cr", "Mn", "Fe"]
         >>> model = s.create_element_model(elements, "Mo 50 kV", (3.4, 7.4)).fit()
-        >>> standard = model.as_standard({"Fe": 12.0, "Ca": 11.3}, "thin", live_time=0.01)
+        >>> standard = model.as_standard({"Fe": 12.0, "Ca": 3.9}, "thin", live_time=0.01)
         >>> found = model.quantify(standard, sample="thin", live_time=0.01)
         >>> round(found["Fe"][0], 2)
         12.0

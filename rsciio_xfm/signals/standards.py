@@ -153,10 +153,10 @@ def load_standard(filename: str | Path) -> Standard:
     Examples
     --------
     >>> model = s.create_element_model(["Ca", "Ti", "Cr", "Mn", "Fe"], "Mo 50 kV", (3.4, 7.4))
-    >>> standard = model.fit().as_standard({"Fe": 12.0, "Ca": 11.3}, "thin", live_time=0.01)
+    >>> standard = model.fit().as_standard({"Fe": 12.0, "Ca": 3.9}, "thin", live_time=0.01)
     >>> standard.save("film.yaml")
     >>> load_standard("film.yaml").known
-    {'Fe': 1.2e-05, 'Ca': 1.13e-05}
+    {'Fe': 1.2e-05, 'Ca': 3.9e-06}
     """
     path = Path(filename)
     held = read_yaml(path, KIND, _WHAT)
