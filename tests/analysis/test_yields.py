@@ -17,7 +17,7 @@ from rsciio_xfm.analysis.fit.excitation import (
     one_energy,
     parse_excitation,
 )
-from rsciio_xfm.analysis.fit.lines import group
+from rsciio_xfm.analysis.fit.lines import group, vacancies
 from rsciio_xfm.analysis.quantify import enhancement
 from rsciio_xfm.analysis.quantify.enhancement import absorbed, unit_yields, yields
 from rsciio_xfm.analysis.quantify.materials import oxygen_of, parse_formula
@@ -283,6 +283,8 @@ def test_subshells():
     found = yields(sample, setup, parts).total
     expected = yields(sample, setup, [whole]).total
     assert found.sum() == pytest.approx(expected[0], rel=1e-3)
+    both = yields(sample, setup, [parts[0], whole]).total
+    np.testing.assert_allclose(both, [found[0], expected[0]], rtol=1e-3)
 
 
 def test_what_is_not_excited():
@@ -359,6 +361,18 @@ def test_wrong_setups(keywords, words):
 def test_wrong_samples(fractions, thickness, words):
     with pytest.raises(ValueError, match=words):
         Sample(fractions, thickness)
+
+
+@pytest.mark.parametrize("element", ["O", "Na", "Si", "Ca", "Fe"])
+def test_hard_radiation_excites_light_elements(element):
+    """In proportion to the photoelectric cross section, also where Kissel's tables end."""
+    import xraylib
+
+    z = xraylib.SymbolToAtomicNumber(element)
+    energies = [10.0, 17.44, 30.0, 60.0, 110.0]
+    photo = np.array([xraylib.CS_Photo(z, energy) for energy in energies])
+    ratio = vacancies(element, "K", energies) / photo
+    np.testing.assert_allclose(ratio, ratio[0], rtol=0.03)
 
 
 def test_absorption_of_chromium():

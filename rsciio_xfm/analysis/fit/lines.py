@@ -29,6 +29,7 @@ _ELECTRONS = {
 }
 _LEAST_WEIGHT = 1e-4  # of the lines of a group: weaker ones are left out
 _MOST_Z = 98
+_TABLES_END = 25.0  # K edges: beyond, Kissel's tables are extrapolated and far too low
 # Radiative Auger effect: a K vacancy is filled from M, and another M electron takes up some of
 # the energy, less often the more. Fitted to pure Ti, Cr, Fe, Ni, Cu (Rh tube, NIST), where it
 # brings chi2 per channel from 21-74 down to 1.0-3.3 at 4 to 7 million counts.
@@ -196,11 +197,18 @@ def vacancies(element: str, subshell: str, energies: Sequence[float]) -> np.ndar
     """Return the photons of a subshell that photons of some energies make, cm2/g.
 
     Kissel's photoelectric cross sections, the cascade from inner shells, and the fluorescence
-    yield; 0 below the edge.
+    yield; 0 below the edge. Where these tables of K shells end, at about 30 times the edge,
+    they follow the photoelectric cross section.
     """
     own, z, edge = xraylib(), atomic_number(element), edge_of(element, subshell)
     number, cross = _shell(subshell), own.CS_FluorShell_Kissel_Cascade
-    found = [_try(cross, z, number, e) if 0 < edge < e else 0.0 for e in energies]
+    last = _TABLES_END * edge if subshell == "K" else np.inf
+    found = [
+        _try(cross, z, number, min(e, last)) if 0 < edge < e else 0.0 for e in energies
+    ]
+    for i, energy in enumerate(energies):
+        if energy > last > 0:
+            found[i] *= own.CS_Photo(z, energy) / own.CS_Photo(z, last)
     return np.array(found)
 
 

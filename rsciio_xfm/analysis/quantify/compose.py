@@ -20,8 +20,12 @@ _DEPTH = 6  # steps that are looked back on
 _MOST_FRACTION = 10.0  # what runs away is stopped here
 _STEP = 1e-3  # of fractions, for their derivatives
 _LEAST_SUM, _MOST_SUM = 0.9, 1.05
-_HARD = 0.1  # of the efficiency of the hardest group of an element
+# Groups of an element that may be used: the efficiency relative to that of the best, at least,
+# and the relative uncertainty relative to that of the best, at most; of an element that is not
+# seen that in a thin film.
+_HARD, _SURE, _SURE_OF_NONE = 0.1, 3.0, 10.0
 _LEAST_SEEN = 1e-6  # of photons: less is nothing
+_NOTHING = 1e-200
 _SIGMAS, _APART = 3.0, 0.1  # groups of an element that differ by more are told
 _NAME = re.compile(r"([A-Z][a-z]?)_([KLM][1-5]?)")
 
@@ -253,10 +257,12 @@ def thin(measured: Measured, setup: Setup, factor: float | Factor) -> Densities:
     """
     groups = _groups(measured, setup)
     used, notes = _choose(measured, setup, groups)
-    sensitivity = sensitivities(setup, groups) * _photons(measured, factor)
-    every = measured.counts / np.where(sensitivity > 0, sensitivity, np.nan)
-    each = 1 / sensitivity[used]
-    spread = measured.sigma / np.where(sensitivity > 0, sensitivity, np.nan)
+    per_count = _inverse(sensitivities(setup, groups) * _photons(measured, factor))
+    every, spread, each = (
+        measured.counts * per_count,
+        measured.sigma * per_count,
+        per_count[used],
+    )
     return Densities(
         tuple(groups[i].element for i in used),
         tuple(measured.names[i] for i in used),
@@ -375,7 +381,7 @@ class _Problem:
         found = self.counts / (self.yields(fractions).total * self.photons)[self.used]
         if self.matrix.kind == "normalise":
             total = np.maximum(found, 0).sum()
-            return found / total if total > 0 else np.zeros_like(found)
+            found = found / total if total > 0 else np.zeros_like(found)
         return np.clip(found, -_MOST_FRACTION, _MOST_FRACTION)
 
 
@@ -460,16 +466,14 @@ def _composition(
     # Of the whole sample: a rest makes it 1, and without one it is as much as was found.
     whole = 1.0 if own.rest and total < 1 else total
     full = own.yields(found)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        per_count = 1 / (full.total * own.photons)
-        scale = 1.0
-        if own.matrix.kind == "normalise":
-            found_in_all = np.maximum(own.counts * per_count[used], 0).sum()
-            scale = 1 / found_in_all if found_in_all > 0 else math.nan
-            total = found_in_all if own.is_absolute else math.nan
-        per_count = per_count * scale
-        each = measured.counts * per_count
-        enhancement = full.enhanced[used] / full.total[used]
+    per_count = _inverse(full.total * own.photons)
+    scale = 1.0
+    if own.matrix.kind == "normalise":
+        found_in_all = np.maximum(own.counts * per_count[used], 0).sum()
+        scale = 1 / found_in_all if found_in_all > 0 else math.nan
+        total = found_in_all if own.is_absolute else math.nan
+    per_count = per_count * scale
+    each = measured.counts * per_count
     sigma = measured.sigma * per_count
     sigma[used] = _uncertainty(own, found)
     is_converged = bool(np.abs(change).max() <= _CONVERGED)
@@ -500,8 +504,13 @@ def _composition(
         total,
         n_iterations,
         is_converged,
+<<<<<<< HEAD
         enhancement,
         {name: w * whole for name, w in every.items() if name not in own.elements},
+=======
+        full.enhanced[used] / full.total[used],
+        {name: w for name, w in every.items() if name not in own.elements},
+>>>>>>> w/PHYS
         (*own.notes, *notes),
     )
 
@@ -533,15 +542,20 @@ def _choose(
         seen[i] = efficiency(setup, np.array([one.energy]))[0]
         if seen[i] < _LEAST_SEEN:
             notes.append(f"Nothing of {one.name} gets through to the detector: left out.")
-    # Hard enough, that is not much absorbed beside another group; and then the surest.
+    # The hardest of those that are sure enough: what a sample absorbs of it is known best.
     relative = measured.sigma / np.maximum(measured.counts, measured.sigma)
+    film = measured.sigma * _inverse(sensitivities(setup, groups))
     used = []
     for element in dict.fromkeys(one.element for one in groups):
         own = [i for i, g in enumerate(groups) if g.element == element]
         most = max(seen[i] for i in own)
         if most >= _LEAST_SEEN:
-            hard = [i for i in own if seen[i] >= _HARD * most]
-            used.append(min(hard, key=lambda i: relative[i]))
+            own = [i for i in own if seen[i] >= _HARD * most]
+            is_seen = min(relative[i] for i in own) < 1 / _SIGMAS
+            doubt, times = (relative, _SURE) if is_seen else (film, _SURE_OF_NONE)
+            least = min(doubt[i] for i in own)
+            sure = [i for i in own if doubt[i] <= times * least]
+            used.append(max(sure, key=lambda i: groups[i].energy))
     if not used:
         raise ValueError("No group tells anything. " + " ".join(notes))
     return np.array(used), notes
@@ -566,6 +580,11 @@ def _compare(
             else:
                 notes.append(f"{text}agrees.")
     return notes
+
+
+def _inverse(counts: np.ndarray) -> np.ndarray:
+    """Return one over counts; nan where nothing is to be had."""
+    return 1 / np.where(counts > _NOTHING, counts, np.nan)
 
 
 def _photons(measured: Measured, factor: float | Factor) -> np.ndarray:

@@ -218,12 +218,13 @@ def tables(elements: Iterable[str], setup: Setup, groups: Sequence[Group]) -> Ta
 def _tables(elements: tuple[str, ...], setup: Setup, keys: tuple[Key, ...]) -> Tables:
     beam = setup.excitation
     incident = np.array(beam.energies)
-    analysed = {
-        (e, s): i for i, (e, shell) in enumerate(keys) for s in subshells_of(shell)
-    }
-    edges = [edge_of(*key) for key in analysed]
+    # A subshell may be of several groups: Pb_L and Pb_L1.
+    pairs = [
+        (i, (e, s)) for i, (e, shell) in enumerate(keys) for s in subshells_of(shell)
+    ]
+    edges = [edge_of(*key) for _, key in pairs]
     least = min((edge for edge in edges if 0 < edge < beam.highest), default=math.inf)
-    # Subshells of the groups first, then those of other lines that can excite them.
+    # Other subshells are those whose lines can excite what is analysed.
     others = [
         (element, subshell)
         for element, shell in itertools.product(elements, "KLM")
@@ -231,8 +232,10 @@ def _tables(elements: tuple[str, ...], setup: Setup, keys: tuple[Key, ...]) -> T
         if 0 < edge_of(element, subshell) < beam.highest
         and any(energy > least for energy, _ in lines_of(element, subshell))
     ]
-    subshells = tuple(dict.fromkeys([*analysed, *others]))
-    lines = _lines(elements, subshells[: len(analysed)])
+    subshells = tuple(dict.fromkeys([*(key for _, key in pairs), *others]))
+    numbers = [(subshells.index(key), key) for _, key in pairs]
+    lines = _lines(elements, numbers)
+    of_group = [i for i, key in pairs for _ in lines_of(*key)]
     exciting, merge = _exciting(elements, subshells, incident, least)
     return Tables(
         elements,
@@ -241,7 +244,7 @@ def _tables(elements: tuple[str, ...], setup: Setup, keys: tuple[Key, ...]) -> T
         np.array(beam.shares),
         _cross(attenuation_of, elements, incident),
         lines,
-        np.array([analysed[subshells[i]] for i in lines.subshells], int),
+        np.array(of_group, int),
         efficiency(setup, lines.energies),
         exciting,
         _production(subshells, exciting.energies),
@@ -251,8 +254,8 @@ def _tables(elements: tuple[str, ...], setup: Setup, keys: tuple[Key, ...]) -> T
     )
 
 
-def _lines(elements: tuple[str, ...], subshells: Sequence[Key]) -> Lines:
-    found = [(i, *line) for i, key in enumerate(subshells) for line in lines_of(*key)]
+def _lines(elements: tuple[str, ...], subshells: Iterable[tuple[int, Key]]) -> Lines:
+    found = [(i, *line) for i, key in subshells for line in lines_of(*key)]
     numbers, energies, rates = np.array(found, float).reshape(-1, 3).T
     absorption = _cross(attenuation_of, elements, energies)
     return Lines(numbers.astype(int), energies, rates, absorption)
@@ -270,7 +273,7 @@ def _exciting(
     Rayleigh- and then of Compton-scattered photons of each energy is in each, bool, shape
     (exciting, 2 energies).
     """
-    own = _lines(elements, subshells)
+    own = _lines(elements, enumerate(subshells))
     is_strong = (own.rates > _LEAST_RATE) & (own.energies > least)
     numbers, energies, rates = (
         values[is_strong] for values in (own.subshells, own.energies, own.rates)
