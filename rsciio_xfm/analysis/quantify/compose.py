@@ -504,13 +504,8 @@ def _composition(
         total,
         n_iterations,
         is_converged,
-<<<<<<< HEAD
-        enhancement,
-        {name: w * whole for name, w in every.items() if name not in own.elements},
-=======
         full.enhanced[used] / full.total[used],
-        {name: w for name, w in every.items() if name not in own.elements},
->>>>>>> w/PHYS
+        {name: w * whole for name, w in every.items() if name not in own.elements},
         (*own.notes, *notes),
     )
 
