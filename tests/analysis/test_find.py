@@ -1,6 +1,7 @@
 """Elements of spectra: those that are there, and no others."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from rsciio_xfm.analysis.fit.found import describe
 from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.pool import Pool
 from rsciio_xfm.analysis.fit.response import Response
+from rsciio_xfm.analysis.fit.sum_peaks import Candidate, _of_one_rate
+from rsciio_xfm.signals.fit_checks import fair_chi2
 from tests.builders import xrf
 from tests.conftest import DATA
 
@@ -228,6 +231,31 @@ def test_nothing_is_found_in_a_background():
 def test_no_spectrum(spectrum, match):
     with pytest.raises(ValueError, match=match):
         find_elements(spectrum, TUBE, Response())
+
+
+def test_sum_peaks_have_one_rate():
+    """C + Si may be P: it is no pile-up if all others of larger products are far weaker."""
+
+    def kept(areas, products):
+        found = [Candidate(None, product, None) for product in products]
+        solution = SimpleNamespace(areas=np.array([1e6, *areas, 5e4]))
+        problem = SimpleNamespace(lines=SimpleNamespace(n_columns=1 + len(areas)))
+        left = _of_one_rate(problem, SimpleNamespace(solution=solution), found)
+        return [one.product for one in left]
+
+    assert kept([240, 140, 4000], [5.6e10, 3.2e10, 1.2e10]) == [5.6e10, 3.2e10]
+    assert kept([240, 140, 200], [5.6e10, 3.2e10, 1.2e10]) == [5.6e10, 3.2e10, 1.2e10]
+    # The largest product, or one alone, says itself what the rate is.
+    assert kept([4000, 0], [5.6e10, 1.2e10]) == [5.6e10, 1.2e10]
+    assert kept([4000], [1.2e10]) == [1.2e10]
+
+
+def test_a_good_fit_has_a_larger_chi2_the_more_counts_there_are():
+    def of(total):
+        expected = np.full(2000, total / 2000)
+        return fair_chi2(SimpleNamespace(basis=SimpleNamespace(expected=expected)))
+
+    assert [of(n) for n in (0, 1e5, 1e7)] == pytest.approx([1, 1.02, 3])
 
 
 def test_a_hundred_counts():

@@ -130,9 +130,9 @@ def find_elements(
         if not groups:
             return [], model
         model = calibrate(replace(model, groups=groups, fit=None), counts)
-        names = {candidates[k].group.name: found for k, found in in_parts.items()}
         model, hidden = _with_hidden(model, counts, pool)
-        names |= hidden
+        names: dict[str, tuple[int | None, float]] = {**hidden}
+        names |= {candidates[k].group.name: found for k, found in in_parts.items()}
         model = _drop_again(model, counts, pool, names)
         if not model.groups:
             return [], model
