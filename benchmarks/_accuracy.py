@@ -17,7 +17,8 @@ TRACES = ("As_K", "Mn_K", "Zn_K")  # a twentieth of what lies over them
 BLOCK = 8  # pixels along y and x of the regions
 COUNTS = (50, 200, 600, 5000)
 SEED = 20  # of grains and noise: not one that anything was tuned with
-# Phases, a tube and a detector that nothing was tuned with; as tests.builders.xrf.PHASES.
+# Phases and detectors of their own, as tests.builders.xrf.PHASES. The background's parts and
+# the priors of M lines were chosen on the first of them, nothing on the second.
 OTHER = {
     "glass": ({"Si": 0.6, "K": 0.3, "Ca": 0.4, "Mn": 0.02, "Fe": 0.05}, 0.9, 0.35),
     "gold": ({"Au": 2.0, "Cu": 0.4}, 1.3, 0.15),
@@ -27,6 +28,19 @@ OTHER = {
 }
 OTHER_DETECTOR = {"zero": 0.009, "gain": 0.01002, "fwhm": 0.146, "tail": 0.02,
                   "shelf": 0.003, "escape": 1.1}  # fmt: skip
+FRESH = {
+    "bronze": ({"Cu": 1.5, "Pb": 0.2}, 1.2, 0.25),
+    "feldspar": ({"Si": 0.5, "K": 0.8, "Ca": 0.1, "Fe": 0.05}, 0.9, 0.35),
+    "bismuthinite": ({"Bi": 1.5, "S": 0.3}, 1.3, 0.15),
+    "ilmenite": ({"Ti": 1.0, "Fe": 1.2, "Mn": 0.06}, 1.0, 0.25),
+}
+FRESH_DETECTOR = {"zero": -0.007, "gain": 0.00997, "fwhm": 0.133, "tail": 0.04,
+                  "shelf": 0.004, "escape": 0.9}  # fmt: skip
+SETS = {
+    "independent": None,
+    "other phases": (OTHER, OTHER_DETECTOR),
+    "fresh phases": (FRESH, FRESH_DETECTOR),
+}
 PYMCA = {
     "PyMca, its default": ("DEFAULT", True, 0),
     "PyMca, polynomial, no refit": ("POLYNOMIAL", False, 1),
@@ -50,17 +64,17 @@ class Case:
     start: dict = field(default_factory=lambda: {"zero": 0.0, "gain": 0.01})
 
 
-def independent(counts, excitation=("Mo", 50.0), size=64, is_other=False):
+def independent(counts, excitation=("Mo", 50.0), size=64, what="independent"):
     """The phantom that shares no code with the fit; the start is 12 eV and 0.3 % off."""
     from tests.builders import xrf
 
     own = {}
-    if is_other:
-        own = {"phases": OTHER, "detector": xrf.Detector(**OTHER_DETECTOR)}
+    if SETS[what] is not None:
+        phases, detector = SETS[what]
+        own = {"phases": phases, "detector": xrf.Detector(**detector)}
     p = xrf.make((size, size), counts, excitation=excitation, seed=SEED, **own)
     is_tube = isinstance(excitation, tuple)
     given = f"{excitation[0]} {excitation[1]:g} kV" if is_tube else excitation
-    what = "other phases" if is_other else "independent"
     name = f"{what}, {given if is_tube else f'{given} keV'}, {counts} counts"
     absent = [f"{element}_K" for element in p.absent]
     return Case(
@@ -285,7 +299,9 @@ def cases():
     for counts in COUNTS[::2]:
         yield independent(counts, 17.44)
     for counts in COUNTS[1:]:
-        yield independent(counts, ("Rh", 40.0), is_other=True)
+        yield independent(counts, ("Rh", 40.0), what="other phases")
+    for counts in COUNTS[2:]:
+        yield independent(counts, ("Mo", 45.0), what="fresh phases")
     for name in ("thin_section", "painting", "sem_map"):
         yield of_package(name)
 

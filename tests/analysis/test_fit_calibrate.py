@@ -12,6 +12,7 @@ from rsciio_xfm.analysis.fit.calibrate import calibrate
 from rsciio_xfm.analysis.fit.excitation import Layer, air, parse_excitation, tube
 from rsciio_xfm.analysis.fit.matrix import make_projection, region_areas
 from rsciio_xfm.analysis.fit.model import calibrated, make_model
+from rsciio_xfm.analysis.fit.parameters import prior
 from rsciio_xfm.analysis.fit.problem import find_dead
 from rsciio_xfm.analysis.fit.pymca import to_pymca
 from rsciio_xfm.analysis.fit.response import Response
@@ -130,6 +131,29 @@ def test_areas_of_the_spectrum_itself_are_those_of_the_fit(model, spectrum):
     assert (np.abs(found - model.fit.basis.areas) < 0.3 * sigma).all()
     # Counts that were measured instead of expected ones, and the background aside.
     np.testing.assert_allclose(sigma[:-1], model.fit.sigma[:-1], rtol=0.05)
+
+
+def test_the_background_has_parts_that_make_other_shapes(model):
+    """Those of another phase by a smooth factor; peaks are not found on them."""
+    basis = model.fit.basis
+    np.testing.assert_allclose(basis.parts.sum(axis=1), basis.columns[:, -1], rtol=1e-9)
+    assert 4 <= basis.parts.shape[1] <= 6
+    assert (basis.parts >= 0).all()
+    spectrum = np.zeros(model.n_channels)
+    energy = np.linspace(-1, 1, len(basis.columns))
+    factor = 1 + 0.5 * energy - 0.3 * energy**2
+    spectrum[basis.first : basis.stop] = 1e7 * basis.columns[:, -1] * factor
+    areas, sigma = region_areas(make_projection(basis), spectrum)
+    assert np.abs(areas[:-1] / sigma[:-1]).max() < 1
+    stiff = make_projection(replace(basis, parts=np.zeros((0, 0))))
+    areas, sigma = region_areas(stiff, spectrum)
+    assert np.abs(areas[:-1] / sigma[:-1]).max() > 10
+
+
+def test_subshells_of_m_lines_are_known_less():
+    """What excites M3 is a few keV of a tube's spectrum; M4 and M5 are excited alike."""
+    assert prior("Au_M M3").sigma > 10 * prior("Au_M M4").sigma
+    assert prior("Au_L L1").sigma < 0.2
 
 
 def test_areas_of_a_sum_are_the_sums_of_areas(model, phantom):
