@@ -16,9 +16,9 @@ from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.detectors import StackedMaps, SummedMaps
 from rsciio_xfm.core.eds import DETECTOR_AXIS, build_axis, order_axes
 from rsciio_xfm.core.hdf5.links import Dataset, Group, get, open_checked
-from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
-from rsciio_xfm.core.scan import Grid
+from rsciio_xfm.core.hdf5.stored import make_source
 from rsciio_xfm.core.to_dask import load
+from rsciio_xfm.core.views import Placed, Unsigned
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.oxford import describe
@@ -91,7 +91,7 @@ def file_reader(
     Returns
     -------
     list of dict
-        Signals, of each slice. ``data`` of a map: counts as they are stored (int32), shape
+        Signals, of each slice. ``data`` of a map: counts, uint32 (int32 in the file), shape
         ``(y, x, E)``, ``(x, E)`` of a line; ``(detector, y, x, E)`` of several detectors if
         `sum_detectors` is False. ``axes``: x and y in µm, Energy in keV. ``metadata``: signal
         type EDS_XFM, EDS_TEM above 30 kV; dead times in percent. Stacks of images are float64,
@@ -264,8 +264,12 @@ def _shape_of(part: Part) -> tuple[int, int]:
 
 
 def _make_source(part: Part, shape: tuple[int, int]) -> FileArray:
-    grid = Grid(_sizes(shape), math.prod(shape))
-    return make_source(part.path, part.spectra, Arrangement((0, 1), grid))
+    dataset = part.spectra
+    source = make_source(part.path, dataset)
+    if source.dtype.kind == "i":
+        source = Unsigned(source, f"{part.where}: {SPECTRUM}")
+    n_pixels = math.prod(shape)
+    return source if shape[0] == 1 else Placed(source, shape, n_pixels)
 
 
 def _check_positions(part: Part, shape: tuple[int, int]) -> None:

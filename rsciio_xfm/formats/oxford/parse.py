@@ -188,8 +188,9 @@ def find_slices(path: Path, root: Group) -> list[Slice]:
     if tree[VERSION] is None and tree[MANUFACTURER] != OXFORD:
         raise FileFormatError(
             f"{path}: {VERSION} is not there and {MANUFACTURER} is "
-            f"{tree[MANUFACTURER]!r:.60}, expected them of a .h5oina file, and {OXFORD!r} (byte 0, the whole file). Of "
-            'other HDF5 files, hs.load(..., file_format="ESRF") reads maps.'
+            f"{tree[MANUFACTURER]!r:.60}, expected them of a .h5oina file, and {OXFORD!r} "
+            "(byte 0, the whole file). Of other HDF5 files, hs.load(..., "
+            'file_format="ESRF") reads maps.'
         )
     tree = {name: value for name, value in tree.items() if value is not None}
     names = sorted(filter(_NUMBER.fullmatch, _names(root, _MOST_SLICES)), key=_number_of)
