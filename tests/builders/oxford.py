@@ -42,7 +42,7 @@ LINES = {"Al K series": 13, "Fe K series": 26}
 def make_counts(shape, seed=0):
     """Counts of which no two pixels are alike."""
     rng = np.random.default_rng(seed)
-    return rng.poisson(3, shape).astype("<i4") + (np.arange(shape[0]) % 7)[:, np.newaxis]
+    return (rng.poisson(3, shape) + np.arange(shape[0])[:, np.newaxis] % 7).astype("<i4")
 
 
 def make_times(n, seed=0):
