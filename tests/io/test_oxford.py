@@ -196,6 +196,19 @@ def test_detectors_of_other_energies(two):
     assert signal["axes"][-1]["offset"] == pytest.approx(-0.2)
 
 
+def test_detectors_that_are_not_whole(two):
+    expected = builder.read_spectra(two, "EDS2")
+    with h5py.File(two, "r+") as file:
+        del file["1/EDS1/Data/Spectrum"]
+    with pytest.warns(UserWarning, match=r"1/EDS1 holds no Spectrum .*left out"):
+        signal = read(two)
+    np.testing.assert_array_equal(signal["data"], expected)
+    with h5py.File(two, "r+") as file:
+        del file["1/EDS1/Data"]
+    with pytest.warns(UserWarning, match=r"1/EDS1 holds no group Data .*left out"):
+        assert read(two)["data"].shape == expected.shape
+
+
 # Times.
 
 

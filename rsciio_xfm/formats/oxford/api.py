@@ -183,9 +183,16 @@ def _choose_detectors(
 
 def _read_spectra(owner: Slice, options: _Options) -> list[dict[str, Any]]:
     """Read the spectra of a slice; nothing if there are none."""
-    found = [part for part in owner.find_eds() if part.spectra is not None]
+    every = owner.find_eds()
+    found = [part for part in every if part.spectra is not None]
     if not found:
         return []
+    for part in every:
+        if part not in found:
+            warn(
+                f"{part.where} holds no {SPECTRUM} that can be read, other detectors have "
+                f"them: it is left out {part.byte}."
+            )
     parts = _choose_detectors(owner, found, options.detector)
     shape = _shape_of_all(parts, options.sum_detectors)
     sources = [_make_source(part, shape) for part in parts]

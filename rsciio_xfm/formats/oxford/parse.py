@@ -17,6 +17,7 @@ from rsciio_xfm.core.hdf5.links import Dataset, Group, get, get_each, linked
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.hdf5.small import read_small, read_text, text_of
 from rsciio_xfm.core.hdf5.stored import check_filters
+from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.oxford.layout import (
     CELLS,
@@ -63,8 +64,17 @@ class Slice:
     def find_eds(self) -> list["Part"]:
         """Return what each EDS detector measured, in the order of their numbers."""
         names = sorted(filter(EDS.fullmatch, _names(self.group)), key=_number_of)
-        found = (find_part(self, name) for name in names)
-        return [part for part in found if part is not None]
+        parts = []
+        for name in names:
+            part = find_part(self, name)
+            if part is None:
+                warn(
+                    f"{self.path}: {self.name}/{name} holds no group {DATA} that can be read: "
+                    "this detector is left out."
+                )
+            else:
+                parts.append(part)
+        return parts
 
     def has(self, name: str) -> bool:
         """Tell whether there is something of a name, without looking at it."""
