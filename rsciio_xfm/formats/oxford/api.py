@@ -343,34 +343,39 @@ def _read_tables(owner: Slice, options: _Options) -> list[dict[str, Any]]:
 def _read_images(owner: Slice, options: _Options) -> list[dict[str, Any]]:
     """Read the electron images of a slice."""
     part = find_part(owner, IMAGES)
+    if part is None:
+        return []
     signals = []
-    for kind in DETECTORS_OF_IMAGES if part is not None else ():
+    for kind in DETECTORS_OF_IMAGES:
         group = get(part.data, kind)
         for name in group if isinstance(group, Group) else ():
             item = get(group, name)
-            if not isinstance(item, Dataset):
-                continue
-            shape = part.shape()
-            data = read_image(owner.path, item, shape)
-            if data is None:
-                warn(
-                    f"{part.where}: the image {name} is {item.shape} of {item.dtype}, "
-                    f"expected {math.prod(shape)} numbers: it is left out {part.byte}."
-                )
-                continue
-            title = f"{_title(owner, [part], 1)} {kind} {name}"
-            signal = {
-                "data": data.reshape(_sizes(shape)),
-                "axes": order_axes(part.axes(shape, navigate=False)),
-                "metadata": {
-                    "General": meta.build_general(
-                        owner.path, title, describe.date_of(part)
-                    ),
-                    "Signal": {"signal_type": ""},
-                },
-            }
-            signals.append(_loaded(signal, options, _original(owner, [part])))
+            signal = _read_image(part, item) if isinstance(item, Dataset) else None
+            if signal is not None:
+                title = f"{_title(owner, [part], 1)} {kind} {name}"
+                signal["metadata"]["General"]["title"] = title
+                signals.append(_loaded(signal, options, _original(owner, [part])))
     return signals
+
+
+def _read_image(part: Part, item: Dataset) -> dict[str, Any] | None:
+    """Read an electron image; None, with a warning, if it has other pixels than the header."""
+    shape = part.shape()
+    data = read_image(part.path, item, shape)
+    if data is None:
+        warn(
+            f"{part.where}: the image {item.name} is {item.shape} of {item.dtype}, expected "
+            f"{math.prod(shape)} numbers: it is left out {part.byte}."
+        )
+        return None
+    return {
+        "data": data.reshape(_sizes(shape)),
+        "axes": order_axes(part.axes(shape, navigate=False)),
+        "metadata": {
+            "General": meta.build_general(part.path, "", describe.date_of(part)),
+            "Signal": {"signal_type": ""},
+        },
+    }
 
 
 def _loaded(

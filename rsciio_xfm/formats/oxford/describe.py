@@ -161,7 +161,7 @@ def add_metadata(
         node["_sig_relative_real_time"] = build_share(share.reshape(shape), axes)
         node["live_time"] = node["real_time"] * (times.live or 0.0) / (times.real or 1.0)
     specimen = first.text(SPECIMEN)
-    sample = {"description": specimen} if specimen else {}
+    sample: dict[str, Any] = {"description": specimen} if specimen else {}
     elements = _elements(first)
     if elements:
         sample["elements"] = elements
