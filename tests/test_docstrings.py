@@ -19,6 +19,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FILES = (
     "map.GeoPIXE",
     "map.spd",
+    "map.h5oina",
     "map.emd",
     "scan.raw",
     "painting.datastack",
