@@ -19,6 +19,7 @@ from tests.builders import edax as edax_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
 from tests.builders import large, xrf
+from tests.builders import oxford as oxford_builder
 from tests.builders import ripple as ripple_builder
 from tests.builders.large import load
 
@@ -192,6 +193,18 @@ def test_element_maps(tmp_path, client):
     )
     assert found["Fe"] == pytest.approx(expected["Fe"], rel=1e-4)
     np.testing.assert_allclose(found.maps["Fe"].data, expected.maps["Fe"].data, atol=0.01)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_detectors_of_h5oina(client, tmp_path):
+    """Workers decompress LZF and add detectors up."""
+    path = oxford_builder.write_map(tmp_path / "a.h5oina", (12, 7, 32), n_detectors=2)
+    counts = sum(oxford_builder.read_spectra(path, name) for name in ("EDS1", "EDS2"))
+    s = hs.load(path, lazy=True, chunks=(5, 7, -1))
+    np.testing.assert_array_equal(s.data.compute(), counts)
+    np.testing.assert_array_equal(s.sum().data.compute(), counts.sum((0, 1)))
 
 
 def test_projection(client, tmp_path):

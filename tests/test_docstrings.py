@@ -19,6 +19,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FILES = (
     "map.GeoPIXE",
     "map.spd",
+    "map.h5oina",
     "map.emd",
     "scan.raw",
     "painting.datastack",
@@ -79,5 +80,5 @@ def test_examples_are_run():
         for test in EXAMPLES.values()
         for example in test.examples
     )
-    for name in ("geopixe", "edax", "emd", "datastack", "esrf"):
+    for name in ("geopixe", "edax", "emd", "datastack", "esrf", "oxford"):
         assert f"rsciio_xfm.formats.{name}.api.file_reader" in EXAMPLES

@@ -8,7 +8,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from rsciio_xfm.core.source import scratch
 from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.kernels.lzf import decompress
 from rsciio_xfm.kernels.transpose import unshuffle
 
 
@@ -144,6 +146,40 @@ class Deflate(Decoder):
             What was found.
         """
         raise error
+
+
+@dataclass(frozen=True)
+class Lzf(Decoder):
+    """Numbers that went through h5py's filter LZF, shuffled before or not.
+
+    It leaves chunks as they are that would not become shorter.
+
+    Attributes
+    ----------
+    width
+        Bytes of a number, if they were shuffled, else 1.
+    """
+
+    width: int = 1
+
+    def decode(self, raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        """Decompress them and put the bytes of each number together."""
+        if self.width == 1:
+            self._decompress(raw, out, place)
+            return
+        with scratch(out.size) as plain:
+            self._decompress(raw, plain, place)
+            unshuffle(plain.reshape(self.width, -1), out.reshape(-1, self.width))
+
+    @staticmethod
+    def _decompress(raw: np.ndarray, out: np.ndarray, place: Place) -> None:
+        if raw.size == out.size:
+            out[:] = raw
+        elif decompress(raw, out) != out.size:
+            raise CorruptFileError(
+                f"{place.name}: chunk {place.index} cannot be decompressed, expected a stream "
+                f"of LZF of {out.size} bytes (byte {place.offset})."
+            )
 
 
 def inflate(raw: np.ndarray, n_bytes: int, place: Place) -> np.ndarray:

@@ -106,16 +106,33 @@ def build_dead_time(
     has_detectors
         Whether the spectra are sums over the first axis, the detectors.
     """
+    found = _build_time_map(dead_time, axes, "Dead time", "Dead time (%)")
+    found["metadata"]["Signal"]["has_detectors"] = has_detectors
+    return found
+
+
+def build_share(share: np.ndarray, axes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Describe real times of spectra / their mean, under the key ``_sig_relative_real_time``.
+
+    Parameters
+    ----------
+    share
+        Of each spectrum.
+    axes
+        One for each axis of `share`, all of them navigation axes.
+    """
+    return _build_time_map(share, axes, "Share of the real time", "Share")
+
+
+def _build_time_map(
+    values: np.ndarray, axes: list[dict[str, Any]], title: str, quantity: str
+) -> dict[str, Any]:
     return {
-        "data": dead_time,
+        "data": values,
         "axes": order_axes(axes),
         "metadata": {
-            "General": {"title": "Dead time"},
-            "Signal": {
-                "quantity": "Dead time (%)",
-                "signal_type": "",
-                "has_detectors": has_detectors,
-            },
+            "General": {"title": title},
+            "Signal": {"quantity": quantity, "signal_type": ""},
         },
         # Held in memory, lazy spectra or not: it is a thousandth of their size.
         "attributes": {"_lazy": False},

@@ -10,6 +10,7 @@ import numpy as np
 from rsciio_xfm.core.array import CountedArray, FileArray, Matrices, Pieces, Range
 from rsciio_xfm.core.config import PIECE_BYTES
 from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
+from rsciio_xfm.exceptions import CorruptFileError
 
 Ranges = tuple[Range, ...]
 
@@ -256,6 +257,67 @@ class Placed(CountedArray):
 
     def _inner(self, ranges: Ranges) -> Ranges:
         return ranges[len(self.grid) :]
+
+
+@dataclass(frozen=True, eq=False)
+class Unsigned(CountedArray):
+    """Counts that are stored as signed integers, of which none may be negative.
+
+    Attributes
+    ----------
+    source
+        The integers.
+    where
+        Named in errors.
+    """
+
+    source: FileArray
+    where: str
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """That of the integers."""
+        return self.source.shape
+
+    @cached_property
+    def dtype(self) -> np.dtype:
+        """Of as many bytes."""
+        return np.dtype(f"u{self.source.dtype.itemsize}")
+
+    @property
+    def stored_chunks(self) -> tuple[int, ...] | None:
+        """Those of the integers."""
+        return self.source.stored_chunks
+
+    def row_axis(self) -> int:
+        """Return that of the integers."""
+        return self.source.row_axis()
+
+    def row_step(self) -> int:
+        """Return that of the integers."""
+        return self.source.row_step()
+
+    def file_bytes(self) -> int:
+        """Return that of the integers."""
+        return self.source.file_bytes()
+
+    def read(self, ranges: Ranges) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        return self._checked(self.source.read(ranges))
+
+    def pieces(self, ranges: Ranges) -> Pieces:
+        """Read a block piece by piece; see :meth:`FileArray.pieces`."""
+        for held, counts in self.source.pieces(ranges):
+            yield held, self._checked(counts)
+
+    def _checked(self, counts: np.ndarray) -> np.ndarray:
+        least = counts.min(initial=0)
+        if least < 0:
+            raise CorruptFileError(
+                f"{self.where} holds {least}, expected counts, 0 or more (byte unknown: of "
+                "those that were read now)."
+            )
+        return counts.view(self.dtype)
 
 
 @dataclass(frozen=True, eq=False)

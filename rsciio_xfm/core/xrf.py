@@ -211,6 +211,32 @@ def energy_axis(
     }
 
 
+def warn_of_calibrations(
+    where: str, calibrations: Iterable[tuple[float, ...]], n_channels: int
+) -> None:
+    """Say that detectors that become one map differ in energy, by more than half a channel.
+
+    Parameters
+    ----------
+    where
+        Named in the warning.
+    calibrations
+        Offset and width of channels, of each of them; what comes after is not looked at.
+    n_channels
+        That they have.
+    """
+    first, *others = [*calibrations] or [(0.0, 1.0)]
+    scale = abs(first[1]) or math.inf
+    ends = (abs(c[0] - first[0] + (c[1] - first[1]) * n_channels) for c in others)
+    apart = max(ends, default=0.0) / scale
+    if apart > _STRAIGHT:
+        warn(
+            f"{where}: the calibrations of the detectors differ by up to {apart:.2g} "
+            "channels, expected the same: that of the first one is used. Use detector=... for "
+            "one."
+        )
+
+
 def line_of(energies: np.ndarray) -> tuple[float, ...] | None:
     """Return a calibration from the energy of each channel, None if it is no energy axis."""
     energies = np.asarray(energies, dtype=float).ravel()

@@ -10,6 +10,7 @@ from PIL import Image
 from rsciio_xfm import data, datastack
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
+from tests.builders import oxford as oxford_builder
 
 # What a page that is about something else takes for granted.
 _LOADED = """
@@ -32,6 +33,7 @@ PREAMBLES = {
     "docs/formats/esrf.rst": _LOADED + 'images = hs.load("images_before.edf")\n',
     "docs/formats/geopixe.rst": _LOADED,
     "docs/formats/msa.rst": _LOADED,
+    "docs/formats/oxford.rst": "import hyperspy.api as hs\n",
     "docs/formats/ripple.rst": "import hyperspy.api as hs\n",
     "docs/robustness.rst": _LOADED,
 }
@@ -52,6 +54,10 @@ def write_velox(folder):
     rng = np.random.default_rng(0)
     counts = rng.poisson(0.02, (2, 3, 16, 20, 4096)).astype(np.uint16)
     emd_builder.write_velox(folder / "map.emd", counts)
+
+
+def write_h5oina(folder):
+    oxford_builder.write_map(folder / "map.h5oina", (20, 30, 1024), n_detectors=2)
 
 
 def write_raw(folder):
@@ -115,6 +121,7 @@ _WRITERS = {
     "map.GeoPIXE": write_geopixe,
     "map.spd": write_spd,
     "map.emd": write_velox,
+    "map.h5oina": write_h5oina,
     "scan.raw": write_raw,
     "next.raw": lambda folder: data.painting(folder / "next.raw", (60, 80)),
     "scan.datastack": write_stack,
@@ -157,6 +164,7 @@ _READ = {
         "edf",
     ],
     "docs/formats/geopixe.rst": ["map.GeoPIXE", "map.spd"],
+    "docs/formats/oxford.rst": ["map.h5oina"],
     "docs/formats/ripple.rst": ["scan.raw"],
     "docs/robustness.rst": ["map.GeoPIXE", "processed.h5"],
 }

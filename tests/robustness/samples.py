@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm import datastack, edax, emd, esrf, geopixe, msa, ripple
+from rsciio_xfm import datastack, edax, emd, esrf, geopixe, msa, oxford, ripple
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import CorruptFileError
 from tests.builders import datastack as datastack_builder
@@ -24,6 +24,7 @@ from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
 from tests.builders import msa as msa_builder
+from tests.builders import oxford as oxford_builder
 from tests.builders import ripple as ripple_builder
 
 Regions = dict[str, list[tuple[int, int]]]
@@ -493,6 +494,25 @@ SAMPLES = {
             _write(msa_builder.write_spectrum, "sum.msa"),
             _read(msa.file_reader),
             parts_of_msa,
+        ),
+        *(
+            Sample(
+                f"H5OINA, {name}",
+                _write(oxford_builder.write_map, "map.h5oina", **kwds),
+                _read(oxford.file_reader),
+                parts_of_hdf5,
+                decode=decode_hdf5,
+            )
+            for name, kwds in (
+                ("LZF", {}),
+                ("plain", {"storage": {}}),
+            )
+        ),
+        Sample(
+            "H5OINA, two detectors",
+            _write(oxford_builder.write_map, "map.h5oina", n_detectors=2),
+            _read(oxford.file_reader),
+            parts_of_hdf5,
         ),
         *(
             Sample(

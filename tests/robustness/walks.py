@@ -25,6 +25,7 @@ from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import oxford as oxford_builder
 
 EDS = "Acquisition_instrument.SEM.Detector.EDS"
 NODES = (EDS, EDS.replace("SEM", "TEM"))
@@ -403,6 +404,22 @@ def _bliss(folder: Path) -> Start:
     axes = _axes(("sampz", 0.5, -3.0), ("sampy", 2.0, 10.0), energy=(1.0, 0.0))
     load = _loader(folder / "map.h5", 1, file_format="ESRF")
     return load, Model(truth["counts"][1], axes, Times(real, real * share, has_map=True))
+
+
+@_format("H5OINA")
+def _oxford(folder: Path) -> Start:
+    """Of two detectors, with real times that differ from pixel to pixel."""
+    real = np.linspace(0.01, 0.05, 20)
+    live = real * np.linspace(0.9, 0.5, 20)
+    path = oxford_builder.write_map(
+        folder / "map.h5oina", (4, 5, 12), n_detectors=2, times=(live, real)
+    )
+    counts = sum(oxford_builder.read_spectra(path, n) for n in ("EDS1", "EDS2"))
+    axes = _axes(("y", 0.25, 0.0), ("x", 0.5, 0.0), energy=(0.01, -0.2))
+    times = (np.tile(values.reshape(4, 5), (2, 1, 1)) for values in (real, live))
+    return _loader(path), Model(
+        counts.astype(np.uint32), axes, Times(*times, has_map=True)
+    )
 
 
 # Operations -----------------------------------------------------------------------------

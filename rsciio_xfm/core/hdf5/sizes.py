@@ -1,5 +1,6 @@
 """Whether a dataset can be as large as it claims, before room is made for it."""
 
+import io
 import math
 import operator
 from pathlib import Path
@@ -112,7 +113,12 @@ def _check_lengths(path: str | Path, dataset: h5py.Dataset) -> None:
         return
     with GuardedFile(file_of(path, dataset)) as file:
         if layout == h5py.h5d.CONTIGUOUS and not dataset.external:
-            at = dataset.id.get_offset()
+            at, size = dataset.id.get_offset(), file.seek(0, io.SEEK_END)
+            if at is None or n_bytes > size - at:
+                raise CorruptFileError(
+                    f"{path}: {dataset.name} claims {n_bytes} bytes, expected at most the "
+                    f"{size} that the file has ({_where(dataset)})."
+                )
             file.seek(at)
             file.check_references(file.read(n_bytes), dataset.name, at)
         elif layout == h5py.h5d.CHUNKED:

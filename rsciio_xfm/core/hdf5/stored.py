@@ -18,7 +18,7 @@ import numpy as np
 
 from rsciio_xfm.core.array import CountedArray, FileArray, Pieces, Range
 from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
-from rsciio_xfm.core.codecs import PLAIN, Deflate, Place
+from rsciio_xfm.core.codecs import PLAIN, Deflate, Lzf, Place
 from rsciio_xfm.core.config import HDF5_CACHE_BYTES, PIECE_BYTES
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.hdf5.links import Dataset, file_of
@@ -31,7 +31,15 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.kernels.transpose import copy
 
 _DEFLATE, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
-_KNOWN: tuple[tuple[int, ...], ...] = ((), (_SHUFFLE,), (_DEFLATE,), (_SHUFFLE, _DEFLATE))
+_LZF = h5py.h5z.FILTER_LZF
+_KNOWN: tuple[tuple[int, ...], ...] = (
+    (),
+    (_SHUFFLE,),
+    (_DEFLATE,),
+    (_SHUFFLE, _DEFLATE),
+    (_LZF,),
+    (_SHUFFLE, _LZF),
+)
 _MOST_CHUNKS = 2**22
 _NUMBERS = "iufc"
 
@@ -88,7 +96,7 @@ def find_chunks(
     Returns
     -------
     ChunkedArray or None
-        None if HDF5 has to read it: it went through other filters than shuffle and deflate,
+        None if HDF5 has to read it: it went through filters that are not known here,
         is made of others, or holds no plain numbers.
 
     Raises
@@ -103,13 +111,17 @@ def find_chunks(
         table = find_run(file, dataset, shape, n_rows)
         return None if table is None else ChunkedArray(table, PLAIN, order)
     filters = _filters_of(dataset)
-    table = _find_table(file, dataset, shape) if filters in _KNOWN else None
+    # LZF is left out of a chunk that it does not make shorter.
+    left_out = 1 << filters.index(_LZF) if _LZF in filters else 0
+    table = _find_table(file, dataset, shape, left_out) if filters in _KNOWN else None
     if table is None:
         return None
     if not filters:
         is_whole = table.n_bytes[table.offsets != NO_CHUNK] == table.chunk_bytes
         return ChunkedArray(table, PLAIN, order) if is_whole.all() else None
     width = dataset.dtype.itemsize if _SHUFFLE in filters else 1
+    if _LZF in filters:
+        return ChunkedArray(table, Lzf(width), order)
     decoder = Filtered(width, _DEFLATE in filters, file=file, dataset=dataset.name)
     return ChunkedArray(table, decoder, order)
 
@@ -174,9 +186,12 @@ def find_run(
 
 
 def _find_table(
-    file: LocalFile, dataset: h5py.Dataset, shape: tuple[int, ...]
+    file: LocalFile, dataset: h5py.Dataset, shape: tuple[int, ...], left_out: int
 ) -> Table | None:
-    """Find where the chunks of a dataset are; None if they are too many, or unusual."""
+    """Find where the chunks of a dataset are; None if they are too many, or unusual.
+
+    `left_out` is the mask of the filter that whole chunks, and no others, may lack.
+    """
     pairs = zip(shape, dataset.chunks, strict=True)
     grid = tuple(-(-whole // size) for whole, size in pairs)
     if math.prod(grid) > _MOST_CHUNKS or not hasattr(dataset.id, "chunk_iter"):
@@ -184,6 +199,7 @@ def _find_table(
     offsets = np.full(grid, NO_CHUNK, dtype=np.int64)
     n_bytes = np.zeros(grid, dtype=np.int64)
     masks = set()
+    chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
 
     def visit(info: Any) -> None:
         pairs = zip(info.chunk_offset, dataset.chunks, strict=True)
@@ -191,12 +207,13 @@ def _find_table(
         if all(i < n for i, n in zip(index, grid, strict=True)):
             offsets[index] = info.byte_offset
             n_bytes[index] = info.size
-        masks.add(info.filter_mask)
+        is_whole = left_out > 0 and info.size == chunk_bytes
+        masks.add(info.filter_mask - left_out if is_whole else info.filter_mask)
 
     dataset.id.chunk_iter(visit)
     is_beyond = (offsets + n_bytes > file.size).any()
-    most = 2 * math.prod(dataset.chunks) * dataset.dtype.itemsize + 2**16
-    is_filtered = masks <= {0}  # else a filter was left out of some chunk
+    most = 2 * chunk_bytes + 2**16
+    is_filtered = masks <= {0}  # else another filter was left out of some chunk
     if not is_filtered or is_beyond or n_bytes.max(initial=0) > most:
         return None
     return Table(

@@ -15,8 +15,9 @@ import numpy as np
 
 from rsciio_xfm.core.hdf5.links import get
 from rsciio_xfm.core.hdf5.sizes import is_numeric
+from rsciio_xfm.core.hdf5.small import text_of
 from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.formats.hdf5_maps.find import Found, listed_axes, text_of
+from rsciio_xfm.formats.hdf5_maps.find import Found, listed_axes
 from rsciio_xfm.formats.hdf5_maps.layout import CHANNELS_FIRST, MEASUREMENT
 
 PIXELS = ("z", "y", "x")  # slowest first, as in the arrays that are made of them

@@ -16,24 +16,11 @@ from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.eds import order_axes
 from rsciio_xfm.core.hdf5.links import get, linked
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
+from rsciio_xfm.core.hdf5.small import MOST_SMALL, read_small, read_text, text_of
 from rsciio_xfm.core.scan import Grid, Planned, make_grid
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.formats.hdf5_maps.find import (
-    Contents,
-    Found,
-    listed_axes,
-    read_small,
-    read_text,
-    split_path,
-    text_of,
-)
-from rsciio_xfm.formats.hdf5_maps.layout import (
-    FSCAN,
-    INSTRUMENT,
-    MEASUREMENT,
-    MOST_SMALL,
-    SPECTRA,
-)
+from rsciio_xfm.formats.hdf5_maps.find import Contents, Found, listed_axes, split_path
+from rsciio_xfm.formats.hdf5_maps.layout import FSCAN, INSTRUMENT, MEASUREMENT, SPECTRA
 
 _SHOWN = 12
 _COUNTERS = (*meta.COUNTERS, "calibration", "channels")

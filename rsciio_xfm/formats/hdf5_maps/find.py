@@ -11,7 +11,8 @@ import numpy as np
 
 from rsciio_xfm.core.hdf5.extra import has_extra
 from rsciio_xfm.core.hdf5.links import Dataset, Group, get, get_each, link_of
-from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
+from rsciio_xfm.core.hdf5.sizes import is_numeric
+from rsciio_xfm.core.hdf5.small import text_of
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps.layout import (
@@ -20,7 +21,6 @@ from rsciio_xfm.formats.hdf5_maps.layout import (
     MAPS_RAW,
     MAPS_SPECTRA,
     MEASUREMENT,
-    MOST_SMALL,
     SPECTRA,
     XRM_ROOTS,
 )
@@ -29,7 +29,6 @@ IMAGE = ("image", "rgb-image", "rgba-image")
 _MOST_DEPTH = 32
 _MOST_OBJECTS = 2**20
 _MOST_OPENED = 256  # objects beside a dataset that is named
-_MOST_TEXT = 2**16
 _UNREADABLE = "what HDF5 cannot read"
 _SHOWN = 12
 _SAVED = "biufc"  # kinds of numbers that are written here
@@ -92,45 +91,6 @@ class Contents:
     def maps(self) -> list[Found]:
         """Return the maps of spectra, in order of their paths."""
         return [found for found in self.datasets.values() if found.layout]
-
-
-def text_of(value: Any) -> str:
-    """Return text that HDF5 holds in one of its ways; '' for anything else."""
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.ravel()[0]
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""
-
-
-def read_text(path: Path, group: h5py.Group, name: str) -> str:
-    """Return the text of a small dataset; '' if there is none."""
-    item = get(group, name)
-    if not isinstance(item, h5py.Dataset) or item.shape is None or item.size != 1:
-        return ""
-    if item.dtype.kind not in "SO" or item.dtype.itemsize > _MOST_TEXT:
-        return ""
-    check_size(path, item)
-    return text_of(item[()])
-
-
-def read_small(
-    path: Path, group: h5py.Group, name: str, shapes: tuple[tuple[int, ...], ...]
-) -> np.ndarray | None:
-    """Read a small dataset of numbers.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        float64; None if there are no numbers of such a shape.
-    """
-    item = get(group, name)
-    if not isinstance(item, h5py.Dataset) or item.shape not in shapes:
-        return None
-    if not is_numeric(item) or item.nbytes > MOST_SMALL:
-        return None
-    check_size(path, item)
-    return item[()].astype(np.float64)
 
 
 def listed_axes(group: h5py.Group) -> list[str]:

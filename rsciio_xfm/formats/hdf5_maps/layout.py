@@ -7,7 +7,6 @@ XRF-Maps.
 
 import re
 
-MOST_SMALL = 2**26  # bytes of a counter, or of positions
 MEASUREMENT = "measurement"
 INSTRUMENT = "instrument"
 FSCAN = "fscan_parameters"

@@ -10,11 +10,12 @@ from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.eds import build_axis
 from rsciio_xfm.core.hdf5.links import get
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
+from rsciio_xfm.core.hdf5.small import MOST_SMALL, read_small, text_of
 from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
 from rsciio_xfm.core.to_dask import load
 from rsciio_xfm.core.xrf import ELAPSED, INPUT_RATE, LIVE, OUTPUT_RATE, line_of_positions
-from rsciio_xfm.formats.hdf5_maps.find import Found, read_small, text_of
-from rsciio_xfm.formats.hdf5_maps.layout import MAPS, MOST_SMALL, SCALERS, XRM_ROOTS
+from rsciio_xfm.formats.hdf5_maps.find import Found
+from rsciio_xfm.formats.hdf5_maps.layout import MAPS, SCALERS, XRM_ROOTS
 
 _US = 1e-6
 

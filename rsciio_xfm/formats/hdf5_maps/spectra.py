@@ -20,6 +20,7 @@ from rsciio_xfm.core.eds import (
 from rsciio_xfm.core.hdf5.extra import has_extra, read_extra
 from rsciio_xfm.core.hdf5.links import get
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
+from rsciio_xfm.core.hdf5.small import text_of
 from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
 from rsciio_xfm.core.scan import Grid
 from rsciio_xfm.core.to_dask import load
@@ -28,7 +29,7 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps.axes import detector_axis as axis_of_detectors
 from rsciio_xfm.formats.hdf5_maps.axes import find_axes, order_of, take_detector
 from rsciio_xfm.formats.hdf5_maps.bliss import Detector, Scan, grid_of, read_counter
-from rsciio_xfm.formats.hdf5_maps.find import IMAGE, Found, listed_axes, text_of
+from rsciio_xfm.formats.hdf5_maps.find import IMAGE, Found, listed_axes
 from rsciio_xfm.formats.hdf5_maps.programs import read_map, read_maps, read_maps_raw
 
 

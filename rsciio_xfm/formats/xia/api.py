@@ -238,13 +238,5 @@ def _energy_axis(
     if not known:
         return meta.energy_axis(str(path), n_channels, None, start or 0.0)
     own = next(iter(known.values()))
-    scale = abs(own[1]) or math.inf
-    apart = max(
-        abs(c[0] - own[0] + (c[1] - own[1]) * n_channels) / scale for c in known.values()
-    )
-    if apart > 0.5:
-        warn(
-            f"{path}: the calibrations of the detectors differ by up to {apart:.2g} channels, "
-            "expected the same: that of the first one is used. Use detector=... for one."
-        )
+    meta.warn_of_calibrations(str(path), known.values(), n_channels)
     return meta.energy_axis(str(path), n_channels, own, start or 0.0)

@@ -1,0 +1,227 @@
+"""Times, energies and metadata of what a slice holds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.core import xrf as meta
+from rsciio_xfm.core.dates import parse_datetime
+from rsciio_xfm.core.dead_time import dead_time_of_times, live_fraction
+from rsciio_xfm.core.eds import ELEMENTS, build_share, put
+from rsciio_xfm.core.hdf5.links import Dataset, Group, get
+from rsciio_xfm.core.hdf5.small import text_of
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.formats.oxford.layout import (
+    ANGLES,
+    ATOMIC_NUMBER,
+    BEAM,
+    CHANNELS,
+    DATE,
+    DETECTOR_TYPE,
+    DISTANCE,
+    FIELDS,
+    KEPT,
+    LIVE,
+    MAGNIFICATION,
+    NAME,
+    POSITIONS,
+    RANGE,
+    REAL,
+    SPECIMEN,
+    STAGE,
+    START,
+    TABLES,
+    TILT,
+    WIDTH,
+)
+from rsciio_xfm.formats.oxford.parse import Part
+
+_EV = 1e-3  # keV
+_MOST_SEM_KEV = 30.0  # electron microscopes with more are TEMs
+_EVEN = 1e-5  # by which real times may differ: they are float32
+
+
+@dataclass(frozen=True)
+class PixelTimes:
+    """Live and real times of the pixels of some detectors.
+
+    Attributes
+    ----------
+    dead
+        float32, percent, (detectors, pixels); NaN where nothing was measured. None if live or
+        real times are not there.
+    real, live
+        Of a spectrum of one detector in s, the means of those that were measured.
+    share
+        float32, real time of each pixel / `real`, if they differ.
+    """
+
+    dead: np.ndarray | None
+    real: float | None
+    live: float | None
+    share: np.ndarray | None = None
+
+
+def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
+    """Read the times of all pixels.
+
+    Real times of several detectors are taken as their mean, in which the dead times are then:
+    live times, and all real times together, are those of the file.
+    """
+    real = _mean_of_each(parts, REAL, n_pixels)
+    mean = meta.mean_time(real)
+    live = [part.values(LIVE, n_pixels) for part in parts]
+    known = [values for values in live if values is not None]
+    if real is None or mean is None or len(known) < len(parts):
+        means = [meta.mean_time(values) for values in known]
+        for part, values in zip(parts, live, strict=True):
+            meta.warn_of_uneven(part.where, values, is_live=True)
+        sound = [seconds for seconds in means if seconds is not None]
+        is_known = len(sound) == len(parts)
+        return PixelTimes(None, mean, sum(sound) / len(sound) if is_known else None)
+    dead = np.empty((len(parts), n_pixels), np.float32)
+    for own, values in zip(dead, known, strict=True):
+        own[:] = dead_time_of_times(values, real)
+    is_measured = np.isfinite(real) & (real > 0)
+    share = np.where(is_measured, real / mean, 1.0).astype(np.float32)
+    if np.abs(share - 1).max() <= _EVEN:
+        return PixelTimes(dead, mean, mean * _mean_live(dead))
+    return PixelTimes(dead, mean, mean * _mean_live(dead, share), share)
+
+
+def _mean_of_each(parts: Sequence[Part], name: str, n_pixels: int) -> np.ndarray | None:
+    """Return the mean over the detectors for each pixel; None if one has no values."""
+    total = None
+    for part in parts:
+        values = part.values(name, n_pixels)
+        if values is None:
+            return None
+        total = values if total is None else total + values
+    return None if total is None else total / len(parts)
+
+
+def _mean_live(dead: np.ndarray, share: np.ndarray | None = None) -> float:
+    """Return live time / real time of all pixels; what was not measured counts as dead."""
+    weights = np.float32(1) if share is None else share
+    return float(np.mean([(live_fraction(own) * weights).mean() for own in dead]))
+
+
+def calibration_of(part: Part) -> tuple[float, float] | None:
+    """Return the energy of channel 0 and the width of a channel in keV, None if not known."""
+    width, start, n = part.number(WIDTH), part.number(START), part.number(CHANNELS)
+    full = part.number(RANGE)
+    if width is None and full is not None and n:
+        width = full / n / _EV
+    if width is None or width <= 0:
+        warn(
+            f"{part.where}: {WIDTH} is {'not there' if width is None else f'{width:g}'}, "
+            f"expected eV: energies are numbers of channels {part.byte}."
+        )
+        return None
+    return _EV * (start or 0.0), _EV * width
+
+
+def energy_axis(parts: Sequence[Part], n_channels: int) -> dict[str, Any]:
+    """Make the energy axis, that of the first detector."""
+    found = [calibration_of(part) for part in parts]
+    known = [own for own in found if own is not None]
+    meta.warn_of_calibrations(str(parts[0].path), known, n_channels)
+    for part in parts:
+        claimed = part.number(CHANNELS)
+        if claimed is not None and claimed != n_channels:
+            warn(
+                f"{part.where}: {CHANNELS} is {claimed:g}, expected {n_channels}, as the "
+                f"spectra have: check the energies {part.byte}."
+            )
+    return meta.energy_axis(parts[0].where, n_channels, known[0] if known else None)
+
+
+def add_metadata(
+    signal: dict[str, Any], parts: Sequence[Part], times: PixelTimes
+) -> None:
+    """Put microscope, detector, sample and uneven real times into the metadata of a map."""
+    metadata, first = signal["metadata"], parts[0]
+    beam = first.number(BEAM)
+    if beam is not None and beam > _MOST_SEM_KEV:
+        metadata["Signal"]["signal_type"] = "EDS_TEM"
+    for name, value in _microscope(first).items():
+        put(metadata, f"Acquisition_instrument.SEM.{name}", value)
+    node = (
+        metadata["Acquisition_instrument"].get("SEM", {}).get("Detector", {}).get("EDS")
+    )
+    if times.share is not None and "_sig_dead_time" in (node or {}):
+        axes = [dict(axis) for axis in signal["axes"] if axis["navigate"]]
+        shape = [axis["size"] for axis in axes]
+        share = np.broadcast_to(
+            times.share, (math.prod(shape) // times.share.size, times.share.size)
+        )
+        node["_sig_relative_real_time"] = build_share(share.reshape(shape), axes)
+        node["live_time"] = node["real_time"] * (times.live or 0.0) / (times.real or 1.0)
+    specimen = first.text(SPECIMEN)
+    sample: dict[str, Any] = {"description": specimen} if specimen else {}
+    elements = _elements(first)
+    if elements:
+        sample["elements"] = elements
+    if sample:
+        metadata["Sample"] = sample
+    if len(parts) == 1:
+        for name, key in ANGLES.items():
+            angle = first.number(key)
+            if angle is not None and abs(angle) <= 2 * math.pi:
+                place = f"Acquisition_instrument.SEM.Detector.EDS.{name}"
+                put(metadata, place, round(math.degrees(angle), 3))
+
+
+def _microscope(part: Part) -> dict[str, float]:
+    """Return what exspy knows places for, by their names below ``SEM``."""
+    found = {"magnification": part.number(MAGNIFICATION)}
+    found["working_distance"] = part.number(DISTANCE)
+    stage = part.tree.get(STAGE)
+    stage = stage if isinstance(stage, dict) else {}
+    for name in POSITIONS:
+        found[f"Stage.{name.lower()}"] = meta.number(stage.get(name))
+    tilt = part.number(TILT)
+    for name, angle in (
+        ("tilt_alpha", meta.number(stage.get("Tilt")) if tilt is None else tilt),
+        ("rotation", meta.number(stage.get("Rotation"))),
+    ):
+        found[f"Stage.{name}"] = None if angle is None else round(math.degrees(angle), 3)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _elements(part: Part) -> list[str]:
+    """Return the elements that windows, peaks or concentrations were calculated of."""
+    numbers = set()
+    for name, _ in TABLES.values():
+        group = get(part.data, name)
+        for key in group if isinstance(group, Group) else ():
+            item = get(group, key)
+            if isinstance(item, Dataset):
+                number = meta.number(np.ravel(item.attrs.get(ATOMIC_NUMBER, 0))[:1].sum())
+                numbers.add(int(number or 0))
+    return [str(ELEMENTS[n]) for n in sorted(numbers) if 0 < n < len(ELEMENTS)]
+
+
+def instrument(parts: Sequence[Part], n_pixels: int, times: PixelTimes) -> dict[str, Any]:
+    """Return what is kept of an acquisition."""
+    first = parts[0]
+    found: dict[str, Any] = {"slice": first.owner.name}
+    found["detectors"] = [part.name for part in parts]
+    found |= {k: first.tree[n] for k, n in KEPT.items() if n in first.tree}
+    kind = None if first.header is None else get(first.header, DETECTOR_TYPE)
+    if isinstance(kind, Dataset) and text_of(kind.attrs.get(NAME)):
+        found["detector_type"] = text_of(kind.attrs.get(NAME))
+    fields = first.values(FIELDS, n_pixels)
+    if fields is not None:
+        found["montage_fields"] = len(np.unique(fields[np.isfinite(fields)]))
+    if times.dead is not None:
+        found["dead_time_from"] = "live time / real time"
+    return found
+
+
+def date_of(part: Part) -> Any:
+    """Return when it was measured."""
+    return parse_datetime(part.text(DATE))
