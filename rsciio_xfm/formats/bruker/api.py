@@ -358,6 +358,12 @@ def _count_bins(path: Path, map_: _Map, cutoff: float | str | None) -> int:
             f"{path}: the sum spectrum has {n_all} channels, expected 1 to {_MOST_CHANNELS} "
             f"(byte {map_.streams[0][0].byte_of(0)})."
         )
+    declared = number(spectrum.spectrum.get("ChannelCount"))
+    if spectrum.n_channels and declared not in (None, n_all):
+        warn(
+            f"{path}: the sum spectrum has {n_all} channels, expected the {declared:g} of "
+            "its ChannelCount: the header is damaged, or the energies are wrong."
+        )
     if cutoff is None:
         return n_all
     if cutoff == "zealous":

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from rsciio.utils.xml import XmlToDict, sanitize_msxml_float
+from rsciio.utils.xml import XmlToDict
 
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import number
@@ -23,6 +23,8 @@ from rsciio_xfm.formats.bruker.container import Container, InflatedBytes, open_i
 _MOST_BYTES = 2**28  # of a header; 3 MB in the files seen
 _MOST_LAYERS = 2**20  # bytes of the description of a detector's window, decompressed
 _SPECTRA = re.compile(re.escape(layout.SPECTRA) + r"(\d+)")
+# Numbers with a comma, as of a German Windows; lists of two numbers are none.
+_COMMA = re.compile(rb"(?<!<LineCounter)(?<!<Channels)(>-?\d+),(\d*([Ee]-?\d*)?<)")
 _NO_XML = "expected XML without declarations of its own"
 _to_dict = XmlToDict(dub_attr_pre_str="XmlClass", tags_to_flatten="ClassInstance")
 
@@ -180,7 +182,7 @@ def parse_xml(text: bytes, name: str, byte: int) -> ElementTree.Element:
     problem = "declares a type of its own"
     if b"<!DOCTYPE" not in text and b"<!ENTITY" not in text:
         try:
-            return ElementTree.fromstring(sanitize_msxml_float(text))
+            return ElementTree.fromstring(_COMMA.sub(rb"\1.\2", text))
         except (ElementTree.ParseError, LookupError, ValueError) as exc:
             problem = f"cannot be read ({exc})"
     raise FileFormatError(
