@@ -85,14 +85,16 @@ def stream(shape=SHAPE, left_out=(), not_stored=(), packing=None, scale=1, numbe
 def record(x, counts, packing, **changes):
     """Pack a pixel."""
     added, n_packed = b"", 0
-    events = [channel for channel, n in enumerate(counts) for _ in range(n)]
-    highest = max(events) + 1 if events else 0
+    filled = [channel for channel, n in enumerate(counts) if n]
+    highest = max(filled) + 1 if filled else 0
+    events = filled[-1:]  # those that come behind instructions
+    if packing < 2:
+        events = [channel for channel in filled for _ in range(counts[channel])]
     if packing == 0:
         body = struct.pack(f"<{len(events)}H", *events)
     elif packing == 1:
         body = events_of_12_bits(events)
     else:
-        events = events[-1:]  # the last one comes behind
         n_packed = highest - 1
         body = instructions(counts[:n_packed]) + struct.pack("<I", 2 * len(events))
         added = struct.pack(f"<{len(events)}H", *events)
@@ -101,7 +103,7 @@ def record(x, counts, packing, **changes):
         "highest": highest,
         "n_packed": n_packed,
         "constant": 786432,
-        "packing": packing,
+        "flag": packing,
         "about": len(body) & 0xFFFF,
         "n_events": len(events),
         "size": len(body),

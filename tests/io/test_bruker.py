@@ -15,9 +15,9 @@ from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFi
 from rsciio_xfm.formats.bruker.parse import read_spx
 from rsciio_xfm.formats.bruker.times import find_times, live_time, zero_peak
 from tests.builders import bruker as builder
-from tests.conftest import REAL_FILES
+from tests.conftest import DATA
 
-REAL = REAL_FILES / "bruker"
+REAL = DATA / "bruker"
 # Sums of all counts, as three readers give them.
 GOLDEN = {
     "16x16_12bit_packed_8bit.bcf": 20_194,
@@ -59,6 +59,20 @@ def read(path, **options):
     return found
 
 
+def check_same(data, expected):
+    """Compare without the copies of numpy's own comparison: one map has 157 million counts."""
+    assert data.shape == expected.shape
+    assert all((a == b).all() for a, b in zip(data, expected, strict=True))
+
+
+@pytest.fixture(params=[name for name in GOLDEN if not name.startswith("Hitachi")])
+def small(request):
+    path = REAL / request.param
+    if not path.is_file():
+        pytest.skip(f"{path} is not here")
+    return path
+
+
 def eds_of(found):
     instrument = found["metadata"]["Acquisition_instrument"]
     return instrument.get("SEM", instrument.get("TEM"))["Detector"]["EDS"]
@@ -74,7 +88,7 @@ def test_as_rosettasciio(real, is_lazy):
     data = np.asarray(ours["data"])
     assert data.sum(dtype=np.uint64) == GOLDEN[real.name]
     assert data.dtype == theirs["data"].dtype
-    np.testing.assert_array_equal(data, theirs["data"])
+    check_same(data, theirs["data"])
     assert ours["original_metadata"] == theirs["original_metadata"]
     assert ours["mapping"] == theirs["mapping"]
     for axis, other in zip(ours["axes"], theirs["axes"], strict=True):
@@ -94,18 +108,18 @@ def test_as_rosettasciio(real, is_lazy):
 
 
 @pytest.mark.parametrize("options", [{"downsample": 2}, {"downsample": 7}])
-def test_downsample_as_rosettasciio(real, options):
-    theirs = rsciio.bruker.file_reader(real, **MAPS, **options)[0]["data"]
-    ours = read(real, lazy=True, **options)
-    np.testing.assert_array_equal(ours["data"].compute().astype(theirs.dtype), theirs)
-    assert ours["data"].sum().compute() == GOLDEN[real.name]
+def test_downsample_as_rosettasciio(small, options):
+    theirs = rsciio.bruker.file_reader(small, **MAPS, **options)[0]["data"]
+    ours = read(small, lazy=True, **options)
+    check_same(ours["data"].compute().astype(theirs.dtype), theirs)
+    assert ours["data"].sum(dtype=np.uint64).compute() == GOLDEN[small.name]
     assert eds_of(ours)["_sig_dead_time"]["data"].shape == theirs.shape[:2]
 
 
 @pytest.mark.parametrize("cutoff", [5, 60.0, "auto", "zealous"])
-def test_cutoff_as_rosettasciio(real, cutoff):
-    theirs = rsciio.bruker.file_reader(real, **MAPS, cutoff_at_kV=cutoff)[0]["data"]
-    np.testing.assert_array_equal(read(real, cutoff_at_kV=cutoff)["data"], theirs)
+def test_cutoff_as_rosettasciio(small, cutoff):
+    theirs = rsciio.bruker.file_reader(small, **MAPS, cutoff_at_kV=cutoff)[0]["data"]
+    check_same(read(small, cutoff_at_kV=cutoff)["data"], theirs)
 
 
 def test_images_as_rosettasciio(real):
@@ -115,11 +129,11 @@ def test_images_as_rosettasciio(real):
     for image, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(image["data"], other["data"])
         assert image["metadata"] == other["metadata"]
-    assert len(bruker.file_reader(real)) == len(ours) + 1
+    assert len(bruker.file_reader(real, lazy=True)) == len(ours) + 1
 
 
-def test_sums(real):
-    source = source_of(read(real, lazy=True)["data"])
+def test_sums(small):
+    source = source_of(read(small, lazy=True)["data"])
     whole = tuple((0, n) for n in source.shape)
     data = source.read(whole).astype(np.uint64)
     np.testing.assert_array_equal(source.sum_navigation(whole), data.sum(axis=(0, 1)))
@@ -499,8 +513,8 @@ PIXEL = builder.counts_of_pixel(0, 0)
     [
         (lines([builder.record(7, PIXEL, 2)]), "is of column 7, expected 0 to 6"),
         (lines([builder.record(1, PIXEL, 2)] * 2), "column 1 stands twice"),
-        (lines([builder.record(0, PIXEL, 2, packing=4)]), "packed in way 4"),
-        (lines([builder.record(0, PIXEL, 0, packing=2)]), "is packed in way 2|has .* bytes"),
+        (lines([builder.record(0, PIXEL, 2, flag=4)]), "packed in way 4"),
+        (lines([builder.record(0, PIXEL, 0, flag=2)]), "is packed in way 2|has .* bytes"),
         (lines([builder.record(0, PIXEL, 1, n_events=60000)]), "as many as are packed"),
         (lines([builder.record(0, PIXEL, 2, n_packed=5000)]), "beyond 511"),
         (lines([builder.record(0, PIXEL, 2, n_packed=3)]), "beyond 511"),
