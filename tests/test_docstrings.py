@@ -18,6 +18,7 @@ from tests.builders import documentation as builder
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FILES = (
     "map.GeoPIXE",
+    "map.bcf",
     "map.spd",
     "map.emd",
     "scan.raw",
@@ -79,5 +80,5 @@ def test_examples_are_run():
         for test in EXAMPLES.values()
         for example in test.examples
     )
-    for name in ("geopixe", "edax", "emd", "datastack", "esrf"):
+    for name in ("bruker", "geopixe", "edax", "emd", "datastack", "esrf"):
         assert f"rsciio_xfm.formats.{name}.api.file_reader" in EXAMPLES

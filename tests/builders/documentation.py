@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rsciio_xfm import data, datastack
+from tests.builders import bruker as bruker_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 
@@ -25,6 +26,7 @@ PREAMBLES = {
     "docs/lazy.rst": _LOADED,
     "docs/opening.rst": _LOADED,
     "docs/saving.rst": _LOADED + "region = s.inav[2:6, 1:3].sum()\n",
+    "docs/formats/bruker.rst": _LOADED.replace("GeoPIXE", "bcf"),
     "docs/formats/datastack.rst": "import numpy as np\n",
     "docs/formats/edax.rst": _LOADED,
     "docs/formats/emd.rst": _LOADED,
@@ -111,6 +113,7 @@ def write_processed(folder):
 
 
 _WRITERS = {
+    "map.bcf": lambda folder: bruker_builder.write_map(folder / "map.bcf"),
     "map.GeoPIXE": write_geopixe,
     "map.spd": write_spd,
     "map.emd": write_velox,
@@ -144,6 +147,7 @@ _READ = {
     ],
     "docs/classify.rst": ["map.GeoPIXE", "map.emd"],
     "docs/element_maps.rst": ["map.GeoPIXE", "scan.raw"],
+    "docs/formats/bruker.rst": ["map.bcf"],
     "docs/formats/datastack.rst": ["scan.raw", "painting.datastack"],
     "docs/formats/edax.rst": ["map.GeoPIXE", "map.spd"],
     "docs/formats/emd.rst": ["map.GeoPIXE", "map.emd"],
