@@ -337,23 +337,38 @@ def find_parts(path):
     return parts, edges
 
 
-def write_large(path, n_rows, n_columns, counts_per_pixel=300):
+def spread_record(seed, n_channels=4096):
+    """Pack a pixel of some hundred counts, here and there, as Esprit does; and its counts."""
+    state, counts = seed, [0] * n_channels
+    for channel in range(30, 1500):
+        state = (1103515245 * state + 12345) % 2**31
+        counts[channel] = max(0, state // 2**16 % 8 - 5)
+    counts[95] = 50
+    body = b""
+    for i in range(0, 1500, 250):
+        part = counts[i : i + 250]
+        pairs = (a | b << 4 for a, b in zip(part[::2], part[1::2], strict=True))
+        body += bytes([1, 250, 0, *pairs]) if max(part) < 16 else instructions(part)
+    body += struct.pack("<I", 0)
+    head = struct.pack("<IHHIHHHI", 0, 1500, 1500, 786432, 2, 0, 0, len(body))
+    return head + body, sum(counts)
+
+
+def write_large(path, n_rows, n_columns):
     """Write a map of 4096 channels whose records are those of a few spectra, over and over.
 
     Chunks of 1 MiB, not compressed; returns the path and the counts of all of it.
     """
-    kinds = [
-        record(0, counts_of_pixel(y, 0, 4096, counts_per_pixel // 30), 2) for y in range(8)
-    ]
-    counts = [sum(counts_of_pixel(y, 0, 4096, counts_per_pixel // 30)) for y in range(8)]
+    kinds, counts = zip(*(spread_record(seed) for seed in range(8)), strict=True)
     chunk = 2**20
     payload = chunk - 32
     head = struct.pack("<iiII", n_rows, n_columns, 4096, 1).ljust(FIRST_LINE, b"\0")
     line_bytes = [b"".join(_at(kinds[y], x) for x in range(n_columns)) for y in range(8)]
     size = len(head) + sum(4 + len(line_bytes[y % 8]) for y in range(n_rows))
-    text = header((n_rows, n_columns, 4096))
+    picture = image("", [1] * (n_rows * n_columns), n_columns, n_rows, 1)
+    text = header((n_rows, n_columns, 4096), images=picture)
     n_chunks = -(-size // payload)
-    first = 10
+    first = 5 + -(-len(text) // payload)
     with Path(path).open("wb") as file:
         prefix = container_head(chunk, first, size, n_chunks, text)
         file.write(prefix)
@@ -390,9 +405,12 @@ def container_head(chunk, first, size, n_chunks, text):
             "<iQQQQIi176s?3s256s32s", content, chunk + HEAD + 32 + 512 * i,
             table, n, 0, 0, 0, 0, parent, b"", is_folder, b"", name.encode(), b"",
         )  # fmt: skip
-    struct.pack_into("<I", content, 2 * chunk + HEAD + 32, 4)
+    payload = chunk - 32
+    n_text = range(4, 4 + -(-len(text) // payload))
+    struct.pack_into(f"<{len(n_text)}I", content, 2 * chunk + HEAD + 32, *n_text)
     pointers = range(first, first + n_chunks)
     struct.pack_into(f"<{n_chunks}I", content, 3 * chunk + HEAD + 32, *pointers)
-    start = 4 * chunk + HEAD + 32
-    content[start : start + len(text)] = text
+    for i, number in enumerate(n_text):
+        start, part = number * chunk + HEAD + 32, text[i * payload : (i + 1) * payload]
+        content[start : start + len(part)] = part
     return content

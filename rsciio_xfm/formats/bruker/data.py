@@ -1,6 +1,6 @@
 """The counts of a ``.bcf`` map as an array-like over the file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,9 +46,7 @@ class BrukerArray(RecordStream):
         """Return the detectors along a first axis."""
         if len(self.streams) == 1:
             return None
-        fields = vars(self) | {"total": None}
-        fields = {name: fields[name] for name in self.__dataclass_fields__}
-        parts = (type(self)(**fields | {"streams": (one,)}) for one in self.streams)
+        parts = (replace(self, streams=(one,), total=None) for one in self.streams)
         return StackedMaps(tuple(parts))
 
     def describe_damage(self, stream: Stream, status: int, position: int) -> str:

@@ -262,13 +262,15 @@ def _numbers(text: str | None) -> tuple[int, ...]:
 
 def _elements(base: ElementTree.Element) -> dict[str, str]:
     """Return the elements that were chosen, and their lines as Bruker names them."""
-    regions = base.findall(
+    regions = base.find(
         "./ClassInstance[@Type='TRTContainerClass']/ChildClassInstances"
         "/ClassInstance[@Type='TRTElementInformationList']"
         "/ClassInstance[@Type='TRTSpectrumRegionList']/ChildClassInstances"
-        "/ClassInstance[@Type='TRTSpectrumRegion']"
     )
-    trees = (_tree(node) for node in regions)
+    if regions is None:
+        return {}
+    found = regions.findall("./ClassInstance[@Type='TRTSpectrumRegion']")
+    trees = (_tree(node) for node in found)
     # One line alone of light elements has no name.
     return {
         str(tree["XmlClassName"]): str(tree.get("Line", "Ka"))

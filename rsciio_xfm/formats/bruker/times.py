@@ -180,7 +180,7 @@ def find_measured(is_stored: np.ndarray, n_counts: int) -> np.ndarray:
     rows = is_stored.any(axis=1, keepdims=True)
     n_left = is_stored.shape[1] * int(rows.sum()) - n_stored
     by_chance = n_stored * math.exp(-n_counts / max(1, n_stored))
-    if n_left > _MOST_CHANCE * (by_chance + 1):
+    if n_left > _MOST_CHANCE * by_chance:
         return is_stored
     return np.array(np.broadcast_to(rows, is_stored.shape))
 
