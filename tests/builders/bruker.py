@@ -208,9 +208,7 @@ def header(
     spectra = "".join(
         f"<SpectrumData{i}>{spectrum(n_channels, **of_spectrum)}</SpectrumData{i}>"
         for i in range(n_maps)
-    ).replace(
-        f"<ZeroPeakFrequency>{FREQUENCY}<", f"<ZeroPeakFrequency>{frequency}<"
-    )
+    ).replace(f"<ZeroPeakFrequency>{FREQUENCY}<", f"<ZeroPeakFrequency>{frequency}<")
     region = (
         '<ClassInstance Type="TRTSpectrumRegion" Name="Fe"><Line>KA</Line>'
         "<Energy>6,398</Energy></ClassInstance>"
@@ -260,7 +258,9 @@ def container(files, chunk=2048, folder="EDSDatabase", parents=None):
         chunks |= _chain(tables, raw_table, payload)
         items.append((tables[0], len(raw), 0, False, name))
     if parents is not None:
-        items = [(*item[:2], p, *item[3:]) for item, p in zip(items, parents, strict=True)]
+        items = [
+            (*item[:2], p, *item[3:]) for item, p in zip(items, parents, strict=True)
+        ]
     packed = [
         struct.pack(
             "<iQQQQIi176s?3s256s32s", t, size, 0, 0, 0, 0, parent, b"", is_folder, b"",
@@ -285,16 +285,16 @@ def container(files, chunk=2048, folder="EDSDatabase", parents=None):
 def _chain(tables, raw, payload):
     parts = [raw[i : i + payload] for i in range(0, max(1, len(raw)), payload)]
     after = [*tables[1:], 0]
-    return {
-        n: (a, part) for n, a, part in zip(tables, after, parts, strict=True)
-    }
+    return {n: (a, part) for n, a, part in zip(tables, after, parts, strict=True)}
 
 
 def write_spectrum(path, tube=TUBE, beam="20"):
     """Write a single spectrum, of a tube of 50 kV, and return its path."""
     total = counts_of_pixel(0, 0)
     node = spectrum(512, total, beam=beam, scale="1E-2", tube=tube)
-    text = f'<?xml version="1.0" encoding="WINDOWS-1252"?><TRTSpectrum>{node}</TRTSpectrum>'
+    text = (
+        f'<?xml version="1.0" encoding="WINDOWS-1252"?><TRTSpectrum>{node}</TRTSpectrum>'
+    )
     Path(path).write_bytes(text.replace("-0,48", "-0.48").encode("cp1252"))
     return Path(path)
 

@@ -149,13 +149,19 @@ def test_sums(small):
 def test_dead_time_of_real_maps(real):
     s = hs.load(real, lazy=True, signal_type="EDS_XFM", **MAPS)
     eds = s.metadata.Acquisition_instrument.SEM.Detector.EDS
-    assert 100 * (1 - eds.live_time / eds.real_time) == pytest.approx(DEAD[real.name], 0.01)
+    assert 100 * (1 - eds.live_time / eds.real_time) == pytest.approx(
+        DEAD[real.name], 0.01
+    )
     total = s.sum()
     eds = total.metadata.Acquisition_instrument.SEM.Detector.EDS
-    assert 100 * (1 - eds.live_time / eds.real_time) == pytest.approx(DEAD[real.name], 0.01)
+    assert 100 * (1 - eds.live_time / eds.real_time) == pytest.approx(
+        DEAD[real.name], 0.01
+    )
     if real.name.startswith("bcf_v2"):
         assert eds.real_time_from == "PixelTimes"
-        assert eds.real_time == pytest.approx(2500 * 7680e-6)  # as the line counter has it
+        assert eds.real_time == pytest.approx(
+            2500 * 7680e-6
+        )  # as the line counter has it
 
 
 @pytest.mark.parametrize(
@@ -210,7 +216,9 @@ def test_counts_never_wrap(tmp_path):
     grain = builder.stream(packing=2, scale=1)
     dark = builder.record(0, builder.counts_of_pixel(0, 0), 2)
     bright = builder.record(0, builder.counts_of_pixel(0, 0, scale=10), 2)
-    path = builder.write_map(tmp_path / "map.bcf", raw_streams=[grain.replace(dark, bright)])
+    path = builder.write_map(
+        tmp_path / "map.bcf", raw_streams=[grain.replace(dark, bright)]
+    )
     data = read(path)["data"]
     assert data.dtype == np.uint16
     assert data[0, 0, builder.ZERO] == 1000 and data[0, 1, builder.ZERO] == 102
@@ -366,7 +374,12 @@ def times(table=None, scanned=0.2, frequency=1000.0, pulses=None):
         ({"table": 0.3}, 0.3, 50, ("PixelTimes", "zero peak of each pixel")),
         ({"table": 0.1515}, 0.2, 24.25, ("LineCounter", "PixelTimes")),
         ({"table": 0.01}, 0.2, 25, ("LineCounter", "zero peak of each pixel")),
-        ({"table": 0.3, "scanned": None}, 0.3, 50, ("PixelTimes", "zero peak of each pixel")),
+        (
+            {"table": 0.3, "scanned": None},
+            0.3,
+            50,
+            ("PixelTimes", "zero peak of each pixel"),
+        ),
         ({"table": 0.15, "scanned": None}, None, None, ("", "")),
         ({"frequency": None}, 0.2, None, ("LineCounter", "")),
         ({"frequency": 0.0}, 0.2, None, ("LineCounter", "")),
@@ -394,9 +407,7 @@ def test_pixel_times(tmp_path):
     live = counts()[..., builder.ZERO] / builder.FREQUENCY
     real = np.reshape(table, (5, 7)) * 1e-6
     np.testing.assert_allclose(s.get_live_time().data, live, rtol=1e-6)
-    np.testing.assert_allclose(
-        s.get_dead_time().data, 100 * (1 - live / real), rtol=1e-5
-    )
+    np.testing.assert_allclose(s.get_dead_time().data, 100 * (1 - live / real), rtol=1e-5)
     half = hs.load(path, signal_type="EDS_XFM", downsample=3)
     eds = half.sum().metadata.Acquisition_instrument.SEM.Detector.EDS
     assert eds.live_time == pytest.approx(live.sum())
@@ -602,7 +613,11 @@ def damaged_item(path, number, at, value):
         (0, struct.pack("<i", 10**6), "a table is in chunk 1000000"),
         (40, struct.pack("<i", 2), "the folder of 'SpectrumData0' is number 2"),
         (40, struct.pack("<i", 99), "is number 99, expected -1 to 2"),
-        (224, b"Nothing", "expected EDSDatabase/HeaderData and EDSDatabase/SpectrumData0"),
+        (
+            224,
+            b"Nothing",
+            "expected EDSDatabase/HeaderData and EDSDatabase/SpectrumData0",
+        ),
     ],
 )
 def test_damaged_items(path, at, value, match):
@@ -635,7 +650,9 @@ def test_bombs(tmp_path):
     raw = struct.pack("<4sIII", b"AACS", 3000, 0, 1).ljust(0x80, b"\0")
     raw += struct.pack("<IIII", len(bomb), 0, 0, 0) + bomb
     path = damage(tmp_path, raw)
-    with pytest.raises(CorruptFileError, match="block 0 of compressed data has 3001 bytes or"):
+    with pytest.raises(
+        CorruptFileError, match="block 0 of compressed data has 3001 bytes or"
+    ):
         read(path)
     path = damage(tmp_path, start='<!DOCTYPE x [<!ENTITY a "aaaa">]>')
     with pytest.raises(FileFormatError, match="declares a type of its own"):
@@ -645,7 +662,9 @@ def test_bombs(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("shape", [(0, 7, 512), (5, -1, 512), (5, 7, 0), (65536, 65536, 512)])
+@pytest.mark.parametrize(
+    "shape", [(0, 7, 512), (5, -1, 512), (5, 7, 0), (65536, 65536, 512)]
+)
 def test_sizes_that_lie(tmp_path, shape):
     raw = struct.pack("<iiII", *shape, 1).ljust(builder.FIRST_LINE, b"\0") + bytes(100)
     path = damage(tmp_path, raw)

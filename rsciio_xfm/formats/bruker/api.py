@@ -225,7 +225,9 @@ def _choose_spectra(
     if index is not None:
         index = operator.index(index)
         if index not in numbers:
-            raise IndexError(f"{path}: index is {index}, expected one of {numbers}, or 'all'.")
+            raise IndexError(
+                f"{path}: index is {index}, expected one of {numbers}, or 'all'."
+            )
         return [[index]]
     are_detectors = header.n_detectors == len(numbers) > 1
     group = numbers if are_detectors else numbers[:1]
@@ -281,7 +283,8 @@ def _times_of_scan(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return what the scan spent on a pixel of each row, and the table of times, in s."""
     factors = [
-        number(header.scan.get(key)) for key in ("LineAverage", "PixelAverage", "PixelTime")
+        number(header.scan.get(key))
+        for key in ("LineAverage", "PixelAverage", "PixelTime")
     ]
     counter, scanned = header.line_counter, None
     if len(counter) != shape.n_rows:

@@ -19,7 +19,7 @@ _MOST_DEEP = 16  # folders; 1 in the files seen
 
 @dataclass(frozen=True)
 class Item:
-    """A file in a container: chunk of its table of chunks, size in bytes, where it is listed."""
+    """A file in a container: chunk of its table, size in bytes, where it is listed."""
 
     table: int
     size: int
@@ -127,7 +127,9 @@ class InflatedBytes(Bytes):
     def opened(self) -> Iterator[Read]:
         """Open the container; see :class:`rsciio_xfm.core.runs.Bytes`."""
         with self.stored.opened() as read:
-            held: dict[int, np.ndarray] = {}  # the last block, which the next range begins in
+            held: dict[
+                int, np.ndarray
+            ] = {}  # the last block, which the next range begins in
 
             def block(number: int) -> np.ndarray:
                 if number not in held:
@@ -152,11 +154,12 @@ class InflatedBytes(Bytes):
     ) -> None:
         at = 0
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-            while start < stop:
-                number, first = divmod(start, self.block_bytes)
-                part = block(number)[first : first + stop - start]
+            begin = start
+            while begin < stop:
+                number, first = divmod(begin, self.block_bytes)
+                part = block(number)[first : first + stop - begin]
                 out[at : at + part.size] = part
-                at, start = at + part.size, start + part.size
+                at, begin = at + part.size, begin + part.size
 
     def _inflate(self, read: Read, number: int) -> np.ndarray:
         """Decompress a block; never more than it can have."""
@@ -311,7 +314,9 @@ def open_item(container: Container, path: str) -> StoredBytes | InflatedBytes:
             f"{container.source.size}). The file is cut."
         )
     (head,) = read_part(stored, 0, n_head).view(layout.COMPRESSION)
-    return _find_blocks(stored, path, head) if head["mark"] == layout.COMPRESSED else stored
+    return (
+        _find_blocks(stored, path, head) if head["mark"] == layout.COMPRESSED else stored
+    )
 
 
 def stored_fields(stored: StoredBytes) -> tuple[Source, np.ndarray, int, int]:
@@ -361,7 +366,9 @@ def _find_blocks(stored: StoredBytes, path: str, head: np.void) -> InflatedBytes
             f"expected 1 to {most} of at most {layout.MAX_BLOCK_BYTES} (byte "
             f"{stored.byte_of(4)}). The file is damaged."
         )
-    starts, sizes, at = [], [], layout.FIRST_BLOCK
+    starts: list[int] = []
+    sizes: list[int] = []
+    at = layout.FIRST_BLOCK
     n_head = layout.BLOCK_HEAD.itemsize
     with stored.opened() as read:
         raw = np.empty(n_head, dtype=np.uint8)
@@ -385,7 +392,9 @@ def _find_blocks(stored: StoredBytes, path: str, head: np.void) -> InflatedBytes
     data = InflatedBytes(stored, *places, block_bytes, len(starts) * block_bytes, is_cut)
     if is_cut or not starts:
         return data
-    last = inflate(data, read_part(stored, starts[-1], sizes[-1]), n_blocks - 1, 0, block_bytes)
+    last = inflate(
+        data, read_part(stored, starts[-1], sizes[-1]), n_blocks - 1, 0, block_bytes
+    )
     size = (n_blocks - 1) * block_bytes + last.size
     return InflatedBytes(stored, *places, block_bytes, size, is_cut)
 

@@ -40,7 +40,7 @@ class BrukerArray(RecordStream):
 
     def box(self, ranges: tuple[Range, ...] | None = None) -> Any:
         """Return a part of the map as kernels want it, with how many pixels are one."""
-        return DownsampledBox(*super().box(ranges), self.downsample)
+        return DownsampledBox(*super().box(ranges), self.downsample)  # type: ignore[call-arg]
 
     def by_detector(self) -> FileArray | None:
         """Return the detectors along a first axis."""

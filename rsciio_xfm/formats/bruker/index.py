@@ -48,8 +48,8 @@ _LINE_BYTES = layout.LINE.itemsize
 # What the kernel stopped at, beside what is wrong within a record.
 END_OF_BLOCK = DONE
 WRONG_LINE, OUTSIDE, REPEATED, TOO_LONG = range(DAMAGED + 4, DAMAGED + 8)
-# The state of the pass: row, its records that are still to come, highest count, longest record,
-# records.
+# The state of the pass: row, its records that are still to come, highest count, bytes of the
+# longest record, records.
 _ROW, _LEFT, _HIGHEST, _LONGEST, _RECORDS = range(5)
 
 
@@ -172,9 +172,7 @@ def read_index(data: Data, what: str, shape: Shape, window: Range, cache: bool) 
     return index
 
 
-def _unpack_index(
-    found: dict[str, np.ndarray], data: Data, shape: Shape
-) -> Index | None:
+def _unpack_index(found: dict[str, np.ndarray], data: Data, shape: Shape) -> Index | None:
     """Make an index of what was kept, unless it cannot be that of the stream."""
     names = ("n_records", "highest", "longest", "n_rows", "stop")
     kept: dict[str, Any] = found | {name: int(found[name]) for name in names}
@@ -248,10 +246,12 @@ def build_index(data: Data, what: str, shape: Shape, window: Range) -> Index:
 
 
 @kernel
-def _index_block(raw, base, window, found):
+def _index_block(
+    raw: np.ndarray, base: int, window: np.ndarray, found: _Found
+) -> tuple[int, int]:
     """Index the lines and records that are whole in a block; return bytes used, a status."""
     state, n_columns = found.state, found.pulses.shape[1]
-    at = np.int64(0)
+    at = 0
     while state[_ROW] < found.start.size:
         row = state[_ROW]
         if state[_LEFT] == 0:
@@ -265,13 +265,7 @@ def _index_block(raw, base, window, found):
             state[_LEFT] = n
             state[_ROW] += n == 0
             continue
-        if at + RECORD_BYTES > raw.size:
-            return at, END_OF_BLOCK
-        if stored_stop(raw, at) - at > layout.MAX_RECORD_BYTES:
-            return at, TOO_LONG
-        if stored_stop(raw, at) > raw.size:
-            return at, END_OF_BLOCK
-        stop = record_stop(raw, at)
+        stop = _end_of_record(raw, at)
         if stop - at > layout.MAX_RECORD_BYTES:
             return at, TOO_LONG
         if stop > raw.size:
@@ -287,7 +281,20 @@ def _index_block(raw, base, window, found):
 
 
 @kernel
-def _index_record(raw, at, stop, window, found):
+def _end_of_record(raw: np.ndarray, at: int) -> int:
+    """Return where a record ends, or a byte behind the block if that is not known there."""
+    if at + RECORD_BYTES > raw.size:
+        return raw.size + 1
+    stop = stored_stop(raw, at)
+    if stop > raw.size:
+        return stop
+    return record_stop(raw, at)
+
+
+@kernel
+def _index_record(
+    raw: np.ndarray, at: int, stop: int, window: np.ndarray, found: _Found
+) -> int:
     """Decode a record, and keep what it says."""
     state, spectrum = found.state, found.spectrum
     x = u4(raw, at)
@@ -302,15 +309,23 @@ def _index_record(raw, at, stop, window, found):
     for i in range(window[0], min(top, window[1])):
         pulses += spectrum[i]
     found.pulses[state[_ROW], x] = pulses
-    highest = np.uint32(0)
-    for i in range(top):
-        highest = max(highest, spectrum[i])
-        found.total[i] += np.uint64(spectrum[i])
-    spectrum[:top] = 0
+    highest = _move(spectrum[:top], found.total[:top])
     state[_HIGHEST] = max(state[_HIGHEST], np.int64(highest))
     state[_LONGEST] = max(state[_LONGEST], stop - at)
     state[_RECORDS] += 1
     return DONE
+
+
+@kernel
+def _move(spectrum: np.ndarray, total: np.ndarray) -> np.unsignedinteger:
+    """Add a spectrum to the total, and set it to zero; return its highest count."""
+    highest = np.uint32(0)
+    for i in range(spectrum.size):
+        highest = max(highest, spectrum[i])
+    for i in range(spectrum.size):
+        total[i] += np.uint64(spectrum[i])
+    spectrum[:] = 0
+    return highest
 
 
 def describe_record(raw: np.ndarray, status: int, n_channels: int) -> str:
@@ -367,8 +382,8 @@ def _warn_missing(index: Index, data: Data, what: str, shape: Shape) -> None:
         )
     elif index.stop < data.size or _is_cut(data):
         warn(
-            f"{name}: {data.size - index.stop} bytes follow the {shape.n_rows} rows of {what}, "
-            f"expected none (byte {data.byte_of(index.stop)}). They are not read."
+            f"{name}: {data.size - index.stop} bytes follow the {shape.n_rows} rows of "
+            f"{what}, expected none (byte {data.byte_of(index.stop)}). They are not read."
         )
 
 

@@ -5,6 +5,7 @@ one instruction of that.
 """
 
 from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ _BITS = 31  # of a count, so that the events that are added to it fit 32
 WRONG_PACKING, WRONG_SIZE, WRONG_CHANNEL, WRONG_COUNTS = range(DAMAGED, DAMAGED + 4)
 
 # The part that is asked for, and how many pixels, down and across, are one of the array.
-DownsampledBox = namedtuple("DownsampledBox", [*Box._fields, "downsample"])
+_NAMES = (*Box._fields, "downsample")
+DownsampledBox: Any = namedtuple("DownsampledBox", _NAMES)  # type: ignore[misc]
 
 
 @kernel
@@ -173,11 +175,13 @@ def _follow(raw, at, end, counts, n_packed):
         if gain < 0:
             return WRONG_COUNTS
         at += size
-        for i in range(n):
-            number = gain + _count(raw, at, size, i)
-            if number >> _BITS:
-                return WRONG_COUNTS
-            counts[channel + i] += counts.dtype.type(number)
+        part, target = raw[at : at + n_bytes], counts[channel : channel + n]
+        if size == 1:
+            _add_nibbles(part, counts.dtype.type(gain), target)
+        elif size == 2:
+            _add_bytes(part, counts.dtype.type(gain), target)
+        elif not _add_numbers(part, gain, size, target):
+            return WRONG_COUNTS
         channel += n
         at += n_bytes
     return DONE if at == end and channel == n_packed else WRONG_SIZE
@@ -195,16 +199,32 @@ def _gain(raw, at, size):
 
 
 @kernel
-def _count(raw, at, size, i):
-    """Return the i-th of some counts, each of half a size."""
-    if size == 1:
-        pair = np.int64(raw[at + i // 2])
-        return pair >> 4 if i % 2 else pair & _NIBBLE
-    if size == 2:
-        return np.int64(raw[at + i])
-    if size == 4:
-        return u2(raw, at + 2 * i)
-    return u4(raw, at + 4 * i)
+def _add_nibbles(raw, gain, target):
+    """Add counts of four bits, the lower ones of a byte first."""
+    for i in range(target.size // 2):
+        pair = raw[i]
+        target[2 * i] += gain + target.dtype.type(pair & np.uint8(15))
+        target[2 * i + 1] += gain + target.dtype.type(pair >> np.uint8(4))
+    if target.size % 2:
+        target[-1] += gain + target.dtype.type(raw[-1] & np.uint8(15))
+
+
+@kernel
+def _add_bytes(raw, gain, target):
+    """Add counts of eight bits."""
+    for i in range(target.size):
+        target[i] += gain + target.dtype.type(raw[i])
+
+
+@kernel
+def _add_numbers(raw, gain, size, target):
+    """Add counts of 16 or 32 bits; return whether none is more than 31 bits hold."""
+    for i in range(target.size):
+        number = gain + (u2(raw, 2 * i) if size == 4 else u4(raw, 4 * i))
+        if number >> _BITS:
+            return False
+        target[i] += target.dtype.type(number)
+    return True
 
 
 @kernel

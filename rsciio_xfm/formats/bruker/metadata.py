@@ -101,7 +101,9 @@ def build_original(header: Header, spectrum: Spectrum) -> dict[str, Any]:
         "Stage": header.stage,
         "Microscope": header.microscope,
     }
-    original = {key: clean(v) if isinstance(v, dict) else v for key, v in original.items()}
+    original = {
+        key: clean(v) if isinstance(v, dict) else v for key, v in original.items()
+    }
     return original | ({"Tube": clean(spectrum.tube)} if spectrum.tube else {})
 
 

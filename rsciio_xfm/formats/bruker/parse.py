@@ -18,7 +18,12 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import number
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.bruker import layout
-from rsciio_xfm.formats.bruker.container import Container, InflatedBytes, open_item, read_part
+from rsciio_xfm.formats.bruker.container import (
+    Container,
+    InflatedBytes,
+    open_item,
+    read_part,
+)
 
 _MOST_BYTES = 2**28  # of a header; 3 MB in the files seen
 _MOST_LAYERS = 2**20  # bytes of the description of a detector's window, decompressed
@@ -179,10 +184,10 @@ def parse_xml(text: bytes, name: str, byte: int) -> ElementTree.Element:
     FileFormatError
         It is none.
     """
-    problem = "declares a type of its own"
-    if b"<!DOCTYPE" not in text and b"<!ENTITY" not in text:
+    problem = "declares a type of its own, or is UTF-16"
+    if not any(part in text for part in (b"<!DOCTYPE", b"<!ENTITY", b"\0")):
         try:
-            return ElementTree.fromstring(_COMMA.sub(rb"\1.\2", text))
+            return ElementTree.fromstring(_COMMA.sub(rb"\1.\2", text))  # noqa: S314
         except (ElementTree.ParseError, LookupError, ValueError) as exc:
             problem = f"cannot be read ({exc})"
     raise FileFormatError(

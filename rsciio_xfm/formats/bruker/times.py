@@ -72,7 +72,7 @@ def zero_peak(scale: float | None, offset: float | None, n_channels: int) -> Ran
         return 0, 0
     first = round((-_HALF_KEV - offset) / scale)
     last = round((_HALF_KEV - offset) / scale)
-    return (first, last + 1) if 0 <= first and last < n_channels else (0, 0)
+    return (first, last + 1) if first >= 0 and last < n_channels else (0, 0)
 
 
 def live_time(
@@ -220,7 +220,8 @@ def _dead_time_of_pulses(
     n = np.maximum(pulses, 0)
     if n.sum() >= _LEAST_PULSES * np.count_nonzero(real):
         return _dead_time(n / frequency, real), "of each pixel"
-    axis, of = (1,), "of each row"
+    axis: tuple[int, ...] = (1,)
+    of = "of each row"
     if n.sum() < _LEAST_PULSES * np.count_nonzero(real.any(axis=1)):
         axis, of = (0, 1), "of the map"
     times = real.sum(axis=axis, keepdims=True)
