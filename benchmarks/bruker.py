@@ -41,9 +41,10 @@ def theirs(path):
 def warm_up(read):
     """Compile, or load, the kernels."""
     with tempfile.TemporaryDirectory() as folder:
-        small = read(builder.write_map(Path(folder) / "small.bcf"))
+        picture = builder.image("", [1] * 35, 7, 5)
+        small = read(builder.write_map(Path(folder) / "small.bcf", images=picture))
         small.sum().data.sum()
-        small.isig[10:30].sum("Energy").compute(show_progressbar=False)
+        small.isig[100:130].sum("Energy").compute(show_progressbar=False)
         small.inav[1:3, 1:3].sum().compute(show_progressbar=False)
 
 
