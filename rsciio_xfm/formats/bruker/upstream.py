@@ -31,9 +31,13 @@ def read_images(path: Path, instrument: str | None, is_optional: bool) -> list[d
     from rsciio.bruker import file_reader
 
     try:
-        return file_reader(str(path), select_type="image", instrument=instrument)
+        signals = file_reader(str(path), select_type="image", instrument=instrument)
     except (*UPSTREAM, SyntaxError, UnboundLocalError) as exc:  # SyntaxError: of its XML
         text = f"{path}: its images cannot be read: {exc!r:.200}"
+    else:
+        for signal in signals:
+            order_axes_of(signal)
+        return signals
     if not is_optional:
         raise FileFormatError(f"{text}. Expected what Esprit writes (byte 0).")
     warn(f"{text}. They are left out.")
@@ -59,8 +63,7 @@ def read_spectrum(path: Path, lazy: bool) -> list[dict[str, Any]]:
             "(byte 0)."
         ) from exc
     for signal in signals:
-        for i, axis in enumerate(signal["axes"]):
-            axis["index_in_array"] = i
+        order_axes_of(signal)
         if spectrum.tube:
             metadata = signal["metadata"]
             (node,) = metadata["Acquisition_instrument"].values()
@@ -68,3 +71,10 @@ def read_spectrum(path: Path, lazy: bool) -> list[dict[str, Any]]:
             metadata["Acquisition_instrument"] = nodes
             metadata["Signal"]["signal_type"] = SIGNAL_TYPE
     return signals
+
+
+def order_axes_of(signal: dict[str, Any]) -> None:
+    """Give axes what RosettaSciIO leaves to HyperSpy."""
+    for i, axis in enumerate(signal["axes"]):
+        axis.setdefault("navigate", False)
+        axis["index_in_array"] = i
