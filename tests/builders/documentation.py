@@ -42,6 +42,11 @@ def write_geopixe(folder):
     data.thin_section(folder / "map.GeoPIXE", unrecorded=0.1)
 
 
+def write_bcf(folder):
+    picture = bruker_builder.image("", [1] * 35, 7, 5)
+    bruker_builder.write_map(folder / "map.bcf", images=picture)
+
+
 def write_spd(folder):
     joint = data.sem_map(folder / "map.spd")
     iron = joint.share("Cu") > 0
@@ -113,7 +118,7 @@ def write_processed(folder):
 
 
 _WRITERS = {
-    "map.bcf": lambda folder: bruker_builder.write_map(folder / "map.bcf"),
+    "map.bcf": write_bcf,
     "map.GeoPIXE": write_geopixe,
     "map.spd": write_spd,
     "map.emd": write_velox,
