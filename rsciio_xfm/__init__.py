@@ -11,7 +11,17 @@ from rsciio_xfm._register import register
 
 __version__ = "0.1.0"
 
-_FORMATS = ("datastack", "edax", "emd", "esrf", "geopixe", "msa", "oxford", "ripple")
+_FORMATS = (
+    "bruker",
+    "datastack",
+    "edax",
+    "emd",
+    "esrf",
+    "geopixe",
+    "msa",
+    "oxford",
+    "ripple",
+)
 _MODULES = ("analysis", "data", "exceptions", "formats", "signals")
 # Functions of signals of any type, by the module of signals that they are in.
 _FUNCTIONS = {

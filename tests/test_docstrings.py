@@ -18,6 +18,7 @@ from tests.builders import documentation as builder
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FILES = (
     "map.GeoPIXE",
+    "map.bcf",
     "map.spd",
     "map.h5oina",
     "map.emd",
@@ -80,5 +81,6 @@ def test_examples_are_run():
         for test in EXAMPLES.values()
         for example in test.examples
     )
-    for name in ("geopixe", "edax", "emd", "datastack", "esrf", "oxford"):
+    names = ("bruker", "geopixe", "edax", "emd", "datastack", "esrf", "oxford")
+    for name in names:
         assert f"rsciio_xfm.formats.{name}.api.file_reader" in EXAMPLES

@@ -80,7 +80,7 @@ def save(
         BaseSignal.save(signal, filename, overwrite, extension, file_format, **kwds)
         return
     signal = _in_known_type(signal, path, file_format)
-    if is_own(path, file_format):
+    if is_own(path, file_format) and _is_written(path):
         insist = {"replace_original": True} if replace_original else {}
         kwds |= insist
         BaseSignal.save(signal, filename, overwrite, extension, file_format, **kwds)

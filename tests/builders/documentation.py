@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rsciio_xfm import data, datastack
+from tests.builders import bruker as bruker_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import oxford as oxford_builder
@@ -27,6 +28,7 @@ PREAMBLES = {
     "docs/lazy.rst": _LOADED,
     "docs/opening.rst": _LOADED,
     "docs/saving.rst": _LOADED + "region = s.inav[2:6, 1:3].sum()\n",
+    "docs/formats/bruker.rst": _LOADED.replace("GeoPIXE", "bcf"),
     "docs/formats/datastack.rst": "import numpy as np\n",
     "docs/formats/edax.rst": _LOADED,
     "docs/formats/emd.rst": _LOADED,
@@ -41,6 +43,11 @@ PREAMBLES = {
 
 def write_geopixe(folder):
     data.thin_section(folder / "map.GeoPIXE", unrecorded=0.1)
+
+
+def write_bcf(folder):
+    picture = bruker_builder.image("", [1] * 35, 7, 5)
+    bruker_builder.write_map(folder / "map.bcf", images=picture)
 
 
 def write_spd(folder):
@@ -118,6 +125,7 @@ def write_processed(folder):
 
 
 _WRITERS = {
+    "map.bcf": write_bcf,
     "map.GeoPIXE": write_geopixe,
     "map.spd": write_spd,
     "map.emd": write_velox,
@@ -152,6 +160,7 @@ _READ = {
     ],
     "docs/classify.rst": ["map.GeoPIXE", "map.emd"],
     "docs/element_maps.rst": ["map.GeoPIXE", "scan.raw"],
+    "docs/formats/bruker.rst": ["map.bcf"],
     "docs/formats/datastack.rst": ["scan.raw", "painting.datastack"],
     "docs/formats/edax.rst": ["map.GeoPIXE", "map.spd"],
     "docs/formats/emd.rst": ["map.GeoPIXE", "map.emd"],

@@ -13,6 +13,7 @@ import exspy
 import hyperspy.api as hs
 import numpy as np
 import pytest
+import rsciio.bruker
 
 from rsciio_xfm.signals import EDSXFMSpectrum
 from rsciio_xfm.signals.dead_time import _tube_channel
@@ -502,7 +503,9 @@ class TestTimesOfAMap:
     def test_readers_of_rosettasciio(self, name, seconds, at_loading):
         if not (DATA / name).is_file():
             pytest.skip(f"{DATA / name} is not there")
-        kwds = {"select_type": "spectrum_image"} if name.endswith("bcf") else {}
+        kwds = {}
+        if name.endswith("bcf"):  # ours has the times of a spectrum
+            kwds = {"select_type": "spectrum_image", "file_format": rsciio.bruker}
         if at_loading:
             kwds["signal_type"] = "EDS_XFM"
         s = hs.load(DATA / name, lazy=True, **kwds)

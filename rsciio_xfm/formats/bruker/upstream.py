@@ -1,0 +1,80 @@
+"""What RosettaSciIO reads of Bruker's files: images of the sample, and single spectra."""
+
+from pathlib import Path
+from typing import Any
+
+from rsciio_xfm.core.eds import SIGNAL_TYPE
+from rsciio_xfm.core.faults import UPSTREAM
+from rsciio_xfm.core.warning import warn
+from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.formats.bruker.metadata import describe_tube
+from rsciio_xfm.formats.bruker.parse import read_spx
+
+
+def read_images(path: Path, instrument: str | None, is_optional: bool) -> list[dict]:
+    """Read the images of a ``.bcf`` file, whose container and header are known to be sound.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    instrument
+        ``"SEM"``, ``"TEM"`` or None.
+    is_optional
+        Whether a fault is a warning: there is a map beside.
+
+    Raises
+    ------
+    FileFormatError
+        They cannot be read.
+    """
+    from rsciio.bruker import file_reader
+
+    try:
+        signals = file_reader(str(path), select_type="image", instrument=instrument)
+    except (*UPSTREAM, SyntaxError, UnboundLocalError) as exc:  # SyntaxError: of its XML
+        text = f"{path}: its images cannot be read: {exc!r:.200}"
+    else:
+        for signal in signals:
+            order_axes_of(signal)
+        return signals
+    if not is_optional:
+        raise FileFormatError(f"{text}. Expected what Esprit writes (byte 0).")
+    warn(f"{text}. They are left out.")
+    return []
+
+
+def read_spectrum(path: Path, lazy: bool) -> list[dict[str, Any]]:
+    """Read an ``.spx`` file; a spectrum that an X-ray tube excited is none of a TEM.
+
+    Raises
+    ------
+    FileFormatError
+        It cannot be read.
+    """
+    from rsciio.bruker import file_reader
+
+    spectrum = read_spx(path)  # of which nothing can become larger than it is
+    try:
+        signals = file_reader(str(path), lazy=lazy)
+    except (*UPSTREAM, SyntaxError) as exc:
+        raise FileFormatError(
+            f"{path}: the spectrum cannot be read: {exc!r:.200}. Expected what Esprit writes "
+            "(byte 0)."
+        ) from exc
+    for signal in signals:
+        order_axes_of(signal)
+        if spectrum.tube:
+            metadata = signal["metadata"]
+            (node,) = metadata["Acquisition_instrument"].values()
+            nodes = {"SEM": node, "XRF": describe_tube(spectrum)}
+            metadata["Acquisition_instrument"] = nodes
+            metadata["Signal"]["signal_type"] = SIGNAL_TYPE
+    return signals
+
+
+def order_axes_of(signal: dict[str, Any]) -> None:
+    """Give axes what RosettaSciIO leaves to HyperSpy."""
+    for i, axis in enumerate(signal["axes"]):
+        axis.setdefault("navigate", False)
+        axis["index_in_array"] = i
