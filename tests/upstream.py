@@ -22,13 +22,17 @@ from rsciio_xfm._register import read_specifications
 
 THEIRS = Path(rsciio.__file__).parent / "tests"
 # What its tests are called after.
-FORMATS = ("edax", "emd", "msa", "ripple")
+FORMATS = ("bruker", "edax", "emd", "msa", "ripple")
 # What is other here on purpose: docs/compared.rst says why. Texts of its tests are replaced,
 REPLACED = {
     # (of the module that they call by name: it has to be ours)
     "from rsciio import __version__, msa": "from rsciio import __version__; "
     "from rsciio_xfm import msa",
     '"EDS_SEM" == signal_dict': '"EDS_XFM" == signal_dict',
+    # (a function that only RosettaSciIO has)
+    "from rsciio.bruker import export_metadata, file_reader": "from rsciio.bruker._utils "
+    "import export_metadata; from rsciio_xfm.formats.bruker import file_reader",
+    "from rsciio.bruker import _api": "import rsciio.bruker._api as _api",
     # (a table of their writer, from which the tests make their files)
     "from rsciio.ripple import _api as ripple": "from rsciio.ripple._api import dtype2keys; "
     "from rsciio_xfm.formats.ripple import api as ripple",
@@ -36,6 +40,7 @@ REPLACED = {
 }
 # and tests are left out.
 LEFT_OUT = (
+    "test_bruker.py::test_bruker_XRF",
     "test_emd_velox.py::TestVeloxEELSEDS::test_velox_load_EELS_EDS",
     "test_msa.py::test_parsed_version",
 )

@@ -185,6 +185,10 @@ def file_reader(
     )
     if path.suffix.lower() == ".spx":
         return _read_spx(path, lazy, options, select_type, index)
+    if path.suffix.lower() != ".bcf":
+        raise ValueError(
+            f"{path}: the extension is {path.suffix!r}, expected .bcf or .spx."
+        )
     container = read_container(path)
     names = find_spectra(container)
     header = read_header(container, list(names))
