@@ -26,6 +26,7 @@ THOROUGH = (
     HERE / "analysis" / "test_find.py",
     HERE / "io" / "test_raw_types.py",
     HERE / "robustness",
+    HERE / "signals" / "test_elements.py",
     HERE / "test_cli_classify.py",
     HERE / "test_cli_elements.py",
     HERE / "test_cli_maps.py",

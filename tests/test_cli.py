@@ -66,13 +66,13 @@ class TestInfo:
         (tmp_path / "a.txt").write_text("no map")
         text = run("info", tmp_path / "a.txt", code=1)
         assert (
-            "the extension is '.txt', expected .dat or .datastack or .de5 or .edf or .emd"
+            "the extension is '.txt', expected .bcf or .dat or .datastack or .de5 or .edf"
             in text
         )
         for arguments in (("spectrum", "-o", tmp_path / "b.msa"), ("demo",)):
             command, *rest = arguments
             text = run(command, tmp_path / "a.txt", *rest, code=1)
-            assert "or .geopixe or .h5 or .hdf5 or .hspy or .lsd or .mas or .mca" in text
+            assert "or .geopixe or .h5 or .h5oina or .hdf5 or .hspy or .lsd or .mas or .mca" in text
 
     def test_damaged(self, run, tmp_path):
         (tmp_path / "a.GeoPIXE").write_bytes(b"")
