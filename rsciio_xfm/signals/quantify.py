@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import Excitation
-from rsciio_xfm.analysis.fit.lines import group
 from rsciio_xfm.analysis.quantify.compose import (
     Composition,
     Densities,
     Matrix,
     Measured,
+    group_of,
     parse_matrix,
     solve,
     thin,
@@ -341,9 +341,9 @@ def _warn_of_absorption(plan: Plan, film: Densities, name: str) -> None:
         return
     sample = Sample({e: float(own / total) for e, own in densities.items()}, total)
     groups = [
-        found
-        for one, is_there in zip(film.groups, is_seen, strict=True)
-        if (found := group(*one.split("_"), plan.setup.excitation)) and is_there
+        group_of(name, plan.setup)
+        for name, is_there in zip(film.groups, is_seen, strict=True)
+        if is_there
     ]
     each = np.array([densities[one.element] for one in groups])
     kept = yields(sample, plan.setup, groups).total

@@ -511,11 +511,14 @@ def _composition(
 
 
 def _groups(measured: Measured, setup: Setup) -> tuple[Group, ...]:
-    """Return the groups of names; those that are not excited have no lines."""
-    return tuple(_group(name, setup) for name in measured.names)
+    return tuple(group_of(name, setup) for name in measured.names)
 
 
-def _group(name: str, setup: Setup) -> Group:
+def group_of(name: str, setup: Setup) -> Group:
+    """Return the lines of a group, or of one subshell (``"Pb_L3"``), by its name.
+
+    It has no lines if the radiation of the set-up does not excite it.
+    """
     element, shell = name.split("_")
     whole = group(element, shell[0], setup.excitation)
     if whole is not None and shell == whole.shell:
