@@ -9,6 +9,8 @@ import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import Excitation
 from rsciio_xfm.analysis.quantify.compose import (
+    LEAST_SUM,
+    MOST_SUM,
     Composition,
     Densities,
     Matrix,
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from rsciio_xfm.signals.element_model import ElementModel
 
 _SAME_ENERGY, _SAME_ANGLE = 0.005, 1.0  # relative; degrees
-_LITTLE = 0.9  # of the mass of a thick sample: something else is there
-_MOST_SUM = 1.05
 _MOST_ABSORBED = 0.05  # by a film that is called thin
 
 
@@ -317,14 +317,15 @@ def _warn_of(plan: Plan, found: Composition, name: str) -> None:
             f"{where}{said} Composition and counts do not go together: look at geometry, "
             "standard, thickness and matrix."
         )
-    if found.sum > _MOST_SUM:
+    is_normalised = plan.matrix.kind == "normalise"
+    if found.sum > MOST_SUM:
+        done = "They were normalised" if is_normalised else "Nothing was normalised"
         warn(
             f"{where}The elements add up to {100 * found.sum:.1f} %, expected at most 100: "
-            "the geometry factor, the thickness or the matrix is wrong. Nothing was "
-            "normalised."
+            f"the geometry factor, the thickness or the matrix is wrong. {done}."
         )
-    has_rest = plan.matrix.formula is not None or plan.matrix.kind == "normalise"
-    if plan.thickness == math.inf and not has_rest and found.sum < _LITTLE:
+    has_rest = plan.matrix.formula is not None or is_normalised
+    if plan.thickness == math.inf and not has_rest and found.sum < LEAST_SUM:
         warn(
             f"{where}The elements add up to {100 * found.sum:.3g} % of a thick sample, and "
             "absorb as if nothing else were there. If it is a film: sample='thin', or its "

@@ -555,6 +555,8 @@ class TestBadInput:
         ):
             found = maps.quantify(setup=weak, per={"alloy": labels == 0})
         assert found.regions["alloy"].sum > 110  # not normalised
+        with pytest.warns(UserWarning, match="matrix is wrong. They were normalised"):
+            maps.quantify(setup=weak, per={"alloy": labels == 0}, matrix="normalise")
 
     def test_lines_of_the_standard(self, whole, setup):
         with pytest.raises(ValueError, match="name its elements in the model"):
