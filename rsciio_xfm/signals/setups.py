@@ -17,8 +17,8 @@ from rsciio_xfm.analysis.fit.excitation import (
     parse_excitation,
     xraylib,
 )
-from rsciio_xfm.analysis.fit.response import DENSITY
-from rsciio_xfm.analysis.quantify.setup import Setup
+from rsciio_xfm.analysis.fit.response import DENSITY, Response
+from rsciio_xfm.analysis.quantify.setup import SILICON, Setup
 from rsciio_xfm.core.eds import DETECTOR_NODES, XRF
 from rsciio_xfm.signals.excitation import (
     crystal_of,
@@ -110,7 +110,7 @@ def make_setup(
         beam,
         **angles,
         path=path,
-        detector=_crystal(signal, crystal, assumed),
+        detector=_crystal(signal, model, crystal, assumed),
         flux=_above_zero("flux", flux, "photons/s"),
         solid_angle=_above_zero("solid_angle", solid_angle, "sr"),
         assumed=tuple(assumed),
@@ -286,16 +286,29 @@ def _gas(atmosphere: str, distance: float | None) -> list[Layer]:
     return [Layer(_FORMULAS[atmosphere], ATMOSPHERES[atmosphere], length)]
 
 
-def _crystal(signal: BaseSignal | None, given: Any, assumed: list[str]) -> Layer:
+def _crystal(
+    signal: BaseSignal | None,
+    model: "ElementModel | None",
+    given: Any,
+    assumed: list[str],
+) -> Layer:
     """Return the crystal of the detector, as it is given, of a header, or the usual one."""
     if given is not None:
         return parse_layer(given)
-    usual = Layer("Si", DENSITY["Si"], 0.05)
-    known = {} if signal is None else crystal_of(signal)
-    material = known.get("material", usual.formula)
+    known = crystal_of(signal) if signal is not None else _crystal_of_model(model)
+    material = known.get("material", SILICON.formula)
     if "thickness" not in known:
-        assumed.append(f"a crystal of {material} of {10 * usual.thickness:g} mm")
-    return Layer(material, DENSITY[material], known.get("thickness", usual.thickness))
+        assumed.append(f"a crystal of {material} of {10 * SILICON.thickness:g} mm")
+    return Layer(material, DENSITY[material], known.get("thickness", SILICON.thickness))
+
+
+def _crystal_of_model(model: "ElementModel | None") -> dict[str, Any]:
+    """Return what a model without its spectra was told of the crystal, if anything."""
+    if model is None:
+        return {}
+    own, usual = model.model.response, Response()
+    pairs = {"material": usual.material, "thickness": usual.thickness}
+    return {k: getattr(own, k) for k, value in pairs.items() if getattr(own, k) != value}
 
 
 def _above_zero(name: str, value: Any, unit: str) -> float | None:

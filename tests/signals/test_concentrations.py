@@ -4,6 +4,7 @@ import copy
 import csv
 import math
 import pickle
+from dataclasses import replace
 
 import dask.array as da
 import hyperspy.api as hs
@@ -707,6 +708,16 @@ class TestSetup:
         assert rsciio_xfm.make_setup(model) == setup
         other = rsciio_xfm.make_setup(s, takeoff=30, crystal="Ge 1 mm", window="Be 25 um")
         assert other.takeoff == 30 and other.detector.formula == "Ge"
+
+    def test_crystal_of_a_model(self, fitted):
+        """It is known without the spectra, as the layers before it are."""
+        model = pickle.loads(pickle.dumps(fitted))
+        assert model.source is None
+        response = replace(model.model.response, material="Ge", thickness=0.7)
+        model.model = replace(model.model, response=response)
+        setup = rsciio_xfm.make_setup(model)
+        assert (setup.detector.formula, setup.detector.thickness) == ("Ge", 0.7)
+        assert not any("crystal" in words for words in setup.assumed)
 
     def test_angle_of_exspy(self):
         s = make(np.ones((3, 2, 64), np.uint8))
