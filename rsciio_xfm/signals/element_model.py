@@ -81,10 +81,16 @@ class ElementModel:
         """Leave the spectra behind: a model is small, a map is not."""
         return vars(self) | {"_source": None}
 
-    def with_model(self, model: Model) -> "ElementModel":
+    def with_model(self, model: Model, live_time: float | None) -> "ElementModel":
         """Return one of another detector, whose spectra are of the same sample."""
         found = copy.copy(self)
-        found.model, found._source = model, None
+        found.model, found._source, found.live_time = model, None, live_time
+        return found
+
+    def with_source(self, spectra: BaseSignal) -> "ElementModel":
+        """Return one that takes angles, air, window and crystal of other spectra."""
+        found = copy.copy(self)
+        found._source = spectra
         return found
 
     @property

@@ -17,7 +17,7 @@ from rsciio_xfm.analysis.fit.excitation import (
     parse_excitation,
     xraylib,
 )
-from rsciio_xfm.analysis.fit.response import DENSITY, Response
+from rsciio_xfm.analysis.fit.response import DENSITY
 from rsciio_xfm.analysis.quantify.setup import SILICON, Setup
 from rsciio_xfm.core.eds import DETECTOR_NODES, XRF
 from rsciio_xfm.signals.excitation import (
@@ -295,20 +295,12 @@ def _crystal(
     """Return the crystal of the detector, as it is given, of a header, or the usual one."""
     if given is not None:
         return parse_layer(given)
-    known = crystal_of(signal) if signal is not None else _crystal_of_model(model)
-    material = known.get("material", SILICON.formula)
+    known = {} if signal is None else crystal_of(signal)
+    usual = SILICON.formula if model is None else model.model.response.material
+    material = known.get("material", usual)
     if "thickness" not in known:
         assumed.append(f"a crystal of {material} of {10 * SILICON.thickness:g} mm")
     return Layer(material, DENSITY[material], known.get("thickness", SILICON.thickness))
-
-
-def _crystal_of_model(model: "ElementModel | None") -> dict[str, Any]:
-    """Return what a model without its spectra was told of the crystal, if anything."""
-    if model is None:
-        return {}
-    own, usual = model.model.response, Response()
-    pairs = {"material": usual.material, "thickness": usual.thickness}
-    return {k: getattr(own, k) for k, value in pairs.items() if getattr(own, k) != value}
 
 
 def _above_zero(name: str, value: Any, unit: str) -> float | None:

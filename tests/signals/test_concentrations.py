@@ -252,6 +252,24 @@ class TestSignals:
         summed = s.sum(DETECTOR_AXIS).get_element_maps(fitted)
         assert summed.live_time == pytest.approx(LIVE)
 
+    def test_models_of_detectors(self, alloy):
+        """Each has the counts and the live time of its own detector, and the map's angles."""
+        every = make_map(alloy).data
+        half = np.random.default_rng(3).binomial(every, 0.5)
+        s = make(np.stack([half, every - half]).astype(np.uint32))
+        s.axes_manager._axes[0].name = DETECTOR_AXIS
+        node = "Acquisition_instrument.SEM.Detector.EDS.live_time"
+        s.metadata.set_item(node, LIVE / 2)
+        s.metadata.set_item("Acquisition_instrument.SEM.beam_energy", ENERGY)
+        s.metadata.set_item("Acquisition_instrument.XRF.incidence_angle", 60.0)
+        maps = s.get_element_maps(ELEMENTS, excitation=ENERGY, energy_range=RANGE)
+        standard = maps.as_standard(ALLOY)
+        assert standard.setup.incidence == 60.0
+        assert maps.quantify(matrix="normalise").setup.incidence == 60.0
+        for model in maps.models:
+            assert model.live_time == pytest.approx(LIVE / 2)
+            check(model.quantify(standard).regions[""], ALLOY, rel=0.03)
+
     def test_dead_time(self, expect, fitted, standard, labels):
         """Each pixel has its own live time."""
         share = np.where(labels, 0.4, 0.9)
@@ -710,14 +728,14 @@ class TestSetup:
         assert other.takeoff == 30 and other.detector.formula == "Ge"
 
     def test_crystal_of_a_model(self, fitted):
-        """It is known without the spectra, as the layers before it are."""
+        """Its material is known without the spectra, its thickness is not."""
         model = pickle.loads(pickle.dumps(fitted))
         assert model.source is None
-        response = replace(model.model.response, material="Ge", thickness=0.7)
+        response = replace(model.model.response, material="Ge")
         model.model = replace(model.model, response=response)
         setup = rsciio_xfm.make_setup(model)
-        assert (setup.detector.formula, setup.detector.thickness) == ("Ge", 0.7)
-        assert not any("crystal" in words for words in setup.assumed)
+        assert setup.detector.formula == "Ge"
+        assert "a crystal of Ge of 0.5 mm" in setup.assumed
 
     def test_angle_of_exspy(self):
         s = make(np.ones((3, 2, 64), np.uint8))
