@@ -58,7 +58,8 @@ class ElementModel:
         Energy of channel 0 and width of a channel, keV, that the spectra's axis had: maps of
         the same set-up have them too.
     live_time
-        Of a spectrum that it was fitted to, s, the mean of those of a map; None: not known.
+        Of a spectrum that it was fitted to, s, the mean of those of a map; of several
+        detectors that were fitted together it is added up. None: not known.
     """
 
     live_time: float | None = None
@@ -357,7 +358,8 @@ class ElementModel:
             ``"thick"``, ``"thin"`` (a film that absorbs nothing), or its mass per area,
             g/cm2: density x thickness in cm.
         live_time
-            Of one spectrum, s, of a map the mean; None: as the metadata have it.
+            Of one spectrum, s, of a map the mean; of several detectors added up. None: as
+            the metadata have it.
         setup
             Of :func:`rsciio_xfm.make_setup`; None: made of the metadata, and of what is
             usual.
@@ -409,7 +411,8 @@ class ElementModel:
             ``"oxides"`` or ``"oxides + H2O"``, each element as its oxide; ``"normalise"``, the
             elements add up to 100 %, which needs neither standard nor flux.
         live_time
-            Of one spectrum, s, of a map the mean; None: as the metadata have it.
+            Of one spectrum, s, of a map the mean; of several detectors added up. None: as
+            the metadata have it.
 
         Returns
         -------
