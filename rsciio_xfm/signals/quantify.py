@@ -240,11 +240,21 @@ def _as_amounts(
 def _with_factor(
     plan: Plan, names: tuple[str, ...], sigma: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
-    """Return standard deviations with the counting noise of the standard in them."""
+    """Return standard deviations with the counting noise of the standard in them.
+
+    If the elements are normalised, what changes all of them by the same factor cancels:
+    ``dw_i = w_i (d_i - sum w_j d_j)``, with the relative errors d of the factors, which are
+    independent of each other but for lines that have the mean.
+    """
     if plan.factor is None:
         return sigma
     relative = np.array([plan.factor.relative_sigma(name) for name in names])
-    return np.hypot(sigma, relative * values)
+    if plan.matrix.kind != "normalise":
+        return np.hypot(sigma, relative * values)
+    is_own = np.array([plan.factor.has_own(name) for name in names])
+    by_factor = np.diag(values) - np.outer(values, values)
+    own, mean = by_factor * (relative * is_own), by_factor @ (relative * ~is_own)
+    return np.sqrt(sigma**2 + (own**2).sum(axis=1) + mean**2)
 
 
 def _measured(areas: Areas, live_time: float, name: str = "") -> Measured:

@@ -162,6 +162,27 @@ class TestRightAnswers:
         assert "taken to add up to 100 %" in repr(found)
         maps.quantify(matrix="normalise", per={"alloy": labels == 0})
 
+    def test_noise_of_the_standard(self, maps, setup, labels, monkeypatch):
+        """It cancels in what is normalised, as far as all lines have the same factor."""
+        from rsciio_xfm.analysis.quantify.standards import Factor
+        from rsciio_xfm.signals import quantify
+
+        def sigma(factor, matrix):
+            monkeypatch.setattr(quantify, "absolute", lambda _: factor)
+            found = maps.quantify(setup=setup, matrix=matrix, per={"": labels == 0})
+            amount, noise = found[""]["Fe"]
+            return noise / amount
+
+        value = FLUX * ANGLE / (4 * math.pi)
+        none, mean = Factor(value), Factor(value, 0.1 * value)
+        own = Factor(value, 0.1 * value, 0.2, {"Fe_K": value}, {"Fe_K": 0.1 * value})
+        exact = sigma(none, "normalise")
+        assert sigma(mean, None) == pytest.approx(0.1, rel=0.1)
+        assert sigma(mean, "normalise") == pytest.approx(exact, rel=1e-6)
+        others = 1 - ALLOY["Fe"] / 100
+        expected = math.hypot(exact, 0.1 * others, 0.1 * others)
+        assert sigma(own, "normalise") == pytest.approx(expected, rel=0.05)
+
     def test_spectrum(self, expect, fitted, standard):
         s = make_map(expect(ALLOY, live_time=1.0), (), live_time=1.0)
         model = copy.copy(fitted).fit(s)
