@@ -225,7 +225,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
             ``{"zircon": mask}``, as :meth:`get_region` takes them. None: the whole map. The
             composition of a single pixel is not solved for.
         live_time
-            Of a pixel, s; None: what dead times and metadata tell of each.
+            Of a pixel, s, of several detectors added up; None: what dead times and metadata
+            tell of each.
 
         Returns
         -------

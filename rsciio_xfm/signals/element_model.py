@@ -58,7 +58,8 @@ class ElementModel:
         Energy of channel 0 and width of a channel, keV, that the spectra's axis had: maps of
         the same set-up have them too.
     live_time
-        Of a spectrum that it was fitted to, s, the mean of those of a map; None: not known.
+        Of a spectrum that it was fitted to, s, the mean of those of a map; of several
+        detectors that were fitted together it is added up. None: not known.
     """
 
     live_time: float | None = None
@@ -81,10 +82,16 @@ class ElementModel:
         """Leave the spectra behind: a model is small, a map is not."""
         return vars(self) | {"_source": None}
 
-    def with_model(self, model: Model) -> "ElementModel":
+    def with_model(self, model: Model, live_time: float | None) -> "ElementModel":
         """Return one of another detector, whose spectra are of the same sample."""
         found = copy.copy(self)
-        found.model, found._source = model, None
+        found.model, found._source, found.live_time = model, None, live_time
+        return found
+
+    def with_source(self, spectra: BaseSignal) -> "ElementModel":
+        """Return one that takes angles, air, window and crystal of other spectra."""
+        found = copy.copy(self)
+        found._source = spectra
         return found
 
     @property
@@ -351,7 +358,8 @@ class ElementModel:
             ``"thick"``, ``"thin"`` (a film that absorbs nothing), or its mass per area,
             g/cm2: density x thickness in cm.
         live_time
-            Of one spectrum, s, of a map the mean; None: as the metadata have it.
+            Of one spectrum, s, of a map the mean; of several detectors added up. None: as
+            the metadata have it.
         setup
             Of :func:`rsciio_xfm.make_setup`; None: made of the metadata, and of what is
             usual.
@@ -403,7 +411,8 @@ class ElementModel:
             ``"oxides"`` or ``"oxides + H2O"``, each element as its oxide; ``"normalise"``, the
             elements add up to 100 %, which needs neither standard nor flux.
         live_time
-            Of one spectrum, s, of a map the mean; None: as the metadata have it.
+            Of one spectrum, s, of a map the mean; of several detectors added up. None: as
+            the metadata have it.
 
         Returns
         -------

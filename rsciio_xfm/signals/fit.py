@@ -296,6 +296,8 @@ def get_element_maps(
         totals = replace(totals, notes={**totals.notes, **find_in_parts(found, totals)})
         tables = areas_of_regions(found, notes, named)
     live = live_map_of(signal)
+    if has_excitation(signal):  # they know angles and crystal of the map then
+        models = [m if m.source is not None else m.with_source(signal) for m in models]
     return ElementMaps(frame, models, found, totals, tables, nonnegative, live)
 
 
@@ -406,4 +408,7 @@ def _calibrated(
         return [first]
     # Detectors differ in energies and response, not in what they see.
     each = calibrate_each(first.model, sums.detectors, sums.n_pixels)
-    return [first.with_model(model) for model in each]
+    live: list[float | None] = [None] * len(each)
+    if sums.live_times is not None:
+        live = sums.live_times.tolist()
+    return [first.with_model(*pair) for pair in zip(each, live, strict=True)]

@@ -52,9 +52,9 @@ class Sums:
         Shape (blocks, channels), all detectors together; None if they were not wanted.
     classes, regions
         Shape (detectors, classes or regions, channels).
-    live_time
-        Of a spectrum, s, the mean of all; of detectors that are apart their sum. None: it is
-        not known.
+    live_times
+        Of a spectrum of each detector, s, the mean of all pixels, shape (detectors,). None:
+        they are not known.
     """
 
     total: np.ndarray
@@ -63,7 +63,12 @@ class Sums:
     blocks: np.ndarray | None = None
     classes: np.ndarray = field(default_factory=lambda: np.zeros((1, 0, 0)))
     regions: np.ndarray = field(default_factory=lambda: np.zeros((1, 0, 0)))
-    live_time: float | None = None
+    live_times: np.ndarray | None = None
+
+    @property
+    def live_time(self) -> float | None:
+        """Of a spectrum, s, added up over detectors; None: it is not known."""
+        return None if self.live_times is None else float(self.live_times.sum())
 
 
 def is_stack(signal: BaseSignal) -> bool:
@@ -84,12 +89,12 @@ def sum_up(signal: BaseSignal, wish: Wish, show_progressbar: bool | None = None)
     if not signal.axes_manager.navigation_dimension:
         total = np.asarray(signal.data, dtype=float)
         check_counts(total)
-        return Sums(total, 1, total[np.newaxis], live_time=_live_time_of(signal))
+        return Sums(total, 1, total[np.newaxis], live_times=_live_times_of(signal))
     check_axes(signal)
     with progress(signal, show_progressbar):
         sums = _sum_up(signal.data, wish, 1 + is_stack(signal))
     check_counts(sums.total)
-    return replace(sums, live_time=_live_time_of(signal))
+    return replace(sums, live_times=_live_times_of(signal))
 
 
 def live_map_of(signal: BaseSignal) -> np.ndarray | None:
@@ -98,9 +103,10 @@ def live_map_of(signal: BaseSignal) -> np.ndarray | None:
     return found.sum(axis=0) if found is not None and is_stack(signal) else found
 
 
-def _live_time_of(signal: BaseSignal) -> float | None:
-    found = live_map_of(signal)
-    return None if found is None else float(found.mean())
+def _live_times_of(signal: BaseSignal) -> np.ndarray | None:
+    found = timekeeping.live_map(signal)
+    n_detectors = len(found) if found is not None and is_stack(signal) else 1
+    return None if found is None else found.reshape(n_detectors, -1).mean(axis=1)
 
 
 def _sum_up(data: Any, wish: Wish, n_before: int) -> Sums:

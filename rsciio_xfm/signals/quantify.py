@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import Excitation
-from rsciio_xfm.analysis.fit.lines import group
 from rsciio_xfm.analysis.quantify.compose import (
+    LEAST_SUM,
+    MOST_SUM,
     Composition,
     Densities,
     Matrix,
     Measured,
+    group_of,
     parse_matrix,
     solve,
     thin,
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from rsciio_xfm.signals.element_model import ElementModel
 
 _SAME_ENERGY, _SAME_ANGLE = 0.005, 1.0  # relative; degrees
-_LITTLE = 0.9  # of the mass of a thick sample: something else is there
-_MOST_SUM = 1.05
 _MOST_ABSORBED = 0.05  # by a film that is called thin
 
 
@@ -240,11 +240,21 @@ def _as_amounts(
 def _with_factor(
     plan: Plan, names: tuple[str, ...], sigma: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
-    """Return standard deviations with the counting noise of the standard in them."""
+    """Return standard deviations with the counting noise of the standard in them.
+
+    If the elements are normalised, what changes all of them by the same factor cancels:
+    ``dw_i = w_i (d_i - sum w_j d_j)``, with the relative errors d of the factors, which are
+    independent of each other but for lines that have the mean.
+    """
     if plan.factor is None:
         return sigma
     relative = np.array([plan.factor.relative_sigma(name) for name in names])
-    return np.hypot(sigma, relative * values)
+    if plan.matrix.kind != "normalise":
+        return np.hypot(sigma, relative * values)
+    is_own = np.array([plan.factor.has_own(name) for name in names])
+    by_factor = np.diag(values) - np.outer(values, values)
+    own, mean = by_factor * (relative * is_own), by_factor @ (relative * ~is_own)
+    return np.sqrt(sigma**2 + (own**2).sum(axis=1) + mean**2)
 
 
 def _measured(areas: Areas, live_time: float, name: str = "") -> Measured:
@@ -317,14 +327,15 @@ def _warn_of(plan: Plan, found: Composition, name: str) -> None:
             f"{where}{said} Composition and counts do not go together: look at geometry, "
             "standard, thickness and matrix."
         )
-    if found.sum > _MOST_SUM:
+    is_normalised = plan.matrix.kind == "normalise"
+    if found.sum > MOST_SUM:
+        done = "They were normalised" if is_normalised else "Nothing was normalised"
         warn(
             f"{where}The elements add up to {100 * found.sum:.1f} %, expected at most 100: "
-            "the geometry factor, the thickness or the matrix is wrong. Nothing was "
-            "normalised."
+            f"the geometry factor, the thickness or the matrix is wrong. {done}."
         )
-    has_rest = plan.matrix.formula is not None or plan.matrix.kind == "normalise"
-    if plan.thickness == math.inf and not has_rest and found.sum < _LITTLE:
+    has_rest = plan.matrix.formula is not None or is_normalised
+    if plan.thickness == math.inf and not has_rest and found.sum < LEAST_SUM:
         warn(
             f"{where}The elements add up to {100 * found.sum:.3g} % of a thick sample, and "
             "absorb as if nothing else were there. If it is a film: sample='thin', or its "
@@ -341,9 +352,9 @@ def _warn_of_absorption(plan: Plan, film: Densities, name: str) -> None:
         return
     sample = Sample({e: float(own / total) for e, own in densities.items()}, total)
     groups = [
-        found
-        for one, is_there in zip(film.groups, is_seen, strict=True)
-        if (found := group(*one.split("_"), plan.setup.excitation)) and is_there
+        group_of(name, plan.setup)
+        for name, is_there in zip(film.groups, is_seen, strict=True)
+        if is_there
     ]
     each = np.array([densities[one.element] for one in groups])
     kept = yields(sample, plan.setup, groups).total

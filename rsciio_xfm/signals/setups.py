@@ -18,7 +18,7 @@ from rsciio_xfm.analysis.fit.excitation import (
     xraylib,
 )
 from rsciio_xfm.analysis.fit.response import DENSITY
-from rsciio_xfm.analysis.quantify.setup import Setup
+from rsciio_xfm.analysis.quantify.setup import SILICON, Setup
 from rsciio_xfm.core.eds import DETECTOR_NODES, XRF
 from rsciio_xfm.signals.excitation import (
     crystal_of,
@@ -110,7 +110,7 @@ def make_setup(
         beam,
         **angles,
         path=path,
-        detector=_crystal(signal, crystal, assumed),
+        detector=_crystal(signal, model, crystal, assumed),
         flux=_above_zero("flux", flux, "photons/s"),
         solid_angle=_above_zero("solid_angle", solid_angle, "sr"),
         assumed=tuple(assumed),
@@ -286,16 +286,21 @@ def _gas(atmosphere: str, distance: float | None) -> list[Layer]:
     return [Layer(_FORMULAS[atmosphere], ATMOSPHERES[atmosphere], length)]
 
 
-def _crystal(signal: BaseSignal | None, given: Any, assumed: list[str]) -> Layer:
+def _crystal(
+    signal: BaseSignal | None,
+    model: "ElementModel | None",
+    given: Any,
+    assumed: list[str],
+) -> Layer:
     """Return the crystal of the detector, as it is given, of a header, or the usual one."""
     if given is not None:
         return parse_layer(given)
-    usual = Layer("Si", DENSITY["Si"], 0.05)
     known = {} if signal is None else crystal_of(signal)
-    material = known.get("material", usual.formula)
+    usual = SILICON.formula if model is None else model.model.response.material
+    material = known.get("material", usual)
     if "thickness" not in known:
-        assumed.append(f"a crystal of {material} of {10 * usual.thickness:g} mm")
-    return Layer(material, DENSITY[material], known.get("thickness", usual.thickness))
+        assumed.append(f"a crystal of {material} of {10 * SILICON.thickness:g} mm")
+    return Layer(material, DENSITY[material], known.get("thickness", SILICON.thickness))
 
 
 def _above_zero(name: str, value: Any, unit: str) -> float | None:

@@ -63,6 +63,16 @@ def test_film():
     np.testing.assert_allclose(found.densities, [2e-6, 5e-6, 0], atol=1e-12)
 
 
+def test_lines_of_a_subshell():
+    """As a composition, a standard takes counts of subshells, as other programs give them."""
+    setup, known = Setup(parse_excitation(17.44)), {"Pb": 0.4, "Fe": 0.6}
+    measured = Measured(("Pb_L3", "Fe_K"), [4e4, 9e4], [200, 300], [30, 30], 10.0)
+    factor = factor_of(measured, setup, known)
+    assert set(factor.per_group) == {"Pb_L3", "Fe_K"}
+    found = solve(measured, setup, factor)
+    np.testing.assert_allclose(found.fractions, [0.4, 0.6], rtol=1e-4)
+
+
 def test_rest_that_is_not_known():
     """Amounts are those of the certificate, though they do not add up to 1."""
     known = {name: 0.98 * part for name, part in STEEL.items()}

@@ -4,6 +4,7 @@ import copy
 import csv
 import math
 import pickle
+from dataclasses import replace
 
 import dask.array as da
 import hyperspy.api as hs
@@ -161,6 +162,27 @@ class TestRightAnswers:
         assert "taken to add up to 100 %" in repr(found)
         maps.quantify(matrix="normalise", per={"alloy": labels == 0})
 
+    def test_noise_of_the_standard(self, maps, setup, labels, monkeypatch):
+        """It cancels in what is normalised, as far as all lines have the same factor."""
+        from rsciio_xfm.analysis.quantify.standards import Factor
+        from rsciio_xfm.signals import quantify
+
+        def sigma(factor, matrix):
+            monkeypatch.setattr(quantify, "absolute", lambda _: factor)
+            found = maps.quantify(setup=setup, matrix=matrix, per={"": labels == 0})
+            amount, noise = found[""]["Fe"]
+            return noise / amount
+
+        value = FLUX * ANGLE / (4 * math.pi)
+        none, mean = Factor(value), Factor(value, 0.1 * value)
+        own = Factor(value, 0.1 * value, 0.2, {"Fe_K": value}, {"Fe_K": 0.1 * value})
+        exact = sigma(none, "normalise")
+        assert sigma(mean, None) == pytest.approx(0.1, rel=0.1)
+        assert sigma(mean, "normalise") == pytest.approx(exact, rel=1e-6)
+        others = 1 - ALLOY["Fe"] / 100
+        expected = math.hypot(exact, 0.1 * others, 0.1 * others)
+        assert sigma(own, "normalise") == pytest.approx(expected, rel=0.05)
+
     def test_spectrum(self, expect, fitted, standard):
         s = make_map(expect(ALLOY, live_time=1.0), (), live_time=1.0)
         model = copy.copy(fitted).fit(s)
@@ -250,6 +272,24 @@ class TestSignals:
         )
         summed = s.sum(DETECTOR_AXIS).get_element_maps(fitted)
         assert summed.live_time == pytest.approx(LIVE)
+
+    def test_models_of_detectors(self, alloy):
+        """Each has the counts and the live time of its own detector, and the map's angles."""
+        every = make_map(alloy).data
+        half = np.random.default_rng(3).binomial(every, 0.5)
+        s = make(np.stack([half, every - half]).astype(np.uint32))
+        s.axes_manager._axes[0].name = DETECTOR_AXIS
+        node = "Acquisition_instrument.SEM.Detector.EDS.live_time"
+        s.metadata.set_item(node, LIVE / 2)
+        s.metadata.set_item("Acquisition_instrument.SEM.beam_energy", ENERGY)
+        s.metadata.set_item("Acquisition_instrument.XRF.incidence_angle", 60.0)
+        maps = s.get_element_maps(ELEMENTS, excitation=ENERGY, energy_range=RANGE)
+        standard = maps.as_standard(ALLOY)
+        assert standard.setup.incidence == 60.0
+        assert maps.quantify(matrix="normalise").setup.incidence == 60.0
+        for model in maps.models:
+            assert model.live_time == pytest.approx(LIVE / 2)
+            check(model.quantify(standard).regions[""], ALLOY, rel=0.03)
 
     def test_dead_time(self, expect, fitted, standard, labels):
         """Each pixel has its own live time."""
@@ -555,6 +595,8 @@ class TestBadInput:
         ):
             found = maps.quantify(setup=weak, per={"alloy": labels == 0})
         assert found.regions["alloy"].sum > 110  # not normalised
+        with pytest.warns(UserWarning, match="matrix is wrong. They were normalised"):
+            maps.quantify(setup=weak, per={"alloy": labels == 0}, matrix="normalise")
 
     def test_lines_of_the_standard(self, whole, setup):
         with pytest.raises(ValueError, match="name its elements in the model"):
@@ -705,6 +747,16 @@ class TestSetup:
         assert rsciio_xfm.make_setup(model) == setup
         other = rsciio_xfm.make_setup(s, takeoff=30, crystal="Ge 1 mm", window="Be 25 um")
         assert other.takeoff == 30 and other.detector.formula == "Ge"
+
+    def test_crystal_of_a_model(self, fitted):
+        """Its material is known without the spectra, its thickness is not."""
+        model = pickle.loads(pickle.dumps(fitted))
+        assert model.source is None
+        response = replace(model.model.response, material="Ge")
+        model.model = replace(model.model, response=response)
+        setup = rsciio_xfm.make_setup(model)
+        assert setup.detector.formula == "Ge"
+        assert "a crystal of Ge of 0.5 mm" in setup.assumed
 
     def test_angle_of_exspy(self):
         s = make(np.ones((3, 2, 64), np.uint8))

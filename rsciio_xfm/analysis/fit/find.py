@@ -140,14 +140,11 @@ def find_elements(
         return compare_maps(count_in_parts(found, model, parts), model, parts), model
 
 
-# The scale: energies of a map may be 1 % off.
-
-
 # Forward.
 
 
 def _add_sure(model: Model, counts: np.ndarray, pool: Pool) -> Model:
-    """Add groups of more than 30 sigma, and move the scale as they come.
+    """Add groups of more than 10 sigma, and move the scale as they come.
 
     Pile-up is looked at before an element is believed that is far weaker than others.
     """
@@ -220,9 +217,6 @@ def _add_all(model: Model, counts: np.ndarray, pool: Pool) -> Model:
             n_summed = len(model.groups)
             model = _with_sum_peaks(model, counts)
     return model
-
-
-# Parts of the map.
 
 
 # What lies under L lines.

@@ -19,7 +19,7 @@ _CONVERGED = 1e-6  # largest change of a fraction in a step
 _DEPTH = 6  # steps that are looked back on
 _MOST_FRACTION = 10.0  # what runs away is stopped here
 _STEP = 1e-3  # of fractions, for their derivatives
-_LEAST_SUM, _MOST_SUM = 0.9, 1.05
+LEAST_SUM, MOST_SUM = 0.9, 1.05  # of fractions that are not doubted
 # Groups of an element that may be used: the efficiency relative to that of the best, at least,
 # and the relative uncertainty relative to that of the best, at most; of an element that is not
 # seen that in a thin film.
@@ -484,12 +484,12 @@ def _composition(
         notes.append(f"Not converged after {n_iterations} steps: {names}.")
     if not np.isfinite(scale):
         notes.append("No element was found that could make up the whole.")
-    if own.matrix.kind == "none" and total < _LEAST_SUM:
+    if own.matrix.kind == "none" and total < LEAST_SUM:
         notes.append(
             f"The elements add up to {100 * total:.1f} %, and absorb as if there was nothing "
             "else: say what the rest is (matrix='SiO2', 'oxides', ...)."
         )
-    if total > _MOST_SUM:
+    if total > MOST_SUM:
         notes.append(
             f"The elements add up to {100 * total:.1f} %: the geometry factor, the thickness "
             "or the matrix is wrong."
@@ -511,11 +511,14 @@ def _composition(
 
 
 def _groups(measured: Measured, setup: Setup) -> tuple[Group, ...]:
-    """Return the groups of names; those that are not excited have no lines."""
-    return tuple(_group(name, setup) for name in measured.names)
+    return tuple(group_of(name, setup) for name in measured.names)
 
 
-def _group(name: str, setup: Setup) -> Group:
+def group_of(name: str, setup: Setup) -> Group:
+    """Return the lines of a group, or of one subshell (``"Pb_L3"``), by its name.
+
+    It has no lines if the radiation of the set-up does not excite it.
+    """
     element, shell = name.split("_")
     whole = group(element, shell[0], setup.excitation)
     if whole is not None and shell == whole.shell:

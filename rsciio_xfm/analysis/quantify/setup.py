@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import Excitation, Layer, transmission
-from rsciio_xfm.analysis.fit.response import PAIR_KEV, escape_peaks
+from rsciio_xfm.analysis.fit.response import DENSITY, PAIR_KEV, escape_peaks
 
-SILICON = Layer("Si", 2.329, 0.05)
+SILICON = Layer("Si", DENSITY["Si"], 0.05)
 
 
 @dataclass(frozen=True)

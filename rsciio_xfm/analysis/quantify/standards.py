@@ -9,17 +9,14 @@ counts tell it, it is the mean.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.lines import Group, group
+from rsciio_xfm.analysis.fit.lines import Group
+from rsciio_xfm.analysis.quantify.compose import Measured, element_of, group_of
 from rsciio_xfm.analysis.quantify.enhancement import yields
 from rsciio_xfm.analysis.quantify.primary import Sample, sensitivities
 from rsciio_xfm.analysis.quantify.setup import Setup
-
-if TYPE_CHECKING:
-    from rsciio_xfm.analysis.quantify.compose import Measured
 
 # By which tables of one line differ from those of another, however many counts it has.
 _OF_TABLES = 0.02
@@ -80,7 +77,7 @@ class Factor:
 
 
 def factor_of(
-    measured: "Measured",
+    measured: Measured,
     setup: Setup,
     known: Mapping[str, float],
     thickness: float | None = math.inf,
@@ -110,7 +107,7 @@ def factor_of(
     used = [
         k
         for k, name in enumerate(measured.names)
-        if known.get(_element(name), 0) > 0 and measured.counts[k] > measured.limits[k]
+        if known.get(element_of(name), 0) > 0 and measured.counts[k] > measured.limits[k]
     ]
     if not used:
         raise ValueError(
@@ -119,7 +116,7 @@ def factor_of(
             "Expected a fit with the lines of the standard: name its elements in the model."
         )
     names = [measured.names[k] for k in used]
-    groups = [_group_of(name, setup) for name in names]
+    groups = [_excited_group(name, setup) for name in names]
     expected = _expected(groups, setup, known, thickness) * measured.live_time
     factors = measured.counts[used] / expected
     return _mean_of(names, factors, measured.sigma[used] / expected, source)
@@ -234,15 +231,10 @@ def absolute(setup: Setup) -> Factor:
     return Factor(value, source="flux and solid angle")
 
 
-def _element(name: str) -> str:
-    return name.partition("_")[0]
-
-
-def _group_of(name: str, setup: Setup) -> Group:
+def _excited_group(name: str, setup: Setup) -> Group:
     """Return a group of lines by its name."""
-    element, _, shell = name.partition("_")
-    found = group(element, shell, setup.excitation)
-    if found is None:
+    found = group_of(name, setup)
+    if not len(found.energies):
         raise ValueError(
             f"{name} is not excited by {setup.excitation}, and was measured with it: expected "
             "the excitation of the fit."

@@ -15,6 +15,7 @@ from rsciio_xfm.core.eds import (
     DETECTOR_AXIS,
     build_axis,
     build_dead_time,
+    build_share,
     keep_dead_time_with_its_class,
     order_axes,
 )
@@ -30,7 +31,6 @@ from rsciio_xfm.formats.bruker.parse import Header, Spectrum, find_spectra, read
 from rsciio_xfm.formats.bruker.times import (
     PixelTimes,
     add_pixels,
-    build_share,
     find_times,
     zero_peak,
 )

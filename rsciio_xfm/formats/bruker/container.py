@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -127,9 +127,8 @@ class InflatedBytes(Bytes):
     def opened(self) -> Iterator[Read]:
         """Open the container; see :class:`rsciio_xfm.core.runs.Bytes`."""
         with self.stored.opened() as read:
-            held: dict[
-                int, np.ndarray
-            ] = {}  # the last block, which the next range begins in
+            # The last block, which the next range begins in.
+            held: dict[int, np.ndarray] = {}
 
             def block(number: int) -> np.ndarray:
                 if number not in held:
@@ -303,7 +302,7 @@ def open_item(container: Container, path: str) -> StoredBytes | InflatedBytes:
     stored = StoredBytes(
         container.source, *_chunks_of(container, path, item), size=item.size, present=0
     )
-    stored = StoredBytes(*stored_fields(stored), present=_count_present(stored))
+    stored = replace(stored, present=_count_present(stored))
     n_head = layout.COMPRESSION.itemsize
     if item.size < n_head:
         return stored
@@ -317,11 +316,6 @@ def open_item(container: Container, path: str) -> StoredBytes | InflatedBytes:
     return (
         _find_blocks(stored, path, head) if head["mark"] == layout.COMPRESSED else stored
     )
-
-
-def stored_fields(stored: StoredBytes) -> tuple[Source, np.ndarray, int, int]:
-    """Return what is known of a file before it is known how much of it is there."""
-    return stored.source, stored.offsets, stored.payload, stored.size
 
 
 def _chunks_of(container: Container, path: str, item: Item) -> tuple[np.ndarray, int]:
@@ -395,8 +389,7 @@ def _find_blocks(stored: StoredBytes, path: str, head: np.void) -> InflatedBytes
     last = inflate(
         data, read_part(stored, starts[-1], sizes[-1]), n_blocks - 1, 0, block_bytes
     )
-    size = (n_blocks - 1) * block_bytes + last.size
-    return InflatedBytes(stored, *places, block_bytes, size, is_cut)
+    return replace(data, size=(n_blocks - 1) * block_bytes + last.size)
 
 
 def read_part(data: Bytes, start: int, n_bytes: int) -> np.ndarray:

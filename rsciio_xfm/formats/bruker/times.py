@@ -9,12 +9,10 @@ was scanned, times the dwell time, unless the file has a table, ``PixelTimes``.
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rsciio_xfm.core.array import Range
-from rsciio_xfm.core.eds import build_dead_time
 from rsciio_xfm.formats.bruker.index import NOT_STORED
 
 _HALF_KEV = 0.15  # of the window around 0 keV
@@ -240,21 +238,3 @@ def add_pixels(values: np.ndarray, downsample: int) -> np.ndarray:
     """
     rows, columns = (np.arange(0, size, downsample) for size in values.shape)
     return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1)
-
-
-def build_share(share: np.ndarray, axes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Describe real times as shares of their mean, as :mod:`rsciio_xfm.core.eds` wants them.
-
-    Parameters
-    ----------
-    share
-        Real time of each spectrum / the real time in the metadata.
-    axes
-        Navigation axes.
-    """
-    signal = build_dead_time(share, axes, has_detectors=False)
-    signal["metadata"] = {
-        "General": {"title": "Share of the real time"},
-        "Signal": {"quantity": "Share", "signal_type": ""},
-    }
-    return signal

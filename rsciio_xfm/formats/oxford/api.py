@@ -70,7 +70,8 @@ def file_reader(
     filename
         Path of the file.
     lazy
-        If True, ``data`` are dask arrays, of which each chunk is read when it is needed.
+        If True, ``data`` are dask arrays. Of spectra each chunk is read when it is needed;
+        images and their stacks, which are small, are read now.
     chunks
         Of the dask arrays. ``"auto"`` makes chunks of whole rows with all channels, 128 MiB at
         most; anything else goes to :func:`dask.array.core.normalize_chunks`.
