@@ -332,8 +332,7 @@ def test_another_element_that_is_missing_is_no_alternative(phantom, found):
 
 def test_electrons_of_half_a_kilovolt():
     """Splines that have no counts to explain make the equations singular."""
-    counts = np.zeros(2048)
-    counts[:40] = 50.0
+    counts = xrf.make((6, 8), counts=600, excitation=17.44).counts.sum((0, 1), float)
     excitation = parse_excitation("electrons 0.5 kV")
     chosen, _ = find_elements(counts, excitation, Response(gain=0.01, zero=0.0))
-    assert isinstance(chosen, list)
+    assert chosen == []
