@@ -23,6 +23,7 @@ _MOST_SHOWN = 5
 _MODEL_ERROR = 0.02
 _LEAST_NOISE = 0.2  # of what counts have
 _PER_COMPONENT = 5  # channels at least, if noise is looked at
+_WIDEST_KEV = 0.15  # a channel, beyond which areas are off by more than sigma
 _QUESTION = (
     "Are the elements all there are, energies, excitation and energy_range right, and the "
     "spectra counts? What is found is wrong if not."
@@ -35,10 +36,16 @@ def warn_of_fit(model: Model) -> None:
     Warns
     -----
     UserWarning
-        Channels are dead, the model does not describe the spectrum, or it has less noise than
-        counts have.
+        Channels are dead or wider than peaks, the model does not describe the spectrum, or
+        it has less noise than counts have.
     """
     fit = calibrated(model)
+    if model.response.gain > _WIDEST_KEV:
+        warn(
+            f"A channel is {1000 * model.response.gain:.0f} eV wide, expected at most "
+            f"{1000 * _WIDEST_KEV:.0f}: peaks are narrower, and counts of elements may be off "
+            "by more than their sigma."
+        )
     dead = np.flatnonzero(dead_channels(fit.basis, fit.spectrum))
     if dead.size:
         warn(

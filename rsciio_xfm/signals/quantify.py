@@ -28,7 +28,13 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.areas import Areas
 from rsciio_xfm.signals.concentrations import Amounts, Concentrations, Pixels
 from rsciio_xfm.signals.setups import check_photons, make_setup
-from rsciio_xfm.signals.standards import Standard, make_standard, name_of, thickness_of
+from rsciio_xfm.signals.standards import (
+    MOST_SPREAD,
+    Standard,
+    make_standard,
+    name_of,
+    thickness_of,
+)
 
 if TYPE_CHECKING:
     from rsciio_xfm.signals.element_model import ElementModel
@@ -135,11 +141,24 @@ def _standards_of(given: Any) -> list[Standard]:
 
 def _factor_of(standards: list[Standard], setup: Setup, matrix: Matrix) -> Factor | None:
     if standards:
-        return combine([one.factor for one in standards])
+        found = combine([one.factor for one in standards])
+        _warn_of_spread(standards, found)
+        return found
     has_geometry = setup.flux is not None and setup.solid_angle is not None
     if matrix.kind == "normalise" and not has_geometry:
         return None
     return absolute(setup)
+
+
+def _warn_of_spread(standards: list[Standard], together: Factor) -> None:
+    """Warn of standards that tell different things of one instrument."""
+    if len(standards) > 1 and together.spread > MOST_SPREAD:
+        values = [one.factor.value for one in standards]
+        warn(
+            f"The standards do not agree: the geometry factors are {min(values):.3g} to "
+            f"{max(values):.3g} photons/s, and differ by {together.spread:.0%} between lines. "
+            "Look at what is known of them, thick or thin, live times, angles, air and window."
+        )
 
 
 def _check_same(own: Excitation | None, other: Excitation, said: str) -> None:
@@ -269,6 +288,11 @@ def _measured(areas: Areas, live_time: float, name: str = "") -> Measured:
         raise ValueError(
             f"Counts{where} are NaN, expected numbers: leave out the pixels whose spectra "
             "have none."
+        )
+    if not (sigma > 0).all():
+        raise ValueError(
+            f"The spectra{where} have no counts, expected some: there is nothing to tell "
+            "amounts from. Leave them out."
         )
     if not (math.isfinite(live_time) and live_time > 0):
         raise ValueError(

@@ -224,7 +224,12 @@ def _angle(
 ) -> float:
     """Return an angle as it is given, of the metadata, or the usual one."""
     if given is not None:
-        return float(given)
+        try:
+            return float(given)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} is {given!r:.40}, expected degrees, above 0 and up to 90."
+            ) from error
     paths = [f"{XRF}.incidence_angle"]
     if name == "takeoff":
         nodes = [f"{node}.elevation_angle" for node in DETECTOR_NODES]
@@ -308,7 +313,7 @@ def _above_zero(name: str, value: Any, unit: str) -> float | None:
     if value is None:
         return None
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not 0 < number < math.inf:

@@ -14,7 +14,7 @@ from rsciio_xfm.analysis.fit.lines import group
 from rsciio_xfm.analysis.fit.model import Model
 from rsciio_xfm.analysis.fit.saving import excitation_from, plain
 from rsciio_xfm.analysis.quantify.compose import Measured
-from rsciio_xfm.analysis.quantify.materials import parse_formula
+from rsciio_xfm.analysis.quantify.materials import check_element, parse_formula
 from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.analysis.quantify.standards import Factor, factor_of
 from rsciio_xfm.core.warning import warn
@@ -36,7 +36,10 @@ THICK, THIN = "thick", "thin"
 MASS_PERCENT, MICROGRAMS = 100.0, 1e6  # of fractions, and of g/cm2
 # Of the mass of a standard that is not thin: what its elements may add up to.
 _LEAST, _USUAL, _MOST = 0.9, 0.98, 1.02
-_MOST_SPREAD = 0.15  # between its lines, relative
+_ROUNDED = 1e-6
+# µg/cm2 of a film: less is not seen, more is not thin.
+_THINNEST, _THICKEST = 1e-4, 1e6
+MOST_SPREAD = 0.15  # between its lines, relative
 _NOTED = 0.01  # mass fraction of an element that should be fitted
 _WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -176,7 +179,7 @@ def load_standard(filename: str | Path) -> Standard:
 
 def _from_dict(held: Mapping[str, Any]) -> Standard:
     thickness = thickness_of(held["sample"])
-    scale, _ = _scale_of(thickness)
+    scale, unit = _scale_of(thickness)
     counts = np.array([held["counts"][name] for name in held["counts"]], float)
     if counts.ndim != 2 or counts.shape[1] != 3 or not np.isfinite(counts).all():
         raise ValueError("counts are no lists of three numbers.")
@@ -193,7 +196,23 @@ def _from_dict(held: Mapping[str, Any]) -> Standard:
         }
     )
     known = {str(name): float(part) / scale for name, part in held["known"].items()}
+    _check_known(known, thickness)
+    if held.get("unit", unit) != unit:
+        raise ValueError(f"unit is {held['unit']!r:.40}, expected {unit}.")
     return Standard(measured, setup, known, thickness, str(held.get("title", "")))
+
+
+def _check_known(known: Mapping[str, float], thickness: float | None) -> None:
+    """Refuse amounts of elements that :func:`_parse_known` does not return."""
+    for name, part in known.items():
+        check_element(name)
+        if not 0 <= part < math.inf:
+            raise ValueError(f"{name} of the standard is {part:g}, expected 0 or more.")
+    total = sum(known.values())
+    if thickness is not None and not _LEAST - _ROUNDED <= total <= _MOST + _ROUNDED:
+        raise ValueError(
+            f"The amounts of the standard add up to {100 * total:.4g} mass %, expected 100."
+        )
 
 
 def make_standard(
@@ -216,7 +235,7 @@ def make_standard(
     parts = _parse_known(known, thickness)
     _warn_of_missing(model, measured, parts, thickness)
     found = Standard(measured, setup, parts, thickness, title)
-    if found.factor.spread > _MOST_SPREAD:
+    if found.factor.spread > MOST_SPREAD:
         each = found.factor.per_group
         low, high = min(each, key=each.__getitem__), max(each, key=each.__getitem__)
         warn(
@@ -236,10 +255,8 @@ def thickness_of(sample: Any) -> float | None:
     >>> thickness_of("thick"), thickness_of("thin"), thickness_of(0.005)
     (inf, None, 0.005)
     """
-    if sample == THIN:
-        return None
-    if sample == THICK:
-        return math.inf
+    if isinstance(sample, str) and sample in (THIN, THICK):
+        return None if sample == THIN else math.inf
     try:
         number = math.nan if isinstance(sample, bool) else float(sample)
     except (TypeError, ValueError):
@@ -279,8 +296,14 @@ def _parse_known(known: Any, thickness: float | None) -> dict[str, float]:
             raise ValueError(f"{name} of the standard is {amount!r:.40}, {expected}.")
         for element, share in parse_formula(name).items():
             found[element] = found.get(element, 0.0) + share * float(amount) / scale
+    total = sum(found.values())
     if thickness is not None:
-        _check_sum(sum(found.values()))
+        _check_sum(total)
+    elif not _THINNEST <= scale * total <= _THICKEST and total > 0:
+        warn(
+            f"The amounts of the standard add up to {scale * total:.3g} µg/cm2, expected "
+            f"{_THINNEST:g} to {_THICKEST:g} of a film: are they of another unit?"
+        )
     return found
 
 

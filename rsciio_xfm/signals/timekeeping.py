@@ -375,7 +375,8 @@ def _gives_times_of_map(metadata: Any) -> bool:
 def _times_of_spectrum(metadata: Any, node: str) -> tuple[float | None, float | None]:
     """Return real and live time of one spectrum, whether metadata have it or a whole map's."""
     real, live, real_of_map, live_of_map, n = (
-        metadata.get_item(f"{node}.{name}") for name in TIMES
+        float(value) if isinstance(value, int | float | np.number) else None
+        for value in (metadata.get_item(f"{node}.{name}") for name in TIMES)
     )
     if n and real is not None and real == real_of_map:
         real = real / n

@@ -328,3 +328,11 @@ def test_another_element_that_is_missing_is_no_alternative(phantom, found):
     each = describe(left, counts, Pool.of(candidates, left, counts), {})
     alternatives = {one.name: one.alternatives for one in each}
     assert all("Cu_K" not in alternatives[name] for name in ("Sr_K", "Zr_K", "Ti_K"))
+
+
+def test_electrons_of_half_a_kilovolt():
+    """Splines that have no counts to explain make the equations singular."""
+    counts = xrf.make((6, 8), counts=600, excitation=17.44).counts.sum((0, 1), float)
+    excitation = parse_excitation("electrons 0.5 kV")
+    chosen, _ = find_elements(counts, excitation, Response(gain=0.01, zero=0.0))
+    assert chosen == []

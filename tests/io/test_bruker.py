@@ -465,7 +465,12 @@ def test_spx(tmp_path):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"downsample": 0}, "downsample is 0, expected 1"),
+        ({"downsample": 1.5}, "downsample is 1.5, expected a whole number"),
+        ({"downsample": 10**10}, "downsample is 10000000000, expected"),
+        ({"index": "first"}, "index is 'first', expected one of"),
+        ({"detector": "0"}, "detector is '0', expected 0 to 0"),
+        ({"dtype": "counts"}, "dtype is 'counts', expected one of uint8"),
+        ({"downsample": 0}, "downsample is 0, expected a whole number"),
         ({"cutoff_at_kV": -1}, "cutoff_at_kV is -1"),
         ({"cutoff_at_kV": float("nan")}, "cutoff_at_kV is nan"),
         ({"cutoff_at_kV": "all"}, "cutoff_at_kV is 'all'"),
@@ -660,6 +665,32 @@ def test_bombs(tmp_path):
     path = damage(tmp_path, raw_header=b"<a>" * 3000 + b"</a>" * 3000)
     with pytest.raises(FileFormatError, match="has no TRTSpectrumDatabase"):
         read(path)
+
+
+def test_header_that_is_too_large(tmp_path):
+    """Few bytes that become many, and nodes that need more memory than their text."""
+    text = builder.header(builder.SHAPE)
+    for more, match in (
+        (b"<a/>" * 2**21, "tags or attributes, more than 1048576"),
+        (b" " * 2**26, "the header has .* bytes, expected at most 67108864"),
+    ):
+        files = {"HeaderData": builder.compress(text + more, 2**20)}
+        files["SpectrumData0"] = builder.stream()
+        path = tmp_path / "map.bcf"
+        path.write_bytes(builder.container(files, 2**15))
+        with pytest.raises(FileFormatError, match=match):
+            read(path)
+
+
+def test_sizes_that_are_negative(tmp_path):
+    picture = builder.image("PixelTimes", [1] * 6, -2, -3, 1)
+    path = damage(tmp_path, raw_header=builder.header(builder.SHAPE, images=picture))
+    with pytest.warns(UserWarning, match="expected -[23] x -[23] numbers"):
+        found = read(path)
+    np.testing.assert_array_equal(found["data"], counts())
+    text = builder.header(builder.SHAPE).replace(b"<DX>0,5<", b"<DX>-0,5<")
+    _, x, _ = read(damage(tmp_path, raw_header=text))["axes"]
+    assert (x["scale"], x["units"]) == (1, "pix")
 
 
 @pytest.mark.parametrize(

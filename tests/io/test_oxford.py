@@ -294,6 +294,21 @@ def test_damaged_times(tmp_path):
 # Metadata.
 
 
+def test_live_times_above_real_times(tmp_path):
+    live, real = builder.make_times(20)
+    path = builder.write_map(tmp_path / "a.h5oina", times=(1000 * live, real))
+    with pytest.warns(UserWarning, match="Live Time is .* s of all pixels together"):
+        read(path)
+
+
+def test_tables_that_do_not_fit(tmp_path):
+    path = builder.write_map(tmp_path / "a.h5oina", header={"X Cells": 7})
+    with pytest.raises(FileFormatError, match="nothing for select_type") as error:
+        read(path, select_type="peak_area")
+    assert "What is there: " in str(error.value)
+    assert "select_type='peak_area'" not in str(error.value).partition("What is")[2]
+
+
 def test_metadata(path):
     signal = read(path)
     metadata, (y, x, energy) = signal["metadata"], signal["axes"]

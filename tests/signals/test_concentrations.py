@@ -522,6 +522,15 @@ class TestStandardFile:
             ("setup.excitation.energies", [1, 2, 3]),
             ("setup.path", [{"formula": "Be"}]),
             ("setup.detector.thickness", "thick"),
+            ("setup.detector.thickness", -0.05),
+            ("setup.flux", -1.0),
+            ("setup.solid_angle", 100.0),
+            ("known", {"Fe": math.nan, "Cr": 95.0}),
+            ("known", {"Fe": -1.0, "Cr": 101.0}),
+            ("known", {"Fe": 64.0, "Xy": 36.0}),
+            ("known", {"Fe": 0.64, "Cr": 0.36}),
+            ("unit", "µg/cm2"),
+            ("sample", "thin"),
         ],
     )
     def test_damaged(self, standard, tmp_path, path, value):
@@ -644,6 +653,46 @@ class TestBadInput:
         maps = s.get_element_maps(fitted)
         with pytest.raises(ValueError, match="live time of brass is 0 s"):
             maps.quantify(standard, per={"alloy": labels == 0, "brass": labels == 1})
+
+    def test_live_time_that_is_no_number(self, alloy, fitted, standard):
+        maps = make_map(alloy, live_time="short").get_element_maps(fitted)
+        with pytest.raises(ValueError, match="live time is not known, expected seconds"):
+            maps.quantify(standard)
+
+    def test_region_without_counts(self, alloy, fitted, standard, labels):
+        spectra = np.broadcast_to(alloy, (10, 8, alloy.shape[-1])).copy()
+        spectra[labels == 1] = 0
+        maps = make_map(spectra).get_element_maps(fitted)
+        with pytest.raises(ValueError, match="spectra of hole have no counts, expected"):
+            maps.quantify(standard, per={"alloy": labels == 0, "hole": labels == 1})
+
+    def test_standards_that_disagree(self, maps, standard, setup):
+        film = maps.as_standard({"Fe": 20.0}, "thin", setup=setup)
+        with pytest.warns(UserWarning, match=r"standards do not agree: .* photons/s"):
+            maps.quantify([standard, film], matrix="normalise")
+
+    @pytest.mark.parametrize("amount", [2e-5, 2e7])
+    def test_film_in_another_unit(self, maps, setup, amount):
+        with pytest.warns(UserWarning, match="are they of another unit"):
+            maps.as_standard({"Fe": amount}, "thin", setup=setup)
+
+    @pytest.mark.parametrize(
+        ("options", "match"),
+        [
+            ({"takeoff": "flat"}, "takeoff is 'flat', expected degrees"),
+            ({"flux": True}, "flux is True, expected photons/s"),
+            ({"solid_angle": 100.0}, "solid_angle is 100, expected sr"),
+        ],
+    )
+    def test_setup_that_cannot_be(self, options, match):
+        with pytest.raises(ValueError, match=match):
+            rsciio_xfm.make_setup(ENERGY, **options)
+
+    def test_matrix_and_sample_of_other_types(self, maps, standard):
+        with pytest.raises(ValueError, match="The matrix is 3, expected a formula"):
+            maps.quantify(standard, matrix=3)
+        with pytest.raises(ValueError, match=r"sample is array\(\[1, 2\]\), expected"):
+            maps.quantify(standard, sample=np.array([1, 2]))
 
     @pytest.mark.parametrize("node", ["SEM", "TEM"])
     def test_electrons(self, node, fitted, setup, standard):

@@ -628,3 +628,13 @@ def test_a_part_of_the_channels(phantom, fitted):
     areas = model.fit().areas
     for name in ("Fe_K", "Cu_K"):
         assert areas[name][0] == pytest.approx(fitted.areas[name][0], rel=0.03)
+
+
+def test_channels_wider_than_peaks():
+    counts = xrf.make((6, 8), counts=600, excitation=ENERGY).counts
+    wide = counts.reshape(6, 8, -1, 16).sum(axis=-1)
+    s = make(wide, zero=0.075, gain=0.16)
+    with pytest.warns(
+        UserWarning, match=r"A channel is 1[56]\d eV wide, expected at most"
+    ):
+        s.create_element_model(["Ti", "Cr", "Fe", "Cu"], ENERGY, RANGE).fit()

@@ -143,7 +143,7 @@ def _explain(
             break
         free = np.array(chosen)[solution.is_free]
         both = gram[n_base:, free]
-        parts = np.linalg.solve(gram[np.ix_(free, free)], both.T).T
+        parts = _solve_symmetric(gram[np.ix_(free, free)], both.T).T
         squares = np.diag(gram)[n_base:] - np.einsum("ij,ij->i", both, parts)
         rest = right[n_base:] - parts @ right[free]
         is_told = squares > 1e-3 * np.diag(gram)[n_base:]
@@ -153,3 +153,11 @@ def _explain(
         left[best] = 0.0  # each of them once
     misfit = goal - solution.areas @ used
     return float(misfit @ misfit)
+
+
+def _solve_symmetric(gram: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve normal equations, those of columns that depend on each other, too."""
+    try:
+        return np.linalg.solve(gram, right)
+    except np.linalg.LinAlgError:
+        return np.linalg.lstsq(gram, right, rcond=None)[0]

@@ -213,6 +213,11 @@ def parse_matrix(text: str | Matrix | None) -> Matrix:
         return text
     if text is None:
         return Matrix()
+    if not isinstance(text, str):
+        raise ValueError(
+            f"The matrix is {text!r:.40}, expected a formula like 'SiO2', 'oxides', "
+            "'oxides + H2O' or 'normalise'."
+        )
     kind, _, rest = (part.strip() for part in text.partition("+"))
     if kind in ("oxides", "normalise"):
         formula = rest or None

@@ -36,7 +36,8 @@ class Setup:
     Raises
     ------
     ValueError
-        An angle is outside 0 to 90 degrees, or electrons excite.
+        An angle is outside 0 to 90 degrees, a layer has no thickness or density above 0, the
+        flux or the solid angle cannot be one, or electrons excite.
     """
 
     excitation: Excitation
@@ -55,6 +56,19 @@ class Setup:
                     f"The angle of {name} is {angle:g} degrees, expected one between the "
                     "surface and the ray, above 0 and up to 90."
                 )
+        for layer in (*self.path, self.detector):
+            if not (0 < layer.thickness < math.inf and 0 < layer.density < math.inf):
+                raise ValueError(
+                    f"A layer of {layer.formula} has {layer.density:g} g/cm3 and "
+                    f"{layer.thickness:g} cm, expected numbers above 0."
+                )
+        if self.flux is not None and not 0 < self.flux < math.inf:
+            raise ValueError(f"flux is {self.flux:g}, expected photons/s, above 0.")
+        if self.solid_angle is not None and not 0 < self.solid_angle <= 4 * math.pi:
+            raise ValueError(
+                f"solid_angle is {self.solid_angle:g}, expected sr, above 0 and at most 4 pi, "
+                "12.57."
+            )
         if self.excitation.kind == "electrons":
             raise ValueError(
                 "Electrons excite the sample: this is for X-rays. For TEM take exspy's "

@@ -1,6 +1,5 @@
 """``file_reader`` for Bruker's maps and spectra."""
 
-import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.array import FileArray
+from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.dead_time import live_fraction
 from rsciio_xfm.core.detectors import StackedMaps
 from rsciio_xfm.core.eds import (
@@ -42,6 +42,7 @@ _CUTOFFS = ("zealous", "auto")
 _DTYPES = ("uint8", "uint16", "uint32", "uint64")
 _MICRO = 1e-6
 _MOST_CHANNELS = 2**16
+_MOST_PIXELS = 2**16  # down and across
 # A map of which less is there is read lazily only, unless it is small.
 _LEAST_SHARE = 0.01
 _EVEN = 1e-6  # by which real times may differ
@@ -177,9 +178,11 @@ def file_reader(
             f"select_type is {select_type!r} and instrument {instrument!r}, expected one of "
             f"{_SELECTIONS} and one of {_INSTRUMENTS}."
         )
-    downsample = operator.index(downsample)
-    if downsample < 1:
-        raise ValueError(f"downsample is {downsample}, expected 1 or more pixels.")
+    if not is_whole(downsample) or not 1 <= downsample <= _MOST_PIXELS:
+        raise ValueError(
+            f"downsample is {downsample!r:.40}, expected a whole number of pixels, 1 to "
+            f"{_MOST_PIXELS}."
+        )
     options = _Options(
         detector, sum_detectors, downsample, cutoff_at_kV, instrument, dtype, cache
     )
@@ -227,7 +230,10 @@ def _choose_spectra(
     if isinstance(index, str) and index == "all":
         return [[i] for i in numbers]
     if index is not None:
-        index = operator.index(index)
+        if not is_whole(index):
+            raise ValueError(
+                f"{path}: index is {index!r:.40}, expected one of {numbers}, or 'all'."
+            )
         if index not in numbers:
             raise IndexError(
                 f"{path}: index is {index}, expected one of {numbers}, or 'all'."
@@ -242,11 +248,11 @@ def _choose_spectra(
         )
     if options.detector is None:
         return [group]
-    detector = operator.index(options.detector)
-    if not 0 <= detector < len(group):
+    detector = options.detector
+    if not is_whole(detector) or not 0 <= detector < len(group):
         raise ValueError(
-            f"{path}: detector is {detector}, expected 0 to {len(group) - 1}: the map has "
-            f"{len(group)} detectors."
+            f"{path}: detector is {detector!r:.40}, expected 0 to {len(group) - 1}: the "
+            f"map has {len(group)} detectors."
         )
     return [[group[detector]]]
 
@@ -397,7 +403,12 @@ def _count_bins(path: Path, map_: _Map, cutoff: float | str | None) -> int:
 def _choose_dtype(dtype: Any, highest: int) -> np.dtype:
     if dtype is None:
         return smallest_dtype(highest)
-    chosen = np.dtype(dtype).newbyteorder("=")
+    try:
+        chosen = np.dtype(dtype).newbyteorder("=")
+    except TypeError as exc:
+        raise ValueError(
+            f"dtype is {dtype!r:.40}, expected one of {', '.join(_DTYPES)}."
+        ) from exc
     if chosen.name not in _DTYPES:
         raise ValueError(
             f"dtype is {chosen.name}, expected one of {', '.join(_DTYPES)}: counts are "
@@ -410,6 +421,7 @@ def _build_axes(map_: _Map, source: FileArray, downsample: int) -> list[dict[str
     """Describe the axes, named as RosettaSciIO does."""
     microscope, spectrum = map_.header.microscope, map_.spectrum
     steps = [number(microscope.get(key)) for key in ("DY", "DX")]
+    steps = [None if step is not None and step < 0 else step for step in steps]
     units = "µm" if None not in steps else "pix"
     steps = [1.0 if None in steps else step for step in steps]
     *detectors, n_rows, n_columns, n_bins = source.shape

@@ -26,6 +26,10 @@ from rsciio_xfm.formats.bruker.container import (
 )
 
 _MOST_BYTES = 2**28  # of a header; 3 MB in the files seen
+_GRANTED_BYTES = 2**26  # to the header of any file, however few bytes that has
+_MOST_TIMES = 16  # larger than its file a larger header may be, as it is compressed
+# Of the nodes of XML, and of the attributes: each takes some hundred bytes of memory.
+_MOST_NODES = 2**20
 _MOST_LAYERS = 2**20  # bytes of the description of a detector's window, decompressed
 _SPECTRA = re.compile(re.escape(layout.SPECTRA) + r"(\d+)")
 # Numbers with a comma, as of a German Windows; lists of two numbers are none.
@@ -148,10 +152,11 @@ def read_header(container: Container, numbers: list[int]) -> Header:
     """
     name = container.source.name
     data = open_item(container, layout.HEADER)
-    if data.size > _MOST_BYTES:
+    most = min(_MOST_BYTES, max(_GRANTED_BYTES, _MOST_TIMES * container.source.size))
+    if data.size > most:
         raise FileFormatError(
-            f"{name}: the header has {data.size} bytes, expected at most {_MOST_BYTES} (byte "
-            f"{data.byte_of(0)}). The file is damaged."
+            f"{name}: the header has {data.size} bytes, expected at most {most} in a file of "
+            f"{container.source.size} (byte {data.byte_of(0)}). The file is damaged."
         )
     if data.present < data.size or (isinstance(data, InflatedBytes) and data.is_cut):
         raise TruncatedFileError(
@@ -185,7 +190,10 @@ def parse_xml(text: bytes, name: str, byte: int) -> ElementTree.Element:
         It is none.
     """
     problem = "declares a type of its own, or is UTF-16"
-    if not any(part in text for part in (b"<!DOCTYPE", b"<!ENTITY", b"\0")):
+    n_nodes = max(text.count(b"<"), text.count(b"="))
+    if n_nodes > _MOST_NODES:
+        problem = f"has {n_nodes} tags or attributes, more than {_MOST_NODES}"
+    elif not any(part in text for part in (b"<!DOCTYPE", b"<!ENTITY", b"\0")):
         try:
             return ElementTree.fromstring(_COMMA.sub(rb"\1.\2", text))  # noqa: S314
         except (ElementTree.ParseError, LookupError, ValueError) as exc:
@@ -294,7 +302,7 @@ def _plane(node: ElementTree.Element, name: str) -> np.ndarray | None:
     if not text or size not in (1, 2, 4):
         return None
     raw = _decode(text, base64.b64decode)
-    if raw is None or len(raw) != width * height * size or not raw:
+    if raw is None or width < 1 or not 0 < len(raw) == width * height * size:
         warn(
             f"{name}: PixelTimes has {len(raw or b'')} bytes, expected {width} x {height} "
             f"numbers of {size}: it is not used."

@@ -407,6 +407,7 @@ def _say_what_is_there(path: Path, slices: list[Slice], select_type: str | None)
         if select_type in (None, "spectrum_image")
         else f"nothing for select_type={select_type!r}"
     )
+    there = [name for name in there if name != select_type]
     options = " or ".join(f"select_type={name!r}" for name in there) or "nothing"
     ebsd = " EBSD is read by kikuchipy." if any(one.has(EBSD) for one in slices) else ""
     return (

@@ -41,6 +41,7 @@ from rsciio_xfm.formats.oxford.parse import Part
 
 _EV = 1e-3  # keV
 _MOST_SEM_KEV = 30.0  # electron microscopes with more are TEMs
+_ALIKE = 0.02  # by which live times may be more than real times, by their noise
 _EVEN = 1e-5  # by which real times may differ: they are float32
 
 
@@ -83,13 +84,24 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
         is_known = len(sound) == len(parts)
         return PixelTimes(None, mean, sum(sound) / len(sound) if is_known else None)
     dead = np.empty((len(parts), n_pixels), np.float32)
-    for own, values in zip(dead, known, strict=True):
+    for part, own, values in zip(parts, dead, known, strict=True):
         own[:] = dead_time_of_times(values, real)
+        _warn_of_more_live(part, values[np.isfinite(own)], real[np.isfinite(own)])
     is_measured = np.isfinite(real) & (real > 0)
     share = np.where(is_measured, real / mean, 1.0).astype(np.float32)
     if np.abs(share - 1).max() <= _EVEN:
         return PixelTimes(dead, mean, mean * _mean_live(dead))
     return PixelTimes(dead, mean, mean * _mean_live(dead, share), share)
+
+
+def _warn_of_more_live(part: Part, live: np.ndarray, real: np.ndarray) -> None:
+    """Say so if a detector was live for longer than it measured."""
+    if live.sum() > (1 + _ALIKE) * real.sum():
+        warn(
+            f"{part.where}: {LIVE} is {live.sum():.4g} s of all pixels together and {REAL} "
+            f"{real.sum():.4g} s, expected less of the former: dead times are taken for 0 "
+            f"where it is more {part.byte}."
+        )
 
 
 def _mean_of_each(parts: Sequence[Part], name: str, n_pixels: int) -> np.ndarray | None:
