@@ -75,6 +75,20 @@ class Amounts(Mapping[str, tuple[float, float]]):
         held = self.found.matrix if isinstance(self.found, Composition) else {}
         return {name: self.scale * part for name, part in held.items() if part > 0}
 
+    @property
+    def _sum_of(self) -> str:
+        """What the sum is of, where it is not that of the rows above it."""
+        if isinstance(self.found, Densities):
+            return ""
+        rows = self.scale * float(np.maximum(self.parts, 0).sum())
+        rows += sum(self.matrix.values())
+        if math.isclose(rows, self.sum, rel_tol=1e-3):
+            return ""
+        if self.matrix:
+            return "without what is assumed"
+        is_whole = math.isclose(rows, self.scale, rel_tol=1e-3)
+        return "before it was normalised" if is_whole else ""
+
     def __getitem__(self, name: str) -> tuple[float, float]:
         k = index_of(name, self.names)
         return self.scale * float(self.parts[k]), self.scale * float(self.part_sigma[k])
@@ -128,7 +142,8 @@ class Amounts(Mapping[str, tuple[float, float]]):
             enhanced = "" if math.isnan(share) else f"{share:.0f} %"
             first = row["lines"] or row["element"]
             shown.append([first, *_show(*numbers), enhanced, row["remark"]])
-        shown.append(["sum", *_show(self.sum), "", ""])
+        if not math.isnan(self.sum):
+            shown.append(["sum", *_show(self.sum), "", self._sum_of])
         if isinstance(self.found, Densities):  # nothing is enhanced
             shown = [[*row[:4], row[5]] for row in shown]
         return as_table(shown)
@@ -223,7 +238,8 @@ class Concentrations:
         own = self.factor
         if own is None:
             return "Geometry: not known, the elements are taken to add up to 100 %."
-        said = f"Geometry: {own.value:.4g} photons/s by {own.source or 'a standard'}"
+        said = "Geometry factor, flux x solid angle / 4 pi: "
+        said += f"{own.value:.4g} photons/s by {own.source or 'a standard'}"
         if own.sigma:
             said += f", +- {own.sigma / own.value:.2%} by counting noise"
         if not math.isnan(own.spread):

@@ -36,6 +36,7 @@ THICK, THIN = "thick", "thin"
 MASS_PERCENT, MICROGRAMS = 100.0, 1e6  # of fractions, and of g/cm2
 # Of the mass of a standard that is not thin: what its elements may add up to.
 _LEAST, _USUAL, _MOST = 0.9, 0.98, 1.02
+_FACTOR = "Geometry factor, flux x solid angle / 4 pi"
 _MOST_SPREAD = 0.15  # between its lines, relative
 _NOTED = 0.01  # mass fraction of an element that should be fitted
 _WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -83,7 +84,7 @@ class Standard:
         return "\n".join(
             [
                 f"Standard {self.title}: {describe(self.setup)}".replace("  ", " "),
-                f"{own.value:.4g} +- {own.sigma:.2g} photons/s{spread}",
+                f"{_FACTOR}: {own.value:.4g} +- {own.sigma:.2g} photons/s{spread}",
                 as_table(rows),
                 *(f"Assumed: {words}" for words in self.setup.assumed),
             ]

@@ -160,6 +160,24 @@ class TestRightAnswers:
         check(found["alloy"], ALLOY)
         assert "taken to add up to 100 %" in repr(found)
         maps.quantify(matrix="normalise", per={"alloy": labels == 0})
+        assert "nan" not in repr(found) and "\nsum" not in repr(found)
+
+    def test_what_the_sum_is_of(self, maps, setup, labels):
+        """Rows above it that were assumed, or scaled to 100 %, are not in the sum."""
+
+        def last(matrix, live_time=2 * LIVE):
+            given = {"live_time": live_time, "per": {"alloy": labels == 0}}
+            found = maps.quantify(setup=setup, matrix=matrix, **given)
+            (line,) = [one for one in repr(found).splitlines() if one.startswith("sum")]
+            return line
+
+        assert last("SiO2").endswith("  without what is assumed")
+        assert last("normalise").endswith("  before it was normalised")
+        assert len(last(None, LIVE).split()) == 2
+
+    def test_setup_is_short(self):
+        """The hundreds of energies of a tube are not printed."""
+        assert len(repr(rsciio_xfm.make_setup("Mo 50 kV"))) < 500
 
     def test_spectrum(self, expect, fitted, standard):
         s = make_map(expect(ALLOY, live_time=1.0), (), live_time=1.0)
@@ -351,6 +369,7 @@ class TestShown:
         assert lines[4].split() == ["mass", "%", "sigma", "limit", "enhanced"]
         assert any(line.startswith("Zn_K") and "not detected" in line for line in lines)
         assert any(line.startswith("sum ") for line in lines)
+        assert "flux x solid angle / 4 pi: " in text
         assert "photons/s by phantom" in text and "between lines" in text
 
     def test_what_was_assumed(self, maps, labels):
@@ -383,7 +402,9 @@ class TestFiles:
         assert len(rows) == len(found.table) == 14
         image = hs.load(tmp_path / "r" / "Fe_K_mass_percent.tif").data
         np.testing.assert_array_equal(image, found.maps["Fe"].data)
-        assert "Geometry: " in (tmp_path / "r" / "notes.txt").read_text(encoding="utf-8")
+        assert "Geometry factor" in (tmp_path / "r" / "notes.txt").read_text(
+            encoding="utf-8"
+        )
 
     def test_pandas(self, maps, standard, labels, tmp_path):
         pandas = pytest.importorskip("pandas")
