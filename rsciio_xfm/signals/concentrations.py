@@ -4,7 +4,7 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Amounts(Mapping[str, tuple[float, float]]):
         In which they are shown: ``"mass %"`` or ``"µg/cm2"``.
     n_pixels, live_time
         Spectra that were added up, and their live time, s.
+    remarks
+        What is to be said of groups of lines, of the fit: ``"possible"``.
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class Amounts(Mapping[str, tuple[float, float]]):
     unit: str
     n_pixels: int
     live_time: float
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scale(self) -> float:
@@ -74,6 +77,10 @@ class Amounts(Mapping[str, tuple[float, float]]):
         """Of what was not measured but assumed, mass %."""
         held = self.found.matrix if isinstance(self.found, Composition) else {}
         return {name: self.scale * part for name, part in held.items() if part > 0}
+
+    def _remark(self, name: str, is_detected: bool) -> str:
+        said = self.remarks.get(name, "")
+        return "; ".join([NOT_DETECTED] * (not is_detected) + [said] * bool(said))
 
     @property
     def _sum_of(self) -> str:
@@ -120,7 +127,7 @@ class Amounts(Mapping[str, tuple[float, float]]):
                 f"sigma_{column}": float(sigma),
                 f"detection_limit_{column}": float(limit),
                 "enhancement_percent": float(share),
-                "remark": "" if value > limit else NOT_DETECTED,
+                "remark": self._remark(name, bool(value > limit)),
             }
             for name, value, sigma, limit, share in own
         ]

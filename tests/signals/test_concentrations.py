@@ -4,6 +4,7 @@ import copy
 import csv
 import math
 import pickle
+from dataclasses import replace
 
 import dask.array as da
 import hyperspy.api as hs
@@ -21,6 +22,7 @@ from rsciio_xfm.analysis.quantify.primary import Sample, sensitivities
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.signals.concentrations import results_in
+from rsciio_xfm.signals.quantify import make_plan, quantify
 from rsciio_xfm.signals.setups import describe, parse_layer
 from tests.builders import xrf
 from tests.signals.test_element_model import ENERGY, RANGE, make
@@ -371,6 +373,19 @@ class TestShown:
         assert any(line.startswith("sum ") for line in lines)
         assert "flux x solid angle / 4 pi: " in text
         assert "photons/s by phantom" in text and "between lines" in text
+
+    def test_remarks_of_the_fit(self, fitted, setup):
+        """What was only possible in the fit is so in mass %, too."""
+        notes = {"Fe_K": "possible, or Mn_K", "Zn_K": "possible"}
+        names = fitted.areas.names
+        counts = np.array([0.0 if name == "Zn_K" else 900.0 for name in names])
+        sigma = np.full(len(names), 30.0)
+        areas = replace(fitted.areas, counts=counts, sigma=sigma, notes=notes)
+        plan = make_plan(fitted, None, setup, "thick", "SiO2")
+        found = quantify(plan, "alloy", {"": areas}, {"": 1.0})
+        said = {row["lines"]: row["remark"] for row in found.table}
+        assert said["Fe_K"] == "possible, or Mn_K" and said["Cr_K"] == ""
+        assert said["Zn_K"] == "not detected; possible"
 
     def test_what_was_assumed(self, maps, labels):
         bare = rsciio_xfm.make_setup(ENERGY, flux=FLUX, solid_angle=ANGLE)
