@@ -4,7 +4,7 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Amounts(Mapping[str, tuple[float, float]]):
         In which they are shown: ``"mass %"`` or ``"µg/cm2"``.
     n_pixels, live_time
         Spectra that were added up, and their live time, s.
+    remarks
+        What is to be said of groups of lines, of the fit: ``"possible"``.
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class Amounts(Mapping[str, tuple[float, float]]):
     unit: str
     n_pixels: int
     live_time: float
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scale(self) -> float:
@@ -74,6 +77,24 @@ class Amounts(Mapping[str, tuple[float, float]]):
         """Of what was not measured but assumed, mass %."""
         held = self.found.matrix if isinstance(self.found, Composition) else {}
         return {name: self.scale * part for name, part in held.items() if part > 0}
+
+    def _remark(self, name: str, is_detected: bool) -> str:
+        said = self.remarks.get(name, "")
+        return "; ".join([NOT_DETECTED] * (not is_detected) + [said] * bool(said))
+
+    @property
+    def _sum_of(self) -> str:
+        """What the sum is of, where it is not that of the rows above it."""
+        if isinstance(self.found, Densities):
+            return ""
+        rows = self.scale * float(np.maximum(self.parts, 0).sum())
+        rows += sum(self.matrix.values())
+        if math.isclose(rows, self.sum, rel_tol=1e-3):
+            return ""
+        if self.matrix:
+            return "without what is assumed"
+        is_whole = math.isclose(rows, self.scale, rel_tol=1e-3)
+        return "before it was normalised" if is_whole else ""
 
     def __getitem__(self, name: str) -> tuple[float, float]:
         k = index_of(name, self.names)
@@ -106,7 +127,7 @@ class Amounts(Mapping[str, tuple[float, float]]):
                 f"sigma_{column}": float(sigma),
                 f"detection_limit_{column}": float(limit),
                 "enhancement_percent": float(share),
-                "remark": "" if value > limit else NOT_DETECTED,
+                "remark": self._remark(name, bool(value > limit)),
             }
             for name, value, sigma, limit, share in own
         ]
@@ -128,7 +149,8 @@ class Amounts(Mapping[str, tuple[float, float]]):
             enhanced = "" if math.isnan(share) else f"{share:.0f} %"
             first = row["lines"] or row["element"]
             shown.append([first, *_show(*numbers), enhanced, row["remark"]])
-        shown.append(["sum", *_show(self.sum), "", ""])
+        if not math.isnan(self.sum):
+            shown.append(["sum", *_show(self.sum), "", self._sum_of])
         if isinstance(self.found, Densities):  # nothing is enhanced
             shown = [[*row[:4], row[5]] for row in shown]
         return as_table(shown)
@@ -223,7 +245,8 @@ class Concentrations:
         own = self.factor
         if own is None:
             return "Geometry: not known, the elements are taken to add up to 100 %."
-        said = f"Geometry: {own.value:.4g} photons/s by {own.source or 'a standard'}"
+        said = "Geometry factor, flux x solid angle / 4 pi: "
+        said += f"{own.value:.4g} photons/s by {own.source or 'a standard'}"
         if own.sigma:
             said += f", +- {own.sigma / own.value:.2%} by counting noise"
         if not math.isnan(own.spread):

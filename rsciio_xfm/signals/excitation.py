@@ -20,6 +20,7 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.checks import check_spectra, check_uniform
 
 _INSTRUMENTS = ("SEM", "TEM")
+_TUBE = ("tube_voltage", "tube_target", "tube_current", "tube_type")
 _ELECTRONS = ("EDS_SEM", "EDS_TEM")
 _ANGLE = 90.0  # degrees, between source and detector, where nothing says it
 _MOST_WINDOW_UM = 1000.0
@@ -178,13 +179,19 @@ def _beam_energy(metadata: Any) -> float | None:
 
 
 def _is_electron_microscope(signal: BaseSignal) -> bool:
-    """Tell whether electrons excite: by signal type, or since there is a distance."""
+    """Tell whether electrons excite: by signal type, or by what only a microscope has."""
     metadata = signal.metadata
     own = metadata.get_item("Signal.signal_type", "")
     # What the command line has made an EDS_XFM signal of.
     of_file = signal.tmp_parameters.get_item("type_of_file", own)
-    distance = metadata.get_item("Acquisition_instrument.SEM.working_distance")
-    return own in _ELECTRONS or of_file in _ELECTRONS or distance is not None
+    if own in _ELECTRONS or of_file in _ELECTRONS:
+        return True
+    if metadata.get_item("Acquisition_instrument.SEM.working_distance") is not None:
+        return True
+    # Bruker's maps, loaded as EDS_XFM. Those of a micro-XRF have a tube beside it.
+    magnification = metadata.get_item("Acquisition_instrument.SEM.magnification")
+    has_tube = any(metadata.get_item(f"{XRF}.{name}") is not None for name in _TUBE)
+    return magnification is not None and not has_tube
 
 
 def _header(signal: BaseSignal, node: str) -> Any:

@@ -122,7 +122,7 @@ def _draw_map(
     _name(ax, panel)
     is_more = bool(np.nanmax(panel.image, initial=0.0) > highest)
     bar = ax.figure.colorbar(
-        drawn, ax=ax, pad=0.02, extend="max" if is_more else "neither"
+        drawn, ax=ax, pad=0.02, extend="max" if is_more else "neither", label="counts"
     )
     bar.ax.tick_params(labelsize="small")
 

@@ -253,7 +253,10 @@ def _as_amounts(
     else:
         parts, unit = found.fractions, "mass %"
     sigma = _with_factor(plan, found.groups, found.sigma, parts)
-    return Amounts(found.groups, parts, sigma, found, unit, areas.n_pixels, live_time)
+    said = {name: areas.notes[name] for name in found.groups if areas.notes.get(name)}
+    return Amounts(
+        found.groups, parts, sigma, found, unit, areas.n_pixels, live_time, said
+    )
 
 
 def _with_factor(

@@ -39,6 +39,7 @@ _LEAST, _USUAL, _MOST = 0.9, 0.98, 1.02
 _ROUNDED = 1e-6
 # µg/cm2 of a film: less is not seen, more is not thin.
 _THINNEST, _THICKEST = 1e-4, 1e6
+_FACTOR = "Geometry factor, flux x solid angle / 4 pi"
 MOST_SPREAD = 0.15  # between its lines, relative
 _NOTED = 0.01  # mass fraction of an element that should be fitted
 _WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -86,7 +87,7 @@ class Standard:
         return "\n".join(
             [
                 f"Standard {self.title}: {describe(self.setup)}".replace("  ", " "),
-                f"{own.value:.4g} +- {own.sigma:.2g} photons/s{spread}",
+                f"{_FACTOR}: {own.value:.4g} +- {own.sigma:.2g} photons/s{spread}",
                 as_table(rows),
                 *(f"Assumed: {words}" for words in self.setup.assumed),
             ]

@@ -22,6 +22,7 @@ from rsciio_xfm.analysis.quantify.primary import Sample, sensitivities
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.signals.concentrations import results_in
+from rsciio_xfm.signals.quantify import make_plan, quantify
 from rsciio_xfm.signals.setups import describe, parse_layer
 from tests.builders import xrf
 from tests.signals.test_element_model import ENERGY, RANGE, make
@@ -161,6 +162,24 @@ class TestRightAnswers:
         check(found["alloy"], ALLOY)
         assert "taken to add up to 100 %" in repr(found)
         maps.quantify(matrix="normalise", per={"alloy": labels == 0})
+        assert "nan" not in repr(found) and "\nsum" not in repr(found)
+
+    def test_what_the_sum_is_of(self, maps, setup, labels):
+        """Rows above it that were assumed, or scaled to 100 %, are not in the sum."""
+
+        def last(matrix, live_time=2 * LIVE):
+            given = {"live_time": live_time, "per": {"alloy": labels == 0}}
+            found = maps.quantify(setup=setup, matrix=matrix, **given)
+            (line,) = [one for one in repr(found).splitlines() if one.startswith("sum")]
+            return line
+
+        assert last("SiO2").endswith("  without what is assumed")
+        assert last("normalise").endswith("  before it was normalised")
+        assert len(last(None, LIVE).split()) == 2
+
+    def test_setup_is_short(self):
+        """The hundreds of energies of a tube are not printed."""
+        assert len(repr(rsciio_xfm.make_setup("Mo 50 kV"))) < 500
 
     def test_noise_of_the_standard(self, maps, setup, labels, monkeypatch):
         """It cancels in what is normalised, as far as all lines have the same factor."""
@@ -391,7 +410,21 @@ class TestShown:
         assert lines[4].split() == ["mass", "%", "sigma", "limit", "enhanced"]
         assert any(line.startswith("Zn_K") and "not detected" in line for line in lines)
         assert any(line.startswith("sum ") for line in lines)
+        assert "flux x solid angle / 4 pi: " in text
         assert "photons/s by phantom" in text and "between lines" in text
+
+    def test_remarks_of_the_fit(self, fitted, setup):
+        """What was only possible in the fit is so in mass %, too."""
+        notes = {"Fe_K": "possible, or Mn_K", "Zn_K": "possible"}
+        names = fitted.areas.names
+        counts = np.array([0.0 if name == "Zn_K" else 900.0 for name in names])
+        sigma = np.full(len(names), 30.0)
+        areas = replace(fitted.areas, counts=counts, sigma=sigma, notes=notes)
+        plan = make_plan(fitted, None, setup, "thick", "SiO2")
+        found = quantify(plan, "alloy", {"": areas}, {"": 1.0})
+        said = {row["lines"]: row["remark"] for row in found.table}
+        assert said["Fe_K"] == "possible, or Mn_K" and said["Cr_K"] == ""
+        assert said["Zn_K"] == "not detected; possible"
 
     def test_what_was_assumed(self, maps, labels):
         bare = rsciio_xfm.make_setup(ENERGY, flux=FLUX, solid_angle=ANGLE)
@@ -423,7 +456,9 @@ class TestFiles:
         assert len(rows) == len(found.table) == 14
         image = hs.load(tmp_path / "r" / "Fe_K_mass_percent.tif").data
         np.testing.assert_array_equal(image, found.maps["Fe"].data)
-        assert "Geometry: " in (tmp_path / "r" / "notes.txt").read_text(encoding="utf-8")
+        assert "Geometry factor" in (tmp_path / "r" / "notes.txt").read_text(
+            encoding="utf-8"
+        )
 
     def test_pandas(self, maps, standard, labels, tmp_path):
         pandas = pytest.importorskip("pandas")

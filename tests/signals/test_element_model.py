@@ -397,6 +397,16 @@ class TestExcitation:
         signal.metadata.set_item("Acquisition_instrument.SEM.working_distance", 10.0)
         assert excitation_of(signal).kind == "electrons"
 
+    def test_of_a_magnification(self, signal):
+        """A Bruker map that is loaded as EDS_XFM has no distance; a tube's is no SEM's."""
+        node = "Acquisition_instrument"
+        signal.metadata.set_item(f"{node}.SEM.beam_energy", 20.0)
+        signal.metadata.set_item(f"{node}.SEM.magnification", 600)
+        signal.metadata.set_item(f"{node}.XRF.process_time", 4)
+        assert str(excitation_of(signal)) == "electrons 20 kV"
+        signal.metadata.set_item(f"{node}.XRF.tube_voltage", 20.0)
+        assert excitation_of(signal).kind == "monochromatic"
+
     def test_unknown(self, signal):
         with pytest.warns(UserWarning, match=r'as in excitation="Rh 50 kV", 17\.44'):
             found = excitation_of(signal)

@@ -3,7 +3,7 @@
 import functools
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,8 @@ class Excitation:
 
     kind: str
     highest: float
-    energies: tuple[float, ...]
-    shares: tuple[float, ...]
+    energies: tuple[float, ...] = field(repr=False)  # hundreds, of a tube
+    shares: tuple[float, ...] = field(repr=False)
     anode: str | None = None
     angle: float = 90.0
 
