@@ -72,7 +72,10 @@ class TestInfo:
         for arguments in (("spectrum", "-o", tmp_path / "b.msa"), ("demo",)):
             command, *rest = arguments
             text = run(command, tmp_path / "a.txt", *rest, code=1)
-            assert "or .geopixe or .h5 or .h5oina or .hdf5 or .hspy or .lsd or .mas or .mca" in text
+            assert (
+                ".geopixe or .h5 or .h5oina or .hdf5 or .hspy or .lsd or .mas or .mca"
+                in text
+            )
 
     def test_damaged(self, run, tmp_path):
         (tmp_path / "a.GeoPIXE").write_bytes(b"")
