@@ -24,6 +24,8 @@ HERE = Path(__file__).parent
 # Whatever is tested in these takes long,
 THOROUGH = (
     HERE / "analysis" / "test_find.py",
+    HERE / "analysis" / "test_right_answers.py",
+    HERE / "analysis" / "test_tube.py",
     HERE / "io" / "test_raw_types.py",
     HERE / "robustness",
     HERE / "signals" / "test_elements.py",
@@ -41,7 +43,7 @@ THOROUGH = (
 # and whatever these words are in the name of: other readers' suites, damage, processes.
 THOROUGH_WORDS = re.compile(
     r"damaged\.py|rosettasciio|upstream|process|thread|interrupt|full_disk|disk_full|memory"
-    r"|flipped|truncat|take_over|import",
+    r"|flipped|truncat|take_over|import|dense_decomposition|scatter_of_fits|TestOriginals",
     re.IGNORECASE,
 )
 

@@ -310,6 +310,7 @@ class TestWays:
     [s for s in read_specifications() if s["lazy"] and short_name(s) != "msa"],
     ids=lambda s: s["name"],
 )
+@pytest.mark.filterwarnings("ignore:A channel is:UserWarning")  # maps are small
 def test_formats(specification, tmp_path):
     """Maps of each format, lazy and not: those of its counts as an array."""
     name = short_name(specification)

@@ -57,7 +57,8 @@ class Setup:
                     "surface and the ray, above 0 and up to 90."
                 )
         for layer in (*self.path, self.detector):
-            if not (0 < layer.thickness < math.inf and 0 < layer.density < math.inf):
+            # Nothing passes an infinite one, as of a detector that absorbs all.
+            if not (layer.thickness > 0 and 0 < layer.density < math.inf):
                 raise ValueError(
                     f"A layer of {layer.formula} has {layer.density:g} g/cm3 and "
                     f"{layer.thickness:g} cm, expected numbers above 0."
