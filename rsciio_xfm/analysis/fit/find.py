@@ -50,9 +50,11 @@ _MOST = 40  # groups
 _REFINED = ("zero", "gain", "noise")
 _TOLERANCE = 1e-2
 _MOST_MOVED = (0.04, 0.01)  # zero in keV, and gain, in one step
-# Ratios of L lines that are off by three times what tables differ; how near lines are that
-# hide one another, keV.
-_OFF_TABLES, _UNDER = 0.05, 0.05
+# By the end of the name of a ratio: how far it is off three times what tables differ, and
+# how near lines are that hide one another, keV. M1 to M3 tell nothing: their excitation is
+# hardly known. M lines are many, and hide what is between them.
+_HIDING = {"_L L1": (0.05, 0.05), "_L L2": (0.05, 0.05), "_M M4": (0.1, 0.15)}
+_WORSE = 1.5  # times chi2: so much no group may take along that is dropped
 
 
 def find_elements(
@@ -219,28 +221,22 @@ def _add_all(model: Model, counts: np.ndarray, pool: Pool) -> Model:
     return model
 
 
-# What lies under L lines.
+# What lies under L and M lines.
 
 
 def _with_hidden(
     model: Model, counts: np.ndarray, pool: Pool
 ) -> tuple[Model, dict[str, tuple[None, float]]]:
-    """Return a calibrated model with an element under L lines, its name and evidence.
+    """Return a calibrated model with an element under L or M lines, its name and evidence.
 
-    As K-alpha is Pb L-alpha. If L lines have other ratios than in tables, by more than these
-    differ, what explains the spectrum better is kept, all ratios being free: the element, if
-    there are more than 5 sigma of it then, or the ratios.
+    As K-alpha is Pb L-alpha, and S K-alpha is beside Bi M-alpha. If lines have other ratios
+    than in tables, by more than these differ, what explains the spectrum better is kept, all
+    ratios being free: the element, if there are more than 5 sigma of it then, or the ratios.
     """
-    moved = {
-        name.split()[0]
-        for name, ratio in model.ratios.items()
-        if abs(ratio - 1) > _OFF_TABLES and "_L " in name
-    }
     own = {one.group.name: one.group for one in pool.candidates}
-    lines = [line for group in model.groups if group.name in moved
-             for line in telling(group)]  # fmt: skip
+    lines = _lines_off_tables(model)
     for one, is_new in zip(pool.candidates, pool.is_new(model), strict=True):
-        near = [abs(one.group.energy - line) < _UNDER for line in lines]
+        near = [abs(one.group.energy - line) < reach for line, reach in lines]
         if not is_new or one.group.shell != "K" or one.factor < 1 or not any(near):
             continue
         groups = (*(own[group.name] for group in model.groups), one.group)
@@ -250,6 +246,21 @@ def _with_hidden(
         if is_better and area > one.needed * sigma:
             return trial, {one.group.name: (None, area / sigma)}
     return model, {}
+
+
+def _lines_off_tables(model: Model) -> list[tuple[float, float]]:
+    """Return lines of groups whose ratios are not those of tables, and what they hide, keV."""
+    reach = {}
+    for name, ratio in model.ratios.items():
+        for end, (most, near) in _HIDING.items():
+            if name.endswith(end) and abs(ratio - 1) > most:
+                reach[name.split()[0]] = near
+    return [
+        (line, reach[group.name])
+        for group in model.groups
+        if group.name in reach
+        for line in telling(group)
+    ]
 
 
 # Backward, and what is said of each.
@@ -288,4 +299,7 @@ def _drop_again(
         left = replace(left, groups=groups, fit=None)
     if left.groups == model.groups or not left.groups:
         return left
-    return finish(left, counts, 1, tuple(calibrated(model).parameters))
+    left = finish(left, counts, 1, tuple(calibrated(model).parameters))
+    # Where a model is wrong its doubts grow, and take up what is there.
+    is_worse = calibrated(left).chi2 > _WORSE * calibrated(model).chi2
+    return model if is_worse else left
