@@ -200,8 +200,8 @@ def fill_dead_time(
     ├── detector_0
     │   ├── error = 0...
     │   ├── model = fit
-    │   ├── n_filled = 1561
-    │   └── n_known = 13799
+    │   ├── n_filled = 1560
+    │   └── n_known = 13800
     ...
     """
     check_axes(signal)
@@ -330,7 +330,7 @@ def get_dead_time_statistics(
     Examples
     --------
     >>> s.get_dead_time_statistics()["Detector 0"]["median"]
-    17.96...
+    17.95...
     """
     return {
         name: summarise_dead_time(values, saturation)

@@ -65,9 +65,15 @@ def find_dangers(source):
     return found
 
 
+# Text that declares anything, and text of too many tags, is refused before it is parsed; see
+# the tests of Bruker's files.
+ALLOWED = {"bruker/parse.py": {"xml.etree", "xml.etree.ElementTree"}}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_nothing_that_runs_what_is_in_a_file(path):
-    assert find_dangers(path.read_text(encoding="utf-8")) == []
+    found = set(find_dangers(path.read_text(encoding="utf-8")))
+    assert found == ALLOWED.get(path.relative_to(PACKAGE).as_posix(), set())
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ class TestResult:
         expected = load(path).kmeans(6, show_progressbar=False).data
         with (
             distributed.LocalCluster(
-                n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+                n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
             ) as cluster,
             distributed.Client(cluster),
         ):

@@ -208,7 +208,8 @@ def vacancies(element: str, subshell: str, energies: Sequence[float]) -> np.ndar
     ]
     for i, energy in enumerate(energies):
         if energy > last > 0:
-            found[i] *= own.CS_Photo(z, energy) / own.CS_Photo(z, last)
+            known = _try(own.CS_Photo, z, last)
+            found[i] *= _try(own.CS_Photo, z, energy) / known if known else 0.0
     return np.array(found)
 
 

@@ -184,7 +184,7 @@ def fill_dead_time(
     >>> from rsciio_xfm import geopixe
     >>> report = geopixe.fill_dead_time("map.GeoPIXE", "filled.GeoPIXE")
     >>> [(detector["n_filled"], detector["n_known"]) for detector in report]
-    [(1561, 13799), (1549, 13811)]
+    [(1560, 13800), (1522, 13838)]
     """
     filling.check_model(model, value, coefficients)
     path = Path(filename)
