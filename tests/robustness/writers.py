@@ -127,7 +127,6 @@ def make_writers(folder: Path) -> dict[str, tuple[str, Write, Read]]:
         ripple.file_writer(path, signal | {"data": signal["data"].astype(np.uint16)})
 
     stack = _counts(datastack.file_reader)
-
     return {
         "GeoPIXE": (
             ".GeoPIXE",
