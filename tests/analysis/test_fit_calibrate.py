@@ -133,6 +133,19 @@ def test_areas_of_the_spectrum_itself_are_those_of_the_fit(model, spectrum):
     np.testing.assert_allclose(sigma[:-1], model.fit.sigma[:-1], rtol=0.05)
 
 
+def test_areas_are_those_of_weighted_least_squares_in_bins(model, spectrum):
+    """By numpy, with the columns of the maps: all parts of the background, bins, weights."""
+    basis = model.fit.basis
+    projection = make_projection(basis)
+    edges = np.arange(0, len(basis.columns), projection.binned)
+    columns = np.add.reduceat(basis.resolved, edges)
+    counts = np.add.reduceat(spectrum[basis.first : basis.stop], edges)
+    roots = np.sqrt(projection.weights[0])
+    each = np.linalg.lstsq(columns * roots[:, None], counts * roots, rcond=None)[0]
+    found, _ = region_areas(projection, spectrum)
+    np.testing.assert_allclose(found, each @ basis.adding, rtol=1e-6, atol=0.01)
+
+
 def test_the_background_has_parts_that_make_other_shapes(model):
     """Those of another phase by a smooth factor; peaks are not found on them."""
     basis = model.fit.basis
