@@ -4,11 +4,16 @@ import inspect
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.matrix import dead_channels
+from rsciio_xfm.analysis.fit.matrix import (
+    dead_channels,
+    make_projection,
+    region_areas,
+)
 from rsciio_xfm.analysis.fit.model import Fit, Model, calibrated, floored
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.core.reduce import run
@@ -87,16 +92,33 @@ def _noise_of(fit: Fit) -> float:
     return float(((spectrum - fit.basis.expected) ** 2).sum() / np.abs(spectrum).sum())
 
 
-def used_channels(model: Model) -> np.ndarray | None:
+def used_channels(model: Model, spectrum: np.ndarray | None = None) -> np.ndarray | None:
     """Return which channels maps are made of: all but dead ones; None: all.
 
     Parameters
     ----------
     model
         Fitted.
+    spectrum
+        The sum of some spectra of the map, all channels, if the model is of another one.
+
+    Warns
+    -----
+    UserWarning
+        Channels are dead in the map that were not in the spectra that the model is of.
     """
     fit = calibrated(model)
     dead = dead_channels(fit.basis, fit.spectrum)
+    if spectrum is not None and np.isfinite(spectrum).all():
+        areas, _ = region_areas(make_projection(fit.basis, used=~dead), spectrum)
+        own = replace(fit.basis, areas=np.maximum(areas, 0))
+        new = np.flatnonzero(dead_channels(own, spectrum) & ~dead)
+        if new.size:
+            warn(
+                f"There are no counts in channels {_ranges(new)} of the map, where there are "
+                "many beside them or by the model: they are left out."
+            )
+        dead[new] = True
     return ~dead if dead.any() else None
 
 
