@@ -1,8 +1,10 @@
 """What excites a sample and how its detector sees it, from the metadata or as it is given."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit.excitation import (
@@ -26,6 +28,21 @@ _ANGLE = 90.0  # degrees, between source and detector, where nothing says it
 _MOST_WINDOW_UM = 1000.0
 _MOST_AIR_CM = 100.0
 _MOST_CRYSTAL_MM = 50.0
+OF_EXSPY = 35.0  # degrees of take-off, put into metadata that have no angle
+_ANGLES = {
+    "incidence": (f"{XRF}.incidence_angle",),
+    "takeoff": (
+        f"{XRF}.take_off_angle",
+        *(f"{node}.elevation_angle" for node in DETECTOR_NODES),
+    ),
+}
+# Of a GeoPIXE header: node, field and the most that it may be.
+_FIELDS = {
+    "air_mm": ("X-ray Source", "STD (mm)", 10 * _MOST_AIR_CM),
+    "window_um": ("Detector", "WThick (µm)", _MOST_WINDOW_UM),
+    "crystal": ("Detector", "Elt", len(ELEMENTS) - 1),
+    "crystal_mm": ("Detector", "Thick (mm)", _MOST_CRYSTAL_MM),
+}
 
 
 def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
@@ -208,6 +225,58 @@ def _header(signal: BaseSignal, node: str) -> Any:
 def _field(node: Any, name: str, most: float) -> float | None:
     get = getattr(node, "get_item", None) or getattr(node, "get", None)
     return None if get is None else _number(get(name), most)
+
+
+def geometry_of(signal: BaseSignal) -> dict[str, float]:
+    """Return what spectra say of angles, air, window and crystal, as a model keeps it.
+
+    Returns
+    -------
+    dict
+        What is known of ``"incidence"`` and ``"takeoff"``, degrees, ``"air_mm"``,
+        ``"window_um"`` of beryllium, ``"crystal"``, its atomic number, and ``"crystal_mm"``.
+    """
+    get = signal.metadata.get_item
+    angles = {
+        name: next((a for a in (_number(get(p), 90) for p in paths) if a), None)
+        for name, paths in _ANGLES.items()
+    }
+    fields = {
+        name: _field(_header(signal, node), field, most)
+        for name, (node, field, most) in _FIELDS.items()
+    }
+    return {name: value for name, value in (angles | fields).items() if value is not None}
+
+
+def check_geometry(given: Any) -> dict[str, float]:
+    """Return what :func:`geometry_of` has made, of a file.
+
+    Raises
+    ------
+    ValueError
+        There is something else in it.
+    """
+    limits = dict.fromkeys(_ANGLES, 90.0) | {k: most for k, (*_, most) in _FIELDS.items()}
+    if not isinstance(given, dict) or not given.keys() <= limits.keys():
+        raise ValueError(f"geometry is {given!r:.60}, expected some of {list(limits)}.")
+    for name, value in given.items():
+        if isinstance(value, bool) or _number(value, limits[name]) is None:
+            raise ValueError(
+                f"geometry.{name} is {value!r:.40}, expected up to {limits[name]:g}."
+            )
+    return {name: float(value) for name, value in given.items()}
+
+
+def spectrum_that_says(geometry: Mapping[str, float]) -> BaseSignal:
+    """Return a spectrum without counts that says what :func:`geometry_of` has found."""
+    found = BaseSignal(np.zeros(1))
+    for name, value in geometry.items():
+        if name in _ANGLES:
+            found.metadata.set_item(_ANGLES[name][0], value)
+        else:
+            node, field, _ = _FIELDS[name]
+            found.original_metadata.set_item(f"{node}.{field}", value)
+    return found
 
 
 def _filters_of(signal: BaseSignal) -> tuple[Layer, ...]:

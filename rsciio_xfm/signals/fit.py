@@ -307,7 +307,7 @@ def get_element_maps(
         tables = areas_of_regions(found, notes, named)
     live = live_map_of(signal)
     if has_excitation(signal):  # they know angles and crystal of the map then
-        models = [m if m.source is not None else m.with_source(signal) for m in models]
+        models = [model.with_geometry_of(signal) for model in models]
     return ElementMaps(frame, models, found, totals, tables, nonnegative, live)
 
 

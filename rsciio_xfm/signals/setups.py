@@ -21,6 +21,7 @@ from rsciio_xfm.analysis.fit.response import DENSITY
 from rsciio_xfm.analysis.quantify.setup import SILICON, Setup
 from rsciio_xfm.core.eds import DETECTOR_NODES, XRF
 from rsciio_xfm.signals.excitation import (
+    OF_EXSPY,
     crystal_of,
     excitation_of,
     has_excitation,
@@ -37,7 +38,6 @@ _NAMED = {"kapton": ("C22H10N2O5", 1.42), "mylar": ("C10H8O4", 1.38)}
 _CENTIMETRES = {"nm": 1e-7, "um": 1e-4, "µm": 1e-4, "μm": 1e-4, "mm": 0.1, "cm": 1.0}
 _LAYER = re.compile(r"\s*(\S+)\s+(?:([0-9.eE+-]+)\s*g/cm3\s+)?([0-9.eE+-]+)\s*(\wm)\s*")
 _ANGLE = 45.0
-_OF_EXSPY = 35.0  # put into metadata that have no angle
 
 
 def make_setup(
@@ -237,7 +237,7 @@ def _angle(
     found = [] if signal is None else [signal.metadata.get_item(path) for path in paths]
     for angle in found:
         if isinstance(angle, int | float) and 0 < angle <= 90:
-            if angle == _OF_EXSPY:
+            if angle == OF_EXSPY:
                 assumed.append(
                     f"{angle:g} degrees of take-off: what exspy takes for usual"
                 )

@@ -254,6 +254,10 @@ class TestFiles:
         path.write_text(yaml.safe_dump(whole | {"axis": {"zero_keV": 0, "gain_keV": 0}}))
         with pytest.raises(FileFormatError, match="axis is"):
             rsciio_xfm.load_element_model(path)
+        for wrong in ([], {"tilt": 3}, {"takeoff": 91}, {"takeoff": "x"}, {"air_mm": -1}):
+            path.write_text(yaml.safe_dump(whole | {"geometry": wrong}))
+            with pytest.raises(FileFormatError, match=r"geometry.* expected"):
+                rsciio_xfm.load_element_model(path)
 
     def test_missing(self, tmp_path):
         with pytest.raises(FileNotFoundError):
