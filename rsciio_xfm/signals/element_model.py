@@ -27,7 +27,7 @@ from rsciio_xfm.signals.excitation import (
     is_uncalibrated,
     spectrum_that_says,
 )
-from rsciio_xfm.signals.fit_checks import fair_chi2, warn_of_fit
+from rsciio_xfm.signals.fit_checks import show_chi2, warn_of_fit
 from rsciio_xfm.signals.fit_sums import Sums, Wish, sum_up
 from rsciio_xfm.signals.model_files import (
     MODEL_EXTENSIONS,
@@ -41,8 +41,6 @@ from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_
 from rsciio_xfm.signals.standards import Standard
 
 _MOST_SHOWN = 5  # of what is not explained
-# Times that of a good fit: nobody should trust it; peaks that are told.
-_MOST_CHI2, _MOST_TOLD = 10.0, 3
 _NOTED_KEV, _REFUSED_KEV = 0.02, 0.3  # by which energy axes of a set-up may differ
 
 
@@ -185,23 +183,6 @@ class ElementModel:
         self._fit()
         return list(unexplained(self.model))
 
-    @property
-    def misfit(self) -> str:
-        """What is to be said of a fit that leaves out much of the spectrum; else empty."""
-        if self.model.fit is None:
-            return ""
-        if self.chi2 <= _MOST_CHI2 * fair_chi2(self.model.fit):
-            return ""
-        above = [(e, what) for e, sigma, what in self.unexplained if sigma > 0]
-        if not above:
-            return ""
-        peaks = ", ".join(f"{e:.2f} keV ({what})" for e, what in above[:_MOST_TOLD])
-        return (
-            f"chi2/n is {self.chi2:.0f}: more is in the spectrum than was fitted, most of it "
-            f"at {peaks}. What is missing is counted as what is there: name these elements, "
-            "and what excites the sample."
-        )
-
     def fit(
         self,
         spectrum: BaseSignal | None = None,
@@ -317,7 +298,7 @@ class ElementModel:
             width = f" +- {_short(1000 * sigma)}" if sigma else ""
             shown.append(f"{name} {1000 * value:.{digits}f}{width} eV")
         shown.append(f"FWHM of Mn Ka {1000 * own.fwhm:.1f} eV")
-        return ", ".join([*shown, f"chi2/n {fit.chi2:.2f}"])
+        return ", ".join([*shown, f"chi2/n {show_chi2(fit)}"])
 
     def _table(self) -> str:
         areas = self.areas

@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.analysis.fit.excitation import (
-    TUBE_WINDOW,
-    Excitation,
-    Layer,
-    air,
-    beryllium,
-    parse_excitation,
-    tube,
-)
+from rsciio_xfm.analysis.fit.excitation import Excitation, Layer, air, beryllium
 from rsciio_xfm.analysis.fit.response import FWHM, MN_KA, PAIR_KEV, Response
+from rsciio_xfm.analysis.fit.sources import TUBE_WINDOW, parse_excitation, tube
 from rsciio_xfm.core.eds import DETECTOR_NODES, ELEMENTS, PER_KEV, XRF
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.checks import check_spectra, check_uniform
@@ -53,7 +46,7 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
     signal
         Spectra whose metadata are looked at.
     given
-        What the user says, as :func:`rsciio_xfm.analysis.fit.excitation.parse_excitation`
+        What the user says, as :func:`rsciio_xfm.analysis.fit.sources.parse_excitation`
         takes it; it comes first.
 
     Returns

@@ -14,10 +14,10 @@ from rsciio_xfm.analysis.fit.excitation import (
     Layer,
     air,
     attenuation,
-    parse_excitation,
     xraylib,
 )
 from rsciio_xfm.analysis.fit.response import DENSITY
+from rsciio_xfm.analysis.fit.sources import parse_excitation
 from rsciio_xfm.analysis.quantify.setup import SILICON, Setup
 from rsciio_xfm.core.eds import DETECTOR_NODES, XRF
 from rsciio_xfm.signals.excitation import (

@@ -9,12 +9,13 @@ import pytest
 pytest.importorskip("xraylib")
 from rsciio_xfm.analysis.fit.calibrate import finish
 from rsciio_xfm.analysis.fit.candidates import make_candidates
-from rsciio_xfm.analysis.fit.excitation import Layer, air, parse_excitation
+from rsciio_xfm.analysis.fit.excitation import Layer, air
 from rsciio_xfm.analysis.fit.find import find_elements
 from rsciio_xfm.analysis.fit.found import describe
 from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.pool import Pool
 from rsciio_xfm.analysis.fit.response import Response
+from rsciio_xfm.analysis.fit.sources import parse_excitation
 from rsciio_xfm.analysis.fit.sum_peaks import Candidate, _of_one_rate
 from rsciio_xfm.signals.fit_checks import fair_chi2
 from tests.builders import xrf

@@ -9,7 +9,7 @@ import pytest
 import scipy.optimize
 
 from rsciio_xfm.analysis.fit.calibrate import calibrate
-from rsciio_xfm.analysis.fit.excitation import Layer, air, parse_excitation, tube
+from rsciio_xfm.analysis.fit.excitation import Layer, air
 from rsciio_xfm.analysis.fit.matrix import make_projection, region_areas
 from rsciio_xfm.analysis.fit.model import calibrated, make_model
 from rsciio_xfm.analysis.fit.parameters import prior
@@ -17,6 +17,7 @@ from rsciio_xfm.analysis.fit.problem import find_dead
 from rsciio_xfm.analysis.fit.pymca import to_pymca
 from rsciio_xfm.analysis.fit.response import Response
 from rsciio_xfm.analysis.fit.saving import from_dict, to_dict
+from rsciio_xfm.analysis.fit.sources import parse_excitation, tube
 from rsciio_xfm.analysis.fit.unexplained import unexplained
 from tests.conftest import DATA
 

@@ -6,13 +6,8 @@ import pytest
 pytest.importorskip("xraylib")
 import xraylib
 
-from rsciio_xfm.analysis.fit.excitation import (
-    TUBE_WINDOW,
-    Layer,
-    parse_excitation,
-    transmission,
-    tube,
-)
+from rsciio_xfm.analysis.fit.excitation import Layer, transmission
+from rsciio_xfm.analysis.fit.sources import TUBE_WINDOW, parse_excitation, tube
 from rsciio_xfm.analysis.fit.tube import characteristic, continuum
 
 # PyMca 5.9.7, XRayTubeEbel.continuumEbel(anode, kV, energies, alphae=75, alphax=15) and the

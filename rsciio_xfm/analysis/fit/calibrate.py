@@ -439,8 +439,8 @@ def _correlations(basis: Basis) -> list[tuple[str, str, float]]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Matrix:
-    """The matrix of the spectrum that was fitted, see :class:`.limits.Matrix`."""
+class _AreaMatrix:
+    """The matrix of the spectrum that was fitted, see :class:`.limits.AreaMatrix`."""
 
     columns: np.ndarray
     gamma: np.ndarray
@@ -454,7 +454,7 @@ def _detection_limits(basis: Basis) -> dict[str, float]:
     inverse = np.linalg.inv(gram) / np.multiply.outer(scale, scale)
     gamma = weights[:, None] * basis.resolved @ inverse @ basis.adding
     tilts = -np.matmul(gamma.T, basis.slopes)[None]
-    own = _Matrix(basis.columns, gamma, tilts, basis.covariance)
+    own = _AreaMatrix(basis.columns, gamma, tilts, basis.covariance)
     limits = detection_limits([own], np.ones((1, len(basis.areas))), basis.areas)
     each = zip(basis.names, basis.kinds, limits.tolist(), strict=True)
     return {name: limit for name, kind, limit in each if kind == ELEMENT}

@@ -10,15 +10,10 @@ import math
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.excitation import (
-    TAKEOFF,
-    Layer,
-    one_energy,
-    transmission,
-    xraylib,
-)
+from rsciio_xfm.analysis.fit.excitation import Layer, one_energy, transmission, xraylib
 from rsciio_xfm.analysis.fit.lines import atomic_number, edge_of, group, symbols
 
+TAKEOFF = 15.0  # degrees, of the anode of a tube with a window at its side
 _LEAST_KEV = 1.0  # of the continuum that is looked at
 _CONTINUUM, _K_LINES = 1.35e9, 5e13  # photons per s, sr, mA (and keV)
 _L_LINES = {"L1": 0.71e13, "L2": 2.70e13, "L3": 4.94e13}
