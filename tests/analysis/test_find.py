@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("xraylib")
+from rsciio_xfm.analysis.fit.background import make_splines
 from rsciio_xfm.analysis.fit.calibrate import finish
 from rsciio_xfm.analysis.fit.candidates import make_candidates
 from rsciio_xfm.analysis.fit.excitation import Layer, air
@@ -15,6 +16,7 @@ from rsciio_xfm.analysis.fit.found import describe
 from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.pool import Pool
 from rsciio_xfm.analysis.fit.response import Response
+from rsciio_xfm.analysis.fit.scale import _explain
 from rsciio_xfm.analysis.fit.sources import parse_excitation
 from rsciio_xfm.analysis.fit.sum_peaks import Candidate, _of_one_rate
 from rsciio_xfm.signals.fit_checks import fair_chi2
@@ -126,6 +128,17 @@ def test_lead_alone_hides_nothing():
     total = phantom.counts.sum(axis=(0, 1), dtype=float)
     each, _ = find_elements(total, TUBE, Response())
     assert {"Pb", "Ca", "Cr", "Fe"} <= symbols(each) <= {"Pb", "Ca", "Cr", "Fe", "Ar"}
+
+
+def test_the_error_of_a_model_is_the_same_on_any_grid():
+    """3 % of the counts in each 10 eV are wrong: chi2 of a whole model is one a channel."""
+    rng = np.random.default_rng(1)
+    energies = 1 + 0.01 * np.arange(1500)
+    fine = 1e7 * np.exp(-energies / 8) * (1 + 0.03 * rng.normal(size=1500))
+    target = fine.reshape(-1, 3).sum(axis=1)  # channels of the grid have 30 eV
+    splines = make_splines(energies[1::3])
+    chi2 = _explain(splines, len(splines), target, np.zeros(0))
+    assert chi2 / len(target) == pytest.approx(1, abs=0.15)
 
 
 def test_photons_of_one_energy_and_a_start_that_is_off():

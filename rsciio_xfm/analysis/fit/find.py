@@ -198,7 +198,9 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
     values = values_of(model)
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
-    problem = replace(less_sure(problem, state, ROUGH.error), names=_REFINED)
+    problem = replace(
+        less_sure(problem, state, ROUGH.error_of(problem.start["gain"])), names=_REFINED
+    )
     found = minimise(problem, values, _TOLERANCE)
     moved = abs(found["zero"] - values["zero"]), abs(found["gain"] / values["gain"] - 1)
     # It runs away while strong elements are missing.
