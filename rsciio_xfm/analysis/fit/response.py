@@ -64,6 +64,7 @@ class Response:
     escape: float = 1.0
     satellite: float = 1.0
     absorption: float = 0.0
+    continuum: float = 0.0
     material: str = "Si"
     thickness: float = CRYSTAL_CM
     layers: tuple[Layer, ...] = field(default=())
