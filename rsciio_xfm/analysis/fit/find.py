@@ -137,7 +137,8 @@ def find_elements(
         names: dict[str, tuple[int | None, float]] = {**hidden}
         names |= {candidates[k].group.name: found for k, found in in_parts.items()}
         model = _drop_again(model, counts, pool, names)
-        model = _drop_wide(model, counts, pool, names)
+        if elements is None:  # or peaks beside those that are named may widen them
+            model = _drop_wide(model, counts, pool, names)
         if not model.groups:
             return [], model
         found = describe(model, counts, pool, names)
@@ -312,8 +313,14 @@ def _drop_again(
 def _drop_wide(
     model: Model, counts: np.ndarray, pool: Pool, kept: Iterable[str]
 ) -> Model:
-    """Drop weak groups whose peaks are no lines, and what needs these; parameters stay."""
-    left = model
+    """Drop weak groups whose peaks are no lines, and what needs these; parameters stay.
+
+    Only the continuum of a tube is diffracted: lines that are in doubt for another reason
+    stay.
+    """
+    left, beam = model, model.excitation
+    if beam is None or beam.kind != "tube":
+        return model
     while left.groups:
         fitted = fit_doubted(left, counts, FINE)
         is_weak = fitted.evidence(len(left.groups)) < SURE
