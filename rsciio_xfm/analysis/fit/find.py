@@ -311,7 +311,7 @@ def _drop_again(
 
 
 def _drop_wide(
-    model: Model, counts: np.ndarray, pool: Pool, kept: Iterable[str]
+    model: Model, counts: np.ndarray, pool: Pool, kept: Mapping[str, Any]
 ) -> Model:
     """Drop weak groups whose peaks are no lines, and what needs these; parameters stay.
 
