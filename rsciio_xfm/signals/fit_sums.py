@@ -21,7 +21,7 @@ _N_BLOCKS = 8  # along y and along x
 # Counts in which a channel that does not count is seen: more than 30 are expected of each that
 # has a hundred thousandth of them, a tenth of the smallest peaks that are detected.
 _ENOUGH = 3e6
-_FIRST_PIXELS = 4096  # that are looked at, of a map
+_FIRST_PIXELS = 1024  # that are looked at, of a map
 
 
 @dataclass(frozen=True)
