@@ -6,6 +6,7 @@ from typing import Any
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit.excitation import (
+    TAKEOFF,
     TUBE_WINDOW,
     Excitation,
     Layer,
@@ -15,9 +16,10 @@ from rsciio_xfm.analysis.fit.excitation import (
     tube,
 )
 from rsciio_xfm.analysis.fit.response import FWHM, MN_KA, PAIR_KEV, Response
-from rsciio_xfm.core.eds import DETECTOR_NODES, ELEMENTS, PER_KEV, XRF
+from rsciio_xfm.core.eds import DETECTOR_NODES, ELECTRONS, ELEMENTS, PER_KEV, XRF
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.checks import check_spectra, check_uniform
+from rsciio_xfm.signals.layers import GASES, NORMAL_MBAR, gas_of, parse_layer
 
 _INSTRUMENTS = ("SEM", "TEM")
 _TUBE = ("tube_voltage", "tube_target", "tube_current", "tube_type")
@@ -26,6 +28,9 @@ _ANGLE = 90.0  # degrees, between source and detector, where nothing says it
 _MOST_WINDOW_UM = 1000.0
 _MOST_AIR_CM = 100.0
 _MOST_CRYSTAL_MM = 50.0
+_MOST_MBAR = 1e4
+_NO_FILTER = ("", "empty", "none", "no filter", "0")  # as headers name it
+_LENSES = ("lens", "polycapillary")
 
 
 def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
@@ -60,12 +65,13 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
     """
     check_spectra(signal)
     metadata = signal.metadata
-    angle = _number(metadata.get_item(f"{XRF}.scattering_angle"), 180) or _ANGLE
+    angle = _scattering_angle(metadata)
     if given is not None:
         return parse_excitation(given, angle)
     anode, energy = _source_of(metadata)
     if anode is not None and energy is not None:
-        return tube(anode, energy, _filters_of(signal), angle)
+        takeoff = _number(metadata.get_item(f"{XRF}.tube_take_off_angle"), 90)
+        return tube(anode, energy, _filters_of(signal), angle, takeoff or TAKEOFF)
     if energy is not None:
         is_electrons = _is_electron_microscope(signal)
         source = f"electrons {energy!r} kV" if is_electrons else energy
@@ -79,6 +85,21 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
         'Say it, as in excitation="Rh 50 kV", 17.44 (keV) or "electrons 20 kV".'
     )
     return parse_excitation(highest, angle)
+
+
+def _scattering_angle(metadata: Any) -> float:
+    """Return the angle between beam and detector: that of the metadata, or the usual one.
+
+    Where beam and detector face each other it is the sum of their angles to the surface, and
+    so it is, wherever the detector stands, if the beam is normal to it.
+    """
+    names = ("scattering_angle", "incidence_angle", "take_off_angle")
+    known, incidence, takeoff = (
+        _number(metadata.get_item(f"{XRF}.{name}"), 180) for name in names
+    )
+    if known is None and incidence is not None and takeoff is not None:
+        return min(incidence + takeoff, 180.0)
+    return known or _ANGLE
 
 
 def has_excitation(signal: BaseSignal) -> bool:
@@ -186,6 +207,8 @@ def _is_electron_microscope(signal: BaseSignal) -> bool:
     of_file = signal.tmp_parameters.get_item("type_of_file", own)
     if own in _ELECTRONS or of_file in _ELECTRONS:
         return True
+    if metadata.get_item(f"{XRF}.source") == ELECTRONS:
+        return True
     if metadata.get_item("Acquisition_instrument.SEM.working_distance") is not None:
         return True
     # Bruker's maps, loaded as EDS_XFM. Those of a micro-XRF have a tube beside it.
@@ -211,13 +234,60 @@ def _field(node: Any, name: str, most: float) -> float | None:
 
 
 def _filters_of(signal: BaseSignal) -> tuple[Layer, ...]:
-    """Return the window of the tube, of beryllium, of a GeoPIXE header or a usual one."""
+    """Return the window of the tube, of a header or a usual one, and a filter of a header."""
     thick = _field(_header(signal, "X-ray Source"), "WThick (µm)", _MOST_WINDOW_UM)
-    return (TUBE_WINDOW if thick is None else beryllium(thick),)
+    usual = TUBE_WINDOW if thick is None else beryllium(thick)
+    window = _layer(signal, "tube_window") or (usual,)
+    return *window, *_layer(signal, "tube_filter_layer")
+
+
+def _layer(signal: BaseSignal, name: str) -> tuple[Layer, ...]:
+    """Return the layers that the metadata name, ``"Al 100 um + Ti 50 um"``; none of others."""
+    held = signal.metadata.get_item(f"{XRF}.{name}")
+    try:
+        parts = held.split(" + ") if isinstance(held, str) else ()
+        return tuple(parse_layer(part) for part in parts)
+    except ValueError:
+        return ()
+
+
+def unknown_optics(signal: BaseSignal) -> list[str]:
+    """Return in words what shapes the radiation of a tube and is not computed."""
+    named = signal.metadata.get_item(f"{XRF}.tube_filter")
+    is_named = isinstance(named, str) and named.strip().lower() not in _NO_FILTER
+    found = []
+    if is_named and not _layer(signal, "tube_filter_layer"):
+        found.append(f"no filter in the beam: what {named!r:.40} is made of is not known")
+    if str(signal.metadata.get_item(f"{XRF}.optic")).lower() in _LENSES:
+        found.append(
+            "the radiation of the tube as if there were no lens: a polycapillary lens takes "
+            "away hard radiation"
+        )
+    return found
+
+
+def is_evacuated(signal: BaseSignal | None) -> bool:
+    """Tell whether the metadata say that there is vacuum."""
+    if signal is None:
+        return False
+    said = signal.metadata.get_item(f"{XRF}.atmosphere")
+    return isinstance(said, str) and said.lower() == "vacuum"
 
 
 def layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
-    """Return air and window, of beryllium, before the detector of a GeoPIXE header."""
+    """Return gas and window before the detector, of the header of GeoPIXE or Bruker."""
+    metadata = signal.metadata
+    gas = str(metadata.get_item(f"{XRF}.atmosphere")).lower()
+    distance = _number(metadata.get_item(f"{XRF}.detector_distance"), 10 * _MOST_AIR_CM)
+    if gas in GASES and distance is not None:
+        pressure = _number(metadata.get_item(f"{XRF}.chamber_pressure"), _MOST_MBAR)
+        own = gas_of(gas, 0.1 * distance, pressure or NORMAL_MBAR)
+        return own, *_layer(signal, "detector_window")
+    return _layers_of_geopixe(signal) or _layer(signal, "detector_window")
+
+
+def _layers_of_geopixe(signal: BaseSignal) -> tuple[Layer, ...]:
+    """Return air and window, of beryllium."""
     window = _field(_header(signal, "Detector"), "WThick (µm)", _MOST_WINDOW_UM)
     path = _field(_header(signal, "X-ray Source"), "STD (mm)", 10 * _MOST_AIR_CM)
     layers = [] if path is None else [air(0.1 * path)]
@@ -227,7 +297,9 @@ def layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
 
 
 def crystal_of(signal: BaseSignal) -> dict[str, Any]:
-    """Return material and thickness of the crystal of a GeoPIXE header."""
+    """Return material and thickness of the crystal, of the header of GeoPIXE or Bruker."""
+    for layer in _layer(signal, "detector_crystal"):
+        return {"material": layer.formula, "thickness": layer.thickness}
     node = _header(signal, "Detector")
     number = _field(node, "Elt", len(ELEMENTS) - 1)
     thick = _field(node, "Thick (mm)", _MOST_CRYSTAL_MM)

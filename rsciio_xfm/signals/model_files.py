@@ -30,6 +30,11 @@ _WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 def checked_path(filename: str | Path, extensions: tuple[str, ...]) -> Path:
     """Return a path, if it has one of some extensions."""
+    if not str(filename).strip():
+        raise ValueError(
+            f"The name of the file is {str(filename)!r}, expected one that ends in "
+            f"{' or '.join(extensions)}."
+        )
     path = Path(filename)
     if path.suffix.lower() not in extensions:
         raise ValueError(
