@@ -740,7 +740,8 @@ class TestBadInput:
 
     def test_thickness_in_micrometres(self, whole, setup):
         """30 is no thickness of a section in g/cm2."""
-        given = {"setup": setup, "matrix": "normalise"}
+        bare = rsciio_xfm.make_setup(ENERGY, **GIVEN)
+        given = {"setup": bare, "matrix": "normalise"}
         with pytest.warns(
             UserWarning, match=r"30 g/cm2, as 11 cm of rock .* If that is µm"
         ):
