@@ -494,7 +494,23 @@ class TestFiles:
         found.save(tmp_path)
         frame = pandas.read_csv(tmp_path / "concentrations.csv")
         assert frame.mass_percent.dtype == float and set(frame.region) == {"a, b", "c"}
-        assert len(pandas.DataFrame(found.table)) == len(frame)
+        made = pandas.DataFrame(found.table)
+        assert list(made.columns) == list(frame.columns) and len(made) == len(frame)
+        numbers = made.select_dtypes("number").columns
+        assert list(numbers) == list(frame.select_dtypes("number").columns)
+        np.testing.assert_allclose(frame[numbers], made[numbers], rtol=1e-5)
+        rows = frame.set_index(["region", "element"])
+        assert rows.loc[("a, b", "Fe"), "mass_percent"] == pytest.approx(80, abs=1)
+
+    def test_pandas_of_a_matrix(self, maps, setup, tmp_path):
+        """What was assumed has no sigma: NaN there, and a number beside it."""
+        pandas = pytest.importorskip("pandas")
+        given = {"matrix": "SiO2", "per": {"": np.ones((10, 8), bool)}}
+        maps.quantify(setup=setup, live_time=3 * LIVE, **given).save(tmp_path)
+        frame = pandas.read_csv(tmp_path / "concentrations.csv")
+        (row,) = frame[frame.element == "O"].to_dict("records")
+        assert row["mass_percent"] > 1 and np.isnan(row["sigma_mass_percent"])
+        assert row["remark"] == "assumed: matrix"
 
     def test_film(self, maps, standard, tmp_path):
         with pytest.warns(UserWarning, match="said to be thin"):
