@@ -118,15 +118,15 @@ def test_any_file_of_one_spectrum(run, counts, standard, name, tmp_path):
 
 
 def test_file_of_images(run, standard, tmp_path):
-    hs.signals.Signal2D(np.ones((3, 4))).save(tmp_path / "a.hspy")
+    hs.signals.Signal2D(np.ones((3, 4), np.uint8)).save(tmp_path / "a.png")
     given = ["--standard", standard, *CHOSEN, *FIT, *THIN, "-o", tmp_path / "r"]
-    said = run("quantify", tmp_path / "a.hspy", *given, code=1)
+    said = run("quantify", tmp_path / "a.png", *given, code=1)
     assert "expected X-ray spectra" in said
 
 
 def test_energies_without_elements(run, path, tmp_path):
-    run("quantify", path, "--excitation", 17.44, "--energy", 5, 8.2, "--matrix", "normalise",
-        "-o", tmp_path / "r")  # fmt: skip
+    given = ["--excitation", "17.44 keV", "--energy", 5, 8.2, "--matrix", "normalise"]
+    run("quantify", path, *given, "-o", tmp_path / "r")
     assert {row["element"] for row in table_of(tmp_path / "r")} >= {"Fe", "Cu"}
 
 
