@@ -97,7 +97,7 @@ def test_spectrum(run, spectrum, standard, tmp_path):
     assert [row["element"] for row in table_of(tmp_path / "b")] == ["Fe", "Cu"]
 
 
-@pytest.mark.parametrize("name", ["one.spx", "one.rpl", "one.hspy"])
+@pytest.mark.parametrize("name", ["one.spx", "one.rpl"])
 def test_any_file_of_one_spectrum(run, counts, standard, name, tmp_path):
     """Not .msa alone."""
     whole = counts.sum((0, 1), dtype=np.int32)

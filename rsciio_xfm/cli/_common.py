@@ -296,8 +296,6 @@ def load_spectra(
     signal = load_map(file, detector, (0, 1, 2))
     if signal.axes_manager.navigation_dimension:
         return select(signal, x, y)
-    if signal._lazy:  # HyperSpy leaves its own files open until then
-        signal.compute(close_file=True, show_progressbar=False)
     if x or y:
         raise click.ClickException(f"{file}: --x and --y are for maps")
     return signal
