@@ -119,7 +119,7 @@ class Standard:
 
     def _to_dict(self) -> dict[str, Any]:
         scale, unit = _scale_of(self.thickness)
-        own = self.measured
+        own, seconds = self.measured, self.measured.live_time
         columns = zip(own.counts, own.sigma, own.limits, strict=True)
         return {
             "kind": KIND,
@@ -128,7 +128,7 @@ class Standard:
             "sample": name_of(self.thickness),
             "unit": unit,
             "known": {name: float(scale * part) for name, part in self.known.items()},
-            "live_time_s": float(own.live_time),
+            "live_time_s": None if seconds is None else float(seconds),
             # Of each group of lines: counts, sigma, detection limit.
             "counts": {
                 name: [float(number) for number in numbers]

@@ -137,7 +137,7 @@ def _layers(spectrum: Spectrum) -> dict[str, str | float | None]:
         "detector_distance": number(tube.get("DetectionPathLength")),  # mm
         "detector_crystal": f"Si {thick:g} mm" if thick and thick > 0 else None,
     }
-    windows = detector.get("WindowLayers")
+    windows: Any = detector.get("WindowLayers")
     names = list(windows) if isinstance(windows, dict) else []
     if detector.get("WindowType") == "Beryllium" and names == ["Layer0"]:
         own = windows["Layer0"]

@@ -234,13 +234,11 @@ def _read_spectrum(
             f"{SPC_HEADER.itemsize}, as of all that are known: if it is damaged, the counts "
             "can be wrong."
         )
-    if lazy:
-        counts = in_memory(counts, chunks)
     metadata = _build_metadata(path, spc)
     if _is_time(spc):
         build_live_time(metadata, float(spc.tree["liveTime"]))
     return {
-        "data": counts,
+        "data": in_memory(counts, chunks) if lazy else counts,
         "axes": order_axes([_energy_axis(spc.n_channels, spc)]),
         "metadata": metadata,
         "original_metadata": {"spc_header": spc.tree},

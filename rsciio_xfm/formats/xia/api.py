@@ -79,9 +79,8 @@ def read_single(path: Path, lazy: bool, chunks: Any) -> list[dict[str, Any]]:
         meta.number(header.get("time")),
         instrument={"dead_time_from": origin} if origin else None,
     )
-    if lazy:
-        counts = in_memory(counts, chunks)
-    return [signal | {"data": counts, "original_metadata": {"header": frame.header}}]
+    data = in_memory(counts, chunks) if lazy else counts
+    return [signal | {"data": data, "original_metadata": {"header": frame.header}}]
 
 
 def read_xia(
