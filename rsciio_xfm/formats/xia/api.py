@@ -79,8 +79,8 @@ def read_single(path: Path, lazy: bool, chunks: Any) -> list[dict[str, Any]]:
         meta.number(header.get("time")),
         instrument={"dead_time_from": origin} if origin else None,
     )
-    data = in_memory(counts, chunks) if lazy else counts
-    return [signal | {"data": data, "original_metadata": {"header": frame.header}}]
+    own: Any = in_memory(counts, chunks) if lazy else counts
+    return [signal | {"data": own, "original_metadata": {"header": frame.header}}]
 
 
 def read_xia(
