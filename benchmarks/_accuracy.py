@@ -125,11 +125,11 @@ def of_package(name):
 def ours(case):
     """Return (names, maps, sigma maps, sums of regions and their sigma, model)."""
     from rsciio_xfm.analysis.fit.calibrate import calibrate
-    from rsciio_xfm.analysis.fit.excitation import parse_excitation
     from rsciio_xfm.analysis.fit.matrix import make_projection
     from rsciio_xfm.analysis.fit.model import make_model
     from rsciio_xfm.analysis.fit.project import project
     from rsciio_xfm.analysis.fit.response import Response
+    from rsciio_xfm.analysis.fit.sources import parse_excitation
 
     model = make_model(
         [*case.present, *case.absent],
@@ -267,9 +267,9 @@ def search(case):
     """Return which elements find_elements misses and which it makes up."""
     import time
 
-    from rsciio_xfm.analysis.fit.excitation import parse_excitation
     from rsciio_xfm.analysis.fit.find import find_elements
     from rsciio_xfm.analysis.fit.response import Response
+    from rsciio_xfm.analysis.fit.sources import parse_excitation
 
     total = case.counts.sum(axis=(0, 1), dtype=float)
     regions = blocks(case.labels.shape)[1:]

@@ -234,9 +234,9 @@ def compare(cases, path, n_pixels, repeats, python=None):
 def write_phantom(folder, size):
     """Write the phantom and its calibrated basis."""
     from rsciio_xfm.analysis.fit.calibrate import calibrate
-    from rsciio_xfm.analysis.fit.excitation import parse_excitation
     from rsciio_xfm.analysis.fit.model import make_model
     from rsciio_xfm.analysis.fit.response import Response
+    from rsciio_xfm.analysis.fit.sources import parse_excitation
     from tests.builders import xrf
 
     p = xrf.make((size, size), COUNTS)

@@ -45,9 +45,10 @@ def ours(folder, repeats):
     import numpy as np
 
     from rsciio_xfm.analysis.fit.calibrate import calibrate
-    from rsciio_xfm.analysis.fit.excitation import Layer, parse_excitation, transmission
+    from rsciio_xfm.analysis.fit.excitation import Layer, transmission
     from rsciio_xfm.analysis.fit.model import make_model
     from rsciio_xfm.analysis.fit.response import Response
+    from rsciio_xfm.analysis.fit.sources import parse_excitation
     from rsciio_xfm.analysis.quantify import primary
     from rsciio_xfm.analysis.quantify.compose import Measured, solve
     from rsciio_xfm.analysis.quantify.setup import Setup, solid_angle

@@ -31,8 +31,12 @@ NAMES = [path.relative_to(PACKAGE).as_posix() for path in MODULES]
 
 def imported_by(path):
     """The modules of the package that a module imports, in parts: formats, geopixe, index."""
+    return _imported(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def _imported(tree):
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
@@ -90,3 +94,21 @@ def test_arrows(name):
 )
 def test_what_is_allowed(own, other, expected):
     assert may_import(own.split("."), other.split(".")) == expected
+
+
+def test_modules_of_an_analysis_do_not_import_each_other():
+    """Imports within functions count as well; those for types only do not."""
+    found = {
+        ".".join(["analysis", *path.relative_to(PACKAGE / "analysis").with_suffix("").parts]):
+        {".".join(one[:k]) for one in _imported_when_run(path) for k in (2, 3)}
+        for path in MODULES if path.is_relative_to(PACKAGE / "analysis")
+    }  # fmt: skip
+    pairs = [(own, other) for own in found for other in found[own] & {*found} - {own}]
+    assert len(pairs) > 50
+    assert not [pair for pair in pairs if pair[::-1] in pairs]
+
+
+def _imported_when_run(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree.body = [n for n in tree.body if not isinstance(n, ast.If)]  # TYPE_CHECKING
+    return _imported(tree)

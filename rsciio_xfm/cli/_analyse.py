@@ -67,7 +67,7 @@ def analyse(
             raise click.ClickException(f"{file}: --table is for .GeoPIXE")
         import matplotlib as mpl
 
-        from rsciio_xfm.analysis.fit.excitation import parse_excitation
+        from rsciio_xfm.analysis.fit.sources import parse_excitation
 
         mpl.use("agg")
         signal = load_map(file, detector, n_axes=(2,))

@@ -217,7 +217,7 @@ def _setup(
     from rsciio_xfm import make_setup
     from rsciio_xfm.signals.excitation import has_excitation
 
-    # A model that was saved does not know angles and crystal.
+    # A model that was saved without any does not know angles and crystal.
     is_of_file = model.source is None and has_excitation(signal)
     given = {name: options.get(name) for name in _SETUP}
     given = {name: value for name, value in given.items() if value not in (None, ())}

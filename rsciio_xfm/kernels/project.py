@@ -122,47 +122,49 @@ def multiply_sparse(spectrum, filled, matrix, weights, out):
     out[n_numbers] = squares
 
 
-@kernel
-def make_positive(areas, products, gram, tolerance):
+@_reordered
+def make_positive(areas, spread, tolerance):
     """Turn the areas of least squares into those of which none is negative.
 
     Parameters
     ----------
     areas
-        float64, shape (spectra, components): where to begin; changed in place.
-    products
-        float64, of the same shape: those of the spectra with the weighted columns.
-    gram
-        float64, shape (components, components): products of the weighted columns.
+        float64, shape (spectra, components): of least squares; changed in place.
+    spread
+        float64, shape (components, components): the inverse of the products of the weighted
+        columns, which is the covariance of areas.
     tolerance
         float64, shape (spectra,): by how much a step changes the weighted squares at least.
 
     Notes
     -----
-    Coordinate descent: one area after the other is set to its best value, at least 0, until
-    no step of a sweep is larger than the tolerance.
+    An area is held at 0 by a force that is 0 or more, and `spread` says what a force on one
+    area does to all. Coordinate descent in the forces: one after the other is set to what
+    holds its area, until no step of a sweep is larger than the tolerance. Areas without a
+    force are those of least squares at any time, however alike their columns are; descent in
+    the areas themselves takes hundreds of sweeps of parts of a background.
     """
-    n_components = gram.shape[0]
+    n_components = spread.shape[0]
+    forces = np.zeros(n_components)
     for i in range(areas.shape[0]):
         area = areas[i]
         if not np.isfinite(area.sum()):
             area[:] = np.nan
             continue
-        slope = -products[i]
-        for k in range(n_components):
-            area[k] = max(area[k], 0.0)
-            if area[k] > 0:
-                slope += gram[k] * area[k]
+        forces[:] = 0.0
         for _ in range(_SWEEPS):
             largest = 0.0
             for k in range(n_components):
-                step = max(area[k] - slope[k] / gram[k, k], 0.0) - area[k]
+                step = max(forces[k] - area[k] / spread[k, k], 0.0) - forces[k]
                 if step != 0:
-                    area[k] += step
-                    slope += gram[k] * step
-                    largest = max(largest, step * step * gram[k, k])
+                    forces[k] += step
+                    for j in range(n_components):
+                        area[j] += step * spread[k, j]
+                    largest = max(largest, step * step * spread[k, k])
             if largest <= tolerance[i]:
                 break
+        for k in range(n_components):
+            area[k] = 0.0 if forces[k] > 0 else max(area[k], 0.0)
 
 
 @kernel

@@ -25,6 +25,7 @@ from rsciio_xfm.signals.areas import (
 )
 from rsciio_xfm.signals.concentrations import Concentrations, Pixels
 from rsciio_xfm.signals.element_model import ElementModel
+from rsciio_xfm.signals.fit_checks import show_chi2
 from rsciio_xfm.signals.fit_regions import areas_of_regions
 from rsciio_xfm.signals.folders import (
     Writers,
@@ -363,14 +364,12 @@ class ElementMaps(Mapping[str, BaseSignal]):
             lines.append(
                 "No pixel is negative: for pictures. Counts are those of the sum."
             )
-        is_own = self._are_calibrated_here()
-        misfits = [one.misfit for one in self.models if is_own and one.misfit]
-        return "\n".join([*lines, repr(self.totals), *misfits[:1]])
+        return "\n".join([*lines, repr(self.totals)])
 
     def _quality(self) -> str:
         """Return how well the spectra of this map are fitted."""
         if self._are_calibrated_here():
-            said = ", ".join(f"{one.chi2:.2f}" for one in self.models)
+            said = ", ".join(show_chi2(calibrated(one.model)) for one in self.models)
             return f"chi2/n of the sum {said}"
         chi2 = self._projected.chi2
         mean = float(chi2.mean(dtype=float, where=np.isfinite(chi2)))

@@ -20,8 +20,14 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
 from rsciio_xfm.signals.concentrations import Concentrations
-from rsciio_xfm.signals.excitation import calibration_of, is_uncalibrated
-from rsciio_xfm.signals.fit_checks import fair_chi2, warn_of_fit
+from rsciio_xfm.signals.excitation import (
+    OF_EXSPY,
+    calibration_of,
+    geometry_of,
+    is_uncalibrated,
+    spectrum_that_says,
+)
+from rsciio_xfm.signals.fit_checks import show_chi2, warn_of_fit
 from rsciio_xfm.signals.fit_sums import Sums, Wish, sum_up
 from rsciio_xfm.signals.model_files import (
     MODEL_EXTENSIONS,
@@ -35,8 +41,6 @@ from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_
 from rsciio_xfm.signals.standards import Standard
 
 _MOST_SHOWN = 5  # of what is not explained
-# Times that of a good fit: nobody should trust it; peaks that are told.
-_MOST_CHI2, _MOST_TOLD = 10.0, 3
 _NOTED_KEV, _REFUSED_KEV = 0.02, 0.3  # by which energy axes of a set-up may differ
 
 
@@ -60,6 +64,9 @@ class ElementModel:
     live_time
         Of a spectrum that it was fitted to, s, the mean of those of a map; of several
         detectors that were fitted together it is added up. None: not known.
+    geometry
+        What the spectra that it was made for say of angles, air, window and crystal, see
+        :func:`rsciio_xfm.signals.excitation.geometry_of`: concentrations need it.
     """
 
     live_time: float | None = None
@@ -77,6 +84,7 @@ class ElementModel:
         self.title = title
         self.doubts = dict(doubts or {})
         self._source = source
+        self.geometry: dict[str, Any] = {} if source is None else geometry_of(source)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the spectra behind: a model is small, a map is not."""
@@ -88,10 +96,17 @@ class ElementModel:
         found.model, found._source, found.live_time = model, None, live_time
         return found
 
-    def with_source(self, spectra: BaseSignal) -> "ElementModel":
-        """Return one that takes angles, air, window and crystal of other spectra."""
-        found = copy.copy(self)
-        found._source = spectra
+    def with_geometry_of(self, spectra: BaseSignal) -> "ElementModel":
+        """Return one that knows angles, air, window and crystal of other spectra, too.
+
+        They are of the same set-up, and come first; its own spectra do before them.
+        """
+        if self._source is not None:
+            return self
+        found, theirs = copy.copy(self), geometry_of(spectra)
+        if theirs.get("takeoff") == OF_EXSPY:
+            theirs["takeoff"] = self.geometry.get("takeoff", OF_EXSPY)
+        found.geometry = self.geometry | theirs
         return found
 
     @property
@@ -106,7 +121,9 @@ class ElementModel:
 
     @property
     def source(self) -> BaseSignal | None:
-        """The spectra that it was made for, if they are still here."""
+        """The spectra that it was made for; of a saved model one that says their geometry."""
+        if self._source is None and self.geometry:
+            return spectrum_that_says(self.geometry)
         return self._source
 
     @property
@@ -165,23 +182,6 @@ class ElementModel:
         """Where the spectrum is above or below the fit: keV, sigma, what it may be."""
         self._fit()
         return list(unexplained(self.model))
-
-    @property
-    def misfit(self) -> str:
-        """What is to be said of a fit that leaves out much of the spectrum; else empty."""
-        if self.model.fit is None:
-            return ""
-        if self.chi2 <= _MOST_CHI2 * fair_chi2(self.model.fit):
-            return ""
-        above = [(e, what) for e, sigma, what in self.unexplained if sigma > 0]
-        if not above:
-            return ""
-        peaks = ", ".join(f"{e:.2f} keV ({what})" for e, what in above[:_MOST_TOLD])
-        return (
-            f"chi2/n is {self.chi2:.0f}: more is in the spectrum than was fitted, most of it "
-            f"at {peaks}. What is missing is counted as what is there: name these elements, "
-            "and what excites the sample."
-        )
 
     def fit(
         self,
@@ -298,7 +298,7 @@ class ElementModel:
             width = f" +- {_short(1000 * sigma)}" if sigma else ""
             shown.append(f"{name} {1000 * value:.{digits}f}{width} eV")
         shown.append(f"FWHM of Mn Ka {1000 * own.fwhm:.1f} eV")
-        return ", ".join([*shown, f"chi2/n {fit.chi2:.2f}"])
+        return ", ".join([*shown, f"chi2/n {show_chi2(fit)}"])
 
     def _table(self) -> str:
         areas = self.areas
@@ -482,6 +482,8 @@ class ElementModel:
             held["doubts"] = self.doubts
         if self.live_time is not None:
             held["live_time_s"] = self.live_time
+        if self.geometry:
+            held["geometry"] = self.geometry
         return to_yaml(held)
 
     def to_pymca(self, filename: str | Path, overwrite: bool = False) -> None:
@@ -534,9 +536,9 @@ def load_element_model(filename: str | Path) -> ElementModel:
     >>> load_element_model("model.yaml").elements
     ['Ca_K', 'Ti_K', 'Fe_K']
     """
-    model, axis, title, doubts, live_time = read_model(Path(filename))
-    found = ElementModel(model, axis, title, doubts=doubts)
-    found.live_time = live_time
+    model, axis, others = read_model(Path(filename))
+    found = ElementModel(model, axis, others.title, doubts=others.doubts)
+    found.live_time, found.geometry = others.live_time, others.geometry
     return found
 
 

@@ -1,21 +1,20 @@
 """What excites a sample and how its detector sees it, from the metadata or as it is given."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.analysis.fit.excitation import (
-    TAKEOFF,
+from rsciio_xfm.analysis.fit.excitation import Excitation, Layer, air, beryllium
+from rsciio_xfm.analysis.fit.response import FWHM, MN_KA, PAIR_KEV, Response
+from rsciio_xfm.analysis.fit.sources import (
     TUBE_WINDOW,
-    Excitation,
-    Layer,
-    air,
-    beryllium,
     parse_excitation,
     tube,
 )
-from rsciio_xfm.analysis.fit.response import FWHM, MN_KA, PAIR_KEV, Response
+from rsciio_xfm.analysis.fit.tube import TAKEOFF
 from rsciio_xfm.core.eds import DETECTOR_NODES, ELECTRONS, ELEMENTS, PER_KEV, XRF
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.checks import check_spectra, check_uniform
@@ -31,6 +30,26 @@ _MOST_CRYSTAL_MM = 50.0
 _MOST_MBAR = 1e4
 _NO_FILTER = ("", "empty", "none", "no filter", "0")  # as headers name it
 _LENSES = ("lens", "polycapillary")
+OF_EXSPY = 35.0  # degrees of take-off, put into metadata that have no angle
+_ANGLES = {
+    "incidence": (f"{XRF}.incidence_angle",),
+    "takeoff": (
+        f"{XRF}.take_off_angle",
+        *(f"{node}.elevation_angle" for node in DETECTOR_NODES),
+    ),
+}
+# Of a GeoPIXE header: node, field and the most that it may be.
+_FIELDS = {
+    "air_mm": ("X-ray Source", "STD (mm)", 10 * _MOST_AIR_CM),
+    "window_um": ("Detector", "WThick (µm)", _MOST_WINDOW_UM),
+    "crystal": ("Detector", "Elt", len(ELEMENTS) - 1),
+    "crystal_mm": ("Detector", "Thick (mm)", _MOST_CRYSTAL_MM),
+}
+# Of a Bruker header, in the metadata of an X-ray tube.
+_NUMBERS = {"chamber_pressure": _MOST_MBAR, "detector_distance": 10 * _MOST_AIR_CM}
+_TEXTS = ("atmosphere", "detector_window", "detector_crystal", "optic", "tube_filter",
+          "tube_filter_layer")  # fmt: skip
+_LONGEST = 60
 
 
 def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
@@ -41,7 +60,7 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
     signal
         Spectra whose metadata are looked at.
     given
-        What the user says, as :func:`rsciio_xfm.analysis.fit.excitation.parse_excitation`
+        What the user says, as :func:`rsciio_xfm.analysis.fit.sources.parse_excitation`
         takes it; it comes first.
 
     Returns
@@ -231,6 +250,75 @@ def _header(signal: BaseSignal, node: str) -> Any:
 def _field(node: Any, name: str, most: float) -> float | None:
     get = getattr(node, "get_item", None) or getattr(node, "get", None)
     return None if get is None else _number(get(name), most)
+
+
+def geometry_of(signal: BaseSignal) -> dict[str, Any]:
+    """Return what spectra say of angles, air, window and crystal, as a model keeps it.
+
+    Returns
+    -------
+    dict
+        What is known of ``"incidence"`` and ``"takeoff"``, degrees, ``"air_mm"``,
+        ``"window_um"`` of beryllium, ``"crystal"``, its atomic number, ``"crystal_mm"``; of
+        a Bruker header numbers and texts, by their names in ``Acquisition_instrument.XRF``.
+    """
+    get = signal.metadata.get_item
+    angles = {
+        name: next((a for a in (_number(get(p), 90) for p in paths) if a), None)
+        for name, paths in _ANGLES.items()
+    }
+    fields = {
+        name: _field(_header(signal, node), field, most)
+        for name, (node, field, most) in _FIELDS.items()
+    }
+    own = {name: _number(get(f"{XRF}.{name}"), most) for name, most in _NUMBERS.items()}
+    texts = {name: get(f"{XRF}.{name}") for name in _TEXTS}
+    own |= {name: text for name, text in texts.items() if _is_short(text)}
+    found = angles | fields | own
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_short(text: Any) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= _LONGEST
+
+
+def check_geometry(given: Any) -> dict[str, Any]:
+    """Return what :func:`geometry_of` has made, of a file.
+
+    Raises
+    ------
+    ValueError
+        There is something else in it.
+    """
+    limits = dict.fromkeys(_ANGLES, 90.0) | {k: most for k, (*_, most) in _FIELDS.items()}
+    limits |= _NUMBERS
+    known = [*limits, *_TEXTS]
+    if not isinstance(given, dict) or not set(given) <= set(known):
+        raise ValueError(f"geometry is {given!r:.60}, expected some of {known}.")
+    texts = {name: value for name, value in given.items() if name in _TEXTS}
+    if not all(map(_is_short, texts.values())):
+        raise ValueError(f"geometry has {texts!r:.80}, expected short texts.")
+    numbers = {name: value for name, value in given.items() if name in limits}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or _number(value, limits[name]) is None:
+            raise ValueError(
+                f"geometry.{name} is {value!r:.40}, expected up to {limits[name]:g}."
+            )
+    return {name: float(value) for name, value in numbers.items()} | texts
+
+
+def spectrum_that_says(geometry: Mapping[str, Any]) -> BaseSignal:
+    """Return a spectrum without counts that says what :func:`geometry_of` has found."""
+    found = BaseSignal(np.zeros(1))
+    for name, value in geometry.items():
+        if name in _ANGLES:
+            found.metadata.set_item(_ANGLES[name][0], value)
+        elif name not in _FIELDS:
+            found.metadata.set_item(f"{XRF}.{name}", value)
+        else:
+            node, field, _ = _FIELDS[name]
+            found.original_metadata.set_item(f"{node}.{field}", value)
+    return found
 
 
 def _filters_of(signal: BaseSignal) -> tuple[Layer, ...]:

@@ -39,7 +39,14 @@ from rsciio_xfm.signals.fit_regions import (
     name_areas,
     size_of_region,
 )
-from rsciio_xfm.signals.fit_sums import Sums, Wish, is_stack, live_map_of, sum_up
+from rsciio_xfm.signals.fit_sums import (
+    Sums,
+    Wish,
+    is_stack,
+    live_map_of,
+    sum_sample,
+    sum_up,
+)
 from rsciio_xfm.signals.lines import check_element, is_line
 from rsciio_xfm.signals.made import blank_of
 from rsciio_xfm.signals.model_files import MODEL_EXTENSIONS
@@ -279,7 +286,8 @@ def get_element_maps(
     -----
     Two passes over the file: one for the sum of the spectra, with those of blocks, classes
     and regions, and one for the maps. With a model that is fitted one is enough, unless
-    there are classes, or regions of maps that are not to be negative.
+    there are classes, or regions of maps that are not to be negative: some rows, of 3 million
+    counts, are added up first, to see which channels do not count.
 
     Examples
     --------
@@ -298,15 +306,17 @@ def get_element_maps(
     needs_sum = models is None or not all(one.is_fitted for one in models)
     sums = None
     if needs_sum or parts or nonnegative:
-        own = list(named.values()) if nonnegative else []
-        sums = sum_up(signal, Wish(models is None, parts, own), show_progressbar)
+        wish = Wish(models is None, parts, [*named.values()] if nonnegative else [])
+        sums = sum_up(signal, wish, show_progressbar)
         models = _calibrated(signal, models, sums, (excitation, ends))
     assert models is not None
+    # What was fitted to other spectra does not know the dead channels of these.
+    own = [None] * len(models) if needs_sum else _spectra_of(signal, sums)
     projections = [
         make_projection(
             one.basis,
             sums.classes[k] if sums and parts else None,
-            used_channels(one.model),
+            used_channels(one.model, own[k]),
         )
         for k, one in enumerate(models)
     ]
@@ -329,8 +339,13 @@ def get_element_maps(
         tables = areas_of_regions(found, notes, named)
     live = live_map_of(signal)
     if has_excitation(signal):  # they know angles and crystal of the map then
-        models = [m if m.source is not None else m.with_source(signal) for m in models]
+        models = [model.with_geometry_of(signal) for model in models]
     return ElementMaps(frame, models, found, totals, tables, nonnegative, live)
+
+
+def _spectra_of(signal: BaseSignal, sums: Sums | None) -> list[Any]:
+    """Return the spectrum of each detector, of all or enough of the map."""
+    return list(sum_sample(signal) if sums is None else sums.detectors)
 
 
 def _areas_of_sums(

@@ -4,18 +4,25 @@ import inspect
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.matrix import dead_channels
+from rsciio_xfm.analysis.fit.matrix import (
+    dead_channels,
+    make_projection,
+    region_areas,
+)
 from rsciio_xfm.analysis.fit.model import Fit, Model, calibrated, floored
 from rsciio_xfm.analysis.fit.project import Projected
+from rsciio_xfm.analysis.fit.unexplained import unexplained
 from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.warning import warn
 
 # Root mean square, of the counts: no model of these spectra, or not of this map's.
 _MOST_MISFIT, _MOST_OF_MAPS = 0.5, 0.3
+_MOST_CHI2, _MOST_PEAKS = 10.0, 3  # times that of a good fit; peaks that are told
 _CLEAR, _BIAS = 5, 0.02  # standard errors of a mean, and what it may be off
 _MOST_SHOWN = 5
 # Relative, of lines and background: tables, shapes of peaks and phases of a sample differ from
@@ -52,11 +59,11 @@ def warn_of_fit(model: Model) -> None:
             f"There are no counts in channels {_ranges(dead)}, where there are many beside "
             "them or in the fit: they are left out."
         )
-    misfit = _misfit_of(fit)
-    if misfit > _MOST_MISFIT:
+    misfit, left = _misfit_of(fit), _left_of(model)
+    if misfit > _MOST_MISFIT or left:
         warn(
             f"The model does not describe the spectrum: chi2/n is {fit.chi2:.4g}, and they "
-            f"differ by some {100 * misfit:.0f} %. {_QUESTION}"
+            f"differ by some {100 * misfit:.0f} %{left}. {_QUESTION}"
         )
     noise = _noise_of(fit)
     if noise < _LEAST_NOISE:
@@ -65,6 +72,26 @@ def warn_of_fit(model: Model) -> None:
             "times the variance that counts have, as if it were scaled or smoothed: sigma and "
             "detection limits, which are those of counts, are wrong."
         )
+
+
+def _left_of(model: Model) -> str:
+    """Say where the peaks are that a fit leaves, if it is far from a good one."""
+    if not is_bad(calibrated(model)):
+        return ""
+    above = [(e, what) for e, sigma, what in unexplained(model) if sigma > 0]
+    peaks = [f"{e:.2f} keV{f' ({what})' * bool(what)}" for e, what in above[:_MOST_PEAKS]]
+    return f"; most is left at {', '.join(peaks)}" if peaks else ""
+
+
+def is_bad(fit: Fit) -> bool:
+    """Tell whether a fit is so far from a good one that its counts are wrong."""
+    return fit.chi2 > _MOST_CHI2 * fair_chi2(fit)
+
+
+def show_chi2(fit: Fit) -> str:
+    """Return chi2/n, and beside that of a bad fit how much a good one has."""
+    good = f", expected about {fair_chi2(fit):.1f}" if is_bad(fit) else ""
+    return f"{fit.chi2:.2f}{good}"
 
 
 def fair_chi2(fit: Fit) -> float:
@@ -87,16 +114,33 @@ def _noise_of(fit: Fit) -> float:
     return float(((spectrum - fit.basis.expected) ** 2).sum() / np.abs(spectrum).sum())
 
 
-def used_channels(model: Model) -> np.ndarray | None:
+def used_channels(model: Model, spectrum: np.ndarray | None = None) -> np.ndarray | None:
     """Return which channels maps are made of: all but dead ones; None: all.
 
     Parameters
     ----------
     model
         Fitted.
+    spectrum
+        The sum of some spectra of the map, all channels, if the model is of another one.
+
+    Warns
+    -----
+    UserWarning
+        Channels are dead in the map that were not in the spectra that the model is of.
     """
     fit = calibrated(model)
     dead = dead_channels(fit.basis, fit.spectrum)
+    if spectrum is not None and np.isfinite(spectrum).all():
+        areas, _ = region_areas(make_projection(fit.basis, used=~dead), spectrum)
+        own = replace(fit.basis, areas=np.maximum(areas, 0))
+        new = np.flatnonzero(dead_channels(own, spectrum) & ~dead)
+        if new.size:
+            warn(
+                f"There are no counts in channels {_ranges(new)} of the map, where there are "
+                "many beside them or by the model: they are left out."
+            )
+        dead[new] = True
     return ~dead if dead.any() else None
 
 

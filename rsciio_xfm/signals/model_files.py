@@ -15,6 +15,7 @@ from rsciio_xfm.analysis.fit.parameters import prior, values_of
 from rsciio_xfm.analysis.fit.saving import KIND, check_version, from_dict
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.signals.excitation import check_geometry
 
 MODEL_EXTENSIONS = (".yaml", ".yml")
 _MOST_BYTES = 16 * 2**20  # of a file: some 100 kB are usual
@@ -59,10 +60,18 @@ def write_text(path: Path, text: str, overwrite: bool) -> None:
         file.write(text.encode())
 
 
-def read_model(
-    path: Path,
-) -> tuple[Model, tuple[float, float], str, dict[str, str], float | None]:
-    """Read a model, its energy axis, its title, doubts by element, and its live time, s.
+@dataclasses.dataclass(frozen=True)
+class Others:
+    """What is kept with a model: attributes of an ElementModel."""
+
+    title: str
+    doubts: dict[str, str]
+    live_time: float | None
+    geometry: dict[str, Any]
+
+
+def read_model(path: Path) -> tuple[Model, tuple[float, float], Others]:
+    """Read a model, its energy axis, and what is kept with it.
 
     Raises
     ------
@@ -87,6 +96,7 @@ def read_model(
         ends = float(axis["zero_keV"]), float(axis["gain_keV"])
         if not (all(map(math.isfinite, ends)) and ends[1] > 0):
             raise ValueError(f"axis is {axis!r:.80}, expected numbers, the gain above 0.")
+        geometry = check_geometry(held.get("geometry", {}))
     except _WRONG as error:
         raise FileFormatError(
             f"{path}: the model is damaged: {type(error).__name__}: {error} "
@@ -95,7 +105,7 @@ def read_model(
     doubts, live_time = _doubts(held.get("doubts")), held.get("live_time_s")
     if not isinstance(live_time, int | float) or not math.isfinite(live_time):
         live_time = None
-    return model, ends, str(held.get("title", "")), doubts, live_time
+    return model, ends, Others(str(held.get("title", "")), doubts, live_time, geometry)
 
 
 def _doubts(held: Any) -> dict[str, str]:

@@ -9,12 +9,13 @@ from hyperspy.signal import BaseSignal
 from rsciio_xfm.analysis.fit.excitation import (
     Excitation,
     Layer,
-    parse_excitation,
 )
 from rsciio_xfm.analysis.fit.response import DENSITY
+from rsciio_xfm.analysis.fit.sources import parse_excitation
 from rsciio_xfm.analysis.quantify.setup import SILICON, Setup
 from rsciio_xfm.core.eds import DETECTOR_NODES, XRF
 from rsciio_xfm.signals.excitation import (
+    OF_EXSPY,
     crystal_of,
     excitation_of,
     has_excitation,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from rsciio_xfm.signals.element_model import ElementModel
 
 _ANGLE = 45.0
-_OF_EXSPY = 35.0  # put into metadata that have no angle
 
 
 def make_setup(
@@ -181,7 +181,7 @@ def _angle(
     found = [] if signal is None else [signal.metadata.get_item(path) for path in paths]
     for angle in found:
         if isinstance(angle, int | float) and 0 < angle <= 90:
-            if angle == _OF_EXSPY:
+            if angle == OF_EXSPY:
                 assumed.append(
                     f"{angle:g} degrees of take-off: what exspy takes for usual"
                 )

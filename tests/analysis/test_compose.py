@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("xraylib")
-from rsciio_xfm.analysis.fit.excitation import Layer, air, one_energy, parse_excitation
+from rsciio_xfm.analysis.fit.excitation import Layer, air, one_energy
 from rsciio_xfm.analysis.fit.lines import group
+from rsciio_xfm.analysis.fit.sources import parse_excitation
 from rsciio_xfm.analysis.quantify import compose
 from rsciio_xfm.analysis.quantify.compose import (
     Matrix,

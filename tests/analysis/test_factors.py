@@ -7,8 +7,9 @@ import pytest
 
 pytest.importorskip("xraylib")
 
-from rsciio_xfm.analysis.fit.excitation import Layer, parse_excitation
+from rsciio_xfm.analysis.fit.excitation import Layer
 from rsciio_xfm.analysis.fit.lines import group
+from rsciio_xfm.analysis.fit.sources import parse_excitation
 from rsciio_xfm.analysis.quantify.compose import Measured, solve, thin
 from rsciio_xfm.analysis.quantify.enhancement import yields
 from rsciio_xfm.analysis.quantify.primary import Sample, sensitivities

@@ -11,10 +11,11 @@ from rsciio_xfm.analysis.fit.columns import (
     make_spectra,
     start_values,
 )
-from rsciio_xfm.analysis.fit.excitation import Layer, air, parse_excitation, tube
+from rsciio_xfm.analysis.fit.excitation import Layer, air
 from rsciio_xfm.analysis.fit.lines import Group, group
 from rsciio_xfm.analysis.fit.response import Response, escape_peaks
 from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
+from rsciio_xfm.analysis.fit.sources import parse_excitation, tube
 from rsciio_xfm.kernels.peaks import add_lines
 
 xraylib = pytest.importorskip("xraylib")

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_info
 
 from rsciio_xfm import edax, geopixe
 from rsciio_xfm.analysis.fit import project as projecting
+from rsciio_xfm.analysis.fit.background import cut_background, make_splines
 from rsciio_xfm.analysis.fit.basis import Basis
 from rsciio_xfm.analysis.fit.matrix import (
     Projection,
@@ -479,6 +480,23 @@ def test_positive_areas_are_those_of_nnls(basis, projection):
     assert (found.maps >= 0).all()
     assert (found.maps == 0).any()
     assert 0.8 < np.median(found.chi2) < 1.2
+
+
+def test_positive_areas_of_a_background_of_many_parts():
+    """Parts that are hardly told apart: descent in the areas themselves stops too early."""
+    basis = make_basis()
+    splines = make_splines(np.linspace(0, 30, len(basis.columns)))
+    parts = cut_background(basis.columns[:, -1], splines)
+    own = Basis(**vars(basis) | {"parts": parts})
+    projection = make_projection(own)
+    counts, _ = make_counts(basis, (8, 8), counts=600)
+    found = project(counts, projection, nonnegative=True)
+    root, size = np.sqrt(projection.weights[0]), projection.binned
+    columns = root[:, np.newaxis] * in_bins(own.resolved, size)
+    for place in np.ndindex(8, 8):
+        binned = in_bins(counts[(*place, slice(FIRST, STOP))].astype(float), size)
+        expected = nnls(columns, root * binned)[0] @ own.adding
+        np.testing.assert_allclose(found.maps[(slice(None), *place)], expected, atol=0.01)
 
 
 def test_weights_of_classes_are_the_best_for_them(basis):

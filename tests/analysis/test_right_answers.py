@@ -11,17 +11,11 @@ import numpy as np
 import pytest
 
 from rsciio_xfm.analysis.fit.calibrate import calibrate
-from rsciio_xfm.analysis.fit.excitation import (
-    Layer,
-    air,
-    one_energy,
-    parse_excitation,
-    transmission,
-    tube,
-)
+from rsciio_xfm.analysis.fit.excitation import Layer, air, one_energy, transmission
 from rsciio_xfm.analysis.fit.lines import group
 from rsciio_xfm.analysis.fit.model import make_model
 from rsciio_xfm.analysis.fit.response import Response
+from rsciio_xfm.analysis.fit.sources import parse_excitation, tube
 from rsciio_xfm.analysis.quantify.compose import Measured, solve, thin
 from rsciio_xfm.analysis.quantify.enhancement import yields
 from rsciio_xfm.analysis.quantify.primary import Sample

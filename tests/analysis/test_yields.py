@@ -15,9 +15,9 @@ from rsciio_xfm.analysis.fit.excitation import (
     air,
     attenuation_of,
     one_energy,
-    parse_excitation,
 )
 from rsciio_xfm.analysis.fit.lines import group, vacancies
+from rsciio_xfm.analysis.fit.sources import parse_excitation
 from rsciio_xfm.analysis.quantify import enhancement
 from rsciio_xfm.analysis.quantify.enhancement import absorbed, unit_yields, yields
 from rsciio_xfm.analysis.quantify.materials import oxygen_of, parse_formula

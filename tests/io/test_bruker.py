@@ -12,7 +12,7 @@ import rsciio.bruker
 import rsciio_xfm
 from rsciio_xfm import bruker
 from rsciio_xfm.analysis.fit.excitation import Layer, beryllium
-from rsciio_xfm.analysis.fit.excitation import tube as tube_of
+from rsciio_xfm.analysis.fit.sources import tube as tube_of
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.bruker.parse import read_spx
@@ -475,6 +475,12 @@ def test_what_absorbs(tmp_path, is_map):
     assert len(setup.assumed) == 1
     # What is said comes first.
     assert rsciio_xfm.make_setup(s, atmosphere="vacuum").path == (window,)
+    # A model that was saved keeps it.
+    model = rsciio_xfm.create_element_model(s, ["Fe"])
+    model.save(tmp_path / "model.yaml")
+    again = rsciio_xfm.make_setup(rsciio_xfm.load_element_model(tmp_path / "model.yaml"))
+    assert (again.path, again.detector) == (setup.path, setup.detector)
+    assert again.assumed == setup.assumed and again.takeoff == 60
 
 
 @pytest.mark.parametrize(

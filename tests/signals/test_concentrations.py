@@ -911,7 +911,7 @@ class TestSetup:
         assert (layer.formula, layer.thickness) == ("He", 2.0)
         assert layer.density < 2e-4
 
-    def test_of_a_map(self, real_geopixe):
+    def test_of_a_map(self, real_geopixe, tmp_path):
         """Angles, tube, window and crystal of a header."""
         s = hs.load(real_geopixe, lazy=True)
         setup = rsciio_xfm.make_setup(s)
@@ -922,13 +922,28 @@ class TestSetup:
         assert "Be" in [one.formula for one in setup.path]
         model = s.create_element_model(["Fe"])
         assert rsciio_xfm.make_setup(model) == setup
+        # What is saved, or sent to another process, knows the same.
+        model.save(tmp_path / "model.yaml")
+        again = rsciio_xfm.load_element_model(tmp_path / "model.yaml")
+        assert rsciio_xfm.make_setup(again) == setup
+        assert rsciio_xfm.make_setup(pickle.loads(pickle.dumps(model))) == setup
+        assert again.with_model(again.model, 1.0).geometry == model.geometry
+        # Angles of the map that it is used for come first, but for those that exspy makes up.
+        assert (
+            again.with_geometry_of(make(np.ones((2, 8), "u1"))).geometry == model.geometry
+        )
+        tilted = s.deepcopy()
+        tilted.metadata.set_item("Acquisition_instrument.XRF.incidence_angle", 50.0)
+        assert again.with_geometry_of(tilted).geometry["incidence"] == 50
+        with pytest.raises(ValueError, match=r"expected one: model\.fit\(s\)"):
+            again.fit()
         other = rsciio_xfm.make_setup(s, takeoff=30, crystal="Ge 1 mm", window="Be 25 um")
         assert other.takeoff == 30 and other.detector.formula == "Ge"
 
     def test_crystal_of_a_model(self, fitted):
         """Its material is known without the spectra, its thickness is not."""
         model = pickle.loads(pickle.dumps(fitted))
-        assert model.source is None
+        assert model.geometry == {"takeoff": 35.0}
         response = replace(model.model.response, material="Ge")
         model.model = replace(model.model, response=response)
         setup = rsciio_xfm.make_setup(model)

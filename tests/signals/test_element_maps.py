@@ -17,7 +17,7 @@ import rsciio_xfm
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.exceptions import PassCancelledError
-from rsciio_xfm.signals import fit, fit_drawing
+from rsciio_xfm.signals import fit, fit_drawing, fit_sums
 from rsciio_xfm.signals.areas import Areas
 from rsciio_xfm.signals.element_maps import _remark
 from tests.signals.test_element_model import (  # noqa: F401 (fixtures)
@@ -441,7 +441,8 @@ class TestSaving:
         (tmp_path / "notes.tif").write_bytes(b"mine")
         with pytest.raises(FileExistsError, match="use overwrite=True"):
             maps.save(tmp_path)
-        fewer = signal.get_element_maps(["Fe", "Cr", "Cu"], **GIVEN)
+        with pytest.warns(UserWarning, match=r"most is left at 4\.51 keV \(Ti_K"):
+            fewer = signal.get_element_maps(["Fe", "Cr", "Cu"], **GIVEN)
         fewer.save(tmp_path, overwrite=True)
         assert not (tmp_path / "Ti_K.tif").exists() and (tmp_path / "Fe_K.tif").exists()
         assert (tmp_path / "notes.tif").read_bytes() == b"mine"
@@ -546,11 +547,29 @@ class TestDoubtfulMaps:
         (own, sigma), (expected, _) = made.totals["Cu_K"], maps.totals["Cu_K"]
         assert abs(own - expected) < 3 * sigma
 
-    def test_dead_channels_of_another_map(self, phantom, fitted):  # noqa: F811
+    @pytest.mark.parametrize("dead", [slice(640, 641), slice(600, 640)])
+    @pytest.mark.parametrize("n_detectors", [0, 2])
+    def test_dead_channels_of_another_map(self, phantom, fitted, maps, dead, n_detectors):  # noqa: F811
+        """A model that is there already, of a map that had them all."""
         counts = phantom.counts.copy()
-        counts[..., 600:640] = 0
-        with pytest.warns(UserWarning, match="does not describe the spectra of the map"):
-            make(counts).get_element_maps(fitted)
+        counts[..., dead] = 0
+        s = make(np.stack([counts] * n_detectors) if n_detectors else counts)
+        s.axes_manager._axes[0].name = DETECTOR_AXIS if n_detectors else "y"
+        with pytest.warns(UserWarning, match=f"in channels {dead.start}.* of the map"):
+            made = s.get_element_maps(fitted)
+        (own, sigma), (expected, _) = made.totals["Fe_K"], maps.totals["Fe_K"]
+        assert abs(own / max(n_detectors, 1) - expected) < 3 * sigma < 0.1 * expected
+
+    def test_dead_channels_below_many_pixels(self, phantom, fitted, monkeypatch):  # noqa: F811
+        """Not all of the map is read: as much as it takes."""
+        monkeypatch.setattr(fit_sums, "_FIRST_PIXELS", 20)
+        monkeypatch.setattr(fit_sums, "_ENOUGH", 3e4)
+        counts = phantom.counts.copy()
+        counts[..., 640] = 0
+        found = fit_sums.sum_sample(make(counts))
+        assert 3e4 <= found.sum() < 0.5 * counts.sum()
+        with pytest.warns(UserWarning, match="in channels 640 of the map"):
+            make(counts).as_lazy().get_element_maps(fitted)
 
     def test_the_same_with_few_counts(self, phantom, fitted):  # noqa: F811
         counts = np.random.default_rng(1).binomial(phantom.counts, 0.02)

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
@@ -264,6 +265,10 @@ class TestFiles:
         path.write_text(yaml.safe_dump(whole | {"axis": {"zero_keV": 0, "gain_keV": 0}}))
         with pytest.raises(FileFormatError, match="axis is"):
             rsciio_xfm.load_element_model(path)
+        for wrong in ([], {"tilt": 3}, {"takeoff": 91}, {"takeoff": "x"}, {"air_mm": -1}):
+            path.write_text(yaml.safe_dump(whole | {"geometry": wrong}))
+            with pytest.raises(FileFormatError, match=r"geometry.* expected"):
+                rsciio_xfm.load_element_model(path)
 
     def test_missing(self, tmp_path):
         with pytest.raises(FileNotFoundError):
@@ -590,18 +595,20 @@ class TestDoubtfulSpectra:
         with pytest.raises(ValueError, match="not calibrated"):
             signal.get_element_maps(fitted)
 
-    def test_what_is_missing_is_told(self, signal, fitted):
-        assert fitted.misfit == ""
-        with pytest.warns(UserWarning, match="does not describe the spectrum"):
+    def test_what_is_missing_is_told_once(self, signal, fitted):
+        """By a warning that names it; tables have what chi2 should be."""
+        assert "expected about" not in repr(fitted)
+        with pytest.warns(UserWarning) as said:
             maps = signal.get_element_maps(["Ti", "Cr", "Cu"], excitation=ENERGY)
-        assert maps.model.misfit.startswith(
-            f"chi2/n is {maps.model.chi2:.0f}: more is in"
+        (told,) = [str(one.message) for one in said]
+        assert re.search(
+            r"not describe the spectrum: chi2/n is .*; most is left at 6.40 keV \(Fe_K",
+            told,
         )
-        assert "6.40 keV (Fe_K" in maps.model.misfit
-        assert repr(maps).endswith(maps.model.misfit)
-
-    def test_not_fitted(self, signal):
-        assert signal.create_element_model(["Fe"], ENERGY, RANGE).misfit == ""
+        chi2 = f"{maps.model.chi2:.2f}, expected about 1.1"
+        assert f"chi2/n of the sum {chi2}\n" in repr(maps)
+        assert f"chi2/n {chi2}\n" in repr(maps.model)
+        assert "more is in the spectrum" not in repr(maps)
 
     def test_smoothed(self, signal, fitted):
         signal.metadata.set_item("Signal.smoothed", True)

@@ -39,6 +39,7 @@ from rsciio_xfm.core.warning import warn
 
 GAINS = np.linspace(-0.012, 0.012, 9)  # relative changes that are tried first
 ZEROS = (-0.02, 0.0, 0.02)  # keV
+EDGES = np.arange(0, 1.35, 0.1)  # keV, of the absorption of a continuum that are tried
 BLUR = 0.16  # keV added to the widths then
 _ALIKE = 0.8  # correlation of components that can hardly be told apart
 _TOLERANCES = (1e-3, 1e-4, 1e-5)  # of the rounds of a calibration
@@ -129,6 +130,7 @@ def _round(
     rules: tuple[float, Sequence[str]],
 ) -> tuple[Model, dict[str, float], tuple[str, ...]]:
     """Fit the parameters, then choose the scatter and sum peaks that are seen."""
+    model = with_continuum(model, counts, values)
     values, names = refine(model, counts, values, rules)
     model = replace(model, scatter=seen_scatter(model, counts, values))
     model = replace(model, sum_peaks=choose_sum_peaks(model, counts, values))
@@ -172,6 +174,23 @@ def refine(
     left_out = {*fixed, *_known(model)}
     names = informed(problem, state, [name for name in every if name not in left_out])
     return minimise(replace(problem, names=names), values, tolerance), names
+
+
+def with_continuum(model: Model, counts: np.ndarray, values: dict[str, float]) -> Model:
+    """Return a model of electrons with the absorption of the continuum that fits best.
+
+    Splines alone do not follow it below 1 keV, and lines of O and M lines make up for that.
+    """
+    if model.excitation is None or model.excitation.kind != "electrons":
+        return model
+    found = {}
+    for edge in EDGES:
+        trial = replace(model, response=replace(model.response, continuum=float(edge)))
+        problem = make_problem(trial, counts, values)
+        state = solve_at(problem, values)
+        misfit = (problem.spectrum - state.expected) * problem.roots
+        found[float(misfit @ misfit)] = trial
+    return found[min(found)]
 
 
 def seen_scatter(model: Model, counts: np.ndarray, values: dict[str, float]) -> Scatter:
@@ -439,8 +458,8 @@ def _correlations(basis: Basis) -> list[tuple[str, str, float]]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Matrix:
-    """The matrix of the spectrum that was fitted, see :class:`.limits.Matrix`."""
+class _AreaMatrix:
+    """The matrix of the spectrum that was fitted, see :class:`.limits.AreaMatrix`."""
 
     columns: np.ndarray
     gamma: np.ndarray
@@ -454,7 +473,7 @@ def _detection_limits(basis: Basis) -> dict[str, float]:
     inverse = np.linalg.inv(gram) / np.multiply.outer(scale, scale)
     gamma = weights[:, None] * basis.resolved @ inverse @ basis.adding
     tilts = -np.matmul(gamma.T, basis.slopes)[None]
-    own = _Matrix(basis.columns, gamma, tilts, basis.covariance)
+    own = _AreaMatrix(basis.columns, gamma, tilts, basis.covariance)
     limits = detection_limits([own], np.ones((1, len(basis.areas))), basis.areas)
     each = zip(basis.names, basis.kinds, limits.tolist(), strict=True)
     return {name: limit for name, kind, limit in each if kind == ELEMENT}

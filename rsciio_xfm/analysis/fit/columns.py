@@ -18,7 +18,7 @@ from rsciio_xfm.kernels.peaks import add_lines
 
 Values = dict[str, float]
 PLAIN, RAYLEIGH, COMPTON, SUM = range(4)  # kinds of lines
-_ABSORPTION_KEV, _ABSORPTION_POWER = 5.0, 2.8
+_ABSORPTION_KEV, ABSORPTION_POWER = 5.0, 2.8
 # Parameters that are fields of a Response, and of Scatter (there with "compton_" before them).
 OF_RESPONSE = (
     "zero",
@@ -259,7 +259,7 @@ def line_shares(lines: Lines, values: Values) -> np.ndarray:
     if stopping > 0:
         seen = -np.expm1(-lines.crystal / stopping)
         shares *= np.where(lines.kinds == SUM, 1.0, seen)
-    softness = (_ABSORPTION_KEV / lines.energies) ** _ABSORPTION_POWER
+    softness = (_ABSORPTION_KEV / lines.energies) ** ABSORPTION_POWER
     own = 1 / (1 + values["absorption"] * softness)
     shares *= np.where(lines.kinds == PLAIN, own, 1.0)
     factors = np.array([*(values.get(name, 1.0) for name in lines.ratio_names), 1.0])

@@ -62,6 +62,16 @@ class Doubts:
     background: float
     is_whole: bool
 
+    def error_of(self, width: float) -> float:
+        """Return the error of channels of a width, keV: of more of 10 eV it is less.
+
+        Examples
+        --------
+        >>> round(ROUGH.error_of(0.04), 3)
+        0.015
+        """
+        return self.error * math.sqrt(_ERROR_KEV / width)
+
 
 # Phases absorb K-beta less than K-alpha by 5 % more or less; tables of subshells differ by 2 %
 # for L, and by far more for M, whose yields and Coster-Kronig transitions are hardly measured.
@@ -287,7 +297,7 @@ def fit_doubted(model: Model, counts: np.ndarray, doubts: Doubts) -> Doubted:
         problem.roots,
         wrongs,
         np.zeros((0, 0)),
-        doubts.error * math.sqrt(_ERROR_KEV / values["gain"]),
+        doubts.error_of(values["gain"]),
         max(5, round(_NEAR / values["gain"])) if doubts.is_whole else 0,
     )
     return _reweighted(start)

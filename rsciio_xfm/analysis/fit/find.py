@@ -41,6 +41,7 @@ from rsciio_xfm.analysis.fit.response import Response
 from rsciio_xfm.analysis.fit.scale import range_of, scaled
 from rsciio_xfm.analysis.fit.scatter import make_scatter
 from rsciio_xfm.analysis.fit.sum_peaks import choose_sum_peaks
+from rsciio_xfm.analysis.fit.widths import too_wide
 from rsciio_xfm.core.one_thread import one_thread
 
 _KNOWN_FACTOR = 1.1  # on the evidence for another shell of an element that is there
@@ -136,6 +137,8 @@ def find_elements(
         names: dict[str, tuple[int | None, float]] = {**hidden}
         names |= {candidates[k].group.name: found for k, found in in_parts.items()}
         model = _drop_again(model, counts, pool, names)
+        if elements is None:  # or peaks beside those that are named may widen them
+            model = _drop_wide(model, counts, pool, names)
         if not model.groups:
             return [], model
         found = describe(model, counts, pool, names)
@@ -198,7 +201,9 @@ def _refine(model: Model, counts: np.ndarray) -> Model:
     values = values_of(model)
     problem = make_problem(model, counts, values)
     state = solve_at(problem, values)
-    problem = replace(less_sure(problem, state, ROUGH.error), names=_REFINED)
+    problem = replace(
+        less_sure(problem, state, ROUGH.error_of(problem.start["gain"])), names=_REFINED
+    )
     found = minimise(problem, values, _TOLERANCE)
     moved = abs(found["zero"] - values["zero"]), abs(found["gain"] / values["gain"] - 1)
     # It runs away while strong elements are missing.
@@ -303,3 +308,36 @@ def _drop_again(
     # Where a model is wrong its doubts grow, and take up what is there.
     is_worse = calibrated(left).chi2 > _WORSE * calibrated(model).chi2
     return model if is_worse else left
+
+
+def _drop_wide(
+    model: Model, counts: np.ndarray, pool: Pool, kept: Iterable[str]
+) -> Model:
+    """Drop weak groups whose peaks are no lines, and what needs these; parameters stay.
+
+    Only the continuum of a tube is diffracted: lines that are in doubt for another reason
+    stay.
+    """
+    left, beam = model, model.excitation
+    if beam is None or beam.kind != "tube":
+        return model
+    while left.groups:
+        fitted = fit_doubted(left, counts, FINE)
+        is_weak = fitted.evidence(len(left.groups)) < SURE
+        is_wide = is_weak & too_wide(left, fitted)
+        each = zip(left.groups, is_wide, strict=True)
+        groups = tuple(one for one, wide in each if one.name in kept or not wide)
+        if groups == left.groups:
+            break
+        left = _drop_weak(replace(left, groups=groups, fit=None), counts, pool, kept)
+    if left is model or not left.groups:
+        return left
+    left = finish(left, counts, 1, _names_left(model, left))
+    return _drop_again(left, counts, pool, kept)
+
+
+def _names_left(model: Model, left: Model) -> tuple[str, ...]:
+    """Return the fitted parameters of a model that are still some with fewer groups."""
+    groups = {group.name for group in left.groups}
+    names = calibrated(model).parameters
+    return tuple(n for n in names if " " not in n or n.split()[0] in groups)

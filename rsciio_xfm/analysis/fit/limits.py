@@ -8,7 +8,7 @@ import numpy as np
 from rsciio_xfm.analysis.fit.basis import DETECTION
 
 
-class Matrix(Protocol):
+class AreaMatrix(Protocol):
     """What makes areas of spectra: :class:`rsciio_xfm.analysis.fit.matrix.Projection`."""
 
     @property
@@ -29,7 +29,7 @@ class Matrix(Protocol):
 
 
 def detection_limits(
-    matrices: Sequence[Matrix], shares: np.ndarray, areas: np.ndarray
+    matrices: Sequence[AreaMatrix], shares: np.ndarray, areas: np.ndarray
 ) -> np.ndarray:
     """Return the counts of each component that are 3.29 sigma were there nothing of it.
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rsciio_xfm.analysis.fit.background import KNOT_KEV, make_splines
-from rsciio_xfm.analysis.fit.columns import Lines, changed_by, gather_lines, make_spectra
+from rsciio_xfm.analysis.fit.columns import (
+    ABSORPTION_POWER,
+    Lines,
+    changed_by,
+    gather_lines,
+    make_spectra,
+)
 from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
 from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
 from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
@@ -19,6 +25,7 @@ _MODEL_ERROR = 0.01  # of the counts, when something is looked for
 # Channels without counts are dead if those beside them have more, or if more are expected,
 # which chance does once in 1e13.
 _DEAD_COUNTS = 30
+_LEAST_KEV, _LEAST_PASSING = 0.05, 1e-4  # where nothing is known of absorption any more
 _SOFT_KEV = 1.0  # below which the continuum of electrons is steep
 # Sigma of the prior: at a limit a search would stay where it starts, all parameters of it.
 _OFF_LIMITS = 0.1
@@ -108,7 +115,7 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     first, stop = channels_of(model, values)
     peaks = model.sum_peaks.peaks
     lines = gather_lines(model.groups, model.response, model.scatter, peaks)
-    splines = splines_of(model, values, KNOT_KEV)
+    splines = splines_of(model, values, KNOT_KEV) * _passing(model, values)
     splines = splines / splines.sum(axis=1, keepdims=True)
     counts = spectrum[first:stop]
     box = np.ones(min(_SMOOTHING, len(counts)))
@@ -127,6 +134,15 @@ def splines_of(model: Model, values: dict[str, float], step: float) -> np.ndarra
     beam = model.excitation
     soft = _SOFT_KEV if beam is not None and beam.kind == "electrons" else 0.0
     return make_splines(energies, step, soft)
+
+
+def _passing(model: Model, values: dict[str, float]) -> np.ndarray:
+    """Return which share of the continuum is not absorbed, by channel; a little always is."""
+    energies = values["zero"] + values["gain"] * np.arange(*channels_of(model, values))
+    edge = model.response.continuum
+    depth = (edge / np.maximum(energies, _LEAST_KEV)) ** ABSORPTION_POWER
+    passing: np.ndarray = np.maximum(np.exp(-depth), _LEAST_PASSING)
+    return passing
 
 
 def find_dead(counts: np.ndarray, expected: np.ndarray | None = None) -> np.ndarray:

@@ -270,7 +270,7 @@ class ElementMaps(Reduction):
         areas, gram = products[:, :n_columns].astype(np.float64), table.grams[k]
         found = areas @ gram
         if self.nonnegative:
-            make_positive(areas, found, gram, _STEP * squares)
+            make_positive(areas, table.spreads[k], _STEP * squares)
             found = 2 * found - areas @ gram
         made[:, :n] = areas @ table.adding
         made[:, n : n + 2] = products[:, n_columns:]

@@ -10,6 +10,9 @@ from rsciio_xfm.analysis.fit.lines import Group
 
 PAIR_KEV = {"Si": 0.00385, "Ge": 0.00296}  # energy of an electron-hole pair
 DENSITY = {"Si": 2.33, "Ge": 5.32}
+CRYSTAL_CM = (
+    0.05  # thickness where nothing says it; of silicon drift detectors 0.45 to 0.5 mm
+)
 FWHM = 2 * math.sqrt(2 * math.log(2))
 MN_KA = 5.8951  # keV
 # The lines of xraylib in those that microscopists name; of K all from L, and all from above.
@@ -61,8 +64,9 @@ class Response:
     escape: float = 1.0
     satellite: float = 1.0
     absorption: float = 0.0
+    continuum: float = 0.0
     material: str = "Si"
-    thickness: float = 0.045
+    thickness: float = CRYSTAL_CM
     layers: tuple[Layer, ...] = field(default=())
 
     def sigma(self, energies: np.ndarray) -> np.ndarray:

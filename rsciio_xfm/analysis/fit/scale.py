@@ -130,8 +130,13 @@ def _blurred(counts: np.ndarray, response: Response, grid: np.ndarray) -> np.nda
 def _explain(
     columns: np.ndarray, n_base: int, target: np.ndarray, factors: np.ndarray
 ) -> float:
-    """Return chi2 with the first few groups that are chosen greedily."""
-    roots = 1 / np.sqrt(np.maximum(target, 1) + (ROUGH.error * target) ** 2)
+    """Return chi2 with the first few groups that are chosen greedily.
+
+    Smoothing lessens the noise of counts and the error of the model alike: they are weighed
+    against each other as those of a channel of the grid.
+    """
+    error = ROUGH.error_of(_STEP)
+    roots = 1 / np.sqrt(np.maximum(target, 1) + (error * target) ** 2)
     weighted, goal = columns * roots, target * roots
     gram, right = weighted @ weighted.T, weighted @ goal
     chosen = list(range(n_base))

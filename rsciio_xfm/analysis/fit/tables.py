@@ -71,6 +71,14 @@ class Tables:
         return self.adding.shape[0]
 
     @functools.cached_property
+    def spreads(self) -> np.ndarray:
+        """The inverses of `grams`."""
+        scale = 1 / np.sqrt(np.diagonal(self.grams, axis1=1, axis2=2))
+        both = scale[:, :, np.newaxis] * scale[:, np.newaxis]
+        spreads: np.ndarray = both * np.linalg.inv(both * self.grams)
+        return spreads
+
+    @functools.cached_property
     def matrices(self) -> Matrices:
         """All numbers of the weights of the whole, side by side."""
         areas, variances = self.areas[0], self.variances[0]

@@ -2,26 +2,27 @@
 
 Electrons are slowed down within a depth of the anode that Love and Scott's model gives; what
 they make there is absorbed on its way out. H. Ebel, X-Ray Spectrom. 28 (1999) 255 (continuum
-and K lines) and 32 (2003) 46 (L lines): for anodes from Ti to Au, 5 to 50 kV. His averages of
-the fluorescence yields of L shells are close to those of L3, which are taken here.
+and K lines) and 32 (2003) 46 (L lines): for anodes from Ti to Au, 5 to 50 kV. The constants of
+L subshells go with the mean yield of the L shell, that of J. H. Hubbell et al., J. Phys. Chem.
+Ref. Data 23 (1994) 339.
 """
 
 import math
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.excitation import (
-    TAKEOFF,
-    Layer,
-    one_energy,
-    transmission,
-    xraylib,
-)
+from rsciio_xfm.analysis.fit.excitation import Layer, one_energy, transmission, xraylib
 from rsciio_xfm.analysis.fit.lines import atomic_number, edge_of, group, symbols
 
+TAKEOFF = 15.0  # degrees, of the anode of a tube with a window at its side
 _LEAST_KEV = 1.0  # of the continuum that is looked at
 _CONTINUUM, _K_LINES = 1.35e9, 5e13  # photons per s, sr, mA (and keV)
 _L_LINES = {"L1": 0.71e13, "L2": 2.70e13, "L3": 4.94e13}
+# The yield w of the L shell is c Z^n up to Z = 36; of heavier elements (w / (1 - w))^(1/4) is
+# a polynomial in Z.
+_LIGHT_Z, _LIGHT = 36, (1.939e-8, 3.8874)
+_MEAN_YIELD = (0.17765, 0.00298937, 8.91297e-5, -2.67184e-7)
+_ALIKE_Z = 80  # from where on L1 and L2 need no correction
 _SHELLS = {"K": (2, 0.35), "L": (8, 0.25)}  # electrons, and Bethe's factor b
 _CLOSE = 0.005  # L edges that are closer to each other bound one piece of the continuum
 _FIRST_Z = 11  # of the elements whose edges bound pieces
@@ -125,9 +126,23 @@ def _strength(z: int, subshell: str) -> float:
     if subshell == "K":
         return _K_LINES * own.FluorYield(z, own.K_SHELL)
     correction = 1.0
-    if subshell != "L3":
+    if subshell != "L3" and z < _ALIKE_Z:
         correction = -0.4814 + 0.03781 * z - 2.413e-4 * z**2
-    return _L_LINES[subshell] * correction * own.FluorYield(z, own.L3_SHELL)
+    return _L_LINES[subshell] * correction * mean_l_yield(z)
+
+
+def mean_l_yield(z: int) -> float:
+    """Return the mean fluorescence yield of the L shell of an element.
+
+    Examples
+    --------
+    >>> round(mean_l_yield(24), 4), round(mean_l_yield(45), 4), round(mean_l_yield(74), 3)
+    (0.0045, 0.0459, 0.269)
+    """
+    if z <= _LIGHT_Z:
+        return _LIGHT[0] * z ** _LIGHT[1]
+    fourth: float = sum(c * z**i for i, c in enumerate(_MEAN_YIELD)) ** 4
+    return fourth / (1 + fourth)
 
 
 def _produced(z: int, voltage: float, edges: np.ndarray, shell: str) -> np.ndarray:

@@ -98,7 +98,7 @@ class Matrix:
     formula: str | None = None
 
 
-class Factor(Protocol):
+class GroupFactors(Protocol):
     """Geometry factors of groups, photons/s."""
 
     def of(self, name: str) -> float:
@@ -241,7 +241,7 @@ def parse_matrix(text: str | Matrix | None) -> Matrix:
     return Matrix(kind, formula)
 
 
-def thin(measured: Measured, setup: Setup, factor: float | Factor) -> Densities:
+def thin(measured: Measured, setup: Setup, factor: float | GroupFactors) -> Densities:
     """Return the elements of a film so thin that it absorbs nothing.
 
     Parameters
@@ -287,7 +287,7 @@ def thin(measured: Measured, setup: Setup, factor: float | Factor) -> Densities:
 def solve(
     measured: Measured,
     setup: Setup,
-    factor: float | Factor | None,
+    factor: float | GroupFactors | None,
     matrix: Matrix | str | None = None,
     thickness: float = math.inf,
 ) -> Composition:
@@ -399,7 +399,7 @@ class _Problem:
 def _problem(
     measured: Measured,
     setup: Setup,
-    factor: float | Factor | None,
+    factor: float | GroupFactors | None,
     matrix: Matrix,
     thickness: float,
 ) -> _Problem:
@@ -599,7 +599,7 @@ def _inverse(counts: np.ndarray) -> np.ndarray:
     return 1 / np.where(counts > _NOTHING, counts, np.nan)
 
 
-def _photons(measured: Measured, factor: float | Factor) -> np.ndarray:
+def _photons(measured: Measured, factor: float | GroupFactors) -> np.ndarray:
     """Return the photons of the source that count, for each group."""
     each = [
         float(factor) if isinstance(factor, float | int) else factor.of(name)

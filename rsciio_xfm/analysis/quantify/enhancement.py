@@ -78,7 +78,7 @@ def yields(
 
     Examples
     --------
-    >>> from rsciio_xfm.analysis.fit.excitation import parse_excitation
+    >>> from rsciio_xfm.analysis.fit.sources import parse_excitation
     >>> from rsciio_xfm.analysis.fit.lines import group
     >>> beam = parse_excitation(16.0)
     >>> steel = Sample({"Cr": 0.18, "Fe": 0.72, "Ni": 0.10})

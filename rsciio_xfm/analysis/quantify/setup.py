@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsciio_xfm.analysis.fit.excitation import Excitation, Layer, transmission
-from rsciio_xfm.analysis.fit.response import DENSITY, PAIR_KEV, escape_peaks
+from rsciio_xfm.analysis.fit.response import CRYSTAL_CM, DENSITY, PAIR_KEV, escape_peaks
 
-SILICON = Layer("Si", DENSITY["Si"], 0.05)
+SILICON = Layer("Si", DENSITY["Si"], CRYSTAL_CM)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def efficiency(setup: Setup, energies: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> from rsciio_xfm.analysis.fit.excitation import parse_excitation
+    >>> from rsciio_xfm.analysis.fit.sources import parse_excitation
     >>> efficiency(Setup(parse_excitation(17.44)), np.array([6.4, 20.0])).round(3)
     array([0.997, 0.405])
     """
