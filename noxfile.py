@@ -18,7 +18,8 @@ OLDEST = """
     click==8.1.0 dask[array]==2025.1.0 distributed==2025.1.0 exspy==0.3.2
     fabio==2024.9.0 h5py==3.11.0 hdf5plugin==4.4.0 hyperspy==2.5.0 hypothesis==6.100.0
     imageio==2.27.0 ipykernel==6.29.0 matplotlib-scalebar==0.8.0 matplotlib==3.9.0
-    nbclient==0.10.0 numba==0.61.0 numcodecs==0.13.0 numpy==2.0.2 pillow==10.0.0
+    nbclient==0.10.0 numba==0.61.0 numcodecs==0.13.0 numpy==2.0.2 pandas==2.2.2
+    pillow==10.0.0
     pint==0.24.4 pooch==1.8.0 psutil==5.9.0 pytest-xdist==3.6.1 pytest==8.2.0
     pyyaml==6.0 rosettasciio==0.15.0 scikit-learn==1.5.0 scipy==1.13.0 silx==2.1.0
     sparse==0.15.4 threadpoolctl==3.1.0 tifffile==2023.4.12 tqdm==4.66.0

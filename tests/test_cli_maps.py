@@ -101,7 +101,7 @@ def test_overwrite(run, path, tmp_path):
         (["--element", "fe"], "'fe' is no element, expected Fe"),
         (["--element", "Fe", "--excitation", "Mo"], "expected one like 17.44"),
         (["--element", "Fe", "--energy", 9, 4], "energy_range is 9 to 4"),
-        (["--energy", 4, 9], "--energy is given, expected --element"),
+        (["--energy", 4, 90], "energy_range is 4 to 90"),
         (["--element", "Fe", "--x", 3, 1], "--x is 3 1"),
         (["--element", "Fe_K", "--excitation", "6 keV"], "Fe_K has no lines"),
     ],

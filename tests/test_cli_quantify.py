@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 import rsciio_xfm
-from tests.builders import xrf
+from tests.builders import bruker, xrf
 from tests.test_cli_maps import CHOSEN, FIT
 
 pytest.importorskip("xraylib")
@@ -95,6 +95,46 @@ def test_spectrum(run, spectrum, standard, tmp_path):
     run("quantify", spectrum, *given, "--model", tmp_path / "model.yaml",
         "-o", tmp_path / "b")  # fmt: skip
     assert [row["element"] for row in table_of(tmp_path / "b")] == ["Fe", "Cu"]
+
+
+@pytest.mark.parametrize("name", ["one.spx", "one.rpl"])
+def test_any_file_of_one_spectrum(run, counts, standard, name, tmp_path):
+    """Not .msa alone."""
+    whole = counts.sum((0, 1), dtype=np.int32)
+    if name.endswith("spx"):
+        tube = bruker.TUBE.replace("<Atmosphere>Air</Atmosphere>", "")
+        node = bruker.spectrum(len(whole), whole.tolist(), scale="1E-2", tube=tube)
+        node = node.replace("-0,48", "0")
+        (tmp_path / name).write_text(f"<TRTSpectrum>{node}</TRTSpectrum>")
+    else:
+        save(hs.signals.Signal1D(whole), tmp_path / name)
+    given = [tmp_path / name, "--live-time", 2.4, *CHOSEN, *FIT, *SETUP, *THIN]
+    run("standard", *given[:1], FILM, *given[1:], "-o", tmp_path / "b.yaml")
+    run("quantify", *given, "--standard", standard, "-o", tmp_path / "r")
+    rows = {row["element"]: float(row["ug_cm2"]) for row in table_of(tmp_path / "r")}
+    assert rows["Fe"] == pytest.approx(20, rel=0.01)
+    said = run("quantify", *given, "--x", 0, 1, "-o", tmp_path / "c", code=1)
+    assert "--x and --y are for maps" in said
+
+
+def test_file_of_images(run, standard, tmp_path):
+    hs.signals.Signal2D(np.ones((3, 4), np.uint8)).save(tmp_path / "a.png")
+    given = ["--standard", standard, *CHOSEN, *FIT, *THIN, "-o", tmp_path / "r"]
+    said = run("quantify", tmp_path / "a.png", *given, code=1)
+    assert "expected X-ray spectra" in said
+
+
+def test_energies_without_elements(run, path, tmp_path):
+    given = ["--excitation", "17.44 keV", "--energy", 5, 8.2, "--matrix", "normalise"]
+    run("quantify", path, *given, "-o", tmp_path / "r")
+    assert {row["element"] for row in table_of(tmp_path / "r")} >= {"Fe", "Cu"}
+
+
+def test_thickness_in_micrometres(run, path, tmp_path):
+    given = [*CHOSEN, *FIT, "--matrix", "normalise", "--sample"]
+    said = run("quantify", path, *given, "30", "-o", tmp_path / "r")
+    assert "sample is 30 g/cm2" in said and "If that is µm" in said
+    run("quantify", path, *given, "SiO2 2.2 g/cm3 30 um", "-o", tmp_path / "b")
 
 
 def test_absolute(run, path, tmp_path):

@@ -110,6 +110,12 @@ def test_signature(reader):
         assert f"\n{name}\n" in text
 
 
+@pytest.mark.parametrize("chunks", [0, -5, 1.5, "many", (0, 0, 0)])
+def test_chunks_that_are_none(reader, path, chunks):
+    with pytest.raises(ValueError, match=r"chunks is .*normalize_chunks takes"):
+        reader(path, lazy=True, chunks=chunks)
+
+
 @pytest.mark.parametrize("is_lazy", [False, True])
 def test_dictionaries(specification, reader, path, is_lazy):
     for file_dict in reader(path, lazy=is_lazy):

@@ -92,7 +92,7 @@ def model_options(command: Callable) -> Callable:
             nargs=2,
             type=Finite(),
             metavar="A B",
-            help="Energies that are fitted; with --element.",
+            help="Energies that are fitted; not with --model.",
         ),
         excitation_option,
         click.option(
@@ -119,8 +119,6 @@ def chosen_model(
             "--model is given, which has elements, excitation and energies of its own: "
             "leave out --element, --excitation and --energy"
         )
-    if energy is not None and not elements:
-        raise click.ClickException("--energy is given, expected --element with it")
     if model is not None:
         from rsciio_xfm import load_element_model
 
@@ -245,13 +243,15 @@ def unique(names: list[str]) -> list[str]:
 def load_map(
     file: Path, detector: int | None, n_axes: tuple[int, ...] = (1, 2), **kwds: Any
 ) -> Any:
-    """Load a map of x and y, or a line scan."""
+    """Load a map of x and y, or a line scan; with 0 among `n_axes` one spectrum, too."""
     reader = find_reader(file)
     if detector is not None and not has_option(reader, "detector"):
         raise click.ClickException(f"{file}: --detector is for maps of several detectors")
     found = load(file, **kwds | ({} if detector is None else {"detector": detector}))
     signals = found if isinstance(found, list) else [found]
     signal = one_map(signals, _is_map)
+    if signal is None and 0 in n_axes:
+        signal = one_map(signals, _is_spectrum)
     if signal is None:
         raise click.ClickException(
             f"{file} holds {len(signals)} signals, "
@@ -260,13 +260,15 @@ def load_map(
             + (" or --detector" if has_option(reader, "detector") else "")
         )
     shape = signal.axes_manager.navigation_shape
-    if not shape:
+    if not shape and 0 not in n_axes:
         raise click.ClickException(f"{file} is one spectrum, expected a map of them")
     if len(shape) not in n_axes:
         expected = "x and y" if n_axes == (2,) else "x, or x and y"
         raise click.ClickException(
             f"{file} has {len(shape)} axes to navigate, not {expected}"
         )
+    if signal.axes_manager.signal_dimension != 1:
+        raise click.ClickException(f"{file} holds images, expected X-ray spectra")
     if not hasattr(signal, "get_window_images"):
         held = signal.metadata.get_item("Signal.signal_type")
         signal.set_signal_type("EDS_XFM")
@@ -291,9 +293,7 @@ def load_spectra(
     detector: int | None,
 ) -> Any:
     """Load a map, or a part of it, or the one spectrum of a file."""
-    if extension(file) not in ("msa", "emsa") or detector is not None:
-        return select(load_map(file, detector), x, y)
-    signal = load(file)
+    signal = load_map(file, detector, (0, 1, 2))
     if signal.axes_manager.navigation_dimension:
         return select(signal, x, y)
     if x or y:
@@ -330,6 +330,13 @@ def _is_map(signal: Any) -> bool:
     axes = signal.axes_manager
     is_eds = signal.metadata.get_item("Signal.signal_type", "").startswith("EDS")
     return is_eds and axes.signal_dimension == 1 and axes.navigation_dimension > 0
+
+
+def _is_spectrum(signal: Any) -> bool:
+    """Tell whether it is the spectrum of a point, of whatever type."""
+    axes = signal.axes_manager
+    is_one = axes.signal_dimension == 1 and axes.navigation_dimension == 0
+    return is_one and axes.signal_axes[0].size > 1
 
 
 def find_reader(file: Path) -> Any:

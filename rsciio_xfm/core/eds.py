@@ -17,6 +17,8 @@ TO_KEV = {units: 1 / number for units, number in PER_KEV.items()}
 # exspy looks for these.
 INSTRUMENT = "Acquisition_instrument.SEM"
 XRF = "Acquisition_instrument.XRF"  # what exspy has no place for
+# What XRF.source is where only a microscope can have measured, whatever else is known of it.
+ELECTRONS = "electrons"
 EDS_DETECTOR = f"{INSTRUMENT}.Detector.EDS"
 LIVE_TIME = f"{EDS_DETECTOR}.live_time"
 REAL_TIME = f"{EDS_DETECTOR}.real_time"

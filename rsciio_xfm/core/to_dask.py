@@ -197,7 +197,28 @@ def split_rows(source: FileArray) -> tuple[Ranges, ...]:
     return tuple((*whole[:axis], ends, *whole[axis + 1 :]) for ends in rows)
 
 
+def in_memory(array: np.ndarray, chunks: Any) -> da.Array:
+    """Make a dask array of one that was read already, with the chunks that the user chose."""
+    return da.from_array(array, chunks=_checked(chunks, array))
+
+
+def _checked(chunks: Any, array: ArrayLike | np.ndarray) -> Any:
+    """Return what the user chose, if dask can make chunks of it."""
+    try:
+        sizes = da.core.normalize_chunks(chunks, array.shape, dtype=array.dtype)
+        if not all(all(size >= 0 for size in axis) for axis in sizes):
+            raise ValueError("chunks are below 0.")
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"chunks is {chunks!r:.60}, and the array {array.shape}: {error}. Expected "
+            "'auto', or what dask.array.core.normalize_chunks takes: numbers above 0 of rows, "
+            "columns and channels, -1 for all of them."
+        ) from error
+    return chunks
+
+
 def _from_array(source: ArrayLike, chunks: Any) -> da.Array:
+    chunks = _checked(chunks, source)
     return da.from_array(
         source,
         chunks=chunks,

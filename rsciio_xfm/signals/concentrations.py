@@ -46,7 +46,7 @@ class Amounts(Mapping[str, tuple[float, float]]):
     unit
         In which they are shown: ``"mass %"`` or ``"µg/cm2"``.
     n_pixels, live_time
-        Spectra that were added up, and their live time, s.
+        Spectra that were added up, and their live time, s; NaN if it is not known.
     remarks
         What is to be said of groups of lines, of the fit: ``"possible"``.
     """
@@ -71,6 +71,11 @@ class Amounts(Mapping[str, tuple[float, float]]):
         own = self.found
         total = own.densities.sum() if isinstance(own, Densities) else own.sum
         return self.scale * float(total)
+
+    @property
+    def seconds(self) -> str:
+        """The live time in words, if it is known."""
+        return "" if math.isnan(self.live_time) else f", {self.live_time:.3g} s live"
 
     @property
     def matrix(self) -> dict[str, float]:
@@ -235,6 +240,8 @@ class Concentrations:
         """What was assumed and what is to be doubted, in words."""
         found = [self._geometry, *self._by_mean]
         found += [f"Assumed: {one}." for one in self.setup.assumed]
+        if any(math.isnan(own.live_time) for own in self.regions.values()):
+            found.append("The live time is not known: it changes no ratio of elements.")
         for name, own in self.regions.items():
             said = [one for one in own.found.notes if one not in self.setup.assumed]
             found += [f"{name}: {one}" if name else one for one in said]
@@ -307,7 +314,9 @@ class Concentrations:
                 where = pixels.regions[region]
                 inside = np.flatnonzero(where) if where.dtype == bool else where
                 per_count = own.found.per_count[own.names.index(name)]
-                data[inside] = rates[inside] * (own.scale * per_count * own.live_time)
+                # Pixels have 1 s each if nothing is known of them.
+                seconds = inside.size if math.isnan(own.live_time) else own.live_time
+                data[inside] = rates[inside] * (own.scale * per_count * seconds)
         title = f"{name} {self.unit}".replace("µ", "u")
         image = pixels.make_image(data.reshape(counts.shape), title)
         image.metadata.set_item("Signal.quantity", _QUANTITIES[self.unit])
@@ -336,10 +345,7 @@ class Concentrations:
         ]
         for name, own in self.regions.items():
             if name:
-                lines += [
-                    "",
-                    f"{name}, {own.n_pixels} pixels, {own.live_time:.3g} s live",
-                ]
+                lines += ["", f"{name}, {own.n_pixels} pixels{own.seconds}"]
             lines.append(repr(own))
         return "\n".join([*lines, "", *self.notes])
 

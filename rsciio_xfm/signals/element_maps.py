@@ -202,7 +202,7 @@ class ElementMaps(Mapping[str, BaseSignal]):
 
         See :meth:`rsciio_xfm.signals.element_model.ElementModel.as_standard`.
         """
-        live = self._live_times(live_time, {"": self._everything})[""]
+        live = self._live_times(self._live(live_time), {"": self._everything})[""]
         return standard_of(self.model, self.totals, live, known, sample, setup)
 
     def quantify(
@@ -257,8 +257,11 @@ class ElementMaps(Mapping[str, BaseSignal]):
             per = per.labels if isinstance(per, Classification) else per
             parts = resolve_regions(self._frame, per)
             areas = self._areas_of(parts)
-        seconds = self._live_times(live_time, parts)
-        pixels = Pixels(self._counts_of, self._blank, self._live(live_time), parts)
+        is_timed = plan.needs_live_time or live_time is not None or self._has_live_times
+        live = self._live(live_time if is_timed else 1.0)
+        known = self._live_times(live, parts)
+        seconds = known if is_timed else dict.fromkeys(parts)
+        pixels = Pixels(self._counts_of, self._blank, live, parts)
         title = str(self._frame.metadata.General.title)
         return quantify(plan, title, areas, seconds, pixels)
 
@@ -281,6 +284,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
         ------
         KeyError
             A group was not fitted.
+        TypeError
+            A line is no text.
         ValueError
             A line is none of these.
 
@@ -291,11 +296,22 @@ class ElementMaps(Mapping[str, BaseSignal]):
         >>> iron.metadata.Sample.xray_lines
         ['Fe_Ka']
         """
-        lines = [lines] if isinstance(lines, str) else list(lines)
+        every = (
+            [lines]
+            if isinstance(lines, str) or not isinstance(lines, Iterable)
+            else lines
+        )
+        lines = list(every)
+        if not all(isinstance(line, str) for line in lines):
+            raise TypeError(
+                f"lines are {lines!r:.60}, expected some like ['Fe_Ka', 'Pt_La']."
+            )
         return [self._intensity(line) for line in lines]
 
     def _intensity(self, line: str) -> BaseSignal:
         element, _, own = line.partition("_")
+        if not own:
+            raise ValueError(f"The line is {line!r:.40}, expected one like 'Fe_Ka'.")
         name = self._names[index_of(f"{element}_{own[:1]}", self._names)]
         groups = {one.name: one for one in self.model.model.groups}
         share = line_share(groups[name], own, self.model.model.response)
@@ -323,11 +339,14 @@ class ElementMaps(Mapping[str, BaseSignal]):
             return self.live_time
         return np.broadcast_to(total_live_time(given, None, 1), shape)
 
+    @property
+    def _has_live_times(self) -> bool:
+        return self.live_time is not None and bool((self.live_time > 0).any())
+
     def _live_times(
-        self, given: float | None, regions: Mapping[str, np.ndarray]
+        self, live: np.ndarray, regions: Mapping[str, np.ndarray]
     ) -> dict[str, float]:
         """Return the live time of all pixels of regions together."""
-        live = self._live(given)
         parts = {
             name: live[where] if where.dtype == bool else live.reshape(-1)[where]
             for name, where in regions.items()

@@ -84,7 +84,7 @@ class ElementModel:
         self.title = title
         self.doubts = dict(doubts or {})
         self._source = source
-        self.geometry = {} if source is None else geometry_of(source)
+        self.geometry: dict[str, Any] = {} if source is None else geometry_of(source)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the spectra behind: a model is small, a map is not."""
@@ -409,7 +409,7 @@ class ElementModel:
         matrix
             What the lines do not show: None, nothing; ``"SiO2"``, the rest up to 100 %;
             ``"oxides"`` or ``"oxides + H2O"``, each element as its oxide; ``"normalise"``, the
-            elements add up to 100 %, which needs neither standard nor flux.
+            elements add up to 100 %, which needs neither standard nor flux nor live time.
         live_time
             Of one spectrum, s, of a map the mean; of several detectors added up. None: as
             the metadata have it.
@@ -442,7 +442,9 @@ class ElementModel:
         12.0
         """
         plan, areas = make_plan(self, standard, setup, sample, matrix), self.areas
-        seconds = self._seconds(areas, live_time)
+        seconds = None
+        if plan.needs_live_time or live_time is not None or self.live_time:
+            seconds = self._seconds(areas, live_time)
         return quantify(plan, self.title, {"": areas}, {"": seconds})
 
     def _seconds(self, areas: Areas, live_time: float | None) -> float:

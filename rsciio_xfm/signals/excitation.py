@@ -9,10 +9,16 @@ from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit.excitation import Excitation, Layer, air, beryllium
 from rsciio_xfm.analysis.fit.response import FWHM, MN_KA, PAIR_KEV, Response
-from rsciio_xfm.analysis.fit.sources import TUBE_WINDOW, parse_excitation, tube
-from rsciio_xfm.core.eds import DETECTOR_NODES, ELEMENTS, PER_KEV, XRF
+from rsciio_xfm.analysis.fit.sources import (
+    TUBE_WINDOW,
+    parse_excitation,
+    tube,
+)
+from rsciio_xfm.analysis.fit.tube import TAKEOFF
+from rsciio_xfm.core.eds import DETECTOR_NODES, ELECTRONS, ELEMENTS, PER_KEV, XRF
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.checks import check_spectra, check_uniform
+from rsciio_xfm.signals.layers import GASES, NORMAL_MBAR, gas_of, parse_layer
 
 _INSTRUMENTS = ("SEM", "TEM")
 _TUBE = ("tube_voltage", "tube_target", "tube_current", "tube_type")
@@ -21,6 +27,9 @@ _ANGLE = 90.0  # degrees, between source and detector, where nothing says it
 _MOST_WINDOW_UM = 1000.0
 _MOST_AIR_CM = 100.0
 _MOST_CRYSTAL_MM = 50.0
+_MOST_MBAR = 1e4
+_NO_FILTER = ("", "empty", "none", "no filter", "0")  # as headers name it
+_LENSES = ("lens", "polycapillary")
 OF_EXSPY = 35.0  # degrees of take-off, put into metadata that have no angle
 _ANGLES = {
     "incidence": (f"{XRF}.incidence_angle",),
@@ -36,6 +45,11 @@ _FIELDS = {
     "crystal": ("Detector", "Elt", len(ELEMENTS) - 1),
     "crystal_mm": ("Detector", "Thick (mm)", _MOST_CRYSTAL_MM),
 }
+# Of a Bruker header, in the metadata of an X-ray tube.
+_NUMBERS = {"chamber_pressure": _MOST_MBAR, "detector_distance": 10 * _MOST_AIR_CM}
+_TEXTS = ("atmosphere", "detector_window", "detector_crystal", "optic", "tube_filter",
+          "tube_filter_layer")  # fmt: skip
+_LONGEST = 60
 
 
 def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
@@ -70,12 +84,13 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
     """
     check_spectra(signal)
     metadata = signal.metadata
-    angle = _number(metadata.get_item(f"{XRF}.scattering_angle"), 180) or _ANGLE
+    angle = _scattering_angle(metadata)
     if given is not None:
         return parse_excitation(given, angle)
     anode, energy = _source_of(metadata)
     if anode is not None and energy is not None:
-        return tube(anode, energy, _filters_of(signal), angle)
+        takeoff = _number(metadata.get_item(f"{XRF}.tube_take_off_angle"), 90)
+        return tube(anode, energy, _filters_of(signal), angle, takeoff or TAKEOFF)
     if energy is not None:
         is_electrons = _is_electron_microscope(signal)
         source = f"electrons {energy!r} kV" if is_electrons else energy
@@ -89,6 +104,21 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
         'Say it, as in excitation="Rh 50 kV", 17.44 (keV) or "electrons 20 kV".'
     )
     return parse_excitation(highest, angle)
+
+
+def _scattering_angle(metadata: Any) -> float:
+    """Return the angle between beam and detector: that of the metadata, or the usual one.
+
+    Where beam and detector face each other it is the sum of their angles to the surface, and
+    so it is, wherever the detector stands, if the beam is normal to it.
+    """
+    names = ("scattering_angle", "incidence_angle", "take_off_angle")
+    known, incidence, takeoff = (
+        _number(metadata.get_item(f"{XRF}.{name}"), 180) for name in names
+    )
+    if known is None and incidence is not None and takeoff is not None:
+        return min(incidence + takeoff, 180.0)
+    return known or _ANGLE
 
 
 def has_excitation(signal: BaseSignal) -> bool:
@@ -196,6 +226,8 @@ def _is_electron_microscope(signal: BaseSignal) -> bool:
     of_file = signal.tmp_parameters.get_item("type_of_file", own)
     if own in _ELECTRONS or of_file in _ELECTRONS:
         return True
+    if metadata.get_item(f"{XRF}.source") == ELECTRONS:
+        return True
     if metadata.get_item("Acquisition_instrument.SEM.working_distance") is not None:
         return True
     # Bruker's maps, loaded as EDS_XFM. Those of a micro-XRF have a tube beside it.
@@ -220,14 +252,15 @@ def _field(node: Any, name: str, most: float) -> float | None:
     return None if get is None else _number(get(name), most)
 
 
-def geometry_of(signal: BaseSignal) -> dict[str, float]:
+def geometry_of(signal: BaseSignal) -> dict[str, Any]:
     """Return what spectra say of angles, air, window and crystal, as a model keeps it.
 
     Returns
     -------
     dict
         What is known of ``"incidence"`` and ``"takeoff"``, degrees, ``"air_mm"``,
-        ``"window_um"`` of beryllium, ``"crystal"``, its atomic number, and ``"crystal_mm"``.
+        ``"window_um"`` of beryllium, ``"crystal"``, its atomic number, ``"crystal_mm"``; of
+        a Bruker header numbers and texts, by their names in ``Acquisition_instrument.XRF``.
     """
     get = signal.metadata.get_item
     angles = {
@@ -238,10 +271,18 @@ def geometry_of(signal: BaseSignal) -> dict[str, float]:
         name: _field(_header(signal, node), field, most)
         for name, (node, field, most) in _FIELDS.items()
     }
-    return {name: value for name, value in (angles | fields).items() if value is not None}
+    own = {name: _number(get(f"{XRF}.{name}"), most) for name, most in _NUMBERS.items()}
+    texts = {name: get(f"{XRF}.{name}") for name in _TEXTS}
+    own |= {name: text for name, text in texts.items() if _is_short(text)}
+    found = angles | fields | own
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def check_geometry(given: Any) -> dict[str, float]:
+def _is_short(text: Any) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= _LONGEST
+
+
+def check_geometry(given: Any) -> dict[str, Any]:
     """Return what :func:`geometry_of` has made, of a file.
 
     Raises
@@ -250,22 +291,30 @@ def check_geometry(given: Any) -> dict[str, float]:
         There is something else in it.
     """
     limits = dict.fromkeys(_ANGLES, 90.0) | {k: most for k, (*_, most) in _FIELDS.items()}
-    if not isinstance(given, dict) or not given.keys() <= limits.keys():
-        raise ValueError(f"geometry is {given!r:.60}, expected some of {list(limits)}.")
-    for name, value in given.items():
+    limits |= _NUMBERS
+    known = [*limits, *_TEXTS]
+    if not isinstance(given, dict) or not set(given) <= set(known):
+        raise ValueError(f"geometry is {given!r:.60}, expected some of {known}.")
+    texts = {name: value for name, value in given.items() if name in _TEXTS}
+    if not all(map(_is_short, texts.values())):
+        raise ValueError(f"geometry has {texts!r:.80}, expected short texts.")
+    numbers = {name: value for name, value in given.items() if name in limits}
+    for name, value in numbers.items():
         if isinstance(value, bool) or _number(value, limits[name]) is None:
             raise ValueError(
                 f"geometry.{name} is {value!r:.40}, expected up to {limits[name]:g}."
             )
-    return {name: float(value) for name, value in given.items()}
+    return {name: float(value) for name, value in numbers.items()} | texts
 
 
-def spectrum_that_says(geometry: Mapping[str, float]) -> BaseSignal:
+def spectrum_that_says(geometry: Mapping[str, Any]) -> BaseSignal:
     """Return a spectrum without counts that says what :func:`geometry_of` has found."""
     found = BaseSignal(np.zeros(1))
     for name, value in geometry.items():
         if name in _ANGLES:
             found.metadata.set_item(_ANGLES[name][0], value)
+        elif name not in _FIELDS:
+            found.metadata.set_item(f"{XRF}.{name}", value)
         else:
             node, field, _ = _FIELDS[name]
             found.original_metadata.set_item(f"{node}.{field}", value)
@@ -273,13 +322,60 @@ def spectrum_that_says(geometry: Mapping[str, float]) -> BaseSignal:
 
 
 def _filters_of(signal: BaseSignal) -> tuple[Layer, ...]:
-    """Return the window of the tube, of beryllium, of a GeoPIXE header or a usual one."""
+    """Return the window of the tube, of a header or a usual one, and a filter of a header."""
     thick = _field(_header(signal, "X-ray Source"), "WThick (µm)", _MOST_WINDOW_UM)
-    return (TUBE_WINDOW if thick is None else beryllium(thick),)
+    usual = TUBE_WINDOW if thick is None else beryllium(thick)
+    window = _layer(signal, "tube_window") or (usual,)
+    return *window, *_layer(signal, "tube_filter_layer")
+
+
+def _layer(signal: BaseSignal, name: str) -> tuple[Layer, ...]:
+    """Return the layers that the metadata name, ``"Al 100 um + Ti 50 um"``; none of others."""
+    held = signal.metadata.get_item(f"{XRF}.{name}")
+    try:
+        parts = held.split(" + ") if isinstance(held, str) else ()
+        return tuple(parse_layer(part) for part in parts)
+    except ValueError:
+        return ()
+
+
+def unknown_optics(signal: BaseSignal) -> list[str]:
+    """Return in words what shapes the radiation of a tube and is not computed."""
+    named = signal.metadata.get_item(f"{XRF}.tube_filter")
+    is_named = isinstance(named, str) and named.strip().lower() not in _NO_FILTER
+    found = []
+    if is_named and not _layer(signal, "tube_filter_layer"):
+        found.append(f"no filter in the beam: what {named!r:.40} is made of is not known")
+    if str(signal.metadata.get_item(f"{XRF}.optic")).lower() in _LENSES:
+        found.append(
+            "the radiation of the tube as if there were no lens: a polycapillary lens takes "
+            "away hard radiation"
+        )
+    return found
+
+
+def is_evacuated(signal: BaseSignal | None) -> bool:
+    """Tell whether the metadata say that there is vacuum."""
+    if signal is None:
+        return False
+    said = signal.metadata.get_item(f"{XRF}.atmosphere")
+    return isinstance(said, str) and said.lower() == "vacuum"
 
 
 def layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
-    """Return air and window, of beryllium, before the detector of a GeoPIXE header."""
+    """Return gas and window before the detector, of the header of GeoPIXE or Bruker."""
+    metadata = signal.metadata
+    gas = str(metadata.get_item(f"{XRF}.atmosphere")).lower()
+    distance = _number(metadata.get_item(f"{XRF}.detector_distance"), 10 * _MOST_AIR_CM)
+    if gas in GASES and distance is not None:
+        pressure = _number(metadata.get_item(f"{XRF}.chamber_pressure"), _MOST_MBAR)
+        own = gas_of(gas, 0.1 * distance, pressure or NORMAL_MBAR)
+        return own, *_layer(signal, "detector_window")
+    return _layers_of_geopixe(signal) or _layer(signal, "detector_window")
+
+
+def _layers_of_geopixe(signal: BaseSignal) -> tuple[Layer, ...]:
+    """Return air and window, of beryllium."""
     window = _field(_header(signal, "Detector"), "WThick (µm)", _MOST_WINDOW_UM)
     path = _field(_header(signal, "X-ray Source"), "STD (mm)", 10 * _MOST_AIR_CM)
     layers = [] if path is None else [air(0.1 * path)]
@@ -289,7 +385,9 @@ def layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
 
 
 def crystal_of(signal: BaseSignal) -> dict[str, Any]:
-    """Return material and thickness of the crystal of a GeoPIXE header."""
+    """Return material and thickness of the crystal, of the header of GeoPIXE or Bruker."""
+    for layer in _layer(signal, "detector_crystal"):
+        return {"material": layer.formula, "thickness": layer.thickness}
     node = _header(signal, "Detector")
     number = _field(node, "Elt", len(ELEMENTS) - 1)
     thick = _field(node, "Thick (mm)", _MOST_CRYSTAL_MM)

@@ -12,7 +12,7 @@ from rsciio_xfm.analysis.fit.detectors import calibrate_each
 from rsciio_xfm.analysis.fit.find import find_elements
 from rsciio_xfm.analysis.fit.lines import SHELLS
 from rsciio_xfm.analysis.fit.matrix import Projection, make_projection, region_areas
-from rsciio_xfm.analysis.fit.model import make_model
+from rsciio_xfm.analysis.fit.model import Model, make_model
 from rsciio_xfm.analysis.fit.project import project
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.signals.areas import Areas
@@ -76,8 +76,8 @@ def create_element_model(
     excitation
         ``"Mo 50 kV"``, 17.44 (keV), ``"electrons 20 kV"``; None: from the metadata.
     energy_range
-        What is fitted of the elements that are given, in the units of the energy axis; None:
-        around their lines and those of the source.
+        What is fitted, in the units of the energy axis; None: around the lines of the
+        elements and those of the source. Elements are looked for in all of the spectrum.
     show_progressbar
         Of lazy signals; None is HyperSpy's preference, on a terminal.
 
@@ -101,10 +101,9 @@ def create_element_model(
     >>> axes = model.plot()
     """
     if elements is None:
-        if energy_range is not None:
-            raise ValueError("energy_range is given, expected elements with it.")
+        ends = _in_kev(signal, energy_range)
         sums = sum_up(signal, Wish(blocks=True), show_progressbar)
-        return find_model(signal, sums, excitation)
+        return find_model(signal, sums, excitation, ends)
     return make_element_model(signal, elements, excitation, energy_range)
 
 
@@ -129,8 +128,17 @@ def make_element_model(
     return ElementModel(model, calibration_of(signal), _title(signal), signal)
 
 
-def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> ElementModel:
-    """Make a model of the elements that are found in sums of spectra, fitted to them."""
+def find_model(
+    signal: BaseSignal,
+    sums: Sums,
+    excitation: Any = None,
+    energy_range: tuple[float, float] | None = None,
+) -> ElementModel:
+    """Make a model of the elements that are found in sums of spectra, fitted to them.
+
+    Elements are found in all of a spectrum; those of the energies that are asked for, keV, are
+    fitted.
+    """
     own, response = excitation_of(signal, excitation), response_of(signal)
     warn_if_smoothed(signal)
     found, model = find_elements(sums.total, own, response, sums.blocks)
@@ -139,6 +147,9 @@ def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> Elemen
             "No element was found in the spectra, expected some above 5 sigma: name those to "
             "be fitted, or calibrate the energies, s.calibrate_energy(...)."
         )
+    if energy_range is not None:
+        model = _part_of(model, energy_range)
+        found = [one for one in found if one.name in {own.name for own in model.groups}]
     said = {one.name: how_sure(one) for one in found}
     for fine in FINE:
         said = {name: words.removeprefix(f"{fine}, ") for name, words in said.items()}
@@ -151,6 +162,26 @@ def find_model(signal: BaseSignal, sums: Sums, excitation: Any = None) -> Elemen
         return made.calibrate(sums)
     warn_of_fit(model)
     return made
+
+
+def _part_of(model: Model, energy_range: tuple[float, float]) -> Model:
+    """Return a model of those elements whose strongest lines are in some energies, keV."""
+    low, high = energy_range
+    names = [own.name for own in model.groups if low < own.energy < high]
+    if not names:
+        every = ", ".join(f"{own.name} at {own.energy:.2f}" for own in model.groups)
+        raise ValueError(
+            f"energy_range is {low:g} to {high:g} keV, expected one with the lines of an "
+            f"element that was found: {every} keV."
+        )
+    return make_model(
+        names,
+        model.excitation,
+        model.response,
+        model.n_channels,
+        energy_range,
+        bool(model.scatter),
+    )
 
 
 def _title(signal: BaseSignal) -> str:
@@ -271,12 +302,13 @@ def get_element_maps(
     named = {} if regions is None else resolve_regions(frame, regions)
     labels, parts = _classes_of(frame, classes)
     models = _models_of(signal, model, excitation, energy_range)
+    ends = _in_kev(signal, energy_range)
     needs_sum = models is None or not all(one.is_fitted for one in models)
     sums = None
     if needs_sum or parts or nonnegative:
         wish = Wish(models is None, parts, [*named.values()] if nonnegative else [])
         sums = sum_up(signal, wish, show_progressbar)
-        models = _calibrated(signal, models, sums, excitation)
+        models = _calibrated(signal, models, sums, (excitation, ends))
     assert models is not None
     # What was fitted to other spectra does not know the dead channels of these.
     own = [None] * len(models) if needs_sum else _spectra_of(signal, sums)
@@ -363,8 +395,6 @@ def _models_of(
 ) -> list[ElementModel] | None:
     """Return a model for each detector that is apart, or None: elements are to be found."""
     if given is None:
-        if energy_range is not None:
-            raise ValueError("energy_range is given, expected elements with it.")
         return None
     n_models = signal.data.shape[0] if is_stack(signal) else 1
     given = _listed(given, n_models)
@@ -410,13 +440,16 @@ def _calibrated(
     signal: BaseSignal,
     models: list[ElementModel] | None,
     sums: Sums,
-    excitation: Any,
+    asked: tuple[Any, tuple[float, float] | None],
 ) -> list[ElementModel]:
-    """Return models that are fitted, to the sums of their detectors."""
+    """Return models that are fitted, to the sums of their detectors.
+
+    If there are none, elements are found: `asked` are excitation and energies, keV.
+    """
     if models is not None and all(model.is_fitted for model in models):
         return models
     if models is None:
-        first = find_model(signal, sums, excitation)
+        first = find_model(signal, sums, *asked)
     else:
         first = next(m for m in models if not m.is_fitted).calibrate(sums)
     if not is_stack(signal):

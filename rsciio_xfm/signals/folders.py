@@ -45,8 +45,10 @@ def save_files(
     NotADirectoryError
         The folder is a file.
     ValueError, PermissionError
-        What is there is no file, or may only be read.
+        What is there is no file, or may only be read; or there is no name.
     """
+    if not str(folder).strip():
+        raise ValueError(f"The folder is {str(folder)!r}, expected a name, or '.'.")
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file, expected a folder or none.")

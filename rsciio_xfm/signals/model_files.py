@@ -31,6 +31,11 @@ _WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 def checked_path(filename: str | Path, extensions: tuple[str, ...]) -> Path:
     """Return a path, if it has one of some extensions."""
+    if not str(filename).strip():
+        raise ValueError(
+            f"The name of the file is {str(filename)!r}, expected one that ends in "
+            f"{' or '.join(extensions)}."
+        )
     path = Path(filename)
     if path.suffix.lower() not in extensions:
         raise ValueError(
@@ -62,7 +67,7 @@ class Others:
     title: str
     doubts: dict[str, str]
     live_time: float | None
-    geometry: dict[str, float]
+    geometry: dict[str, Any]
 
 
 def read_model(path: Path) -> tuple[Model, tuple[float, float], Others]:

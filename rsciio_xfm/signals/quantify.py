@@ -31,9 +31,9 @@ from rsciio_xfm.signals.setups import check_photons, make_setup
 from rsciio_xfm.signals.standards import (
     MOST_SPREAD,
     Standard,
+    checked_thickness,
     make_standard,
     name_of,
-    thickness_of,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _SAME_ENERGY, _SAME_ANGLE = 0.005, 1.0  # relative; degrees
 _MOST_ABSORBED = 0.05  # by a film that is called thin
+_SAME_COUNTS = 1e-9  # relative, of a standard that is given twice
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Plan:
     factor: Factor | None
     matrix: Matrix
     thickness: float | None
+
+    @property
+    def needs_live_time(self) -> bool:
+        """Whether amounts depend on the live time: their ratios do not."""
+        return self.matrix.kind != "normalise"
 
 
 def standard_of(
@@ -98,7 +104,7 @@ def make_plan(
         The angles of a standard are others.
     """
     check_photons(model.excitation)
-    thickness, what = thickness_of(sample), parse_matrix(matrix)
+    thickness, what = checked_thickness(sample), parse_matrix(matrix)
     if thickness is None and what != Matrix():
         raise ValueError(
             f"matrix is {matrix!r}, and the sample thin: a film that absorbs nothing has "
@@ -127,7 +133,7 @@ def make_plan(
 def _standards_of(given: Any) -> list[Standard]:
     if given is None:
         return []
-    found = [given] if isinstance(given, Standard) else given
+    found: Any = [given] if isinstance(given, Standard) else given
     if not isinstance(found, Iterable) or isinstance(found, str):
         found = [found]
     found = list(found)
@@ -136,7 +142,25 @@ def _standards_of(given: Any) -> list[Standard]:
             f"standard is {given!r:.60}, expected model.as_standard({{...}}), "
             "rsciio_xfm.load_standard(...), or several of them in a list."
         )
-    return found
+    once = [one for k, one in enumerate(found) if not _is_among(one, found[:k])]
+    if len(once) < len(found):
+        warn(
+            f"There are {len(found)} standards, {len(found) - len(once)} of them given before "
+            "under the same or another name: they count once."
+        )
+    return once
+
+
+def _is_among(standard: Standard, others: Iterable[Standard]) -> bool:
+    """Tell whether a standard, the same measurement, is one of others."""
+    own, factor = standard.measured, standard.factor
+    return any(
+        own.names == one.measured.names
+        and np.allclose(own.counts, one.measured.counts, rtol=_SAME_COUNTS, atol=0)
+        and factor.per_group.keys() == one.factor.per_group.keys()
+        and math.isclose(factor.value, one.factor.value, rel_tol=_SAME_COUNTS)
+        for one in others
+    )
 
 
 def _factor_of(standards: list[Standard], setup: Setup, matrix: Matrix) -> Factor | None:
@@ -198,10 +222,10 @@ def quantify(
     plan: Plan,
     title: str,
     regions: Mapping[str, Areas],
-    live_times: Mapping[str, float],
+    live_times: Mapping[str, float | None],
     pixels: Pixels | None = None,
 ) -> Concentrations:
-    """Return how much of each element there is in regions.
+    """Return how much of each element there is in regions, without those that are empty.
 
     Parameters
     ----------
@@ -212,10 +236,19 @@ def quantify(
     regions
         Counts, by the name of the region.
     live_times
-        Of all spectra of a region together, s.
+        Of all spectra of a region together, s; None: not known.
     pixels
         What maps are made of; None: there are none.
+
+    Warns
+    -----
+    UserWarning
+        A region has no counts, others have: it is left out.
     """
+    empty = [name for name, areas in regions.items() if not _has_counts(areas)]
+    if 0 < len(empty) < len(regions):
+        warn(f"{', '.join(empty)}: no counts in its spectra, left out.")
+        regions = {name: own for name, own in regions.items() if name not in empty}
     amounts = {
         name: _amounts(plan, areas, live_times[name], name)
         for name, areas in regions.items()
@@ -233,7 +266,13 @@ def _words(matrix: Matrix) -> str:
     return " + ".join(part for part in both if part)
 
 
-def _amounts(plan: Plan, areas: Areas, live_time: float, name: str) -> Amounts:
+def _has_counts(areas: Areas) -> bool:
+    """Tell whether there is anything in the spectra; NaN is something."""
+    used = [own not in areas.others for own in areas.names]
+    return not (np.asarray(areas.sigma, float)[used] == 0).any()
+
+
+def _amounts(plan: Plan, areas: Areas, live_time: float | None, name: str) -> Amounts:
     measured = _measured(areas, live_time, name)
     if plan.thickness is None:
         assert plan.factor is not None
@@ -246,7 +285,7 @@ def _amounts(plan: Plan, areas: Areas, live_time: float, name: str) -> Amounts:
 
 
 def _as_amounts(
-    plan: Plan, found: Composition | Densities, areas: Areas, live_time: float
+    plan: Plan, found: Composition | Densities, areas: Areas, live_time: float | None
 ) -> Amounts:
     if isinstance(found, Densities):
         parts, unit = found.densities, "µg/cm2"
@@ -254,9 +293,8 @@ def _as_amounts(
         parts, unit = found.fractions, "mass %"
     sigma = _with_factor(plan, found.groups, found.sigma, parts)
     said = {name: areas.notes[name] for name in found.groups if areas.notes.get(name)}
-    return Amounts(
-        found.groups, parts, sigma, found, unit, areas.n_pixels, live_time, said
-    )
+    seconds = math.nan if live_time is None else live_time
+    return Amounts(found.groups, parts, sigma, found, unit, areas.n_pixels, seconds, said)
 
 
 def _with_factor(
@@ -266,7 +304,7 @@ def _with_factor(
 
     If the elements are normalised, what changes all of them by the same factor cancels:
     ``dw_i = w_i (d_i - sum w_j d_j)``, with the relative errors d of the factors, which are
-    independent of each other but for lines that have the mean.
+    independent of each other but for lines that have the mean, and the sum of what is above 0.
     """
     if plan.factor is None:
         return sigma
@@ -274,12 +312,12 @@ def _with_factor(
     if plan.matrix.kind != "normalise":
         return np.hypot(sigma, relative * values)
     is_own = np.array([plan.factor.has_own(name) for name in names])
-    by_factor = np.diag(values) - np.outer(values, values)
+    by_factor = np.diag(values) - np.outer(values, np.maximum(values, 0))
     own, mean = by_factor * (relative * is_own), by_factor @ (relative * ~is_own)
     return np.sqrt(sigma**2 + (own**2).sum(axis=1) + mean**2)
 
 
-def _measured(areas: Areas, live_time: float, name: str = "") -> Measured:
+def _measured(areas: Areas, live_time: float | None, name: str = "") -> Measured:
     """Return the counts of elements, and say what is wrong with them."""
     where = f" of {name}" if name else ""
     used = [k for k, own in enumerate(areas.names) if own not in areas.others]
@@ -297,14 +335,14 @@ def _measured(areas: Areas, live_time: float, name: str = "") -> Measured:
             f"The spectra{where} have no counts, expected some: there is nothing to tell "
             "amounts from. Leave them out."
         )
-    if not (math.isfinite(live_time) and live_time > 0):
+    if live_time is not None and not (math.isfinite(live_time) and live_time > 0):
         raise ValueError(
             f"The live time{where} is {live_time:g} s, expected more than 0: as the metadata "
             "and dead times have it, nothing was measured. Give it: live_time=seconds of one "
             "spectrum."
         )
     names = tuple(areas.names[k] for k in used)
-    return Measured(names, counts, sigma, limits, float(live_time))
+    return Measured(names, counts, sigma, limits, live_time)
 
 
 def total_live_time(

@@ -1,20 +1,14 @@
 """The geometry of a measurement, from the metadata and as a user says it."""
 
 import math
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.fit.excitation import (
-    AIR_DENSITY,
     Excitation,
     Layer,
-    air,
-    attenuation,
-    xraylib,
 )
 from rsciio_xfm.analysis.fit.response import DENSITY
 from rsciio_xfm.analysis.fit.sources import parse_excitation
@@ -25,18 +19,15 @@ from rsciio_xfm.signals.excitation import (
     crystal_of,
     excitation_of,
     has_excitation,
+    is_evacuated,
     layers_of,
+    unknown_optics,
 )
+from rsciio_xfm.signals.layers import GASES, gas_of, parse_layer
 
 if TYPE_CHECKING:
     from rsciio_xfm.signals.element_model import ElementModel
 
-ATMOSPHERES = {"air": AIR_DENSITY, "helium": 1.663e-4, "vacuum": 0.0}  # g/cm3
-_FORMULAS = {"air": "air", "helium": "He"}
-# Of windows that are sold under a name: formula and g/cm3.
-_NAMED = {"kapton": ("C22H10N2O5", 1.42), "mylar": ("C10H8O4", 1.38)}
-_CENTIMETRES = {"nm": 1e-7, "um": 1e-4, "µm": 1e-4, "μm": 1e-4, "mm": 0.1, "cm": 1.0}
-_LAYER = re.compile(r"\s*(\S+)\s+(?:([0-9.eE+-]+)\s*g/cm3\s+)?([0-9.eE+-]+)\s*(\wm)\s*")
 _ANGLE = 45.0
 
 
@@ -59,7 +50,7 @@ def make_setup(
     excitation
         What excites the sample: ``"Mo 50 kV"``, 17.44 (keV); or spectra or a model of
         elements that say it: then angles, air, window and crystal are theirs, too, if they
-        have a GeoPIXE header.
+        have a GeoPIXE header or that of a Bruker micro-XRF.
     incidence, takeoff
         Degrees between the surface and the beam, and the surface and the direction of the
         detector.
@@ -101,6 +92,8 @@ def make_setup(
     assumed: list[str] = []
     beam = _excitation(excitation, signal, model)
     check_photons(beam)
+    if signal is not None:
+        assumed += unknown_optics(signal)
     angles = {
         name: _angle(name, given, signal, assumed)
         for name, given in (("incidence", incidence), ("takeoff", takeoff))
@@ -145,55 +138,6 @@ def describe(setup: Setup) -> str:
     crystal = f"crystal {setup.detector.formula} {_length(setup.detector.thickness)}"
     angles = f"incidence {setup.incidence:g} and take-off {setup.takeoff:g} degrees"
     return ", ".join([str(setup.excitation), angles, *layers, crystal])
-
-
-def parse_layer(given: Any) -> Layer:
-    """Return a layer as a user says it.
-
-    Parameters
-    ----------
-    given
-        A :class:`~rsciio_xfm.analysis.fit.excitation.Layer`, or text: ``"Be 8 um"``,
-        ``"SiO2 2.2 g/cm3 1 mm"``.
-
-    Raises
-    ------
-    ValueError
-        It is none, or the density of a compound is not said.
-
-    Examples
-    --------
-    >>> parse_layer("Si 0.5 mm")
-    Layer(formula='Si', density=2.33, thickness=0.05)
-    """
-    if isinstance(given, Layer):
-        return given
-    expected = "expected one like 'Be 8 um' or 'SiO2 2.2 g/cm3 1 mm'."
-    found = _LAYER.fullmatch(given) if isinstance(given, str) else None
-    if found is None or found[4] not in _CENTIMETRES:
-        raise ValueError(f"A layer is {given!r:.60}, {expected}")
-    material, density, number, unit = found.groups()
-    material, usual = _NAMED.get(material.lower(), (material, None))
-    try:
-        thickness = float(number) * _CENTIMETRES[unit]
-        known = float(density) if density else usual or _density_of(material)
-    except ValueError as error:
-        raise ValueError(f"A layer is {given!r:.60}, {expected}") from error
-    if not (0 < thickness < math.inf and 0 < known < math.inf):
-        raise ValueError(f"A layer is {given!r:.60}, expected numbers above 0.")
-    attenuation(material, np.array([10.0]))  # refuses what is no material
-    return Layer(material, known, thickness)
-
-
-def _density_of(material: str) -> float:
-    """Return the density of an element, g/cm3."""
-    if material in DENSITY:
-        return DENSITY[material]
-    own = xraylib()
-    try:
-        return round(float(own.ElementDensity(own.SymbolToAtomicNumber(material))), 6)
-    except ValueError as error:
-        raise ValueError(f"The density of {material} is not known.") from error
 
 
 def _parts_of(source: Any) -> tuple[BaseSignal | None, "ElementModel | None"]:
@@ -258,11 +202,12 @@ def _path(
     """Return what absorbs between sample and crystal."""
     known = () if model is None else model.model.response.layers
     known = known if signal is None else layers_of(signal)
-    gas = [one for one in known if one.formula == "air"]
-    windows = [one for one in known if one.formula != "air"]
+    formulas = [formula for formula, _ in GASES.values()]
+    gas = [one for one in known if one.formula in formulas]
+    windows = [one for one in known if one.formula not in formulas]
     if atmosphere is not None or distance is not None:
         gas = _gas(atmosphere or "air", distance)
-    elif not gas:
+    elif not gas and not is_evacuated(signal):
         assumed.append("nothing absorbs between sample and detector")
     if window is not None:
         is_one = isinstance(window, str | Layer) or not isinstance(window, Iterable)
@@ -273,7 +218,7 @@ def _path(
 
 
 def _gas(atmosphere: str, distance: float | None) -> list[Layer]:
-    if atmosphere not in ATMOSPHERES:
+    if atmosphere not in ("vacuum", *GASES):
         raise ValueError(
             f"atmosphere is {atmosphere!r:.40}, expected 'air', 'helium' or 'vacuum'."
         )
@@ -286,9 +231,7 @@ def _gas(atmosphere: str, distance: float | None) -> list[Layer]:
         )
     length = _above_zero("distance", distance, "cm")
     assert length is not None
-    if atmosphere == "air":
-        return [air(length)]
-    return [Layer(_FORMULAS[atmosphere], ATMOSPHERES[atmosphere], length)]
+    return [gas_of(atmosphere, length)]
 
 
 def _crystal(

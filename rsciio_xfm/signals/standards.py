@@ -20,6 +20,7 @@ from rsciio_xfm.analysis.quantify.standards import Factor, factor_of
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.signals.areas import as_table
+from rsciio_xfm.signals.layers import parse_layer
 from rsciio_xfm.signals.model_files import (
     MODEL_EXTENSIONS,
     check_kinds,
@@ -39,6 +40,7 @@ _LEAST, _USUAL, _MOST = 0.9, 0.98, 1.02
 _ROUNDED = 1e-6
 # µg/cm2 of a film: less is not seen, more is not thin.
 _THINNEST, _THICKEST = 1e-4, 1e6
+_MOST_BARE, _OF_ROCK = 1.0, 2.7  # g/cm2: what is more may be µm; g/cm3
 _FACTOR = "Geometry factor, flux x solid angle / 4 pi"
 MOST_SPREAD = 0.15  # between its lines, relative
 _NOTED = 0.01  # mass fraction of an element that should be fitted
@@ -117,7 +119,7 @@ class Standard:
 
     def _to_dict(self) -> dict[str, Any]:
         scale, unit = _scale_of(self.thickness)
-        own = self.measured
+        own, seconds = self.measured, self.measured.live_time
         columns = zip(own.counts, own.sigma, own.limits, strict=True)
         return {
             "kind": KIND,
@@ -126,7 +128,7 @@ class Standard:
             "sample": name_of(self.thickness),
             "unit": unit,
             "known": {name: float(scale * part) for name, part in self.known.items()},
-            "live_time_s": float(own.live_time),
+            "live_time_s": None if seconds is None else float(seconds),
             # Of each group of lines: counts, sigma, detection limit.
             "counts": {
                 name: [float(number) for number in numbers]
@@ -232,7 +234,7 @@ def make_standard(
     UserWarning
         An element of it has lines that were not fitted, or the amounts add up to little.
     """
-    thickness = thickness_of(sample)
+    thickness = checked_thickness(sample)
     parts = _parse_known(known, thickness)
     _warn_of_missing(model, measured, parts, thickness)
     found = Standard(measured, setup, parts, thickness, title)
@@ -255,9 +257,14 @@ def thickness_of(sample: Any) -> float | None:
     --------
     >>> thickness_of("thick"), thickness_of("thin"), thickness_of(0.005)
     (inf, None, 0.005)
+    >>> round(thickness_of("Mg2SiO4 3.3 g/cm3 30 um"), 6)
+    0.0099
     """
     if isinstance(sample, str) and sample in (THIN, THICK):
         return None if sample == THIN else math.inf
+    if isinstance(sample, Layer) or (isinstance(sample, str) and " " in sample.strip()):
+        layer = parse_layer(sample)
+        return layer.density * layer.thickness
     try:
         number = math.nan if isinstance(sample, bool) else float(sample)
     except (TypeError, ValueError):
@@ -265,9 +272,22 @@ def thickness_of(sample: Any) -> float | None:
     if not 0 < number < math.inf:
         raise ValueError(
             f"sample is {sample!r:.40}, expected 'thick', 'thin' or a thickness: mass per "
-            "area in g/cm2, that is density x thickness in cm."
+            "area in g/cm2, that is density x thickness in cm, or 'SiO2 2.2 g/cm3 30 um'."
         )
     return number
+
+
+def checked_thickness(sample: Any) -> float | None:
+    """Return what :func:`thickness_of` does, and warn of one that can hardly be g/cm2."""
+    thickness = thickness_of(sample)
+    is_bare = not isinstance(sample, Layer) and " " not in str(sample).strip()
+    if is_bare and thickness is not None and _MOST_BARE < thickness < math.inf:
+        warn(
+            f"sample is {thickness:g} g/cm2, as {thickness / _OF_ROCK:.2g} cm of rock have, "
+            "which is thick. If that is µm, say so with the density, as in "
+            f"sample='SiO2 2.2 g/cm3 {thickness:g} um', or give density x thickness in cm."
+        )
+    return thickness
 
 
 def name_of(thickness: float | None) -> str | float:

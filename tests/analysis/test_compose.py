@@ -22,6 +22,7 @@ from rsciio_xfm.analysis.quantify.enhancement import yields
 from rsciio_xfm.analysis.quantify.materials import oxygen_of, parse_formula
 from rsciio_xfm.analysis.quantify.primary import Sample, sensitivities
 from rsciio_xfm.analysis.quantify.setup import Setup
+from rsciio_xfm.analysis.quantify.standards import Factor, combine, factor_of
 
 FACTOR, SECONDS = 1e8, 20.0
 MONO = Setup(one_energy("monochromatic", 17.44), path=(air(2.0),))
@@ -170,14 +171,18 @@ def test_uncertainty_follows_the_counts(matrix):
 
 
 def test_absent_elements():
-    """Negative and no counts: fraction 0, with a sigma and a limit."""
+    """Negative and no counts: so are fractions, with a sigma and a limit."""
     steel = {"Cr": 0.2, "Fe": 0.8}
     measured = measure(steel, MONO, ["Cr_K", "Fe_K", "Ni_K", "Cu_K", "As_K"])
     counts = measured.counts + np.array([0, 0, -50, 0, 30])
     found = solve(replace(measured, counts=counts), MONO, FACTOR)
     assert found.is_converged
     np.testing.assert_allclose(found.fractions[:2], [0.2, 0.8], rtol=1e-3)
-    assert found.fractions[2] == found.fractions[3] == 0
+    counted = found.per_count * counts
+    np.testing.assert_allclose(found.fractions[2:], counted[2:], rtol=1e-4, atol=1e-12)
+    assert found.fractions[2] < 0 == found.fractions[3]
+    # What is negative absorbs nothing, and is not in the sum.
+    assert found.sum == pytest.approx(np.maximum(found.fractions, 0).sum(), rel=1e-4)
     assert (found.sigma > 0).all()
     assert (found.limits > 0).all()
     assert (found.per_count > 0).all()
@@ -188,12 +193,39 @@ def test_nothing_but_noise():
     measured = Measured(("Fe_K", "Cu_K"), [-5.0, 0.0], [3.0, 3.0], [10.0, 10.0], 1.0)
     for matrix in (None, "SiO2", "oxides"):
         found = solve(measured, MONO, FACTOR, matrix)
-        assert (found.fractions == 0).all()
+        assert found.fractions[0] < 0 == found.fractions[1]
         assert (found.sigma > 0).all()
     found = solve(measured, MONO, FACTOR, "normalise")
     assert np.isnan(found.fractions).all()
     assert "No element was found that could make up the whole." in found.notes
     assert (thin(measured, MONO, FACTOR).densities <= 0).all()
+
+
+def test_without_a_live_time():
+    """Ratios need none; absolute amounts do."""
+    steel = {"Cr": 0.2, "Fe": 0.8}
+    measured = replace(measure(steel, MONO, ["Cr_K", "Fe_K"]), live_time=None)
+    for factor in (None, FACTOR):
+        for word in ("normalise", "normalize"):
+            found = solve(measured, MONO, factor, word)
+            np.testing.assert_allclose(found.fractions, [0.2, 0.8], rtol=1e-3)
+            assert np.isnan(found.sum)
+    for ask in (
+        lambda: solve(measured, MONO, FACTOR, "SiO2"),
+        lambda: thin(measured, MONO, FACTOR),
+        lambda: factor_of(measured, MONO, steel),
+    ):
+        with pytest.raises(
+            ValueError, match=r"live time .*is not known, expected seconds"
+        ):
+            ask()
+
+
+def test_the_same_standard_twice():
+    own = Factor(2.0, 0.02, 0.1, {"Fe_K": 2.0}, {"Fe_K": 0.02})
+    assert combine([own, replace(own)]) == own
+    other = Factor(3.0, 0.02, 0.1, {"Fe_K": 3.0}, {"Fe_K": 0.02})
+    assert combine([own, other, replace(own)]) == combine([own, other])
 
 
 def test_a_film():

@@ -167,6 +167,21 @@ TUBE = """<ClassInstance Type="TRTXrfHeader"><Voltage>50</Voltage><Current>599</
 <Atmosphere>Air</Atmosphere><ExcitationFilter><FilterId>Al100</FilterId></ExcitationFilter>
 </ClassInstance>"""
 
+# As Esprit 1.9 wrote it: what absorbs, mm to the detector, degrees of the anode.
+FULL_TUBE = """<ClassInstance Type="TRTXrfHeader"><Voltage>50</Voltage><Current>199</Current>
+<Anode>45</Anode><TubeTakeOffAngle>1.2E1</TubeTakeOffAngle><TubeWindow>
+<FilterId>Tube window</FilterId><NofLayer>1</NofLayer><AtomicNumber>4</AtomicNumber>
+<Thickness>1E2</Thickness><RelativeArea>1</RelativeArea></TubeWindow><Optic>Lens</Optic>
+<ExcitationFilter><FilterId>Al 100</FilterId><NofLayer>1</NofLayer>
+<AtomicNumber>13</AtomicNumber><Thickness>1E2</Thickness></ExcitationFilter>
+<ExcitationAngle>9E1</ExcitationAngle><DetectionAngle>6E1</DetectionAngle>
+<DetectionPathLength>1.6E1</DetectionPathLength><ChamberPressure>1E3</ChamberPressure>
+<Atmosphere>Helium</Atmosphere></ClassInstance>"""
+BERYLLIUM = (
+    "<DetectorThickness>0.45</DetectorThickness><WindowType>Beryllium</WindowType>"
+    '<WindowLayers><Layer0 Atom="4" Thickness="1.25E1"/></WindowLayers>'
+)
+
 
 def spectrum(n_channels=512, total=None, beam="20", scale="0.01", tube="", channels=None):
     """Write the sum spectrum of a detector."""
@@ -177,12 +192,13 @@ def spectrum(n_channels=512, total=None, beam="20", scale="0.01", tube="", chann
     )
     beam = f"<PrimaryEnergy>{beam}</PrimaryEnergy><ElevationAngle>35</ElevationAngle>"
     analysis = f'<ClassInstance Type="TRTESMAHeader">{beam}</ClassInstance>'
+    window = BERYLLIUM if tube == FULL_TUBE else ""
     return f"""<ClassInstance Type="TRTSpectrum" Name="sum"><TRTHeaderedClass>
 <ClassInstance Type="TRTSpectrumHardwareHeader"><ZeroPeakPosition>{ZERO}</ZeroPeakPosition>
 <ZeroPeakFrequency>{FREQUENCY}</ZeroPeakFrequency><Amplification>40000</Amplification>
 <RealTime>1000</RealTime><LifeTime>900</LifeTime></ClassInstance>
 <ClassInstance Type="TRTDetectorHeader"><Type>XFlash 6|30</Type><DetLayers>{layers.decode()}
-</DetLayers></ClassInstance>{tube or analysis}</TRTHeaderedClass>
+</DetLayers>{window}</ClassInstance>{tube or analysis}</TRTHeaderedClass>
 <ClassInstance Type="TRTSpectrumHeader"><Date>1.2.2024</Date><Time>10:11:12</Time>
 <ChannelCount>{channels or n_channels}</ChannelCount><CalibAbs>-0,48</CalibAbs>
 <CalibLin>{scale}</CalibLin></ClassInstance><Channels>{text}</Channels></ClassInstance>"""

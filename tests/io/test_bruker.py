@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import rsciio.bruker
 
+import rsciio_xfm
 from rsciio_xfm import bruker
+from rsciio_xfm.analysis.fit.excitation import Layer, beryllium
+from rsciio_xfm.analysis.fit.sources import tube as tube_of
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.bruker.parse import read_spx
@@ -441,6 +444,68 @@ def test_tube(tmp_path):
     assert instrument.SEM.beam_energy == 50
     assert instrument.SEM.Detector.EDS.elevation_angle == 51
     assert s.get_dead_time().data.shape == (5, 7)
+
+
+@pytest.mark.parametrize("is_map", [True, False])
+def test_what_absorbs(tmp_path, is_map):
+    """Gas, windows and filter of the header are those of a set-up."""
+    tube = builder.FULL_TUBE
+    if is_map:
+        path = builder.write_map(tmp_path / "a.bcf", tube=tube, microscope="<HV>50</HV>")
+    else:
+        path = builder.write_spectrum(tmp_path / "a.spx", tube=tube)
+    s = hs.load(path)
+    held = s.metadata.Acquisition_instrument.XRF
+    assert (held.tube_window, held.tube_filter_layer) == ("Be 100 um", "Al 100 um")
+    assert (held.detector_window, held.detector_crystal) == ("Be 12.5 um", "Si 0.45 mm")
+    assert (held.detector_distance, held.tube_take_off_angle) == (16.0, 12.0)
+    xraylib = pytest.importorskip("xraylib")
+    setup = rsciio_xfm.make_setup(s)
+    helium, window = setup.path
+    assert helium.formula == "He" and helium.thickness == pytest.approx(1.6)
+    assert helium.density == pytest.approx(1.663e-4 * 1000 / 1013.25)
+    assert (window.formula, window.thickness) == ("Be", pytest.approx(12.5e-4))
+    assert setup.detector.thickness == pytest.approx(0.045)
+    assert (setup.incidence, setup.takeoff) == (90, 60)
+    beam = setup.excitation
+    assert beam.angle == 150  # a beam from above: 180 - (90 - 60)
+    filters = (beryllium(100), Layer("Al", xraylib.ElementDensity(13), 0.01))
+    assert beam == tube_of("Rh", 50.0, filters, 150.0, 12.0)
+    assert [words for words in setup.assumed if "polycapillary lens" in words]
+    assert len(setup.assumed) == 1
+    # What is said comes first.
+    assert rsciio_xfm.make_setup(s, atmosphere="vacuum").path == (window,)
+    # A model that was saved keeps it.
+    model = rsciio_xfm.create_element_model(s, ["Fe"])
+    model.save(tmp_path / "model.yaml")
+    again = rsciio_xfm.make_setup(rsciio_xfm.load_element_model(tmp_path / "model.yaml"))
+    assert (again.path, again.detector) == (setup.path, setup.detector)
+    assert again.assumed == setup.assumed and again.takeoff == 60
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("1</NofLayer>\n<AtomicNumber>13", "2</NofLayer>\n<AtomicNumber>13",
+         "no filter in the beam: what 'Al 100' is"),
+        ("<Atmosphere>Helium", "<Atmosphere>Argon", "nothing absorbs between"),
+        ("<DetectionPathLength>1.6E1", "<DetectionPathLength>-3", "nothing absorbs between"),
+        ("<Atmosphere>Helium", "<Atmosphere>Vacuum", None),
+        ("<AtomicNumber>13", "<AtomicNumber>1313", "no filter in the beam"),
+        ("<Thickness>1E2</Thickness></Exc", "<Thickness>x</Thickness></Exc", "no filter in"),
+    ],
+)  # fmt: skip
+def test_what_absorbs_and_is_not_known(tmp_path, old, new, said):
+    pytest.importorskip("xraylib")
+    tube = builder.FULL_TUBE
+    assert old in tube
+    path = builder.write_spectrum(tmp_path / "a.spx", tube=tube.replace(old, new))
+    setup = rsciio_xfm.make_setup(hs.load(path))
+    if said is None:
+        assert not [one for one in setup.path if one.formula == "He"]
+        assert "nothing absorbs" not in str(setup.assumed)
+    else:
+        assert [words for words in setup.assumed if said in words]
 
 
 def test_spx(tmp_path):

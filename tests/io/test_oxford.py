@@ -9,9 +9,11 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+import rsciio_xfm
 from rsciio_xfm.core.hdf5.links import Group
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.oxford import file_reader
+from rsciio_xfm.signals.excitation import excitation_of
 from tests.builders import oxford as builder
 
 EDS = ("Acquisition_instrument", "SEM", "Detector", "EDS")
@@ -356,6 +358,36 @@ def test_missing_and_wrong_numbers(tmp_path):
     assert [axis["units"] for axis in signal["axes"]] == [None, None, "keV"]
     assert "beam_energy" not in signal["metadata"]["Acquisition_instrument"]["SEM"]
     assert "date" not in signal["metadata"]["General"]
+    np.testing.assert_array_equal(signal["data"], builder.read_spectra(path))
+
+
+def test_electrons(tmp_path):
+    """All files are of microscopes, whatever their headers leave out."""
+    pytest.importorskip("xraylib")
+    none = dict.fromkeys(("Magnification", "Working Distance"))
+    s = hs.load(builder.write_map(tmp_path / "a.h5oina", header=none))
+    assert s.metadata.Acquisition_instrument.XRF.source == "electrons"
+    assert str(excitation_of(s)) == "electrons 20 kV"
+    with pytest.raises(ValueError, match="Electrons excite the sample"):
+        rsciio_xfm.make_setup(s)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("Beam Voltage", 1e38, "Beam Voltage is 1e\\+38, expected kV: left out"),
+        ("Beam Voltage", -20.0, "Beam Voltage is -20, expected kV"),
+        ("Channel Width", 1e30, "Channel Width is 1e\\+30, expected eV"),
+        ("Start Channel", -1e20, "Start Channel is -1e\\+20, expected eV"),
+        ("X Step", 1e25, "X Step is 1e\\+25, expected µm: the axis counts pixels"),
+    ],
+)
+def test_huge_numbers(tmp_path, name, value, match):
+    path = builder.write_map(tmp_path / "a.h5oina", header={name: value})
+    with pytest.warns(UserWarning, match=match):
+        signal = read(path)
+    assert signal["metadata"]["Signal"]["signal_type"] == "EDS_XFM"
+    assert all(abs(axis["scale"]) <= 1 for axis in signal["axes"])
     np.testing.assert_array_equal(signal["data"], builder.read_spectra(path))
 
 

@@ -22,8 +22,9 @@ from rsciio_xfm.analysis.quantify.primary import Sample, sensitivities
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.signals.concentrations import results_in
+from rsciio_xfm.signals.layers import parse_layer
 from rsciio_xfm.signals.quantify import make_plan, quantify
-from rsciio_xfm.signals.setups import describe, parse_layer
+from rsciio_xfm.signals.setups import describe
 from tests.builders import xrf
 from tests.signals.test_element_model import ENERGY, RANGE, make
 
@@ -163,6 +164,33 @@ class TestRightAnswers:
         assert "taken to add up to 100 %" in repr(found)
         maps.quantify(matrix="normalise", per={"alloy": labels == 0})
         assert "nan" not in repr(found) and "\nsum" not in repr(found)
+
+    @pytest.mark.parametrize("live_time", [None, 0.0])
+    def test_normalise_without_a_live_time(self, two, fitted, labels, live_time):
+        """It changes no ratio; with one there is nothing else."""
+        maps = make_map(two, live_time=live_time).get_element_maps(fitted)
+        timed = make_map(two).get_element_maps(fitted)
+        bare = rsciio_xfm.make_setup(ENERGY, **GIVEN)
+        given = {"setup": bare, "matrix": "normalize", "per": {"alloy": labels == 0}}
+        found, expected = maps.quantify(**given), timed.quantify(**given)
+        check(found["alloy"], ALLOY)
+        assert found["alloy"]["Fe"] == pytest.approx(expected["alloy"]["Fe"], rel=1e-3)
+        images = [own.maps["Fe"].data for own in (found, expected)]
+        np.testing.assert_allclose(*images, rtol=1e-3)
+        assert "The live time is not known" in repr(found) and "s live" not in repr(found)
+        maps.model.live_time = live_time
+        alone = maps.model.quantify(setup=bare, matrix="normalise")
+        assert math.isnan(alone[""].live_time)
+
+    def test_negative_amounts(self, alloy, fitted, standard):
+        """Of an element that is not there: what counts say, with its uncertainty."""
+        found = make_map(alloy, seed=7).get_element_maps(fitted).quantify(standard)
+        absent = [found[name] for name in ("Ti", "Ni", "Zn")]
+        assert any(value < 0 for value, _ in absent)
+        for value, sigma in absent:
+            assert abs(value) < 4 * sigma
+        mean = found.maps["Ti"].data.mean()
+        assert mean == pytest.approx(found["Ti"][0], rel=1e-4)
 
     def test_what_the_sum_is_of(self, maps, setup, labels):
         """Rows above it that were assumed, or scaled to 100 %, are not in the sum."""
@@ -466,7 +494,23 @@ class TestFiles:
         found.save(tmp_path)
         frame = pandas.read_csv(tmp_path / "concentrations.csv")
         assert frame.mass_percent.dtype == float and set(frame.region) == {"a, b", "c"}
-        assert len(pandas.DataFrame(found.table)) == len(frame)
+        made = pandas.DataFrame(found.table)
+        assert list(made.columns) == list(frame.columns) and len(made) == len(frame)
+        numbers = made.select_dtypes("number").columns
+        assert list(numbers) == list(frame.select_dtypes("number").columns)
+        np.testing.assert_allclose(frame[numbers], made[numbers], rtol=1e-5)
+        rows = frame.set_index(["region", "element"])
+        assert rows.loc[("a, b", "Fe"), "mass_percent"] == pytest.approx(80, abs=1)
+
+    def test_pandas_of_a_matrix(self, maps, setup, tmp_path):
+        """What was assumed has no sigma: NaN there, and a number beside it."""
+        pandas = pytest.importorskip("pandas")
+        given = {"matrix": "SiO2", "per": {"": np.ones((10, 8), bool)}}
+        maps.quantify(setup=setup, live_time=3 * LIVE, **given).save(tmp_path)
+        frame = pandas.read_csv(tmp_path / "concentrations.csv")
+        (row,) = frame[frame.element == "O"].to_dict("records")
+        assert row["mass_percent"] > 1 and np.isnan(row["sigma_mass_percent"])
+        assert row["remark"] == "assumed: matrix"
 
     def test_film(self, maps, standard, tmp_path):
         with pytest.warns(UserWarning, match="said to be thin"):
@@ -698,8 +742,57 @@ class TestBadInput:
         spectra = np.broadcast_to(alloy, (10, 8, alloy.shape[-1])).copy()
         spectra[labels == 1] = 0
         maps = make_map(spectra).get_element_maps(fitted)
+        parts = {"alloy": labels == 0, "hole": labels == 1}
+        with pytest.warns(UserWarning, match="hole: no counts in its spectra, left out"):
+            found = maps.quantify(standard, per=parts)
+        check(found["alloy"], ALLOY)
+        assert list(found.regions) == ["alloy"]
+        image = found.maps["Fe"].data
+        assert (
+            np.isnan(image[labels == 1]).all() and np.isfinite(image[labels == 0]).all()
+        )
         with pytest.raises(ValueError, match="spectra of hole have no counts, expected"):
-            maps.quantify(standard, per={"alloy": labels == 0, "hole": labels == 1})
+            maps.quantify(standard, per={"hole": labels == 1})
+
+    def test_thickness_in_micrometres(self, whole, setup):
+        """30 is no thickness of a section in g/cm2."""
+        bare = rsciio_xfm.make_setup(ENERGY, **GIVEN)
+        given = {"setup": bare, "matrix": "normalise"}
+        with pytest.warns(
+            UserWarning, match=r"30 g/cm2, as 11 cm of rock .* If that is µm"
+        ):
+            whole.quantify(sample=30, **given)
+        with pytest.warns(UserWarning, match=r"sample is 30 g/cm2"):
+            whole.as_standard(ALLOY, "30", setup=setup)
+        found = whole.quantify(sample="SiO2 2.2 g/cm3 30 um", **given)
+        assert found["Fe"] == whole.quantify(sample=2.2 * 30e-4, **given)["Fe"]
+
+    def test_the_same_standard_twice(self, whole, standard, tmp_path):
+        """Also if it is loaded again: its counts are no more for that."""
+        standard.save(tmp_path / "steel.yaml")
+        again = rsciio_xfm.load_standard(tmp_path / "steel.yaml")
+        with pytest.warns(
+            UserWarning, match="There are 3 standards, 2 of them given before"
+        ):
+            found = whole.quantify([standard, again, standard])
+        assert found["Fe"] == whole.quantify(standard)["Fe"]
+        assert found.factor.sigma == standard.factor.sigma
+
+    def test_lines_that_are_none(self, whole):
+        for wrong in ([3], 3, None, ["Fe_Ka", None]):
+            with pytest.raises(TypeError, match=r"lines are .*, expected some like"):
+                whole.intensities(wrong)
+        with pytest.raises(ValueError, match="The line is 'Fe', expected one like"):
+            whole.intensities("Fe")
+
+    @pytest.mark.parametrize("name", ["", " "])
+    def test_saved_under_no_name(self, whole, standard, name, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        found = whole.quantify(standard)
+        for own in (found, whole, standard, whole.model):
+            with pytest.raises(ValueError, match=r"expected a name|expected one that"):
+                own.save(name)
+        assert not list(tmp_path.iterdir())
 
     def test_standards_that_disagree(self, maps, standard, setup):
         film = maps.as_standard({"Fe": 20.0}, "thin", setup=setup)

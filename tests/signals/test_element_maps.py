@@ -286,7 +286,7 @@ class TestWays:
     @pytest.mark.parametrize(
         ("options", "match"),
         [
-            ({"energy_range": (4, 9)}, "energy_range is given, expected elements"),
+            ({"energy_range": (4, 90)}, "expected some of 0 to 20.47"),
             ({"model": [], **GIVEN}, "There is no element"),
             ({"model": ["Fe"], "classes": "all", **GIVEN}, "regions is 'all'"),
             ({"model": ["Fe"], "regions": [[]], **GIVEN}, "no pixel|array of float64"),

@@ -151,9 +151,19 @@ class TestModel:
         with pytest.raises(ValueError, match=match):
             signal.create_element_model(["Fe"], ENERGY, energies)
 
-    def test_range_without_elements(self, signal):
-        with pytest.raises(ValueError, match="energy_range is given, expected elements"):
-            signal.create_element_model(energy_range=RANGE)
+    def test_range_without_elements(self, signal, fitted):
+        """Those that are found, and have lines in it."""
+        model = signal.create_element_model(None, ENERGY, (5.0, 8.2))
+        assert model.is_fitted and model.model.energy_range == (5.0, 8.2)
+        assert set(model.elements) == {"Cr_K", "Fe_K", "Cu_K", "Mn_K", "Ni_K"} & set(
+            signal.create_element_model(None, ENERGY).elements
+        )
+        count, sigma = model.areas["Fe_K"]
+        assert count == pytest.approx(fitted.areas["Fe_K"][0], abs=4 * sigma)
+        maps = signal.get_element_maps(excitation=ENERGY, energy_range=(5.0, 8.2))
+        assert maps.model.elements == model.elements
+        with pytest.raises(ValueError, match=r"energy_range is 0\.3 to 0\.4 keV"):
+            signal.create_element_model(None, ENERGY, (0.3, 0.4))
 
     def test_above_the_excitation(self, signal):
         with pytest.raises(ValueError, match=r"Fe_K has no lines .* that 6 keV excite"):
@@ -411,6 +421,16 @@ class TestExcitation:
         assert str(excitation_of(signal)) == "electrons 20 kV"
         signal.metadata.set_item(f"{node}.XRF.tube_voltage", 20.0)
         assert excitation_of(signal).kind == "monochromatic"
+
+    def test_angle_between_beam_and_detector(self, signal):
+        """That of the metadata; else the sum of their angles to the surface."""
+        xrf_node = "Acquisition_instrument.XRF"
+        for name, value in (("tube_target", "Rh"), ("tube_voltage", 40.0),
+                            ("incidence_angle", 90.0), ("take_off_angle", 60.0)):  # fmt: skip
+            signal.metadata.set_item(f"{xrf_node}.{name}", value)
+        assert excitation_of(signal).angle == 150.0
+        signal.metadata.set_item(f"{xrf_node}.scattering_angle", 120.0)
+        assert excitation_of(signal).angle == 120.0
 
     def test_unknown(self, signal):
         with pytest.warns(UserWarning, match=r'as in excitation="Rh 50 kV", 17\.44'):

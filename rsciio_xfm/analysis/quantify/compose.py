@@ -27,6 +27,7 @@ _HARD, _SURE, _SURE_OF_NONE = 0.1, 3.0, 10.0
 _LEAST_SEEN = 1e-6  # of photons: less is nothing
 _NOTHING = 1e-200
 _SIGMAS, _APART = 3.0, 0.1  # groups of an element that differ by more are told
+_NO_LIVE_TIME = "The live time is not known, expected seconds: live_time=..."
 _NAME = re.compile(r"([A-Z][a-z]?)_([KLM][1-5]?)")
 
 
@@ -43,7 +44,7 @@ class Measured:
     limits
         float64, shape (groups,): detection limits, counts.
     live_time
-        s.
+        s; None: not known, for a matrix of kind ``"normalise"``.
 
     Raises
     ------
@@ -56,7 +57,7 @@ class Measured:
     counts: np.ndarray
     sigma: np.ndarray
     limits: np.ndarray
-    live_time: float
+    live_time: float | None
 
     def __post_init__(self) -> None:
         for name in self.names:
@@ -72,7 +73,7 @@ class Measured:
                 )
         if not (np.isfinite(self.counts).all() and (self.sigma > 0).all()):
             raise ValueError("Counts have to be finite, and their sigma above 0.")
-        if not 0 < self.live_time < math.inf:
+        if self.live_time is not None and not 0 < self.live_time < math.inf:
             raise ValueError(
                 f"The live time is {self.live_time!r} s, expected one above 0: give it."
             )
@@ -115,13 +116,14 @@ class Composition:
     groups
         From which group each was taken.
     fractions, sigma, limits
-        float64, shape (elements,): mass fractions, their statistical uncertainty, and
-        detection limits.
+        float64, shape (elements,): mass fractions, negative where the counts are, their
+        statistical uncertainty, and detection limits.
     per_count
         float64, shape (elements,): fraction per count at this composition, for maps.
     sum
         Of the elements that were measured and the oxygen of their oxides, before anything was
-        normalised; nan if the geometry factor is not known.
+        normalised, negative ones not counted; nan if the geometry factor or the live time is
+        not known.
     n_iterations, is_converged
         Of the iteration.
     enhancement
@@ -196,8 +198,8 @@ def parse_matrix(text: str | Matrix | None) -> Matrix:
     Parameters
     ----------
     text
-        None, ``"normalise"``, a formula (``"SiO2"``: what is not seen is this, up to 100 %),
-        ``"oxides"``, or ``"oxides + H2O"``.
+        None, ``"normalise"`` or ``"normalize"``, a formula (``"SiO2"``: what is not seen is
+        this, up to 100 %), ``"oxides"``, or ``"oxides + H2O"``.
 
     Raises
     ------
@@ -219,6 +221,7 @@ def parse_matrix(text: str | Matrix | None) -> Matrix:
             "'oxides + H2O' or 'normalise'."
         )
     kind, _, rest = (part.strip() for part in text.partition("+"))
+    kind = "normalise" if kind == "normalize" else kind
     if kind in ("oxides", "normalise"):
         formula = rest or None
     else:
@@ -258,8 +261,10 @@ def thin(measured: Measured, setup: Setup, factor: float | GroupFactors) -> Dens
     Raises
     ------
     ValueError
-        No group tells anything.
+        No group tells anything, or the live time is missing.
     """
+    if measured.live_time is None:
+        raise ValueError(f"{_NO_LIVE_TIME}.")
     groups = _groups(measured, setup)
     used, notes = _choose(measured, setup, groups)
     per_count = _inverse(sensitivities(setup, groups) * _photons(measured, factor))
@@ -305,12 +310,13 @@ def solve(
     Returns
     -------
     Composition
-        Fractions are 0 where the counts are negative; a sum above 1 is told, not normalised.
+        Negative fractions, where the counts are, absorb nothing; a sum above 1 is told, not
+        normalised.
 
     Raises
     ------
     ValueError
-        No group tells anything, or the factor is missing.
+        No group tells anything, or the factor or the live time is missing.
 
     Notes
     -----
@@ -402,13 +408,16 @@ def _problem(
             "The geometry factor is missing: measure a standard, give flux and solid angle, "
             "or take matrix='normalise' if the elements add up to 100 %."
         )
+    if measured.live_time is None and matrix.kind != "normalise":
+        raise ValueError(f"{_NO_LIVE_TIME}, or matrix='normalise', which needs none.")
     if not thickness > 0:
         raise ValueError(f"The thickness is {thickness:g} g/cm2, expected one above 0.")
     groups = _groups(measured, setup)
     used, notes = _choose(measured, setup, groups)
     photons = _photons(measured, 1.0 if factor is None else factor)
+    is_absolute = factor is not None and measured.live_time is not None
     own = _Problem(
-        measured, setup, matrix, thickness, groups, used, photons, factor is not None, ()
+        measured, setup, matrix, thickness, groups, used, photons, is_absolute, ()
     )
     return replace(own, notes=(*setup.assumed, *notes, *_assumptions(own)))
 
@@ -502,7 +511,7 @@ def _composition(
     return Composition(
         own.elements,
         tuple(measured.names[i] for i in used),
-        np.maximum(each[used], 0.0),
+        each[used],
         sigma[used],
         (measured.limits * per_count)[used],
         per_count[used],
@@ -599,7 +608,8 @@ def _photons(measured: Measured, factor: float | GroupFactors) -> np.ndarray:
     factors = np.array(each)
     if not ((factors > 0) & np.isfinite(factors)).all():
         raise ValueError(f"The geometry factor is {factor!r}, expected one above 0.")
-    return factors * measured.live_time
+    # Without a live time only the ratios of amounts matter, which it does not change.
+    return factors * (1.0 if measured.live_time is None else measured.live_time)
 
 
 def _assumptions(own: _Problem) -> list[str]:

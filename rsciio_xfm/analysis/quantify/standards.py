@@ -102,7 +102,7 @@ def factor_of(
     Raises
     ------
     ValueError
-        None of its elements has lines that were measured.
+        None of its elements has lines that were measured, or its live time is not known.
     """
     used = [
         k
@@ -115,6 +115,8 @@ def factor_of(
             f"below its detection limit or was not fitted: {', '.join(measured.names)}. "
             "Expected a fit with the lines of the standard: name its elements in the model."
         )
+    if measured.live_time is None:
+        raise ValueError("The live time of the standard is not known, expected seconds.")
     names = [measured.names[k] for k in used]
     groups = [_excited_group(name, setup) for name in names]
     expected = _expected(groups, setup, known, thickness) * measured.live_time
@@ -144,7 +146,7 @@ def combine(factors: Sequence[Factor]) -> Factor:
     Parameters
     ----------
     factors
-        From :func:`factor_of`.
+        From :func:`factor_of`. The same one twice counts once.
 
     Examples
     --------
@@ -156,6 +158,7 @@ def combine(factors: Sequence[Factor]) -> Factor:
     """
     if not factors:
         raise ValueError("There is no standard, expected at least one.")
+    factors = [one for k, one in enumerate(factors) if one not in factors[:k]]
     if len(factors) == 1:
         return factors[0]
     every = [(name, k) for k, one in enumerate(factors) for name in one.per_group]

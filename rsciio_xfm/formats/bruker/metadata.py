@@ -14,6 +14,7 @@ _TUBE_ITEMS = {
     "tube_voltage": "Voltage",  # kV
     "tube_current": "Current",  # µA
     "tube_type": "TubeType",
+    "tube_take_off_angle": "TubeTakeOffAngle",  # degrees
     "optic": "Optic",
     "spot_size": "SpotSize",  # µm
     "incidence_angle": "ExcitationAngle",  # degrees
@@ -122,7 +123,38 @@ def describe_tube(spectrum: Spectrum) -> dict[str, Any]:
     if anode is not None and 0 < anode < len(ELEMENTS):
         found["tube_target"] = ELEMENTS[int(anode)]
     found["tube_filter"] = _filter(tube.get("ExcitationFilter"))
+    found |= _layers(spectrum)
     return clean({name: value for name, value in found.items() if value is not None})
+
+
+def _layers(spectrum: Spectrum) -> dict[str, str | float | None]:
+    """Return what the radiation passes, as :func:`rsciio_xfm.make_setup` takes it."""
+    tube, detector = spectrum.tube, spectrum.detector
+    thick = number(detector.get("DetectorThickness"))
+    found = {
+        "tube_window": _layer(tube.get("TubeWindow")),
+        "tube_filter_layer": _layer(tube.get("ExcitationFilter")),
+        "detector_distance": number(tube.get("DetectionPathLength")),  # mm
+        "detector_crystal": f"Si {thick:g} mm" if thick and thick > 0 else None,
+    }
+    windows: Any = detector.get("WindowLayers")
+    names = list(windows) if isinstance(windows, dict) else []
+    if detector.get("WindowType") == "Beryllium" and names == ["Layer0"]:
+        own = windows["Layer0"]
+        own = own if isinstance(own, dict) else {}
+        held = {"AtomicNumber": own.get("Atom"), "Thickness": own.get("Thickness")}
+        found["detector_window"] = _layer(held)
+    return found
+
+
+def _layer(tree: Any) -> str | None:
+    """Return a layer of one element, ``"Al 100 um"``; None if it is none, or of several."""
+    if not isinstance(tree, dict) or (number(tree.get("NofLayer")) or 1) != 1:
+        return None
+    z, thick = number(tree.get("AtomicNumber")), number(tree.get("Thickness"))
+    if z is None or thick is None or not 0 < z < len(ELEMENTS) or not thick > 0:
+        return None
+    return f"{ELEMENTS[int(z)]} {thick:g} um"
 
 
 def _filter(tree: Any) -> str | None:

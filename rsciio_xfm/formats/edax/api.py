@@ -9,7 +9,12 @@ import numpy as np
 
 from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.eds import SIGNAL_TYPE, build_axis, build_live_time, order_axes
-from rsciio_xfm.core.to_dask import check_worth_reading, from_source, read_all
+from rsciio_xfm.core.to_dask import (
+    check_worth_reading,
+    from_source,
+    in_memory,
+    read_all,
+)
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edax import sidecars
@@ -229,15 +234,11 @@ def _read_spectrum(
             f"{SPC_HEADER.itemsize}, as of all that are known: if it is damaged, the counts "
             "can be wrong."
         )
-    if lazy:
-        import dask.array as da
-
-        counts = da.from_array(counts, chunks=chunks)
     metadata = _build_metadata(path, spc)
     if _is_time(spc):
         build_live_time(metadata, float(spc.tree["liveTime"]))
     return {
-        "data": counts,
+        "data": in_memory(counts, chunks) if lazy else counts,
         "axes": order_axes([_energy_axis(spc.n_channels, spc)]),
         "metadata": metadata,
         "original_metadata": {"spc_header": spc.tree},

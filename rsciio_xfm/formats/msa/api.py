@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.eds import put
+from rsciio_xfm.core.to_dask import in_memory
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.msa import layout
 from rsciio_xfm.formats.msa.describe import build_axis, build_metadata
@@ -82,7 +82,7 @@ def file_reader(
     data = _to_array(spectrum)
     return [
         {
-            "data": da.from_array(data, chunks=chunks) if lazy else data,
+            "data": in_memory(data, chunks) if lazy else data,
             "axes": [axis],
             "metadata": metadata,
             # So that it is written back as what it is.

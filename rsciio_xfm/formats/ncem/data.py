@@ -5,7 +5,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import h5py
 import numpy as np
 
@@ -16,7 +15,13 @@ from rsciio_xfm.core.hdf5.extra import has_extra, read_extra
 from rsciio_xfm.core.hdf5.links import Group, get
 from rsciio_xfm.core.hdf5.sizes import check_size
 from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
-from rsciio_xfm.core.to_dask import align_chunks, default_chunks, from_source, read_all
+from rsciio_xfm.core.to_dask import (
+    align_chunks,
+    default_chunks,
+    from_source,
+    in_memory,
+    read_all,
+)
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.formats.ncem.layout import GROUP_TYPE
@@ -105,7 +110,7 @@ def read_signal(
     if lazy and dataset.ndim > 1:
         data = from_source(source, _choose_chunks(source, chunks, is_map))
     elif lazy:
-        data = da.from_array(dataset[()], chunks=chunks)
+        data = in_memory(dataset[()], chunks)
     else:
         data = read_all(source, str(path), _choose_chunks(source, "auto", is_map))
     return signal | {"data": data, "post_process": [keep_dead_time_with_its_class]}

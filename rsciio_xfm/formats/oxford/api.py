@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import h5py
 import numpy as np
 
@@ -17,7 +16,7 @@ from rsciio_xfm.core.detectors import StackedMaps, SummedMaps
 from rsciio_xfm.core.eds import DETECTOR_AXIS, build_axis, order_axes
 from rsciio_xfm.core.hdf5.links import Dataset, Group, get, open_checked
 from rsciio_xfm.core.hdf5.stored import make_source
-from rsciio_xfm.core.to_dask import load
+from rsciio_xfm.core.to_dask import in_memory, load
 from rsciio_xfm.core.views import Placed, Unsigned
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
@@ -385,7 +384,7 @@ def _loaded(
     """Complete a signal whose data are in memory."""
     data = signal["data"]
     if options.lazy:
-        data = da.from_array(data, chunks=options.chunks)
+        data = in_memory(data, options.chunks)
     return signal | {"data": data, "original_metadata": original}
 
 

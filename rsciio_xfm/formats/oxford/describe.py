@@ -10,7 +10,7 @@ import numpy as np
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.dead_time import dead_time_of_times, live_fraction
-from rsciio_xfm.core.eds import ELEMENTS, build_share, put
+from rsciio_xfm.core.eds import ELECTRONS, ELEMENTS, build_share, put
 from rsciio_xfm.core.hdf5.links import Dataset, Group, get
 from rsciio_xfm.core.hdf5.small import text_of
 from rsciio_xfm.core.warning import warn
@@ -41,6 +41,8 @@ from rsciio_xfm.formats.oxford.parse import Part
 
 _EV = 1e-3  # keV
 _MOST_SEM_KEV = 30.0  # electron microscopes with more are TEMs
+_MOST_KEV = 1000.0
+_MOST_WIDTH, _MOST_START = 1e5, 1e6  # eV, of a channel and of the first one
 _ALIKE = 0.02  # by which live times may be more than real times, by their noise
 _EVEN = 1e-5  # by which real times may differ: they are float32
 
@@ -127,10 +129,16 @@ def calibration_of(part: Part) -> tuple[float, float] | None:
     full = part.number(RANGE)
     if width is None and full is not None and n:
         width = full / n / _EV
-    if width is None or width <= 0:
+    if width is None or not 0 < width <= _MOST_WIDTH:
         warn(
             f"{part.where}: {WIDTH} is {'not there' if width is None else f'{width:g}'}, "
             f"expected eV: energies are numbers of channels {part.byte}."
+        )
+        return None
+    if start is not None and abs(start) > _MOST_START:
+        warn(
+            f"{part.where}: {START} is {start:g}, expected eV: energies are numbers of "
+            f"channels {part.byte}."
         )
         return None
     return _EV * (start or 0.0), _EV * width
@@ -157,7 +165,9 @@ def add_metadata(
     """Put microscope, detector, sample and uneven real times into the metadata of a map."""
     metadata, first = signal["metadata"], parts[0]
     beam = first.number(BEAM)
-    if beam is not None and beam > _MOST_SEM_KEV:
+    if beam is not None and not 0 <= beam <= _MOST_KEV:
+        warn(f"{first.where}: {BEAM} is {beam:g}, expected kV: left out {first.byte}.")
+    elif beam is not None and beam > _MOST_SEM_KEV:
         metadata["Signal"]["signal_type"] = "EDS_TEM"
     for name, value in _microscope(first).items():
         put(metadata, f"Acquisition_instrument.SEM.{name}", value)
@@ -220,7 +230,7 @@ def _elements(part: Part) -> list[str]:
 def instrument(parts: Sequence[Part], n_pixels: int, times: PixelTimes) -> dict[str, Any]:
     """Return what is kept of an acquisition."""
     first = parts[0]
-    found: dict[str, Any] = {"slice": first.owner.name}
+    found: dict[str, Any] = {"slice": first.owner.name, "source": ELECTRONS}
     found["detectors"] = [part.name for part in parts]
     found |= {k: first.tree[n] for k, n in KEPT.items() if n in first.tree}
     kind = None if first.header is None else get(first.header, DETECTOR_TYPE)

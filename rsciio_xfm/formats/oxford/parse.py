@@ -34,6 +34,7 @@ from rsciio_xfm.formats.oxford.layout import (
 )
 
 _MOST_CELLS = 2**31
+_MOST_STEP = 1e6  # µm between pixels
 _MOST_ITEMS = 1024  # of a header
 _MOST_SLICES = 2**20
 _MOST_DEPTH = 4
@@ -169,6 +170,12 @@ class Part:
     def _step(self, name: str) -> tuple[float | None, str | None]:
         """Return a step and its unit; None if it cannot be one."""
         step = self.number(name)
+        if step is not None and step > _MOST_STEP:
+            warn(
+                f"{self.where}: {name} is {step:g}, expected µm: the axis counts pixels "
+                f"{self.byte}."
+            )
+            return None, None
         if step is None or step <= 0 or self.header is None:
             return None, None
         item = get(self.header, name)

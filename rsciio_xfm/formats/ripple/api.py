@@ -5,13 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from rsciio.exceptions import VisibleDeprecationWarning
 
 from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import SIGNAL_TYPE, order_axes
-from rsciio_xfm.core.to_dask import check_worth_reading, from_source, read_all
+from rsciio_xfm.core.to_dask import (
+    check_worth_reading,
+    from_source,
+    in_memory,
+    read_all,
+)
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.ripple.parse import (
     build_axes,
@@ -203,7 +207,7 @@ def _load(source: ChunkedArray, shape: tuple[int, ...], lazy: bool, chunks: Any)
             file.name, source, table.n_present, shape[0], "rows", _LEAST_SHARE, file.size
         )
     numbers = read_all(source, file.name).reshape(shape)
-    return da.from_array(numbers, chunks=chunks) if lazy else numbers
+    return in_memory(numbers, chunks) if lazy else numbers
 
 
 def _as_asked_for(signal: "BaseSignal", source: ChunkedArray) -> "BaseSignal":

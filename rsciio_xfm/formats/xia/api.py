@@ -4,14 +4,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.eds import build_axis
-from rsciio_xfm.core.to_dask import check_worth_reading, load
+from rsciio_xfm.core.to_dask import check_worth_reading, in_memory, load
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import INPUT_RATE, OUTPUT_RATE
 from rsciio_xfm.exceptions import FileFormatError
@@ -80,9 +79,8 @@ def read_single(path: Path, lazy: bool, chunks: Any) -> list[dict[str, Any]]:
         meta.number(header.get("time")),
         instrument={"dead_time_from": origin} if origin else None,
     )
-    if lazy:
-        counts = da.from_array(counts, chunks=chunks)
-    return [signal | {"data": counts, "original_metadata": {"header": frame.header}}]
+    own: Any = in_memory(counts, chunks) if lazy else counts
+    return [signal | {"data": own, "original_metadata": {"header": frame.header}}]
 
 
 def read_xia(
