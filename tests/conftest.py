@@ -44,7 +44,7 @@ THOROUGH = (
 # and whatever these words are in the name of: other readers' suites, damage, processes.
 THOROUGH_WORDS = re.compile(
     r"damaged\.py|rosettasciio|upstream|process|thread|interrupt|full_disk|disk_full|memory"
-    r"|flipped|truncat|take_over|import|dense_decomposition|scatter_of_fits|TestOriginals",
+    r"|damaged_anywhere|flipped|truncat|take_over|import|dense_decomposition|scatter_of_fits|TestOriginals",
     re.IGNORECASE,
 )
 NUMBERS = itertools.count()
