@@ -24,7 +24,8 @@ def require(module: str, extra: str) -> ModuleType:
         It is not installed; the message says how to install it.
     """
     imported = sys.modules.get(module)
-    if imported is not None and not getattr(imported.__spec__, "_initializing", False):
+    specification = getattr(imported, "__spec__", None)
+    if imported is not None and not getattr(specification, "_initializing", False):
         return imported  # asked for by each of many small steps
     package = module.split(".", maxsplit=1)[0]
     try:
