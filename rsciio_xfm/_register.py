@@ -20,6 +20,8 @@ RosettaSciIO are imported here, and a failure is a warning: it must not keep any
 from opening a file of another format.
 """
 
+import copy
+import functools
 import os
 from pathlib import Path
 
@@ -38,8 +40,13 @@ def read_specifications() -> list[dict]:
     -------
     list of dict
         RosettaSciIO's description of a format, with ``api``, the name of the module
-        that holds ``file_reader``.
+        that holds ``file_reader``. They are the caller's own.
     """
+    return copy.deepcopy(_read_specifications())
+
+
+@functools.cache
+def _read_specifications() -> list[dict]:
     specifications = []
     for path in sorted(_PACKAGE.glob("formats/*/specifications.yaml")):
         specification = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import itertools
 import os
 import re
 from pathlib import Path
@@ -43,9 +44,16 @@ THOROUGH = (
 # and whatever these words are in the name of: other readers' suites, damage, processes.
 THOROUGH_WORDS = re.compile(
     r"damaged\.py|rosettasciio|upstream|process|thread|interrupt|full_disk|disk_full|memory"
-    r"|flipped|truncat|take_over|import|dense_decomposition|scatter_of_fits|TestOriginals",
+    r"|damaged_anywhere|flipped|truncat|take_over|import|dense_decomposition|scatter_of_fits|TestOriginals",
     re.IGNORECASE,
 )
+NUMBERS = itertools.count()
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave modules unread of which no test is run."""
+    is_left = config.option.markexpr == "not thorough" and collection_path in THOROUGH
+    return True if is_left else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
@@ -66,18 +74,21 @@ def real_geopixe() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_open_files(tmp_path):
+def no_open_files(request, tmp_path_factory):
     """Fail a test that leaves one of its files, or a real one, open."""
+    if "tmp_path" in request.fixturenames:
+        request.getfixturevalue("tmp_path")  # it is removed after this is looked at
     yield
-    roots = (str(tmp_path.parent), str(DATA))
+    roots = (str(tmp_path_factory.getbasetemp()), str(DATA))
     left = [f.path for f in psutil.Process().open_files() if f.path.startswith(roots)]
     assert not left
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    """Keep the indices of tests out of the user's cache."""
-    monkeypatch.setenv("RSCIIO_XFM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    """Keep the indices of tests out of the user's cache; the folder is made when needed."""
+    folder = tmp_path_factory.getbasetemp() / f"cache{next(NUMBERS)}"
+    monkeypatch.setenv("RSCIIO_XFM_CACHE_DIR", str(folder))
 
 
 @pytest.fixture

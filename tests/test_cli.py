@@ -573,6 +573,7 @@ class TestSpectrum:
 
 
 class TestDemo:
+    @pytest.mark.thorough
     def test_made_map(self, run, tmp_path, monkeypatch):
         whole = data.thin_section
         monkeypatch.setattr(
@@ -592,7 +593,8 @@ class TestDemo:
         text = run("demo", real_geopixe, "-o", tmp_path, code=1)
         assert "use --overwrite" in text
 
-    def test_temporary_folder(self, run, real_geopixe):
+    def test_temporary_folder(self, run, real_geopixe, monkeypatch):
+        monkeypatch.setattr(_demo, "find_peaks_of", lambda total: [])  # takes longest
         text = run("demo", real_geopixe)
         written = [Path(line.split()[-1]) for line in text.splitlines()[-2:]]
         assert [path.suffix for path in written] == [".msa", ".png"]

@@ -1,6 +1,7 @@
 """Packages that not everybody needs."""
 
 import importlib
+import sys
 import warnings
 from types import ModuleType
 
@@ -22,6 +23,10 @@ def require(module: str, extra: str) -> ModuleType:
     ImportError
         It is not installed; the message says how to install it.
     """
+    imported = sys.modules.get(module)
+    specification = getattr(imported, "__spec__", None)
+    if imported is not None and not getattr(specification, "_initializing", False):
+        return imported  # asked for by each of many small steps
     package = module.split(".", maxsplit=1)[0]
     try:
         with warnings.catch_warnings():

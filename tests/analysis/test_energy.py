@@ -98,7 +98,11 @@ def test_one_element_is_not_enough(painting):
 
 @pytest.mark.parametrize(
     ("zero", "gain", "n_channels"),
-    [(-0.96, 0.01, 2048), (0.05, 0.02, 1024), (-0.5, 0.005, 4096)],
+    [
+        pytest.param(-0.96, 0.01, 2048, marks=pytest.mark.thorough),
+        (0.05, 0.02, 1024),
+        pytest.param(-0.5, 0.005, 4096, marks=pytest.mark.thorough),
+    ],
 )
 @pytest.mark.parametrize("counts", [40, 4000])
 def test_elements_of_other_detectors(zero, gain, n_channels, counts):

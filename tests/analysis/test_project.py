@@ -848,8 +848,13 @@ def test_parts_of_records(tmp_path, multiplied, projection):
     assert all(is_made for _, is_made in multiplied)
     with pytest.raises(PassCancelledError):
         project(data, projection, cancel=lambda: True)
-    with dask.config.set(scheduler="processes"):
-        check_same(project(data, projection), found)
+
+
+def test_records_in_processes(tmp_path, projection):
+    data = geopixe.file_reader(write_records(tmp_path), lazy=True)[0]["data"]
+    expected = project(data, projection)
+    with dask.config.set(scheduler="processes", num_workers=2):
+        check_same(project(data, projection), expected)
 
 
 def test_records_are_decoded_where_that_is_better(

@@ -5,6 +5,7 @@ Nothing here imports the package: offsets are those of EDAX's descriptions of th
 
 import random
 import struct
+from array import array
 from pathlib import Path
 
 SPD_HEADER = "16siiiIIIII120s900s"
@@ -39,12 +40,11 @@ def spd_header(shape=(5, 7, 32), count_bytes=1, endianness="<", **fields):
 
 def make_counts(n, count_bytes=1, seed=0):
     """Counts that are different everywhere, the largest number among them."""
-    rng = random.Random(seed)
-    most = 256**count_bytes - 1
-    counts = [rng.randint(0, most) for _ in range(n)]
+    counts = array(CODES[count_bytes])
+    counts.frombytes(random.Random(seed).randbytes(n * counts.itemsize))
     if counts:
-        counts[-1] = most
-    return counts
+        counts[-1] = 256**count_bytes - 1
+    return counts.tolist()
 
 
 def pack_counts(counts, count_bytes=1, endianness="<"):

@@ -198,8 +198,12 @@ def test_pickle_and_tokens(path):
     again = pickle.loads(pickle.dumps(signal))
     np.testing.assert_array_equal(again.compute(), builder.make_counts())
     assert signal.name == read(path, lazy=True)["data"].name
-    with dask.config.set(scheduler="processes"):
-        np.testing.assert_array_equal(again.compute(), builder.make_counts())
+
+
+def test_in_processes(path):
+    data = read(path, lazy=True)["data"]
+    with dask.config.set(scheduler="processes", num_workers=2):
+        np.testing.assert_array_equal(data.compute(), builder.make_counts())
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 64), (1, 9, 3), (4, 1, 1)])

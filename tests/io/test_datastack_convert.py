@@ -525,7 +525,7 @@ def test_preview_at_the_edge_and_empty(tmp_path):
         datastack.preview(tmp_path / "scan.raw", tmp_path / "scan.rpl", overwrite=False)
 
 
-def test_the_pair_is_read_by_chunks(tmp_path):
+def test_the_pair_is_read_by_chunks_and_processes(tmp_path):
     """As it is, without being converted, in workers too."""
     counts = builder.make_counts((40, 30, 64))
     _, rpl = builder.write_raw(tmp_path, counts)

@@ -63,7 +63,16 @@ def test_chunks(tmp_path, chunks, endianness):
     data = read_one(path, lazy=True, chunks=chunks, endianness=endianness)["data"]
     expected = read_counts(path, (5, 7, 32), 2, endianness)
     np.testing.assert_array_equal(data.compute(), expected)
-    np.testing.assert_array_equal(data.compute(scheduler="processes"), expected)
+    again = pickle.loads(pickle.dumps(data))
+    np.testing.assert_array_equal(again.compute(), expected)
+
+
+@pytest.mark.parametrize("chunks", ["auto", (2, 3, 5)])
+def test_in_processes(tmp_path, chunks):
+    path = builder.write_map(tmp_path / "map.spd", (5, 7, 32), 2, ">")
+    data = read_one(path, lazy=True, chunks=chunks, endianness=">")["data"]
+    found = data.compute(scheduler="processes", num_workers=2)
+    np.testing.assert_array_equal(found, read_counts(path, (5, 7, 32), 2, ">"))
 
 
 @hypothesis.given(data=st.data())

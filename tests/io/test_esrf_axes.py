@@ -98,11 +98,18 @@ class TestOption:
         data = signal["data"]
         part = np.s_[4:0:-2, 1:11:3, 100:20:-7]
         np.testing.assert_array_equal(data[part].compute(), total[part])
-        with dask.config.set(scheduler="processes", num_workers=2):
-            found = pickle.loads(pickle.dumps(data)).compute()
+        found = pickle.loads(pickle.dumps(data)).compute()
         np.testing.assert_array_equal(found, total)
         one = read_one(path, detector=2, **options)
         np.testing.assert_array_equal(values(one), COUNTS[2])
+
+    def test_in_processes(self, tmp_path):
+        axes = "channel detector y x"
+        path = write(tmp_path / "a.h5", turned(axes), chunks=True)
+        options = {"dataset_path": "spectra", "axes": axes, "lazy": True}
+        data = read_one(path, sum_detectors=True, **options)["data"]
+        with dask.config.set(scheduler="processes", num_workers=2):
+            np.testing.assert_array_equal(data.compute(), COUNTS.sum(0))
 
     @pytest.mark.parametrize("axes", ["y x detector channel", "channel x y"])
     def test_sums(self, tmp_path, axes):

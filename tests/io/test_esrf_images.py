@@ -85,6 +85,10 @@ class TestImages:
         data = pickle.loads(pickle.dumps(signal["data"]))
         part = np.s_[4:1:-2, 1:5, 6]
         np.testing.assert_array_equal(data[part].compute(), FRAMES[part])
+        np.testing.assert_array_equal(data.compute(), FRAMES)
+
+    def test_in_processes(self, stack):
+        data = read_one(stack, lazy=True, chunks=(2, 4, 3))["data"]
         with dask.config.set(scheduler="processes", num_workers=2):
             np.testing.assert_array_equal(data.compute(), FRAMES)
 

@@ -403,8 +403,13 @@ class TestReading:
         part = np.s_[4:1:-2, 1:5, 6:60:5]
         np.testing.assert_array_equal(data[part].compute(), counts[part])
         again = pickle.loads(pickle.dumps(data))
+        np.testing.assert_array_equal(again.compute(), counts)
+
+    def test_in_processes(self, tmp_path):
+        path, (truth,) = write(tmp_path, MESH)
+        data = read_one(path, lazy=True, chunks=(2, 3, 10))["data"]
         with dask.config.set(scheduler="processes", num_workers=2):
-            np.testing.assert_array_equal(again.compute(), counts)
+            np.testing.assert_array_equal(data.compute(), truth["counts"][0])
 
     def test_sums(self, tmp_path):
         path, (truth,) = write(tmp_path, MESH)

@@ -210,8 +210,13 @@ class TestReading:
         part = np.s_[3:0:-1, 2:6, 5:60:3]
         np.testing.assert_array_equal(data[part].compute(), counts[part])
         again = pickle.loads(pickle.dumps(data))
+        np.testing.assert_array_equal(again.compute(), counts)
+
+    def test_in_processes(self, tmp_path):
+        truth = build.write_xia(tmp_path)
+        data = read_one(first(tmp_path), lazy=True, chunks=(2, 3, 10))["data"]
         with dask.config.set(scheduler="processes", num_workers=2):
-            np.testing.assert_array_equal(again.compute(), counts)
+            np.testing.assert_array_equal(data.compute(), truth["counts"].sum(0))
 
     def test_sums(self, tmp_path):
         truth = build.write_xia(tmp_path)

@@ -213,7 +213,7 @@ class TestResult:
         self, path, tmp_path, monkeypatch, name
     ):
         folder = tmp_path / "r"
-        load(path).classify("pca", show_progressbar=False).save(folder)
+        load(path).classify("pca", n_classes=5, show_progressbar=False).save(folder)
         (folder / "notes.txt").write_text("mine")
         before = {p.name: p.read_bytes() for p in folder.iterdir()}
         found = load(path).classify("pca", n_classes=3, show_progressbar=False)
@@ -385,7 +385,7 @@ class TestAgain:
         assert [n for n in names if n.endswith(".msa")] == ["class_0.msa", "class_1.msa"]
         assert "mine.txt" in names
         with pytest.raises(NotADirectoryError, match="is a file"):
-            signal.classify("pca").save(tmp_path / "r" / "mine.txt")
+            signal.classify("pca", n_classes=2).save(tmp_path / "r" / "mine.txt")
 
     def test_parameters_say_it_all(self, signal):
         found = signal.classify(

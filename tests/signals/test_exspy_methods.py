@@ -105,7 +105,9 @@ PLOTS = {
 }
 
 
-@pytest.mark.parametrize("of", ["map", "line", "spectrum"])
+@pytest.mark.parametrize(
+    "of", ["map", pytest.param("line", marks=pytest.mark.thorough), "spectrum"]
+)
 @pytest.mark.parametrize("options", PLOTS.values(), ids=PLOTS)
 def test_plot(s, options, of):
     """matplotlib 3.11 has the colours of its cycle as numbers, which exspy sorts as text."""

@@ -28,9 +28,11 @@ _MARK = np.uint32(MARK)
 # Values whose marks are counted together, without looking at each.
 _STEP = 64
 # Pixels of a row whose spectra stay in the cache of a processor while all frames add to them.
-_TILE = 32
+_TILE = 64
 # Events of which the places are written down before they are counted.
 _HELD = 4096
+# Values of which places are written down before their end is asked for.
+_AT_ONCE = np.uint64(8)
 # A product of a value and a place below this has 32 bits.
 _SPAN = 2**16
 
@@ -187,17 +189,32 @@ def _locate(values, at, columns, box, held, n):
     """
     n_bins = np.uint32(box.n_wanted // box.rebin)
     first, n_wanted = np.uint32(box.first_channel), np.uint32(box.n_wanted)
-    rebin = np.uint32(box.rebin)
+    window = first, n_wanted, np.uint32(box.rebin), n_bins
     origin = np.uint32((columns[1] - columns[0]) * n_bins)
     stop = np.uint32((columns[2] - columns[0]) * n_bins)
-    while at < values.size and origin < stop and n < held.size:
-        value = np.uint32(values[at])
-        channel = np.uint32(value - first)  # wraps around below the window
-        held[n] = origin + (channel if rebin == 1 else channel // rebin)
-        n += channel < n_wanted
-        origin += n_bins if value == _MARK else np.uint32(0)
-        at += 1
-    return at, columns[0] + np.int64(origin // n_bins), n
+    # Numbers without a sign: of others it is asked whether they count from the end.
+    i, m = np.uint64(at), np.uint64(n)
+    last = np.uint64(min(values.size, at + held.size - n))
+    # As long as they could all be marks, the end is asked for after several.
+    longest = np.uint32(_AT_ONCE) * n_bins
+    while i + _AT_ONCE <= last and origin + longest <= stop:
+        for j in range(_AT_ONCE):
+            m, origin = _note(np.uint32(values[i + j]), window, origin, held, m)
+        i += _AT_ONCE
+    while i < last and origin < stop:
+        m, origin = _note(np.uint32(values[i]), window, origin, held, m)
+        i += np.uint64(1)
+    return np.int64(i), columns[0] + np.int64(origin // n_bins), np.int64(m)
+
+
+@kernel
+def _note(value, window, origin, held, m):
+    """Write down where a value goes; return how many are there, and where the next one is."""
+    first, n_wanted, rebin, n_bins = window
+    channel = np.uint32(value - first)  # wraps around below the window
+    held[m] = origin + (channel if rebin == 1 else channel // rebin)
+    m += np.uint64(channel < n_wanted)
+    return m, origin + (n_bins if value == _MARK else np.uint32(0))
 
 
 @kernel
