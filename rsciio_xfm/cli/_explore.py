@@ -1,0 +1,174 @@
+"""``rsciio-xfm explore`` and ``rsciio-xfm serve``."""
+
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rsciio_xfm.cli._common import (
+    FILE,
+    FiniteRange,
+    chosen_options,
+    dataset_option,
+    detector_option,
+    errors_as_messages,
+    find_reader,
+    has_option,
+    own_extensions,
+    wrong_extension,
+)
+
+_MEMORY = 256  # MiB
+_LEAST_TOKEN = 22  # characters: 128 bits, as they are written by default
+
+
+def _memory_option(command: Callable) -> Callable:
+    return click.option(
+        "--memory",
+        type=FiniteRange(min=16),
+        default=_MEMORY,
+        show_default=True,
+        metavar="MIB",
+        help="What answers and open maps may take, besides the program.",
+    )(command)
+
+
+def _cache_option(command: Callable) -> Callable:
+    return click.option(
+        "--no-map-cache",
+        is_flag=True,
+        help="Answer from the files alone; do not keep the caches that make large maps fast.",
+    )(command)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@dataset_option
+@detector_option
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="One that is free by default.",
+)
+@_memory_option
+@_cache_option
+def explore(
+    file: Path,
+    detector: int | None,
+    no_browser: bool,
+    port: int,
+    memory: float,
+    no_map_cache: bool,
+) -> None:
+    """Explore the map in FILE in the browser, until Ctrl-C.
+
+    Drag a region and watch its spectrum, drag a window of energies and watch its image; nothing
+    leaves this machine.
+    """
+    with errors_as_messages():
+        reader = find_reader(file)
+        if reader is None:
+            raise wrong_extension(file, own_extensions())
+        options = chosen_options(file, reader)
+        if detector is not None:
+            if not has_option(reader, "detector"):
+                raise click.ClickException(
+                    f"{file}: --detector is for maps of several detectors"
+                )
+            options["detector"] = detector
+        from rsciio_xfm.explore.server import Place
+
+        settings = {"most_waiting": 8, "is_cached": not no_map_cache}
+        server = _start(file, options, Place(port=port), memory, settings)
+        click.echo(server.address)
+        click.echo("Ctrl-C ends the explorer.")
+        if not no_browser:
+            webbrowser.open(server.address)
+        server.wait()
+        server.close()
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen at; 0.0.0.0 lets other machines in.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="One that is free by default.",
+)
+@_memory_option
+@click.option(
+    "--token",
+    help="That lets people in, at least 22 characters; a new one whenever the server starts "
+    "by default.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    help="Another name by which browsers reach this server: of a proxy, say.",
+)
+@_cache_option
+def serve(
+    folder: Path,
+    host: str,
+    port: int,
+    memory: float,
+    token: str | None,
+    names: tuple[str, ...],
+    no_map_cache: bool,
+) -> None:
+    """Let a class explore the maps in FOLDER in their browsers, until Ctrl-C."""
+    with errors_as_messages():
+        if token is not None and len(token) < _LEAST_TOKEN:
+            raise click.ClickException(
+                f"--token has {len(token)} characters, expected at least {_LEAST_TOKEN}, "
+                'as python -c "import secrets; print(secrets.token_urlsafe())" makes them'
+            )
+        from rsciio_xfm.explore.server import Place
+
+        place = Place(host, port, names, token or "")
+        server = _start(folder, {}, place, memory, {"is_cached": not no_map_cache})
+        n_maps = len(server.explorer.list_maps())
+        click.echo(f"{n_maps} map{'s' * (n_maps != 1)} in {folder}")
+        click.echo(server.address)
+        if not place.is_local:
+            click.echo(
+                "Warning: HTTP is not encrypted: whoever can listen in the network sees the "
+                "token and the maps. Use it in a network that you trust, or through ssh -L or "
+                "a proxy with TLS.",
+                err=True,
+            )
+        click.echo("Ctrl-C ends the explorer.")
+        server.wait()
+        server.close()
+
+
+def _start(
+    path: Path,
+    options: dict[str, Any],
+    place: Any,
+    memory: float,
+    settings: dict[str, Any],
+) -> Any:
+    from rsciio_xfm.explore.explorer import explore_file
+    from rsciio_xfm.explore.server import Running
+
+    explorer = explore_file(
+        path, memory=round(memory * 2**20), reader=options, **settings
+    )
+    try:
+        return Running(explorer, place).start()
+    except BaseException:
+        explorer.close()
+        raise

@@ -1,0 +1,18 @@
+"""The explorer: maps in the browser, for one person or a class."""
+
+import sys
+import types
+from typing import Any
+
+
+class _Callable(types.ModuleType):
+    """This module: ``rsciio_xfm.explore(path)`` opens the browser."""
+
+    def __call__(self, path: Any, **options: Any) -> Any:
+        """Explore a map in the browser; see :func:`rsciio_xfm.explore.start.explore`."""
+        from rsciio_xfm.explore.start import explore
+
+        return explore(path, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,560 @@
+"""What the page asks, answered: the same for the server and for notebooks."""
+
+import functools
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.analysis.maps import Wanted, make_maps
+from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.core.reduce import run
+from rsciio_xfm.exceptions import FileFormatError, PassCancelledError
+from rsciio_xfm.explore import lines, regions
+from rsciio_xfm.explore.explorer import Explorer, OpenMap
+from rsciio_xfm.explore.lines import Axis
+from rsciio_xfm.explore.opened import Brightest, Opened, smallest
+from rsciio_xfm.explore.questions import (
+    Answer,
+    QuestionError,
+    Ticket,
+    as_binary,
+    as_json,
+)
+
+Query = Mapping[str, str | Sequence[str]]
+_MOST_IMAGES = 16  # of a question
+_MOST_BINS = 1024
+_EXACT = 2**53  # up to which float64 holds whole numbers
+_IMAGES = "counts, max, dead, class, w:FIRST:STOP, e:LINE or fit:NAME"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about a map, while it is answered.
+
+    Attributes
+    ----------
+    explorer
+        Whose question it is.
+    map
+        The map and what was made of it.
+    query
+        All values of each key.
+    cancel
+        Is set when nobody waits any more.
+    """
+
+    explorer: Explorer
+    map: OpenMap
+    query: Mapping[str, Sequence[str]]
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def opened(self) -> Opened:
+        """The map."""
+        return self.map.opened
+
+    def one(self, name: str, default: str = "") -> str:
+        """Return the value of a key."""
+        values = self.query.get(name) or [default]
+        return values[-1]
+
+    def all(self, name: str) -> list[str]:
+        """Return all values of a key."""
+        return list(self.query.get(name, ()))
+
+    def given_energy(self) -> tuple[float, float] | None:
+        """Return offset and scale that the page has, keV."""
+        text = self.one("energy")
+        if not text:
+            return None
+        offset, scale = _numbers(text, 2, "energy")
+        if not scale > 0:
+            raise QuestionError(400, f"The scale of the energies is {scale:g}.")
+        return offset, scale
+
+    def axis(self) -> Axis:
+        """Return the energies of the channels."""
+        axis = self.opened.energies(self.given_energy())
+        if axis is None or axis.units not in PER_KEV or not axis.scale > 0:
+            raise QuestionError(
+                400,
+                "The energy axis of this map is not calibrated.",
+                "Click two peaks that you know to calibrate it.",
+            )
+        return axis
+
+
+def begin(
+    explorer: Explorer, path: str, query: Query, client: str = ""
+) -> Ticket | Answer:
+    """Ask a question; return the answer, or a ticket for it.
+
+    Parameters
+    ----------
+    explorer
+        That answers.
+    path
+        ``"api/maps"`` or ``"api/map/<id>/image"``.
+    query
+        One value, or a list, of each key.
+    client
+        Who asks: each may have one question of a kind in the queue.
+    """
+    lists = {
+        str(key): [value] if isinstance(value, str) else [str(v) for v in value]
+        for key, value in query.items()
+    }
+    parts = path.strip("/").split("/", 3)
+    try:
+        if parts[:1] != ["api"]:
+            raise _unknown(path)
+        if parts[1:] == ["maps"]:
+            return _maps(explorer)
+        if len(parts) < 4 or parts[1] != "map" or parts[3] not in HANDLERS:
+            raise _unknown(path)
+        kind = parts[3]
+        key = (parts[2], kind, tuple(sorted((k, *v) for k, v in lists.items())))
+        questions = explorer.quick if kind in QUICK else explorer.questions
+
+        def make(cancel: threading.Event) -> Answer:
+            return _answer(explorer, parts[2], kind, lists, cancel)
+
+        return questions.ask(key, (client, kind), make)
+    except QuestionError as error:
+        return error.answer()
+
+
+def answer(explorer: Explorer, path: str, query: Query, client: str = "") -> Answer:
+    """Answer a question; wait for it. See :func:`begin`."""
+    begun = begin(explorer, path, query, client)
+    return begun.result() if isinstance(begun, Ticket) else begun
+
+
+def _unknown(path: str) -> QuestionError:
+    return QuestionError(404, f"There is nothing at {path[:80]!r}.")
+
+
+def _answer(
+    explorer: Explorer,
+    number: str,
+    kind: str,
+    query: Mapping[str, Sequence[str]],
+    cancel: threading.Event,
+) -> Answer:
+    """Make an answer; what is wrong with a file or a question is one too."""
+    opened = None
+    try:
+        is_fresh = kind == "info" and query.get("fresh", ["0"])[-1] == "1"
+        held = explorer.open(number, is_fresh)
+        opened = held.opened
+        asked = Asked(explorer, held, query, cancel)
+        if kind not in CALM and opened.is_changed():
+            raise _changed(opened)
+        return HANDLERS[kind](asked)
+    except QuestionError as error:
+        return error.answer()
+    except (FileFormatError, OSError, MemoryError) as error:
+        return _of_file(explorer, number, opened, error).answer()
+    except (ValueError, ImportError, TypeError) as error:
+        if opened is not None and opened.is_changed():
+            return _changed(opened).answer()
+        return QuestionError(400, explorer.hide_paths(str(error))).answer()
+
+
+def _changed(opened: Opened) -> QuestionError:
+    return QuestionError(
+        409,
+        f"{opened.name} was written again, replaced or deleted since it was opened.",
+        "Open it again.",
+    )
+
+
+def _of_file(
+    explorer: Explorer, number: str, opened: Opened | None, error: Exception
+) -> QuestionError:
+    if opened is not None and opened.is_changed():
+        return _changed(opened)
+    if isinstance(error, MemoryError) and not str(error):
+        return QuestionError(500, "There is not enough memory for this.")
+    if isinstance(error, OSError) and error.strerror:
+        name = opened.name if opened else explorer.name_of(number)
+        return QuestionError(
+            500,
+            f"{name} cannot be read: {error.strerror}.",
+            "See whether its disk or network drive is there, then open it again.",
+        )
+    return QuestionError(500, explorer.hide_paths(str(error)))
+
+
+# Lists and descriptions.
+
+
+def _maps(explorer: Explorer) -> Answer:
+    return as_json(explorer.list_maps())
+
+
+def _info(asked: Asked) -> Answer:
+    info = asked.opened.info() | {
+        "id": asked.map.number,
+        "cache": asked.map.cache.said(),
+        "fits": asked.map.fit_names(),
+    }
+    if info["error"]:
+        info["error"] = asked.explorer.hide_paths(info["error"])
+    return as_json(info)
+
+
+def _lines(asked: Asked) -> Answer:
+    elements = [e for e in asked.one("elements").split(",") if e][:120]
+    axis = asked.opened.energies(asked.given_energy())
+    axis = axis if axis is not None and axis.units in PER_KEV else None
+    return as_json({e: lines.lines_of(e, axis) for e in elements})
+
+
+def _total(asked: Asked) -> np.ndarray:
+    """Return the sum of all spectra, as far as it is known."""
+    seen = asked.opened.overview
+    seen.wait_for_something()
+    return seen.total.astype(float)
+
+
+def _candidates(asked: Asked) -> Answer:
+    (energy,) = _numbers(asked.one("energy"), 1, "energy")
+    given = asked.one("calibration")
+    axis = asked.opened.axis
+    if given:
+        axis = Axis(*_numbers(given, 2, "calibration"), "keV", asked.opened.shape[2])
+    if axis is None or axis.units not in PER_KEV or not axis.scale > 0:
+        raise QuestionError(400, "The energy axis of this map is not calibrated.")
+    if not 0 < energy < 1000:
+        raise QuestionError(400, f"The energy is {energy:g} keV, expected 0 to 1000.")
+    found = lines.candidates(energy, axis, asked.opened.resolution, _total(asked))
+    return as_json(found)
+
+
+def _calibrate(asked: Asked) -> Answer:
+    pairs = []
+    for pair in asked.one("pairs").split(",")[:20]:
+        line, _, channel = pair.partition(":")
+        pairs.append((line, _numbers(channel, 1, "pairs")[0]))
+    n_channels = asked.opened.shape[2]
+    for line, channel in pairs:
+        if not 0 <= channel < n_channels:
+            raise QuestionError(
+                400, f"{line} is at channel {channel:g}, expected 0 to {n_channels - 1}."
+            )
+    return as_json(lines.calibrate(pairs, asked.opened.axis, _total(asked)))
+
+
+def _numbers(text: str, n: int, name: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in text.split(",", n))
+    except ValueError:
+        found = ()
+    if len(found) != n or not all(map(math.isfinite, found)):
+        raise QuestionError(
+            400, f"{name} is {text[:40]!r}, expected {n} number{'s' * (n > 1)}."
+        )
+    return found
+
+
+# Images.
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image and what is said of it."""
+
+    data: np.ndarray
+    label: str
+    unit: str = "counts"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_image(asked: Asked, of: str) -> Image:
+    """Return an image by its name in the API.
+
+    Raises
+    ------
+    QuestionError
+        There is none of this name.
+    """
+    kind, _, rest = of.partition(":")
+    if of == "counts":
+        seen = asked.opened.overview
+        seen.wait_for_something()
+        return Image(seen.counts, "All counts", extra={"rows_done": seen.rows_done})
+    if of == "max":
+        return Image(_kept(asked, of, functools.partial(_brightest, asked)), "Maximum")
+    if of == "dead":
+        dead = asked.opened.dead_time()
+        if dead is None:
+            raise QuestionError(404, "The dead times of this map are not known.")
+        return Image(dead, "Dead time", "%")
+    if of == "class":
+        return Image(asked.map.labels(), "Classes", "class")
+    if kind == "fit":
+        return Image(asked.map.fitted(rest), rest)
+    if kind == "e":
+        axis = asked.axis()
+        window = lines.window_of(rest, axis, asked.opened.resolution)
+        said = {"line": rest, "energies": [axis.kev(c - 0.5) for c in window]}
+        return _window_image(asked, window, rest.replace("_", " "), said)
+    if kind == "w":
+        first, _, stop = rest.partition(":")
+        if not (first.isdecimal() and stop.isdecimal() and len(rest) < 20):
+            raise QuestionError(400, f"A window is {rest[:40]!r}, expected FIRST:STOP.")
+        return _window_image(asked, (int(first), int(stop)), f"Channels {first}-{stop}")
+    raise QuestionError(400, f"An image is {of[:40]!r}, expected {_IMAGES}.")
+
+
+def _kept(asked: Asked, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    key = (asked.map.key, name)
+    return asked.explorer.store.get_or_make(key, make)
+
+
+def _window_image(
+    asked: Asked,
+    window: tuple[int, int],
+    label: str,
+    said: Mapping[str, Any] | None = None,
+) -> Image:
+    first, stop = window
+    n_channels = asked.opened.shape[2]
+    if not 0 <= first < stop <= n_channels:
+        raise QuestionError(
+            400,
+            f"A window is {first} to {stop}, expected some of the channels 0 to "
+            f"{n_channels}.",
+        )
+
+    def make() -> np.ndarray:
+        cube = asked.map.cache.cube
+        if cube is not None:
+            found = cube.image(first, stop)
+        else:
+            wanted = Wanted(windows=[window])
+            found = make_maps(asked.opened.data, wanted, cancel=asked.cancel)["windows"]
+        return smallest(np.asarray(found).reshape(asked.opened.image_shape))
+
+    data = _kept(asked, f"w:{first}:{stop}", make)
+    return Image(data, label, extra={**(said or {}), "channels": [first, stop]})
+
+
+def _brightest(asked: Asked) -> np.ndarray:
+    (found,) = run(asked.opened.data, Brightest(), cancel=asked.cancel)
+    return smallest(found.reshape(asked.opened.image_shape))
+
+
+def _image(asked: Asked) -> Answer:
+    image = make_image(asked, asked.one("of", "counts"))
+    sent = smallest(image.data)
+    finite = sent[np.isfinite(sent)] if sent.dtype.kind == "f" else sent
+    is_exact = sent.dtype.kind == "u" or image.data.dtype == sent.dtype
+    header = {
+        "of": asked.one("of", "counts"),
+        "max": finite.max(initial=0) if finite.size else None,
+        "min": finite.min() if finite.size else None,
+        "exact": bool(is_exact),
+        "unit": image.unit,
+        "label": image.label,
+        "rows_done": asked.opened.shape[0],
+    }
+    return as_binary({"image": sent}, header | dict(image.extra))
+
+
+# Regions.
+
+
+def make_masks(asked: Asked, texts: Sequence[str]) -> list[np.ndarray]:
+    """Return the pixels of regions.
+
+    Raises
+    ------
+    ValueError
+        One is no region, or there are too many.
+    """
+    found = []
+    for terms in regions.parse_all(texts):
+        names = regions.images_of(terms)
+        if len(names) > _MOST_IMAGES:
+            raise QuestionError(400, f"A region has more than {_MOST_IMAGES} images.")
+        images = {name: make_image(asked, name).data for name in names}
+        found.append(regions.to_mask(terms, asked.opened.image_shape, images.__getitem__))
+    return found
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The spectrum of a region.
+
+    Attributes
+    ----------
+    data
+        Shape (channels,).
+    n_pixels
+        Of the region.
+    mask
+        Its pixels; None is all.
+    is_exact
+        Whether it is no estimate.
+    """
+
+    data: np.ndarray
+    n_pixels: int
+    mask: np.ndarray | None
+    is_exact: bool = True
+
+
+def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
+    """Return the sum of the spectra of a region; the whole map without one.
+
+    Parameters
+    ----------
+    asked
+        The question.
+    text
+        The region.
+    is_exact
+        Whether an estimate at its border is not enough.
+    """
+    if not text:
+        seen = asked.opened.overview
+        seen.wait_for_something()
+        return Spectrum(seen.total, math.prod(asked.opened.image_shape), None)
+    (mask,) = make_masks(asked, [text])
+    n_pixels = int(mask.sum())
+    cube = asked.map.cache.cube
+    if not n_pixels:
+        return Spectrum(np.zeros(asked.opened.shape[2], np.uint64), 0, mask)
+    if cube is not None and not is_exact:
+        return Spectrum(
+            cube.spectrum(mask, asked.opened.source, False), n_pixels, mask, False
+        )
+
+    def make() -> np.ndarray:
+        if cube is not None:
+            return cube.spectrum(mask, asked.opened.source, True)
+        wanted = Wanted(regions=[mask.reshape(asked.opened.nav_shape)])
+        return make_maps(asked.opened.data, wanted, cancel=asked.cancel)["regions"][0]
+
+    # Regions that are made with images follow the energies.
+    energy = asked.one("energy") if "@" in text else ""
+    found = _kept(asked, f"spectrum {text} {energy}", make)
+    return Spectrum(found, n_pixels, mask)
+
+
+def _spectrum(asked: Asked) -> Answer:
+    text, seen = asked.one("region"), asked.opened.overview
+    if text == "max":
+        seen.wait_for_something()
+        header = {"of": "max", "exact": True, "unit": "counts"}
+        said = {"rows_done": seen.rows_done, "rows": seen.rows}
+        return as_binary({"spectrum": _sent(seen.highest)}, header | said)
+    found = make_spectrum(asked, text, asked.one("exact") not in ("", "0"))
+    real, live = asked.opened.times_of(found.mask)
+    header = {
+        "of": "sum",
+        "region": text,
+        "pixels": found.n_pixels,
+        "exact": found.is_exact,
+        "live_time": live,
+        "real_time": real,
+        "area": asked.opened.area(found.n_pixels),
+        "unit": "counts",
+        "rows_done": seen.rows_done if found.mask is None else seen.rows,
+        "rows": seen.rows,
+    }
+    return as_binary({"spectrum": _sent(found.data)}, header)
+
+
+def _sent(spectrum: np.ndarray) -> np.ndarray:
+    """Return a spectrum in a type that the page has: uint32, or float64."""
+    if spectrum.dtype.kind == "u" and int(spectrum.max(initial=0)) < 2**32:
+        return spectrum.astype(np.uint32)
+    return spectrum.astype(np.float64)
+
+
+def _statistics(asked: Asked) -> Answer:
+    texts, names = asked.all("region") or [""], asked.all("of") or ["counts"]
+    if len(names) > _MOST_IMAGES:
+        raise QuestionError(400, f"There are more than {_MOST_IMAGES} images.")
+    masks = make_masks(asked, texts)
+    images = {name: make_image(asked, name) for name in names}
+    rows = []
+    for text, mask in zip(texts, masks, strict=True):
+        n_pixels = int(mask.sum())
+        rows.append(
+            {
+                "region": text,
+                "pixels": n_pixels,
+                "area": asked.opened.area(n_pixels),
+                "live_time": asked.opened.times_of(mask)[1],
+                "of": {n: _statistics_of(i.data[mask]) for n, i in images.items()},
+            }
+        )
+    return as_json({"regions": rows, "units": {n: i.unit for n, i in images.items()}})
+
+
+def _statistics_of(values: np.ndarray) -> dict[str, float | int | None]:
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
+    if not values.size:
+        names = ("sum", "mean", "std", "min", "max", "median")
+        return {"n": 0, **dict.fromkeys(names)}
+    return {
+        "n": int(values.size),
+        "sum": values.sum(dtype=np.uint64 if values.dtype.kind == "u" else float).item(),
+        "mean": float(values.mean(dtype=float)),
+        "std": float(values.std(dtype=float)),
+        "min": values.min().item(),
+        "max": values.max().item(),
+        "median": float(np.median(values)),
+    }
+
+
+def _scatter(asked: Asked) -> Answer:
+    (n_bins,) = _numbers(asked.one("bins", "128"), 1, "bins")
+    if not 2 <= n_bins <= _MOST_BINS or n_bins != int(n_bins):
+        raise QuestionError(400, f"bins is {n_bins:g}, expected 2 to {_MOST_BINS}.")
+    pair = [make_image(asked, asked.one(name, "counts")) for name in ("x", "y")]
+    x, y = (image.data.reshape(-1).astype(float) for image in pair)
+    inside = np.isfinite(x) & np.isfinite(y)
+    if asked.one("region"):
+        inside &= make_masks(asked, [asked.one("region")])[0].reshape(-1)
+    x, y = x[inside], y[inside]
+    ends = [_ends(x), _ends(y)]
+    counts, _, _ = np.histogram2d(y, x, bins=int(n_bins), range=[ends[1], ends[0]])
+    header = {
+        "x": ends[0],
+        "y": ends[1],
+        "labels": [image.label for image in pair],
+        "units": [image.unit for image in pair],
+        "pixels": int(x.size),
+    }
+    return as_binary({"histogram": counts.astype(np.uint32)}, header)
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    low, high = (values.min(), values.max()) if values.size else (0.0, 1.0)
+    return float(low), float(high if high > low else low + 1)
+
+
+HANDLERS: dict[str, Callable[[Asked], Answer]] = {
+    "info": _info,
+    "image": _image,
+    "spectrum": _spectrum,
+    "statistics": _statistics,
+    "scatter": _scatter,
+    "lines": _lines,
+    "candidates": _candidates,
+    "calibrate": _calibrate,
+}
+# What takes no time, once the map is open; and what asks nothing of the file.
+QUICK = {"info", "lines", "candidates", "calibrate"}
+CALM = {"info", "lines"}
