@@ -267,8 +267,9 @@ class Opened:
 
         def number(name: str) -> float | None:
             value = self._eds.get(name)
-            is_known = isinstance(value, int | float | np.number)
-            return float(value) if is_known and value > 0 else None
+            if isinstance(value, int | float | np.number) and value > 0:
+                return float(value)
+            return None
 
         return number("real_time"), number("live_time")
 
@@ -370,7 +371,8 @@ class Overview:
         height, width, n_channels = opened.shape
         self.counts = np.zeros((height, width), dtype=np.uint8)
         self.total = self.highest = np.zeros(n_channels, dtype=np.uint64)
-        self.rows, self.rows_done, self.error = height, 0, None
+        self.rows, self.rows_done = height, 0
+        self.error: str | None = None
         self.is_done = False
         self.stop = threading.Event()
         self._opened, self._changed = opened, threading.Condition()
