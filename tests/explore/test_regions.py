@@ -101,7 +101,7 @@ def test_images():
     ],
 )
 def test_what_is_none(text):
-    with pytest.raises(ValueError, match="expected|more than"):
+    with pytest.raises(ValueError, match=r"expected|more than"):
         parse(text)
 
 
