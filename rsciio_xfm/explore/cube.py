@@ -5,6 +5,7 @@ spectra of blocks of pixels. It is made in one pass, in the user's cache folder.
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,20 +246,19 @@ class Cube:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield spectra of tiles of blocks, and the weights of these."""
         layout = self.layout
-        down, across = layout.cell_blocks
-        is_wanted = weights.max(axis=1) > 0
-        for cell in range(layout.n_cells):
+        (down, across), (tall, wide) = layout.cell_blocks, layout.tile
+        rows, columns = np.nonzero(weights)
+        cells = rows // down * layout.grid[1] + columns // across
+        tiles = rows % down // tall * layout.tiles[1] + columns % across // wide
+        for number in np.unique(cells * math.prod(layout.tiles) + tiles).tolist():
+            cell, tile = divmod(number, math.prod(layout.tiles))
             row, column = divmod(cell, layout.grid[1])
-            if not is_wanted[row * down : (row + 1) * down].any():
-                continue
-            own = weights[row * down : (row + 1) * down, column * across :][:, :across]
-            for number, rows, columns in layout.tile_blocks(cell):
-                chosen = own[slice(*rows), slice(*columns)]
-                if chosen.any():
-                    shape = (*chosen.shape, layout.shape[2])
-                    spectra = reader.chunk(cell * layout.n_chunks + number, shape)
-                    if spectra is not None:
-                        yield spectra, chosen.reshape(-1)
+            own = weights[row * down :, column * across :]
+            chosen = own[tuple(slice(*r) for r in layout.tile_place(cell, tile))]
+            chunk = cell * layout.n_chunks + layout.first_tile + tile
+            spectra = reader.chunk(chunk, (*chosen.shape, layout.shape[2]))
+            if spectra is not None:
+                yield spectra, chosen.reshape(-1)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[ChunkReader]:

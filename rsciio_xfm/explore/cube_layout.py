@@ -133,23 +133,36 @@ class Layout:
         (rows, columns), (down, across) = self.cell_blocks, self.tile
         return -(-rows // down), -(-columns // across)
 
-    def tile_blocks(self, cell: int) -> Iterator[tuple[int, Range, Range]]:
-        """Yield the number within a cell of each tile, and its blocks in the cell.
+    def tile_place(self, cell: int, tile: int) -> tuple[Range, Range]:
+        """Return which blocks of a cell, along the rows and the columns, a tile has.
 
-        Tiles outside of a map have no blocks.
+        One that is outside of the map has none.
         """
-        sizes = zip(self.size(cell), self.block, strict=True)
-        present = [-(-size // n) for size, n in sizes]
-        first = self.spectra + 1
-        for k in range(math.prod(self.tiles)):
-            at = zip(divmod(k, self.tiles[1]), self.tile, present, strict=True)
-            rows, columns = ((min(i * n, m), min((i + 1) * n, m)) for i, n, m in at)
-            yield first + k, rows, columns
+        at = zip(divmod(tile, self.tiles[1]), self.tile, self._present(cell), strict=True)
+        rows, columns = ((min(i * n, m), min((i + 1) * n, m)) for i, n, m in at)
+        return rows, columns
+
+    def _present(self, cell: int) -> tuple[int, int]:
+        """Return how many blocks a cell has along the rows and the columns."""
+        (rows, columns), (down, across) = self.size(cell), self.block
+        return -(-rows // down), -(-columns // across)
+
+    def tile_blocks(self, cell: int) -> Iterator[tuple[int, Range, Range]]:
+        """Yield the number within a cell of each tile that it has, and its blocks."""
+        for tile in range(math.prod(self.tiles)):
+            rows, columns = self.tile_place(cell, tile)
+            if rows[0] < rows[1] and columns[0] < columns[1]:
+                yield self.first_tile + tile, rows, columns
+
+    @property
+    def first_tile(self) -> int:
+        """Number within a cell of the first tile."""
+        return self.spectra + 1
 
     @property
     def end(self) -> int:
         """Number within a cell of the mark that it is finished."""
-        return self.spectra + 1 + math.prod(self.tiles)
+        return self.first_tile + math.prod(self.tiles)
 
     @property
     def n_chunks(self) -> int:
@@ -197,14 +210,18 @@ def split_window(layout: Layout, first: int, stop: int) -> list[tuple[int, int]]
     list of (int, int)
         Number of a plane within a cell, and 1 if it is added or -1 if it is taken away.
     """
-    n_channels = layout.shape[2]
-    if (first, stop) == (0, n_channels):
-        return [(layout.counts, 1)]
-    planes = []
-    low, high = first, stop
+    inside = _split(layout, first, stop)
+    outside = [(layout.counts, 1)]  # less what is outside of the window
+    for low, high in ((0, first), (stop, layout.shape[2])):
+        outside += [(plane, -sign) for plane, sign in _split(layout, low, high)]
+    return min(inside, outside, key=len)
+
+
+def _split(layout: Layout, low: int, high: int) -> list[tuple[int, int]]:
+    planes: list[tuple[int, int]] = []
     for level, (base, end) in enumerate(layout.levels):
         is_last = level == len(layout.levels) - 1
-        inner = _widen(low, high, end - base) if not is_last else (0, 0)
+        inner = (0, 0) if is_last else _widen(low, high, end - base)
         planes += _differences(base, (low, high), inner)
         low, high = inner[0] // GROUP, -(-inner[1] // GROUP)
         if low >= high:

@@ -163,7 +163,8 @@ def _make_cell(
     total = blocks.sum(axis=(0, 1), dtype=np.uint64)
     highest = np.zeros(layout.shape[2], dtype=planes.dtype)
     counts = _put_planes(planes, highest, writer, watch)
-    for number, rows, columns in layout.tile_blocks(cell):
+    for number in range(layout.first_tile, layout.end):
+        rows, columns = layout.tile_place(cell, number - layout.first_tile)
         writer.put(number, blocks[slice(*rows), slice(*columns)])
     spectra = np.stack([total, highest.astype(np.uint64)])
     writer.put(layout.spectra, spectra)
@@ -264,7 +265,7 @@ def _add_fields(
         top, left = cell // layout.grid[1] * down, cell % layout.grid[1] * across
         for number, rows, columns in layout.tile_blocks(cell):
             shape = (rows[1] - rows[0], columns[1] - columns[0], layout.shape[2])
-            if min(shape) < 1 or (top + rows[0]) // GROUP != row:
+            if (top + rows[0]) // GROUP != row:
                 continue
             spectra = reader.chunk(cell * layout.n_chunks + number, shape)
             if spectra is not None:

@@ -1,5 +1,7 @@
 """Sums for the cache of the explorer: of blocks of pixels, of planes, of masks."""
 
+import numpy as np
+
 from rsciio_xfm.kernels.compiled import kernel
 
 
@@ -71,16 +73,45 @@ def take_plane(plane, total):
             total[i, j] -= plane[i, j]
 
 
+_ONES = np.uint64(0x0101010101010101)
+_LAST = np.uint64(56)
+
+
 @kernel
-def count_blocks(mask, block, counts):
-    """Count the pixels of a mask in each block of pixels."""
+def _count_words(words, block, counts):
+    for i in range(words.shape[0]):
+        row, own = words[i], counts[i // block[0]]
+        for k in range(row.size):
+            if row[k]:
+                own[k // block[1]] += np.int64((row[k] * _ONES) >> _LAST)
+
+
+@kernel
+def _count_pixels(mask, block, counts):
     for i in range(mask.shape[0]):
         row, own = mask[i], counts[i // block[0]]
-        for k in range(own.size):
-            n = 0
-            for j in range(k * block[1], min(row.size, (k + 1) * block[1])):
-                n += row[j]
-            own[k] += n
+        for j in range(row.size):
+            own[j // block[1]] += row[j]
+
+
+def count_blocks(mask: np.ndarray, block: tuple[int, int], counts: np.ndarray) -> None:
+    """Count the pixels of a mask in each block of pixels, eight at a time where that goes.
+
+    Parameters
+    ----------
+    mask
+        bool, shape (rows, columns).
+    block
+        Rows and columns of a block; of the latter a multiple of 8.
+    counts
+        int64, shape (blocks, blocks), to which they are added.
+    """
+    mask = np.ascontiguousarray(mask)
+    if mask.shape[1] % 8 == 0:
+        # The bytes of a word are added up in the highest one.
+        _count_words(mask.view(np.uint64), (block[0], block[1] // 8), counts)
+    else:
+        _count_pixels(mask, block, counts)
 
 
 @kernel
