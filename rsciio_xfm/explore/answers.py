@@ -135,6 +135,8 @@ def _of_file(
 ) -> QuestionError:
     if opened is not None and opened.is_changed():
         return _changed(opened)
+    if opened is not None and not isinstance(error, MemoryError):
+        opened.is_broken = True
     if isinstance(error, MemoryError) and not str(error):
         return QuestionError(500, "There is not enough memory for this.")
     if isinstance(error, OSError) and error.strerror:

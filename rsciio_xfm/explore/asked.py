@@ -12,7 +12,8 @@ import numpy as np
 from rsciio_xfm.analysis.maps import Wanted, make_maps
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.reduce import run
-from rsciio_xfm.explore import lines, regions
+from rsciio_xfm.explore import lines, prepare, regions
+from rsciio_xfm.explore.cube import CacheLostError, Cube
 from rsciio_xfm.explore.explorer import Explorer, OpenMap
 from rsciio_xfm.explore.lines import Axis
 from rsciio_xfm.explore.opened import Brightest, Opened, smallest
@@ -169,16 +170,26 @@ def _window_image(
         )
 
     def make() -> np.ndarray:
-        cube = asked.map.cache.cube
-        if cube is not None:
-            found = cube.image(first, stop)
-        else:
+        found = _from_cube(asked, lambda cube: cube.image(first, stop))
+        if found is None:
             wanted = Wanted(windows=[window])
             found = make_maps(asked.opened.data, wanted, cancel=asked.cancel)["windows"]
         return smallest(np.asarray(found).reshape(asked.opened.image_shape))
 
     data = _kept(asked, f"w:{first}:{stop}", make)
     return Image(data, label, extra={**(said or {}), "channels": [first, stop]})
+
+
+def _from_cube(asked: Asked, use: Callable[[Cube], np.ndarray]) -> np.ndarray | None:
+    """Return what the cache answers; None if there is none, or it was lost just now."""
+    cache = asked.map.cache
+    if cache.cube is None:
+        return None
+    try:
+        return use(cache.cube)
+    except CacheLostError:
+        prepare.start_again(asked.opened, cache)
+        return None
 
 
 def _brightest(asked: Asked) -> np.ndarray:
@@ -247,17 +258,18 @@ def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
         return Spectrum(seen.total, math.prod(asked.opened.image_shape), None)
     (mask,) = make_masks(asked, [text])
     n_pixels = int(mask.sum())
-    cube = asked.map.cache.cube
+    source = asked.opened.source
     if not n_pixels:
         return Spectrum(np.zeros(asked.opened.shape[2], np.uint64), 0, mask)
-    if cube is not None and not is_exact:
-        return Spectrum(
-            cube.spectrum(mask, asked.opened.source, False), n_pixels, mask, False
-        )
+    if not is_exact:
+        estimate = _from_cube(asked, lambda cube: cube.spectrum(mask, source, False))
+        if estimate is not None:
+            return Spectrum(estimate, n_pixels, mask, False)
 
     def make() -> np.ndarray:
-        if cube is not None:
-            return cube.spectrum(mask, asked.opened.source, True)
+        found = _from_cube(asked, lambda cube: cube.spectrum(mask, source, True))
+        if found is not None:
+            return found
         wanted = Wanted(regions=[mask.reshape(asked.opened.nav_shape)])
         return make_maps(asked.opened.data, wanted, cancel=asked.cancel)["regions"][0]
 

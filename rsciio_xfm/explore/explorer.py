@@ -87,6 +87,11 @@ class OpenMap:
         """Return the names of the fitted maps that are there."""
         return list(self.maps)
 
+    def needs_opening(self) -> bool:
+        """Tell whether it does not suit its file any more, or could not be read."""
+        opened = self.opened
+        return opened.is_broken or bool(opened.overview.error) or opened.is_changed()
+
     def close(self) -> None:
         """Stop what is made of it."""
         self.opened.overview.stop.set()
@@ -191,7 +196,7 @@ class Explorer:
             lock = self._opening.setdefault(number, threading.Lock())
         with lock:
             held = self._open.get(number)
-            if held is not None and is_fresh and held.opened.is_changed():
+            if held is not None and is_fresh and held.needs_opening():
                 self._close(number)
                 held = None
             if held is None:
