@@ -2,7 +2,7 @@
 import { pixel, rgbOf } from "./colours.js";
 import { boundsOf, parseRegion } from "./regions.js";
 
-const FILL = 56; // of 255: how much a region's colour covers the image
+const FILL = 34; // of 255: how much a region's colour covers the image
 const kept = new Map(); // of a region's text and colour: its picture
 
 export function drawOverlay(context, app, map, place) {

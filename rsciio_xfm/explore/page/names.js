@@ -59,7 +59,8 @@ export function shown(value, digits = 4) {
   }
   const size = Math.abs(value);
   if (size >= 1e9 || (size < 1e-3 && size > 0)) return value.toExponential(digits - 2);
-  return String(Number(value.toPrecision(digits)));
+  const [whole, part] = String(Number(value.toPrecision(digits))).split(".");
+  return whole.replace(/\B(?=(\d{3})+$)/g, "\u202f") + (part ? `.${part}` : "");
 }
 
 export function sizeOfFile(bytes) {

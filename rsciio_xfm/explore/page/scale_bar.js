@@ -37,7 +37,7 @@ export function areaText(pixels, pixel) {
   if (!factor) return null;
   const area = pixels * pixel.size_x * pixel.size_y * factor * factor;
   const tidy = (v) => String(Number(v.toPrecision(3)));
-  return area >= 1e6 ? `${tidy(area / 1e6)} mm²` : `${tidy(area)} µm²`;
+  return area >= 1e5 ? `${tidy(area / 1e6)} mm²` : `${tidy(area)} µm²`;
 }
 
 /** Draw it at the lower left of a canvas. */

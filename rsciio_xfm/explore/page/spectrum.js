@@ -64,8 +64,9 @@ export function createSpectrum(app) {
       axes: [
         { ...axis, font, labelFont: font, size: 34, labelSize: 18,
           label: app.energyOf ? "Energy (keV)" : "Channel" },
-        { ...axis, font, labelFont: font, size: 58, labelSize: 18, label: LABELS[store.get().spectrum.per],
-          values: (_, splits) => splits.map((v) => (v === null ? "" : tick(v))) },
+        { ...axis, font, labelFont: font, size: 56, labelSize: 18, label: LABELS[store.get().spectrum.per],
+          ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max), filter: (_, s) => s } : {}),
+          values: (_, splits) => splits.map((v) => (v === null ? "" : tick(v, y))) },
       ],
       series: [{}, ...series.map(({ name, colour, dash, id }) => ({
         label: name, stroke: colour, dash, points: { show: false },
@@ -160,7 +161,17 @@ function leastOf(series) {
   return Number.isFinite(least) ? least / 2 : 0.5;
 }
 
-function tick(v) {
-  if (v >= 1e5) return v.toExponential(1).replace(".0e+", "e").replace("e+", "e");
+/** Powers of ten, at most seven of them. */
+function decades(min, max) {
+  const [first, last] = [Math.ceil(Math.log10(min)), Math.floor(Math.log10(max))];
+  const step = Math.max(1, Math.ceil((last - first) / 6));
+  return Array.from({ length: Math.floor((last - first) / step) + 1 }, (_, k) => 10 ** (first + k * step));
+}
+
+const raised = (power) => String(power).replace(/[-\d]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]));
+
+function tick(v, y) {
+  if (y === "log" && (v >= 1e4 || v < 1e-2)) return `10${raised(Math.round(Math.log10(v)))}`;
+  if (v >= 1e6) return `${shown(v / 1e6, 3)} M`;
   return shown(v, 3);
 }

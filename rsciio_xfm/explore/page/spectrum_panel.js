@@ -39,13 +39,13 @@ export function createSpectrumPanel(app) {
     const noTime = headers.length > 0 && headers.every((header) => divisorOf("s", header) === null);
     fill(bar,
       segments("Vertical axis", [
-        ["lin", "Linear", "Linear axis"], ["sqrt", "√", "Square root: noise is equally wide everywhere"],
+        ["lin", "Lin", "Linear axis"], ["sqrt", "√", "Square root: noise is equally wide everywhere"],
         ["log", "Log", "Logarithmic axis"],
       ], spectrum.y, (y) => set({ y })),
       segments("Counts", [
         ["sum", "Sum", "All counts of a region"],
-        ["pixel", "Per pixel", "Regions of different size can be compared"],
-        ["s", "Per s", noTime ? "The file does not say its live time" : "By the live time of the region's pixels"],
+        ["pixel", "/ pixel", "Per pixel: regions of different size can be compared"],
+        ["s", "/ s", noTime ? "The file does not say its live time" : "Per second of the live time of the region's pixels"],
       ], spectrum.per, (per) => set({ per })),
       toggle("Whole map", "Show the spectrum of the whole map too", spectrum.whole,
         () => set({ whole: !spectrum.whole }), "whole"),
