@@ -6,7 +6,7 @@ from typing import Any
 
 
 class _Callable(types.ModuleType):
-    """This module: ``rsciio_xfm.explore(path)`` opens the browser."""
+    """A module that can be called: ``rsciio_xfm.explore(path)`` opens the browser."""
 
     def __call__(self, path: Any, **options: Any) -> Any:
         """Explore a map in the browser; see :func:`rsciio_xfm.explore.start.explore`."""

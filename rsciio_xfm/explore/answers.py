@@ -1,6 +1,7 @@
 """What the page asks, answered: the same for the server and for notebooks."""
 
 import functools
+import json
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -9,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.maps import Wanted, make_maps
+from rsciio_xfm.analysis.maps import Counts, Wanted, make_maps
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.reduce import run
-from rsciio_xfm.exceptions import FileFormatError, PassCancelledError
-from rsciio_xfm.explore import lines, regions
+from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.explore import exports, lines, regions, script, tasks
 from rsciio_xfm.explore.explorer import Explorer, OpenMap
 from rsciio_xfm.explore.lines import Axis
-from rsciio_xfm.explore.opened import Brightest, Opened, smallest
+from rsciio_xfm.explore.opened import Brightest, Opened, overview_entry, smallest
 from rsciio_xfm.explore.questions import (
     Answer,
     QuestionError,
@@ -28,6 +29,9 @@ from rsciio_xfm.explore.questions import (
 Query = Mapping[str, str | Sequence[str]]
 _MOST_IMAGES = 16  # of a question
 _MOST_BINS = 1024
+_MOST_ELEMENTS = 100
+_MOST_CLASSES = 64
+_MOST_SHOWN = 64 * 2**20  # bytes of a map that is read for a small picture of it
 _EXACT = 2**53  # up to which float64 holds whole numbers
 _IMAGES = "counts, max, dead, class, w:FIRST:STOP, e:LINE or fit:NAME"
 
@@ -115,7 +119,15 @@ def begin(
             raise _unknown(path)
         if parts[1:] == ["maps"]:
             return _maps(explorer)
-        if len(parts) < 4 or parts[1] != "map" or parts[3] not in HANDLERS:
+        if (
+            len(parts) < 4
+            or parts[1] != "map"
+            or parts[3]
+            not in (
+                *HANDLERS,
+                THUMBNAIL,
+            )
+        ):
             raise _unknown(path)
         kind = parts[3]
         key = (parts[2], kind, tuple(sorted((k, *v) for k, v in lists.items())))
@@ -149,6 +161,8 @@ def _answer(
     """Make an answer; what is wrong with a file or a question is one too."""
     opened = None
     try:
+        if kind == THUMBNAIL:
+            return _thumbnail(explorer, number, cancel)
         is_fresh = kind == "info" and query.get("fresh", ["0"])[-1] == "1"
         held = explorer.open(number, is_fresh)
         opened = held.opened
@@ -443,9 +457,9 @@ def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
         wanted = Wanted(regions=[mask.reshape(asked.opened.nav_shape)])
         return make_maps(asked.opened.data, wanted, cancel=asked.cancel)["regions"][0]
 
-    # Regions that are made with images follow the energies.
-    energy = asked.one("energy") if "@" in text else ""
-    found = _kept(asked, f"spectrum {text} {energy}", make)
+    # Regions that are made with images follow the energies, fits and classes.
+    made = f"{asked.one('energy')} {asked.map.version}" if {"@", "c"} & {*text} else ""
+    found = _kept(asked, f"spectrum {text} {made}", make)
     return Spectrum(found, n_pixels, mask)
 
 
@@ -545,6 +559,169 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high if high > low else low + 1)
 
 
+# What takes long.
+
+
+def _wish(asked: Asked) -> tasks.Wish:
+    names = [e for e in asked.one("elements").split(",") if e and e != "auto"]
+    if len(names) > _MOST_ELEMENTS:
+        raise QuestionError(400, f"There are more than {_MOST_ELEMENTS} elements.")
+    (n_classes,) = _numbers(asked.one("n", "6"), 1, "n")
+    if not 2 <= n_classes <= _MOST_CLASSES or n_classes != int(n_classes):
+        raise QuestionError(400, f"n is {n_classes:g}, expected 2 to {_MOST_CLASSES}.")
+    method = asked.one("method", "kmeans")
+    if method not in ("kmeans", "hdbscan"):
+        raise QuestionError(400, f"The method is {method[:20]!r}, expected kmeans.")
+    excitation = asked.one("excitation")[:40] or None
+    return tasks.Wish(tuple(names), excitation, int(n_classes), method)
+
+
+def _task(asked: Asked, kind: str, make: Callable[..., dict[str, Any]]) -> Answer:
+    if not asked.opened.overview.is_done and not asked.opened.overview.error:
+        return as_json(
+            {"state": "running", "progress": 0.0, "result": None, "error": None}
+        )
+    wish, energy = _wish(asked), asked.given_energy()
+    task = asked.explorer.tasks.ask(
+        (asked.map.key, kind, wish, energy),
+        lambda task: make(asked.map, energy, wish, task),
+    )
+    said = task.said()
+    if said["error"]:
+        said["error"] = asked.explorer.hide_paths(said["error"])
+    return as_json(said)
+
+
+def _make_fit(held: OpenMap, *arguments: Any) -> dict[str, Any]:
+    _, wish, _ = arguments
+    said, maps = tasks.fit(held.opened, *arguments)
+    held.maps, held.fit, held.version = maps, wish, held.version + 1
+    return said
+
+
+def _make_elements(held: OpenMap, *arguments: Any) -> dict[str, Any]:
+    energy, wish, _ = arguments
+    return {"elements": tasks.find_elements(held.opened, energy, wish)}
+
+
+def _make_classes(held: OpenMap, *arguments: Any) -> dict[str, Any]:
+    energy, wish, _ = arguments
+    said, labels = tasks.classify(held.opened, energy, wish)
+    held.labels_, held.classes, held.version = labels, wish, held.version + 1
+    return said
+
+
+# What is downloaded.
+
+
+def _download(
+    asked: Asked, body: bytes, media_type: str, what: str, extension: str
+) -> Answer:
+    name = exports.file_name(asked.opened, what, extension)
+    return Answer(media_type, body, filename=name)
+
+
+def _msa(asked: Asked) -> Answer:
+    text, name = asked.one("region"), asked.one("name")[:60]
+    if text == "max":
+        spectrum, times = asked.opened.overview.highest, (None, None)
+        name = name or "maximum"
+    else:
+        found = make_spectrum(asked, text, True)
+        spectrum, times = found.data, asked.opened.times_of(found.mask)
+    _check_whole(asked, text)
+    signal = exports.spectrum_signal(
+        asked.opened, spectrum, times, asked.given_energy(), name
+    )
+    return _download(asked, exports.to_msa(signal), "text/plain", name, "msa")
+
+
+def _check_whole(asked: Asked, text: str) -> None:
+    """Refuse to export what is not complete yet."""
+    seen = asked.opened.overview
+    if text in ("", "max", "counts") and not seen.is_done:
+        raise QuestionError(
+            503, "The map is still being read.", "Ask again when it is complete."
+        )
+
+
+def _csv(asked: Asked) -> Answer:
+    texts, names = asked.all("region") or [""], asked.all("name")
+    regions.parse_all(texts)
+    spectra: dict[str, np.ndarray] = {}
+    for k, text in enumerate(texts):
+        _check_whole(asked, text)
+        name = names[k][:60] if k < len(names) else text[:60] or "all"
+        name = name if name not in spectra else f"{name} {k + 1}"
+        spectra[name] = make_spectrum(asked, text, True).data
+    axis = asked.opened.energies(asked.given_energy())
+    energies = asked.opened.signal["axes"][-1].get("axis")
+    body = exports.to_csv(spectra, axis, energies)
+    return _download(asked, body, "text/csv", "spectra", "csv")
+
+
+def _tif(asked: Asked) -> Answer:
+    of = asked.one("of", "counts")
+    _check_whole(asked, of)
+    image = make_image(asked, of)
+    body = exports.to_tiff(image.data, asked.opened, image.label, image.unit)
+    return _download(asked, body, "image/tiff", image.label, "tif")
+
+
+def _region_tif(asked: Asked) -> Answer:
+    (mask,) = make_masks(asked, [asked.one("region")])
+    name = asked.one("name")[:60] or "region"
+    image = np.where(mask, np.uint8(255), np.uint8(0))
+    body = exports.to_tiff(image, asked.opened, name, "255 inside")
+    return _download(asked, body, "image/tiff", name, "tif")
+
+
+def _state(asked: Asked) -> Any:
+    try:
+        return json.loads(asked.one("state", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise QuestionError(400, "The state is no JSON.") from error
+
+
+def _session(asked: Asked) -> Answer:
+    state = _state(asked)
+    if not isinstance(state, dict):
+        raise QuestionError(400, "The state is no object.")
+    body = json.dumps(state, indent=2, ensure_ascii=False).encode()
+    return _download(asked, body, "application/json", "session", "json")
+
+
+def _script(asked: Asked) -> Answer:
+    path = script.written_path(asked.opened.path, asked.explorer.is_served)
+    seen = script.Seen(asked.opened, path, asked.map.fit, asked.map.classes)
+    text = script.write_script(seen, script.parse_state(_state(asked)))
+    return _download(asked, text.encode(), "text/x-python; charset=utf-8", "", "py")
+
+
+def _thumbnail(explorer: Explorer, number: str, cancel: threading.Event) -> Answer:
+    """Return a small picture of a map, if it is known or small enough to be made now."""
+    opened = explorer.peek(number)
+    key = ((number, opened.identity), "thumbnail")
+
+    def make() -> np.ndarray:
+        seen, counts = opened.overview, None
+        if seen.is_done:
+            counts = seen.counts
+        else:
+            entry = overview_entry(opened)
+            kept = None if entry is None else entry.load()
+            if kept is not None:
+                counts = kept["counts"]
+            elif opened.data.nbytes <= _MOST_SHOWN:
+                (counts,) = run(opened.data, Counts(), cancel=cancel)
+        if counts is None:
+            raise QuestionError(404, "There is no picture of this map yet.", "Open it.")
+        picture = exports.to_thumbnail(counts.reshape(opened.image_shape))
+        return np.frombuffer(picture, dtype=np.uint8)
+
+    return Answer("image/png", explorer.store.get_or_make(key, make).tobytes())
+
+
 HANDLERS: dict[str, Callable[[Asked], Answer]] = {
     "info": _info,
     "image": _image,
@@ -554,7 +731,27 @@ HANDLERS: dict[str, Callable[[Asked], Answer]] = {
     "lines": _lines,
     "candidates": _candidates,
     "calibrate": _calibrate,
+    "task/fit": lambda asked: _task(asked, "fit", _make_fit),
+    "task/elements": lambda asked: _task(asked, "elements", _make_elements),
+    "task/classify": lambda asked: _task(asked, "classify", _make_classes),
+    "export/spectrum.msa": _msa,
+    "export/spectra.csv": _csv,
+    "export/image.tif": _tif,
+    "export/region.tif": _region_tif,
+    "export/session.json": _session,
+    "script.py": _script,
 }
 # What takes no time, once the map is open; and what asks nothing of the file.
-QUICK = {"info", "lines", "candidates", "calibrate"}
-CALM = {"info", "lines"}
+QUICK = {
+    "info",
+    "lines",
+    "candidates",
+    "calibrate",
+    "task/fit",
+    "task/elements",
+    "task/classify",
+    "export/session.json",
+    "script.py",
+}
+CALM = {"info", "lines", "export/session.json", "script.py"}
+THUMBNAIL = "thumbnail.png"

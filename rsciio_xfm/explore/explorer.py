@@ -1,6 +1,5 @@
 """The maps that are open, what was made of them, and who answers questions about them."""
 
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from rsciio_xfm.explore import prepare
 from rsciio_xfm.explore.listing import Listing
 from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.questions import QuestionError, Questions, Store
+from rsciio_xfm.explore.tasks import Tasks, Wish
 
 MEMORY = 256 * 2**20  # bytes, of what is kept besides the page and the program
 _SHARE_OF_MAPS = 0.5
@@ -34,6 +34,10 @@ class OpenMap:
         Its cache.
     labels_, maps
         Classes of the pixels, and fitted maps by name, if they were made.
+    fit, classes
+        What was asked of them.
+    version
+        How often one of them was made.
     """
 
     number: str
@@ -41,6 +45,9 @@ class OpenMap:
     cache: prepare.Cache = field(default_factory=prepare.Cache)
     labels_: np.ndarray | None = None
     maps: dict[str, np.ndarray] = field(default_factory=dict)
+    fit: Wish = field(default_factory=Wish)
+    classes: Wish = field(default_factory=Wish)
+    version: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -111,6 +118,7 @@ class Explorer:
         self.store = Store(int(memory * (1 - _SHARE_OF_MAPS)))
         self.questions = Questions(n_threads, most_waiting)
         self.quick = Questions(_QUICK_THREADS, 8 * most_waiting)
+        self.tasks = Tasks()
         self._open: OrderedDict[str, OpenMap] = OrderedDict()
         self._opening: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -214,6 +222,7 @@ class Explorer:
             held.close()
             key = held.key
             self.store.drop(lambda one: one[0] == key)
+            self.tasks.drop(lambda one: one[0] == key)
 
     def _forget(self) -> None:
         """Close the maps that nobody has asked about for longest, beyond the budget."""
@@ -227,6 +236,24 @@ class Explorer:
             self._close(number)
 
     @property
+    def is_served(self) -> bool:
+        """Whether it is a folder, for others than who opened it."""
+        return isinstance(self.listing, Listing) and self.listing.is_folder
+
+    def peek(self, number: str) -> Opened:
+        """Return a map for a look at it, without beginning anything in the background."""
+        with self._lock:
+            held = self._open.get(number)
+        if held is not None:
+            return held.opened
+        if not isinstance(self.listing, Listing):
+            return self.open(number).opened
+        path = self.listing.path(number)
+        if path is None:
+            raise QuestionError(404, "This map is not there any more.")
+        return Opened.read(path, self.listing.options, self.listing.name(path))
+
+    @property
     def n_open(self) -> int:
         """How many maps are open."""
         return len(self._open)
@@ -237,6 +264,7 @@ class Explorer:
             self._close(number)
         self.questions.close()
         self.quick.close()
+        self.tasks.close()
 
 
 def explore_file(path: str | Path, **options: Any) -> Explorer:

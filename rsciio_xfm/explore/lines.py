@@ -16,10 +16,10 @@ RESOLUTION = 130.0  # eV, full width at half maximum of Mn Ka where nothing says
 WIDTH = 2.0  # of the window of a line, in multiples of its full width at half maximum
 _MN_KA = "Mn_Ka"
 # Of elements nobody finds unless they were put there; see analysis.fit.candidates.
-_RARE = frozenset("Ne Kr Xe Tc Pm Po At Rn Fr Ra Ac Pa Ar He".split())
-_UNUSUAL = frozenset(
-    "Sc Ru Rh In Te Cs Pr Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta Re Os Ir Tl Th".split()
-)
+_RARE = {*"Ne Kr Xe Tc Pm Po At Rn Fr Ra Ac Pa Ar He".split()}  # noqa: SIM905
+_UNUSUAL = {
+    *"Sc Ru Rh In Te Cs Pr Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta Re Os Ir Tl Th".split()  # noqa: SIM905
+}
 _FAR = 2.0  # full widths at half maximum, between a peak and what it may be
 _MOST = 12  # candidates that are said
 

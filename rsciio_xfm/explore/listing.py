@@ -43,10 +43,7 @@ class Listing:
     def files(self) -> dict[str, Path]:
         """Return the files that are there, by number."""
         if time.monotonic() - self._looked >= _FRESH:
-            if self.is_folder:
-                found = list_files(self.root)
-            else:
-                found = [self.root]
+            found = list_files(self.root) if self.is_folder else [self.root]
             self._found = {self.number(path): path for path in found}
             self._looked = time.monotonic()
         return self._found
@@ -71,15 +68,18 @@ class Listing:
 
 def list_files(root: Path) -> list[Path]:
     """Return the files of our formats in a folder and below, without those that lead out."""
-    known, found, n_folders = set(readers()), [], 0
-    for folder, folders, names in os.walk(root):
-        n_folders += 1
+    known, found = set(readers()), []
+    for n_folders, (folder, folders, names) in enumerate(os.walk(root)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if n_folders >= _MOST_FOLDERS:
             folders.clear()
         for name in sorted(names):
             path = Path(folder, name)
             is_ours = not name.startswith(".") and extension(path) in known
+            # Of the two files of a Ripple map one is enough.
+            is_ours = is_ours and not (
+                extension(path) == "raw" and f"{path.stem}.rpl" in names
+            )
             if is_ours and is_inside(path, root):
                 found.append(path)
                 if len(found) >= MOST_MAPS:

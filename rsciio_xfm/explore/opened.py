@@ -21,7 +21,7 @@ from rsciio_xfm.core.reduce import Images, Piece, run
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.explore.lines import RESOLUTION, Axis
+from rsciio_xfm.explore.lines import RESOLUTION, Axis, window_of
 
 _ELECTRONS = ("EDS_SEM", "EDS_TEM")
 
@@ -119,6 +119,8 @@ class Opened:
         self, signal: dict[str, Any], name: str, path: Path | None = None
     ) -> None:
         self.signal, self.name, self.path = signal, name, path
+        self.options: Mapping[str, Any] = {}  # of the reader
+        self.number: int | None = None  # of the signal, if the file has several
         data = signal["data"]
         self.data = data[np.newaxis] if data.ndim == 1 else data
         self.nav_shape, n_channels = tuple(self.data.shape[:-1]), self.data.shape[-1]
@@ -135,9 +137,34 @@ class Opened:
     @classmethod
     def read(cls, path: Path, options: Mapping[str, Any], name: str = "") -> "Opened":
         """Open a file."""
-        # Before the header is read: what is written meanwhile is noticed.
-        signal = choose_map(read_signals(path, options), path)
-        return cls(signal, name or path.name, path)
+        signals = read_signals(path, options)
+        signal = choose_map(signals, path)
+        opened = cls(signal, name or path.name, path)
+        opened.options = dict(options)
+        if len(signals) > 1:
+            opened.number = next(i for i, one in enumerate(signals) if one is signal)
+        return opened
+
+    @property
+    def reader_name(self) -> str:
+        """Of the format: ``"edax"``; empty without a file."""
+        reader = None if self.path is None else find_reader(self.path)
+        return "" if reader is None else reader.__name__.rpartition(".")[2]
+
+    @property
+    def is_eds(self) -> bool:
+        """Whether the signal is one that knows X-ray lines."""
+        kind = find(self.metadata, "Signal.signal_type")
+        return isinstance(kind, str) and kind.startswith("EDS")
+
+    def window_of(self, line: str, given: tuple[float, float] | None) -> tuple[int, int]:
+        """Return the channels of a line's window; see :func:`lines.window_of`."""
+        axis = self.energies(given)
+        if axis is None:
+            raise ValueError(
+                f"The line {line} has no window: the energy axis is not even."
+            )
+        return window_of(line, axis, self.resolution)
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -358,7 +385,7 @@ class Overview:
             self._changed.wait_for(lambda: self.is_done or self.error, timeout)
         return self.is_done
 
-    def wait_for_something(self, timeout: float = 30.0) -> None:
+    def wait_for_something(self, timeout: float = 1.0) -> None:
         """Wait until there is something to be seen."""
         with self._changed:
             self._changed.wait_for(lambda: self.rows_done or self.error, timeout)

@@ -58,10 +58,10 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-_NO_TOKEN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorer</title>
+_REFUSED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorer</title>
 <h1>The address is not complete</h1>
 <p>Open the whole address that the explorer printed when it was started: its end,
-<code>?token=...</code>, lets you in. If the explorer was started again, it printed a new one.</p>
+<code>?token=...</code>, lets you in. An explorer that is started again prints a new one.</p>
 </html>"""
 
 
@@ -229,7 +229,7 @@ class _Guard:
             request.state.client = client
             return None
         if request.url.path == "/":
-            return HTMLResponse(_NO_TOKEN, status_code=403)
+            return HTMLResponse(_REFUSED, status_code=403)
         return _respond(
             QuestionError(
                 403,
