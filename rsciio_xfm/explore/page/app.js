@@ -190,7 +190,11 @@ function addLines(app) {
       app.tell(error);
     }
     const all = Object.entries(app.lines);
-    app.chart.marks = all.flatMap(([element, found]) => found.map((line) => ({ ...line, element })));
+    // Of the shell that the image is of; others would only cover the beginning of the axis.
+    app.chart.marks = all.flatMap(([element, found]) => {
+      const shell = app.lineOf(element)?.split("_")[1][0];
+      return found.filter(({ line }) => line.split("_")[1][0] === shell);
+    });
     app.emit("lines");
     app.emit("choices");
   };

@@ -27,17 +27,16 @@ export function createHistogram(app, map) {
   const draw = onceAFrame(() => {
     if (!canvas.clientWidth || !bars.length) return;
     const { context, width, height } = prepared(canvas);
-    bars.forEach(({ counts }, k) => {
-      const most = Math.log1p(Math.max(...counts));
-      context.fillStyle = bars.length > 1 ? CHANNELS[k] : styleOf(canvas, "--muted");
-      context.globalAlpha = bars.length > 1 ? 0.55 : 1;
-      counts.forEach((n, i) => {
-        const top = (Math.log1p(n) / most) * (height - 4);
-        context.fillRect((i * width) / BINS, height - top, width / BINS - 0.5, top);
-      });
-      context.globalAlpha = 1;
-      mark(context, map.limits[k], bars[k].range, { width, height, colour: styleOf(canvas, "--text") });
+    const [{ counts, range }] = bars;
+    const most = Math.log1p(Math.max(...counts));
+    const isRgb = app.shown.kind === "rgb";
+    context.fillStyle = isRgb ? CHANNELS[channel] : styleOf(canvas, "--muted");
+    counts.forEach((n, i) => {
+      const top = (Math.log1p(n) / most) * (height - 4);
+      context.fillRect((i * width) / BINS, height - top, width / BINS - 0.5, top);
     });
+    mark(context, map.limits[isRgb ? channel : 0], range,
+      { width, height, colour: styleOf(canvas, "--text") });
     if (chosen) {
       context.fillStyle = "rgba(230, 159, 0, 0.45)";
       const [a, b] = chosen.map((v) => position(v, bars[0].range) * width);
@@ -126,6 +125,7 @@ export function createHistogram(app, map) {
       rgb ? choice("Contrast of", channels, String(channel), (k) => {
         channel = Number(k);
         fillControls();
+        changed();
       }, { "data-key": "channel" }) : h("span", { class: "xfm-label" }, "Contrast"),
       percent("low", "Darkest at this per cent of the pixels", low),
       percent("high", "Brightest at this per cent of the pixels", high), "%",
@@ -140,7 +140,8 @@ export function createHistogram(app, map) {
   function changed() {
     if (!app.shown) return;
     const isClass = app.shown.kind === "class";
-    bars = isClass ? [] : map.histogram(BINS);
+    const all = isClass ? [] : map.histogram(BINS);
+    bars = all.length > 1 ? [all[channel]] : all;
     element.hidden = isClass;
     const { range } = bars[0] ?? {};
     if (range) canvas.title = `${shown(range[0])} to ${shown(range[1])}. ${canvas.title.split(". ").pop()}`;

@@ -24,7 +24,8 @@ export function createImageBar(app) {
   function setKind(kind) {
     const now = wantedImages(store.get());
     const others = imageChoices(app).map(([spec]) => spec);
-    const better = [...now, ...others.filter((s) => /^(fit|e):/.test(s)), ...others];
+    const isElement = (spec) => /^(fit|e):/.test(spec);
+    const better = [...now.filter(isElement), ...others.filter(isElement), ...now, ...others];
     const some = (n) => [...new Set(better)].concat(now, now, now).slice(0, n);
     if (kind === "one") store.set({ rgb: null, ratio: null, image: now[0] });
     if (kind === "rgb") store.set({ rgb: some(3), ratio: null });

@@ -8,7 +8,7 @@ const SCALES = ["lin", "sqrt", "log"];
 
 export function addKeys(app, target) {
   target.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented) return;
+    if (event.defaultPrevented || event.target.closest?.("dialog")) return;
     const act = event.ctrlKey || event.metaKey ? withControl(event) : alone(event);
     if (!act) return;
     event.preventDefault();

@@ -20,9 +20,9 @@ function drawRegion(context, app, place, region, active) {
   for (const term of terms) {
     outline(context, place, term);
     const isActive = region.id === active;
-    stroke(context, "rgba(0, 0, 0, 0.7)", isActive ? 4 : 3, []);
-    stroke(context, isActive ? "#ffffff" : region.colour, isActive ? 2 : 1.5, term.minus ? [4, 4] : []);
-    if (isActive) stroke(context, region.colour, 2, [6, 4]);
+    stroke(context, "rgba(0, 0, 0, 0.75)", isActive ? 6 : 4, []);
+    stroke(context, "#ffffff", isActive ? 4 : 2.6, []);
+    stroke(context, region.colour, isActive ? 2.4 : 1.6, term.minus ? [4, 4] : []);
   }
   const first = terms.find((term) => boundsOf(term));
   if (first) drawName(context, place, region, boundsOf(first));

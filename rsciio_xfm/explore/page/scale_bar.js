@@ -1,4 +1,5 @@
 /** A scale bar of a round length, and lengths with their units. */
+import { shown } from "./names.js";
 
 const MICROMETRES = { nm: 1e-3, µm: 1, μm: 1, um: 1, mm: 1e3, cm: 1e4, m: 1e6 };
 
@@ -36,7 +37,7 @@ export function areaText(pixels, pixel) {
   const factor = pixel && micrometres(pixel.units);
   if (!factor) return null;
   const area = pixels * pixel.size_x * pixel.size_y * factor * factor;
-  const tidy = (v) => String(Number(v.toPrecision(3)));
+  const tidy = (v) => shown(Number(v.toPrecision(3)));
   return area >= 1e5 ? `${tidy(area / 1e6)} mm²` : `${tidy(area)} µm²`;
 }
 

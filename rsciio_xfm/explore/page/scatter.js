@@ -16,7 +16,7 @@ export function createScatter(app) {
   const canvas = h("canvas", { class: "xfm-scatter", role: "img",
     "aria-label": "Scatter of two images; the numbers above do what the mouse does here" });
   const hint = h("p", { class: "xfm-muted" });
-  const element = h("div", { class: "xfm-panel" }, bar, hint, canvas);
+  const element = h("div", { class: "xfm-panel xfm-scatter-panel" }, bar, hint, canvas);
   let found = null; // {key, histogram, x: [lo, hi], y: [lo, hi]}
   let brush = null; // [x0, x1, y0, y1] while it is dragged
   const failed = new Set();
@@ -183,9 +183,10 @@ export function createScatter(app) {
         onclick: () => store.set({ scatter: null }) }, "Off")
         : h("button", { type: "button", "data-key": "off", onclick: () => set({}) }, "Show"),
       scatter && found ? limits() : null);
-    hint.textContent = scatter
-      ? "Drag here: the pixels are marked in the map. The chosen region is marked here."
-      : "Two images against each other, pixel by pixel: choose them and press Show.";
+    hint.hidden = Boolean(scatter);
+    canvas.title = "Drag here: the pixels are marked in the map. The chosen region is marked here.";
+    hint.textContent = "Two images against each other, pixel by pixel: choose them and press Show. " +
+      "Drag in them: the pixels are marked in the map; the chosen region is marked in them.";
     canvas.hidden = !scatter;
   }
   function all() {

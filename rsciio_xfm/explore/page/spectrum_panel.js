@@ -19,7 +19,7 @@ export function createSpectrumPanel(app) {
   }, chart.element, legend, peaks.element);
   const element = h("section", { class: "xfm-spectrum", "aria-label": "Spectrum" }, bar, frame, line);
 
-  const hint = "Drag: image of these energies. Click a peak: which element? Wheel: zoom, Alt and drag: move.";
+  const hint = "Drag: image of these energies. Click a peak: which element is it? Wheel: zoom.";
   const say = (channel) => {
     line.textContent = channel === null ? hint : readout(app, chart, channel);
   };
