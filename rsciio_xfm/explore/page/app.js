@@ -56,7 +56,10 @@ export function startApp(root, api, store, options) {
     if (keys.has("elements") || keys.has("energy")) lines();
     if (keys.has("energy")) app.emit("info");
   });
-  app.on("choices", show.changed);
+  app.on("choices", () => {
+    show.retry();
+    spectra.retry();
+  });
   setTheme(app);
   watch(app, () => {
     show.changed();
@@ -130,6 +133,11 @@ function addActs(app) {
       if (on === app.calibrating) return;
       app.calibrating = on;
       app.emit("calibrating");
+    },
+    /** Fits and classes are there only after they were made. */
+    isMade(spec) {
+      if (spec.startsWith("fit:")) return app.fitted.includes(spec.slice(4));
+      return spec !== "class" || app.classes !== null;
     },
     setFitted(names) {
       app.fitted = names;
@@ -228,6 +236,7 @@ async function watch(app, changed) {
       app.root.dataset.ready = String(Boolean(json.overview.done));
       if (JSON.stringify(json) !== JSON.stringify(before)) app.emit("info");
       if (before?.overview.rows_done !== json.overview.rows_done) changed();
+      if (!before) app.emit("opened");
       if (!before && json.elements?.length && !app.store.get().elements.length) {
         app.store.set({ elements: json.elements.filter((e) => /^[A-Z][a-z]?$/.test(e)) }, { step: false });
       }

@@ -12,7 +12,7 @@ export function createClassesPanel(app) {
   const element = h("div", { class: "xfm-panel" });
   let [n, method, progress] = [5, "kmeans", null];
 
-  async function run() {
+  async function run(isAgain) {
     progress = 0;
     draw();
     try {
@@ -21,7 +21,7 @@ export function createClassesPanel(app) {
         draw();
       });
       app.setClasses(result);
-      app.showImage("class");
+      if (!isAgain) store.set({ classes: { n, method }, image: "class", rgb: null, ratio: null });
     } catch (error) {
       app.tell(error);
     }
@@ -64,7 +64,7 @@ export function createClassesPanel(app) {
           method = v;
           draw();
         }, { "data-key": "method" }),
-        h("button", { type: "button", disabled: busy || noClasses, onclick: run, "data-key": "run" },
+        h("button", { type: "button", disabled: busy || noClasses, onclick: () => run(false), "data-key": "run" },
           "Find classes"),
         busy ? h("span", { class: "xfm-row", role: "status" }, "Comparing spectra ...",
           h("progress", { max: 1, value: progress })) : null),
@@ -75,6 +75,12 @@ export function createClassesPanel(app) {
         ? "Classes are not installed where the map is read: pip install \"rsciio_xfm[learning]\"."
         : "Pixels with like spectra are put together: minerals of a rock, pigments of a painting."));
   }
+  app.on("opened", () => {
+    const { classes } = store.get();
+    if (!classes) return;
+    ({ n, method } = classes);
+    run(true);
+  });
   app.on("choices", draw);
   app.on("info", () => progress === null && draw());
   return { element, draw };

@@ -44,15 +44,26 @@ export function createElementsPanel(app) {
     store.set({ elements: [...new Set(list)].slice(0, 40) });
     app.say(`${list.length} elements found.`);
   });
-  const fit = () => {
-    const { elements } = store.get();
+  function fit(elements, use) {
     const query = { elements: elements.length ? elements.join(",") : "auto" };
     return run("fit", "Fitting every pixel", query, (result) => {
       app.setFitted(result.maps);
-      if (!elements.length && result.elements) store.set({ elements: result.elements });
-      if (result.maps.length) app.showImage(`fit:${result.maps[0]}`);
+      use(result);
+    });
+  }
+  const fitNow = () => {
+    const { elements } = store.get();
+    fit(elements, (result) => {
+      const now = elements.length ? elements : result.elements;
+      const first = result.maps.find((name) => name.startsWith(`${now[0]}_`)) ?? result.maps[0];
+      store.set({ elements: now, fit: elements, image: `fit:${first}`, rgb: null, ratio: null });
+      if (result.notes?.length) app.say(result.notes.join(" "));
     });
   };
+  /** A link or a session has images of a fit: it is done again, or the server still has it. */
+  const fitAgain = () => store.get().fit && fit(store.get().fit, () => {});
+  app.on("opened", fitAgain);
+  app.on("reopened", fitAgain);
 
   function drawBar() {
     const { elements } = store.get();
@@ -65,7 +76,7 @@ export function createElementsPanel(app) {
         h("button", { type: "submit", "data-key": "add" }, "Add")),
       h("button", { type: "button", disabled, onclick: find, "data-key": "find",
         title: `Which elements has the spectrum?${why}` }, "Find"),
-      app.info?.fit ? h("button", { type: "button", disabled, onclick: fit, "data-key": "fit",
+      app.info?.fit ? h("button", { type: "button", disabled, onclick: fitNow, "data-key": "fit",
         title: `Peaks that overlap are told apart in each pixel${why}` },
       elements.length ? "Fit these" : "Find and fit") : null,
       elements.length ? h("button", { type: "button", "data-key": "clear",

@@ -16,7 +16,7 @@ export function createShow(app) {
     const regions = state.regions.filter((r) => r.on)
       .flatMap((r) => imagesOf(parseRegion(r.region)));
     const scatter = state.scatter ? [state.scatter.x, state.scatter.y] : [];
-    return [...wantedImages(state), ...regions, ...scatter];
+    return [...wantedImages(state), ...regions, ...scatter].filter(app.isMade);
   }
   function next() {
     if (!app.info) return null;
@@ -69,7 +69,8 @@ export function createSpectra(app) {
 
   function wanted() {
     const { regions, active, spectrum } = store.get();
-    const on = regions.filter((r) => r.on).map(({ id, region }) => ({ id, region }));
+    const on = regions.filter((r) => r.on && imagesOf(parseRegion(r.region)).every(app.isMade))
+      .map(({ id, region }) => ({ id, region }));
     on.sort((a, b) => (b.id === active) - (a.id === active));
     if (spectrum.whole || !on.length) on.push({ id: "whole", region: "" });
     if (spectrum.max) on.push({ id: "max", region: "max" });

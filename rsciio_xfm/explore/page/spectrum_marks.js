@@ -58,7 +58,7 @@ function drawLines(context, chart, x, area) {
     const at = x(energy);
     if (at < left || at > right || weight < LEAST) continue;
     const colour = isFaint ? faint : text;
-    context.globalAlpha = isFaint ? 0.9 : 0.25 + 0.4 * Math.min(1, weight);
+    context.globalAlpha = isFaint ? 0.9 : 0.2 + 0.3 * Math.min(1, weight);
     line(context, at, area, colour, scale, isFaint ? [4 * scale, 3 * scale] : []);
     context.globalAlpha = 1;
     const label = lineLabel(name);

@@ -22,15 +22,19 @@ export const DEFAULT = Object.freeze({
   elements: [],
   spectrum: { y: "log", x: null, per: "sum", whole: true, max: false },
   scatter: null, // {x, y}: two images
+  fit: null, // elements that were fitted, [] found by the fit; it is done again for a link
+  classes: null, // {n, method} of the classes that were made
   view: { x: null, y: null, zoom: null }, // all of the map, if null
   dark: null, // as the system has it, if null
 });
 /** What undo leaves as it is. */
-const LASTING = ["view", "dark", "map"];
+const LASTING = ["view", "dark", "map", "fit", "classes"];
 
 const isNumber = (v) => typeof v === "number" && Number.isFinite(v);
 const isText = (v) => typeof v === "string" && v.length > 0 && v.length <= 200;
 const isPair = (v) => Array.isArray(v) && v.length === 2 && v.every(isNumber);
+const isElements = (v) =>
+  Array.isArray(v) && v.length <= 100 && v.every((e) => /^[A-Z][a-z]?$/.test(e));
 const isTexts = (n) => (v) => Array.isArray(v) && v.length === n && v.every(isText);
 const orNull = (check) => (v) => v === null || check(v);
 const isContrast = (v) =>
@@ -59,8 +63,9 @@ const CHECKS = {
   cmap: (v) => ["viridis", "cividis", "magma", "grey"].includes(v),
   regions: (v) => Array.isArray(v) && v.length <= 64 && v.every(isRegion),
   active: orNull(isText),
-  elements: (v) =>
-    Array.isArray(v) && v.length <= 100 && v.every((e) => /^[A-Z][a-z]?$/.test(e)),
+  elements: isElements,
+  fit: orNull(isElements),
+  classes: orNull((v) => isNumber(v?.n) && v.n >= 2 && v.n <= 20 && isText(v.method)),
   spectrum: (v) =>
     ["lin", "sqrt", "log"].includes(v?.y) && ["sum", "pixel", "s"].includes(v.per) &&
     (v.x === null || (isPair(v.x) && v.x[0] < v.x[1])),
