@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-_IMPORT = re.compile(r'^import\s+(.+?)\s+from\s+"\./([\w./-]+)";\n', re.MULTILINE | re.DOTALL)
+_IMPORT = re.compile(
+    r'^import\s+(.+?)\s+from\s+"\./([\w./-]+)";\n', re.MULTILINE | re.DOTALL
+)
 _EXPORT = re.compile(r"^export (?:async )?(?:function|const|class) (\w+)", re.MULTILINE)
 _DEFAULT = re.compile(r"^export default (.+?);$", re.MULTILINE | re.DOTALL)
 

@@ -31,7 +31,7 @@ const PAINTERS = {
     return true;
   },
   o(mask, t, value, { height, width }) {
-    const [top, bottom] = span(t.cy - t.ry, t.cy + t.ry, height);
+    const [top, bottom] = span(t.cy - t.ry, t.cy + t.ry + 1, height);
     for (let y = top; y < bottom; y++) {
       const part = (y + 0.5 - t.cy) / t.ry;
       for (let x = Math.max(0, Math.floor(t.cx - t.rx)); x < Math.min(width, t.cx + t.rx); x++) {
@@ -83,7 +83,9 @@ function crossingsOf(points, y) {
   const found = [];
   points.forEach(([ay, ax], i) => {
     const [by, bx] = points[(i + 1) % points.length];
-    if (ay <= y !== by <= y) found.push(ax + ((y - ay) / (by - ay)) * (bx - ax));
+    if (ay <= y === by <= y) return;
+    const [y0, x0, y1, x1] = ay < by ? [ay, ax, by, bx] : [by, bx, ay, ax];
+    found.push(x0 + (y - y0) * ((x1 - x0) / (y1 - y0)));
   });
   return found.sort((a, b) => a - b);
 }

@@ -7,7 +7,7 @@
 
 const MOST_VERTICES = 400;
 
-const numbers = (text) => text.split(",").map(Number);
+const numbers = (text) => text.split(",").map((part) => (part.trim() ? Number(part) : NaN));
 const short = (v) => String(Math.round(v * 100) / 100);
 const joined = (values) => values.map(short).join(",");
 
@@ -33,7 +33,10 @@ const KINDS = {
     }),
   },
   p: {
-    parse: (text) => ({ points: text.split(";").map(numbers) }),
+    parse(text) {
+      const points = text.split(";").map(numbers);
+      return points.length > 2 && points.every((p) => p.length === 2) ? { points } : null;
+    },
     format: (t) => t.points.map(joined).join(";"),
     bounds(t) {
       const y = t.points.map((p) => p[0]);
