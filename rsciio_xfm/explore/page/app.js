@@ -43,9 +43,9 @@ export function startApp(root, api, store, options) {
   app.maskOf = createMasks(app);
   addActs(app);
   addEnergies(app);
+  const lines = addLines(app);
   layOut(app);
   const [show, spectra] = [createShow(app), createSpectra(app)];
-  const lines = addLines(app);
   store.on((_, keys, live) => {
     if (keys.has("dark")) setTheme(app);
     if (["image", "rgb", "ratio", "regions", "scatter", "energy"].some((key) => keys.has(key))) show.changed();
@@ -210,6 +210,7 @@ function addLines(app) {
 
 /** The Kα line if the spectrum reaches so far, else Lα, else Mα. */
 function bestLine(lines, app) {
+  if (!app.energyOf) return null;
   const last = app.energyOf(app.info.shape[2] - 1) * 0.98;
   const most = app.info.excitation > 0 ? Math.min(last, app.info.excitation) : last;
   const inside = lines.filter(({ energy }) => energy < most && energy > 0.1);
@@ -227,25 +228,30 @@ function setTheme(app) {
 
 /** Ask how far the first pass and the cache are, and whether the file is still the same. */
 async function watch(app, changed) {
-  const wait = (ms) => new Promise((done) => setTimeout(done, ms));
   while (!app.ended) {
     try {
-      const { json } = await app.data.ask("info", {});
-      const before = app.info;
-      app.info = json;
-      app.root.dataset.ready = String(Boolean(json.overview.done));
-      if (JSON.stringify(json) !== JSON.stringify(before)) app.emit("info");
-      if (before?.overview.rows_done !== json.overview.rows_done) changed();
-      if (!before) app.emit("opened");
-      if (!before && json.elements?.length && !app.store.get().elements.length) {
-        app.store.set({ elements: json.elements.filter((e) => /^[A-Z][a-z]?$/.test(e)) }, { step: false });
-      }
+      take(app, (await app.data.ask("info", {})).json, changed);
     } catch (error) {
       app.tell(error);
-      await wait(3000);
     }
-    const info = app.info;
-    const busy = info && (!info.overview.done ? 400 : info.cache?.state === "making" ? 1000 : 10000);
-    await wait(busy || 1000);
+    await new Promise((done) => setTimeout(done, delayOf(app.info)));
   }
+}
+
+function take(app, info, changed) {
+  const before = app.info;
+  app.info = info;
+  app.root.dataset.ready = String(Boolean(info.overview.done));
+  if (JSON.stringify(info) !== JSON.stringify(before)) app.emit("info");
+  if (before?.overview.rows_done !== info.overview.rows_done) changed();
+  if (before) return;
+  app.emit("opened");
+  const elements = (info.elements ?? []).filter((e) => /^[A-Z][a-z]?$/.test(e));
+  if (elements.length && !app.store.get().elements.length) app.store.set({ elements }, { step: false });
+}
+
+function delayOf(info) {
+  if (!info) return 3000;
+  if (!info.overview.done) return 400;
+  return info.cache?.state === "making" ? 1000 : 10000;
 }

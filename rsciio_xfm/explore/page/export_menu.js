@@ -85,9 +85,9 @@ export function createExportMenu(app) {
     event.preventDefault();
     event.stopPropagation();
   });
-  menu.addEventListener("focusout", (event) => {
-    if (!menu.contains(event.relatedTarget)) setTimeout(() => { menu.open = false; }, 150);
-  });
+  menu.addEventListener("focusout", () => setTimeout(() => {
+    if (!menu.contains(document.activeElement)) menu.open = false;
+  }, 150));
   return menu;
 }
 

@@ -44,7 +44,8 @@ export function createImageBar(app) {
       ]);
     }
     if (state.ratio) return [one("Divide", "ratio", 0), "/", one("by", "ratio", 1)];
-    return [choice("Image", choices, state.image, app.showImage, { "data-key": "image" })];
+    return [choice("Image", choices, state.image, app.showImage,
+      { "data-key": "image", class: "xfm-wide" })];
   }
 
   function draw() {

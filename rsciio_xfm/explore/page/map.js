@@ -41,7 +41,7 @@ export function createMap(app) {
   const element = h("div", { class: "xfm-map-box" }, canvas, hint);
   const painted = document.createElement("canvas");
   const map = { element, canvas, painted, cursor: null, drawing: null, limits: [], brushed: null };
-  let sorted = new WeakMap();
+  const sorted = new WeakMap();
 
   const sortedOf = (image) => {
     if (!sorted.has(image)) sorted.set(image, sortedSample(image));

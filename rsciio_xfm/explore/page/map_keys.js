@@ -85,7 +85,7 @@ export function addMapKeys(app, map) {
     const { places } = map.drawing;
     const last = places.length > 2 ? places[places.length - 2] : places[0];
     const again = Math.hypot(last.x - place.x, last.y - place.y) < 0.01;
-    if (again && polygon(places.slice(0, -1)).points.length > 2) map.closePolygon();
+    if (again && polygon(places.slice(0, -1))) map.closePolygon();
     else map.addCorner(place);
   }
 

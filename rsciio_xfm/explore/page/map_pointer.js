@@ -98,9 +98,14 @@ export function addPointer(app, map) {
     return {
       move(place) {
         places.push(place);
-        if (places.length > 3) term.put(polygon(places));
+        const drawn = polygon(places);
+        if (drawn) term.put(drawn);
       },
-      up: () => (places.length > 3 ? term.done(polygon(places)) : choose(places[0])),
+      up() {
+        const drawn = polygon(places);
+        if (drawn) term.done(drawn);
+        else choose(places[0]);
+      },
       cancel: term.cancel,
     };
   }
@@ -118,7 +123,8 @@ export function addPointer(app, map) {
   map.addCorner = (place) => {
     const { places, term } = map.drawing;
     places.splice(places.length - 1, 1, place, place);
-    if (places.length > 3) term.put(polygon(places.slice(0, -1)));
+    const drawn = polygon(places.slice(0, -1));
+    if (drawn) term.put(drawn);
     map.draw();
   };
   map.closePolygon = closePolygon;
@@ -141,7 +147,8 @@ export function addPointer(app, map) {
     const distinct = places.slice(0, -1).filter((p, i, all) =>
       !i || Math.hypot(p.x - all[i - 1].x, p.y - all[i - 1].y) > 0.01);
     map.drawing = null;
-    if (distinct.length > 2) term.done(polygon(distinct));
+    const drawn = polygon(distinct);
+    if (drawn) term.done(drawn);
     else term.cancel();
     map.draw();
   }

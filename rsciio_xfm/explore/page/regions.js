@@ -133,12 +133,13 @@ export function between(kind, a, b) {
   return KINDS[kind].place({ kind, minus: false }, [y0, x0, y1, x1]);
 }
 
-/** Polygon through places {y, x}. */
+/** Polygon through places {y, x}; null if they lie on a line. */
 export function polygon(places) {
   let tolerance = 0.35;
   let points = places.map((p) => [p.y, p.x]);
   for (; points.length > MOST_VERTICES; tolerance *= 2) points = simplified(points, tolerance);
-  return { kind: "p", minus: false, points: simplified(points, 0.35) };
+  points = simplified(points, 0.35);
+  return points.length > 2 ? { kind: "p", minus: false, points } : null;
 }
 
 /** The line without points that lie nearer to it than the tolerance (Douglas and Peucker). */

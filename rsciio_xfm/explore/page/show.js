@@ -119,6 +119,7 @@ export function createSpectra(app) {
 export function createMasks(app) {
   let kept = new Map();
   return function mask(region) {
+    if (!app.info) return null;
     const { shape: [h, w] } = app.info;
     const images = imagesOf(parseRegion(region)).map((spec) => app.data.kept(spec));
     if (kept.get(region)?.images.every((image, i) => image === images[i])) {

@@ -51,9 +51,9 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
     if (!range || !/^w:/.test(store.get().image)) return null;
     const sx = event.clientX - over.getBoundingClientRect().left;
     const [a, b] = [range[0] - 0.5, range[1] - 0.5].map((c) => chart.plot.valToPos(chart.xOf(c), "x"));
-    if (Math.abs(sx - a) < EDGE) return range[1] - 1;
-    if (Math.abs(sx - b) < EDGE) return range[0];
-    return null;
+    const [near, far] = [Math.abs(sx - a), Math.abs(sx - b)];
+    if (Math.min(near, far) >= EDGE) return null;
+    return near < far ? range[1] - 1 : range[0];
   }
 
   function start(over, event) {
