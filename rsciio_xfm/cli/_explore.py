@@ -66,8 +66,8 @@ def explore(
 ) -> None:
     """Explore the map in FILE in the browser, until Ctrl-C.
 
-    Drag a region and watch its spectrum, drag a window of energies and watch its image; nothing
-    leaves this machine.
+    Drag a region and watch its spectrum, drag a window of energies and watch its image;
+    nothing leaves this machine.
     """
     with errors_as_messages():
         reader = find_reader(file)

@@ -1,23 +1,26 @@
 """What the page asks, answered: the same for the server and for notebooks."""
 
-import functools
-import json
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.maps import Counts, Wanted, make_maps
 from rsciio_xfm.core.eds import PER_KEV
-from rsciio_xfm.core.reduce import run
 from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.explore import exports, lines, regions, script, tasks
+from rsciio_xfm.explore import lines, tasks
+from rsciio_xfm.explore.asked import (
+    MOST_IMAGES,
+    Asked,
+    make_image,
+    make_masks,
+    make_spectrum,
+    numbers,
+)
+from rsciio_xfm.explore.downloads import DOWNLOADS, thumbnail
 from rsciio_xfm.explore.explorer import Explorer, OpenMap
 from rsciio_xfm.explore.lines import Axis
-from rsciio_xfm.explore.opened import Brightest, Opened, overview_entry, smallest
+from rsciio_xfm.explore.opened import Opened, smallest
 from rsciio_xfm.explore.questions import (
     Answer,
     QuestionError,
@@ -27,70 +30,9 @@ from rsciio_xfm.explore.questions import (
 )
 
 Query = Mapping[str, str | Sequence[str]]
-_MOST_IMAGES = 16  # of a question
 _MOST_BINS = 1024
 _MOST_ELEMENTS = 100
 _MOST_CLASSES = 64
-_MOST_SHOWN = 64 * 2**20  # bytes of a map that is read for a small picture of it
-_EXACT = 2**53  # up to which float64 holds whole numbers
-_IMAGES = "counts, max, dead, class, w:FIRST:STOP, e:LINE or fit:NAME"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question about a map, while it is answered.
-
-    Attributes
-    ----------
-    explorer
-        Whose question it is.
-    map
-        The map and what was made of it.
-    query
-        All values of each key.
-    cancel
-        Is set when nobody waits any more.
-    """
-
-    explorer: Explorer
-    map: OpenMap
-    query: Mapping[str, Sequence[str]]
-    cancel: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def opened(self) -> Opened:
-        """The map."""
-        return self.map.opened
-
-    def one(self, name: str, default: str = "") -> str:
-        """Return the value of a key."""
-        values = self.query.get(name) or [default]
-        return values[-1]
-
-    def all(self, name: str) -> list[str]:
-        """Return all values of a key."""
-        return list(self.query.get(name, ()))
-
-    def given_energy(self) -> tuple[float, float] | None:
-        """Return offset and scale that the page has, keV."""
-        text = self.one("energy")
-        if not text:
-            return None
-        offset, scale = _numbers(text, 2, "energy")
-        if not scale > 0:
-            raise QuestionError(400, f"The scale of the energies is {scale:g}.")
-        return offset, scale
-
-    def axis(self) -> Axis:
-        """Return the energies of the channels."""
-        axis = self.opened.energies(self.given_energy())
-        if axis is None or axis.units not in PER_KEV or not axis.scale > 0:
-            raise QuestionError(
-                400,
-                "The energy axis of this map is not calibrated.",
-                "Click two peaks that you know to calibrate it.",
-            )
-        return axis
 
 
 def begin(
@@ -162,7 +104,7 @@ def _answer(
     opened = None
     try:
         if kind == THUMBNAIL:
-            return _thumbnail(explorer, number, cancel)
+            return thumbnail(explorer, number, cancel)
         is_fresh = kind == "info" and query.get("fresh", ["0"])[-1] == "1"
         held = explorer.open(number, is_fresh)
         opened = held.opened
@@ -193,6 +135,8 @@ def _of_file(
 ) -> QuestionError:
     if opened is not None and opened.is_changed():
         return _changed(opened)
+    if opened is not None and not isinstance(error, MemoryError):
+        opened.is_broken = True
     if isinstance(error, MemoryError) and not str(error):
         return QuestionError(500, "There is not enough memory for this.")
     if isinstance(error, OSError) and error.strerror:
@@ -238,11 +182,12 @@ def _total(asked: Asked) -> np.ndarray:
 
 
 def _candidates(asked: Asked) -> Answer:
-    (energy,) = _numbers(asked.one("energy"), 1, "energy")
+    (energy,) = numbers(asked.one("energy"), 1, "energy")
     given = asked.one("calibration")
     axis = asked.opened.axis
     if given:
-        axis = Axis(*_numbers(given, 2, "calibration"), "keV", asked.opened.shape[2])
+        offset, scale = numbers(given, 2, "calibration")
+        axis = Axis(offset, scale, "keV", asked.opened.shape[2])
     if axis is None or axis.units not in PER_KEV or not axis.scale > 0:
         raise QuestionError(400, "The energy axis of this map is not calibrated.")
     if not 0 < energy < 1000:
@@ -255,114 +200,14 @@ def _calibrate(asked: Asked) -> Answer:
     pairs = []
     for pair in asked.one("pairs").split(",")[:20]:
         line, _, channel = pair.partition(":")
-        pairs.append((line, _numbers(channel, 1, "pairs")[0]))
+        pairs.append((line, numbers(channel, 1, "pairs")[0]))
     n_channels = asked.opened.shape[2]
-    for line, channel in pairs:
-        if not 0 <= channel < n_channels:
+    for name, place in pairs:
+        if not 0 <= place < n_channels:
             raise QuestionError(
-                400, f"{line} is at channel {channel:g}, expected 0 to {n_channels - 1}."
+                400, f"{name} is at channel {place:g}, expected 0 to {n_channels - 1}."
             )
     return as_json(lines.calibrate(pairs, asked.opened.axis, _total(asked)))
-
-
-def _numbers(text: str, n: int, name: str) -> tuple[float, ...]:
-    try:
-        found = tuple(float(part) for part in text.split(",", n))
-    except ValueError:
-        found = ()
-    if len(found) != n or not all(map(math.isfinite, found)):
-        raise QuestionError(
-            400, f"{name} is {text[:40]!r}, expected {n} number{'s' * (n > 1)}."
-        )
-    return found
-
-
-# Images.
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image and what is said of it."""
-
-    data: np.ndarray
-    label: str
-    unit: str = "counts"
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-def make_image(asked: Asked, of: str) -> Image:
-    """Return an image by its name in the API.
-
-    Raises
-    ------
-    QuestionError
-        There is none of this name.
-    """
-    kind, _, rest = of.partition(":")
-    if of == "counts":
-        seen = asked.opened.overview
-        seen.wait_for_something()
-        return Image(seen.counts, "All counts", extra={"rows_done": seen.rows_done})
-    if of == "max":
-        return Image(_kept(asked, of, functools.partial(_brightest, asked)), "Maximum")
-    if of == "dead":
-        dead = asked.opened.dead_time()
-        if dead is None:
-            raise QuestionError(404, "The dead times of this map are not known.")
-        return Image(dead, "Dead time", "%")
-    if of == "class":
-        return Image(asked.map.labels(), "Classes", "class")
-    if kind == "fit":
-        return Image(asked.map.fitted(rest), rest)
-    if kind == "e":
-        axis = asked.axis()
-        window = lines.window_of(rest, axis, asked.opened.resolution)
-        said = {"line": rest, "energies": [axis.kev(c - 0.5) for c in window]}
-        return _window_image(asked, window, rest.replace("_", " "), said)
-    if kind == "w":
-        first, _, stop = rest.partition(":")
-        if not (first.isdecimal() and stop.isdecimal() and len(rest) < 20):
-            raise QuestionError(400, f"A window is {rest[:40]!r}, expected FIRST:STOP.")
-        return _window_image(asked, (int(first), int(stop)), f"Channels {first}-{stop}")
-    raise QuestionError(400, f"An image is {of[:40]!r}, expected {_IMAGES}.")
-
-
-def _kept(asked: Asked, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    key = (asked.map.key, name)
-    return asked.explorer.store.get_or_make(key, make)
-
-
-def _window_image(
-    asked: Asked,
-    window: tuple[int, int],
-    label: str,
-    said: Mapping[str, Any] | None = None,
-) -> Image:
-    first, stop = window
-    n_channels = asked.opened.shape[2]
-    if not 0 <= first < stop <= n_channels:
-        raise QuestionError(
-            400,
-            f"A window is {first} to {stop}, expected some of the channels 0 to "
-            f"{n_channels}.",
-        )
-
-    def make() -> np.ndarray:
-        cube = asked.map.cache.cube
-        if cube is not None:
-            found = cube.image(first, stop)
-        else:
-            wanted = Wanted(windows=[window])
-            found = make_maps(asked.opened.data, wanted, cancel=asked.cancel)["windows"]
-        return smallest(np.asarray(found).reshape(asked.opened.image_shape))
-
-    data = _kept(asked, f"w:{first}:{stop}", make)
-    return Image(data, label, extra={**(said or {}), "channels": [first, stop]})
-
-
-def _brightest(asked: Asked) -> np.ndarray:
-    (found,) = run(asked.opened.data, Brightest(), cancel=asked.cancel)
-    return smallest(found.reshape(asked.opened.image_shape))
 
 
 def _image(asked: Asked) -> Answer:
@@ -380,87 +225,6 @@ def _image(asked: Asked) -> Answer:
         "rows_done": asked.opened.shape[0],
     }
     return as_binary({"image": sent}, header | dict(image.extra))
-
-
-# Regions.
-
-
-def make_masks(asked: Asked, texts: Sequence[str]) -> list[np.ndarray]:
-    """Return the pixels of regions.
-
-    Raises
-    ------
-    ValueError
-        One is no region, or there are too many.
-    """
-    found = []
-    for terms in regions.parse_all(texts):
-        names = regions.images_of(terms)
-        if len(names) > _MOST_IMAGES:
-            raise QuestionError(400, f"A region has more than {_MOST_IMAGES} images.")
-        images = {name: make_image(asked, name).data for name in names}
-        found.append(regions.to_mask(terms, asked.opened.image_shape, images.__getitem__))
-    return found
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """The spectrum of a region.
-
-    Attributes
-    ----------
-    data
-        Shape (channels,).
-    n_pixels
-        Of the region.
-    mask
-        Its pixels; None is all.
-    is_exact
-        Whether it is no estimate.
-    """
-
-    data: np.ndarray
-    n_pixels: int
-    mask: np.ndarray | None
-    is_exact: bool = True
-
-
-def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
-    """Return the sum of the spectra of a region; the whole map without one.
-
-    Parameters
-    ----------
-    asked
-        The question.
-    text
-        The region.
-    is_exact
-        Whether an estimate at its border is not enough.
-    """
-    if not text:
-        seen = asked.opened.overview
-        seen.wait_for_something()
-        return Spectrum(seen.total, math.prod(asked.opened.image_shape), None)
-    (mask,) = make_masks(asked, [text])
-    n_pixels = int(mask.sum())
-    cube = asked.map.cache.cube
-    if not n_pixels:
-        return Spectrum(np.zeros(asked.opened.shape[2], np.uint64), 0, mask)
-    if cube is not None and not is_exact:
-        return Spectrum(
-            cube.spectrum(mask, asked.opened.source, False), n_pixels, mask, False
-        )
-
-    def make() -> np.ndarray:
-        if cube is not None:
-            return cube.spectrum(mask, asked.opened.source, True)
-        wanted = Wanted(regions=[mask.reshape(asked.opened.nav_shape)])
-        return make_maps(asked.opened.data, wanted, cancel=asked.cancel)["regions"][0]
-
-    # Regions that are made with images follow the energies, fits and classes.
-    made = f"{asked.one('energy')} {asked.map.version}" if {"@", "c"} & {*text} else ""
-    found = _kept(asked, f"spectrum {text} {made}", make)
-    return Spectrum(found, n_pixels, mask)
 
 
 def _spectrum(asked: Asked) -> Answer:
@@ -496,8 +260,8 @@ def _sent(spectrum: np.ndarray) -> np.ndarray:
 
 def _statistics(asked: Asked) -> Answer:
     texts, names = asked.all("region") or [""], asked.all("of") or ["counts"]
-    if len(names) > _MOST_IMAGES:
-        raise QuestionError(400, f"There are more than {_MOST_IMAGES} images.")
+    if len(names) > MOST_IMAGES:
+        raise QuestionError(400, f"There are more than {MOST_IMAGES} images.")
     masks = make_masks(asked, texts)
     images = {name: make_image(asked, name) for name in names}
     rows = []
@@ -533,7 +297,7 @@ def _statistics_of(values: np.ndarray) -> dict[str, float | int | None]:
 
 
 def _scatter(asked: Asked) -> Answer:
-    (n_bins,) = _numbers(asked.one("bins", "128"), 1, "bins")
+    (n_bins,) = numbers(asked.one("bins", "128"), 1, "bins")
     if not 2 <= n_bins <= _MOST_BINS or n_bins != int(n_bins):
         raise QuestionError(400, f"bins is {n_bins:g}, expected 2 to {_MOST_BINS}.")
     pair = [make_image(asked, asked.one(name, "counts")) for name in ("x", "y")]
@@ -566,7 +330,7 @@ def _wish(asked: Asked) -> tasks.Wish:
     names = [e for e in asked.one("elements").split(",") if e and e != "auto"]
     if len(names) > _MOST_ELEMENTS:
         raise QuestionError(400, f"There are more than {_MOST_ELEMENTS} elements.")
-    (n_classes,) = _numbers(asked.one("n", "6"), 1, "n")
+    (n_classes,) = numbers(asked.one("n", "6"), 1, "n")
     if not 2 <= n_classes <= _MOST_CLASSES or n_classes != int(n_classes):
         raise QuestionError(400, f"n is {n_classes:g}, expected 2 to {_MOST_CLASSES}.")
     method = asked.one("method", "kmeans")
@@ -611,117 +375,6 @@ def _make_classes(held: OpenMap, *arguments: Any) -> dict[str, Any]:
     return said
 
 
-# What is downloaded.
-
-
-def _download(
-    asked: Asked, body: bytes, media_type: str, what: str, extension: str
-) -> Answer:
-    name = exports.file_name(asked.opened, what, extension)
-    return Answer(media_type, body, filename=name)
-
-
-def _msa(asked: Asked) -> Answer:
-    text, name = asked.one("region"), asked.one("name")[:60]
-    if text == "max":
-        spectrum, times = asked.opened.overview.highest, (None, None)
-        name = name or "maximum"
-    else:
-        found = make_spectrum(asked, text, True)
-        spectrum, times = found.data, asked.opened.times_of(found.mask)
-    _check_whole(asked, text)
-    signal = exports.spectrum_signal(
-        asked.opened, spectrum, times, asked.given_energy(), name
-    )
-    return _download(asked, exports.to_msa(signal), "text/plain", name, "msa")
-
-
-def _check_whole(asked: Asked, text: str) -> None:
-    """Refuse to export what is not complete yet."""
-    seen = asked.opened.overview
-    if text in ("", "max", "counts") and not seen.is_done:
-        raise QuestionError(
-            503, "The map is still being read.", "Ask again when it is complete."
-        )
-
-
-def _csv(asked: Asked) -> Answer:
-    texts, names = asked.all("region") or [""], asked.all("name")
-    regions.parse_all(texts)
-    spectra: dict[str, np.ndarray] = {}
-    for k, text in enumerate(texts):
-        _check_whole(asked, text)
-        name = names[k][:60] if k < len(names) else text[:60] or "all"
-        name = name if name not in spectra else f"{name} {k + 1}"
-        spectra[name] = make_spectrum(asked, text, True).data
-    axis = asked.opened.energies(asked.given_energy())
-    energies = asked.opened.signal["axes"][-1].get("axis")
-    body = exports.to_csv(spectra, axis, energies)
-    return _download(asked, body, "text/csv", "spectra", "csv")
-
-
-def _tif(asked: Asked) -> Answer:
-    of = asked.one("of", "counts")
-    _check_whole(asked, of)
-    image = make_image(asked, of)
-    body = exports.to_tiff(image.data, asked.opened, image.label, image.unit)
-    return _download(asked, body, "image/tiff", image.label, "tif")
-
-
-def _region_tif(asked: Asked) -> Answer:
-    (mask,) = make_masks(asked, [asked.one("region")])
-    name = asked.one("name")[:60] or "region"
-    image = np.where(mask, np.uint8(255), np.uint8(0))
-    body = exports.to_tiff(image, asked.opened, name, "255 inside")
-    return _download(asked, body, "image/tiff", name, "tif")
-
-
-def _state(asked: Asked) -> Any:
-    try:
-        return json.loads(asked.one("state", "{}"))
-    except (ValueError, RecursionError) as error:
-        raise QuestionError(400, "The state is no JSON.") from error
-
-
-def _session(asked: Asked) -> Answer:
-    state = _state(asked)
-    if not isinstance(state, dict):
-        raise QuestionError(400, "The state is no object.")
-    body = json.dumps(state, indent=2, ensure_ascii=False).encode()
-    return _download(asked, body, "application/json", "session", "json")
-
-
-def _script(asked: Asked) -> Answer:
-    path = script.written_path(asked.opened.path, asked.explorer.is_served)
-    seen = script.Seen(asked.opened, path, asked.map.fit, asked.map.classes)
-    text = script.write_script(seen, script.parse_state(_state(asked)))
-    return _download(asked, text.encode(), "text/x-python; charset=utf-8", "", "py")
-
-
-def _thumbnail(explorer: Explorer, number: str, cancel: threading.Event) -> Answer:
-    """Return a small picture of a map, if it is known or small enough to be made now."""
-    opened = explorer.peek(number)
-    key = ((number, opened.identity), "thumbnail")
-
-    def make() -> np.ndarray:
-        seen, counts = opened.overview, None
-        if seen.is_done:
-            counts = seen.counts
-        else:
-            entry = overview_entry(opened)
-            kept = None if entry is None else entry.load()
-            if kept is not None:
-                counts = kept["counts"]
-            elif opened.data.nbytes <= _MOST_SHOWN:
-                (counts,) = run(opened.data, Counts(), cancel=cancel)
-        if counts is None:
-            raise QuestionError(404, "There is no picture of this map yet.", "Open it.")
-        picture = exports.to_thumbnail(counts.reshape(opened.image_shape))
-        return np.frombuffer(picture, dtype=np.uint8)
-
-    return Answer("image/png", explorer.store.get_or_make(key, make).tobytes())
-
-
 HANDLERS: dict[str, Callable[[Asked], Answer]] = {
     "info": _info,
     "image": _image,
@@ -734,12 +387,7 @@ HANDLERS: dict[str, Callable[[Asked], Answer]] = {
     "task/fit": lambda asked: _task(asked, "fit", _make_fit),
     "task/elements": lambda asked: _task(asked, "elements", _make_elements),
     "task/classify": lambda asked: _task(asked, "classify", _make_classes),
-    "export/spectrum.msa": _msa,
-    "export/spectra.csv": _csv,
-    "export/image.tif": _tif,
-    "export/region.tif": _region_tif,
-    "export/session.json": _session,
-    "script.py": _script,
+    **DOWNLOADS,
 }
 # What takes no time, once the map is open; and what asks nothing of the file.
 QUICK = {

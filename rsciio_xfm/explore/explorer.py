@@ -18,6 +18,7 @@ from rsciio_xfm.explore.tasks import Tasks, Wish
 MEMORY = 256 * 2**20  # bytes, of what is kept besides the page and the program
 _SHARE_OF_MAPS = 0.5
 _QUICK_THREADS = 4
+_MOST_WAIT = 10.0  # seconds, for what is read when all is closed
 
 
 @dataclass
@@ -38,6 +39,8 @@ class OpenMap:
         What was asked of them.
     version
         How often one of them was made.
+    thread
+        That reads the map for its overview.
     """
 
     number: str
@@ -48,6 +51,7 @@ class OpenMap:
     fit: Wish = field(default_factory=Wish)
     classes: Wish = field(default_factory=Wish)
     version: int = 0
+    thread: threading.Thread | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -82,6 +86,11 @@ class OpenMap:
     def fit_names(self) -> list[str]:
         """Return the names of the fitted maps that are there."""
         return list(self.maps)
+
+    def needs_opening(self) -> bool:
+        """Tell whether it does not suit its file any more, or could not be read."""
+        opened = self.opened
+        return opened.is_broken or bool(opened.overview.error) or opened.is_changed()
 
     def close(self) -> None:
         """Stop what is made of it."""
@@ -187,7 +196,7 @@ class Explorer:
             lock = self._opening.setdefault(number, threading.Lock())
         with lock:
             held = self._open.get(number)
-            if held is not None and is_fresh and held.opened.is_changed():
+            if held is not None and is_fresh and held.needs_opening():
                 self._close(number)
                 held = None
             if held is None:
@@ -212,7 +221,7 @@ class Explorer:
                 raise missing
             name = self.listing.name(path)
             held = OpenMap(number, Opened.read(path, self.listing.options, name))
-        prepare.start(held.opened, held.cache, self.is_cached)
+        held.thread = prepare.start(held.opened, held.cache, self.is_cached)
         return held
 
     def _close(self, number: str) -> None:
@@ -259,12 +268,17 @@ class Explorer:
         return len(self._open)
 
     def close(self) -> None:
-        """Stop all."""
+        """Stop all, and wait for it."""
+        with self._lock:
+            threads = [held.thread for held in self._open.values()]
         for number in list(self._open):
             self._close(number)
         self.questions.close()
         self.quick.close()
         self.tasks.close()
+        for thread in threads:
+            if thread is not None:
+                thread.join(_MOST_WAIT)
 
 
 def explore_file(path: str | Path, **options: Any) -> Explorer:

@@ -132,7 +132,7 @@ def to_tiff(image: np.ndarray, opened: Opened, label: str, unit: str) -> bytes:
         per_cm = _PER_CM[pixel["units"]]
         options["resolution"] = (per_cm / pixel["size_x"], per_cm / pixel["size_y"])
         options["resolutionunit"] = "CENTIMETER"
-    said = {"label": label, "unit": unit, "map": opened.name, "axes": "YX"}
+    said: dict[str, Any] = {"label": label, "unit": unit, "map": opened.name}
     if pixel is not None:
         said["pixel"] = pixel
     file = io.BytesIO()

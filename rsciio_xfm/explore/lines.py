@@ -22,6 +22,7 @@ _UNUSUAL = {
 }
 _FAR = 2.0  # full widths at half maximum, between a peak and what it may be
 _MOST = 12  # candidates that are said
+_REACH = 0.005  # of the channels, within which a peak is that somebody has pointed at
 
 
 @dataclass(frozen=True)
@@ -327,7 +328,7 @@ def calibrate(
 
 def _centre(spectrum: np.ndarray, channel: float) -> float:
     """Return the centre of the peak nearest to a channel, or the channel itself."""
-    reach = max(3, round(0.01 * spectrum.size))
+    reach = max(3, round(_REACH * spectrum.size))
     middle = round(channel)
     low, high = max(0, middle - reach), min(spectrum.size, middle + reach + 1)
     part = np.asarray(spectrum[low:high], dtype=float)

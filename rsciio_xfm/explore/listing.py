@@ -13,6 +13,8 @@ from rsciio_xfm._register import extension, readers
 MOST_MAPS = 2000
 _MOST_FOLDERS = 20_000
 _FRESH = 2.0  # seconds
+# What lies beside a map and is not one: counts of a Ripple header, the sum of EDAX's maps.
+_BESIDE = {"raw": "rpl", "spc": "spd"}
 
 
 @dataclass
@@ -73,18 +75,21 @@ def list_files(root: Path) -> list[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if n_folders >= _MOST_FOLDERS:
             folders.clear()
+        held = {name.lower() for name in names}
         for name in sorted(names):
             path = Path(folder, name)
             is_ours = not name.startswith(".") and extension(path) in known
-            # Of the two files of a Ripple map one is enough.
-            is_ours = is_ours and not (
-                extension(path) == "raw" and f"{path.stem}.rpl" in names
-            )
-            if is_ours and is_inside(path, root):
+            if is_ours and not _is_beside(path, held) and is_inside(path, root):
                 found.append(path)
                 if len(found) >= MOST_MAPS:
                     return found
     return found
+
+
+def _is_beside(path: Path, names: set[str]) -> bool:
+    """Tell whether a file goes with a map that is there, and is none of its own."""
+    of = _BESIDE.get(extension(path))
+    return of is not None and f"{path.stem.lower()}.{of}" in names
 
 
 def is_inside(path: Path, root: Path) -> bool:

@@ -21,8 +21,10 @@ from rsciio_xfm.core.reduce import Images, Piece, run
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.explore.cube_store import sources_of
 from rsciio_xfm.explore.lines import RESOLUTION, Axis, window_of
 
+_MOST_FILES = 16  # of a map of many files, that are looked at whether they have changed
 _ELECTRONS = ("EDS_SEM", "EDS_TEM")
 
 
@@ -131,7 +133,12 @@ class Opened:
         self.shape = (n_rows, n_columns, n_channels)
         self.metadata: dict[str, Any] = signal["metadata"]
         self.source = source_of(self.data)
-        self.file = None if path is None else LocalFile.of(path)
+        self.files: tuple[LocalFile, ...] = ()
+        if path is not None:
+            own = LocalFile.of(path)
+            others = {f for f in sources_of(self.source) if isinstance(f, LocalFile)}
+            self.files = (own, *sorted(others - {own}, key=str)[:_MOST_FILES])
+        self.is_broken = False  # whether reading it has failed
         self.overview = Overview(self)
 
     @classmethod
@@ -174,16 +181,11 @@ class Opened:
     @property
     def identity(self) -> str:
         """Tells this map from what the file held before or holds later."""
-        return "" if self.file is None else "-".join(map(str, self.file.version))
+        return "-".join(map(str, self.files[0].version)) if self.files else ""
 
     def is_changed(self) -> bool:
         """Tell whether the file was written again, replaced or deleted."""
-        if self.file is None:
-            return False
-        try:
-            return LocalFile.of(self.file.name).version != self.file.version
-        except (OSError, FileFormatError):
-            return True
+        return any(map(_is_changed, self.files))
 
     @cached_property
     def axis(self) -> Axis | None:
@@ -267,8 +269,9 @@ class Opened:
 
         def number(name: str) -> float | None:
             value = self._eds.get(name)
-            is_known = isinstance(value, int | float | np.number)
-            return float(value) if is_known and value > 0 else None
+            if isinstance(value, int | float | np.number) and value > 0:
+                return float(value)
+            return None
 
         return number("real_time"), number("live_time")
 
@@ -350,6 +353,14 @@ class Opened:
         return n_pixels * 16 + dead + self.shape[2] * 32 + 2**20
 
 
+def _is_changed(file: LocalFile) -> bool:
+    try:
+        version = LocalFile.of(file.name).version
+    except (OSError, FileFormatError):
+        return True
+    return version[0] < file.size if file.may_grow else version != file.version
+
+
 def has_all(*modules: str) -> bool:
     """Tell whether optional packages are installed."""
     return all(importlib.util.find_spec(module) is not None for module in modules)
@@ -370,7 +381,8 @@ class Overview:
         height, width, n_channels = opened.shape
         self.counts = np.zeros((height, width), dtype=np.uint8)
         self.total = self.highest = np.zeros(n_channels, dtype=np.uint64)
-        self.rows, self.rows_done, self.error = height, 0, None
+        self.rows, self.rows_done = height, 0
+        self.error: str | None = None
         self.is_done = False
         self.stop = threading.Event()
         self._opened, self._changed = opened, threading.Condition()
@@ -406,15 +418,32 @@ class Overview:
                 self.rows_done = self.rows
             self._changed.notify_all()
 
+    def put_rows(
+        self, rows_done: int, counts: np.ndarray, total: Any, highest: Any
+    ) -> None:
+        """Take further rows of the counts, and the spectra of all so far."""
+        image = self.counts if self.counts.dtype == counts.dtype else None
+        image = np.zeros(self.counts.shape, counts.dtype) if image is None else image
+        image[rows_done - len(counts) : rows_done] = counts
+        self.put(rows_done, image, total, highest)
+
+    def take(self, entry: Entry | None) -> bool:
+        """Take what was kept; tell whether anything was."""
+        kept = None if entry is None else entry.load()
+        if kept is None or not {"counts", "total", "highest"} <= kept.keys():
+            return False
+        arrays = kept["counts"], kept["total"], kept["highest"]
+        shapes = (self.counts.shape, self.total.shape, self.highest.shape)
+        if tuple(array.shape for array in arrays) != shapes:
+            return False
+        self.put(self.rows, *arrays)
+        return True
+
     def make(self, entry: Entry | None) -> None:
         """Make it by a pass over the file, or take what was kept."""
-        kept = None if entry is None else entry.load()
-        if kept is not None and {"counts", "total", "highest"} <= kept.keys():
-            shapes = (self.counts.shape, self.total.shape, self.highest.shape)
-            arrays = kept["counts"], kept["total"], kept["highest"]
-            if tuple(a.shape for a in arrays) == shapes:
-                self.put(self.rows, *arrays)
-                return
+        if self.take(entry):
+            return
+        self.rows_done = 0
         n_done = [0, 1]
 
         def count(done: int, total: int) -> None:
@@ -447,10 +476,10 @@ class Overview:
 
 def overview_entry(opened: Opened) -> Entry | None:
     """Return where the overview of a map is kept; None if it has no file."""
-    if opened.file is None or opened.source is None:
+    if not opened.files or opened.source is None:
         return None
     # What the array is tells other files too that it is made of.
-    return Entry.of("overview-1", opened.file, str(getattr(opened.data, "name", "")))
+    return Entry.of("overview-1", opened.files[0], str(getattr(opened.data, "name", "")))
 
 
 def smallest(image: np.ndarray) -> np.ndarray:

@@ -1,18 +1,15 @@
 """What is made of a map in the background: its overview, and the cache that is fast."""
 
-import importlib
 import importlib.util
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.core.config import CACHED_FILE_BYTES
-from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.exceptions import FileFormatError, PassCancelledError
+from rsciio_xfm.explore import cube
 from rsciio_xfm.explore.opened import Opened, overview_entry, smallest
-
-_CUBE = "rsciio_xfm.explore.cube"
 
 
 class Cache:
@@ -31,7 +28,7 @@ class Cache:
     """
 
     def __init__(self) -> None:
-        self.cube: Any = None
+        self.cube: cube.Cube | None = None
         self.state, self.progress, self.why = "none", 0.0, ""
 
     def said(self) -> dict[str, Any]:
@@ -40,94 +37,99 @@ class Cache:
 
     def off(self, why: str) -> None:
         """Say that there is none."""
-        self.state, self.why = "off", why
+        self.cube, self.state, self.why = None, "off", why
 
-    def ready(self, cube: Any) -> None:
+    def making(self) -> None:
+        """Say that it is made."""
+        self.cube, self.state, self.progress = None, "making", 0.0
+
+    def ready(self, found: cube.Cube) -> None:
         """Say that it is there."""
-        self.cube, self.state, self.progress = cube, "ready", 1.0
+        self.cube, self.state, self.progress = found, "ready", 1.0
+
+    def count(self, done: int, of: int) -> None:
+        """Take how far it is."""
+        self.progress = done / max(of, 1)
 
 
-def cube_module() -> Any:
-    """Return the module of the cache; None if what it needs is not installed."""
-    if importlib.util.find_spec(_CUBE) is None:
-        return None
-    if importlib.util.find_spec("numcodecs") is None:
-        return None
-    return importlib.import_module(_CUBE)
+def start(opened: Opened, cache: Cache, is_cached: bool) -> threading.Thread:
+    """Make the overview of a map, and its cache where that pays, in a thread."""
+    return _thread(lambda: _make(opened, cache, is_cached), opened)
 
 
-def prepare(opened: Opened, cache: Cache, is_cached: bool) -> None:
-    """Make the overview of a map, and its cache where that pays."""
-    seen = opened.overview
-    try:
-        _make(opened, cache, is_cached)
-    except PassCancelledError:
-        seen.finish("The map was closed while it was read.")
-    except (FileFormatError, OSError, MemoryError, ValueError, TypeError) as error:
-        seen.finish(str(error) or type(error).__name__)
-    else:
-        seen.finish()
+def start_again(opened: Opened, cache: Cache) -> None:
+    """Make a cache that was lost once more, in a thread."""
+    if cache.state == "ready":
+        cache.making()
+        _thread(lambda: _make_cube(opened, cache, None), opened)
+
+
+def _thread(make: Callable[[], Any], opened: Opened) -> threading.Thread:
+    def run() -> None:
+        seen = opened.overview
+        try:
+            make()
+        except PassCancelledError:
+            seen.finish("The map was closed while it was read.")
+        except (FileFormatError, OSError, MemoryError, ValueError, TypeError) as error:
+            seen.finish(str(error) or type(error).__name__)
+        else:
+            seen.finish()
+
+    thread = threading.Thread(target=run, name="prepare", daemon=True)
+    thread.start()
+    return thread
 
 
 def _make(opened: Opened, cache: Cache, is_cached: bool) -> None:
     entry, seen = overview_entry(opened), opened.overview
-    module = _eligible(opened, cache, is_cached)
-    if module is None:
+    why = _why_not(opened, is_cached)
+    if why:
+        cache.off(why)
         seen.make(entry)
         return
-    cube = module.find(opened.source)
-    if cube is not None:
-        cache.ready(cube)
-        seen.make(entry)
-        return
-    cache.state = "making"
-
-    def count(done: int, of: int) -> None:
-        cache.progress = done / max(of, 1)
 
     def show(rows_done: int, counts: np.ndarray, total: Any, highest: Any) -> None:
-        seen.put(rows_done, counts, total, highest)
+        seen.put_rows(rows_done, counts, total, highest)
 
-    try:
-        cube = module.make(opened.source, progress=count, cancel=seen.stop, overview=show)
-    except module.CacheFullError as error:
-        cache.off(str(error))
+    if seen.take(entry):
+        _make_cube(opened, cache, None)
+        return
+    cache.making()
+    if not _make_cube(opened, cache, show) or seen.rows_done < seen.rows:
         seen.make(entry)
         return
-    cache.ready(cube)
-    if seen.rows_done < seen.rows:
-        seen.make(entry)
-    else:
-        seen.put(seen.rows, smallest(seen.counts), seen.total, seen.highest)
-        seen.keep(entry)
+    seen.put(seen.rows, smallest(seen.counts), seen.total, seen.highest)
+    seen.keep(entry)
 
 
-def _eligible(opened: Opened, cache: Cache, is_cached: bool) -> Any:
-    """Return the module of the cache if this map gets one."""
+def _make_cube(opened: Opened, cache: Cache, show: Callable[..., None] | None) -> bool:
+    """Find or make the cache; tell whether it is there."""
+    source = opened.source
+    assert source is not None
+    try:
+        found = cube.find(source) if show is None else None
+        if found is None:
+            if show is None:
+                opened.overview.finish()
+            cache.making()
+            found = cube.make(
+                source, progress=cache.count, cancel=opened.overview.stop, overview=show
+            )
+    except cube.CubeError as error:
+        cache.off(str(error))
+        return False
+    cache.ready(found)
+    return True
+
+
+def _why_not(opened: Opened, is_cached: bool) -> str:
+    """Return why a map gets no cache; nothing if it gets one."""
     source = opened.source
     if not is_cached:
-        cache.off("It was switched off.")
-    elif source is None or source.ndim != 3 or source.dtype.kind != "u":
-        cache.off("Only maps of counts with rows and columns have one.")
-    elif _file_bytes(opened) < CACHED_FILE_BYTES:
-        cache.off("The map is small enough without.")
-    else:
-        module = cube_module()
-        if module is None:
-            cache.off('It needs numcodecs: pip install "rsciio_xfm[explore]".')
-        return module
-    return None
-
-
-def _file_bytes(opened: Opened) -> int:
-    file: LocalFile | None = opened.file
-    return opened.data.nbytes if file is None else file.size
-
-
-def start(opened: Opened, cache: Cache, is_cached: bool) -> threading.Thread:
-    """Prepare a map in a thread of its own."""
-    thread = threading.Thread(
-        target=prepare, args=(opened, cache, is_cached), name="prepare", daemon=True
-    )
-    thread.start()
-    return thread
+        return "It was switched off."
+    if source is None or source.ndim != 3:
+        return "Only maps in files, with rows and columns, have one."
+    if importlib.util.find_spec("numcodecs") is None:
+        return 'It needs numcodecs: pip install "rsciio_xfm[explore]".'
+    return cube.why_not(source)

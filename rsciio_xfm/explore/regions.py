@@ -113,9 +113,11 @@ def _parse_term(text: str) -> Term:
     parts = rest.split("@")
     if (kind, len(parts)) not in (("t", 2), ("b", 4)):
         raise ValueError(f"A region is {text!r:.60}, {_EXPECTED}.")
-    pairs = [_numbers(part, 2, text) for part in parts[1::2]]
-    ranges = tuple((image, *pair) for image, pair in zip(parts[::2], pairs, strict=True))
-    return Term(kind, (), ranges, is_taken_off)
+    found: list[tuple[str, float, float]] = []
+    for image, ends in zip(parts[::2], parts[1::2], strict=True):
+        low, high = _numbers(ends, 2, text)
+        found.append((image, low, high))
+    return Term(kind, (), tuple(found), is_taken_off)
 
 
 def _numbers(text: str, n: int, whole: str) -> tuple[float, ...]:

@@ -34,6 +34,7 @@ TOKEN_BYTES = 16  # 128 bits
 _POLL = 0.05  # seconds, between looks whether a client is still there
 _MOST_URL = 2**17  # bytes
 _MOST_CONNECTIONS = 512
+_BACKLOG = 256
 _CLIENT_BYTES = 8
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
@@ -357,6 +358,7 @@ class Running:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((place.host, place.port))
+            self._socket.listen(_BACKLOG)  # whoever comes first waits
         except OSError:
             self._socket.close()
             raise
