@@ -20,7 +20,7 @@ from rsciio_xfm.cli._common import (
     wrong_extension,
 )
 
-_MEMORY = 256  # MiB
+_MEMORY = 128  # MiB
 _LEAST_TOKEN = 22  # characters: 128 bits, as they are written by default
 
 
