@@ -26,7 +26,7 @@ export function createRegionsPanel(app) {
     if (!other) return;
     const terms = other.region.split("|");
     if (act === "take" && terms.some((t) => t.startsWith("-"))) {
-      app.say(`${other.name} has parts taken away itself; what is left of it cannot be taken away in one step.`);
+      app.say(`${other.name} has parts taken away itself: what is left of it cannot be taken away.`);
       return;
     }
     const added = act === "take" ? terms.map((t) => `-${t}`) : terms;
@@ -107,7 +107,8 @@ export function createRegionsPanel(app) {
       state.regions.length ? h("div", { class: "xfm-row" },
         h("button", { type: "button", "data-key": "rest", onclick: rest,
           title: "A region of all pixels that are not in the chosen one" }, "All but the chosen one"),
-        h("span", { class: "xfm-muted" }, "Arrow keys move it; with Alt they change its size.")) : null,
+        h("span", { class: "xfm-muted" },
+          "With Move (V) on the map, arrow keys move it; with Alt they change its size.")) : null,
       table(state));
   }
   store.on((_, keys) => (keys.has("regions") || keys.has("active")) && draw());
