@@ -40,7 +40,7 @@ export function createMap(app) {
   const hint = h("div", { class: "xfm-hint" });
   const element = h("div", { class: "xfm-map-box" }, canvas, hint);
   const painted = document.createElement("canvas");
-  const map = { element, canvas, painted, cursor: null, drawing: null, limits: [], brushed: null };
+  const map = { element, canvas, painted, cursor: null, drawing: null, limits: [] };
   const sorted = new WeakMap();
 
   const sortedOf = (image) => {

@@ -9,7 +9,9 @@ import { areaText } from "./scale_bar.js";
 
 export function createRegionsPanel(app) {
   const { store } = app;
-  const element = h("div", { class: "xfm-panel" });
+  const list = h("div");
+  const values = h("div");
+  const element = h("div", { class: "xfm-panel" }, list, values);
 
   const change = (region, part, options) =>
     store.set(withChanged(store.get(), region.id, () => part), options);
@@ -26,7 +28,7 @@ export function createRegionsPanel(app) {
     if (!other) return;
     const terms = other.region.split("|");
     if (act === "take" && terms.some((t) => t.startsWith("-"))) {
-      app.say(`${other.name} has parts taken away itself; what is left of it cannot be taken away in one step.`);
+      app.say(`${other.name} has parts taken away itself: what is left of it cannot be taken away.`);
       return;
     }
     const added = act === "take" ? terms.map((t) => `-${t}`) : terms;
@@ -44,8 +46,9 @@ export function createRegionsPanel(app) {
   function row(region, state) {
     const others = state.regions.filter((r) => r.id !== region.id);
     const isActive = region.id === state.active;
-    const choose = () => !isActive && store.set({ active: region.id }, { step: false });
-    return h("li", { class: isActive ? "xfm-active" : "", onclick: choose },
+    const choose = () => region.id !== store.get().active &&
+      store.set({ active: region.id }, { step: false });
+    return h("li", { class: isActive ? "xfm-active" : "", "data-id": region.id, onclick: choose },
       h("input", { type: "checkbox", checked: region.on, "data-key": `on ${region.id}`,
         "aria-label": `Show ${region.name}`, title: "Show or hide",
         onchange: (e) => change(region, { on: e.target.checked }) }),
@@ -100,19 +103,31 @@ export function createRegionsPanel(app) {
 
   function draw() {
     const state = store.get();
-    fill(element,
+    fill(list,
       state.regions.length
         ? h("ul", { class: "xfm-regions", "aria-label": "Regions" }, state.regions.map((r) => row(r, state)))
         : h("p", { class: "xfm-muted" }, HINT),
       state.regions.length ? h("div", { class: "xfm-row" },
         h("button", { type: "button", "data-key": "rest", onclick: rest,
           title: "A region of all pixels that are not in the chosen one" }, "All but the chosen one"),
-        h("span", { class: "xfm-muted" }, "Arrow keys move it; with Alt they change its size.")) : null,
-      table(state));
+        h("span", { class: "xfm-muted" },
+          "Move (V): arrow keys move it, with Alt they change its size.")) : null);
+    drawValues();
   }
-  store.on((_, keys) => (keys.has("regions") || keys.has("active")) && draw());
-  app.on("images", draw);
-  app.on("shown", draw);
-  app.on("info", draw);
+  const drawValues = () => fill(values, table(store.get()));
+  /** Another region is chosen: no row is made anew, as somebody may be typing in it. */
+  function mark() {
+    const { active } = store.get();
+    for (const item of list.querySelectorAll("li")) {
+      item.classList.toggle("xfm-active", item.dataset.id === active);
+    }
+  }
+  store.on((_, keys) => {
+    if (keys.has("regions")) draw();
+    else if (keys.has("active")) mark();
+  });
+  app.on("images", () => (list.textContent.includes("...") ? draw() : drawValues()));
+  app.on("shown", drawValues);
+  app.on("opened", draw);
   return { element, draw };
 }

@@ -63,7 +63,8 @@ export function createSpectrum(app) {
       },
       axes: [
         { ...axis, font, labelFont: font, size: 34, labelSize: 18,
-          label: app.energyOf ? "Energy (keV)" : "Channel" },
+          label: app.energyOf ? "Energy (keV)" : "Channel",
+          values: (_, splits) => splits.map((v) => shown(v)) },
         { ...axis, font, labelFont: font, size: 56, labelSize: 18, label: LABELS[store.get().spectrum.per],
           ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max), filter: (_, s) => s } : {}),
           values: (_, splits) => splits.map((v) => (v === null ? "" : tick(v, y))) },

@@ -64,7 +64,7 @@ export function createStatus(app) {
     if (!overview.done) progress(`Reading: row ${overview.rows_done} of ${overview.rows}`,
       overview.rows_done / overview.rows);
     else if (cache?.state === "making") progress("Making the cache, which makes all faster", cache.progress);
-    else if (cache?.state === "off" && cache.why) fill(work, document.createTextNode(`No cache: ${cache.why}`));
+    else if (cache?.state === "off" && cache.why) fill(work, document.createTextNode(`No cache. ${cache.why}`));
     else fill(work);
   });
   function progress(text, part) {
