@@ -8,11 +8,11 @@ from typing import Any
 class _Callable(types.ModuleType):
     """A module that can be called: ``rsciio_xfm.explore(path)`` opens the browser."""
 
-    def __call__(self, path: Any, **options: Any) -> Any:
+    def __call__(self, what: Any, **options: Any) -> Any:
         """Explore a map in the browser; see :func:`rsciio_xfm.explore.start.explore`."""
         from rsciio_xfm.explore.start import explore
 
-        return explore(path, **options)
+        return explore(what, **options)
 
 
 sys.modules[__name__].__class__ = _Callable
