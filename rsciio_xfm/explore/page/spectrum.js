@@ -1,6 +1,6 @@
 /** Spectra of the map and its regions, with uPlot. */
 import { DASHES } from "./colours.js";
-import { h, styleOf } from "./dom.js";
+import { h, onceAFrame, styleOf } from "./dom.js";
 import { shown } from "./names.js";
 import { drawMarks } from "./spectrum_marks.js";
 import uPlot from "./vendor/uPlot.js";
@@ -86,7 +86,7 @@ export function createSpectrum(app) {
     })];
   }
 
-  chart.update = () => {
+  chart.update = onceAFrame(() => {
     if (!app.info || !box.clientWidth || !box.clientHeight) return;
     chart.series = seriesOf(app, box);
     const { spectrum, active } = store.get();
@@ -103,7 +103,8 @@ export function createSpectrum(app) {
       built = wanted;
       chart.onBuilt?.(chart.plot);
     }
-  };
+    app.emit("drawn");
+  });
   chart.redraw = () => chart.plot?.redraw(false);
   chart.rescale = () => {
     if (!chart.plot) return;

@@ -81,7 +81,7 @@ export function createSpectrumPanel(app) {
     draw();
     line.textContent = app.calibrating ? "Calibrate: click a peak whose line you know." : hint();
   });
-  app.on("spectra", drawLegend);
+  app.on("drawn", drawLegend);
   app.on("info", () => {
     draw();
     say(null);
