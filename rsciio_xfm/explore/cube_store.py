@@ -258,40 +258,54 @@ class Place:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[bool]:
-        """Make the folder of a cache that will be made, or say that another makes it.
+        """Claim the folder of a cache that is made, or say that another makes it.
 
         What is there of another file, or of another version of this package, is deleted.
+        On Windows, where a folder with open files cannot be renamed, nothing keeps two apart;
+        they write the same.
         """
-        try:
-            with locked(self.part / _INDEX, "ab") as file:
-                if not _is_same(file, self.part / _INDEX):  # finished meanwhile
-                    yield False
-                    return
-                stamp = self.identity.stamp(self.layout)
-                if read_meta(self.part) != stamp:
-                    for name in (_DATA, _INDEX):
-                        (self.part / name).open("ab").close()
-                        os.truncate(self.part / name, 0)
-                    write_meta(self.part, stamp)
-                yield True
-        except BlockingIOError:
-            yield False
-        except FileNotFoundError:
-            if self.part.exists():
-                raise
-            yield False
+        if os.name != "posix":
+            self._clear_others()
+            yield True
+            return
+        with contextlib.ExitStack() as stack:
+            is_mine = False
+            # It may be locked, or be finished by another a moment ago.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
+                file = stack.enter_context(locked(self.part / _INDEX, "ab"))
+                is_mine = _is_same(file, self.part / _INDEX)
+                if is_mine:
+                    self._clear_others()
+            yield is_mine
+
+    def _clear_others(self) -> None:
+        """Delete what is there of another map."""
+        stamp = self.identity.stamp(self.layout)
+        if read_meta(self.part) != stamp:
+            for name in (_DATA, _INDEX):
+                (self.part / name).open("ab").close()
+                os.truncate(self.part / name, 0)
+            write_meta(self.part, stamp)
 
     def finish(self) -> None:
-        """Put a cache that is complete in its place."""
+        """Put a cache that is complete in its place.
+
+        Raises
+        ------
+        CubeError
+            The system does not let it.
+        """
         stamp = self.identity.stamp(self.layout)
         write_meta(self.part, {**stamp, "sizes": sizes_of(self.part)})
         if self.folder.exists():
             discard(self.folder)
         try:
             os.rename(self.part, self.folder)
-        except OSError:
-            if not self.is_finished():  # another made it, where there are no locks
-                raise
+        except OSError as exc:
+            if not self.is_finished():  # by another, where there are no locks
+                raise CubeError(
+                    f"The cache cannot be moved in its place: {exc}."
+                ) from exc
             discard(self.part)
 
 
@@ -649,6 +663,8 @@ class ChunkReader:
             It is not what was written.
         """
         offset, size, check = entry or self.entries(number, 1)[0]
+        if size and offset + size > os.fstat(self._data.fileno()).st_size:
+            raise DamagedError(f"chunk {number} is beyond the end")
         if size > self._raw.size:
             self._raw = np.empty(size, dtype=np.uint8)
         raw = self._raw[:size]

@@ -15,7 +15,7 @@ from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.questions import QuestionError, Questions, Store
 from rsciio_xfm.explore.tasks import Tasks, Wish
 
-MEMORY = 256 * 2**20  # bytes, of what is kept besides the page and the program
+MEMORY = 128 * 2**20  # bytes, of what is kept besides the page and the program
 _SHARE_OF_MAPS = 0.5
 _QUICK_THREADS = 4
 _MOST_WAIT = 10.0  # seconds, for what is read when all is closed

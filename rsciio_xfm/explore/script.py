@@ -55,6 +55,8 @@ class State:
     rgb_contrast: tuple[tuple[float, float, float], ...] = ()
     cmap: str = "viridis"
     regions: tuple[tuple[str, tuple[Term, ...]], ...] = ()
+    fit: Wish | None = None
+    classes: Wish | None = None
 
     def images(self) -> list[str]:
         """Return all images that are needed, each once."""
@@ -104,7 +106,27 @@ def _parse_state(state: Mapping[str, Any]) -> State:
         rgb_contrast=each,
         cmap=cmap if cmap in _COLOUR_MAPS else "viridis",
         regions=tuple(zip(names, regions.parse_all(texts), strict=True)),
+        fit=_fit(state.get("fit")),
+        classes=_classes(state.get("classes")),
     )
+
+
+def _fit(given: Any) -> Wish | None:
+    if given is None:
+        return None
+    names = [str(name) for name in given]
+    if not all(name.replace("_", "").isalnum() for name in names):
+        raise ValueError("The fitted elements are none, expected some like Fe.")
+    return Wish(tuple(names))
+
+
+def _classes(given: Any) -> Wish | None:
+    if given is None:
+        return None
+    method = str(given.get("method") or "kmeans")
+    if not method.isalnum():
+        raise ValueError("The classes are none, expected kmeans.")
+    return Wish(n_classes=int(given["n"]), method=method)
 
 
 def _contrasts(given: Any) -> tuple[tuple[float, float, float], ...]:
@@ -200,7 +222,7 @@ def _body(seen: Seen, state: State) -> Iterator[str]:
     yield ""
     yield from _images(seen, state)
     yield from _regions(seen, state)
-    yield from _plot(state)
+    yield from _plot(state, min(seen.opened.image_shape) > 1)
 
 
 def _load(seen: Seen) -> Iterator[str]:
@@ -240,11 +262,12 @@ def _images(seen: Seen, state: State) -> Iterator[str]:
         yield f'images["dead"] = dead_time{reshaped}'
     fitted = [of for of in wanted if of.startswith("fit:")]
     if fitted:
-        yield f"maps = rsciio_xfm.get_element_maps(s{_fit_arguments(seen.fit)})"
+        arguments = _fit_arguments(seen.fit if state.fit is None else state.fit, seen)
+        yield f"maps = rsciio_xfm.get_element_maps(s{arguments})"
         for of in fitted:
             yield f"images[{of!r}] = maps[{of[4:]!r}].data{reshaped}"
     if "class" in wanted:
-        wish = seen.classes
+        wish = seen.classes if state.classes is None else state.classes
         yield (
             f'classes = rsciio_xfm.classify(s, reducer="pca", n_classes={wish.n_classes}, '
             f"classifier={wish.method!r})"
@@ -253,9 +276,10 @@ def _images(seen: Seen, state: State) -> Iterator[str]:
     yield ""
 
 
-def _fit_arguments(wish: Wish) -> str:
+def _fit_arguments(wish: Wish, seen: Seen) -> str:
     text = f", {list(wish.elements)!r}" if wish.elements else ""
-    return text + (f", excitation={wish.excitation!r}" if wish.excitation else "")
+    excitation = wish.excitation or seen.fit.excitation
+    return text + (f", excitation={excitation!r}" if excitation else "")
 
 
 def _window(seen: Seen, state: State, of: str) -> str:
@@ -322,7 +346,7 @@ def _number(value: float) -> str:
     return f"({text})" if value < 0 else text
 
 
-def _plot(state: State) -> Iterator[str]:
+def _plot(state: State, is_outlined: bool) -> Iterator[str]:
     yield "figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5))"
     if state.rgb:
         yield "rgb = np.zeros((*shape, 3))"
@@ -347,9 +371,10 @@ def _plot(state: State) -> Iterator[str]:
         yield "shown = ((shown - low) / ((high - low) or 1)).clip(0, 1)"
         yield f"left.imshow(shown ** (1 / {gamma!r}), cmap={state.cmap!r})"
         yield f"left.set_title({title!r})"
-    if state.regions:
+    if state.regions and is_outlined:
         yield "for region in regions.values():"
-        yield '    left.contour(region, [0.5], colors="white")'
+        yield "    if 0 < region.sum() < region.size:"
+        yield '        left.contour(region, [0.5], colors="white")'
     yield from _plot_spectra("right")
 
 
