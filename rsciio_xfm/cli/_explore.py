@@ -3,10 +3,10 @@
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
+import rsciio_xfm
 from rsciio_xfm.cli._common import (
     FILE,
     FiniteRange,
@@ -20,8 +20,7 @@ from rsciio_xfm.cli._common import (
     wrong_extension,
 )
 
-_MEMORY = 128  # MiB
-_LEAST_TOKEN = 22  # characters: 128 bits, as they are written by default
+_MEMORY = 128.0  # MiB
 
 
 def _memory_option(command: Callable) -> Callable:
@@ -80,10 +79,15 @@ def explore(
                     f"{file}: --detector is for maps of several detectors"
                 )
             options["detector"] = detector
-        from rsciio_xfm.explore.server import Place
-
-        settings = {"most_waiting": 8, "is_cached": not no_map_cache}
-        server = _start(file, options, Place(port=port), memory, settings)
+        server = rsciio_xfm.explore(
+            file,
+            browser=False,
+            wait=False,
+            port=port,
+            memory=memory,
+            cache=not no_map_cache,
+            **options,
+        )
         click.echo(server.address)
         click.echo("Ctrl-C ends the explorer.")
         if not no_browser:
@@ -130,19 +134,19 @@ def serve(
 ) -> None:
     """Let a class explore the maps in FOLDER in their browsers, until Ctrl-C."""
     with errors_as_messages():
-        if token is not None and len(token) < _LEAST_TOKEN:
-            raise click.ClickException(
-                f"--token has {len(token)} characters, expected at least {_LEAST_TOKEN}, "
-                'as python -c "import secrets; print(secrets.token_urlsafe())" makes them'
-            )
-        from rsciio_xfm.explore.server import Place
-
-        place = Place(host, port, names, token or "")
-        server = _start(folder, {}, place, memory, {"is_cached": not no_map_cache})
+        server = rsciio_xfm.explore.serve(
+            folder,
+            host=host,
+            port=port,
+            memory=memory,
+            token=token,
+            names=names,
+            cache=not no_map_cache,
+        )
         n_maps = len(server.explorer.list_maps())
         click.echo(f"{n_maps} map{'s' * (n_maps != 1)} in {folder}")
         click.echo(server.address)
-        if not place.is_local:
+        if not server.place.is_local:
             click.echo(
                 "Warning: HTTP is not encrypted: whoever can listen in the network sees the "
                 "token and the maps. Use it in a network that you trust, or through ssh -L or "
@@ -152,23 +156,3 @@ def serve(
         click.echo("Ctrl-C ends the explorer.")
         server.wait()
         server.close()
-
-
-def _start(
-    path: Path,
-    options: dict[str, Any],
-    place: Any,
-    memory: float,
-    settings: dict[str, Any],
-) -> Any:
-    from rsciio_xfm.explore.explorer import explore_file
-    from rsciio_xfm.explore.server import Running
-
-    explorer = explore_file(
-        path, memory=round(memory * 2**20), reader=options, **settings
-    )
-    try:
-        return Running(explorer, place).start()
-    except BaseException:
-        explorer.close()
-        raise

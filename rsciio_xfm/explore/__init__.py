@@ -4,6 +4,8 @@ import sys
 import types
 from typing import Any
 
+__all__ = ["serve"]
+
 
 class _Callable(types.ModuleType):
     """A module that can be called: ``rsciio_xfm.explore(path)`` opens the browser."""
@@ -13,6 +15,13 @@ class _Callable(types.ModuleType):
         from rsciio_xfm.explore.start import explore
 
         return explore(what, **options)
+
+
+def serve(folder: Any, **options: Any) -> Any:
+    """Let others explore a folder; see :func:`rsciio_xfm.explore.start.serve`."""
+    from rsciio_xfm.explore.start import serve as start
+
+    return start(folder, **options)
 
 
 sys.modules[__name__].__class__ = _Callable

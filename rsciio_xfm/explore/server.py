@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 EXTRA = "explore"
 TOKEN_BYTES = 16  # 128 bits
+LEAST_TOKEN = 22  # characters of such a token
 _POLL = 0.05  # seconds, between looks whether a client is still there
 _MOST_URL = 2**17  # bytes
 _MOST_CONNECTIONS = 512

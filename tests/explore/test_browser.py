@@ -444,6 +444,10 @@ def test_exports(looking, tmp_path):
     for text in ("Picture with scale bar", "Picture of the spectrum"):
         looking.export(text).save_as(tmp_path / "a.png")
         assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    looking.export("Statistics of the regions").save_as(tmp_path / "a.csv")
+    head, row, *_ = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
+    assert head.startswith("region,image,n,sum,mean")
+    assert row.startswith('"Region 1","All counts",600,')
     looking.export("Regions (JSON)").save_as(tmp_path / "regions.json")
     regions = json.loads((tmp_path / "regions.json").read_text(encoding="utf-8"))
     assert regions["regions"] == looking.state["regions"]

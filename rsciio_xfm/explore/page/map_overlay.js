@@ -15,11 +15,13 @@ export function drawOverlay(context, app, map, place) {
 }
 
 function drawRegion(context, app, place, region, active) {
-  const mask = app.maskOf(region.region);
-  if (mask) drawMask(context, app, place, { mask, colour: region.colour, key: region.region });
   const terms = parseRegion(region.region);
+  const isSimple = terms.length === 1 && isDrawn(terms);
+  const mask = isSimple ? null : app.maskOf(region.region);
+  if (mask) drawMask(context, app, place, { mask, colour: region.colour, key: region.region });
   for (const term of terms) {
     outline(context, place, term);
+    if (isSimple) tint(context, region.colour);
     const isActive = region.id === active;
     stroke(context, "rgba(0, 0, 0, 0.75)", isActive ? 6 : 4, []);
     stroke(context, "#ffffff", isActive ? 4 : 2.6, []);
@@ -66,6 +68,13 @@ function outline(context, place, term) {
     for (const [y, x] of term.points) context.lineTo(...place.toScreen(y, x));
     context.closePath();
   }
+}
+
+function tint(context, colour) {
+  context.globalAlpha = FILL / 255;
+  context.fillStyle = colour;
+  context.fill("evenodd");
+  context.globalAlpha = 1;
 }
 
 function stroke(context, colour, width, dash) {

@@ -1,6 +1,6 @@
 /** The list of regions: name, colour, size; chosen, shown, joined, taken away. */
 import { REGION_COLOURS } from "./colours.js";
-import { choice, coloured, fill, h, iconButton } from "./dom.js";
+import { choice, coloured, fill, h, iconButton, onceAFrame } from "./dom.js";
 import { countOf, statistics } from "./masks.js";
 import { imageLabel, shown } from "./names.js";
 import { remove, withChanged, withRegion } from "./region_edit.js";
@@ -9,6 +9,7 @@ import { areaText } from "./scale_bar.js";
 
 export function createRegionsPanel(app) {
   const { store } = app;
+  const counts = new WeakMap(); // of a mask: how many pixels
   const list = h("div");
   const values = h("div");
   const element = h("div", { class: "xfm-panel" }, list, values);
@@ -38,7 +39,8 @@ export function createRegionsPanel(app) {
   function sizeText(region) {
     const mask = app.maskOf(region.region);
     if (!mask) return "...";
-    const pixels = countOf(mask);
+    if (!counts.has(mask)) counts.set(mask, countOf(mask));
+    const pixels = counts.get(mask);
     const area = areaText(pixels, app.info.pixel);
     return `${shown(pixels)} px${area ? ` · ${area}` : ""}`;
   }
@@ -122,8 +124,18 @@ export function createRegionsPanel(app) {
       item.classList.toggle("xfm-active", item.dataset.id === active);
     }
   }
-  store.on((_, keys) => {
-    if (keys.has("regions")) draw();
+  /** While a region is dragged, only what it is called and its size follow. */
+  const drawSizes = onceAFrame(() => {
+    const { regions } = store.get();
+    const items = [...list.querySelectorAll("li")];
+    if (items.length !== regions.length) return draw();
+    return regions.forEach((region, k) => {
+      items[k].querySelector(".xfm-size").textContent = sizeText(region);
+    });
+  });
+  store.on((_, keys, live) => {
+    if (keys.has("regions") && live) drawSizes();
+    else if (keys.has("regions")) draw();
     else if (keys.has("active")) mark();
   });
   app.on("images", () => (list.textContent.includes("...") ? draw() : drawValues()));

@@ -40,10 +40,15 @@ export function createShow(app) {
     const isWindow = specs.length === 1 && /^w:/.test(specs[0]) && /^w:/.test(answer?.spec ?? "");
     if (answers.every(Boolean)) {
       const kind = state.rgb ? "rgb" : state.ratio ? "ratio" : specs[0] === "class" ? "class" : "one";
-      app.shown = { kind, specs, answers };
-    } else if (isWindow) app.shown = { kind: "one", specs: [answer.spec], answers: [answer] };
-    else return;
-    app.emit("shown");
+      put({ kind, specs, answers });
+    } else if (isWindow) put({ kind: "one", specs: [answer.spec], answers: [answer] });
+  }
+  function put(next) {
+    const last = app.shown;
+    const isSame = last?.kind === next.kind && last.answers.length === next.answers.length &&
+      next.answers.every((answer, k) => answer === last.answers[k]);
+    app.shown = next;
+    if (!isSame) app.emit("shown");
   }
   const poke = latest(next, ask);
   return {

@@ -11,7 +11,7 @@ export function createSpectrumPanel(app) {
   app.chart = chart;
   const bar = h("div", { class: "xfm-bar" });
   const legend = h("div", { class: "xfm-legend", "aria-label": "Spectra shown" });
-  const line = h("div", { class: "xfm-readout" });
+  const line = h("div", { class: "xfm-readout", "aria-live": "polite" });
   const frame = h("div", {
     class: "xfm-plot-box", tabindex: 0, role: "application", "data-key": "spectrum",
     "aria-label": "Spectrum. Arrow keys move the cross, Enter asks which line it is, [ and ] set " +
@@ -81,7 +81,7 @@ export function createSpectrumPanel(app) {
     draw();
     line.textContent = app.calibrating ? "Calibrate: click a peak whose line you know." : hint();
   });
-  app.on("spectra", drawLegend);
+  app.on("drawn", drawLegend);
   app.on("info", () => {
     draw();
     say(null);

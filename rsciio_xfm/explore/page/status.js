@@ -3,7 +3,7 @@ import { fill, h, iconButton } from "./dom.js";
 import { shown } from "./names.js";
 
 export function createStatus(app) {
-  const value = h("span", { class: "xfm-value" });
+  const value = h("span", { class: "xfm-value", "aria-live": "polite" });
   const work = h("span", { class: "xfm-work" });
   const message = h("span", { class: "xfm-message", role: "status", "aria-live": "polite" });
   const element = h("footer", { class: "xfm-status" }, value, message, work);
