@@ -43,11 +43,11 @@ export function createShow(app) {
       put({ kind, specs, answers });
     } else if (isWindow) put({ kind: "one", specs: [answer.spec], answers: [answer] });
   }
-  function put(next) {
+  function put(found) {
     const last = app.shown;
-    const isSame = last?.kind === next.kind && last.answers.length === next.answers.length &&
-      next.answers.every((answer, k) => answer === last.answers[k]);
-    app.shown = next;
+    const isSame = last?.kind === found.kind && last.answers.length === found.answers.length &&
+      found.answers.every((answer, k) => answer === last.answers[k]);
+    app.shown = found;
     if (!isSame) app.emit("shown");
   }
   const poke = latest(next, ask);
@@ -84,7 +84,8 @@ export function createSpectra(app) {
   function isHere({ id, key }) {
     const kept = app.spectra.get(id);
     if (kept?.key !== key) return false;
-    const more = kept.rows < app.info.overview.rows_done && kept.rows < app.info.overview.rows;
+    const isPart = kept.header.rows_done < kept.header.rows;
+    const more = isPart && kept.rows < app.info.overview.rows_done;
     return !more && (kept.exact || live);
   }
   function next() {
