@@ -3,6 +3,7 @@
 # ruff: noqa: RUF001
 
 import contextlib
+import gc
 import json
 import re
 import shutil
@@ -491,11 +492,41 @@ def test_calibrate_by_two_peaks(looking):
     assert "energy" not in looking.state
 
 
+def test_energies_of_a_map_that_has_none(chromium, tmp_path):
+    """A click on a peak asks for its line; after the second, the axis is in keV."""
+    data.painting(tmp_path / "painting.raw", (12, 20))
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    path = tmp_path / "painting.rpl"
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        looking.open(server.address)
+        expect(looking.page.locator(".xfm-readout")).to_contain_text("press Calibrate")
+        for channel, name in ((117, "Pb Ma"), (342, "Cu Ka")):
+            looking.page.mouse.click(*looking.place(".u-over", channel / 1023, 0.5))
+            box = looking.page.get_by_label("Another line, such as Fe Ka")
+            box.fill(name)
+            box.press("Enter")
+        expect(looking.page.locator(".xfm-message")).to_contain_text("Calibrated")
+        _, scale = looking.state["energy"]
+        assert scale == pytest.approx((8.046 - 2.342) / 225, rel=0.03)
+        looking.drag(
+            looking.place(".u-over", 0.3, 0.5), looking.place(".u-over", 0.35, 0.5)
+        )
+        expect(looking.page.get_by_label("Image", exact=True)).to_contain_text("keV")
+        assert not looking.wrong
+        context.close()
+    # The reader of this format maps the file into memory, until nobody has its array.
+    server = looking = None
+    gc.collect()
+
+
 def test_elements_are_found_and_fitted(looking):
     pytest.importorskip("xraylib", reason="the extra fit is not installed")
     looking.tab("Elements")
     looking.button("Find").click()
-    looking.page.wait_for_selector("[data-key=fit]:enabled", timeout=120_000)
+    looking.page.wait_for_selector(".xfm-tile >> nth=3", timeout=120_000)
     assert {"Ca", "Fe", "Ti"} <= set(looking.state["elements"])
     looking.button("Fit these").click()
     looking.page.wait_for_selector("[data-key='fit:Fe_K']", timeout=120_000)
