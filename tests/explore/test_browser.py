@@ -444,6 +444,10 @@ def test_exports(looking, tmp_path):
     for text in ("Picture with scale bar", "Picture of the spectrum"):
         looking.export(text).save_as(tmp_path / "a.png")
         assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    looking.export("Statistics of the regions").save_as(tmp_path / "a.csv")
+    head, row, *_ = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
+    assert head.startswith("region,image,n,sum,mean")
+    assert row.startswith('"Region 1","All counts",600,')
     looking.export("Regions (JSON)").save_as(tmp_path / "regions.json")
     regions = json.loads((tmp_path / "regions.json").read_text(encoding="utf-8"))
     assert regions["regions"] == looking.state["regions"]
@@ -546,3 +550,87 @@ def test_file_replaced(chromium, tmp_path, rock):
         looking.settle()
         assert looking.plot.get_attribute("data-series") == "whole r1"
         context.close()
+
+
+def test_front_page_of_a_folder(chromium, tmp_path, rock):
+    """A card with a picture for each map; back to it, and to the map by its address."""
+    from rsciio_xfm.explore.explorer import explore_file
+    from rsciio_xfm.explore.server import Place, Running
+
+    for name in ("a.GeoPIXE", "b.GeoPIXE"):
+        shutil.copy(rock, tmp_path / name)
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    server = Running(explore_file(tmp_path), Place()).start()
+    with contextlib.closing(server):
+        looking = Looking(context.new_page())
+        page = looking.page
+        page.goto(server.address)
+        expect(page.get_by_role("link")).to_have_count(2)
+        expect(page.locator("img[src^=blob]")).to_have_count(2, timeout=20_000)
+        page.get_by_role("link", name="b.GeoPIXE").click()
+        page.wait_for_selector("[data-ready=true]")
+        expect(page.get_by_role("heading", name="b.GeoPIXE")).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("heading", name="b.GeoPIXE")).to_be_visible()
+        looking.button("Maps").click()
+        expect(page.get_by_role("link")).to_have_count(2)
+        assert not looking.wrong
+        context.close()
+
+
+NOTEBOOK = """
+import widget from "./one.js";
+import { addressOf } from "./query.js";
+const heard = { "msg:custom": [], "change:state": [] };
+const kept = { state: {} };
+const model = {
+  get: (key) => kept[key],
+  set(key, value) {
+    kept[key] = value;
+    document.body.dataset.state = JSON.stringify(value);
+  },
+  save_changes() {},
+  on: (name, f) => heard[name].push(f),
+  off() {},
+  async send({ id, path, query }) {
+    const answer = await fetch("/" + addressOf(path, query));
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    const shifted = new Uint8Array(bytes.length + 1);
+    shifted.set(bytes, 1);
+    const type = answer.headers.get("content-type");
+    const message = { id, status: answer.status, media_type: type };
+    heard["msg:custom"].forEach((f) => f(message, [new DataView(shifted.buffer, 1)]));
+  },
+};
+widget.render({ model, el: document.body });
+"""
+
+
+def test_the_same_in_a_notebook(looking, server):
+    """One module, questions as messages: with a model as anywidget gives it."""
+    from rsciio_xfm.explore import page as files
+
+    page = looking.page
+    styles = f"<style>{files.widget_style()}</style>"
+    bodies = {
+        "book": (
+            "text/html",
+            f'{styles}<body><script type="module" src="book.js"></script>',
+        ),
+        "book.js": ("text/javascript", NOTEBOOK),
+        "one.js": ("text/javascript", files.widget_module()),
+        "query.js": ("text/javascript", (files.FOLDER / "query.js").read_text("utf-8")),
+    }
+
+    def serve(route):
+        kind, body = bodies[route.request.url.rpartition("/")[2]]
+        route.fulfill(body=body, content_type=f"{kind}; charset=utf-8")
+
+    page.route("**/notebook/*", serve)
+    page.goto(server.address.partition("?")[0] + "notebook/book")
+    page.wait_for_selector("[data-ready=true]")
+    looking.settle()
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    assert looking.plot.get_attribute("data-series") == "whole r1"
+    state = json.loads(page.locator("body").get_attribute("data-state"))
+    assert state["regions"][0]["region"] == "r:5,10,25,40"

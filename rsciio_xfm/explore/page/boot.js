@@ -4,18 +4,10 @@ import { startApp } from "./app.js";
 import { h } from "./dom.js";
 import { showMaps } from "./maps.js";
 import { patient } from "./patient.js";
+import { addressOf } from "./query.js";
 import { createStore, fromHash, toHash } from "./state.js";
 
 const root = document.getElementById("xfm");
-
-/** What is allowed in a query as it is stays as it is: regions are long enough. */
-const quoted = (text) => encodeURIComponent(text).replace(/%(2C|3A|3B|40)/g, decodeURIComponent);
-
-export function addressOf(path, query) {
-  const pairs = Object.entries(query).flatMap(([key, value]) =>
-    [value].flat().map((one) => `${key}=${quoted(one)}`));
-  return path + (pairs.length ? `?${pairs.join("&")}` : "");
-}
 
 const api = {
   async get(path, query) {
@@ -27,14 +19,16 @@ const api = {
 
 async function start() {
   const waiting = patient(api, ({ gone }) => {
-    root.querySelector(".xfm-muted").textContent = gone
+    const line = root.querySelector(".xfm-empty");
+    if (!line) return;
+    line.textContent = gone
       ? "The server does not answer. It is asked again until it does." : "The map is being opened ...";
   });
   const maps = (await waiting.get("api/maps")).json;
   const state = fromHash(location.hash);
   const isThere = maps.some((map) => map.id === state.map);
   if (maps.length === 1) state.map = maps[0].id;
-  else if (!isThere) return showMaps(root, maps, api);
+  else if (!isThere) return showMaps(root, maps, waiting);
   const store = createStore(state);
   const app = startApp(root, api, store, {
     keys: document,

@@ -4,6 +4,7 @@ import { recent } from "./latest.js";
 export function createData(app) {
   const images = recent(40);
   const asked = new Map();
+  let last = Promise.resolve(); // images are asked one after the other, as the server wants it
 
   const place = (name) => `api/map/${encodeURIComponent(app.store.get().map)}/${name}`;
 
@@ -35,7 +36,9 @@ export function createData(app) {
     if (kept && isFresh(kept)) return kept;
     if (!asked.has(key)) {
       const rows = app.info.overview.rows_done;
-      asked.set(key, ask("image", { of: spec })
+      const answered = last.then(() => ask("image", { of: spec }));
+      last = answered.catch(() => {});
+      asked.set(key, answered
         .then(({ header, arrays }) => {
           const answer = { spec, header, image: arrays.image, rows };
           images.set(key, answer);

@@ -77,12 +77,16 @@ export function numberInput(label, value, onchange, props = {}) {
   });
 }
 
-/** Fill an element anew; what had the keyboard keeps it, by its data-key. */
+/** Fill an element anew; what had the keyboard keeps it, by its data-key, and what was typed. */
 export function fill(element, ...children) {
   const active = element.contains(document.activeElement) ? document.activeElement : null;
   const key = active?.closest("[data-key]")?.dataset.key;
+  const typed = active?.matches("input:not([type=checkbox])") ? active.value : null;
   element.replaceChildren(...children.flat().filter(Boolean));
-  if (key) element.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+  const next = key && element.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  if (!next) return;
+  if (typed !== null) next.value = typed;
+  next.focus();
 }
 
 /** A canvas of the size of its box in pixels of the screen; returns its size and context. */

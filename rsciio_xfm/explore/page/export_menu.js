@@ -1,5 +1,6 @@
 /** What can be taken away: spectra, images, regions, session, Python lines. */
 import { download, h } from "./dom.js";
+import { imageChoices } from "./image_bar.js";
 import { geometry } from "./map.js";
 import { drawOverlay } from "./map_overlay.js";
 import { activeOf } from "./region_edit.js";
@@ -7,6 +8,8 @@ import { drawScaleBar, scaleBar } from "./scale_bar.js";
 import { wantedImages } from "./show.js";
 import { checked } from "./state.js";
 
+const MOST_IMAGES = 16; // that a question may name
+const MOST_REGIONS = 8;
 const WIDTH = 1200; // of a picture, at least, in pixels
 
 export function createExportMenu(app) {
@@ -17,7 +20,12 @@ export function createExportMenu(app) {
     const { bytes, media_type } = await app.data.ask(`export/${path}`, query);
     download(name(file), bytes, media_type);
   }
-  const shownRegions = () => store.get().regions.filter((r) => r.on);
+  function shownRegions() {
+    const regions = store.get().regions.filter((r) => r.on);
+    if (regions.length > MOST_REGIONS) app.say(`Of the first ${MOST_REGIONS} regions; hide some to have others.`);
+    return regions.slice(0, MOST_REGIONS);
+  }
+  const textsOf = (regions) => (regions.length ? regions.map((r) => r.region) : [""]);
   const activeText = () => activeOf(store.get())?.region ?? "";
   const activeName = () => activeOf(store.get())?.name ?? "whole map";
 
@@ -25,7 +33,8 @@ export function createExportMenu(app) {
     ["Spectrum of the chosen region (MSA)", () =>
       fetched("spectrum.msa", { region: activeText() }, `${activeName()}.msa`)],
     ["All spectra shown (CSV)", () => fetched("spectra.csv",
-      { region: shownRegions().length ? shownRegions().map((r) => r.region) : [""] }, "spectra.csv")],
+      { region: textsOf(shownRegions()) }, "spectra.csv")],
+    ["Statistics of the regions in all images (CSV)", statistics],
     ["Picture of the spectrum (PNG)", () => app.chart.plot.ctx.canvas.toBlob((blob) =>
       download(name("spectrum.png"), blob, "image/png"))],
     ["Image with its numbers (TIFF)", () => fetched("image.tif", { of: wantedImages(store.get())[0] },
@@ -42,6 +51,22 @@ export function createExportMenu(app) {
     ["Python lines ...", () => python(app)],
   ];
   if (app.canLink) acts.push(["Copy the link to this view", () => copy(app, location.href)]);
+
+  /** A row for each region and image. */
+  async function statistics() {
+    const regions = shownRegions();
+    const specs = imageChoices(app).map(([spec]) => spec).slice(0, MOST_IMAGES);
+    const query = { region: textsOf(regions), of: specs };
+    const { json } = await app.data.ask("statistics", query);
+    const numbers = ["n", "sum", "mean", "std", "min", "max", "median"];
+    const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
+    const rows = json.regions.flatMap((found, k) => specs.map((spec) => [
+      quoted(regions[k]?.name ?? "Whole map"), quoted(app.labelOf(spec)),
+      ...numbers.map((key) => found.of[spec]?.[key] ?? ""),
+    ]));
+    const head = ["region", "image", ...numbers];
+    download(name("statistics.csv"), [head, ...rows].map((row) => row.join(",")).join("\n"), "text/csv");
+  }
 
   function openSession() {
     const input = h("input", { type: "file", accept: "application/json,.json" });

@@ -33,7 +33,7 @@ export function createHistogram(app, map) {
     context.fillStyle = isRgb ? CHANNELS[channel] : styleOf(canvas, "--muted");
     counts.forEach((n, i) => {
       const top = (Math.log1p(n) / most) * (height - 4);
-      context.fillRect((i * width) / BINS, height - top, width / BINS - 0.5, top);
+      context.fillRect((i * width) / counts.length, height - top, width / counts.length - 0.5, top);
     });
     mark(context, map.limits[isRgb ? channel : 0], range,
       { width, height, colour: styleOf(canvas, "--text") });

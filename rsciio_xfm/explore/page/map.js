@@ -40,7 +40,7 @@ export function createMap(app) {
   const hint = h("div", { class: "xfm-hint" });
   const element = h("div", { class: "xfm-map-box" }, canvas, hint);
   const painted = document.createElement("canvas");
-  const map = { element, canvas, painted, cursor: null, drawing: null, limits: [], brushed: null };
+  const map = { element, canvas, painted, cursor: null, drawing: null, limits: [] };
   const sorted = new WeakMap();
 
   const sortedOf = (image) => {
@@ -105,9 +105,16 @@ export function createMap(app) {
     const images = kind === "rgb" ? answers.map((a) => a.image) : [map.imageShown()];
     return images.map((image) => {
       const values = sortedOf(image);
-      const range = [values[0] ?? 0, values[values.length - 1] ?? 1];
-      if (range[1] <= range[0]) range[1] = range[0] + 1;
-      return { range, counts: histogramOf(image, range, bins) };
+      const [low, high] = [values[0] ?? 0, values[values.length - 1] ?? 1];
+      if (/^Float/.test(image.constructor.name)) {
+        const range = [low, high > low ? high : low + 1];
+        return { range, counts: histogramOf(image, range, bins) };
+      }
+      // As many whole numbers in each bar, or every so many bars would be higher.
+      const step = Math.max(1, Math.ceil((high - low + 1) / bins));
+      const n = Math.ceil((high - low + 1) / step);
+      const range = [low, low + n * step];
+      return { range, counts: histogramOf(image, range, n) };
     });
   };
 

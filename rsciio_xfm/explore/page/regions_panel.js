@@ -1,6 +1,6 @@
 /** The list of regions: name, colour, size; chosen, shown, joined, taken away. */
 import { REGION_COLOURS } from "./colours.js";
-import { choice, coloured, fill, h, iconButton } from "./dom.js";
+import { choice, coloured, fill, h, iconButton, onceAFrame } from "./dom.js";
 import { countOf, statistics } from "./masks.js";
 import { imageLabel, shown } from "./names.js";
 import { remove, withChanged, withRegion } from "./region_edit.js";
@@ -9,7 +9,10 @@ import { areaText } from "./scale_bar.js";
 
 export function createRegionsPanel(app) {
   const { store } = app;
-  const element = h("div", { class: "xfm-panel" });
+  const counts = new WeakMap(); // of a mask: how many pixels
+  const list = h("div");
+  const values = h("div");
+  const element = h("div", { class: "xfm-panel" }, list, values);
 
   const change = (region, part, options) =>
     store.set(withChanged(store.get(), region.id, () => part), options);
@@ -26,7 +29,7 @@ export function createRegionsPanel(app) {
     if (!other) return;
     const terms = other.region.split("|");
     if (act === "take" && terms.some((t) => t.startsWith("-"))) {
-      app.say(`${other.name} has parts taken away itself; what is left of it cannot be taken away in one step.`);
+      app.say(`${other.name} has parts taken away itself: what is left of it cannot be taken away.`);
       return;
     }
     const added = act === "take" ? terms.map((t) => `-${t}`) : terms;
@@ -36,7 +39,8 @@ export function createRegionsPanel(app) {
   function sizeText(region) {
     const mask = app.maskOf(region.region);
     if (!mask) return "...";
-    const pixels = countOf(mask);
+    if (!counts.has(mask)) counts.set(mask, countOf(mask));
+    const pixels = counts.get(mask);
     const area = areaText(pixels, app.info.pixel);
     return `${shown(pixels)} px${area ? ` · ${area}` : ""}`;
   }
@@ -44,8 +48,9 @@ export function createRegionsPanel(app) {
   function row(region, state) {
     const others = state.regions.filter((r) => r.id !== region.id);
     const isActive = region.id === state.active;
-    const choose = () => !isActive && store.set({ active: region.id }, { step: false });
-    return h("li", { class: isActive ? "xfm-active" : "", onclick: choose },
+    const choose = () => region.id !== store.get().active &&
+      store.set({ active: region.id }, { step: false });
+    return h("li", { class: isActive ? "xfm-active" : "", "data-id": region.id, onclick: choose },
       h("input", { type: "checkbox", checked: region.on, "data-key": `on ${region.id}`,
         "aria-label": `Show ${region.name}`, title: "Show or hide",
         onchange: (e) => change(region, { on: e.target.checked }) }),
@@ -80,9 +85,9 @@ export function createRegionsPanel(app) {
     return h("table", {}, h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, regions.map((region) => {
         const { n, sum, mean, deviation, min, max } = statistics(image, app.maskOf(region.region));
-        const values = n ? [sum, mean, deviation, min, max] : [0, null, null, null, null];
+        const numbers = n ? [sum, mean, deviation, min, max] : [0, null, null, null, null];
         return h("tr", {}, h("th", { scope: "row" }, region.name),
-          values.map((v) => h("td", {}, shown(v))));
+          numbers.map((v) => h("td", {}, shown(v))));
       })));
   }
 
@@ -100,19 +105,41 @@ export function createRegionsPanel(app) {
 
   function draw() {
     const state = store.get();
-    fill(element,
+    fill(list,
       state.regions.length
         ? h("ul", { class: "xfm-regions", "aria-label": "Regions" }, state.regions.map((r) => row(r, state)))
         : h("p", { class: "xfm-muted" }, HINT),
       state.regions.length ? h("div", { class: "xfm-row" },
         h("button", { type: "button", "data-key": "rest", onclick: rest,
           title: "A region of all pixels that are not in the chosen one" }, "All but the chosen one"),
-        h("span", { class: "xfm-muted" }, "Arrow keys move it; with Alt they change its size.")) : null,
-      table(state));
+        h("span", { class: "xfm-muted" },
+          "Move (V): arrow keys move it, with Alt they change its size.")) : null);
+    drawValues();
   }
-  store.on((_, keys) => (keys.has("regions") || keys.has("active")) && draw());
-  app.on("images", draw);
-  app.on("shown", draw);
-  app.on("info", draw);
+  const drawValues = () => fill(values, table(store.get()));
+  /** Another region is chosen: no row is made anew, as somebody may be typing in it. */
+  function mark() {
+    const { active } = store.get();
+    for (const item of list.querySelectorAll("li")) {
+      item.classList.toggle("xfm-active", item.dataset.id === active);
+    }
+  }
+  /** While a region is dragged, only what it is called and its size follow. */
+  const drawSizes = onceAFrame(() => {
+    const { regions } = store.get();
+    const items = [...list.querySelectorAll("li")];
+    if (items.length !== regions.length) return draw();
+    return regions.forEach((region, k) => {
+      items[k].querySelector(".xfm-size").textContent = sizeText(region);
+    });
+  });
+  store.on((_, keys, live) => {
+    if (keys.has("regions") && live) drawSizes();
+    else if (keys.has("regions")) draw();
+    else if (keys.has("active")) mark();
+  });
+  app.on("images", () => (list.textContent.includes("...") ? draw() : drawValues()));
+  app.on("shown", drawValues);
+  app.on("opened", draw);
   return { element, draw };
 }

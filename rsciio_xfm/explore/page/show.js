@@ -40,10 +40,15 @@ export function createShow(app) {
     const isWindow = specs.length === 1 && /^w:/.test(specs[0]) && /^w:/.test(answer?.spec ?? "");
     if (answers.every(Boolean)) {
       const kind = state.rgb ? "rgb" : state.ratio ? "ratio" : specs[0] === "class" ? "class" : "one";
-      app.shown = { kind, specs, answers };
-    } else if (isWindow) app.shown = { kind: "one", specs: [answer.spec], answers: [answer] };
-    else return;
-    app.emit("shown");
+      put({ kind, specs, answers });
+    } else if (isWindow) put({ kind: "one", specs: [answer.spec], answers: [answer] });
+  }
+  function put(found) {
+    const last = app.shown;
+    const isSame = last?.kind === found.kind && last.answers.length === found.answers.length &&
+      found.answers.every((answer, k) => answer === last.answers[k]);
+    app.shown = found;
+    if (!isSame) app.emit("shown");
   }
   const poke = latest(next, ask);
   return {
@@ -79,7 +84,8 @@ export function createSpectra(app) {
   function isHere({ id, key }) {
     const kept = app.spectra.get(id);
     if (kept?.key !== key) return false;
-    const more = kept.rows < app.info.overview.rows_done && kept.rows < app.info.overview.rows;
+    const isPart = kept.header.rows_done < kept.header.rows;
+    const more = isPart && kept.rows < app.info.overview.rows_done;
     return !more && (kept.exact || live);
   }
   function next() {

@@ -1,6 +1,6 @@
 /** Spectra of the map and its regions, with uPlot. */
 import { DASHES } from "./colours.js";
-import { h, styleOf } from "./dom.js";
+import { h, onceAFrame, styleOf } from "./dom.js";
 import { shown } from "./names.js";
 import { drawMarks } from "./spectrum_marks.js";
 import uPlot from "./vendor/uPlot.js";
@@ -63,9 +63,11 @@ export function createSpectrum(app) {
       },
       axes: [
         { ...axis, font, labelFont: font, size: 34, labelSize: 18,
-          label: app.energyOf ? "Energy (keV)" : "Channel" },
+          label: app.energyOf ? "Energy (keV)" : "Channel",
+          values: (_, splits) => splits.map((v) => shown(v)) },
         { ...axis, font, labelFont: font, size: 56, labelSize: 18, label: LABELS[store.get().spectrum.per],
-          ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max), filter: (_, s) => s } : {}),
+          filter: (_, splits) => splits,
+          ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max) } : {}),
           values: (_, splits) => splits.map((v) => (v === null ? "" : tick(v, y))) },
       ],
       series: [{}, ...series.map(({ name, colour, dash, id }) => ({
@@ -85,7 +87,7 @@ export function createSpectrum(app) {
     })];
   }
 
-  chart.update = () => {
+  chart.update = onceAFrame(() => {
     if (!app.info || !box.clientWidth || !box.clientHeight) return;
     chart.series = seriesOf(app, box);
     const { spectrum, active } = store.get();
@@ -102,7 +104,8 @@ export function createSpectrum(app) {
       built = wanted;
       chart.onBuilt?.(chart.plot);
     }
-  };
+    app.emit("drawn");
+  });
   chart.redraw = () => chart.plot?.redraw(false);
   chart.rescale = () => {
     if (!chart.plot) return;
@@ -164,14 +167,26 @@ function leastOf(series) {
 /** Powers of ten, at most seven of them. */
 function decades(min, max) {
   const [first, last] = [Math.ceil(Math.log10(min)), Math.floor(Math.log10(max))];
+  if (last - first < 2) return finer(min, max, first - 1, last);
   const step = Math.max(1, Math.ceil((last - first) / 6));
   return Array.from({ length: Math.floor((last - first) / step) + 1 }, (_, k) => 10 ** (first + k * step));
+}
+
+/** 1, 2 and 5 times powers of ten. */
+function finer(min, max, first, last) {
+  const found = [];
+  for (let power = first; power <= last; power++) found.push(...[1, 2, 5].map((k) => k * 10 ** power));
+  return found.filter((v) => v >= min && v <= max);
 }
 
 const raised = (power) => String(power).replace(/[-\d]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]));
 
 function tick(v, y) {
-  if (y === "log" && (v >= 1e4 || v < 1e-2)) return `10${raised(Math.round(Math.log10(v)))}`;
+  const power = Math.floor(Math.log10(v) + 1e-9);
+  if (y === "log" && (v >= 1e4 || v < 1e-2)) {
+    const digit = Math.round(v / 10 ** power);
+    return `${digit > 1 ? `${digit}·` : ""}10${raised(power)}`;
+  }
   if (v >= 1e6) return `${shown(v / 1e6, 3)} M`;
   return shown(v, 3);
 }

@@ -16,7 +16,8 @@ export function drawMarks(plot, app, chart) {
   drawWindow(context, app, chart, x, area);
   drawLines(context, chart, x, area);
   if (chart.cursor !== null && document.activeElement === chart.focusable) {
-    line(context, x(chart.xOf(chart.cursor)), area, styleOf(chart.element, "--text"), 2 * scale, []);
+    line(context, x(chart.xOf(chart.cursor)), area,
+      { colour: styleOf(chart.element, "--text"), width: 2 * scale, dash: [] });
   }
   context.restore();
 }
@@ -36,7 +37,7 @@ function drawWindow(context, app, chart, x, { left, right, top, bottom, scale })
   }
 }
 
-function line(context, at, { left, right, top, bottom }, colour, width, dash) {
+function line(context, at, { left, right, top, bottom }, { colour, width, dash }) {
   if (!(at >= left && at <= right)) return;
   context.beginPath();
   context.moveTo(at, top);
@@ -54,12 +55,14 @@ function drawLines(context, chart, x, area) {
   const faint = styleOf(chart.element, "--accent");
   const labels = [];
   context.font = `${12 * scale}px system-ui, sans-serif`;
-  for (const { line: name, energy, weight, isFaint } of [...chart.marks, ...chart.faint]) {
+  const asked = new Set(chart.faint.map((mark) => mark.line));
+  const marks = chart.marks.filter((mark) => !asked.has(mark.line));
+  for (const { line: name, energy, weight, isFaint } of [...marks, ...chart.faint]) {
     const at = x(energy);
     if (at < left || at > right || weight < LEAST) continue;
     const colour = isFaint ? faint : text;
     context.globalAlpha = isFaint ? 0.9 : 0.2 + 0.3 * Math.min(1, weight);
-    line(context, at, area, colour, scale, isFaint ? [4 * scale, 3 * scale] : []);
+    line(context, at, area, { colour, width: scale, dash: isFaint ? [4 * scale, 3 * scale] : [] });
     context.globalAlpha = 1;
     const label = lineLabel(name);
     labels.push({ x: at, width: context.measureText(label).width, weight, label, colour });

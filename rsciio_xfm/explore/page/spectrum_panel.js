@@ -11,7 +11,7 @@ export function createSpectrumPanel(app) {
   app.chart = chart;
   const bar = h("div", { class: "xfm-bar" });
   const legend = h("div", { class: "xfm-legend", "aria-label": "Spectra shown" });
-  const line = h("div", { class: "xfm-readout" });
+  const line = h("div", { class: "xfm-readout", "aria-live": "polite" });
   const frame = h("div", {
     class: "xfm-plot-box", tabindex: 0, role: "application", "data-key": "spectrum",
     "aria-label": "Spectrum. Arrow keys move the cross, Enter asks which line it is, [ and ] set " +
@@ -19,9 +19,11 @@ export function createSpectrumPanel(app) {
   }, chart.element, legend, peaks.element);
   const element = h("section", { class: "xfm-spectrum", "aria-label": "Spectrum" }, bar, frame, line);
 
-  const hint = "Drag: image of these energies. Click a peak: which element is it? Wheel: zoom.";
+  const hint = () => (app.energyOf || !app.info
+    ? "Drag: image of these energies. Click a peak: which element is it? Wheel: zoom."
+    : "This map has no energies yet: press Calibrate, then click two peaks that you know.");
   const say = (channel) => {
-    line.textContent = channel === null ? hint : readout(app, chart, channel);
+    line.textContent = channel === null ? hint() : readout(app, chart, channel);
   };
   addSpectrumMouse(app, chart, { onPeak: (channel, event) => peaks.open(channel, event), onHover: say });
   chart.addKeys(frame);
@@ -65,10 +67,10 @@ export function createSpectrumPanel(app) {
   }
   function drawLegend() {
     fill(legend, chart.series.map(({ name, colour, isExact, values, dash }) => h("div", {},
-      key(colour, dash), name, isExact ? "" : " ≈",
+      swatchOf(colour, dash), name, isExact ? "" : " ≈",
       values.length ? "" : " (no live time)")));
   }
-  function key(colour, dash) {
+  function swatchOf(colour, dash) {
     const swatch = h("span", { class: "xfm-key", "aria-hidden": "true" });
     swatch.style.borderTopColor = colour;
     swatch.style.borderTopStyle = dash.length ? (dash[0] > 2 ? "dashed" : "dotted") : "solid";
@@ -77,10 +79,13 @@ export function createSpectrumPanel(app) {
   store.on((_, keys) => (keys.has("spectrum") || keys.has("energy")) && draw());
   app.on("calibrating", () => {
     draw();
-    line.textContent = app.calibrating ? "Calibrate: click a peak whose line you know." : hint;
+    line.textContent = app.calibrating ? "Calibrate: click a peak whose line you know." : hint();
   });
-  app.on("spectra", drawLegend);
-  app.on("info", draw);
+  app.on("drawn", drawLegend);
+  app.on("info", () => {
+    draw();
+    say(null);
+  });
   draw();
   return element;
 }

@@ -3,7 +3,7 @@ import { fill, h, iconButton } from "./dom.js";
 import { shown } from "./names.js";
 
 export function createStatus(app) {
-  const value = h("span", { class: "xfm-value" });
+  const value = h("span", { class: "xfm-value", "aria-live": "polite" });
   const work = h("span", { class: "xfm-work" });
   const message = h("span", { class: "xfm-message", role: "status", "aria-live": "polite" });
   const element = h("footer", { class: "xfm-status" }, value, message, work);
@@ -64,7 +64,7 @@ export function createStatus(app) {
     if (!overview.done) progress(`Reading: row ${overview.rows_done} of ${overview.rows}`,
       overview.rows_done / overview.rows);
     else if (cache?.state === "making") progress("Making the cache, which makes all faster", cache.progress);
-    else if (cache?.state === "off" && cache.why) fill(work, document.createTextNode(`No cache: ${cache.why}`));
+    else if (cache?.state === "off" && cache.why) fill(work, document.createTextNode(`No cache. ${cache.why}`));
     else fill(work);
   });
   function progress(text, part) {
