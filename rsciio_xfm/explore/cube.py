@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.core.array import FileArray, Range, place_in
-from rsciio_xfm.core.source import workplace
-from rsciio_xfm.core.stream import RecordStream
-from rsciio_xfm.core.views import View
+from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.explore.cube_border import Border, add_border
 from rsciio_xfm.explore.cube_layout import GROUP, Layout, split_window
 from rsciio_xfm.explore.cube_making import Watch, fill, read_summary
 from rsciio_xfm.explore.cube_store import (
@@ -39,7 +37,6 @@ from rsciio_xfm.explore.cube_store import (
     why_not,
 )
 from rsciio_xfm.kernels.cubes import add_chosen, add_plane, count_blocks, take_plane
-from rsciio_xfm.kernels.regions import add_regions
 
 __all__ = [
     "CacheFullError",
@@ -52,7 +49,6 @@ __all__ = [
 ]
 
 _ATTEMPTS = 3  # to make a cache whose parts turn out to be damaged
-_ROWS_OF_RECORDS = 64  # that are read together
 
 
 @dataclass(frozen=True)
@@ -209,8 +205,8 @@ class Cube:
         self._add_blocks(is_taken.astype(np.uint64), summed)
         if source is not None:
             is_border = (shares > 0) & (shares < 1)
-            border = _Border(mask, is_border, is_taken, self.layout.block)
-            _add_border(source, border, summed)
+            border = Border(mask, is_border, is_taken, self.layout.block)
+            add_border(source, border, summed)
         return summed
 
     def _add_blocks(self, weights: np.ndarray, total: np.ndarray) -> None:
@@ -430,7 +426,7 @@ def _follow(place: Place, watch: Watch) -> None:
     watch.wait()
 
 
-# Blocks of a region, and its border ------------------------------------------------------
+# Blocks of a region ----------------------------------------------------------------------
 
 
 def _shares_of(mask: np.ndarray, layout: Layout) -> np.ndarray:
@@ -450,123 +446,3 @@ def _full_fields(weights: np.ndarray) -> np.ndarray:
         edges = np.arange(0, weights.shape[axis], GROUP)
         full = np.logical_and.reduceat(full, edges, axis=axis)
     return full
-
-
-@dataclass
-class _Border:
-    """The pixels that are added to the blocks of a region, and taken away.
-
-    Attributes
-    ----------
-    mask
-        Of the region.
-    is_border, is_taken
-        Of each block, whether it is at the border, and whether all of it was taken.
-    block
-        Rows and columns of a block.
-    """
-
-    mask: np.ndarray
-    is_border: np.ndarray
-    is_taken: np.ndarray
-    block: tuple[int, int]
-
-    def runs(self, grain: tuple[int, int]) -> Iterator[tuple[Range, Range, np.ndarray]]:
-        """Yield the rectangles to read: rows, columns, and 1, 0 or -1 of each pixel.
-
-        Parameters
-        ----------
-        grain
-            Rows and columns of what is best read together.
-        """
-        height = self.mask.shape[0]
-        rows = np.flatnonzero(self.is_border.any(axis=1)) * self.block[0]
-        ends = np.minimum(rows + self.block[0], height) - 1
-        for band in np.unique(
-            np.concatenate([rows // grain[0], ends // grain[0]])
-        ).tolist():
-            top, bottom = band * grain[0], min((band + 1) * grain[0], height)
-            yield from self._runs_of_rows((top, bottom), grain[1])
-
-    def _runs_of_rows(
-        self, rows: Range, grain: int
-    ) -> Iterator[tuple[Range, Range, np.ndarray]]:
-        down, across = self.block
-        own = slice(rows[0] // down, -(-rows[1] // down))
-        blocks = np.flatnonzero(self.is_border[own].any(axis=0))
-        if not blocks.size:
-            return
-        left = int(blocks[0]) * across
-        right = min((int(blocks[-1]) + 1) * across, self.mask.shape[1])
-        at = np.ix_(np.arange(*rows) // down, np.arange(left, right) // across)
-        inside = self.mask[slice(*rows), left:right].view(np.int8)
-        signs = (inside - self.is_taken[at].view(np.int8)) * self.is_border[at]
-        columns = np.flatnonzero(signs.any(axis=0))
-        if not columns.size:
-            return
-        cells = (columns + left) // grain
-        for run in np.split(columns, np.flatnonzero(np.diff(cells) > 1) + 1):
-            first, stop = int(run[0]), int(run[-1]) + 1
-            found = np.flatnonzero(signs[:, first:stop].any(axis=1))
-            low, high = int(found[0]), int(found[-1]) + 1
-            place = (rows[0] + low, rows[0] + high), (left + first, left + stop)
-            yield *place, signs[low:high, first:stop]
-
-
-def _grain_of(source: FileArray, block: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of what is best read together of a file."""
-    while isinstance(source, View):
-        source = source.source
-    if isinstance(source, RecordStream):  # records are found by rows
-        return _ROWS_OF_RECORDS, source.shape[-2]
-    stored = source.stored_chunks
-    if stored is None or len(stored) != 3:
-        return block
-    rows, columns = stored[:2]
-    return rows * max(1, block[0] // rows), max(block[1], columns)
-
-
-def _add_border(source: FileArray, border: _Border, total: np.ndarray) -> None:
-    """Add the pixels of a border, read from the file."""
-    rows_of: dict[tuple[Range, int], Range] = {}
-    for rows, columns, signs in border.runs(_grain_of(source, border.block)):
-        sign = int(signs[0, 0])
-        if sign == 0 or not (signs == sign).all():
-            _add_pixels(source, (rows, columns), signs, total)
-            continue
-        before = rows_of.get((columns, sign))
-        if before is not None and before[1] == rows[0]:
-            rows_of[columns, sign] = before[0], rows[1]
-            continue
-        if before is not None:
-            _add_rectangle(source, (before, columns), sign, total)
-        rows_of[columns, sign] = rows
-    for (columns, sign), rows in rows_of.items():
-        _add_rectangle(source, (rows, columns), sign, total)
-
-
-def _add_rectangle(
-    source: FileArray, place: tuple[Range, Range], sign: int, total: np.ndarray
-) -> None:
-    with workplace():
-        summed = source.sum_navigation((*place, (0, total.size)))
-    if sign > 0:
-        total += summed
-    else:
-        total -= summed
-
-
-def _add_pixels(
-    source: FileArray, place: tuple[Range, Range], signs: np.ndarray, total: np.ndarray
-) -> None:
-    ranges = (*place, (0, total.size))
-    sums = np.zeros((2, total.size), dtype=np.uint64)
-    with workplace():
-        for held, counts in source.pieces(ranges):
-            own = signs[place_in(held, ranges)].reshape(-1)
-            pixels = np.flatnonzero(own)
-            pairs = pixels, (own[pixels] < 0).astype(np.int32)
-            spectra = counts.reshape(-1, total.size)
-            add_regions(spectra, 0, pairs, (0, total.size), sums)
-    total += sums[0]
-    total -= sums[1]

@@ -39,8 +39,8 @@ from rsciio_xfm.explore.cube_layout import Layout, split_window
 
 SHAPE = (70, 50, 33)
 NOTHING = Memory.of(b"")
-MANY = settings(
-    max_examples=40,
+SETTINGS = settings(
+    max_examples=8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 BUILDERS = {"datastack": "write_stack", "emd": "write_ncem", "esrf": "write_line"}
@@ -133,11 +133,23 @@ def maps(draw):
     return counts, rng
 
 
-@MANY
-@given(
-    maps(), st.sampled_from([1, 1000, 20000, 2**26]), st.sampled_from([1, 30000, 2**28])
-)
-def test_random(monkeypatch, found, strip, most):
+STRIPS = st.sampled_from([1, 1000, 20000, 2**26])
+MOST = st.sampled_from([1, 30000, 2**28])
+
+
+@SETTINGS
+@given(maps(), STRIPS, MOST)
+def test_random_maps(monkeypatch, found, strip, most):
+    check_random(monkeypatch, found, strip, most)
+
+
+@settings(SETTINGS, max_examples=150)
+@given(maps(), STRIPS, MOST)
+def test_many_random_maps_in_memory(monkeypatch, found, strip, most):
+    check_random(monkeypatch, found, strip, most)
+
+
+def check_random(monkeypatch, found, strip, most):
     counts, rng = found
     monkeypatch.setattr(cube_layout, "STRIP_BYTES", strip)
     monkeypatch.setattr(cube_layout, "MOST_STRIP_BYTES", most)
@@ -799,7 +811,7 @@ def test_few_bytes(tmp_path, monkeypatch):
     """Of a map as they are measured it takes up less than 15 % of an .spd."""
     from rsciio_xfm import data
 
-    joint = data.sem_map(tmp_path / "joint.spd")
+    joint = data.sem_map(tmp_path / "joint.spd", (64, 160))
     (found,) = importlib.import_module("rsciio_xfm.formats.edax").file_reader(
         joint.path, lazy=True
     )
