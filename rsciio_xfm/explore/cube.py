@@ -265,6 +265,7 @@ class Cube:
         CacheLostError
             It is damaged, or was deleted.
         """
+        touch(self.folder)
         try:
             with ChunkReader(self.folder) as reader:
                 yield reader
@@ -357,8 +358,14 @@ def make(
     place = Place.of(source)
     watch = Watch(place.layout, progress, cancel, overview)
     for _ in range(_ATTEMPTS):
-        with contextlib.suppress(CacheLostError):
+        try:
             return _get(source, place, watch)
+        except CacheLostError:
+            continue
+        except OSError as exc:
+            if not str(exc.filename).startswith(str(place.part)):
+                raise  # of the map's own file
+            raise CubeError(f"The cache of the map cannot be written: {exc}.") from exc
     raise CubeError(f"{place.folder}: what is written there is damaged again and again.")
 
 
@@ -412,10 +419,12 @@ def _make(source: FileArray, place: Place, watch: Watch) -> None:
         discard(place.part)
         raise
     except OSError as exc:
-        if not is_full(exc):
-            raise
-        discard(place.part)
-        raise Room.full() from exc
+        if is_full(exc):
+            discard(place.part)
+            raise Room.full() from exc
+        if not place.part.exists():
+            raise CacheLostError(f"{place.part}: the folder was deleted.") from exc
+        raise
     make_room(place.identity.name, sum(sizes_of(place.folder).values()))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsciio_xfm.core.array import FileArray, Range, place_in
+from rsciio_xfm.core.array import FileArray, Range, channels_in, place_in
 from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.source import scratch, workplace
 from rsciio_xfm.core.stream import RecordStream
@@ -205,7 +205,8 @@ def _add_pixels(
     ranges = (*place, (0, total.size))
     sums = np.zeros((2, total.size), dtype=np.uint64)
     with workplace():
-        for held, counts in source.pieces(ranges):
+        for held, piece in source.pieces(ranges):
+            counts = channels_in(piece, held, ranges)
             own = signs[place_in(held, ranges)].reshape(-1)
             pixels = np.flatnonzero(own)
             pairs = pixels, (own[pixels] < 0).astype(np.int32)

@@ -24,7 +24,7 @@ from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
 from rsciio_xfm.core.array import CountedArray
 from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.source import LocalFile, Memory, Source
-from rsciio_xfm.core.to_dask import source_of
+from rsciio_xfm.core.to_dask import from_source, source_of, take
 from rsciio_xfm.exceptions import CorruptFileError, PassCancelledError
 from rsciio_xfm.explore import cube_layout, cube_making, cube_store
 from rsciio_xfm.explore.cube import (
@@ -818,3 +818,39 @@ def test_few_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(cube_layout, "STRIP_BYTES", 2**24)
     cube = make(source_of(found["data"]))
     assert cube.n_bytes < 0.15 * Path(joint.path).stat().st_size
+
+
+def test_folder_deleted_while_it_is_made(source, counts):
+    """It is begun anew, and told once."""
+    seen = []
+
+    def delete(done, _):
+        seen.append(done)
+        if len(seen) == 2:
+            shutil.rmtree(cube_store.folder())
+
+    cube = make(source, progress=delete)
+    assert seen == [1, 2, 3, 4, 5]
+    check(cube, source, counts, [disc()], [(3, 20)])
+
+
+def test_place_of_another_kind(source):
+    """Something has the name of a file of the cache: the map goes on without one."""
+    place = cube_store.Place.of(source).part
+    (place / "data").mkdir(parents=True)
+    with pytest.raises(CubeError, match="cannot be written"):
+        make(source)
+
+
+def test_view_of_a_map(source, counts):
+    """A block of a map has a cache of its own, and its border is read from the file."""
+    lazy = take(from_source(source), (slice(9, 62), slice(5, 47), slice(None)))
+    view = source_of(lazy)
+    cube = make(view)
+    assert cube.folder != make(source).folder
+    block = np.ascontiguousarray(counts[9:62, 5:47])
+    masks = [disc(block.shape[:2], r) for r in (0.2, 0.45)]
+    check(cube, view, block, masks, [(3, 20)])
+    fewer = source_of(take(from_source(source), (..., slice(5, 30))))
+    block = np.ascontiguousarray(counts[..., 5:30])
+    check(make(fewer), fewer, block, [disc()], [(3, 20)])
