@@ -15,7 +15,7 @@ import numpy as np
 
 from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.exceptions import CorruptFileError
-from rsciio_xfm.explore.cube_border import Border, add_border
+from rsciio_xfm.explore.cube_border import Border, add_border, check_cancel
 from rsciio_xfm.explore.cube_layout import GROUP, Layout, split_window
 from rsciio_xfm.explore.cube_making import Watch, fill, read_summary
 from rsciio_xfm.explore.cube_store import (
@@ -80,13 +80,15 @@ class Cube:
         """Tell whether the map's file is still what the cache was made of."""
         return are_current([list(file) for file in self.files])
 
-    def image(self, first: int, stop: int) -> np.ndarray:
+    def image(self, first: int, stop: int, cancel: Any = None) -> np.ndarray:
         """Sum the channels of a window for each pixel.
 
         Parameters
         ----------
         first, stop
             Channels, half-open.
+        cancel
+            A callable that returns True, or an event with ``is_set()``, to stop.
 
         Returns
         -------
@@ -100,6 +102,8 @@ class Cube:
             The window is empty or beyond the channels.
         CacheLostError
             The cache is damaged, or was deleted.
+        rsciio_xfm.exceptions.PassCancelledError
+            `cancel` said so.
         """
         layout = self.layout
         if not 0 <= first < stop <= layout.shape[2]:
@@ -112,6 +116,7 @@ class Cube:
         planes = split_window(layout, first, stop)
         with self.opened() as reader:
             for cell in range(layout.n_cells):
+                check_cancel(cancel)
                 part = image[tuple(slice(*ends) for ends in layout.place(cell))]
                 self._add_planes(reader, cell, planes, part)
         return image
@@ -158,7 +163,11 @@ class Cube:
         return image, spectra[0], spectra[1].astype(layout.dtype)
 
     def spectrum(
-        self, mask: np.ndarray, source: FileArray | None = None, exact: bool = True
+        self,
+        mask: np.ndarray,
+        source: FileArray | None = None,
+        exact: bool = True,
+        cancel: Any = None,
     ) -> np.ndarray:
         """Sum the spectra of a region.
 
@@ -170,6 +179,8 @@ class Cube:
             The map, of which the pixels at the border of the region are read.
         exact
             If not, of each block of pixels at the border its share is taken.
+        cancel
+            A callable that returns True, or an event with ``is_set()``, to stop.
 
         Returns
         -------
@@ -185,6 +196,8 @@ class Cube:
             The cache is damaged, or was deleted.
         CorruptFileError
             The file was changed.
+        rsciio_xfm.exceptions.PassCancelledError
+            `cancel` said so.
         """
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != self.layout.shape[:2]:
@@ -205,7 +218,7 @@ class Cube:
         self._add_blocks(is_taken.astype(np.uint64), summed)
         if source is not None:
             is_border = (shares > 0) & (shares < 1)
-            border = Border(mask, is_border, is_taken, self.layout.block)
+            border = Border(mask, is_border, is_taken, self.layout.block, cancel)
             add_border(source, border, summed)
         return summed
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,28 @@ from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.source import scratch, workplace
 from rsciio_xfm.core.stream import RecordStream
 from rsciio_xfm.core.views import View
+from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.kernels.regions import add_regions
 from rsciio_xfm.kernels.sums import can_stream, is_counts, spectra_at_once, stream_runs
 
 _ROWS = 64  # that are read together
+
+
+def check_cancel(cancel: Any) -> None:
+    """Raise an error if an answer is not wanted any more.
+
+    Parameters
+    ----------
+    cancel
+        A callable that returns True, or an event with ``is_set()``; None goes on.
+
+    Raises
+    ------
+    PassCancelledError
+        It said so.
+    """
+    if cancel is not None and getattr(cancel, "is_set", cancel)():
+        raise PassCancelledError("The answer was cancelled.")
 
 
 @dataclass
@@ -29,12 +48,15 @@ class Border:
         Of each block, whether it is at the border, and whether all of it was taken.
     block
         Rows and columns of a block.
+    cancel
+        See :func:`check_cancel`.
     """
 
     mask: np.ndarray
     is_border: np.ndarray
     is_taken: np.ndarray
     block: tuple[int, int]
+    cancel: Any = None
 
     def runs(self, grain: tuple[int, int]) -> Iterator[tuple[Range, Range, np.ndarray]]:
         """Yield the rectangles to read: rows, columns, and 1, 0 or -1 of each pixel.
@@ -50,6 +72,7 @@ class Border:
         for band in np.unique(
             np.concatenate([rows // grain[0], ends // grain[0]])
         ).tolist():
+            check_cancel(self.cancel)
             top, bottom = band * grain[0], min((band + 1) * grain[0], height)
             yield from self._runs_of_rows((top, bottom), grain[1])
 

@@ -854,3 +854,16 @@ def test_view_of_a_map(source, counts):
     fewer = source_of(take(from_source(source), (..., slice(5, 30))))
     block = np.ascontiguousarray(counts[..., 5:30])
     check(make(fewer), fewer, block, [disc()], [(3, 20)])
+
+
+def test_answers_cancelled(source):
+    cube = make(source)
+    with pytest.raises(PassCancelledError, match="answer was cancelled"):
+        cube.image(3, 20, cancel=lambda: True)
+    stop = threading.Event()
+    whole = np.ones(SHAPE[:2], dtype=bool)
+    stop.set()
+    assert cube.spectrum(whole, source, cancel=stop).any()  # there is no border to read
+    with pytest.raises(PassCancelledError):
+        cube.spectrum(disc(), source, cancel=stop)
+    assert find(source) == cube
