@@ -59,6 +59,7 @@ def explore(
 
     Examples
     --------
+    >>> import rsciio_xfm
     >>> explorer = rsciio_xfm.explore("map.spd", browser=False, wait=False)
     >>> explorer.address[:17]
     'http://127.0.0.1:'
@@ -128,6 +129,7 @@ def serve(
 
     Examples
     --------
+    >>> import rsciio_xfm
     >>> server = rsciio_xfm.explore.serve(".")
     >>> server.address[:17]
     'http://127.0.0.1:'
