@@ -665,3 +665,46 @@ def test_the_same_in_a_notebook(looking, server):
     assert looking.plot.get_attribute("data-series") == "whole r1"
     state = json.loads(page.locator("body").get_attribute("data-state"))
     assert state["regions"][0]["region"] == "r:5,10,25,40"
+
+
+RIPPLE = """key\tvalue
+width\t{2}
+height\t{1}
+depth\t{0}
+offset\t0
+data-length\t1
+data-type\tunsigned
+byte-order\tdont-care
+record-by\tvector
+"""
+
+
+def test_window_of_a_large_map(chromium, tmp_path):
+    """Coarse while it is dragged, and exact in the end."""
+    shape = (400, 600, 16)
+    counts = np.random.default_rng(3).integers(0, 9, shape, dtype=np.uint8)
+    counts.tofile(tmp_path / "large.raw")
+    path = tmp_path / "large.rpl"
+    path.write_text(RIPPLE.format(shape[2], *shape[:2]), encoding="utf-8")
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        page, asked = looking.page, []
+        page.on("request", lambda r: "/image?" in r.url and asked.append(r.url))
+        looking.open(server.address)
+        start, end = (looking.place(".u-over", across, 0.5) for across in (0.2, 0.6))
+        looking.drag(start, end, steps=12)
+        first, stop = looking.state["window"]
+        page.wait_for_timeout(1000)
+        assert any(url.endswith("&step=2") for url in asked)
+        assert unquote(asked[-1]).endswith(f"of=w:{first}:{stop}")
+        page.mouse.move(*looking.place(".xfm-map", 0.5, 0.5))
+        text = page.locator(".xfm-value").inner_text()
+        x, y = map(int, re.match(r"x (\d+), y (\d+)", text).groups())
+        assert text.split()[-1] == str(counts[y, x, first:stop].sum(dtype=int))
+        assert not looking.wrong
+        context.close()
+    server = looking = page = None
+    gc.collect()

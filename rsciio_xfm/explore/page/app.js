@@ -48,7 +48,7 @@ export function startApp(root, api, store, options) {
   const [show, spectra] = [createShow(app), createSpectra(app)];
   store.on((_, keys, live) => {
     if (keys.has("dark")) setTheme(app);
-    if (["image", "rgb", "ratio", "regions", "scatter", "energy"].some((key) => keys.has(key))) {
+    if (["image", "window", "rgb", "ratio", "regions", "scatter", "energy"].some((key) => keys.has(key))) {
       show.changed(live && keys.has("window"));
     }
     const isDrag = live && keys.has("regions");
