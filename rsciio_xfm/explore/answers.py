@@ -12,6 +12,7 @@ from rsciio_xfm.explore import lines, tasks
 from rsciio_xfm.explore.asked import (
     MOST_IMAGES,
     Asked,
+    Image,
     make_image,
     make_masks,
     make_spectrum,
@@ -31,6 +32,7 @@ from rsciio_xfm.explore.questions import (
 
 Query = Mapping[str, str | Sequence[str]]
 _MOST_BINS = 1024
+_MOST_STEP = 64  # pixels of a coarse image
 _MOST_ELEMENTS = 100
 _MOST_CLASSES = 64
 
@@ -212,9 +214,13 @@ def _calibrate(asked: Asked) -> Answer:
 
 def _image(asked: Asked) -> Answer:
     image = make_image(asked, asked.one("of", "counts"))
-    sent = smallest(image.data)
+    (step,) = numbers(asked.one("step", "1"), 1, "step")
+    if not 1 <= step <= _MOST_STEP or step != int(step):
+        raise QuestionError(400, f"step is {step:g}, expected 1 to {_MOST_STEP}.")
+    sent = smallest(_coarse(image, int(step)))
     finite = sent[np.isfinite(sent)] if sent.dtype.kind == "f" else sent
     is_exact = sent.dtype.kind == "u" or image.data.dtype == sent.dtype
+    is_exact = is_exact and step == 1
     header = {
         "of": asked.one("of", "counts"),
         "max": finite.max(initial=0) if finite.size else None,
@@ -222,9 +228,23 @@ def _image(asked: Asked) -> Answer:
         "exact": bool(is_exact),
         "unit": image.unit,
         "label": image.label,
+        "step": int(step),
         "rows_done": asked.opened.shape[0],
     }
     return as_binary({"image": sent}, header | dict(image.extra))
+
+
+def _coarse(image: Image, step: int) -> np.ndarray:
+    """Return sums of blocks of counts, or of anything else every so many pixels."""
+    data = image.data
+    if step == 1:
+        return data
+    if image.unit != "counts":
+        return data[::step, ::step]
+    wide = data.astype(np.uint64 if data.dtype.kind == "u" else float)
+    for axis in (0, 1):
+        wide = np.add.reduceat(wide, np.arange(0, wide.shape[axis], step), axis=axis)
+    return wide
 
 
 def _spectrum(asked: Asked) -> Answer:

@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.core.array import FileArray, Range, place_in
-from rsciio_xfm.core.source import workplace
-from rsciio_xfm.core.stream import RecordStream
-from rsciio_xfm.core.views import View
+from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.exceptions import CorruptFileError
+from rsciio_xfm.explore.cube_border import Border, add_border, check_cancel
 from rsciio_xfm.explore.cube_layout import GROUP, Layout, split_window
 from rsciio_xfm.explore.cube_making import Watch, fill, read_summary
 from rsciio_xfm.explore.cube_store import (
@@ -39,7 +37,6 @@ from rsciio_xfm.explore.cube_store import (
     why_not,
 )
 from rsciio_xfm.kernels.cubes import add_chosen, add_plane, count_blocks, take_plane
-from rsciio_xfm.kernels.regions import add_regions
 
 __all__ = [
     "CacheFullError",
@@ -52,7 +49,6 @@ __all__ = [
 ]
 
 _ATTEMPTS = 3  # to make a cache whose parts turn out to be damaged
-_ROWS_OF_RECORDS = 64  # that are read together
 
 
 @dataclass(frozen=True)
@@ -84,13 +80,15 @@ class Cube:
         """Tell whether the map's file is still what the cache was made of."""
         return are_current([list(file) for file in self.files])
 
-    def image(self, first: int, stop: int) -> np.ndarray:
+    def image(self, first: int, stop: int, cancel: Any = None) -> np.ndarray:
         """Sum the channels of a window for each pixel.
 
         Parameters
         ----------
         first, stop
             Channels, half-open.
+        cancel
+            A callable that returns True, or an event with ``is_set()``, to stop.
 
         Returns
         -------
@@ -104,6 +102,8 @@ class Cube:
             The window is empty or beyond the channels.
         CacheLostError
             The cache is damaged, or was deleted.
+        rsciio_xfm.exceptions.PassCancelledError
+            `cancel` said so.
         """
         layout = self.layout
         if not 0 <= first < stop <= layout.shape[2]:
@@ -116,6 +116,7 @@ class Cube:
         planes = split_window(layout, first, stop)
         with self.opened() as reader:
             for cell in range(layout.n_cells):
+                check_cancel(cancel)
                 part = image[tuple(slice(*ends) for ends in layout.place(cell))]
                 self._add_planes(reader, cell, planes, part)
         return image
@@ -162,7 +163,11 @@ class Cube:
         return image, spectra[0], spectra[1].astype(layout.dtype)
 
     def spectrum(
-        self, mask: np.ndarray, source: FileArray | None = None, exact: bool = True
+        self,
+        mask: np.ndarray,
+        source: FileArray | None = None,
+        exact: bool = True,
+        cancel: Any = None,
     ) -> np.ndarray:
         """Sum the spectra of a region.
 
@@ -174,6 +179,8 @@ class Cube:
             The map, of which the pixels at the border of the region are read.
         exact
             If not, of each block of pixels at the border its share is taken.
+        cancel
+            A callable that returns True, or an event with ``is_set()``, to stop.
 
         Returns
         -------
@@ -189,6 +196,8 @@ class Cube:
             The cache is damaged, or was deleted.
         CorruptFileError
             The file was changed.
+        rsciio_xfm.exceptions.PassCancelledError
+            `cancel` said so.
         """
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != self.layout.shape[:2]:
@@ -209,8 +218,8 @@ class Cube:
         self._add_blocks(is_taken.astype(np.uint64), summed)
         if source is not None:
             is_border = (shares > 0) & (shares < 1)
-            border = _Border(mask, is_border, is_taken, self.layout.block)
-            _add_border(source, border, summed)
+            border = Border(mask, is_border, is_taken, self.layout.block, cancel)
+            add_border(source, border, summed)
         return summed
 
     def _add_blocks(self, weights: np.ndarray, total: np.ndarray) -> None:
@@ -269,6 +278,7 @@ class Cube:
         CacheLostError
             It is damaged, or was deleted.
         """
+        touch(self.folder)
         try:
             with ChunkReader(self.folder) as reader:
                 yield reader
@@ -361,8 +371,14 @@ def make(
     place = Place.of(source)
     watch = Watch(place.layout, progress, cancel, overview)
     for _ in range(_ATTEMPTS):
-        with contextlib.suppress(CacheLostError):
+        try:
             return _get(source, place, watch)
+        except CacheLostError:
+            continue
+        except OSError as exc:
+            if not str(exc.filename).startswith(str(place.part)):
+                raise  # of the map's own file
+            raise CubeError(f"The cache of the map cannot be written: {exc}.") from exc
     raise CubeError(f"{place.folder}: what is written there is damaged again and again.")
 
 
@@ -416,10 +432,12 @@ def _make(source: FileArray, place: Place, watch: Watch) -> None:
         discard(place.part)
         raise
     except OSError as exc:
-        if not is_full(exc):
-            raise
-        discard(place.part)
-        raise Room.full() from exc
+        if is_full(exc):
+            discard(place.part)
+            raise Room.full() from exc
+        if not place.part.exists():
+            raise CacheLostError(f"{place.part}: the folder was deleted.") from exc
+        raise
     make_room(place.identity.name, sum(sizes_of(place.folder).values()))
 
 
@@ -430,7 +448,7 @@ def _follow(place: Place, watch: Watch) -> None:
     watch.wait()
 
 
-# Blocks of a region, and its border ------------------------------------------------------
+# Blocks of a region ----------------------------------------------------------------------
 
 
 def _shares_of(mask: np.ndarray, layout: Layout) -> np.ndarray:
@@ -450,123 +468,3 @@ def _full_fields(weights: np.ndarray) -> np.ndarray:
         edges = np.arange(0, weights.shape[axis], GROUP)
         full = np.logical_and.reduceat(full, edges, axis=axis)
     return full
-
-
-@dataclass
-class _Border:
-    """The pixels that are added to the blocks of a region, and taken away.
-
-    Attributes
-    ----------
-    mask
-        Of the region.
-    is_border, is_taken
-        Of each block, whether it is at the border, and whether all of it was taken.
-    block
-        Rows and columns of a block.
-    """
-
-    mask: np.ndarray
-    is_border: np.ndarray
-    is_taken: np.ndarray
-    block: tuple[int, int]
-
-    def runs(self, grain: tuple[int, int]) -> Iterator[tuple[Range, Range, np.ndarray]]:
-        """Yield the rectangles to read: rows, columns, and 1, 0 or -1 of each pixel.
-
-        Parameters
-        ----------
-        grain
-            Rows and columns of what is best read together.
-        """
-        height = self.mask.shape[0]
-        rows = np.flatnonzero(self.is_border.any(axis=1)) * self.block[0]
-        ends = np.minimum(rows + self.block[0], height) - 1
-        for band in np.unique(
-            np.concatenate([rows // grain[0], ends // grain[0]])
-        ).tolist():
-            top, bottom = band * grain[0], min((band + 1) * grain[0], height)
-            yield from self._runs_of_rows((top, bottom), grain[1])
-
-    def _runs_of_rows(
-        self, rows: Range, grain: int
-    ) -> Iterator[tuple[Range, Range, np.ndarray]]:
-        down, across = self.block
-        own = slice(rows[0] // down, -(-rows[1] // down))
-        blocks = np.flatnonzero(self.is_border[own].any(axis=0))
-        if not blocks.size:
-            return
-        left = int(blocks[0]) * across
-        right = min((int(blocks[-1]) + 1) * across, self.mask.shape[1])
-        at = np.ix_(np.arange(*rows) // down, np.arange(left, right) // across)
-        inside = self.mask[slice(*rows), left:right].view(np.int8)
-        signs = (inside - self.is_taken[at].view(np.int8)) * self.is_border[at]
-        columns = np.flatnonzero(signs.any(axis=0))
-        if not columns.size:
-            return
-        cells = (columns + left) // grain
-        for run in np.split(columns, np.flatnonzero(np.diff(cells) > 1) + 1):
-            first, stop = int(run[0]), int(run[-1]) + 1
-            found = np.flatnonzero(signs[:, first:stop].any(axis=1))
-            low, high = int(found[0]), int(found[-1]) + 1
-            place = (rows[0] + low, rows[0] + high), (left + first, left + stop)
-            yield *place, signs[low:high, first:stop]
-
-
-def _grain_of(source: FileArray, block: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of what is best read together of a file."""
-    while isinstance(source, View):
-        source = source.source
-    if isinstance(source, RecordStream):  # records are found by rows
-        return _ROWS_OF_RECORDS, source.shape[-2]
-    stored = source.stored_chunks
-    if stored is None or len(stored) != 3:
-        return block
-    rows, columns = stored[:2]
-    return rows * max(1, block[0] // rows), max(block[1], columns)
-
-
-def _add_border(source: FileArray, border: _Border, total: np.ndarray) -> None:
-    """Add the pixels of a border, read from the file."""
-    rows_of: dict[tuple[Range, int], Range] = {}
-    for rows, columns, signs in border.runs(_grain_of(source, border.block)):
-        sign = int(signs[0, 0])
-        if sign == 0 or not (signs == sign).all():
-            _add_pixels(source, (rows, columns), signs, total)
-            continue
-        before = rows_of.get((columns, sign))
-        if before is not None and before[1] == rows[0]:
-            rows_of[columns, sign] = before[0], rows[1]
-            continue
-        if before is not None:
-            _add_rectangle(source, (before, columns), sign, total)
-        rows_of[columns, sign] = rows
-    for (columns, sign), rows in rows_of.items():
-        _add_rectangle(source, (rows, columns), sign, total)
-
-
-def _add_rectangle(
-    source: FileArray, place: tuple[Range, Range], sign: int, total: np.ndarray
-) -> None:
-    with workplace():
-        summed = source.sum_navigation((*place, (0, total.size)))
-    if sign > 0:
-        total += summed
-    else:
-        total -= summed
-
-
-def _add_pixels(
-    source: FileArray, place: tuple[Range, Range], signs: np.ndarray, total: np.ndarray
-) -> None:
-    ranges = (*place, (0, total.size))
-    sums = np.zeros((2, total.size), dtype=np.uint64)
-    with workplace():
-        for held, counts in source.pieces(ranges):
-            own = signs[place_in(held, ranges)].reshape(-1)
-            pixels = np.flatnonzero(own)
-            pairs = pixels, (own[pixels] < 0).astype(np.int32)
-            spectra = counts.reshape(-1, total.size)
-            add_regions(spectra, 0, pairs, (0, total.size), sums)
-    total += sums[0]
-    total -= sums[1]

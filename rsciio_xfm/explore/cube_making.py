@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.core.array import FileArray, Range, place_in
+from rsciio_xfm.core.array import FileArray, Range, channels_in, place_in
 from rsciio_xfm.core.config import CUBE_POLL_SECONDS
 from rsciio_xfm.core.source import workplace
 from rsciio_xfm.exceptions import PassCancelledError
@@ -185,7 +185,7 @@ def _gather(
     blocks = np.zeros((*n_blocks, layout.shape[2]), dtype=_sum_type(dtype))
     for held, piece in source.pieces(ranges):
         watch.check()
-        counts = _fit(piece, planes.dtype)
+        counts = _fit(channels_in(piece, held, ranges), planes.dtype)
         if counts.itemsize > planes.itemsize:
             planes = planes.astype(counts.dtype)
             blocks = blocks.astype(_sum_type(counts.dtype))

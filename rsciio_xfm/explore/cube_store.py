@@ -31,6 +31,7 @@ from rsciio_xfm.core.config import (
     CUBE_FREE_BYTES,
     CUBE_KEPT_S,
     CUBE_MAP_BYTES,
+    CUBE_TOUCHED_S,
     SETTLED_S,
 )
 from rsciio_xfm.core.extras import require
@@ -177,7 +178,7 @@ class Identity:
             It is not there any more.
         """
         found = []
-        for one in sorted(set(sources_of(source)), key=lambda s: s.name):
+        for _, one in sorted({s.name: s for s in sources_of(source)}.items()):
             if isinstance(one, LocalFile):
                 now = os.stat(one.name)
                 identity = (now.st_size, now.st_mtime_ns)
@@ -349,9 +350,10 @@ def discard(place: Path) -> None:
 
 
 def touch(place: Path) -> None:
-    """Say that a cache is in use: others are deleted before it."""
+    """Say that a cache is in use, now and then: others are deleted before it."""
     with contextlib.suppress(OSError):
-        os.utime(place / _META)
+        if time.time() - _last_used(place) > CUBE_TOUCHED_S:
+            os.utime(place / _META)
 
 
 def make_room(kept: str, n_bytes: int) -> None:

@@ -13,7 +13,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ _MOST_URL = 2**17  # bytes
 _MOST_CONNECTIONS = 512
 _BACKLOG = 256
 _CLIENT_BYTES = 8
+_LEAST_GZIPPED = 8192  # bytes
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
     "Cache-Control": "no-store",
@@ -142,7 +143,14 @@ def make_app(explorer: Explorer, door: Door) -> "Starlette":
         return _static(request.path_params["name"])
 
     async def api(request: "Request") -> "Response":
-        return _respond(await _ask(explorer, request))
+        answer = await _ask(explorer, request)
+        accepted = request.headers.get("accept-encoding", "")
+        if len(answer.body) < _LEAST_GZIPPED or "gzip" not in accepted:
+            return _respond(answer)
+        body = await asyncio.to_thread(lambda: answer.gzipped)
+        response = _respond(replace(answer, body=body))
+        response.headers["Content-Encoding"] = "gzip"
+        return response
 
     async def failed(_: "Request", error: Exception) -> "Response":
         kind = type(error).__name__

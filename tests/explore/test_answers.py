@@ -188,6 +188,15 @@ def test_scatter_and_brush(ask):
     assert ask.arrays("spectrum", region=text)[0]["pixels"] == (x >= middle).sum()
 
 
+def test_coarse_images(ask):
+    whole = ask.image("w:2:20").astype(int)
+    header, arrays = ask.arrays("image", of="w:2:20", step="3")
+    expected = [[whole[y : y + 3, x : x + 3].sum() for x in (0, 3, 6)] for y in (0, 3)]
+    assert arrays["image"].tolist() == expected
+    assert (header["step"], header["exact"]) == (3, False)
+    assert ask.error("image", of="counts", step="0")[0] == 400
+
+
 def test_empty_region(ask):
     header, arrays = ask.arrays("spectrum", region="r:2,2,2,2")
     assert header["pixels"] == 0

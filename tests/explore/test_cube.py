@@ -24,7 +24,7 @@ from rsciio_xfm.analysis.maps import region_spectra, summarise, window_images
 from rsciio_xfm.core.array import CountedArray
 from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.source import LocalFile, Memory, Source
-from rsciio_xfm.core.to_dask import source_of
+from rsciio_xfm.core.to_dask import from_source, source_of, take
 from rsciio_xfm.exceptions import CorruptFileError, PassCancelledError
 from rsciio_xfm.explore import cube_layout, cube_making, cube_store
 from rsciio_xfm.explore.cube import (
@@ -39,8 +39,8 @@ from rsciio_xfm.explore.cube_layout import Layout, split_window
 
 SHAPE = (70, 50, 33)
 NOTHING = Memory.of(b"")
-MANY = settings(
-    max_examples=40,
+SETTINGS = settings(
+    max_examples=8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 BUILDERS = {"datastack": "write_stack", "emd": "write_ncem", "esrf": "write_line"}
@@ -133,11 +133,23 @@ def maps(draw):
     return counts, rng
 
 
-@MANY
-@given(
-    maps(), st.sampled_from([1, 1000, 20000, 2**26]), st.sampled_from([1, 30000, 2**28])
-)
-def test_random(monkeypatch, found, strip, most):
+STRIPS = st.sampled_from([1, 1000, 20000, 2**26])
+MOST = st.sampled_from([1, 30000, 2**28])
+
+
+@SETTINGS
+@given(maps(), STRIPS, MOST)
+def test_random_maps(monkeypatch, found, strip, most):
+    check_random(monkeypatch, found, strip, most)
+
+
+@settings(SETTINGS, max_examples=150)
+@given(maps(), STRIPS, MOST)
+def test_many_random_maps_in_memory(monkeypatch, found, strip, most):
+    check_random(monkeypatch, found, strip, most)
+
+
+def check_random(monkeypatch, found, strip, most):
     counts, rng = found
     monkeypatch.setattr(cube_layout, "STRIP_BYTES", strip)
     monkeypatch.setattr(cube_layout, "MOST_STRIP_BYTES", most)
@@ -799,10 +811,59 @@ def test_few_bytes(tmp_path, monkeypatch):
     """Of a map as they are measured it takes up less than 15 % of an .spd."""
     from rsciio_xfm import data
 
-    joint = data.sem_map(tmp_path / "joint.spd")
+    joint = data.sem_map(tmp_path / "joint.spd", (64, 160))
     (found,) = importlib.import_module("rsciio_xfm.formats.edax").file_reader(
         joint.path, lazy=True
     )
     monkeypatch.setattr(cube_layout, "STRIP_BYTES", 2**24)
     cube = make(source_of(found["data"]))
     assert cube.n_bytes < 0.15 * Path(joint.path).stat().st_size
+
+
+def test_folder_deleted_while_it_is_made(source, counts):
+    """It is begun anew, and told once."""
+    seen = []
+
+    def delete(done, _):
+        seen.append(done)
+        if len(seen) == 2:
+            shutil.rmtree(cube_store.folder())
+
+    cube = make(source, progress=delete)
+    assert seen == [1, 2, 3, 4, 5]
+    check(cube, source, counts, [disc()], [(3, 20)])
+
+
+def test_place_of_another_kind(source):
+    """Something has the name of a file of the cache: the map goes on without one."""
+    place = cube_store.Place.of(source).part
+    (place / "data").mkdir(parents=True)
+    with pytest.raises(CubeError, match="cannot be written"):
+        make(source)
+
+
+def test_view_of_a_map(source, counts):
+    """A block of a map has a cache of its own, and its border is read from the file."""
+    lazy = take(from_source(source), (slice(9, 62), slice(5, 47), slice(None)))
+    view = source_of(lazy)
+    cube = make(view)
+    assert cube.folder != make(source).folder
+    block = np.ascontiguousarray(counts[9:62, 5:47])
+    masks = [disc(block.shape[:2], r) for r in (0.2, 0.45)]
+    check(cube, view, block, masks, [(3, 20)])
+    fewer = source_of(take(from_source(source), (..., slice(5, 30))))
+    block = np.ascontiguousarray(counts[..., 5:30])
+    check(make(fewer), fewer, block, [disc()], [(3, 20)])
+
+
+def test_answers_cancelled(source):
+    cube = make(source)
+    with pytest.raises(PassCancelledError, match="answer was cancelled"):
+        cube.image(3, 20, cancel=lambda: True)
+    stop = threading.Event()
+    whole = np.ones(SHAPE[:2], dtype=bool)
+    stop.set()
+    assert cube.spectrum(whole, source, cancel=stop).any()  # there is no border to read
+    with pytest.raises(PassCancelledError):
+        cube.spectrum(disc(), source, cancel=stop)
+    assert find(source) == cube

@@ -28,6 +28,7 @@ def ask(tmp_path):
         yield found
 
 
+@pytest.mark.thorough
 class TestMsa:
     @pytest.mark.parametrize("region", ["", "r:0,0,3,9", "o:2,10,2,3"])
     def test_is_what_a_signal_writes(self, real_geopixe, tmp_path, region):

@@ -74,6 +74,7 @@ def test_same_answers(path, plain):
         assert arrays["spectrum"].sum() == pytest.approx(total, rel=0.2)
 
 
+@pytest.mark.thorough
 def test_is_found_again(path, plain, monkeypatch):
     with Asking(path) as ask:
         wait_for(ask, "ready")
@@ -83,6 +84,7 @@ def test_is_found_again(path, plain, monkeypatch):
         check(ask, plain)
 
 
+@pytest.mark.thorough
 def test_is_made_again_if_it_is_lost(path, plain):
     with Asking(path) as ask:
         wait_for(ask, "ready")
@@ -92,6 +94,7 @@ def test_is_made_again_if_it_is_lost(path, plain):
         check(ask, plain)
 
 
+@pytest.mark.thorough
 def test_without_room(path, plain, monkeypatch):
     def make(*arguments, **options):
         options["overview"](5, np.zeros((5, 40), np.uint64), np.zeros(64), np.zeros(64))
@@ -104,6 +107,7 @@ def test_without_room(path, plain, monkeypatch):
         check(ask, plain)
 
 
+@pytest.mark.thorough
 def test_without_numcodecs(path, plain, monkeypatch):
     monkeypatch.setattr(prepare.importlib.util, "find_spec", lambda name: None)
     with Asking(path) as ask:
@@ -111,6 +115,7 @@ def test_without_numcodecs(path, plain, monkeypatch):
         check(ask, plain)
 
 
+@pytest.mark.thorough
 def test_first_pictures_come_in_strips(path, monkeypatch):
     seen = []
     real = prepare.Opened.read

@@ -209,6 +209,20 @@ class TestFolder:
         assert arrays["image"].shape == (5, 7)
         assert header["channels"] == [1, 3]
 
+    def test_large_answers_are_compressed(self, folder, client):
+        edax.write_map(folder / "a.spd", shape=(90, 100, 8))
+        number = Listing(folder).number(folder / "first.spd")
+        small = client.get(f"/api/map/{number}/image?of=w:1:3")
+        assert "content-encoding" not in small.headers
+        time.sleep(2.1)
+        number = Listing(folder).number(folder / "a.spd")
+        path = f"/api/map/{number}/image?of=w:1:3"
+        packed = client.get(path)
+        plain = client.get(path, headers={"accept-encoding": "identity"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert int(packed.headers["content-length"]) < len(plain.content)
+        assert packed.content == plain.content
+
     def test_links_that_lead_out(self, folder, tmp_path):
         edax.write_map(tmp_path / "secret.spd")
         (folder / "link.spd").symlink_to(tmp_path / "secret.spd")

@@ -34,16 +34,20 @@ export function addMapKeys(app, map) {
 
   function handle(event) {
     if (event.key in ARROWS) return arrow(event);
-    if (event.key === "Enter" || event.key === " ") return enter();
-    if (event.key === "c" && map.drawing?.places) return done(() => map.closePolygon());
-    if (event.key === "+" || event.key === "=") return zoom(1.25);
-    if (event.key === "-") return zoom(0.8);
-    if (event.key === "0") return done(map.showAll);
-    if (event.key === "Delete" || event.key === "Backspace") {
-      return done(() => remove(app, app.store.get().active));
-    }
-    return false;
+    if (event.key === "c" && !map.drawing?.places) return false;
+    return acts[event.key]?.() ?? false;
   }
+  const acts = {
+    Enter: enter,
+    " ": enter,
+    c: () => done(() => map.closePolygon()),
+    "+": () => zoom(1.25),
+    "=": () => zoom(1.25),
+    "-": () => zoom(0.8),
+    0: () => done(map.showAll),
+    Delete: () => done(() => remove(app, app.store.get().active)),
+    Backspace: () => done(() => remove(app, app.store.get().active)),
+  };
 
   function arrow(event) {
     const step = event.shiftKey ? 10 : 1;

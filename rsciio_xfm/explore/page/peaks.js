@@ -33,7 +33,7 @@ export function createPeaks(app, chart) {
     element.style.left = `${Math.min(Math.max(8, x + 12), Math.max(8, box.width - 270))}px`;
     back = chart.focusable;
     const values = chart.series.find((s) => s.values.length)?.values ?? [];
-    const place = app.calibrating && values.length ? centreOf(values, channel) : channel;
+    const place = (app.calibrating || !app.energyOf) && values.length ? centreOf(values, channel) : channel;
     let found = [];
     if (app.energyOf) {
       try {
@@ -80,7 +80,7 @@ export function createPeaks(app, chart) {
 
   /** Any line can be typed. */
   function lineInput(place) {
-    const input = h("input", { type: "text", placeholder: "Another line: Fe Ka", size: 16,
+    const input = h("input", { type: "text", placeholder: app.energyOf ? "Another line: Fe Ka" : "Its line: Fe Ka", size: 16,
       "aria-label": "Another line, such as Fe Ka" });
     const accept = (event) => {
       event.preventDefault();

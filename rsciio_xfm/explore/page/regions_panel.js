@@ -85,9 +85,9 @@ export function createRegionsPanel(app) {
     return h("table", {}, h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, regions.map((region) => {
         const { n, sum, mean, deviation, min, max } = statistics(image, app.maskOf(region.region));
-        const values = n ? [sum, mean, deviation, min, max] : [0, null, null, null, null];
+        const numbers = n ? [sum, mean, deviation, min, max] : [0, null, null, null, null];
         return h("tr", {}, h("th", { scope: "row" }, region.name),
-          values.map((v) => h("td", {}, shown(v))));
+          numbers.map((v) => h("td", {}, shown(v))));
       })));
   }
 

@@ -37,6 +37,7 @@ export function createScatter(app) {
         failed.add(key);
         app.tell(error);
       }
+      drawBar();
       draw();
     },
   );

@@ -66,7 +66,8 @@ export function createSpectrum(app) {
           label: app.energyOf ? "Energy (keV)" : "Channel",
           values: (_, splits) => splits.map((v) => shown(v)) },
         { ...axis, font, labelFont: font, size: 56, labelSize: 18, label: LABELS[store.get().spectrum.per],
-          ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max), filter: (_, s) => s } : {}),
+          filter: (_, splits) => splits,
+          ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max) } : {}),
           values: (_, splits) => splits.map((v) => (v === null ? "" : tick(v, y))) },
       ],
       series: [{}, ...series.map(({ name, colour, dash, id }) => ({

@@ -55,7 +55,9 @@ function drawLines(context, chart, x, area) {
   const faint = styleOf(chart.element, "--accent");
   const labels = [];
   context.font = `${12 * scale}px system-ui, sans-serif`;
-  for (const { line: name, energy, weight, isFaint } of [...chart.marks, ...chart.faint]) {
+  const asked = new Set(chart.faint.map((mark) => mark.line));
+  const marks = chart.marks.filter((mark) => !asked.has(mark.line));
+  for (const { line: name, energy, weight, isFaint } of [...marks, ...chart.faint]) {
     const at = x(energy);
     if (at < left || at > right || weight < LEAST) continue;
     const colour = isFaint ? faint : text;
