@@ -104,7 +104,9 @@ def _listing(what: Any, reader: dict[str, Any]) -> Listing | dict[str, Opened]:
     if isinstance(what, str | Path):
         return Listing(Path(what), reader)
     if reader:
-        raise TypeError(f"{', '.join(reader)}: options of a reader, expected with a file.")
+        raise TypeError(
+            f"{', '.join(reader)}: options of a reader, expected with a file."
+        )
     return {"map": opened_signal(what)}
 
 

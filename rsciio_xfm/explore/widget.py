@@ -1,7 +1,7 @@
 """The explorer in a notebook: the same page, whose questions are messages to the kernel."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -46,7 +46,7 @@ class ExplorerWidget(anywidget.AnyWidget):
 
     def _ask(self, _: Any, content: Any, buffers: Any) -> None:
         number = content["id"]
-        begun = begin(self.explorer, content["path"], content.get("query") or {})
+        begun = begin(self.explorer, content["path"], _texts(content.get("query") or {}))
         if isinstance(begun, Answer):
             self._send_answer(number, begun)
             return
@@ -65,6 +65,14 @@ class ExplorerWidget(anywidget.AnyWidget):
     def _send_answer(self, number: str, answer: Answer) -> None:
         content = {"id": number, "status": answer.status, "media_type": answer.media_type}
         self.send(content, [answer.body])
+
+
+def _texts(query: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what is asked as an address would have it: numbers are texts there."""
+    return {
+        key: [str(one) for one in (value if isinstance(value, list) else [value])]
+        for key, value in query.items()
+    }
 
 
 def _now(function: Callable, *arguments: Any) -> None:

@@ -63,7 +63,7 @@ def test_questions_are_messages(signal, counts, notebook, is_lazy):
     content, body = ask(widget, "api/maps")
     assert content["status"] == 200
     assert [(one["id"], one["name"]) for one in json.loads(body)] == [("map", "grains")]
-    content, body = ask(widget, "api/map/map/spectrum", region=["r:1,1,4,3"], exact=["1"])
+    content, body = ask(widget, "api/map/map/spectrum", region=["r:1,1,4,3"], exact=1)
     assert content["status"] == 200, body
     expected = counts[1:4, 1:3].sum(axis=(0, 1))
     np.testing.assert_array_equal(unpack(body)[1]["spectrum"], expected)
