@@ -1,5 +1,6 @@
 """``rsciio_xfm.explore(path)`` and ``rsciio_xfm.explore.serve(folder)``."""
 
+import os
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -72,7 +73,7 @@ def explore(
         is_cached=cache,
     )
     server = _start(explorer, Place(port=port))
-    if browser:
+    if browser and _has_screen():
         webbrowser.open(server.address)
     is_script = not (hasattr(sys, "ps1") or sys.flags.interactive or _in_notebook())
     if is_script if wait is None else wait:
@@ -151,6 +152,12 @@ def _start(explorer: Explorer, place: Place) -> Running:
     except BaseException:
         explorer.close()
         raise
+
+
+def _has_screen() -> bool:
+    """Tell whether there is a screen: a browser in the terminal would take it over."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return sys.platform != "linux" or any(map(os.environ.get, names))
 
 
 def _in_notebook() -> bool:

@@ -324,6 +324,7 @@ class TestRunning:
         import rsciio_xfm
 
         opened = []
+        monkeypatch.setenv("DISPLAY", ":0")
         monkeypatch.setattr("webbrowser.open", opened.append)
         path = edax.write_map(tmp_path / "map.spd")
         server = rsciio_xfm.explore(path, wait=False)
@@ -348,6 +349,7 @@ class TestCommands:
 
     def test_explore(self, tmp_path, run, monkeypatch):
         opened = []
+        monkeypatch.setenv("DISPLAY", ":0")
         monkeypatch.setattr("webbrowser.open", opened.append)
         path = edax.write_map(tmp_path / "map.spd")
         said = run("explore", path)
