@@ -3,6 +3,7 @@
 # ruff: noqa: RUF001
 
 import contextlib
+import gc
 import json
 import re
 import shutil
@@ -491,11 +492,41 @@ def test_calibrate_by_two_peaks(looking):
     assert "energy" not in looking.state
 
 
+def test_energies_of_a_map_that_has_none(chromium, tmp_path):
+    """A click on a peak asks for its line; after the second, the axis is in keV."""
+    data.painting(tmp_path / "painting.raw", (12, 20))
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    path = tmp_path / "painting.rpl"
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        looking.open(server.address)
+        expect(looking.page.locator(".xfm-readout")).to_contain_text("press Calibrate")
+        for channel, name in ((117, "Pb Ma"), (342, "Cu Ka")):
+            looking.page.mouse.click(*looking.place(".u-over", channel / 1023, 0.5))
+            box = looking.page.get_by_label("Another line, such as Fe Ka")
+            box.fill(name)
+            box.press("Enter")
+        expect(looking.page.locator(".xfm-message")).to_contain_text("Calibrated")
+        _, scale = looking.state["energy"]
+        assert scale == pytest.approx((8.046 - 2.342) / 225, rel=0.03)
+        looking.drag(
+            looking.place(".u-over", 0.3, 0.5), looking.place(".u-over", 0.35, 0.5)
+        )
+        expect(looking.page.get_by_label("Image", exact=True)).to_contain_text("keV")
+        assert not looking.wrong
+        context.close()
+    # The reader of this format maps the file into memory, until nobody has its array.
+    server = looking = None
+    gc.collect()
+
+
 def test_elements_are_found_and_fitted(looking):
     pytest.importorskip("xraylib", reason="the extra fit is not installed")
     looking.tab("Elements")
     looking.button("Find").click()
-    looking.page.wait_for_selector("[data-key=fit]:enabled", timeout=120_000)
+    looking.page.wait_for_selector(".xfm-tile >> nth=3", timeout=120_000)
     assert {"Ca", "Fe", "Ti"} <= set(looking.state["elements"])
     looking.button("Fit these").click()
     looking.page.wait_for_selector("[data-key='fit:Fe_K']", timeout=120_000)
@@ -634,3 +665,46 @@ def test_the_same_in_a_notebook(looking, server):
     assert looking.plot.get_attribute("data-series") == "whole r1"
     state = json.loads(page.locator("body").get_attribute("data-state"))
     assert state["regions"][0]["region"] == "r:5,10,25,40"
+
+
+RIPPLE = """key\tvalue
+width\t{2}
+height\t{1}
+depth\t{0}
+offset\t0
+data-length\t1
+data-type\tunsigned
+byte-order\tdont-care
+record-by\tvector
+"""
+
+
+def test_window_of_a_large_map(chromium, tmp_path):
+    """Coarse while it is dragged, and exact in the end."""
+    shape = (400, 600, 16)
+    counts = np.random.default_rng(3).integers(0, 9, shape, dtype=np.uint8)
+    counts.tofile(tmp_path / "large.raw")
+    path = tmp_path / "large.rpl"
+    path.write_text(RIPPLE.format(shape[2], *shape[:2]), encoding="utf-8")
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        page, asked = looking.page, []
+        page.on("request", lambda r: "/image?" in r.url and asked.append(r.url))
+        looking.open(server.address)
+        start, end = (looking.place(".u-over", across, 0.5) for across in (0.2, 0.6))
+        looking.drag(start, end, steps=12)
+        first, stop = looking.state["window"]
+        page.wait_for_timeout(1000)
+        assert any(url.endswith("&step=2") for url in asked)
+        assert unquote(asked[-1]).endswith(f"of=w:{first}:{stop}")
+        page.mouse.move(*looking.place(".xfm-map", 0.5, 0.5))
+        text = page.locator(".xfm-value").inner_text()
+        x, y = map(int, re.match(r"x (\d+), y (\d+)", text).groups())
+        assert text.split()[-1] == str(counts[y, x, first:stop].sum(dtype=int))
+        assert not looking.wrong
+        context.close()
+    server = looking = page = None
+    gc.collect()

@@ -48,7 +48,9 @@ export function startApp(root, api, store, options) {
   const [show, spectra] = [createShow(app), createSpectra(app)];
   store.on((_, keys, live) => {
     if (keys.has("dark")) setTheme(app);
-    if (["image", "rgb", "ratio", "regions", "scatter", "energy"].some((key) => keys.has(key))) show.changed();
+    if (["image", "window", "rgb", "ratio", "regions", "scatter", "energy"].some((key) => keys.has(key))) {
+      show.changed(live && keys.has("window"));
+    }
     const isDrag = live && keys.has("regions");
     if (["regions", "active", "spectrum", "energy"].some((key) => keys.has(key)) || !live) {
       spectra.changed(isDrag);
@@ -62,7 +64,7 @@ export function startApp(root, api, store, options) {
   });
   setTheme(app);
   watch(app, () => {
-    show.changed();
+    show.changed(false);
     spectra.changed(false);
     lines();
   });

@@ -1,5 +1,6 @@
 /** What was asked about the map, kept for as long as there is room. */
 import { recent } from "./latest.js";
+import { enlarged } from "./paint.js";
 
 export function createData(app) {
   const images = recent(40);
@@ -15,10 +16,10 @@ export function createData(app) {
     return { ...query, [name === "candidates" ? "calibration" : "energy"]: energy.join(",") };
   }
   /** The same image has other pixels after another calibration, or another fit. */
-  function keyOf(spec) {
+  function keyOf(spec, step = 1) {
     const { energy } = app.store.get();
     const version = /^(fit|class)/.test(spec) ? app.versions[spec.split(":")[0]] ?? 0 : 0;
-    return `${spec} ${energy ?? ""} ${version}`;
+    return `${spec} ${energy ?? ""} ${version} ${step}`;
   }
   function isFresh(kept) {
     const { overview } = app.info;
@@ -30,17 +31,21 @@ export function createData(app) {
     return app.api.get(place(name), own(name, query));
   }
 
-  async function image(spec) {
-    const key = keyOf(spec);
+  /** With a step, sums of so many by so many pixels are asked: enough while a window is dragged. */
+  async function image(spec, step = 1) {
+    const key = keyOf(spec, step);
     const kept = images.get(key);
     if (kept && isFresh(kept)) return kept;
     if (!asked.has(key)) {
       const rows = app.info.overview.rows_done;
-      const answered = last.then(() => ask("image", { of: spec }));
+      const query = step > 1 ? { of: spec, step } : { of: spec };
+      const answered = last.then(() => ask("image", query));
       last = answered.catch(() => {});
       asked.set(key, answered
         .then(({ header, arrays }) => {
-          const answer = { spec, header, image: arrays.image, rows };
+          const isCoarse = header.step > 1;
+          const pixels = isCoarse ? enlarged(arrays.image, app.info.shape, header.step) : arrays.image;
+          const answer = { spec, header, image: pixels, rows };
           images.set(key, answer);
           return answer;
         })
@@ -54,8 +59,8 @@ export function createData(app) {
     image,
     /** The image if it is here, even if more of it could be read by now. */
     kept: (spec) => images.get(keyOf(spec)) ?? null,
-    isHere(spec) {
-      const kept = images.get(keyOf(spec));
+    isHere(spec, step = 1) {
+      const kept = images.get(keyOf(spec, step));
       return Boolean(kept && isFresh(kept));
     },
     pixelsOf: (spec) => images.get(keyOf(spec))?.image ?? null,

@@ -77,7 +77,7 @@ export function addPointer(app, map) {
 
   function shape(event, mode) {
     const kind = app.tool === "rectangle" ? "r" : "o";
-    const [start, term] = [placeOf(event), beginTerm(app, mode)];
+    const [start, term] = [within(placeOf(event)), beginTerm(app, mode)];
     let put = false;
     return {
       move(place) {

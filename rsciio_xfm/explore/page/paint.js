@@ -62,6 +62,21 @@ export function paintClasses(labels) {
   return out;
 }
 
+/** An image of sums of step x step pixels as one of all pixels, each with its part. */
+export function enlarged(image, [height, width], step) {
+  const across = Math.ceil(width / step);
+  const out = new Float32Array(height * width);
+  for (let y = 0; y < height; y++) {
+    const [row, rows] = [Math.floor(y / step), Math.min(step, height - Math.floor(y / step) * step)];
+    for (let x = 0; x < width; x++) {
+      const column = Math.floor(x / step);
+      const columns = Math.min(step, width - column * step);
+      out[y * width + x] = image[row * across + column] / (rows * columns);
+    }
+  }
+  return out;
+}
+
 /** The ratio of two images; no number where the second has nothing. */
 export function ratioOf(a, b) {
   const out = new Float32Array(a.length);

@@ -80,7 +80,7 @@ export function createPeaks(app, chart) {
 
   /** Any line can be typed. */
   function lineInput(place) {
-    const input = h("input", { type: "text", placeholder: "Another line: Fe Ka", size: 16,
+    const input = h("input", { type: "text", placeholder: app.energyOf ? "Another line: Fe Ka" : "Its line: Fe Ka", size: 16,
       "aria-label": "Another line, such as Fe Ka" });
     const accept = (event) => {
       event.preventDefault();

@@ -3,6 +3,8 @@ import { latest } from "./latest.js";
 import { imagesOf, maskOf } from "./masks.js";
 import { parseRegion } from "./regions.js";
 
+const COARSE = 205_000; // pixels of an image while a window is dragged
+
 /** The images of the map: one, three or two. */
 export const wantedImages = (state) => state.rgb ?? state.ratio ?? [state.image];
 
@@ -10,6 +12,13 @@ export const wantedImages = (state) => state.rgb ?? state.ratio ?? [state.image]
 export function createShow(app) {
   const { store, data } = app;
   const failed = new Set();
+  let live = false;
+
+  /** Of a large map, a window is shown coarsely while it is dragged. */
+  function stepOf(spec) {
+    const [height, width] = app.info.shape;
+    return live && spec.startsWith("w:") ? Math.min(64, Math.ceil(Math.sqrt((height * width) / COARSE))) : 1;
+  }
 
   function needed() {
     const state = store.get();
@@ -20,11 +29,12 @@ export function createShow(app) {
   }
   function next() {
     if (!app.info) return null;
-    return needed().find((spec) => !data.isHere(spec) && !failed.has(spec)) ?? null;
+    const spec = needed().find((s) => !data.isHere(s) && !data.isHere(s, stepOf(s)) && !failed.has(s));
+    return spec === undefined ? null : { spec, step: stepOf(spec) };
   }
-  async function ask(spec) {
+  async function ask({ spec, step }) {
     try {
-      const answer = await data.image(spec);
+      const answer = await data.image(spec, step);
       show(answer);
       app.emit("images");
     } catch (error) {
@@ -52,7 +62,8 @@ export function createShow(app) {
   }
   const poke = latest(next, ask);
   return {
-    changed() {
+    changed(isLive) {
+      live = isLive;
       show(null);
       poke();
     },
