@@ -262,12 +262,16 @@ def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
     if not n_pixels:
         return Spectrum(np.zeros(asked.opened.shape[2], np.uint64), 0, mask)
     if not is_exact:
-        estimate = _from_cube(asked, lambda cube: cube.spectrum(mask, source, False, asked.cancel))
+        estimate = _from_cube(
+            asked, lambda cube: cube.spectrum(mask, source, False, asked.cancel)
+        )
         if estimate is not None:
             return Spectrum(estimate, n_pixels, mask, False)
 
     def make() -> np.ndarray:
-        found = _from_cube(asked, lambda cube: cube.spectrum(mask, source, True, asked.cancel))
+        found = _from_cube(
+            asked, lambda cube: cube.spectrum(mask, source, True, asked.cancel)
+        )
         if found is not None:
             return found
         wanted = Wanted(regions=[mask.reshape(asked.opened.nav_shape)])
