@@ -234,7 +234,9 @@ def compare(path, repeats):
     )
     n_file = n_counts if Path(path).stem == "large" else n_file
     print(f"\n{source.shape} {source.dtype}, {n_file / 1e9:.2f} GB, {Path(path).suffix}")
-    _runner.run(__file__, "make", path)  # the kernels are compiled
+    is_large = Path(path).stem == "large"
+    if not is_large:
+        _runner.run(__file__, "make", path)  # the kernels are compiled
     made = _runner.run(__file__, "make", path)
     size = int(made["result"])
     print(
@@ -250,10 +252,12 @@ def compare(path, repeats):
         for kind in ("file", "preview", "exact"):
             if kind == "exact" and name.startswith("window"):
                 continue  # windows always are
+            if kind == "file" and is_large:
+                continue  # it would take as long as it takes
             runs[kind] = _runner.run(__file__, f"{name}|{kind}", path)
         found = {kind: json.loads(run["result"]) for kind, run in runs.items()}
         last = list(found)[-1]  # which is exact
-        assert found[last][1] == found["file"][1], (name, found)
+        assert is_large or found[last][1] == found["file"][1], (name, found)
         times = [f"{found[kind][0]:.2f}" if kind in found else "" for kind in
                  ("file", "preview", "exact")]  # fmt: skip
         peaks = "/".join(f"{run['peak'] / 2**20:.0f}" for run in runs.values())

@@ -1,6 +1,5 @@
 """``rsciio-xfm explore`` and ``rsciio-xfm serve``."""
 
-import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def explore(
             options["detector"] = detector
         server = rsciio_xfm.explore(
             file,
-            browser=False,
+            browser=not no_browser,
             wait=False,
             port=port,
             memory=memory,
@@ -90,8 +89,6 @@ def explore(
         )
         click.echo(server.address)
         click.echo("Ctrl-C ends the explorer.")
-        if not no_browser:
-            webbrowser.open(server.address)
         server.wait()
         server.close()
 

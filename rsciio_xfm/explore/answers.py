@@ -118,7 +118,7 @@ def _answer(
         return error.answer()
     except (FileFormatError, OSError, MemoryError) as error:
         return _of_file(explorer, number, opened, error).answer()
-    except (ValueError, ImportError, TypeError) as error:
+    except (ValueError, ImportError) as error:
         if opened is not None and opened.is_changed():
             return _changed(opened).answer()
         return QuestionError(400, explorer.hide_paths(str(error))).answer()

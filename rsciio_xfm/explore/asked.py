@@ -170,7 +170,7 @@ def _window_image(
         )
 
     def make() -> np.ndarray:
-        found = _from_cube(asked, lambda cube: cube.image(first, stop))
+        found = _from_cube(asked, lambda cube: cube.image(first, stop, asked.cancel))
         if found is None:
             wanted = Wanted(windows=[window])
             found = make_maps(asked.opened.data, wanted, cancel=asked.cancel)["windows"]
@@ -262,12 +262,16 @@ def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
     if not n_pixels:
         return Spectrum(np.zeros(asked.opened.shape[2], np.uint64), 0, mask)
     if not is_exact:
-        estimate = _from_cube(asked, lambda cube: cube.spectrum(mask, source, False))
+        estimate = _from_cube(
+            asked, lambda cube: cube.spectrum(mask, source, False, asked.cancel)
+        )
         if estimate is not None:
             return Spectrum(estimate, n_pixels, mask, False)
 
     def make() -> np.ndarray:
-        found = _from_cube(asked, lambda cube: cube.spectrum(mask, source, True))
+        found = _from_cube(
+            asked, lambda cube: cube.spectrum(mask, source, True, asked.cancel)
+        )
         if found is not None:
             return found
         wanted = Wanted(regions=[mask.reshape(asked.opened.nav_shape)])

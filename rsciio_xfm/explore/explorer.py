@@ -149,7 +149,7 @@ class Explorer:
         found = []
         for number, path in self.listing.files().items():
             try:
-                size = path.stat().st_size
+                size = self.listing.size(path)
             except OSError:
                 continue
             held = self._open.get(number)

@@ -60,6 +60,21 @@ class Listing:
             return path.name
         return path.relative_to(self.root).as_posix()
 
+    def size(self, path: Path) -> int:
+        """Return how many bytes a map has, with the counts that lie beside it.
+
+        Raises
+        ------
+        OSError
+            It is not there any more.
+        """
+        size = path.stat().st_size
+        if extension(path) == "rpl":
+            for counts in (path.with_suffix(".raw"), path.with_suffix(".RAW")):
+                if counts.is_file():
+                    return size + counts.stat().st_size
+        return size
+
     def path(self, number: str) -> Path | None:
         """Return a file, None if there is none of this number, or it leads out."""
         path = self.files().get(number)

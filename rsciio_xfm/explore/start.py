@@ -1,5 +1,6 @@
 """``rsciio_xfm.explore(map)`` and ``rsciio_xfm.explore.serve(folder)``."""
 
+import os
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -90,7 +91,7 @@ def explore(
 
         return ExplorerWidget(explorer)
     server = _start(explorer, Place(port=port))
-    if browser is None or browser:
+    if browser is not False and _has_screen():
         webbrowser.open(server.address)
     is_script = not (hasattr(sys, "ps1") or sys.flags.interactive or shell)
     if is_script if wait is None else wait:
@@ -203,3 +204,9 @@ def _shell() -> str:
     module = sys.modules.get("IPython")
     shell = None if module is None else module.get_ipython()
     return "" if shell is None else type(shell).__name__
+
+
+def _has_screen() -> bool:
+    """Tell whether there is a screen: a browser in the terminal would take it over."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    return sys.platform != "linux" or any(map(os.environ.get, names))

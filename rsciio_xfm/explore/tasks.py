@@ -8,8 +8,8 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from rsciio_xfm.explore.opened import Opened
 ABANDONED = 60.0  # seconds, after which a task that nobody asks about is stopped
 _FORGOTTEN = 10.0  # seconds, after which a failed one may be tried again
 _MOST_TASKS = 32  # that are remembered
+_MOST_WAIT = 5.0  # seconds, for a task that ends late when all is closed
 # What is wrong with a file, a question or the machine.
 _ERRORS = (ImportError, MemoryError, OSError, OverflowError, TypeError, ValueError)
 
@@ -62,15 +63,19 @@ class Task:
         return found | {"result": self.result, "error": self.error}
 
 
+Make = Callable[[Task], dict[str, Any]]
+
+
 class Tasks:
     """Does one task at a time; equal ones are one."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "tasks")
+        self._queue: SimpleQueue[tuple[Task, Make] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._tasks: dict[Hashable, Task] = {}
         self._lock = threading.Lock()
 
-    def ask(self, key: Hashable, make: Callable[[Task], dict[str, Any]]) -> Task:
+    def ask(self, key: Hashable, make: Make) -> Task:
         """Return the task of a key; begin it if there is none.
 
         Parameters
@@ -87,17 +92,28 @@ class Tasks:
                 task = None if is_old else task
             if task is None:
                 task = self._tasks[key] = Task()
-                self._pool.submit(self._run, task, make)
+                self._queue.put((task, make))
+                self._begin()
                 self._forget()
             task.asked = time.monotonic()
         return task
+
+    def _begin(self) -> None:
+        """Begin to work: in a thread that does not keep Python from ending."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="tasks", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while (one := self._queue.get()) is not None:
+            self._run(*one)
 
     def _forget(self) -> None:
         ended = [key for key, task in self._tasks.items() if task.state != "running"]
         for key in ended[: max(0, len(self._tasks) - _MOST_TASKS)]:
             del self._tasks[key]
 
-    def _run(self, task: Task, make: Callable[[Task], dict[str, Any]]) -> None:
+    def _run(self, task: Task, make: Make) -> None:
         try:
             if task.is_over():
                 raise PassCancelledError("Nobody waits for this any more.")
@@ -107,11 +123,12 @@ class Tasks:
             task.ended = -_FORGOTTEN
         except _ERRORS as error:
             self._end(task, str(error) or type(error).__name__)
-        except BaseException as error:
-            self._end(task, f"The explorer itself failed ({type(error).__name__}).")
-            raise
         else:
             task.progress, task.state = 1.0, "done"
+        finally:
+            if task.state == "running":  # an error of our own, which the terminal shows
+                self._thread = None
+                self._end(task, "The explorer itself failed; its terminal says how.")
 
     def _end(self, task: Task, error: str) -> None:
         task.error, task.state, task.ended = error, "failed", time.monotonic()
@@ -123,9 +140,11 @@ class Tasks:
                 self._tasks.pop(key).stop.set()
 
     def close(self) -> None:
-        """Stop all."""
+        """Stop all, and wait a moment for it."""
         self.drop(lambda key: True)
-        self._pool.shutdown(wait=True)
+        self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join(_MOST_WAIT)
 
 
 def signal_of(opened: Opened, energy: tuple[float, float] | None) -> Any:

@@ -147,3 +147,26 @@ def test_closed_while_it_is_made(path, monkeypatch):
     explorer.open(next(iter(explorer.listing.files())))
     explorer.close()
     assert begun == [1]
+
+
+@pytest.mark.thorough
+def test_one_cache_at_a_time(path, plain):
+    """While another map's is made, pictures come first."""
+    with prepare._CUBES, Asking(path) as ask:
+        assert ask.opened.overview.is_done
+        assert wait_for(ask, "making")["progress"] == 0
+        assert (ask.image("counts") == plain["counts"]).all()
+        prepare._CUBES.release()
+        wait_for(ask, "ready")
+        prepare._CUBES.acquire()
+        check(ask, plain)
+
+
+def test_closed_before_its_turn(path):
+    with prepare._CUBES:
+        explorer = Explorer(Listing(path))
+        held = explorer.open(next(iter(explorer.listing.files())))
+        assert held.opened.overview.wait(30)
+        explorer.close()
+        assert not held.thread.is_alive()
+        assert held.cache.state == "off"

@@ -11,6 +11,7 @@ import warnings
 
 import pytest
 
+from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.explorer import Explorer, explore_file
 from rsciio_xfm.explore.listing import Listing
 from rsciio_xfm.explore.server import (
@@ -21,7 +22,7 @@ from rsciio_xfm.explore.server import (
     names_of,
     new_token,
 )
-from tests.builders import edax
+from tests.builders import edax, ripple
 from tests.explore.asking import unpack
 
 with warnings.catch_warnings():  # starlette 1 prefers a successor of httpx
@@ -243,6 +244,13 @@ class TestFolder:
         path.symlink_to(edax.write_map(tmp_path / "secret.spd"))
         assert listing.path(number) is None
 
+    def test_size_of_a_ripple_map(self, tmp_path):
+        path = ripple.write_map(tmp_path / "map.rpl")
+        found = Explorer(Listing(tmp_path)).list_maps()
+        assert [one["name"] for one in found] == ["map.rpl"]
+        sizes = [f.stat().st_size for f in (path, path.with_suffix(".raw"))]
+        assert found[0]["size_bytes"] == sum(sizes)
+
     def test_pictures(self, client):
         found = client.get(f"/api/map/{first(client)}/thumbnail.png")
         assert found.headers["content-type"] == "image/png"
@@ -312,6 +320,30 @@ class TestRunning:
                 opener.open(f"http://127.0.0.1:{server.port}/api/maps")
             error.value.close()
 
+    def test_who_leaves_is_not_answered(self, tmp_path, monkeypatch):
+        from rsciio_xfm.explore import answers
+
+        begun, left = threading.Event(), threading.Event()
+
+        def wait(asked):
+            begun.set()
+            if asked.cancel.wait(20):
+                left.set()
+            raise PassCancelledError("cancelled")
+
+        monkeypatch.setitem(answers.HANDLERS, "image", wait)
+        path = edax.write_map(tmp_path / "map.spd")
+        with Running(explore_file(path), Place()) as server:
+            number = server.explorer.list_maps()[0]["id"]
+            door = Door(server.token, names_of("127.0.0.1"))
+            cookie = f"rsciio_xfm_{server.port}={door.new_cookie()}"
+            with socket.create_connection(("127.0.0.1", server.port)) as one:
+                head = f"GET /api/map/{number}/image HTTP/1.1\r\nHost: localhost\r\n"
+                one.sendall(f"{head}Cookie: {cookie}\r\n\r\n".encode())
+                assert begun.wait(20)
+                assert not left.is_set()
+            assert left.wait(20)
+
     def test_port_that_is_taken(self, tmp_path):
         path = edax.write_map(tmp_path / "map.spd")
         with Running(explore_file(path), Place()) as server:
@@ -324,6 +356,7 @@ class TestRunning:
         import rsciio_xfm
 
         opened = []
+        monkeypatch.setenv("DISPLAY", ":0")
         monkeypatch.setattr("webbrowser.open", opened.append)
         path = edax.write_map(tmp_path / "map.spd")
         server = rsciio_xfm.explore(path, wait=False)
@@ -348,6 +381,7 @@ class TestCommands:
 
     def test_explore(self, tmp_path, run, monkeypatch):
         opened = []
+        monkeypatch.setenv("DISPLAY", ":0")
         monkeypatch.setattr("webbrowser.open", opened.append)
         path = edax.write_map(tmp_path / "map.spd")
         said = run("explore", path)

@@ -104,6 +104,7 @@ def test_method_and_state(notebook):
 def test_a_browser_is_for_scripts(signal, monkeypatch):
     opened = []
     monkeypatch.setattr(start.webbrowser, "open", opened.append)
+    monkeypatch.setenv("BROWSER", "browser")
     server = rsciio_xfm.explore(signal, wait=False)
     assert opened == [server.address]
     server.close()
