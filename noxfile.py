@@ -1,7 +1,8 @@
 """Tests in environments of their own, checks, and the skeleton of a format.
 
 ``nox`` runs the tests, ``nox -s maxrf4u`` one of them; ``nox -s lint types docs`` what else
-has to pass; ``nox -s new-format -- NAME`` begins a format.
+has to pass; ``nox -s javascript``, with npm, lints the explorer's page; ``nox -s new-format --
+NAME`` begins a format.
 """
 
 import sys
@@ -115,6 +116,14 @@ def lint(session: nox.Session) -> None:
     files = session.run("git", "ls-files", external=True, silent=True).split()
     _python(session, "-m", "codespell_lib", *files)
     _python(session, "docs/notebooks.py", "--check")
+
+
+@nox.session(venv_backend="none")
+def javascript(session: nox.Session) -> None:
+    """Lint the explorer's page; needs npm, which brings ESLint for this once."""
+    config = "tests/explore/page/eslint.config.mjs"
+    folders = ("rsciio_xfm/explore/page", "tests/explore/page")
+    session.run("npx", "--yes", "eslint@9", "--config", config, *folders, external=True)
 
 
 @nox.session(venv_backend="none")

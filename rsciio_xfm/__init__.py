@@ -22,7 +22,7 @@ _FORMATS = (
     "oxford",
     "ripple",
 )
-_MODULES = ("analysis", "data", "exceptions", "formats", "signals")
+_MODULES = ("analysis", "data", "exceptions", "explore", "formats", "signals")
 # Functions of signals of any type, by the module of signals that they are in.
 _FUNCTIONS = {
     "calibrate_energy": "elements",

@@ -22,8 +22,10 @@ from opening a file of another format.
 
 import copy
 import functools
+import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -31,6 +33,7 @@ from rsciio_xfm.core.warning import warn
 
 _PACKAGE = Path(__file__).parent
 _SWITCH = "RSCIIO_XFM_TAKE_OVER"
+_PACKED = (".gz", ".bz2")  # of a file that fabio unpacks
 
 
 def read_specifications() -> list[dict]:
@@ -53,6 +56,30 @@ def _read_specifications() -> list[dict]:
         specification["api"] = f"{_PACKAGE.name}.formats.{path.parent.name}"
         specifications.append(specification)
     return specifications
+
+
+def extension(file: Path) -> str:
+    """Return the extension of a file without a point, in small letters."""
+    name = file.with_suffix("") if file.suffix.lower() in _PACKED else file
+    return name.suffix.lstrip(".").lower()
+
+
+@functools.cache
+def readers() -> dict[str, str]:
+    """Return the modules of ours that read lazily, by extension in small letters."""
+    found: dict[str, str] = {}
+    for specification in read_specifications():
+        others = specification.get("other_extensions", [])
+        for one in [*specification["file_extensions"], *others]:
+            if specification["lazy"]:
+                found.setdefault(one.lower(), specification["api"])
+    return found
+
+
+def find_reader(file: Path) -> Any:
+    """Return the module of ours that reads files of an extension, or None."""
+    module = readers().get(extension(file))
+    return None if module is None else importlib.import_module(module)
 
 
 def takes_over() -> bool:

@@ -27,6 +27,8 @@ THOROUGH = (
     HERE / "analysis" / "test_find.py",
     HERE / "analysis" / "test_right_answers.py",
     HERE / "analysis" / "test_tube.py",
+    HERE / "explore" / "test_browser.py",
+    HERE / "explore" / "test_notebook.py",
     HERE / "io" / "test_raw_types.py",
     HERE / "robustness",
     HERE / "signals" / "test_elements.py",

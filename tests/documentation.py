@@ -37,9 +37,12 @@ SETUP = re.compile(r"-m venv|pip install")
 LONG = re.compile(
     r"benchmarks/|tests\.robustness|^maxrf|-m venv maxrf|atheris|nox|\.ci/run|-m pytest"
     r"|sphinx-build|ruff|tests\.documentation|docs/notebooks|pre-commit|activate"
+    r"|rsciio-xfm explore|rsciio-xfm serve|^ssh |^rm "
 )
-# Of these, what changes the clone, and what fails on purpose.
-NEVER = re.compile(r"new-format|pre-commit install|test_toymap")
+# Of these, what changes the clone, what fails on purpose, and what waits for Ctrl-C.
+NEVER = re.compile(
+    r"new-format|pre-commit install|test_toymap|rsciio-xfm explore|rsciio-xfm serve|^ssh |^rm "
+)
 _RST = re.compile(
     r"^\.\. code-block:: (\w+)\n(?:    ?:.*\n)*\n((?:(?:    .*)?\n)+)", re.MULTILINE
 )

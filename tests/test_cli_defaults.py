@@ -9,6 +9,7 @@ from click.testing import CliRunner
 import rsciio_xfm
 from rsciio_xfm import datastack, geopixe, msa
 from rsciio_xfm.cli import main
+from rsciio_xfm.explore import start
 from rsciio_xfm.signals import EDSXFMSpectrum
 from rsciio_xfm.signals.element_maps import ElementMaps
 from tests.builders import geopixe as builder
@@ -27,7 +28,12 @@ FUNCTIONS = {
     ("convert", "sigma"): (datastack.convert, "sigma"),
     ("convert", "compressor"): (datastack.convert, "compressor"),
     ("convert", "zarr_format"): (datastack.convert, "zarr_format"),
+    ("explore", "memory"): (start.explore, "memory"),
+    ("explore", "port"): (start.explore, "port"),
     ("quantify", "sample"): (ElementMaps.quantify, "sample"),
+    ("serve", "host"): (start.serve, "host"),
+    ("serve", "memory"): (start.serve, "memory"),
+    ("serve", "port"): (start.serve, "port"),
     ("standard", "sample"): (ElementMaps.as_standard, "sample"),
     ("image", "width"): (EDSXFMSpectrum.get_window_images, "integration_windows"),
 }

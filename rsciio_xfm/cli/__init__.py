@@ -13,6 +13,7 @@ from rsciio_xfm.cli._common import FiniteRange
 from rsciio_xfm.cli._datastack import convert, preview, repack, tree
 from rsciio_xfm.cli._demo import demo
 from rsciio_xfm.cli._elements import calibrate, elements
+from rsciio_xfm.cli._explore import explore, serve
 from rsciio_xfm.cli._export import export
 from rsciio_xfm.cli._geopixe import crop, fill_dead_time, index
 from rsciio_xfm.cli._info import info
@@ -92,5 +93,7 @@ for command in (
     tree,
     repack,
     demo,
+    explore,
+    serve,
 ):
     main.add_command(command)

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from rsciio_xfm._register import extension, find_reader, readers
 from rsciio_xfm.core.progress import bar_options, shown
 
 # What is wrong with a file, an argument or the machine, rather than with this program.
@@ -25,7 +26,6 @@ ERRORS = (
     TypeError,
     ValueError,
 )
-_PACKED = (".gz", ".bz2")  # of a file that fabio unpacks
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _CHOSEN = {
     "dataset_path": "--dataset is for files of several maps",
@@ -339,36 +339,9 @@ def _is_spectrum(signal: Any) -> bool:
     return is_one and axes.signal_axes[0].size > 1
 
 
-def find_reader(file: Path) -> Any:
-    """Return the module of ours that reads files of an extension, or None."""
-    import importlib
-
-    for specification in _specifications():
-        if extension(file) in _extensions(specification):
-            return importlib.import_module(specification["api"])
-    return None
-
-
 def own_extensions() -> set[str]:
-    return {e.lower() for s in _specifications() for e in _extensions(s)}
-
-
-def _extensions(specification: dict[str, Any]) -> list[str]:
-    """Return the extensions of a format, with those that others have too."""
-    others = specification.get("other_extensions", [])
-    return [*specification["file_extensions"], *others]
-
-
-def _specifications() -> list[dict[str, Any]]:
-    """Return those of formats that are read here: lazily."""
-    from rsciio_xfm._register import read_specifications
-
-    return [s for s in read_specifications() if s["lazy"]]
-
-
-def extension(file: Path) -> str:
-    name = file.with_suffix("") if file.suffix in _PACKED else file
-    return name.suffix.lstrip(".").lower()
+    """Return the extensions of the formats that are read here."""
+    return set(readers())
 
 
 def wrong_extension(file: Path, known: set[str]) -> click.ClickException:

@@ -304,6 +304,28 @@ def place_in(held: tuple[Range, ...], ranges: tuple[Range, ...]) -> tuple[slice,
     return tuple(slice(a - origin, b - origin) for (a, b), (origin, _) in at)
 
 
+def channels_in(
+    piece: np.ndarray, held: tuple[Range, ...], ranges: tuple[Range, ...]
+) -> np.ndarray:
+    """Return what a piece has of the channels of its part: it may have more.
+
+    Parameters
+    ----------
+    piece
+        See :meth:`FileArray.pieces`.
+    held, ranges
+        Of the piece and of the part.
+
+    Returns
+    -------
+    numpy.ndarray
+        C-contiguous.
+    """
+    first = held[-1][0]
+    start, stop = (edge - first for edge in ranges[-1])
+    return np.ascontiguousarray(piece[..., start:stop])
+
+
 def split_key(
     key: Any, shape: tuple[int, ...]
 ) -> tuple[tuple[Range, ...], tuple[slice | int, ...]]:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 SWITCH = "RSCIIO_XFM_CACHE"
 FOLDER = "RSCIIO_XFM_CACHE_DIR"
-_OFF = ("0", "off", "no", "false")
+OFF = ("0", "off", "no", "false")
 _STAMP = "identity"
 # What reading an entry raises that is not there, or is damaged.
 _DAMAGED = (
@@ -167,7 +167,7 @@ class Entry:
 
         None if the file is small or the cache is off.
         """
-        is_off = os.environ.get(SWITCH, "").lower() in _OFF
+        is_off = os.environ.get(SWITCH, "").lower() in OFF
         if is_off or self.key[0] < CACHED_FILE_BYTES:
             return None
         with contextlib.suppress(OSError, RuntimeError):  # there may be no home

@@ -66,3 +66,18 @@ CACHE_BYTES = 4 * 2**30
 # A file that was written within this time before it was read could be written again without
 # its time of modification changing.
 SETTLED_S = 2.0
+
+# The cache of the explorer ---------------------------------------------------------------
+
+# Rows of a map that are gathered in memory, channel by channel, before they are compressed:
+# less makes many small pieces of a plane, which take longer to read.
+STRIP_BYTES = 64 * 2**20
+# Rows that are longer are cut: a strip has as many as a block of pixels has.
+MOST_STRIP_BYTES = 256 * 2**20
+# What is used longest ago is deleted beyond this; RSCIIO_XFM_CUBE_BYTES says otherwise.
+CUBE_BYTES = 20 * 2**30
+CUBE_FREE_BYTES = 2 * 2**30  # of the disk, that are left free
+CUBE_MAP_BYTES = 64 * 2**20  # maps of less are as fast from the file
+CUBE_POLL_SECONDS = 0.2  # how often to look at what another process makes
+CUBE_KEPT_S = 7 * 86400  # what was interrupted, to go on with
+CUBE_TOUCHED_S = 600  # how often to say that one is in use

@@ -140,6 +140,41 @@ def stream_channels(descriptor, start, stride, n_runs, n_spectra, buffer, window
 
 
 @kernel
+def stream_runs(descriptor, runs, buffer, totals):
+    """Add runs of spectra up that lie anywhere in the file, each to one of the totals.
+
+    Parameters
+    ----------
+    descriptor
+        Of the open file.
+    runs
+        int64, of each its byte, how many spectra it has, and the number of its total.
+    buffer
+        Shape (spectra at once, channels).
+    totals
+        uint64, shape (totals, channels).
+
+    Returns
+    -------
+    bool
+        False if the file could not be read.
+    """
+    spectrum_bytes = buffer.shape[1] * buffer.itemsize
+    for i in range(runs.shape[0]):
+        done = 0
+        while done < runs[i, 1]:
+            n = min(buffer.shape[0], runs[i, 1] - done)
+            offset = runs[i, 0] + done * spectrum_bytes
+            if _pread(descriptor, buffer.ctypes, n * spectrum_bytes, offset) != (
+                n * spectrum_bytes
+            ):
+                return False
+            add_rows(buffer[:n], totals[runs[i, 2]])
+            done += n
+    return True
+
+
+@kernel
 def pread_ranges(descriptor, offsets, sizes, buffer):
     """Read ranges of bytes one behind the other; return how many were.
 

@@ -1,5 +1,6 @@
-"""Dead times and colour maps of a signal, drawn."""
+"""Dead times and colour maps of a signal, drawn; and all of it in the explorer."""
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -247,3 +248,32 @@ def plot_colour_map(
         channel_colours(n_channels),
         (ends[0], ends[1], energy.units),
     )
+
+
+def explore(signal: BaseSignal, **options: Any) -> Any:
+    """Look at the map in the browser; in a notebook, in the output of the cell.
+
+    Parameters
+    ----------
+    signal
+        Spectra, lazy or not. ``rsciio_xfm.explore(signal)`` takes those of any type.
+    **options
+        Of :func:`rsciio_xfm.explore.start.explore`: ``browser``, ``wait``, ``memory``.
+
+    Returns
+    -------
+    rsciio_xfm.explore.server.Running or rsciio_xfm.explore.widget.ExplorerWidget
+        The server, which ``.close()`` ends; in a notebook the page.
+
+    Raises
+    ------
+    ImportError
+        The extra ``explore`` is not installed.
+
+    Examples
+    --------
+    >>> explorer = s.explore(browser=False, wait=False)
+    >>> explorer.close()
+    """
+    # The explorer lies above signals, which do not import it: this is what users call.
+    return importlib.import_module("rsciio_xfm").explore(signal, **options)

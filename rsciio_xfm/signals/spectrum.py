@@ -80,6 +80,7 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     plot_dead_time_against_counts = plots.plot_dead_time_against_counts
     plot_detector_difference = plots.plot_detector_difference
     plot_filled_dead_time = plots.plot_filled_dead_time
+    explore = plots.explore
 
     get_window_images = maps.get_window_images
     get_region_spectra = maps.get_region_spectra

@@ -1,0 +1,283 @@
+"""A question about a map, and what answers are made of: images, regions, spectra."""
+
+import functools
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.analysis.maps import Wanted, make_maps
+from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.core.reduce import run
+from rsciio_xfm.explore import lines, prepare, regions
+from rsciio_xfm.explore.cube import CacheLostError, Cube
+from rsciio_xfm.explore.explorer import Explorer, OpenMap
+from rsciio_xfm.explore.lines import Axis
+from rsciio_xfm.explore.opened import Brightest, Opened, smallest
+from rsciio_xfm.explore.questions import QuestionError
+
+MOST_IMAGES = 16  # of a question
+_IMAGES = "counts, max, dead, class, w:FIRST:STOP, e:LINE or fit:NAME"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about a map, while it is answered.
+
+    Attributes
+    ----------
+    explorer
+        Whose question it is.
+    map
+        The map and what was made of it.
+    query
+        All values of each key.
+    cancel
+        Is set when nobody waits any more.
+    """
+
+    explorer: Explorer
+    map: OpenMap
+    query: Mapping[str, Sequence[str]]
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def opened(self) -> Opened:
+        """The map."""
+        return self.map.opened
+
+    def one(self, name: str, default: str = "") -> str:
+        """Return the value of a key."""
+        values = self.query.get(name) or [default]
+        return values[-1]
+
+    def all(self, name: str) -> list[str]:
+        """Return all values of a key."""
+        return list(self.query.get(name, ()))
+
+    def given_energy(self) -> tuple[float, float] | None:
+        """Return offset and scale that the page has, keV."""
+        text = self.one("energy")
+        if not text:
+            return None
+        offset, scale = numbers(text, 2, "energy")
+        if not scale > 0:
+            raise QuestionError(400, f"The scale of the energies is {scale:g}.")
+        return offset, scale
+
+    def axis(self) -> Axis:
+        """Return the energies of the channels."""
+        axis = self.opened.energies(self.given_energy())
+        if axis is None or axis.units not in PER_KEV or not axis.scale > 0:
+            raise QuestionError(
+                400,
+                "The energy axis of this map is not calibrated.",
+                "Click two peaks that you know to calibrate it.",
+            )
+        return axis
+
+
+def numbers(text: str, n: int, name: str) -> tuple[float, ...]:
+    """Return the numbers of a value, as many as are expected.
+
+    Raises
+    ------
+    QuestionError
+        It is something else.
+    """
+    try:
+        found = tuple(float(part) for part in text.split(",", n))
+    except ValueError:
+        found = ()
+    if len(found) != n or not all(map(math.isfinite, found)):
+        raise QuestionError(
+            400, f"{name} is {text[:40]!r}, expected {n} number{'s' * (n > 1)}."
+        )
+    return found
+
+
+# Images.
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image and what is said of it."""
+
+    data: np.ndarray
+    label: str
+    unit: str = "counts"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_image(asked: Asked, of: str) -> Image:
+    """Return an image by its name in the API.
+
+    Raises
+    ------
+    QuestionError
+        There is none of this name.
+    """
+    kind, _, rest = of.partition(":")
+    if of == "counts":
+        seen = asked.opened.overview
+        seen.wait_for_something()
+        return Image(seen.counts, "All counts", extra={"rows_done": seen.rows_done})
+    if of == "max":
+        return Image(_kept(asked, of, functools.partial(_brightest, asked)), "Maximum")
+    if of == "dead":
+        dead = asked.opened.dead_time()
+        if dead is None:
+            raise QuestionError(404, "The dead times of this map are not known.")
+        return Image(dead, "Dead time", "%")
+    if of == "class":
+        return Image(asked.map.labels(), "Classes", "class")
+    if kind == "fit":
+        return Image(asked.map.fitted(rest), rest)
+    if kind == "e":
+        axis = asked.axis()
+        window = lines.window_of(rest, axis, asked.opened.resolution)
+        said = {"line": rest, "energies": [axis.kev(c - 0.5) for c in window]}
+        return _window_image(asked, window, rest.replace("_", " "), said)
+    if kind == "w":
+        first, _, stop = rest.partition(":")
+        if not (first.isdecimal() and stop.isdecimal() and len(rest) < 20):
+            raise QuestionError(400, f"A window is {rest[:40]!r}, expected FIRST:STOP.")
+        return _window_image(asked, (int(first), int(stop)), f"Channels {first}-{stop}")
+    raise QuestionError(400, f"An image is {of[:40]!r}, expected {_IMAGES}.")
+
+
+def _kept(asked: Asked, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    key = (asked.map.key, name)
+    return asked.explorer.store.get_or_make(key, make)
+
+
+def _window_image(
+    asked: Asked,
+    window: tuple[int, int],
+    label: str,
+    said: Mapping[str, Any] | None = None,
+) -> Image:
+    first, stop = window
+    n_channels = asked.opened.shape[2]
+    if not 0 <= first < stop <= n_channels:
+        raise QuestionError(
+            400,
+            f"A window is {first} to {stop}, expected some of the channels 0 to "
+            f"{n_channels}.",
+        )
+
+    def make() -> np.ndarray:
+        found = _from_cube(asked, lambda cube: cube.image(first, stop, asked.cancel))
+        if found is None:
+            wanted = Wanted(windows=[window])
+            found = make_maps(asked.opened.data, wanted, cancel=asked.cancel)["windows"]
+        return smallest(np.asarray(found).reshape(asked.opened.image_shape))
+
+    data = _kept(asked, f"w:{first}:{stop}", make)
+    return Image(data, label, extra={**(said or {}), "channels": [first, stop]})
+
+
+def _from_cube(asked: Asked, use: Callable[[Cube], np.ndarray]) -> np.ndarray | None:
+    """Return what the cache answers; None if there is none, or it was lost just now."""
+    cache = asked.map.cache
+    if cache.cube is None:
+        return None
+    try:
+        return use(cache.cube)
+    except CacheLostError:
+        prepare.start_again(asked.opened, cache)
+        return None
+
+
+def _brightest(asked: Asked) -> np.ndarray:
+    (found,) = run(asked.opened.data, Brightest(), cancel=asked.cancel)
+    return smallest(found.reshape(asked.opened.image_shape))
+
+
+# Regions.
+
+
+def make_masks(asked: Asked, texts: Sequence[str]) -> list[np.ndarray]:
+    """Return the pixels of regions.
+
+    Raises
+    ------
+    ValueError
+        One is no region, or there are too many.
+    """
+    found = []
+    for terms in regions.parse_all(texts):
+        names = regions.images_of(terms)
+        if len(names) > MOST_IMAGES:
+            raise QuestionError(400, f"A region has more than {MOST_IMAGES} images.")
+        images = {name: make_image(asked, name).data for name in names}
+        found.append(regions.to_mask(terms, asked.opened.image_shape, images.__getitem__))
+    return found
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The spectrum of a region.
+
+    Attributes
+    ----------
+    data
+        Shape (channels,).
+    n_pixels
+        Of the region.
+    mask
+        Its pixels; None is all.
+    is_exact
+        Whether it is no estimate.
+    """
+
+    data: np.ndarray
+    n_pixels: int
+    mask: np.ndarray | None
+    is_exact: bool = True
+
+
+def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
+    """Return the sum of the spectra of a region; the whole map without one.
+
+    Parameters
+    ----------
+    asked
+        The question.
+    text
+        The region.
+    is_exact
+        Whether an estimate at its border is not enough.
+    """
+    if not text:
+        seen = asked.opened.overview
+        seen.wait_for_something()
+        return Spectrum(seen.total, math.prod(asked.opened.image_shape), None)
+    (mask,) = make_masks(asked, [text])
+    n_pixels = int(mask.sum())
+    source = asked.opened.source
+    if not n_pixels:
+        return Spectrum(np.zeros(asked.opened.shape[2], np.uint64), 0, mask)
+    if not is_exact:
+        estimate = _from_cube(
+            asked, lambda cube: cube.spectrum(mask, source, False, asked.cancel)
+        )
+        if estimate is not None:
+            return Spectrum(estimate, n_pixels, mask, False)
+
+    def make() -> np.ndarray:
+        found = _from_cube(
+            asked, lambda cube: cube.spectrum(mask, source, True, asked.cancel)
+        )
+        if found is not None:
+            return found
+        wanted = Wanted(regions=[mask.reshape(asked.opened.nav_shape)])
+        return make_maps(asked.opened.data, wanted, cancel=asked.cancel)["regions"][0]
+
+    # Regions that are made with images follow the energies, fits and classes.
+    made = f"{asked.one('energy')} {asked.map.version}" if {"@", "c"} & {*text} else ""
+    found = _kept(asked, f"spectrum {text} {made}", make)
+    return Spectrum(found, n_pixels, mask)

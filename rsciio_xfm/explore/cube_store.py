@@ -1,0 +1,693 @@
+"""Where the caches of maps lie: their files, their chunks, their room on the disk.
+
+A cache is a folder with the files ``index``, ``data`` and ``meta.json``. While it is made, its
+name ends in ``.part``. Each chunk has a checksum that also tells which one it is.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import dask.utils
+import numpy as np
+
+from rsciio_xfm.core import cache, faults
+from rsciio_xfm.core.array import FileArray
+from rsciio_xfm.core.atomic import locked, replacing
+from rsciio_xfm.core.config import (
+    CUBE_BYTES,
+    CUBE_FREE_BYTES,
+    CUBE_KEPT_S,
+    CUBE_MAP_BYTES,
+    CUBE_TOUCHED_S,
+    SETTLED_S,
+)
+from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.source import LocalFile, Source, open_unbuffered, read_into
+from rsciio_xfm.explore.cube_layout import Layout
+
+EXTRA = "explore"
+SWITCH = "RSCIIO_XFM_CUBES"
+BUDGET = "RSCIIO_XFM_CUBE_BYTES"
+KIND = "cube-1"
+_FOLDER = "cubes"
+_INDEX, _DATA, _META, _PART = "index", "data", "meta.json", ".part"
+_ENTRY = np.dtype([("offset", "<u8"), ("size", "<u4"), ("check", "<u4")])
+_BITSHUFFLE = 2
+_LEVEL = 9
+_HEADER = 16  # bytes of Blosc's
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PLAIN = frozenset((str, bytes, bool, int, float, type(None)))
+_WIDTHS = {width: np.dtype(f"u{width}") for width in (1, 2, 4, 8)}
+
+
+class CubeError(RuntimeError):
+    """A map has no cache: it does not suit one, or the user wants none."""
+
+
+class CacheFullError(CubeError):
+    """There is no room for the cache of a map, on the disk or within its budget."""
+
+
+class CacheLostError(CubeError):
+    """The cache of a map is damaged or was deleted; it is to be made anew."""
+
+
+class DamagedError(Exception):
+    """A chunk is not what was written."""
+
+
+# Settings ---------------------------------------------------------------------------------
+
+
+def is_off() -> bool:
+    """Tell whether the user wants no caches of maps, or none at all."""
+    switches = (os.environ.get(name, "") for name in (SWITCH, cache.SWITCH))
+    return any(switch.lower() in cache.OFF for switch in switches)
+
+
+def budget() -> int:
+    """Return how many bytes the caches of maps may take up together.
+
+    Raises
+    ------
+    CubeError
+        The user's setting is no size.
+    """
+    chosen = os.environ.get(BUDGET)
+    if not chosen:
+        return CUBE_BYTES
+    try:
+        return int(dask.utils.parse_bytes(chosen))
+    except ValueError as exc:
+        raise CubeError(
+            f"The environment variable {BUDGET} is {chosen!r}, expected a size: 20 GB."
+        ) from exc
+
+
+def folder() -> Path:
+    """Return the folder of the caches of maps."""
+    return cache.folder() / _FOLDER
+
+
+def unsuited(source: FileArray) -> str:
+    """Return why a map cannot have a cache, nothing if it can.
+
+    Parameters
+    ----------
+    source
+        The map.
+    """
+    if source.ndim != 3 or source.dtype.kind != "u" or 0 in source.shape:
+        return "Only maps of counts, with two axes besides the energy, are cached."
+    if is_off():
+        return f"The environment variable {SWITCH} or {cache.SWITCH} says so."
+    return ""
+
+
+def why_not(source: FileArray) -> str:
+    """Return why a map gets no cache, nothing if it does well to have one.
+
+    Parameters
+    ----------
+    source
+        The map.
+    """
+    n_bytes = math.prod(source.shape) * source.dtype.itemsize
+    small = "The map is small: it is as fast from the file."
+    return unsuited(source) or (small if n_bytes < CUBE_MAP_BYTES else "")
+
+
+# Which file it is of ----------------------------------------------------------------------
+
+
+def sources_of(value: Any) -> Iterator[Source]:
+    """Yield the files that are somewhere in the fields of an array."""
+    if isinstance(value, Source):
+        yield value
+    elif isinstance(value, dict):
+        yield from sources_of(tuple(value.values()))
+    elif isinstance(value, tuple | list):
+        if not _PLAIN.issuperset(map(type, value)):  # as large indices have them
+            for item in value:
+                yield from sources_of(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        found = getattr(value, "source", None)
+        if isinstance(found, Source):
+            yield found
+        for field in fields(value):
+            yield from sources_of(getattr(value, field.name))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells a map, and the file that it is in, from any other.
+
+    Attributes
+    ----------
+    token
+        Of the array: of the paths of its files, their sizes and times, and what is read.
+    files
+        Name, size (bytes), and times of modification and of change (ns) of each file.
+    """
+
+    token: str
+    files: tuple[tuple[str, int, int, int], ...]
+
+    @classmethod
+    def of(cls, source: FileArray) -> "Identity":
+        """Identify the map of an array as its file is now.
+
+        Raises
+        ------
+        CorruptFileError
+            The file is not the one that was opened.
+        OSError
+            It is not there any more.
+        """
+        found = []
+        for _, one in sorted({s.name: s for s in sources_of(source)}.items()):
+            if isinstance(one, LocalFile):
+                now = os.stat(one.name)
+                identity = (now.st_size, now.st_mtime_ns)
+                if identity != one.version[:2]:
+                    raise faults.changed(one.name, identity, one.version)
+                found.append((one.name, *identity, now.st_ctime_ns))
+        return cls(source.__dask_tokenize__(), tuple(found))
+
+    def wait_until_settled(self) -> None:
+        """Wait while the file could be written again without its time changing."""
+        newest = max((modified for _, _, modified, _ in self.files), default=0)
+        left = newest / 1e9 + SETTLED_S - time.time()
+        time.sleep(min(max(0.0, left), SETTLED_S))
+
+    @cached_property
+    def name(self) -> str:
+        """Of the folder: one path's begin alike."""
+        return f"{self._path_hash}-{self.token[:16]}"
+
+    @property
+    def _path_hash(self) -> str:
+        path = self.files[0][0] if self.files else ""
+        return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+
+    def stamp(self, layout: Layout) -> dict[str, Any]:
+        """Return what is written with the cache."""
+        own = {"kind": KIND, "token": self.token, "files": self.files}
+        return json.loads(json.dumps({**own, "layout": asdict(layout)}))
+
+
+# Folders ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the cache of a map lies, or will lie.
+
+    Attributes
+    ----------
+    identity
+        Of the map.
+    layout
+        Of the cache.
+    """
+
+    identity: Identity
+    layout: Layout
+
+    @classmethod
+    def of(cls, source: FileArray) -> "Place":
+        """Return the place of a map; see :meth:`Identity.of`."""
+        height, width, n_channels = source.shape
+        shape = (int(height), int(width), int(n_channels))
+        layout = Layout.of(shape, source.dtype.name, source.dtype.itemsize)
+        return cls(Identity.of(source), layout)
+
+    @property
+    def folder(self) -> Path:
+        """Of the finished cache."""
+        return folder() / self.identity.name
+
+    @property
+    def part(self) -> Path:
+        """Of the cache while it is made."""
+        return folder() / f"{self.identity.name}{_PART}"
+
+    def is_finished(self) -> bool:
+        """Tell whether the cache is there, whole as far as sizes tell, and of this map."""
+        found = read_meta(self.folder)
+        if found is None:
+            return False
+        sizes = found.pop("sizes", None)
+        return (
+            found == self.identity.stamp(self.layout)
+            and isinstance(sizes, dict)
+            and sizes == sizes_of(self.folder)
+        )
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[bool]:
+        """Claim the folder of a cache that is made, or say that another makes it.
+
+        What is there of another file, or of another version of this package, is deleted.
+        On Windows, where a folder with open files cannot be renamed, nothing keeps two apart;
+        they write the same.
+        """
+        if os.name != "posix":
+            self._clear_others()
+            yield True
+            return
+        with contextlib.ExitStack() as stack:
+            is_mine = False
+            # It may be locked, or be finished by another a moment ago.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
+                file = stack.enter_context(locked(self.part / _INDEX, "ab"))
+                is_mine = _is_same(file, self.part / _INDEX)
+                if is_mine:
+                    self._clear_others()
+            yield is_mine
+
+    def _clear_others(self) -> None:
+        """Delete what is there of another map."""
+        stamp = self.identity.stamp(self.layout)
+        if read_meta(self.part) != stamp:
+            for name in (_DATA, _INDEX):
+                (self.part / name).open("ab").close()
+                os.truncate(self.part / name, 0)
+            write_meta(self.part, stamp)
+
+    def finish(self) -> None:
+        """Put a cache that is complete in its place.
+
+        Raises
+        ------
+        CubeError
+            The system does not let it.
+        """
+        stamp = self.identity.stamp(self.layout)
+        write_meta(self.part, {**stamp, "sizes": sizes_of(self.part)})
+        if self.folder.exists():
+            discard(self.folder)
+        try:
+            os.rename(self.part, self.folder)
+        except OSError as exc:
+            if not self.is_finished():  # by another, where there are no locks
+                raise CubeError(
+                    f"The cache cannot be moved in its place: {exc}."
+                ) from exc
+            discard(self.part)
+
+
+def _is_same(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def read_meta(place: Path) -> dict[str, Any] | None:
+    """Return what is written with a cache; None if it is not there, or damaged."""
+    try:
+        found = json.loads((place / _META).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_meta(place: Path, meta: dict[str, Any]) -> None:
+    """Write what is kept with a cache."""
+    with replacing(place / _META) as file:
+        file.write(json.dumps(meta).encode())
+
+
+def sizes_of(place: Path) -> dict[str, int]:
+    """Return the sizes of the files of a cache, in bytes."""
+    sizes = {}
+    for name in (_INDEX, _DATA):
+        with contextlib.suppress(OSError):
+            sizes[name] = (place / name).stat().st_size
+    return sizes
+
+
+def discard(place: Path) -> None:
+    """Delete a cache; whoever reads it finds it gone, not half of it."""
+    away = place.with_name(f"{place.name}.{secrets.token_hex(4)}.old")
+    with contextlib.suppress(OSError):
+        os.rename(place, away)
+        shutil.rmtree(away, ignore_errors=True)
+
+
+def touch(place: Path) -> None:
+    """Say that a cache is in use, now and then: others are deleted before it."""
+    with contextlib.suppress(OSError):
+        if time.time() - _last_used(place) > CUBE_TOUCHED_S:
+            os.utime(place / _META)
+
+
+def make_room(kept: str, n_bytes: int) -> None:
+    """Delete the caches that were used longest ago, so that another fits the budget.
+
+    Parameters
+    ----------
+    kept
+        Name of the one that is made.
+    n_bytes
+        How large it is, or will be.
+    """
+    others = []
+    for place in _listing():
+        name = place.name.removesuffix(_PART)
+        if place.suffix == ".old":
+            shutil.rmtree(place, ignore_errors=True)
+        elif name != kept and place.is_dir():
+            used = _last_used(place)
+            is_left = place.suffix == _PART and time.time() - used > CUBE_KEPT_S
+            is_replaced = name[:16] == kept[:16] and not _is_of_file(place)
+            if is_left or is_replaced:
+                discard(place)
+            else:
+                others.append((used, sum(sizes_of(place).values()), place))
+    left = budget() - n_bytes
+    for _, size, place in sorted(others, reverse=True):
+        left -= size
+        if left < 0:
+            discard(place)
+
+
+def _listing() -> list[Path]:
+    try:
+        return list(folder().iterdir())
+    except OSError:
+        return []
+
+
+def _last_used(place: Path) -> float:
+    times = [0.0]
+    for name in (_META, _DATA):
+        with contextlib.suppress(OSError):
+            times.append((place / name).stat().st_mtime)
+    return max(times)
+
+
+def _is_of_file(place: Path) -> bool:
+    """Tell whether the files that a cache was made of are still the same."""
+    meta = read_meta(place)
+    return meta is not None and are_current(meta.get("files", ()))
+
+
+def are_current(files: Iterable) -> bool:
+    """Tell whether files are still those that they were.
+
+    Parameters
+    ----------
+    files
+        As of :class:`Identity`.
+    """
+    try:
+        for name, *expected in files:
+            now = os.stat(name)
+            if [now.st_size, now.st_mtime_ns, now.st_ctime_ns] != expected:
+                return False
+    except (OSError, TypeError, ValueError):
+        return False
+    return True
+
+
+class Room:
+    """Watches that a cache that is made fits the disk and the budget.
+
+    Parameters
+    ----------
+    place
+        Of the cache.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place, self.most = place, budget()
+        self.is_made = False
+
+    def check(self, n_done: int, n_bytes: int) -> None:
+        """Look after each cell whether the rest will fit.
+
+        Parameters
+        ----------
+        n_done
+            How many cells are done.
+        n_bytes
+            That are written so far.
+
+        Raises
+        ------
+        CacheFullError
+            It will not.
+        """
+        n_all = self.place.layout.n_cells
+        is_known = n_done and 8 * n_done >= n_all
+        expected = n_bytes * n_all // n_done if is_known else n_bytes
+        if expected > self.most:
+            raise CacheFullError(
+                f"The cache of the map takes about {expected / 1e9:.1f} GB, expected at most "
+                f"{self.most / 1e9:.1f} GB: set {BUDGET} to more."
+            )
+        free = shutil.disk_usage(self.place.part).free
+        if free - (expected - n_bytes) < CUBE_FREE_BYTES:
+            raise self.full(free)
+        if is_known and not self.is_made:
+            make_room(self.place.identity.name, expected)
+            self.is_made = True
+
+    @staticmethod
+    def full(free: int = 0) -> CacheFullError:
+        """Return the error of a disk that is full."""
+        return CacheFullError(
+            f"The disk of the folder {folder()} has {free / 1e9:.1f} GB of room, too little "
+            f"for the cache of the map, expected {CUBE_FREE_BYTES / 1e9:.1f} GB beside it: "
+            f"delete files, or set {cache.FOLDER} to a folder of another disk."
+        )
+
+
+def is_full(error: OSError) -> bool:
+    """Tell whether an error is that of a disk, or of a quota, that is full."""
+    return error.errno in _FULL
+
+
+# Chunks -----------------------------------------------------------------------------------
+
+
+def _seed(number: int) -> int:
+    return zlib.crc32(number.to_bytes(8, "little"))
+
+
+def narrow(array: np.ndarray, highest: int | None = None) -> np.ndarray:
+    """Return whole numbers as the narrowest type that holds them.
+
+    Parameters
+    ----------
+    array
+        Unsigned integers.
+    highest
+        The highest of them, if it is known.
+    """
+    high = int(array.max()) if highest is None else int(highest)
+    width = next(w for w, d in _WIDTHS.items() if high <= np.iinfo(d).max)
+    return array.astype(_WIDTHS[width], copy=False)
+
+
+def _mark(entries: np.ndarray, cell: int) -> int:
+    """Return the checksum of where the chunks of a cell are."""
+    content = entries.copy()
+    content["check"][-1] = 0
+    return zlib.crc32(content.view(np.uint8).data, _seed(cell))
+
+
+def _find_finished(index: BinaryIO, n_data: int, layout: Layout) -> tuple[int, int]:
+    """Return how many cells are finished, of a cache that is made, and bytes of data."""
+    n_done, n_bytes = 0, 0
+    found = np.zeros(layout.n_chunks, dtype=_ENTRY)
+    raw = found.view(np.uint8)
+    while n_done < layout.n_cells:
+        n_read = read_into(index, n_done * raw.size, raw, raw.size)
+        end = found[-1]
+        if n_read < raw.size or end["check"] != _mark(found, n_done):
+            break
+        if end["offset"] > n_data:
+            break
+        n_done, n_bytes = n_done + 1, int(end["offset"])
+    return n_done, n_bytes
+
+
+class ChunkWriter:
+    """Writes the chunks of a cache, cell by cell, after those that are there.
+
+    Parameters
+    ----------
+    place
+        Its folder.
+    layout
+        Of the cache.
+    """
+
+    def __init__(self, place: Path, layout: Layout) -> None:
+        self._blosc = require("numcodecs.blosc", EXTRA)
+        self.n_done, self.n_bytes = 0, 0
+        self._layout, self._place = layout, place
+        self._entries = np.zeros(layout.n_chunks, dtype=_ENTRY)
+
+    def __enter__(self) -> "ChunkWriter":
+        self._data = open(self._place / _DATA, "r+b", buffering=2**20)
+        self._index = open(self._place / _INDEX, "r+b", buffering=0)
+        n_data = os.fstat(self._data.fileno()).st_size
+        found = _find_finished(self._index, n_data, self._layout)
+        self.n_done, self.n_bytes = found
+        self._data.truncate(self.n_bytes)
+        self._data.seek(self.n_bytes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._index.close()
+        with contextlib.suppress(OSError):  # of a full disk, that was told already
+            self._data.close()
+
+    def put(self, number: int, array: np.ndarray, highest: int | None = None) -> None:
+        """Write a chunk of the cell that is under way.
+
+        Parameters
+        ----------
+        number
+            Within the cell.
+        array
+            Unsigned integers.
+        highest
+            The highest of them, if it is known; nothing is written of zeros.
+        """
+        first = self.n_done * self._layout.n_chunks
+        self._entries[number] = self._write(first + number, array, highest)
+
+    def _write(self, number: int, array: np.ndarray, highest: int | None) -> tuple:
+        high = int(array.max(initial=0)) if highest is None else int(highest)
+        if high == 0:
+            return self.n_bytes, 0, zlib.crc32(b"", _seed(number))
+        array = np.ascontiguousarray(narrow(array, high))
+        raw = self._blosc.compress(array, b"lz4", _LEVEL, _BITSHUFFLE, 0)
+        self._data.write(raw)
+        offset, self.n_bytes = self.n_bytes, self.n_bytes + len(raw)
+        return offset, len(raw), zlib.crc32(raw, _seed(number))
+
+    def finish_cell(self) -> None:
+        """Say that all chunks of the cell are written."""
+        self._data.flush()
+        self._entries[-1] = (self.n_bytes, 1, 0)
+        self._entries["check"][-1] = _mark(self._entries, self.n_done)
+        self._write_index(self.n_done * self._layout.n_chunks, self._entries)
+        self.n_done += 1
+        self._entries = np.zeros(self._layout.n_chunks, dtype=_ENTRY)
+
+    def put_field(self, number: int, array: np.ndarray) -> None:
+        """Write a chunk of fields, after all cells."""
+        entry = np.array([self._write(number, array, None)], dtype=_ENTRY)
+        self._data.flush()
+        self._write_index(number, entry)
+
+    def _write_index(self, first: int, entries: np.ndarray) -> None:
+        self._index.seek(first * _ENTRY.itemsize)
+        self._index.write(entries.view(np.uint8).data)
+
+
+class ChunkReader:
+    """Reads chunks of a cache, in one thread.
+
+    Parameters
+    ----------
+    place
+        Its folder.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._blosc = require("numcodecs.blosc", EXTRA)
+        self._place = place
+        self._raw = np.empty(2**17, dtype=np.uint8)
+        self._plain = np.empty(2**18, dtype=np.uint8)
+
+    def __enter__(self) -> "ChunkReader":
+        with contextlib.ExitStack() as stack:
+            self._index = stack.enter_context(open_unbuffered(self._place / _INDEX))
+            self._data = stack.enter_context(open_unbuffered(self._place / _DATA))
+            self._files = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def count_finished(self, layout: Layout) -> tuple[int, int]:
+        """Return how many cells of a cache are finished, and how many bytes these have."""
+        return _find_finished(self._index, os.fstat(self._data.fileno()).st_size, layout)
+
+    def entries(self, first: int, n: int) -> list[tuple[int, int, int]]:
+        """Return where chunks that follow each other are, their sizes and checksums."""
+        found = np.empty(n, dtype=_ENTRY)
+        raw = found.view(np.uint8)
+        if read_into(self._index, first * _ENTRY.itemsize, raw, raw.size) < raw.size:
+            raise DamagedError("the index ends early")
+        return [(int(a), int(b), int(c)) for a, b, c in found.tolist()]
+
+    def chunk(
+        self,
+        number: int,
+        shape: tuple[int, ...],
+        entry: tuple[int, int, int] | None = None,
+    ) -> np.ndarray | None:
+        """Return a chunk, in memory that the next one is read into; None if it is zeros.
+
+        Parameters
+        ----------
+        number
+            Of the chunk.
+        shape
+            Of what it holds.
+        entry
+            Where it is, if that is known.
+
+        Raises
+        ------
+        DamagedError
+            It is not what was written.
+        """
+        offset, size, check = entry or self.entries(number, 1)[0]
+        if size and offset + size > os.fstat(self._data.fileno()).st_size:
+            raise DamagedError(f"chunk {number} is beyond the end")
+        if size > self._raw.size:
+            self._raw = np.empty(size, dtype=np.uint8)
+        raw = self._raw[:size]
+        n_read = read_into(self._data, offset, raw, size) if size else 0
+        if n_read != size or zlib.crc32(raw.data, _seed(number)) != check:
+            raise DamagedError(f"chunk {number} is not what was written")
+        return self._decode(raw, shape) if size else None
+
+    def _decode(self, raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        n, width = math.prod(shape), int(raw[3])
+        if raw.size < _HEADER or width not in _WIDTHS or self._n_plain(raw) != n * width:
+            raise DamagedError("a chunk has another size")
+        if n * width > self._plain.size:
+            self._plain = np.empty(n * width, dtype=np.uint8)
+        plain = self._plain[: n * width]
+        try:
+            self._blosc.decompress(raw, plain)
+        except (RuntimeError, ValueError) as exc:
+            raise DamagedError("a chunk cannot be decompressed") from exc
+        return plain.view(_WIDTHS[width]).reshape(shape)
+
+    @staticmethod
+    def _n_plain(raw: np.ndarray) -> int:
+        return int.from_bytes(raw[4:8].tobytes(), "little")

@@ -1,0 +1,295 @@
+"""The maps that are open, what was made of them, and who answers questions about them."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm.explore import prepare
+from rsciio_xfm.explore.listing import Listing
+from rsciio_xfm.explore.opened import Opened
+from rsciio_xfm.explore.questions import QuestionError, Questions, Store
+from rsciio_xfm.explore.tasks import Tasks, Wish
+
+MEMORY = 128 * 2**20  # bytes, of what is kept besides the page and the program
+_SHARE_OF_MAPS = 0.5
+_QUICK_THREADS = 4
+_MOST_WAIT = 10.0  # seconds, for what is read when all is closed
+
+
+@dataclass
+class OpenMap:
+    """A map that is open, and what was made of it.
+
+    Attributes
+    ----------
+    number
+        Its id.
+    opened
+        The map.
+    cache
+        Its cache.
+    labels_, maps
+        Classes of the pixels, and fitted maps by name, if they were made.
+    fit, classes
+        What was asked of them.
+    version
+        How often one of them was made.
+    thread
+        That reads the map for its overview.
+    """
+
+    number: str
+    opened: Opened
+    cache: prepare.Cache = field(default_factory=prepare.Cache)
+    labels_: np.ndarray | None = None
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
+    fit: Wish = field(default_factory=Wish)
+    classes: Wish = field(default_factory=Wish)
+    version: int = 0
+    thread: threading.Thread | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Tells what was made of this map from that of another in its place."""
+        return self.number, self.opened.identity
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it holds, about."""
+        own = sum(image.nbytes for image in self.maps.values())
+        labels = 0 if self.labels_ is None else self.labels_.nbytes
+        return self.opened.nbytes + own + labels
+
+    def labels(self) -> np.ndarray:
+        """Return the class of each pixel."""
+        if self.labels_ is None:
+            raise QuestionError(
+                404, "The pixels have not been sorted into classes yet.", "Make classes."
+            )
+        return self.labels_
+
+    def fitted(self, name: str) -> np.ndarray:
+        """Return the counts of an element by a fit."""
+        if name not in self.maps:
+            raise QuestionError(
+                404,
+                f"There is no fitted map of {name[:20]!r}.",
+                "Fit the elements first.",
+            )
+        return self.maps[name]
+
+    def fit_names(self) -> list[str]:
+        """Return the names of the fitted maps that are there."""
+        return list(self.maps)
+
+    def needs_opening(self) -> bool:
+        """Tell whether it does not suit its file any more, or could not be read."""
+        opened = self.opened
+        return opened.is_broken or bool(opened.overview.error) or opened.is_changed()
+
+    def close(self) -> None:
+        """Stop what is made of it."""
+        self.opened.overview.stop.set()
+
+
+class Explorer:
+    """Answers questions about one map or those of a folder.
+
+    Parameters
+    ----------
+    listing
+        The files; or signals by number, as dictionaries, of maps that are in memory.
+    memory
+        Bytes that answers and maps may take.
+    n_threads
+        How many questions are answered at a time; as many as there are processors if None.
+    most_waiting
+        Questions of one kind that a client may have in the queue.
+    is_cached
+        Whether large maps get a cache on disk.
+    """
+
+    def __init__(
+        self,
+        listing: Listing | Mapping[str, Opened],
+        memory: int = MEMORY,
+        n_threads: int | None = None,
+        most_waiting: int = 1,
+        is_cached: bool = True,
+    ) -> None:
+        self.listing, self.is_cached = listing, is_cached
+        self.memory = memory
+        self.store = Store(int(memory * (1 - _SHARE_OF_MAPS)))
+        self.questions = Questions(n_threads, most_waiting)
+        self.quick = Questions(_QUICK_THREADS, 8 * most_waiting)
+        self.tasks = Tasks()
+        self._open: OrderedDict[str, OpenMap] = OrderedDict()
+        self._opening: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    # What there is.
+
+    def list_maps(self) -> list[dict[str, Any]]:
+        """Return number, name and size of each map, and the shape of those that are open."""
+        if not isinstance(self.listing, Listing):
+            return [
+                {
+                    "id": k,
+                    "name": m.name,
+                    "size_bytes": m.data.nbytes,
+                    "shape": list(m.shape),
+                }
+                for k, m in self.listing.items()
+            ]
+        found = []
+        for number, path in self.listing.files().items():
+            try:
+                size = self.listing.size(path)
+            except OSError:
+                continue
+            held = self._open.get(number)
+            shape = None if held is None else list(held.opened.shape)
+            name = self.listing.name(path)
+            found.append({"id": number, "name": name, "size_bytes": size, "shape": shape})
+        return found
+
+    def name_of(self, number: str) -> str:
+        """Return what people call a map."""
+        if isinstance(self.listing, Listing):
+            path = self.listing.files().get(number)
+            return "The file" if path is None else self.listing.name(path)
+        return self.listing[number].name if number in self.listing else "The map"
+
+    def hide_paths(self, text: str) -> str:
+        """Return a message without the folder that is served."""
+        if isinstance(self.listing, Listing):
+            root = self.listing.root
+            folder = root if self.listing.is_folder else root.parent
+            text = text.replace(f"{folder}/", "").replace(str(folder), "")
+        return text
+
+    # What is open.
+
+    def open(self, number: str, is_fresh: bool = False) -> OpenMap:
+        """Return a map, opened if it was not, or anew if its file has changed.
+
+        Parameters
+        ----------
+        number
+            Its id.
+        is_fresh
+            Whether a map whose file has changed is opened again.
+
+        Raises
+        ------
+        QuestionError
+            There is none of this number.
+        OSError, rsciio_xfm.exceptions.FileFormatError
+            It cannot be read.
+        """
+        with self._lock:
+            lock = self._opening.setdefault(number, threading.Lock())
+        with lock:
+            held = self._open.get(number)
+            if held is not None and is_fresh and held.needs_opening():
+                self._close(number)
+                held = None
+            if held is None:
+                held = self._read(number)
+            with self._lock:
+                self._open[number] = held
+                self._open.move_to_end(number)
+        self._forget()
+        return held
+
+    def _read(self, number: str) -> OpenMap:
+        missing = QuestionError(
+            404, "This map is not there any more.", "Choose one of the list."
+        )
+        if not isinstance(self.listing, Listing):
+            if number not in self.listing:
+                raise missing
+            held = OpenMap(number, self.listing[number])
+        else:
+            path = self.listing.path(number)
+            if path is None:
+                raise missing
+            name = self.listing.name(path)
+            held = OpenMap(number, Opened.read(path, self.listing.options, name))
+        held.thread = prepare.start(held.opened, held.cache, self.is_cached)
+        return held
+
+    def _close(self, number: str) -> None:
+        with self._lock:
+            held = self._open.pop(number, None)
+        if held is not None:
+            held.close()
+            key = held.key
+            self.store.drop(lambda one: one[0] == key)
+            self.tasks.drop(lambda one: one[0] == key)
+
+    def _forget(self) -> None:
+        """Close the maps that nobody has asked about for longest, beyond the budget."""
+        with self._lock:
+            sizes = {number: held.nbytes for number, held in self._open.items()}
+        most = self.memory * _SHARE_OF_MAPS
+        for number in list(sizes)[:-1]:
+            if sum(sizes.values()) <= most:
+                break
+            del sizes[number]
+            self._close(number)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it is a folder, for others than who opened it."""
+        return isinstance(self.listing, Listing) and self.listing.is_folder
+
+    def peek(self, number: str) -> Opened:
+        """Return a map for a look at it, without beginning anything in the background."""
+        with self._lock:
+            held = self._open.get(number)
+        if held is not None:
+            return held.opened
+        if not isinstance(self.listing, Listing):
+            return self.open(number).opened
+        path = self.listing.path(number)
+        if path is None:
+            raise QuestionError(404, "This map is not there any more.")
+        return Opened.read(path, self.listing.options, self.listing.name(path))
+
+    @property
+    def n_open(self) -> int:
+        """How many maps are open."""
+        return len(self._open)
+
+    def close(self) -> None:
+        """Stop all, and wait for it."""
+        with self._lock:
+            threads = [held.thread for held in self._open.values()]
+        for number in list(self._open):
+            self._close(number)
+        self.questions.close()
+        self.quick.close()
+        self.tasks.close()
+        for thread in threads:
+            if thread is not None:
+                thread.join(_MOST_WAIT)
+
+
+def explore_file(path: str | Path, **options: Any) -> Explorer:
+    """Return an explorer of one file; see :class:`Explorer` for `options`.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    **options
+        Of :class:`Explorer`; ``reader`` are options of the reader.
+    """
+    reader = options.pop("reader", {})
+    return Explorer(Listing(Path(path), reader), **options)

@@ -1,0 +1,499 @@
+"""A map that is open in the explorer: read by this package alone, without HyperSpy."""
+
+import importlib.util
+import inspect
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsciio_xfm._register import find_reader
+from rsciio_xfm.analysis.maps import Counts, Highest, Total
+from rsciio_xfm.core.cache import Entry
+from rsciio_xfm.core.dead_time import combine_dead_time, live_time
+from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV, XRF, with_times_of_one_spectrum
+from rsciio_xfm.core.reduce import Images, Piece, run
+from rsciio_xfm.core.source import LocalFile
+from rsciio_xfm.core.to_dask import source_of
+from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.explore.cube_store import sources_of
+from rsciio_xfm.explore.lines import RESOLUTION, Axis, window_of
+
+_MOST_FILES = 16  # of a map of many files, that are looked at whether they have changed
+_ELECTRONS = ("EDS_SEM", "EDS_TEM")
+
+
+@dataclass(frozen=True)
+class Brightest(Images):
+    """The highest channel of each spectrum."""
+
+    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        """Return how many images there are, and their type."""
+        return 1, dtype.newbyteorder("=")
+
+    def make(self, piece: Piece) -> np.ndarray:
+        """Return the numbers of each spectrum."""
+        return piece.spectra.max(axis=1)[np.newaxis]
+
+    def finish(self, state: Any, whole: Any) -> np.ndarray:
+        """Return the result."""
+        return super().finish(state, whole)[0]
+
+
+def find(tree: Any, path: str) -> Any:
+    """Return an item of nested dictionaries; None if it is not there."""
+    for name in path.split("."):
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def read_signals(path: Path, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Read what a file holds, lazily, by the reader of this package for it.
+
+    Raises
+    ------
+    rsciio_xfm.exceptions.FileFormatError
+        There is no reader for it, or it is damaged.
+    """
+    reader = find_reader(path)
+    if reader is None:
+        raise FileFormatError(
+            f"{path}: the extension is {path.suffix!r}, expected one of a format that "
+            "this package reads. Open it in HyperSpy and call s.explore()."
+        )
+    known = inspect.signature(reader.file_reader).parameters
+    chosen = {name: value for name, value in options.items() if name in known}
+    return reader.file_reader(path, lazy=True, **chosen)
+
+
+def choose_map(signals: list[dict[str, Any]], path: Path | str) -> dict[str, Any]:
+    """Return the map of X-ray spectra of a file, the largest of several.
+
+    Raises
+    ------
+    rsciio_xfm.exceptions.FileFormatError
+        There is none.
+    """
+
+    def is_spectra(signal: dict[str, Any]) -> bool:
+        roles = [axis["navigate"] for axis in signal["axes"]]
+        return bool(roles) and roles == [True] * (len(roles) - 1) + [False]
+
+    def rank(signal: dict[str, Any]) -> tuple[bool, int]:
+        kind = find(signal["metadata"], "Signal.signal_type") or ""
+        return kind.startswith("EDS"), math.prod(signal["data"].shape)
+
+    found = [signal for signal in signals if is_spectra(signal)]
+    if not found:
+        raise FileFormatError(f"{path}: it holds no map of spectra, expected one.")
+    return max(found, key=rank)
+
+
+class Opened:
+    """A map that is open.
+
+    Parameters
+    ----------
+    signal
+        Dictionary of a signal, as readers return it.
+    name
+        What people call it.
+    path
+        Of its file; None if it has none.
+
+    Attributes
+    ----------
+    shape
+        Rows, columns and channels; a line scan has one row, a spectrum one pixel, and
+        further axes are rows below each other.
+    data
+        The spectra, with the axes that they have in the file.
+    overview
+        Counts of each pixel, sum and maximum of the spectra.
+    """
+
+    def __init__(
+        self, signal: dict[str, Any], name: str, path: Path | None = None
+    ) -> None:
+        self.signal, self.name, self.path = signal, name, path
+        self.options: Mapping[str, Any] = {}  # of the reader
+        self.number: int | None = None  # of the signal, if the file has several
+        data = signal["data"]
+        self.data = data[np.newaxis] if data.ndim == 1 else data
+        self.nav_shape, n_channels = tuple(self.data.shape[:-1]), self.data.shape[-1]
+        if 0 in self.data.shape:
+            raise FileFormatError(f"{path or name}: the map is empty.")
+        n_columns = self.nav_shape[-1]
+        n_rows = math.prod(self.nav_shape[:-1])
+        self.shape = (n_rows, n_columns, n_channels)
+        self.metadata: dict[str, Any] = signal["metadata"]
+        self.source = source_of(self.data)
+        self.files: tuple[LocalFile, ...] = ()
+        if path is not None:
+            own = LocalFile.of(path)
+            others = {f for f in sources_of(self.source) if isinstance(f, LocalFile)}
+            self.files = (own, *sorted(others - {own}, key=str)[:_MOST_FILES])
+        self.is_broken = False  # whether reading it has failed
+        self.overview = Overview(self)
+
+    @classmethod
+    def read(cls, path: Path, options: Mapping[str, Any], name: str = "") -> "Opened":
+        """Open a file."""
+        signals = read_signals(path, options)
+        signal = choose_map(signals, path)
+        opened = cls(signal, name or path.name, path)
+        opened.options = dict(options)
+        if len(signals) > 1:
+            opened.number = next(i for i, one in enumerate(signals) if one is signal)
+        return opened
+
+    @property
+    def reader_name(self) -> str:
+        """Of the format: ``"edax"``; empty without a file."""
+        reader = None if self.path is None else find_reader(self.path)
+        return "" if reader is None else reader.__name__.rpartition(".")[2]
+
+    @property
+    def is_eds(self) -> bool:
+        """Whether the signal is one that knows X-ray lines."""
+        kind = find(self.metadata, "Signal.signal_type")
+        return isinstance(kind, str) and kind.startswith("EDS")
+
+    def window_of(self, line: str, given: tuple[float, float] | None) -> tuple[int, int]:
+        """Return the channels of a line's window; see :func:`lines.window_of`."""
+        axis = self.energies(given)
+        if axis is None:
+            raise ValueError(
+                f"The line {line} has no window: the energy axis is not even."
+            )
+        return window_of(line, axis, self.resolution)
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.shape[:2]
+
+    @property
+    def identity(self) -> str:
+        """Tells this map from what the file held before or holds later."""
+        return "-".join(map(str, self.files[0].version)) if self.files else ""
+
+    def is_changed(self) -> bool:
+        """Tell whether the file was written again, replaced or deleted."""
+        return any(map(_is_changed, self.files))
+
+    @cached_property
+    def axis(self) -> Axis | None:
+        """Energies of the channels; None if they are not even."""
+        own = self.signal["axes"][-1]
+        if "scale" not in own:
+            return None
+        units = own.get("units")
+        units = units if isinstance(units, str) else ""
+        return Axis(float(own["offset"]), float(own["scale"]), units, self.shape[2])
+
+    def energies(self, given: tuple[float, float] | None) -> Axis | None:
+        """Return the energies of the channels, or those that are given, keV."""
+        if given is not None:
+            return Axis(*given, "keV", self.shape[2])
+        return self.axis
+
+    @cached_property
+    def resolution(self) -> float:
+        """Full width at half maximum of Mn Ka, eV."""
+        for node in DETECTOR_NODES:
+            value = find(self.metadata, f"{node}.energy_resolution_MnKa")
+            if isinstance(value, int | float) and 1 < value < 1000:
+                return float(value)
+        return RESOLUTION
+
+    @cached_property
+    def pixel(self) -> dict[str, Any] | None:
+        """Sizes of a pixel and their unit; None if they are not known or not alike."""
+        axes = self.signal["axes"][:-1][-2:]
+        steps = [
+            (axis.get("scale"), axis.get("units"))
+            for axis in axes
+            if isinstance(axis.get("units"), str) and axis.get("scale")
+        ]
+        if len(steps) != len(axes) or not steps or len({u for _, u in steps}) > 1:
+            return None
+        sizes = [abs(float(scale)) for scale, _ in steps]
+        return {"size_y": sizes[0], "size_x": sizes[-1], "units": steps[0][1]}
+
+    def area(self, n_pixels: int) -> float | None:
+        """Return the area of pixels, in the square of their unit; None if not known."""
+        if self.pixel is None or len(self.nav_shape) != 2:
+            return None
+        return n_pixels * self.pixel["size_y"] * self.pixel["size_x"]
+
+    @cached_property
+    def _eds(self) -> dict[str, Any]:
+        """What the metadata say of the detector, times being those of one spectrum."""
+        try:
+            metadata = with_times_of_one_spectrum(self.metadata)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            metadata = self.metadata
+        for node in DETECTOR_NODES:
+            found = find(metadata, node)
+            if isinstance(found, Mapping):
+                return dict(found)
+        return {}
+
+    @cached_property
+    def _dead(self) -> np.ndarray | None:
+        """Dead times, percent, with the detectors first if there are several."""
+        carried = self._eds.get("_sig_dead_time")
+        if carried is None:
+            return None
+        values = np.asarray(carried["data"])
+        return values if values.shape[-len(self.nav_shape) :] == self.nav_shape else None
+
+    def dead_time(self) -> np.ndarray | None:
+        """Return the dead time of each pixel, percent; None if it is not known."""
+        dead = self._dead
+        if dead is None:
+            return None
+        if dead.ndim > len(self.nav_shape):
+            dead = combine_dead_time(dead, (0,))
+        return dead.reshape(self.image_shape)
+
+    @cached_property
+    def times(self) -> tuple[float | None, float | None]:
+        """Mean real and live time of a spectrum, s."""
+
+        def number(name: str) -> float | None:
+            value = self._eds.get(name)
+            if isinstance(value, int | float | np.number) and value > 0:
+                return float(value)
+            return None
+
+        return number("real_time"), number("live_time")
+
+    @cached_property
+    def live_map(self) -> np.ndarray | None:
+        """Live time of each pixel, s, float32; None if it is not known."""
+        real, live = self.times
+        dead, relative = self._dead, np.ones(self.image_shape)
+        if dead is not None:
+            detectors = 0 if dead.ndim > len(self.nav_shape) else None
+            relative = live_time(dead, 1.0, detectors).reshape(self.image_shape)
+        if live is not None:
+            mean = float(relative.mean())
+            return relative * (live / mean if mean else 0.0)
+        if real is not None and dead is not None:
+            return relative * real
+        return None
+
+    def times_of(self, mask: np.ndarray | None) -> tuple[float | None, float | None]:
+        """Return real and live time of some pixels together, s; of all with None."""
+        live = self.live_map
+        n_pixels = math.prod(self.image_shape) if mask is None else int(mask.sum())
+        real = None if self.times[0] is None else self.times[0] * n_pixels
+        if live is None:
+            return real, None
+        return real, float(live.sum() if mask is None else live[mask].sum())
+
+    @cached_property
+    def excitation(self) -> str | None:
+        """What excites the sample, as users say it; None if the metadata do not."""
+        anode = find(self.metadata, f"{XRF}.tube_target")
+        voltage = find(self.metadata, f"{XRF}.tube_voltage")
+        if anode and voltage:
+            return f"{anode} {float(voltage):g} kV"
+        kind = find(self.metadata, "Signal.signal_type")
+        for name in ("SEM", "TEM"):
+            node = find(self.metadata, f"Acquisition_instrument.{name}") or {}
+            energy = node.get("beam_energy")
+            if isinstance(energy, int | float) and energy > 0:
+                is_microscope = kind in _ELECTRONS or "working_distance" in node
+                return f"electrons {energy:g} kV" if is_microscope else f"{energy:g} keV"
+        return None
+
+    def info(self) -> dict[str, Any]:
+        """Return what the page is told of the map."""
+        axis, seen = self.axis, self.overview
+        has_energies = axis is not None and axis.units in PER_KEV
+        real, live = self.times_of(None)
+        detector = self._eds.get("detector_type")
+        return {
+            "name": self.name,
+            "title": str(find(self.metadata, "General.title") or ""),
+            "shape": list(self.shape),
+            "dtype": self.data.dtype.name,
+            "energy": {"offset": axis.offset, "scale": axis.scale, "units": axis.units}
+            if axis is not None and has_energies
+            else None,
+            "resolution": self.resolution,
+            "pixel": self.pixel,
+            "detector": detector if isinstance(detector, str) else None,
+            "live_time": live,
+            "real_time": real,
+            "overview": seen.state(),
+            "dead_time": self._dead is not None,
+            "fit": has_all("xraylib", "threadpoolctl"),
+            "classify": has_all("sklearn"),
+            "excitation": self.excitation,
+            "elements": [str(e) for e in find(self.metadata, "Sample.elements") or ()],
+            "identity": self.identity,
+            "file_changed": self.is_changed(),
+            "error": seen.error,
+        }
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it holds, about."""
+        n_pixels = math.prod(self.image_shape)
+        dead = 0 if self._dead is None else self._dead.nbytes
+        return n_pixels * 16 + dead + self.shape[2] * 32 + 2**20
+
+
+def _is_changed(file: LocalFile) -> bool:
+    try:
+        version = LocalFile.of(file.name).version
+    except (OSError, FileFormatError):
+        return True
+    return version[0] < file.size if file.may_grow else version != file.version
+
+
+def has_all(*modules: str) -> bool:
+    """Tell whether optional packages are installed."""
+    return all(importlib.util.find_spec(module) is not None for module in modules)
+
+
+class Overview:
+    """Counts of each pixel, sum and maximum of the spectra: made in one pass, in strips.
+
+    Attributes
+    ----------
+    counts
+        Shape (rows, columns); zero where nothing has been read yet.
+    total, highest
+        Shape (channels,), of what has been read.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        height, width, n_channels = opened.shape
+        self.counts = np.zeros((height, width), dtype=np.uint8)
+        self.total = self.highest = np.zeros(n_channels, dtype=np.uint64)
+        self.rows, self.rows_done = height, 0
+        self.error: str | None = None
+        self.is_done = False
+        self.stop = threading.Event()
+        self._opened, self._changed = opened, threading.Condition()
+
+    def state(self) -> dict[str, Any]:
+        """Return how far it is."""
+        return {"rows_done": self.rows_done, "rows": self.rows, "done": self.is_done}
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is done, or failed; tell whether it is done."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_done or self.error, timeout)
+        return self.is_done
+
+    def wait_for_something(self, timeout: float = 1.0) -> None:
+        """Wait until there is something to be seen."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.rows_done or self.error, timeout)
+
+    def put(self, rows_done: int, counts: np.ndarray, total: Any, highest: Any) -> None:
+        """Take what is known so far."""
+        with self._changed:
+            self.counts = np.asarray(counts).reshape(self.counts.shape)
+            self.total, self.highest = np.asarray(total), np.asarray(highest)
+            self.rows_done = min(max(rows_done, self.rows_done), self.rows)
+            self._changed.notify_all()
+
+    def finish(self, error: str | None = None) -> None:
+        """Say that it is done, or what went wrong."""
+        with self._changed:
+            self.error, self.is_done = error, error is None
+            if self.is_done:
+                self.rows_done = self.rows
+            self._changed.notify_all()
+
+    def put_rows(
+        self, rows_done: int, counts: np.ndarray, total: Any, highest: Any
+    ) -> None:
+        """Take further rows of the counts, and the spectra of all so far."""
+        image = self.counts if self.counts.dtype == counts.dtype else None
+        image = np.zeros(self.counts.shape, counts.dtype) if image is None else image
+        image[rows_done - len(counts) : rows_done] = counts
+        self.put(rows_done, image, total, highest)
+
+    def take(self, entry: Entry | None) -> bool:
+        """Take what was kept; tell whether anything was."""
+        kept = None if entry is None else entry.load()
+        if kept is None or not {"counts", "total", "highest"} <= kept.keys():
+            return False
+        arrays = kept["counts"], kept["total"], kept["highest"]
+        shapes = (self.counts.shape, self.total.shape, self.highest.shape)
+        if tuple(array.shape for array in arrays) != shapes:
+            return False
+        self.put(self.rows, *arrays)
+        return True
+
+    def make(self, entry: Entry | None) -> None:
+        """Make it by a pass over the file, or take what was kept."""
+        if self.take(entry):
+            return
+        self.rows_done = 0
+        n_done = [0, 1]
+
+        def count(done: int, total: int) -> None:
+            n_done[:] = done, total
+
+        def show(results: tuple) -> None:
+            total, highest, counts = results
+            self.put(self.rows * n_done[0] // n_done[1], counts, total, highest)
+
+        show(
+            run(
+                self._opened.data,
+                Total(),
+                Highest(),
+                Counts(),
+                progress=count,
+                partial=show,
+                cancel=self.stop,
+            )
+        )
+        self.put(self.rows, smallest(self.counts), self.total, self.highest)
+        self.keep(entry)
+
+    def keep(self, entry: Entry | None) -> None:
+        """Keep it for the next time that the file is opened."""
+        if entry is not None:
+            arrays = {"counts": self.counts, "total": self.total, "highest": self.highest}
+            entry.save(arrays)
+
+
+def overview_entry(opened: Opened) -> Entry | None:
+    """Return where the overview of a map is kept; None if it has no file."""
+    if not opened.files or opened.source is None:
+        return None
+    # What the array is tells other files too that it is made of.
+    return Entry.of("overview-1", opened.files[0], str(getattr(opened.data, "name", "")))
+
+
+def smallest(image: np.ndarray) -> np.ndarray:
+    """Return an image in the smallest type that holds it: uint8 to uint32, or float32.
+
+    Whole numbers that are negative or beyond these become real numbers that hold them.
+    """
+    if image.dtype.kind == "b":
+        return image.astype(np.uint8)
+    if image.dtype.kind == "f":
+        return image.astype(np.float32, copy=False)
+    low, high = (int(image.min()), int(image.max())) if image.size else (0, 0)
+    for dtype in (np.uint8, np.uint16, np.uint32):
+        if low >= 0 and high <= np.iinfo(dtype).max:
+            return image.astype(dtype, copy=False)
+    is_small = max(abs(low), abs(high)) < 2**24
+    return image.astype(np.float32 if is_small else np.float64)

@@ -1,0 +1,259 @@
+/** The explorer of one map: puts the parts together and asks what the state wants. */
+import { createClassesPanel } from "./classes_panel.js";
+import { createData } from "./data.js";
+import { h } from "./dom.js";
+import { createElementsPanel } from "./elements_panel.js";
+import { createHeader, createTabs, createTools } from "./header.js";
+import { createHistogram } from "./histogram.js";
+import { createImageBar } from "./image_bar.js";
+import { addKeys } from "./keys.js";
+import { createMap } from "./map.js";
+import { addMapKeys } from "./map_keys.js";
+import { addPointer } from "./map_pointer.js";
+import { imageLabel } from "./names.js";
+import { patient } from "./patient.js";
+import { createRegionsPanel } from "./regions_panel.js";
+import { createScatter } from "./scatter.js";
+import { createMasks, createShow, createSpectra } from "./show.js";
+import { createSpectrumPanel } from "./spectrum_panel.js";
+import { createStatus } from "./status.js";
+
+/** Events between the parts: on("shown", f), emit("shown", value). */
+function createBus() {
+  const listeners = {};
+  return {
+    on: (name, tell) => (listeners[name] ??= []).push(tell),
+    emit: (name, value) => (listeners[name] ?? []).forEach((tell) => tell(value)),
+  };
+}
+
+/**
+ * Show the map of store.get().map in `root`. `api` has get(path, query); `options`: goHome,
+ * keys (whose keys are listened to), canLink, systemIsDark.
+ */
+export function startApp(root, api, store, options) {
+  const app = {
+    ...createBus(), ...options, root, store,
+    info: null, shown: null, spectra: new Map(), versions: { fit: 0, class: 0 },
+    fitted: [], classes: null, lines: {}, chosenLines: {},
+    tool: "rectangle", mode: "new", zooming: false, calibrating: false, ended: false,
+  };
+  app.api = patient(api, (what) => app.onServer(what));
+  app.data = createData(app);
+  app.maskOf = createMasks(app);
+  addActs(app);
+  addEnergies(app);
+  const lines = addLines(app);
+  layOut(app);
+  const [show, spectra] = [createShow(app), createSpectra(app)];
+  store.on((_, keys, live) => {
+    if (keys.has("dark")) setTheme(app);
+    if (["image", "window", "rgb", "ratio", "regions", "scatter", "energy"].some((key) => keys.has(key))) {
+      show.changed(live && keys.has("window"));
+    }
+    const isDrag = live && keys.has("regions");
+    if (["regions", "active", "spectrum", "energy"].some((key) => keys.has(key)) || !live) {
+      spectra.changed(isDrag);
+    }
+    if (keys.has("elements") || keys.has("energy")) lines();
+    if (keys.has("energy")) app.emit("info");
+  });
+  app.on("choices", () => {
+    show.retry();
+    spectra.retry();
+  });
+  setTheme(app);
+  watch(app, () => {
+    show.changed(false);
+    spectra.changed(false);
+    lines();
+  });
+  /** The file was replaced: open it again, and ask everything anew. */
+  app.reopen = async () => {
+    try {
+      await app.data.ask("info", { fresh: 1 });
+    } catch (error) {
+      return app.tell(error);
+    }
+    app.data.forget();
+    app.spectra.clear();
+    app.setFitted([]);
+    show.retry();
+    spectra.retry();
+    return app.emit("reopened");
+  };
+  return app;
+}
+
+function layOut(app) {
+  const { root } = app;
+  const status = createStatus(app);
+  app.map = createMap(app);
+  addPointer(app, app.map);
+  addMapKeys(app, app.map);
+  const scatter = createScatter(app);
+  const tabs = createTabs(app, {
+    regions: ["Regions", createRegionsPanel(app)],
+    elements: ["Elements", createElementsPanel(app)],
+    scatter: ["Scatter", scatter],
+    classes: ["Classes", createClassesPanel(app)],
+  });
+  app.selectTab = tabs.select;
+  root.replaceChildren(status.banner, createHeader(app), h("main", { class: "xfm-main" },
+    h("section", { class: "xfm-left", "aria-label": "Map" }, createImageBar(app),
+      h("div", { class: "xfm-map-row" }, createTools(app), app.map.element),
+      createHistogram(app, app.map)),
+    h("div", { class: "xfm-right" }, createSpectrumPanel(app), tabs.element)), status.element);
+  addKeys(app, app.keys ?? root);
+  app.hint = () => {
+    const { regions } = app.store.get();
+    if (app.map.drawing?.places) return "Click corners; double click, or C, closes the polygon.";
+    return regions.length || app.tool === "move" ? "" : "Drag on the map: the spectrum of these pixels follows.";
+  };
+}
+
+function addActs(app) {
+  const { store } = app;
+  Object.assign(app, {
+    undo: () => store.undo() || app.say("There is nothing to undo."),
+    redo: () => store.redo() || app.say("There is nothing to redo."),
+    showImage: (image) => store.set({ image, rgb: null, ratio: null }),
+    labelOf: (spec) => imageLabel(spec, app.energyOf),
+    isDark: () => store.get().dark ?? app.systemIsDark(),
+    toggleDark: () => store.set({ dark: !app.isDark() }, { step: false }),
+    setTool(tool) {
+      app.map.cancel();
+      app.tool = tool;
+      app.emit("tool");
+      app.map.draw();
+    },
+    setMode(mode) {
+      app.mode = mode;
+      app.emit("tool");
+    },
+    setCalibrating(on) {
+      if (on === app.calibrating) return;
+      app.calibrating = on;
+      app.emit("calibrating");
+    },
+    /** Fits and classes are there only after they were made. */
+    isMade(spec) {
+      if (spec.startsWith("fit:")) return app.fitted.includes(spec.slice(4));
+      return spec !== "class" || app.classes !== null;
+    },
+    setFitted(names) {
+      app.fitted = names;
+      app.versions.fit++;
+      app.emit("choices");
+    },
+    setClasses({ sizes, labels }) {
+      app.classes = sizes.map((pixels, k) => ({ pixels, label: labels?.[k] ?? k }));
+      app.versions.class++;
+      app.emit("choices");
+    },
+    chooseLine(element, line) {
+      app.chosenLines[element] = line;
+    },
+    /** Channels [first, stop] of the image that is seen, if it is one of channels. */
+    windowShown() {
+      const state = store.get();
+      if (state.rgb || state.ratio) return null;
+      if (state.image.startsWith("w:")) return state.window;
+      if (!state.image.startsWith("e:")) return null;
+      return app.data.kept(state.image)?.header.channels ?? null;
+    },
+  });
+}
+
+/** app.energyOf(channel) and app.channelOf(energy), null without energies. */
+function addEnergies(app) {
+  const own = () => {
+    const { energy } = app.store.get();
+    if (energy) return { offset: energy[0], scale: energy[1] };
+    return app.info?.energy ?? null;
+  };
+  Object.defineProperty(app, "energyOf", {
+    get() {
+      const energy = own();
+      return energy && ((channel) => energy.offset + energy.scale * channel);
+    },
+  });
+  app.channelOf = (value) => (value - own().offset) / own().scale;
+}
+
+/** Lines of the elements, for labels and images; returns what asks for them. */
+function addLines(app) {
+  let asked = "";
+  app.lineOf = (element) => {
+    const { image } = app.store.get();
+    if (image.startsWith(`e:${element}_`)) return image.slice(2);
+    return app.chosenLines[element] ?? bestLine(app.lines[element] ?? [], app);
+  };
+  return async function lines() {
+    const { elements, energy } = app.store.get();
+    const key = `${elements} ${energy ?? ""}`;
+    if (!app.energyOf || key === asked) return;
+    asked = key;
+    try {
+      app.lines = elements.length ? (await app.data.ask("lines", { elements: elements.join(",") })).json : {};
+    } catch (error) {
+      app.tell(error);
+    }
+    const all = Object.entries(app.lines);
+    // Of the shell that the image is of; others would only cover the beginning of the axis.
+    app.chart.marks = all.flatMap(([element, found]) => {
+      const shell = app.lineOf(element)?.split("_")[1][0];
+      return found.filter(({ line }) => line.split("_")[1][0] === shell);
+    });
+    app.emit("lines");
+    app.emit("choices");
+  };
+}
+
+/** The Kα line if the spectrum reaches so far, else Lα, else Mα. */
+function bestLine(lines, app) {
+  if (!app.energyOf) return null;
+  const last = app.energyOf(app.info.shape[2] - 1) * 0.98;
+  const most = app.info.excitation > 0 ? Math.min(last, app.info.excitation) : last;
+  const inside = lines.filter(({ energy }) => energy < most && energy > 0.1);
+  for (const shell of ["Ka", "La", "Ma"]) {
+    const found = inside.find(({ line }) => line.split("_")[1].startsWith(shell));
+    if (found) return found.line;
+  }
+  return inside[0]?.line ?? null;
+}
+
+function setTheme(app) {
+  app.root.dataset.theme = app.isDark() ? "dark" : "light";
+  app.emit("dark");
+}
+
+/** Ask how far the first pass and the cache are, and whether the file is still the same. */
+async function watch(app, changed) {
+  while (!app.ended) {
+    try {
+      take(app, (await app.data.ask("info", {})).json, changed);
+    } catch (error) {
+      app.tell(error);
+    }
+    await new Promise((done) => setTimeout(done, delayOf(app.info)));
+  }
+}
+
+function take(app, info, changed) {
+  const before = app.info;
+  app.info = info;
+  app.root.dataset.ready = String(Boolean(info.overview.done));
+  if (JSON.stringify(info) !== JSON.stringify(before)) app.emit("info");
+  if (before?.overview.rows_done !== info.overview.rows_done) changed();
+  if (before) return;
+  app.emit("opened");
+  const elements = (info.elements ?? []).filter((e) => /^[A-Z][a-z]?$/.test(e));
+  if (elements.length && !app.store.get().elements.length) app.store.set({ elements }, { step: false });
+}
+
+function delayOf(info) {
+  if (!info) return 3000;
+  if (!info.overview.done) return 400;
+  return info.cache?.state === "making" ? 1000 : 10000;
+}

@@ -1,0 +1,162 @@
+/** What can be taken away: spectra, images, regions, session, Python lines. */
+import { download, h } from "./dom.js";
+import { imageChoices } from "./image_bar.js";
+import { geometry } from "./map.js";
+import { drawOverlay } from "./map_overlay.js";
+import { activeOf } from "./region_edit.js";
+import { drawScaleBar, scaleBar } from "./scale_bar.js";
+import { wantedImages } from "./show.js";
+import { checked } from "./state.js";
+
+const MOST_IMAGES = 16; // that a question may name
+const MOST_REGIONS = 8;
+const WIDTH = 1200; // of a picture, at least, in pixels
+
+export function createExportMenu(app) {
+  const { store } = app;
+  const name = (text) => `${app.info.name.replace(/\.[^.]*$/, "")} ${text}`.replace(/[^\w.()-]+/g, "_");
+
+  async function fetched(path, query, file) {
+    const { bytes, media_type } = await app.data.ask(`export/${path}`, query);
+    download(name(file), bytes, media_type);
+  }
+  function shownRegions() {
+    const regions = store.get().regions.filter((r) => r.on);
+    if (regions.length > MOST_REGIONS) app.say(`Of the first ${MOST_REGIONS} regions; hide some to have others.`);
+    return regions.slice(0, MOST_REGIONS);
+  }
+  const textsOf = (regions) => (regions.length ? regions.map((r) => r.region) : [""]);
+  const activeText = () => activeOf(store.get())?.region ?? "";
+  const activeName = () => activeOf(store.get())?.name ?? "whole map";
+
+  const acts = [
+    ["Spectrum of the chosen region (MSA)", () =>
+      fetched("spectrum.msa", { region: activeText() }, `${activeName()}.msa`)],
+    ["All spectra shown (CSV)", () => fetched("spectra.csv",
+      { region: textsOf(shownRegions()) }, "spectra.csv")],
+    ["Statistics of the regions in all images (CSV)", statistics],
+    ["Picture of the spectrum (PNG)", () => app.chart.plot.ctx.canvas.toBlob((blob) =>
+      download(name("spectrum.png"), blob, "image/png"))],
+    ["Image with its numbers (TIFF)", () => fetched("image.tif", { of: wantedImages(store.get())[0] },
+      `${wantedImages(store.get())[0].replaceAll(":", "_")}.tif`)],
+    ["Picture with scale bar (PNG)", () => picture(app).toBlob((blob) =>
+      download(name("map.png"), blob, "image/png"))],
+    ["Chosen region as an image (TIFF)", () =>
+      fetched("region.tif", { region: activeText() }, `${activeName()}.tif`)],
+    ["Regions (JSON)", () => download(name("regions.json"),
+      JSON.stringify({ regions: store.get().regions }, null, 2), "application/json")],
+    ["Session (JSON)", () => download(name("session.json"),
+      JSON.stringify(store.get(), null, 2), "application/json")],
+    ["Open a session or regions ...", openSession],
+    ["Python lines ...", () => python(app)],
+  ];
+  if (app.canLink) acts.push(["Copy the link to this view", () => copy(app, location.href)]);
+
+  /** A row for each region and image. */
+  async function statistics() {
+    const regions = shownRegions();
+    const specs = imageChoices(app).map(([spec]) => spec).slice(0, MOST_IMAGES);
+    const query = { region: textsOf(regions), of: specs };
+    const { json } = await app.data.ask("statistics", query);
+    const numbers = ["n", "sum", "mean", "std", "min", "max", "median"];
+    const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
+    const rows = json.regions.flatMap((found, k) => specs.map((spec) => [
+      quoted(regions[k]?.name ?? "Whole map"), quoted(app.labelOf(spec)),
+      ...numbers.map((key) => found.of[spec]?.[key] ?? ""),
+    ]));
+    const head = ["region", "image", ...numbers];
+    download(name("statistics.csv"), [head, ...rows].map((row) => row.join(",")).join("\n"), "text/csv");
+  }
+
+  function openSession() {
+    const input = h("input", { type: "file", accept: "application/json,.json" });
+    input.addEventListener("change", async () => {
+      try {
+        const given = JSON.parse(await input.files[0].text());
+        const state = store.get();
+        const isSession = given.v === 1;
+        store.set(isSession ? { ...checked(given), map: state.map }
+          : { regions: checked({ regions: given.regions }).regions });
+      } catch {
+        app.tell(new Error("This file is neither a session nor regions of the explorer."));
+      }
+    });
+    input.click();
+  }
+
+  const menu = h("details", { class: "xfm-menu" }, h("summary", { "data-key": "export" }, "Export"),
+    h("div", { role: "menu" }, acts.map(([text, act]) => h("button", {
+      type: "button", role: "menuitem",
+      onclick: async () => {
+        menu.open = false;
+        try {
+          await act();
+        } catch (error) {
+          app.tell(error);
+        }
+      },
+    }, text))));
+  menu.addEventListener("keydown", (event) => {
+    const items = [...menu.querySelectorAll("[role=menuitem]")];
+    const at = items.indexOf(document.activeElement);
+    const steps = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.key === "Escape") {
+      menu.open = false;
+      menu.firstChild.focus();
+    } else if (event.key in steps) {
+      menu.open = true;
+      items[(at + steps[event.key] + items.length) % items.length].focus();
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  menu.addEventListener("focusout", () => setTimeout(() => {
+    if (!menu.contains(document.activeElement)) menu.open = false;
+  }, 150));
+  return menu;
+}
+
+/** The whole map as it is shown, with regions and scale bar, on a canvas of its own. */
+export function picture(app) {
+  const [height, width] = app.info.shape;
+  const all = geometry(app.info, { x: null, y: null, zoom: 1 }, { width, height });
+  const zoom = Math.max(1, Math.ceil(WIDTH / width));
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width * zoom, Math.round(height * all.zoomY * zoom)];
+  const place = geometry(app.info, { x: null, y: null, zoom }, canvas);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(app.map.painted, 0, 0, canvas.width, canvas.height);
+  drawOverlay(context, app, { ...app.map, cursor: null, drawing: null }, place);
+  const scale = Math.max(1, canvas.width / 700);
+  const bar = scaleBar(app.info.pixel, zoom, canvas.width / 4);
+  drawScaleBar(context, bar, { x: 10 * scale, y: canvas.height - 10 * scale, scale });
+  return canvas;
+}
+
+/** The lines that make what is seen, in a box. */
+async function python(app) {
+  const { json, text } = await app.data.ask("script.py", { state: JSON.stringify(app.store.get()) });
+  const lines = text ?? json?.script ?? "";
+  const code = h("pre", { tabindex: 0 }, lines);
+  const dialog = h("dialog", { class: "xfm-dialog", "aria-label": "Python lines" },
+    h("h2", {}, "Python lines that make the same"), code,
+    h("div", { class: "xfm-row" },
+      h("button", { type: "button", onclick: () => copy(app, lines, code) }, "Copy"),
+      h("button", { type: "button", onclick: () => download("explored.py", lines, "text/x-python") }, "Save"),
+      h("button", { type: "button", onclick: () => dialog.close() }, "Close")));
+  dialog.addEventListener("close", () => dialog.remove());
+  app.root.append(dialog);
+  dialog.showModal();
+}
+
+async function copy(app, text, element = null) {
+  try {
+    await navigator.clipboard.writeText(text);
+    app.say("Copied.");
+  } catch {
+    // Without https, a browser lets only what is selected be copied.
+    if (element) getSelection().selectAllChildren(element);
+    app.say(element && document.execCommand("copy") ? "Copied." : "Copy it from the address bar.");
+  }
+}

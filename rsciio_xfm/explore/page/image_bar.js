@@ -1,0 +1,74 @@
+/** Above the map: which image, one or three or a ratio, and its colours. */
+import { choice, fill, h, segments } from "./dom.js";
+import { imageLabel } from "./names.js";
+import { wantedImages } from "./show.js";
+
+/** [spec, text] of all images that can be chosen now; `more` are kept even if unusual. */
+export function imageChoices(app, more = []) {
+  const state = app.store.get();
+  const specs = ["counts"];
+  if (state.window) specs.push(`w:${state.window.join(":")}`);
+  for (const element of state.elements) if (app.lineOf(element)) specs.push(`e:${app.lineOf(element)}`);
+  specs.push(...app.fitted.map((name) => `fit:${name}`), "max");
+  if (app.info?.dead_time) specs.push("dead");
+  if (app.classes) specs.push("class");
+  return [...new Set([...specs, ...more])].map((spec) => [spec, imageLabel(spec, app.energyOf)]);
+}
+
+export function createImageBar(app) {
+  const { store } = app;
+  const element = h("div", { class: "xfm-bar" });
+
+  const kindOf = (state) => (state.rgb ? "rgb" : state.ratio ? "ratio" : "one");
+
+  function setKind(kind) {
+    const now = wantedImages(store.get());
+    const others = imageChoices(app).map(([spec]) => spec);
+    const isElement = (spec) => /^(fit|e):/.test(spec);
+    const better = [...now.filter(isElement), ...others.filter(isElement), ...now, ...others];
+    const some = (n) => [...new Set(better)].concat(now, now, now).slice(0, n);
+    if (kind === "one") store.set({ rgb: null, ratio: null, image: now[0] });
+    if (kind === "rgb") store.set({ rgb: some(3), ratio: null });
+    if (kind === "ratio") store.set({ ratio: some(2), rgb: null });
+  }
+
+  function images(state) {
+    const choices = imageChoices(app, wantedImages(state));
+    const one = (label, key, i) => choice(label, choices, state[key][i], (spec) => {
+      store.set({ [key]: state[key].map((old, k) => (k === i ? spec : old)) });
+    }, { "data-key": `${key}${i}` });
+    if (state.rgb) {
+      return ["Red", "Green", "Blue"].flatMap((name, i) => [
+        h("span", { class: `xfm-dot xfm-${name.toLowerCase()}`, "aria-hidden": "true" }, name[0]),
+        one(name, "rgb", i),
+      ]);
+    }
+    if (state.ratio) return [one("Divide", "ratio", 0), "/", one("by", "ratio", 1)];
+    return [choice("Image", choices, state.image, app.showImage,
+      { "data-key": "image", class: "xfm-wide" })];
+  }
+
+  function draw() {
+    const state = store.get();
+    const kind = kindOf(state);
+    fill(element,
+      segments("What the map shows", [
+        ["one", "Image", "One image"],
+        ["rgb", "RGB", "Three images in red, green and blue"],
+        ["ratio", "Ratio", "One image divided by another"],
+      ], kind, setKind),
+      images(state),
+      h("span", { class: "xfm-space" }),
+      kind === "rgb" || state.image === "class" ? null : choice("Colours",
+        ["viridis", "cividis", "magma", "grey"].map((name) => [name, name]), state.cmap,
+        (cmap) => store.set({ cmap }), { "data-key": "cmap" }));
+  }
+  store.on((_, keys) => {
+    const wanted = ["image", "rgb", "ratio", "cmap", "window", "elements", "energy"];
+    if (wanted.some((key) => keys.has(key))) draw();
+  });
+  app.on("info", draw);
+  app.on("choices", draw);
+  draw();
+  return element;
+}

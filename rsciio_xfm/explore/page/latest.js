@@ -1,0 +1,40 @@
+/**
+ * One question under way, the newest kept.
+ *
+ * `next()` looks at what is wanted now and returns the question that is to be asked, or null;
+ * `ask(question)` asks it and keeps the answer. What was wanted in between, while the mouse
+ * moved on, is never asked. Returns a function that is called whenever something has changed.
+ */
+export function latest(next, ask) {
+  let running = false;
+  return async function changed() {
+    if (running) return;
+    running = true;
+    try {
+      for (let question = next(); question !== null; question = next()) await ask(question);
+    } finally {
+      running = false;
+    }
+  };
+}
+
+/** A map that forgets what was used longest ago. */
+export function recent(limit) {
+  const kept = new Map();
+  return {
+    get(key) {
+      const value = kept.get(key);
+      if (value !== undefined) {
+        kept.delete(key);
+        kept.set(key, value);
+      }
+      return value;
+    },
+    set(key, value) {
+      kept.delete(key);
+      kept.set(key, value);
+      while (kept.size > limit) kept.delete(kept.keys().next().value);
+    },
+    clear: () => kept.clear(),
+  };
+}

@@ -1,0 +1,147 @@
+/** The map: image, regions, scale bar; where a place of the screen lies on it. */
+import { colourTable } from "./colours.js";
+import { h, onceAFrame, prepared } from "./dom.js";
+import { drawOverlay } from "./map_overlay.js";
+import { histogramOf, limitsOf, paintClasses, paintOne, paintRgb, ratioOf, sortedSample,
+} from "./paint.js";
+import { drawScaleBar, scaleBar } from "./scale_bar.js";
+
+const MARGIN = 8;
+const FLATTEST = 1 / 12; // a line scan is drawn at least so high, as part of its length
+
+/** Pixels are drawn as wide and high as they were measured. */
+function aspectOf({ shape: [height, width], pixel }) {
+  const aspect = pixel?.size_x > 0 && pixel.size_y > 0 ? pixel.size_y / pixel.size_x : 1;
+  return Math.max(Math.min(Math.max(aspect, 0.1), 10), (FLATTEST * width) / height);
+}
+
+/** Zoom and place of the map in a box; `view` null: all of it, in the middle. */
+export function geometry(info, view, box) {
+  const [height, width] = info.shape;
+  const aspect = aspectOf(info);
+  const all = Math.min((box.width - 2 * MARGIN) / width, (box.height - 2 * MARGIN) / (height * aspect));
+  const zoom = view.zoom ?? Math.max(all, 1e-3);
+  const zoomY = zoom * aspect;
+  const left = box.width / 2 - (view.x ?? width / 2) * zoom;
+  const top = box.height / 2 - (view.y ?? height / 2) * zoomY;
+  return {
+    zoom, zoomY, left, top, all,
+    toScreen: (y, x) => [left + x * zoom, top + y * zoomY],
+    toMap: (sx, sy) => ({ x: (sx - left) / zoom, y: (sy - top) / zoomY }),
+  };
+}
+
+export function createMap(app) {
+  const { store } = app;
+  const canvas = h("canvas", {
+    class: "xfm-map", tabindex: 0, role: "application", "data-key": "map",
+    "aria-label": "Map. Arrow keys move the cross or the chosen region, Enter draws; ? for all keys.",
+  });
+  const hint = h("div", { class: "xfm-hint" });
+  const element = h("div", { class: "xfm-map-box" }, canvas, hint);
+  const painted = document.createElement("canvas");
+  const map = { element, canvas, painted, cursor: null, drawing: null, limits: [] };
+  const sorted = new WeakMap();
+
+  const sortedOf = (image) => {
+    if (!sorted.has(image)) sorted.set(image, sortedSample(image));
+    return sorted.get(image);
+  };
+
+  /** The numbers that are seen: of a ratio those of the ratio. */
+  let ratio = { a: null, b: null, image: null };
+  map.imageShown = () => {
+    const { kind, answers } = app.shown;
+    if (kind !== "ratio") return answers[0].image;
+    const [a, b] = answers.map((answer) => answer.image);
+    if (ratio.a !== a || ratio.b !== b) ratio = { a, b, image: ratioOf(a, b) };
+    return ratio.image;
+  };
+
+  map.paint = () => {
+    if (!app.shown) return;
+    const state = store.get();
+    const [height, width] = app.info.shape;
+    const { kind, answers } = app.shown;
+    let pixels;
+    if (kind === "rgb") {
+      map.limits = answers.map(({ image }, k) => limitsOf(sortedOf(image), state.rgbContrast[k]));
+      pixels = paintRgb(answers.map((a) => a.image), map.limits, state.rgbContrast.map((c) => c.gamma));
+    } else if (kind === "class") {
+      pixels = paintClasses(answers[0].image);
+    } else {
+      const image = map.imageShown();
+      map.limits = [limitsOf(sortedOf(image), state.contrast)];
+      pixels = paintOne(image, map.limits[0], state.contrast.gamma, colourTable(state.cmap));
+    }
+    [painted.width, painted.height] = [width, height];
+    const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
+    painted.getContext("2d").putImageData(data, 0, 0);
+    map.draw();
+  };
+
+  map.geometry = () => geometry(app.info, store.get().view, {
+    width: canvas.clientWidth, height: canvas.clientHeight,
+  });
+
+  map.draw = onceAFrame(() => {
+    if (!app.info || !canvas.clientWidth) return;
+    const { context, width, height } = prepared(canvas);
+    const place = map.geometry();
+    const [h_, w] = app.info.shape;
+    context.imageSmoothingEnabled = place.zoom * (window.devicePixelRatio || 1) < 1;
+    const box = [place.left, place.top, w * place.zoom, h_ * place.zoomY];
+    if (app.shown) context.drawImage(painted, ...box);
+    drawOverlay(context, app, map, place);
+    const bar = scaleBar(app.info.pixel, place.zoom, Math.min(160, width / 4));
+    drawScaleBar(context, bar, { x: 8, y: height - 8 });
+    hint.textContent = app.hint?.() ?? "";
+    hint.hidden = !hint.textContent;
+  });
+
+  /** Counts of pixels for the histogram below the map: of one image, or of three. */
+  map.histogram = (bins) => {
+    const { kind, answers } = app.shown;
+    const images = kind === "rgb" ? answers.map((a) => a.image) : [map.imageShown()];
+    return images.map((image) => {
+      const values = sortedOf(image);
+      const [low, high] = [values[0] ?? 0, values[values.length - 1] ?? 1];
+      if (/^Float/.test(image.constructor.name)) {
+        const range = [low, high > low ? high : low + 1];
+        return { range, counts: histogramOf(image, range, bins) };
+      }
+      // As many whole numbers in each bar, or every so many bars would be higher.
+      const step = Math.max(1, Math.ceil((high - low + 1) / bins));
+      const n = Math.ceil((high - low + 1) / step);
+      const range = [low, low + n * step];
+      return { range, counts: histogramOf(image, range, n) };
+    });
+  };
+
+  map.zoomAt = (factor, sx, sy) => {
+    const place = map.geometry();
+    const fixed = place.toMap(sx, sy);
+    const zoom = Math.min(Math.max(place.zoom * factor, place.all / 2), 64);
+    if (factor < 1 && zoom <= place.all) return map.showAll();
+    const aspect = place.zoomY / place.zoom;
+    const x = fixed.x - (sx - canvas.clientWidth / 2) / zoom;
+    const y = fixed.y - (sy - canvas.clientHeight / 2) / (zoom * aspect);
+    store.set({ view: { x, y, zoom } }, { step: false });
+  };
+  map.pan = (dx, dy) => {
+    const place = map.geometry();
+    const middle = place.toMap(canvas.clientWidth / 2 - dx, canvas.clientHeight / 2 - dy);
+    store.set({ view: { ...middle, zoom: place.zoom } }, { step: false });
+  };
+  map.showAll = () => store.set({ view: { x: null, y: null, zoom: null } }, { step: false });
+
+  new ResizeObserver(() => map.draw()).observe(canvas);
+  app.on("shown", map.paint);
+  app.on("images", map.draw);
+  app.on("info", map.draw);
+  store.on((state, keys) => {
+    if (["contrast", "rgbContrast", "cmap"].some((key) => keys.has(key))) map.paint();
+    else map.draw();
+  });
+  return map;
+}

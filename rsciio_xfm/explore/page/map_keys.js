@@ -1,0 +1,105 @@
+/** Everything that the mouse does on the map, by keyboard. */
+import { beginTerm, nudge, remove } from "./region_edit.js";
+import { between, polygon } from "./regions.js";
+
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+export function addMapKeys(app, map) {
+  const { canvas } = map;
+  let corner = null; // {y, x, term}: where a rectangle, ellipse or lasso was begun
+
+  const middle = () => {
+    const place = map.geometry().toMap(canvas.clientWidth / 2, canvas.clientHeight / 2);
+    return { y: Math.floor(place.y), x: Math.floor(place.x) };
+  };
+  const kind = () => (app.tool === "ellipse" ? "o" : "r");
+  const centre = ({ y, x }) => ({ y: y + 0.5, x: x + 0.5 });
+
+  canvas.addEventListener("focus", map.draw);
+  canvas.addEventListener("blur", map.draw);
+  canvas.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey) return;
+    if (handle(event)) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  });
+  const cancel = map.cancel;
+  map.cancel = () => {
+    const busy = cancel() || Boolean(corner);
+    corner?.term.cancel();
+    corner = null;
+    return busy;
+  };
+
+  function handle(event) {
+    if (event.key in ARROWS) return arrow(event);
+    if (event.key === "c" && !map.drawing?.places) return false;
+    return acts[event.key]?.() ?? false;
+  }
+  const acts = {
+    Enter: enter,
+    " ": enter,
+    c: () => done(() => map.closePolygon()),
+    "+": () => zoom(1.25),
+    "=": () => zoom(1.25),
+    "-": () => zoom(0.8),
+    0: () => done(map.showAll),
+    Delete: () => done(() => remove(app, app.store.get().active)),
+    Backspace: () => done(() => remove(app, app.store.get().active)),
+  };
+
+  function arrow(event) {
+    const step = event.shiftKey ? 10 : 1;
+    const [dy, dx] = ARROWS[event.key].map((v) => v * step);
+    if (app.tool === "move") {
+      if (!nudge(app, dy, dx, event.altKey)) map.pan(-dx * 20, -dy * 20);
+      return true;
+    }
+    const [height, width] = app.info.shape;
+    const from = map.cursor ?? middle();
+    map.cursor = {
+      y: Math.min(Math.max(from.y + dy, 0), height - 1),
+      x: Math.min(Math.max(from.x + dx, 0), width - 1),
+    };
+    app.emit("hover", map.cursor);
+    if (corner) corner.term.put(between(kind(), centre(corner), centre(map.cursor)));
+    if (map.drawing?.places) map.drawing.places.splice(-1, 1, centre(map.cursor));
+    map.draw();
+    return true;
+  }
+
+  /** The first Enter begins a region at the cross, the second ends it; corners of a polygon. */
+  function enter() {
+    if (app.tool === "move") return false;
+    map.cursor ??= middle();
+    if (app.tool === "polygon" || app.tool === "lasso") polygonCorner();
+    else if (corner) {
+      corner.term.done(between(kind(), centre(corner), centre(map.cursor)));
+      corner = null;
+    } else {
+      corner = { ...map.cursor, term: beginTerm(app, app.mode) };
+      corner.term.put(between(kind(), centre(corner), centre(corner)));
+    }
+    return done(map.draw);
+  }
+  function polygonCorner() {
+    const place = centre(map.cursor);
+    if (!map.drawing) return map.startPolygon(place);
+    const { places } = map.drawing;
+    const last = places.length > 2 ? places[places.length - 2] : places[0];
+    const again = Math.hypot(last.x - place.x, last.y - place.y) < 0.01;
+    if (again && polygon(places.slice(0, -1))) map.closePolygon();
+    else map.addCorner(place);
+  }
+
+  function zoom(factor) {
+    const place = map.cursor && map.geometry().toScreen(map.cursor.y, map.cursor.x);
+    map.zoomAt(factor, ...(place ?? [canvas.clientWidth / 2, canvas.clientHeight / 2]));
+    return true;
+  }
+  const done = (act) => {
+    act();
+    return true;
+  };
+}

@@ -1,0 +1,141 @@
+/** What lies over the image: regions, what is being drawn, the cross of the keyboard. */
+import { pixel, rgbOf } from "./colours.js";
+import { boundsOf, boundsOfAll, isDrawn, parseRegion } from "./regions.js";
+
+const FILL = 34; // of 255: how much a region's colour covers the image
+const kept = new Map(); // of a region's text and colour: its picture
+
+export function drawOverlay(context, app, map, place) {
+  const { regions, active } = app.store.get();
+  for (const region of regions.filter((r) => r.on)) drawRegion(context, app, place, region, active);
+  const chosen = regions.find((r) => r.on && r.id === active);
+  if (app.tool === "move" && chosen) drawCorners(context, place, parseRegion(chosen.region));
+  if (map.drawing?.places) drawPlaces(context, place, map.drawing.places);
+  if (map.cursor && document.activeElement === map.canvas) drawCross(context, place, map.cursor);
+}
+
+function drawRegion(context, app, place, region, active) {
+  const terms = parseRegion(region.region);
+  const isSimple = terms.length === 1 && isDrawn(terms);
+  const mask = isSimple ? null : app.maskOf(region.region);
+  if (mask) drawMask(context, app, place, { mask, colour: region.colour, key: region.region });
+  for (const term of terms) {
+    outline(context, place, term);
+    if (isSimple) tint(context, region.colour);
+    const isActive = region.id === active;
+    stroke(context, "rgba(0, 0, 0, 0.75)", isActive ? 6 : 4, []);
+    stroke(context, "#ffffff", isActive ? 4 : 2.6, []);
+    stroke(context, region.colour, isActive ? 2.4 : 1.6, term.minus ? [4, 4] : []);
+  }
+  const first = terms.find((term) => boundsOf(term));
+  if (first) drawName(context, place, region, boundsOf(first));
+}
+
+/** By which the move tool takes hold of a region. */
+function drawCorners(context, place, terms) {
+  if (!isDrawn(terms)) return;
+  const [y0, x0, y1, x1] = boundsOfAll(terms);
+  for (const [y, x] of [[y0, x0], [y0, x1], [y1, x0], [y1, x1]]) {
+    const [sx, sy] = place.toScreen(y, x);
+    context.fillStyle = "#000";
+    context.fillRect(sx - 5, sy - 5, 10, 10);
+    context.fillStyle = "#fff";
+    context.fillRect(sx - 3.5, sy - 3.5, 7, 7);
+  }
+}
+
+function drawName(context, place, region, [y0, x0]) {
+  const [x, y] = place.toScreen(y0, x0);
+  context.font = "600 12px system-ui, sans-serif";
+  context.textAlign = "left";
+  context.textBaseline = "bottom";
+  const width = context.measureText(region.name).width;
+  context.fillStyle = "rgba(0, 0, 0, 0.65)";
+  context.fillRect(x - 1, y - 18, width + 8, 16);
+  context.fillStyle = "#fff";
+  context.fillText(region.name, x + 3, y - 3);
+}
+
+function outline(context, place, term) {
+  context.beginPath();
+  if (term.kind === "r") {
+    const [x, y] = place.toScreen(term.y0, term.x0);
+    context.rect(x, y, (term.x1 - term.x0) * place.zoom, (term.y1 - term.y0) * place.zoomY);
+  } else if (term.kind === "o") {
+    const [x, y] = place.toScreen(term.cy, term.cx);
+    context.ellipse(x, y, term.rx * place.zoom, term.ry * place.zoomY, 0, 0, 2 * Math.PI);
+  } else if (term.kind === "p") {
+    for (const [y, x] of term.points) context.lineTo(...place.toScreen(y, x));
+    context.closePath();
+  }
+}
+
+function tint(context, colour) {
+  context.globalAlpha = FILL / 255;
+  context.fillStyle = colour;
+  context.fill("evenodd");
+  context.globalAlpha = 1;
+}
+
+function stroke(context, colour, width, dash) {
+  context.strokeStyle = colour;
+  context.lineWidth = width;
+  context.setLineDash(dash);
+  context.stroke();
+  context.setLineDash([]);
+}
+
+function drawPlaces(context, place, places) {
+  context.beginPath();
+  for (const { y, x } of places) context.lineTo(...place.toScreen(y, x));
+  stroke(context, "rgba(0, 0, 0, 0.7)", 4, []);
+  stroke(context, "#fff", 1.5, []);
+  const [x, y] = place.toScreen(places[0].y, places[0].x);
+  context.fillStyle = "#fff";
+  context.fillRect(x - 4, y - 4, 8, 8);
+}
+
+function drawCross(context, place, cursor) {
+  const [x, y] = place.toScreen(cursor.y + 0.5, cursor.x + 0.5);
+  context.beginPath();
+  for (const [a, b] of [[-14, -4], [4, 14]]) {
+    context.moveTo(x + a, y);
+    context.lineTo(x + b, y);
+    context.moveTo(x, y + a);
+    context.lineTo(x, y + b);
+  }
+  stroke(context, "#000", 4, []);
+  stroke(context, "#fff", 2, []);
+}
+
+function drawMask(context, app, place, painted) {
+  const [height, width] = app.info.shape;
+  const picture = pictureOf(painted, height, width);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(picture, place.left, place.top, width * place.zoom, height * place.zoomY);
+}
+
+/** The region's pixels in its colour; without an outline, those at its border fully. */
+function pictureOf({ mask, colour, key }, height, width) {
+  const name = `${key} ${colour}`;
+  if (kept.get(name)?.mask === mask) return kept.get(name).picture;
+  const [border, inside] = [pixel(...rgbOf(colour)), pixel(...rgbOf(colour), FILL)];
+  const isBorder = isDrawn(parseRegion(key)) ? () => false : borderOf(mask, width);
+  const pixels = new Uint32Array(mask.length);
+  for (let i = 0; i < mask.length; i++) if (mask[i]) pixels[i] = isBorder(i) ? border : inside;
+  const picture = document.createElement("canvas");
+  [picture.width, picture.height] = [width, height];
+  const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
+  picture.getContext("2d").putImageData(data, 0, 0);
+  if (kept.size > 24) kept.clear();
+  kept.set(name, { mask, picture });
+  return picture;
+}
+
+/** Whether a pixel of the region has a neighbour, or the map's border, beside it that is not. */
+function borderOf(mask, width) {
+  return (i) => {
+    const x = i % width;
+    return x === 0 || x === width - 1 || !mask[i - 1] || !mask[i + 1] || !mask[i - width] || !mask[i + width];
+  };
+}

@@ -1,0 +1,130 @@
+/** A peak was clicked: which line may it be? Its image, or one of two lines to calibrate by. */
+import { fill, h, iconButton } from "./dom.js";
+import { lineLabel, parseLine } from "./names.js";
+import { centreOf } from "./spectrum_mouse.js";
+
+export function createPeaks(app, chart) {
+  const { store } = app;
+  const element = h("div", { class: "xfm-popover", role: "dialog", "aria-label": "Which line is it?",
+    hidden: true });
+  let pairs = []; // [line, channel] of the calibration so far
+  let back = null;
+
+  function close() {
+    element.hidden = true;
+    chart.faint = [];
+    chart.redraw();
+    back?.focus();
+  }
+  element.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") close();
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      const buttons = [...element.querySelectorAll("button.xfm-line")];
+      const at = buttons.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1);
+      buttons[(at + buttons.length) % buttons.length]?.focus();
+      event.preventDefault();
+    }
+    event.stopPropagation();
+  });
+
+  async function open(channel, event) {
+    const box = chart.element.getBoundingClientRect();
+    const x = event ? event.clientX - box.left : chart.plot.valToPos(chart.xOf(channel), "x") + 60;
+    element.style.left = `${Math.min(Math.max(8, x + 12), Math.max(8, box.width - 270))}px`;
+    back = chart.focusable;
+    const values = chart.series.find((s) => s.values.length)?.values ?? [];
+    const place = (app.calibrating || !app.energyOf) && values.length ? centreOf(values, channel) : channel;
+    let found = [];
+    if (app.energyOf) {
+      try {
+        found = (await app.data.ask("candidates", { energy: app.energyOf(place).toFixed(4) })).json;
+      } catch (error) {
+        app.tell(error);
+      }
+    }
+    show(place, found);
+  }
+
+  function show(place, found) {
+    const energy = app.energyOf ? `${app.energyOf(place).toFixed(3)} keV` : `Channel ${place.toFixed(1)}`;
+    const title = app.calibrating
+      ? `${energy}: which line is it? (${pairs.length + 1} of 2)` : energy;
+    const buttons = found.slice(0, 6).map((c) => candidateButton(c, place));
+    const nothing = app.energyOf ? "No line lies near." :
+      "This map has no energies: name the line by which it is to be calibrated.";
+    fill(element,
+      h("div", { class: "xfm-row" }, h("strong", {}, title), h("span", { class: "xfm-space" }),
+        iconButton("remove", "Close", close)),
+      buttons.length ? buttons : h("p", { class: "xfm-muted" }, nothing),
+      lineInput(place));
+    element.hidden = false;
+    (element.querySelector("button.xfm-line") ?? element.querySelector("input")).focus();
+  }
+
+  function candidateButton(candidate, place) {
+    const { line, energy, likely, others } = candidate;
+    const point = () => {
+      chart.faint = [{ line, energy, weight: 1, isFaint: true },
+        ...(others ?? []).map((other) => ({ ...other, isFaint: true }))];
+      chart.redraw();
+    };
+    const per = Math.round(100 * (likely ?? 0));
+    const meter = h("meter", { min: 0, max: 1, value: likely ?? 0, "aria-hidden": "true" });
+    return h("button", {
+      type: "button", class: "xfm-line", onfocus: point, onmouseenter: point,
+      onclick: () => choose(line, place),
+      title: `Likely: ${per} of 100, judged by the element's other lines`,
+    }, h("span", {}, lineLabel(line)), h("span", { class: "xfm-muted" }, `${energy.toFixed(3)} keV`),
+      meter);
+  }
+
+  /** Any line can be typed. */
+  function lineInput(place) {
+    const input = h("input", { type: "text", placeholder: app.energyOf ? "Another line: Fe Ka" : "Its line: Fe Ka", size: 16,
+      "aria-label": "Another line, such as Fe Ka" });
+    const accept = (event) => {
+      event.preventDefault();
+      const line = parseLine(input.value);
+      if (line) choose(line, place);
+      else input.setAttribute("aria-invalid", "true");
+    };
+    return h("form", { class: "xfm-row", onsubmit: accept }, input,
+      h("button", { type: "submit" }, "Take it"));
+  }
+
+  function choose(line, place) {
+    close();
+    if (app.calibrating || !app.energyOf) return pair(line, place);
+    const element_ = line.split("_")[0];
+    const { elements } = store.get();
+    app.chooseLine(element_, line);
+    store.set({
+      elements: elements.includes(element_) ? elements : [...elements, element_],
+      image: `e:${line}`, rgb: null, ratio: null,
+    });
+    return null;
+  }
+
+  async function pair(line, place) {
+    app.setCalibrating(true);
+    pairs.push([line, place]);
+    if (pairs.length < 2) return app.say(`${lineLabel(line)}: now click a second peak.`);
+    const query = { pairs: pairs.map(([name, at]) => `${name}:${at.toFixed(2)}`).join(",") };
+    pairs = [];
+    app.setCalibrating(false);
+    try {
+      const { json } = await app.data.ask("calibrate", query);
+      store.set({ energy: [json.offset, json.scale], spectrum: { ...store.get().spectrum, x: null } });
+      app.say(`Calibrated: ${(json.scale * 1000).toFixed(3)} eV a channel, ` +
+        `the first at ${json.offset.toFixed(4)} keV. Undo takes it back.`);
+    } catch (error) {
+      app.tell(error);
+    }
+    return null;
+  }
+
+  app.on("calibrating", () => {
+    if (!app.calibrating) pairs = [];
+  });
+  return { element, open, close };
+}

@@ -1,0 +1,145 @@
+/** The list of regions: name, colour, size; chosen, shown, joined, taken away. */
+import { REGION_COLOURS } from "./colours.js";
+import { choice, coloured, fill, h, iconButton, onceAFrame } from "./dom.js";
+import { countOf, statistics } from "./masks.js";
+import { imageLabel, shown } from "./names.js";
+import { remove, withChanged, withRegion } from "./region_edit.js";
+import { parseRegion } from "./regions.js";
+import { areaText } from "./scale_bar.js";
+
+export function createRegionsPanel(app) {
+  const { store } = app;
+  const counts = new WeakMap(); // of a mask: how many pixels
+  const list = h("div");
+  const values = h("div");
+  const element = h("div", { class: "xfm-panel" }, list, values);
+
+  const change = (region, part, options) =>
+    store.set(withChanged(store.get(), region.id, () => part), options);
+
+  function nextColour(region) {
+    const at = REGION_COLOURS.indexOf(region.colour);
+    return REGION_COLOURS[(at + 1) % REGION_COLOURS.length];
+  }
+
+  /** Another region is added to this one, or taken away from it. */
+  function combine(region, value) {
+    const [act, id] = value.split(" ");
+    const other = store.get().regions.find((r) => r.id === id);
+    if (!other) return;
+    const terms = other.region.split("|");
+    if (act === "take" && terms.some((t) => t.startsWith("-"))) {
+      app.say(`${other.name} has parts taken away itself: what is left of it cannot be taken away.`);
+      return;
+    }
+    const added = act === "take" ? terms.map((t) => `-${t}`) : terms;
+    change(region, { region: [region.region, ...added].join("|") });
+  }
+
+  function sizeText(region) {
+    const mask = app.maskOf(region.region);
+    if (!mask) return "...";
+    if (!counts.has(mask)) counts.set(mask, countOf(mask));
+    const pixels = counts.get(mask);
+    const area = areaText(pixels, app.info.pixel);
+    return `${shown(pixels)} px${area ? ` · ${area}` : ""}`;
+  }
+
+  function row(region, state) {
+    const others = state.regions.filter((r) => r.id !== region.id);
+    const isActive = region.id === state.active;
+    const choose = () => region.id !== store.get().active &&
+      store.set({ active: region.id }, { step: false });
+    return h("li", { class: isActive ? "xfm-active" : "", "data-id": region.id, onclick: choose },
+      h("input", { type: "checkbox", checked: region.on, "data-key": `on ${region.id}`,
+        "aria-label": `Show ${region.name}`, title: "Show or hide",
+        onchange: (e) => change(region, { on: e.target.checked }) }),
+      coloured(h("button", { type: "button", class: "xfm-swatch", "data-key": `colour ${region.id}`,
+        "aria-label": `Colour of ${region.name}: another one`, title: "Another colour",
+        onclick: () => change(region, { colour: nextColour(region) }) }), region.colour),
+      h("input", { type: "text", value: region.name, maxlength: 60, "data-key": `name ${region.id}`,
+        "aria-label": `Name of ${region.name}`, class: "xfm-name",
+        onfocus: choose,
+        onchange: (e) => change(region, { name: e.target.value.trim() || region.name }) }),
+      h("span", { class: "xfm-size" }, sizeText(region)),
+      others.length ? choice("Join with another region", [["", "∪ −"],
+        ...others.map((o) => [`add ${o.id}`, `and ${o.name}`]),
+        ...others.map((o) => [`take ${o.id}`, `without ${o.name}`])], "",
+      (value) => combine(region, value), { class: "xfm-small", "data-key": `join ${region.id}` }) : null,
+      iconButton("remove", `Remove ${region.name}`, () => remove(app, region.id),
+        { "data-key": `remove ${region.id}` }));
+  }
+
+  const HINT = "No region yet. Choose a shape at the left of the map and drag on the map: " +
+    "its spectrum follows the mouse. Or drag in the histogram below the map to take all pixels " +
+    "between two values.";
+
+  /** What the image shown is in each region. */
+  function table(state) {
+    const shownOne = app.shown && ["one", "ratio"].includes(app.shown.kind);
+    const regions = state.regions.filter((r) => r.on && app.maskOf(r.region));
+    if (!shownOne || !regions.length) return null;
+    const image = app.map.imageShown();
+    const label = app.shown.specs.map((spec) => imageLabel(spec, app.energyOf)).join(" / ");
+    const head = [label, "Sum", "Mean", "Deviation", "Least", "Most"];
+    return h("table", {}, h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
+      h("tbody", {}, regions.map((region) => {
+        const { n, sum, mean, deviation, min, max } = statistics(image, app.maskOf(region.region));
+        const numbers = n ? [sum, mean, deviation, min, max] : [0, null, null, null, null];
+        return h("tr", {}, h("th", { scope: "row" }, region.name),
+          numbers.map((v) => h("td", {}, shown(v))));
+      })));
+  }
+
+  function rest() {
+    const { regions, active } = store.get();
+    const chosen = regions.find((r) => r.id === active);
+    if (!chosen || !chosen.region) return;
+    const [height, width] = app.info.shape;
+    const all = `r:0,0,${height},${width}`;
+    const terms = parseRegion(chosen.region);
+    if (terms.some((t) => t.minus)) return app.say("All else can be made of regions without parts taken away.");
+    const region = [all, ...chosen.region.split("|").map((t) => `-${t}`)].join("|");
+    store.set(withRegion(store.get(), region, { name: `All but ${chosen.name}` }));
+  }
+
+  function draw() {
+    const state = store.get();
+    fill(list,
+      state.regions.length
+        ? h("ul", { class: "xfm-regions", "aria-label": "Regions" }, state.regions.map((r) => row(r, state)))
+        : h("p", { class: "xfm-muted" }, HINT),
+      state.regions.length ? h("div", { class: "xfm-row" },
+        h("button", { type: "button", "data-key": "rest", onclick: rest,
+          title: "A region of all pixels that are not in the chosen one" }, "All but the chosen one"),
+        h("span", { class: "xfm-muted" },
+          "Move (V): arrow keys move it, with Alt they change its size.")) : null);
+    drawValues();
+  }
+  const drawValues = () => fill(values, table(store.get()));
+  /** Another region is chosen: no row is made anew, as somebody may be typing in it. */
+  function mark() {
+    const { active } = store.get();
+    for (const item of list.querySelectorAll("li")) {
+      item.classList.toggle("xfm-active", item.dataset.id === active);
+    }
+  }
+  /** While a region is dragged, only what it is called and its size follow. */
+  const drawSizes = onceAFrame(() => {
+    const { regions } = store.get();
+    const items = [...list.querySelectorAll("li")];
+    if (items.length !== regions.length) return draw();
+    return regions.forEach((region, k) => {
+      items[k].querySelector(".xfm-size").textContent = sizeText(region);
+    });
+  });
+  store.on((_, keys, live) => {
+    if (keys.has("regions") && live) drawSizes();
+    else if (keys.has("regions")) draw();
+    else if (keys.has("active")) mark();
+  });
+  app.on("images", () => (list.textContent.includes("...") ? draw() : drawValues()));
+  app.on("shown", drawValues);
+  app.on("opened", draw);
+  return { element, draw };
+}

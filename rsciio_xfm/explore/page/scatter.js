@@ -1,0 +1,207 @@
+/** Two images against each other; brushing both ways. */
+import { choice, fill, h, numberInput, onceAFrame, prepared, styleOf } from "./dom.js";
+import { colourTable } from "./colours.js";
+import { imageChoices } from "./image_bar.js";
+import { latest } from "./latest.js";
+import { shown } from "./names.js";
+import { activeOf, beginTerm } from "./region_edit.js";
+
+const BINS = 128;
+const LEFT = 52;
+const BOTTOM = 34;
+
+export function createScatter(app) {
+  const { store } = app;
+  const bar = h("div", { class: "xfm-bar" });
+  const canvas = h("canvas", { class: "xfm-scatter", role: "img",
+    "aria-label": "Scatter of two images; the numbers above do what the mouse does here" });
+  const hint = h("p", { class: "xfm-muted" });
+  const element = h("div", { class: "xfm-panel xfm-scatter-panel" }, bar, hint, canvas);
+  let found = null; // {key, histogram, x: [lo, hi], y: [lo, hi]}
+  let brush = null; // [x0, x1, y0, y1] while it is dragged
+  const failed = new Set();
+
+  const keyOf = ({ x, y }) => `${x}|${y}|${store.get().energy ?? ""}`;
+  const poke = latest(
+    () => {
+      const { scatter } = store.get();
+      if (!scatter || element.hidden) return null;
+      return found?.key === keyOf(scatter) || failed.has(keyOf(scatter)) ? null : scatter;
+    },
+    async (scatter) => {
+      const key = keyOf(scatter);
+      try {
+        const { header, arrays } = await app.data.ask("scatter", { ...scatter, bins: BINS });
+        found = { key, histogram: arrays.histogram, x: header.x, y: header.y };
+      } catch (error) {
+        failed.add(key);
+        app.tell(error);
+      }
+      drawBar();
+      draw();
+    },
+  );
+
+  function place() {
+    const [w, h_] = [canvas.clientWidth, canvas.clientHeight];
+    const side = { width: w - LEFT - 8, height: h_ - BOTTOM - 8 };
+    const between = (v, [a, b]) => (v - a) / (b - a || 1);
+    return {
+      x: (v) => LEFT + between(v, found.x) * side.width,
+      y: (v) => 8 + (1 - between(v, found.y)) * side.height,
+      xOf: (s) => found.x[0] + ((s - LEFT) / side.width) * (found.x[1] - found.x[0]),
+      yOf: (s) => found.y[0] + (1 - (s - 8) / side.height) * (found.y[1] - found.y[0]),
+      ...side,
+    };
+  }
+
+  const draw = onceAFrame(() => {
+    if (element.hidden || !canvas.clientWidth) return;
+    const { context, width, height } = prepared(canvas);
+    canvas.dataset.ready = String(Boolean(found));
+    if (!found || !store.get().scatter) return;
+    const at = place();
+    context.imageSmoothingEnabled = false;
+    context.drawImage(cells(), LEFT, 8, at.width, at.height);
+    drawAxes(context, at, width, height);
+    if (brush) {
+      context.strokeStyle = styleOf(canvas, "--accent");
+      context.lineWidth = 2;
+      const [x0, x1, y0, y1] = brush;
+      context.strokeRect(at.x(x0), at.y(y1), at.x(x1) - at.x(x0), at.y(y0) - at.y(y1));
+    }
+  });
+
+  /** How many pixels in each cell; cells of the active region's pixels in its colour. */
+  function cells() {
+    const picture = document.createElement("canvas");
+    picture.width = picture.height = BINS;
+    const context = picture.getContext("2d");
+    const data = context.createImageData(BINS, BINS);
+    const pixels = new Uint32Array(data.data.buffer);
+    const table = colourTable(store.get().cmap);
+    const most = Math.log1p(found.histogram.reduce((a, b) => Math.max(a, b), 0));
+    const chosen = chosenCells();
+    for (let y = 0; y < BINS; y++) {
+      for (let x = 0; x < BINS; x++) {
+        const n = found.histogram[y * BINS + x];
+        const at = (BINS - 1 - y) * BINS + x;
+        if (chosen?.[y * BINS + x]) pixels[at] = 0xff4f9fff;
+        else if (n) pixels[at] = table[40 + Math.round((215 * Math.log1p(n)) / most)];
+      }
+    }
+    context.putImageData(data, 0, 0);
+    return picture;
+  }
+  function chosenCells() {
+    const state = store.get();
+    const region = activeOf(state);
+    const [x, y] = [state.scatter.x, state.scatter.y].map((spec) => app.data.pixelsOf(spec));
+    const mask = region?.on ? app.maskOf(region.region) : null;
+    if (!mask || !x || !y) return null;
+    const cellsOf = new Uint8Array(BINS * BINS);
+    const cell = (v, [a, b]) => Math.min(BINS - 1, Math.floor(((v - a) / (b - a || 1)) * BINS));
+    for (let i = 0; i < mask.length; i++) {
+      if (!mask[i]) continue;
+      const [cx, cy] = [cell(x[i], found.x), cell(y[i], found.y)];
+      if (cx >= 0 && cy >= 0) cellsOf[cy * BINS + cx] = 1;
+    }
+    return cellsOf;
+  }
+
+  function drawAxes(context, at, width, height) {
+    const { scatter } = store.get();
+    context.fillStyle = context.strokeStyle = styleOf(canvas, "--text");
+    context.lineWidth = 1;
+    context.strokeRect(LEFT - 0.5, 7.5, at.width + 1, at.height + 1);
+    context.font = "12px system-ui, sans-serif";
+    context.textBaseline = "top";
+    context.textAlign = "left";
+    context.fillText(shown(found.x[0], 3), LEFT, height - BOTTOM + 4);
+    context.textAlign = "right";
+    context.fillText(shown(found.x[1], 3), LEFT + at.width, height - BOTTOM + 4);
+    context.fillText(shown(found.y[1], 3), LEFT - 4, 8);
+    context.textBaseline = "bottom";
+    context.fillText(shown(found.y[0], 3), LEFT - 4, 8 + at.height);
+    context.textAlign = "center";
+    context.fillText(app.labelOf(scatter.x), LEFT + at.width / 2, height - 4);
+    context.save();
+    context.translate(14, 8 + at.height / 2);
+    context.rotate(-Math.PI / 2);
+    context.fillText(app.labelOf(scatter.y), 0, 6);
+    context.restore();
+  }
+
+  const tidy = (v) => Number(v.toPrecision(6));
+  function termOf([x0, x1, y0, y1]) {
+    const { x, y } = store.get().scatter;
+    return { kind: "b", minus: false, x, xLow: tidy(x0), xHigh: tidy(x1), y, yLow: tidy(y0), yHigh: tidy(y1) };
+  }
+  canvas.addEventListener("pointerdown", (event) => {
+    if (!found || event.button !== 0) return;
+    canvas.setPointerCapture(event.pointerId);
+    const box = canvas.getBoundingClientRect();
+    const at = place();
+    const read = (e) => [at.xOf(e.clientX - box.left), at.yOf(e.clientY - box.top)];
+    const start = read(event);
+    const term = beginTerm(app, app.mode);
+    const grow = (e) => {
+      const end = read(e);
+      brush = [Math.min(start[0], end[0]), Math.max(start[0], end[0]),
+        Math.min(start[1], end[1]), Math.max(start[1], end[1])];
+      draw();
+      return termOf(brush);
+    };
+    const move = (e) => term.put(grow(e));
+    const up = (e) => {
+      canvas.removeEventListener("pointermove", move);
+      if (Math.hypot(e.clientX - event.clientX, e.clientY - event.clientY) > 3) term.done(grow(e));
+      else term.cancel();
+      brush = null;
+      draw();
+    };
+    canvas.addEventListener("pointermove", move);
+    canvas.addEventListener("pointerup", up, { once: true });
+  });
+
+  /** Brushing by numbers. */
+  function limits() {
+    const inputs = ["x from", "x to", "y from", "y to"].map((label, k) => numberInput(label,
+      tidy((k < 2 ? found.x : found.y)[k % 2]), () => {}, { step: "any", "data-key": label }));
+    const make = () => beginTerm(app, app.mode).done(termOf(inputs.map((i) => i.valueAsNumber)));
+    return h("details", {}, h("summary", {}, "By numbers"), h("div", { class: "xfm-row" }, inputs,
+      h("button", { type: "button", onclick: make }, "Region")));
+  }
+
+  function drawBar() {
+    const { scatter } = store.get();
+    const choices = imageChoices(app, scatter ? [scatter.x, scatter.y] : []);
+    const now = scatter ?? { x: choices[0][0], y: (choices[1] ?? choices[0])[0] };
+    const set = (part) => store.set({ scatter: { ...now, ...part } });
+    fill(bar, "Across", choice("Across", choices, now.x, (x) => set({ x }), { "data-key": "x" }),
+      "up", choice("Up", choices, now.y, (y) => set({ y }), { "data-key": "y" }),
+      scatter ? h("button", { type: "button", "data-key": "off",
+        onclick: () => store.set({ scatter: null }) }, "Off")
+        : h("button", { type: "button", "data-key": "off", onclick: () => set({}) }, "Show"),
+      scatter && found ? limits() : null);
+    hint.hidden = Boolean(scatter);
+    canvas.title = "Drag here: the pixels are marked in the map. The chosen region is marked here.";
+    hint.textContent = "Two images against each other, pixel by pixel: choose them and press Show. " +
+      "Drag in them: the pixels are marked in the map; the chosen region is marked in them.";
+    canvas.hidden = !scatter;
+  }
+  function all() {
+    drawBar();
+    draw();
+    poke();
+  }
+  store.on((_, keys, live) => {
+    const wanted = ["scatter", "elements", "window", "energy"];
+    if (!live && wanted.some((key) => keys.has(key))) all();
+    else if (["regions", "active", "cmap", "dark"].some((key) => keys.has(key))) draw();
+  });
+  app.on("images", draw);
+  app.on("choices", all);
+  new ResizeObserver(draw).observe(canvas);
+  return { element, draw: all };
+}

@@ -1,0 +1,150 @@
+/** Which images and spectra are wanted by the state, asked one after the other. */
+import { latest } from "./latest.js";
+import { imagesOf, maskOf } from "./masks.js";
+import { parseRegion } from "./regions.js";
+
+const COARSE = 205_000; // pixels of an image while a window is dragged
+
+/** The images of the map: one, three or two. */
+export const wantedImages = (state) => state.rgb ?? state.ratio ?? [state.image];
+
+/** Keeps app.shown = {kind, specs, answers} up to date; tells "shown". */
+export function createShow(app) {
+  const { store, data } = app;
+  const failed = new Set();
+  let live = false;
+
+  /** Of a large map, a window is shown coarsely while it is dragged. */
+  function stepOf(spec) {
+    const [height, width] = app.info.shape;
+    return live && spec.startsWith("w:") ? Math.min(64, Math.ceil(Math.sqrt((height * width) / COARSE))) : 1;
+  }
+
+  function needed() {
+    const state = store.get();
+    const regions = state.regions.filter((r) => r.on)
+      .flatMap((r) => imagesOf(parseRegion(r.region)));
+    const scatter = state.scatter ? [state.scatter.x, state.scatter.y] : [];
+    return [...wantedImages(state), ...regions, ...scatter].filter(app.isMade);
+  }
+  function next() {
+    if (!app.info) return null;
+    const spec = needed().find((s) => !data.isHere(s) && !data.isHere(s, stepOf(s)) && !failed.has(s));
+    return spec === undefined ? null : { spec, step: stepOf(spec) };
+  }
+  async function ask({ spec, step }) {
+    try {
+      const answer = await data.image(spec, step);
+      show(answer);
+      app.emit("images");
+    } catch (error) {
+      failed.add(spec);
+      app.tell(error);
+    }
+  }
+  /** What came last is shown while a window is dragged, though another is wanted by now. */
+  function show(answer) {
+    const state = store.get();
+    const specs = wantedImages(state);
+    const answers = specs.map((spec) => data.kept(spec));
+    const isWindow = specs.length === 1 && /^w:/.test(specs[0]) && /^w:/.test(answer?.spec ?? "");
+    if (answers.every(Boolean)) {
+      const kind = state.rgb ? "rgb" : state.ratio ? "ratio" : specs[0] === "class" ? "class" : "one";
+      put({ kind, specs, answers });
+    } else if (isWindow) put({ kind: "one", specs: [answer.spec], answers: [answer] });
+  }
+  function put(found) {
+    const last = app.shown;
+    const isSame = last?.kind === found.kind && last.answers.length === found.answers.length &&
+      found.answers.every((answer, k) => answer === last.answers[k]);
+    app.shown = found;
+    if (!isSame) app.emit("shown");
+  }
+  const poke = latest(next, ask);
+  return {
+    changed(isLive) {
+      live = isLive;
+      show(null);
+      poke();
+    },
+    retry() {
+      failed.clear();
+      poke();
+    },
+  };
+}
+
+/** Keeps app.spectra, a Map of {id, region, exact, values, header}; tells "spectra". */
+export function createSpectra(app) {
+  const { store, data } = app;
+  const failed = new Set();
+  let live = false;
+
+  const keyOf = (region) => `${region} ${store.get().energy ?? ""}` +
+    (region.includes("c:") ? app.versions.class : "");
+
+  function wanted() {
+    const { regions, active, spectrum } = store.get();
+    const on = regions.filter((r) => r.on && imagesOf(parseRegion(r.region)).every(app.isMade))
+      .map(({ id, region }) => ({ id, region }));
+    on.sort((a, b) => (b.id === active) - (a.id === active));
+    if (spectrum.whole || !on.length) on.push({ id: "whole", region: "" });
+    if (spectrum.max) on.push({ id: "max", region: "max" });
+    return on.map((w) => ({ ...w, key: keyOf(w.region) }));
+  }
+  function isHere({ id, key }) {
+    const kept = app.spectra.get(id);
+    if (kept?.key !== key) return false;
+    const isPart = kept.header.rows_done < kept.header.rows;
+    const more = isPart && kept.rows < app.info.overview.rows_done;
+    return !more && (kept.exact || live);
+  }
+  function next() {
+    if (!app.info) return null;
+    return wanted().find((w) => !isHere(w) && !failed.has(w.key)) ?? null;
+  }
+  async function ask({ id, region, key }) {
+    const rows = app.info.overview.rows_done;
+    const exact = !live;
+    try {
+      const { header, arrays } = await data.spectrum(region, exact);
+      const values = Float64Array.from(arrays.spectrum);
+      app.spectra.set(id, { id, region, key, exact, isExact: header.exact, values, header, rows });
+      app.emit("spectra");
+    } catch (error) {
+      failed.add(key);
+      app.tell(error);
+    }
+  }
+  const poke = latest(next, ask);
+  return {
+    changed(isLive) {
+      live = isLive;
+      const ids = new Set(wanted().map((w) => w.id));
+      for (const id of app.spectra.keys()) if (!ids.has(id)) app.spectra.delete(id);
+      app.emit("spectra");
+      poke();
+    },
+    retry() {
+      failed.clear();
+      poke();
+    },
+  };
+}
+
+/** The pixels of regions, computed once for each text of a region. */
+export function createMasks(app) {
+  let kept = new Map();
+  return function mask(region) {
+    if (!app.info) return null;
+    const { shape: [h, w] } = app.info;
+    const images = imagesOf(parseRegion(region)).map((spec) => app.data.kept(spec));
+    if (kept.get(region)?.images.every((image, i) => image === images[i])) {
+      return kept.get(region).mask;
+    }
+    const found = maskOf(parseRegion(region), h, w, app.data.pixelsOf);
+    if (kept.size > 24) kept = new Map();
+    kept.set(region, { mask: found, images });
+    return found;
+  };
+}

@@ -1,0 +1,710 @@
+"""The page in a browser: what somebody does who looks at a map."""
+
+# ruff: noqa: RUF001
+
+import contextlib
+import gc
+import json
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+import rsciio_xfm
+from rsciio_xfm import data
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed"
+)
+pytest.importorskip("uvicorn", reason="the extra explore is not installed")
+expect = sync_api.expect
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    # playwright's own loop is closed by its own thread.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+SHAPE = (48, 80)
+CHANNELS = 4096
+KEV = 0.01  # a channel
+
+
+@pytest.fixture(scope="module")
+def rock(tmp_path_factory):
+    return Path(
+        data.thin_section(
+            tmp_path_factory.mktemp("maps") / "rock.GeoPIXE", SHAPE, n_detectors=1
+        ).path
+    )
+
+
+@pytest.fixture(scope="module")
+def counts(rock):
+    """The map as the package reads it."""
+    from rsciio_xfm.formats.geopixe import file_reader
+
+    return file_reader(str(rock))[0]["data"]
+
+
+@pytest.fixture(scope="module")
+def server(rock):
+    running = rsciio_xfm.explore(rock, browser=False, wait=False)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Looking:
+    """A page, and hands."""
+
+    def __init__(self, page):
+        self.page = page
+        self.wrong = []
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("console", lambda m: m.type == "error" and self.wrong.append(m.text))
+
+    def open(self, address):
+        self.page.goto(address)
+        self.page.wait_for_selector("[data-ready=true]", timeout=60_000)
+        self.settle()
+
+    def settle(self):
+        """Wait until all spectra that are wanted are there, exactly."""
+        self.page.wait_for_timeout(150)
+        self.page.wait_for_selector(".xfm-plot[data-exact=true][data-series]")
+
+    @property
+    def state(self):
+        self.page.wait_for_timeout(350)  # until the address follows
+        return json.loads(unquote(self.page.url.partition("#")[2]) or "{}")
+
+    @property
+    def plot(self):
+        return self.page.locator(".xfm-plot")
+
+    def place(self, selector, across, down):
+        box = self.page.locator(selector).bounding_box()
+        return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+    def on_map(self, y, x):
+        """Where the middle of a pixel is, as long as all of the map is shown."""
+        box = self.page.locator(".xfm-map").bounding_box()
+        height, width = SHAPE
+        zoom = min((box["width"] - 16) / width, (box["height"] - 16) / height)
+        left = box["x"] + box["width"] / 2 - width / 2 * zoom
+        top = box["y"] + box["height"] / 2 - height / 2 * zoom
+        return left + (x + 0.5) * zoom, top + (y + 0.5) * zoom
+
+    def at_energy(self, energy, down=0.5):
+        low, high = (self.state.get("spectrum") or {}).get("x") or (
+            0,
+            KEV * (CHANNELS - 1),
+        )
+        return self.place(".u-over", (energy - low) / (high - low), down)
+
+    def drag(self, start, end, steps=6):
+        mouse = self.page.mouse
+        mouse.move(*start)
+        mouse.down()
+        for k in range(1, steps + 1):
+            mouse.move(
+                *(a + (b - a) * k / steps for a, b in zip(start, end, strict=True))
+            )
+            self.page.wait_for_timeout(25)
+        mouse.up()
+        self.settle()
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def button(self, name, **options):
+        return self.page.get_by_role("button", name=name, exact=True, **options)
+
+    def tab(self, name):
+        self.page.get_by_role("tab", name=name).click()
+
+    def export(self, text):
+        self.page.locator("summary", has_text="Export").click()
+        with self.page.expect_download() as found:
+            self.page.get_by_role("menuitem", name=text).click()
+        return found.value
+
+
+@pytest.fixture
+def looking(chromium, server):
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 720},
+        color_scheme="light",
+        accept_downloads=True,
+    )
+    looking = Looking(context.new_page())
+    looking.open(server.address)
+    yield looking
+    context.close()
+    assert not looking.wrong
+
+
+def test_open(looking):
+    page = looking.page
+    expect(page.get_by_role("heading", name="rock.GeoPIXE")).to_be_visible()
+    expect(page.locator("header")).to_contain_text("80 × 48 pixels, 4096 channels")
+    assert looking.plot.get_attribute("data-series") == "whole"
+    expect(page.locator(".xfm-hint")).to_contain_text("Drag on the map")
+    page.mouse.move(*looking.on_map(10, 20))
+    expect(page.locator(".xfm-value")).to_contain_text("x 20, y 10: All counts")
+
+
+def test_value_under_the_mouse(looking, counts):
+    looking.page.mouse.move(*looking.on_map(31, 7))
+    text = looking.page.locator(".xfm-value").inner_text()
+    assert re.sub(r"\D", "", text.partition("counts")[2]) == str(int(counts[31, 7].sum()))
+
+
+def test_drag_a_region(looking, counts, tmp_path):
+    """Its spectrum follows the mouse, and is exact in the end."""
+    before = int(looking.plot.get_attribute("data-updates"))
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39), steps=12)
+    assert int(looking.plot.get_attribute("data-updates")) - before >= 4
+    assert looking.plot.get_attribute("data-series") == "whole r1"
+    (region,) = looking.state["regions"]
+    assert region["region"] == "r:5,10,25,40"
+    expect(looking.page.locator(".xfm-regions")).to_contain_text("600 px · 0.54 mm²")
+    looking.export("All spectra shown").save_as(tmp_path / "spectra.csv")
+    table = np.loadtxt(
+        tmp_path / "spectra.csv", delimiter=",", skiprows=1, ndmin=2, comments="#"
+    )
+    np.testing.assert_array_equal(table[:, -1], counts[5:25, 10:40].sum((0, 1)))
+
+
+def test_window_by_mouse(looking):
+    looking.drag(looking.at_energy(6.2), looking.at_energy(6.6))
+    first, stop = looking.state["window"]
+    assert 610 <= first <= 630
+    assert 650 <= stop <= 670
+    assert looking.state["image"] == f"w:{first}:{stop}"
+    expect(looking.page.get_by_label("Image", exact=True)).to_contain_text("keV")
+    # Its border can be moved.
+    looking.drag(looking.at_energy((stop - 0.5) * KEV), looking.at_energy(7.2))
+    assert looking.state["window"][0] == first
+    assert 710 <= looking.state["window"][1] <= 730
+
+
+def test_click_a_peak(looking):
+    looking.page.mouse.click(*looking.at_energy(6.4))
+    dialog = looking.page.get_by_role("dialog", name="Which line is it?")
+    first = dialog.locator("button.xfm-line").first
+    expect(first).to_contain_text("Fe Kα")
+    expect(first).to_be_focused()
+    assert "Fe Kβ" in looking.plot.get_attribute("data-labels")
+    looking.press("Enter")
+    expect(dialog).to_be_hidden()
+    state = looking.state
+    assert (state["image"], state["elements"]) == ("e:Fe_Ka", ["Fe"])
+    assert looking.plot.get_attribute("data-labels") == "Fe Kα, Fe Kβ"
+
+
+def add_elements(looking, text):
+    looking.tab("Elements")
+    looking.page.get_by_label("Elements to add").fill(text)
+    looking.press("Enter")
+    looking.page.wait_for_selector(f".xfm-tile >> nth={len(text.split()) - 1}")
+
+
+def test_rgb_and_ratio(looking):
+    add_elements(looking, "ca Fe ti")
+    looking.button("RGB").click()
+    assert looking.state["rgb"] == ["e:Ca_Ka", "e:Fe_Ka", "e:Ti_Ka"]
+    looking.page.get_by_label("Contrast of").select_option("1")
+    looking.page.get_by_label("Gamma").fill("2.5")
+    looking.press("Enter")
+    assert [c["gamma"] for c in looking.state["rgbContrast"]] == [1, 2.5, 1]
+    looking.page.mouse.move(*looking.on_map(3, 3))
+    expect(looking.page.locator(".xfm-value")).to_contain_text("Ti Kα")
+    looking.button("Ratio").click()
+    assert looking.state["ratio"] == ["e:Ca_Ka", "e:Fe_Ka"]
+    looking.button("Image").click()
+    looking.button("Fe Kα in blue").click()
+    assert looking.state["rgb"] == ["e:Ca_Ka", "e:Ca_Ka", "e:Fe_Ka"]
+
+
+def test_scatter_brushing(looking, counts):
+    """A brush marks pixels in the map; a region of the map marks cells."""
+    add_elements(looking, "Ca Fe")
+    looking.tab("Scatter")
+    looking.page.get_by_label("Across").select_option("e:Ca_Ka")
+    looking.page.get_by_label("Up").select_option("e:Fe_Ka")
+    canvas = looking.page.locator(".xfm-scatter[data-ready=true]")
+    canvas.wait_for()
+    plain = canvas.screenshot()
+    looking.drag(
+        looking.place(".xfm-scatter", 0.12, 0.1), looking.place(".xfm-scatter", 0.4, 0.6)
+    )
+    (region,) = looking.state["regions"]
+    assert region["region"].startswith("b:e:Ca_Ka@")
+    assert canvas.screenshot() != plain
+    looking.tab("Regions")
+    text = looking.page.locator(".xfm-size").inner_text()
+    assert (
+        0
+        < int(re.sub(r"\D", "", text.partition("px")[0]))
+        < counts.shape[0] * counts.shape[1]
+    )
+
+
+def test_threshold_from_the_histogram(looking, counts):
+    looking.drag(
+        looking.place(".xfm-histogram", 0.5, 0.5),
+        looking.place(".xfm-histogram", 0.999, 0.5),
+    )
+    (region,) = looking.state["regions"]
+    low, high = map(float, region["region"].rpartition("@")[2].split(","))
+    image = counts.sum(2)
+    expected = int(((image >= low) & (image <= high)).sum())
+    text = looking.page.locator(".xfm-size").inner_text()
+    assert re.sub(r"\D", "", text.partition("px")[0]) == str(expected)
+
+
+def test_polygon_lasso_union_and_difference(looking):
+    map_ = looking.page.locator(".xfm-map")
+    looking.button("Polygon (P): click corners, double click ends").click()
+    for y, x in ((5, 5), (5, 25), (20, 25)):
+        looking.page.mouse.click(*looking.on_map(y, x))
+    looking.page.mouse.click(*looking.on_map(5, 5))
+    looking.settle()
+    assert looking.state["regions"][0]["region"].startswith("p:")
+    map_.focus()
+    looking.press("l")
+    looking.page.mouse.move(*looking.on_map(30, 30))
+    looking.page.mouse.down()
+    for y, x in ((30, 40), (35, 45), (40, 40), (40, 30), (35, 28)):
+        looking.page.mouse.move(*looking.on_map(y, x), steps=4)
+    looking.page.mouse.up()
+    looking.settle()
+    looking.press("r")
+    looking.page.keyboard.down("Shift")
+    looking.drag(looking.on_map(1, 60), looking.on_map(9, 70))
+    looking.page.keyboard.up("Shift")
+    looking.page.keyboard.down("Alt")
+    looking.drag(looking.on_map(2, 62), looking.on_map(5, 65))
+    looking.page.keyboard.up("Alt")
+    regions = looking.state["regions"]
+    assert [r["name"] for r in regions] == ["Region 1", "Region 2"]
+    assert regions[1]["region"].endswith("|r:1,60,10,71|-r:2,62,6,66")
+    looking.page.get_by_label("Join with another region").first.select_option("add r2")
+    assert looking.state["regions"][0]["region"].endswith(regions[1]["region"])
+    looking.page.get_by_label("Show Region 2").uncheck()
+    looking.settle()
+    assert looking.plot.get_attribute("data-series") == "whole r1"
+
+
+def test_undo_and_redo(looking):
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    looking.drag(looking.at_energy(6.2), looking.at_energy(6.6))
+    image = looking.state["image"]
+    looking.press("Control+z")
+    assert "image" not in looking.state
+    assert len(looking.state["regions"]) == 1
+    looking.button("Undo (Ctrl Z)").click()
+    assert "regions" not in looking.state
+    expect(looking.button("Undo (Ctrl Z)")).to_be_disabled()
+    looking.press("Control+y", "Control+Shift+z")
+    assert looking.state["image"] == image
+
+
+def test_share_the_address(looking, chromium, server):
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    looking.drag(looking.at_energy(6.2), looking.at_energy(6.6))
+    looking.button("Per pixel: regions of different size can be compared")
+    looking.page.get_by_label("Colours").select_option("magma")
+    looking.page.mouse.wheel(0, 0)
+    state, url = looking.state, looking.page.url
+    assert state["cmap"] == "magma"
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    other = Looking(context.new_page())
+    other.page.goto(server.address)  # lets in
+    other.page.goto("about:blank")
+    other.open(url)
+    assert other.state == state
+    assert other.plot.get_attribute("data-series") == "whole r1"
+    drawn = [one.page.locator(".xfm-map").screenshot() for one in (looking, other)]
+    assert abs(len(drawn[0]) - len(drawn[1])) < 0.2 * len(drawn[0])
+    context.close()
+    assert not other.wrong
+
+
+def test_by_keyboard_alone(looking):
+    """Tool, corners, nudge, window, a line, the tabs: without a mouse."""
+    looking.press("m", "r")
+    expect(looking.page.locator(".xfm-map")).to_be_focused()
+    looking.press(
+        "ArrowLeft", "Shift+ArrowUp", "Enter", "Shift+ArrowRight", "ArrowDown", "Enter"
+    )
+    looking.settle()
+    (region,) = looking.state["regions"]
+    assert region["region"] == "r:14,39,16,50"
+    looking.press("v", "Shift+ArrowDown", "ArrowRight", "Alt+ArrowRight")
+    assert looking.state["regions"][0]["region"] == "r:24,40,26,52"
+    looking.press("s", "Home")
+    for _ in range(60):
+        looking.press("Shift+ArrowRight")
+    looking.press("[")
+    for _ in range(4):
+        looking.press("Shift+ArrowRight")
+    looking.press("]")
+    assert looking.state["window"] == [600, 641]
+    looking.press("Enter")
+    expect(looking.page.locator("button.xfm-line").first).to_contain_text("Fe Kα")
+    looking.press("Escape")
+    expect(looking.page.locator(".xfm-plot-box")).to_be_focused()
+    looking.press("y")
+    assert looking.state["spectrum"]["y"] == "lin"
+    looking.press("Delete")
+    assert "regions" not in looking.state
+    looking.press("?")
+    expect(looking.page.get_by_role("dialog", name="Help")).to_be_visible()
+    looking.press("Escape")
+    expect(looking.page.get_by_role("dialog", name="Help")).to_have_count(0)
+
+
+def test_everything_has_a_name(looking):
+    """What a screen reader says of each control; nothing can be reached by the mouse only."""
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    for name in ("Elements", "Scatter", "Classes", "Regions"):
+        looking.tab(name)
+        nameless = looking.page.evaluate(
+            """() => [...document.querySelectorAll("button, input, select, summary, canvas")]
+                .filter((e) => e.checkVisibility() && !e.closest(".u-wrap, [aria-hidden]"))
+                .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim()
+                    || e.labels?.length))
+                .map((e) => e.outerHTML.slice(0, 100))"""
+        )
+        assert nameless == []
+    assert looking.page.locator("[tabindex='0'].xfm-map").count() == 1
+
+
+def test_dark(looking):
+    root = looking.page.locator("#xfm")
+    expect(root).to_have_attribute("data-theme", "light")
+    looking.press("d")
+    expect(root).to_have_attribute("data-theme", "dark")
+    assert looking.state["dark"] is True
+    assert looking.page.evaluate(
+        "getComputedStyle(document.querySelector('.xfm')).color"
+    ) == ("rgb(240, 242, 244)")
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 768)])
+def test_fits_the_screen(looking, size):
+    page = looking.page
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    for selector in (
+        "header",
+        ".xfm-map",
+        ".xfm-histogram",
+        ".u-over",
+        ".xfm-tabs",
+        "footer",
+    ):
+        box = page.locator(selector).first.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= size[0] + 1, selector
+        assert box["y"] + box["height"] <= size[1] + 1, selector
+    assert page.locator(".u-over").bounding_box()["height"] > 120
+
+
+def test_exports(looking, tmp_path):
+    import tifffile
+
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    looking.export("Spectrum of the chosen region (MSA)").save_as(tmp_path / "a.msa")
+    assert "#FORMAT" in (tmp_path / "a.msa").read_text(encoding="latin-1")
+    looking.export("Image with its numbers").save_as(tmp_path / "a.tif")
+    assert tifffile.imread(tmp_path / "a.tif").shape == SHAPE
+    looking.export("Chosen region as an image").save_as(tmp_path / "b.tif")
+    assert (tifffile.imread(tmp_path / "b.tif") > 0).sum() == 600
+    for text in ("Picture with scale bar", "Picture of the spectrum"):
+        looking.export(text).save_as(tmp_path / "a.png")
+        assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    looking.export("Statistics of the regions").save_as(tmp_path / "a.csv")
+    head, row, *_ = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
+    assert head.startswith("region,image,n,sum,mean")
+    assert row.startswith('"Region 1","All counts",600,')
+    looking.export("Regions (JSON)").save_as(tmp_path / "regions.json")
+    regions = json.loads((tmp_path / "regions.json").read_text(encoding="utf-8"))
+    assert regions["regions"] == looking.state["regions"]
+    looking.export("Session (JSON)").save_as(tmp_path / "session.json")
+    looking.press("Control+z")
+    assert "regions" not in looking.state
+    looking.page.locator("summary", has_text="Export").click()
+    with looking.page.expect_file_chooser() as chooser:
+        looking.page.get_by_role("menuitem", name="Open a session").click()
+    chooser.value.set_files(tmp_path / "session.json")
+    looking.settle()
+    assert looking.state["regions"] == regions["regions"]
+
+
+def test_python_lines(looking):
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    looking.page.locator("summary", has_text="Export").click()
+    looking.page.get_by_role("menuitem", name="Python lines").click()
+    dialog = looking.page.get_by_role("dialog", name="Python lines")
+    lines = dialog.locator("pre").inner_text()
+    compile(lines, "lines", "exec")
+    assert "Region 1" in lines
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
+
+
+def test_calibrate_by_two_peaks(looking):
+    """A calibration of one's own comes with the address, and can be taken back."""
+    looking.button("Calibrate").click()
+    expect(looking.page.locator(".xfm-readout")).to_contain_text("click a peak")
+    for energy, name in ((6.4, "Fe Ka"), (3.69, "Ca Ka")):
+        looking.page.mouse.click(*looking.at_energy(energy))
+        box = looking.page.get_by_label("Another line, such as Fe Ka")
+        box.fill(name)
+        box.press("Enter")
+    expect(looking.page.locator(".xfm-message")).to_contain_text("Calibrated")
+    offset, scale = looking.state["energy"]
+    assert scale == pytest.approx(KEV, rel=0.02)
+    assert offset == pytest.approx(0, abs=0.1)
+    looking.button("File's energies").click()
+    assert "energy" not in looking.state
+
+
+def test_energies_of_a_map_that_has_none(chromium, tmp_path):
+    """A click on a peak asks for its line; after the second, the axis is in keV."""
+    data.painting(tmp_path / "painting.raw", (12, 20))
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    path = tmp_path / "painting.rpl"
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        looking.open(server.address)
+        expect(looking.page.locator(".xfm-readout")).to_contain_text("press Calibrate")
+        for channel, name in ((117, "Pb Ma"), (342, "Cu Ka")):
+            looking.page.mouse.click(*looking.place(".u-over", channel / 1023, 0.5))
+            box = looking.page.get_by_label("Another line, such as Fe Ka")
+            box.fill(name)
+            box.press("Enter")
+        expect(looking.page.locator(".xfm-message")).to_contain_text("Calibrated")
+        _, scale = looking.state["energy"]
+        assert scale == pytest.approx((8.046 - 2.342) / 225, rel=0.03)
+        looking.drag(
+            looking.place(".u-over", 0.3, 0.5), looking.place(".u-over", 0.35, 0.5)
+        )
+        expect(looking.page.get_by_label("Image", exact=True)).to_contain_text("keV")
+        assert not looking.wrong
+        context.close()
+    # The reader of this format maps the file into memory, until nobody has its array.
+    server = looking = None
+    gc.collect()
+
+
+def test_elements_are_found_and_fitted(looking):
+    pytest.importorskip("xraylib", reason="the extra fit is not installed")
+    looking.tab("Elements")
+    looking.button("Find").click()
+    looking.page.wait_for_selector(".xfm-tile >> nth=3", timeout=120_000)
+    assert {"Ca", "Fe", "Ti"} <= set(looking.state["elements"])
+    looking.button("Fit these").click()
+    looking.page.wait_for_selector("[data-key='fit:Fe_K']", timeout=120_000)
+    assert looking.state["image"].startswith("fit:")
+    # A link to a fit fits again.
+    looking.page.reload()
+    looking.page.wait_for_selector("[data-ready=true]")
+    looking.tab("Elements")
+    looking.page.wait_for_selector("[data-key='fit:Fe_K']", timeout=120_000)
+
+
+def test_server_gone_and_there_again(chromium, rock):
+    """The page says so, asks again, and has lost nothing."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    with contextlib.closing(
+        rsciio_xfm.explore(rock, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        looking.open(server.address)
+        context.set_offline(True)
+        banner = looking.page.locator(".xfm-banner")
+        looking.page.mouse.move(*looking.on_map(5, 10))
+        looking.page.mouse.down()
+        looking.page.mouse.move(*looking.on_map(24, 39), steps=5)
+        looking.page.mouse.up()
+        expect(banner).to_contain_text("does not answer")
+        context.set_offline(False)
+        expect(banner).to_be_hidden(timeout=20_000)
+        looking.settle()
+        assert looking.plot.get_attribute("data-series") == "whole r1"
+        context.close()
+
+
+def test_file_replaced(chromium, tmp_path, rock):
+    path = tmp_path / "rock.GeoPIXE"
+    shutil.copy(rock, path)
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        looking.open(server.address)
+        data.thin_section(path, SHAPE, n_detectors=2, overwrite=True)
+        looking.page.mouse.move(*looking.on_map(5, 10))
+        looking.page.mouse.down()
+        looking.page.mouse.move(*looking.on_map(24, 39), steps=5)
+        looking.page.mouse.up()
+        banner = looking.page.locator(".xfm-banner")
+        expect(banner).to_contain_text("replaced or changed")
+        banner.get_by_role("button").click()
+        expect(banner).to_be_hidden()
+        looking.settle()
+        assert looking.plot.get_attribute("data-series") == "whole r1"
+        context.close()
+
+
+def test_front_page_of_a_folder(chromium, tmp_path, rock):
+    """A card with a picture for each map; back to it, and to the map by its address."""
+    from rsciio_xfm.explore.explorer import explore_file
+    from rsciio_xfm.explore.server import Place, Running
+
+    for name in ("a.GeoPIXE", "b.GeoPIXE"):
+        shutil.copy(rock, tmp_path / name)
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    server = Running(explore_file(tmp_path), Place()).start()
+    with contextlib.closing(server):
+        looking = Looking(context.new_page())
+        page = looking.page
+        page.goto(server.address)
+        expect(page.get_by_role("link")).to_have_count(2)
+        expect(page.locator("img[src^=blob]")).to_have_count(2, timeout=20_000)
+        page.get_by_role("link", name="b.GeoPIXE").click()
+        page.wait_for_selector("[data-ready=true]")
+        expect(page.get_by_role("heading", name="b.GeoPIXE")).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("heading", name="b.GeoPIXE")).to_be_visible()
+        looking.button("Maps").click()
+        expect(page.get_by_role("link")).to_have_count(2)
+        assert not looking.wrong
+        context.close()
+
+
+NOTEBOOK = """
+import widget from "./one.js";
+import { addressOf } from "./query.js";
+const heard = { "msg:custom": [], "change:state": [] };
+const kept = { state: {} };
+const model = {
+  get: (key) => kept[key],
+  set(key, value) {
+    kept[key] = value;
+    document.body.dataset.state = JSON.stringify(value);
+  },
+  save_changes() {},
+  on: (name, f) => heard[name].push(f),
+  off() {},
+  async send({ id, path, query }) {
+    const answer = await fetch("/" + addressOf(path, query));
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    const shifted = new Uint8Array(bytes.length + 1);
+    shifted.set(bytes, 1);
+    const type = answer.headers.get("content-type");
+    const message = { id, status: answer.status, media_type: type };
+    heard["msg:custom"].forEach((f) => f(message, [new DataView(shifted.buffer, 1)]));
+  },
+};
+widget.render({ model, el: document.body });
+"""
+
+
+def test_the_same_in_a_notebook(looking, server):
+    """One module, questions as messages: with a model as anywidget gives it."""
+    from rsciio_xfm.explore import page as files
+
+    page = looking.page
+    styles = f"<style>{files.widget_style()}</style>"
+    bodies = {
+        "book": (
+            "text/html",
+            f'{styles}<body><script type="module" src="book.js"></script>',
+        ),
+        "book.js": ("text/javascript", NOTEBOOK),
+        "one.js": ("text/javascript", files.widget_module()),
+        "query.js": ("text/javascript", (files.FOLDER / "query.js").read_text("utf-8")),
+    }
+
+    def serve(route):
+        kind, body = bodies[route.request.url.rpartition("/")[2]]
+        route.fulfill(body=body, content_type=f"{kind}; charset=utf-8")
+
+    page.route("**/notebook/*", serve)
+    page.goto(server.address.partition("?")[0] + "notebook/book")
+    page.wait_for_selector("[data-ready=true]")
+    looking.settle()
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    assert looking.plot.get_attribute("data-series") == "whole r1"
+    state = json.loads(page.locator("body").get_attribute("data-state"))
+    assert state["regions"][0]["region"] == "r:5,10,25,40"
+
+
+RIPPLE = """key\tvalue
+width\t{2}
+height\t{1}
+depth\t{0}
+offset\t0
+data-length\t1
+data-type\tunsigned
+byte-order\tdont-care
+record-by\tvector
+"""
+
+
+def test_window_of_a_large_map(chromium, tmp_path):
+    """Coarse while it is dragged, and exact in the end."""
+    shape = (400, 600, 16)
+    counts = np.random.default_rng(3).integers(0, 9, shape, dtype=np.uint8)
+    counts.tofile(tmp_path / "large.raw")
+    path = tmp_path / "large.rpl"
+    path.write_text(RIPPLE.format(shape[2], *shape[:2]), encoding="utf-8")
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        page, asked = looking.page, []
+        page.on("request", lambda r: "/image?" in r.url and asked.append(r.url))
+        looking.open(server.address)
+        start, end = (looking.place(".u-over", across, 0.5) for across in (0.2, 0.6))
+        looking.drag(start, end, steps=12)
+        first, stop = looking.state["window"]
+        page.wait_for_timeout(1000)
+        assert any(url.endswith("&step=2") for url in asked)
+        assert unquote(asked[-1]).endswith(f"of=w:{first}:{stop}")
+        page.mouse.move(*looking.place(".xfm-map", 0.5, 0.5))
+        text = page.locator(".xfm-value").inner_text()
+        x, y = map(int, re.match(r"x (\d+), y (\d+)", text).groups())
+        assert text.split()[-1] == str(counts[y, x, first:stop].sum(dtype=int))
+        assert not looking.wrong
+        context.close()
+    server = looking = page = None
+    gc.collect()

@@ -1,0 +1,147 @@
+"""The page without a browser: its modules in node, its size, one module for notebooks."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from rsciio_xfm.explore import page
+from rsciio_xfm.explore.regions import to_mask
+
+HERE = page.FOLDER
+MODULES = sorted(HERE.glob("*.js"))
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
+TESTS = sorted((HERE.parents[2] / "tests" / "explore" / "page").glob("*.test.mjs"))
+
+
+def node(*arguments, **options):
+    return subprocess.run(
+        [NODE, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
+
+
+@needs_node
+def test_modules_without_a_page():
+    done = node("--test", *map(str, TESTS))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^# pass (2[8-9]|[3-9]\d)$", done.stdout, re.MULTILINE)
+
+
+@needs_node
+def test_regions_have_the_pixels_that_the_server_takes():
+    """The page counts and marks the same pixels of which the server sums the spectra."""
+    rng = np.random.default_rng(25)
+    height, width = 17, 23
+    regions = []
+    for _ in range(60):
+        y, x, ry, rx = rng.uniform(-3, 25, 4).round(rng.integers(0, 3))
+        corners = rng.uniform(-4, 27, (rng.integers(3, 9), 2)).round(1)
+        polygon = ";".join(f"{a:g},{b:g}" for a, b in corners)
+        shapes = [
+            f"r:{y:g},{x:g},{y + ry:g},{x + rx:g}",
+            f"o:{y:g},{x:g},{abs(ry) + 0.5:g},{abs(rx) + 0.5:g}",
+            f"p:{polygon}",
+            "t:counts@20,60.5",
+            "b:counts@10,90@dead@0.25,0.75",
+        ]
+        chosen = rng.choice(shapes, rng.integers(1, 4), replace=False)
+        signs = rng.choice(["", "-"], len(chosen))
+        regions.append("|".join(f"{a}{b}" for a, b in zip(signs, chosen, strict=True)))
+    counts = rng.integers(0, 100, (height, width)).astype(float)
+    images = {"counts": counts, "dead": rng.uniform(0, 1, (height, width))}
+    script = f"""
+        import {{ maskOf }} from "{(HERE / "masks.js").as_uri()}";
+        import {{ parseRegion }} from "{(HERE / "regions.js").as_uri()}";
+        const {{ regions, images }} = JSON.parse(await new Response(process.stdin).text());
+        const found = regions.map((text) =>
+          [...maskOf(parseRegion(text), {height}, {width}, (of) => images[of])]);
+        console.log(JSON.stringify(found));
+    """
+    given = {
+        "regions": regions,
+        "images": {k: v.ravel().tolist() for k, v in images.items()},
+    }
+    done = node("--input-type=module", "-e", script, input=json.dumps(given))
+    assert done.returncode == 0, done.stderr
+    for region, mask in zip(regions, json.loads(done.stdout), strict=True):
+        expected = to_mask(region, (height, width), images.__getitem__)
+        np.testing.assert_array_equal(np.reshape(mask, expected.shape), expected, region)
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["boot.js", "maps.js"])
+def test_syntax(name, tmp_path):
+    """Of those that a notebook does not have; node takes what ends in .mjs as a module."""
+    copy = (tmp_path / name).with_suffix(".mjs")
+    copy.write_bytes((HERE / name).read_bytes())
+    done = node("--check", str(copy))
+    assert done.returncode == 0, done.stderr
+
+
+@needs_node
+def test_one_module_for_a_notebook(tmp_path):
+    path = tmp_path / "widget.mjs"
+    path.write_text(page.widget_module(), encoding="utf-8")
+    # What a browser has and uPlot looks for when it is loaded.
+    script = f"""
+        globalThis.devicePixelRatio = 1;
+        const {{ default: widget }} = await import("{path.as_uri()}");
+        console.log(Object.keys(widget).join(), typeof widget.render);
+    """
+    done = node("--input-type=module", "-e", script)
+    assert done.stdout == "render function\n", done.stderr
+    assert ".xfm" in page.widget_style()
+
+
+def test_modules_in_a_circle(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "FOLDER", tmp_path)
+    (tmp_path / "a.js").write_text('import { b } from "./b.js";\nexport const a = 1;\n')
+    (tmp_path / "b.js").write_text('import { a } from "./a.js";\nexport const b = 1;\n')
+    with pytest.raises(ValueError, match=r"a\.js -> b\.js -> a\.js"):
+        page.widget_module("a.js")
+
+
+def test_small():
+    """What a student's browser loads, and what somebody reads who looks into it."""
+    files = [path for path in HERE.rglob("*") if path.suffix in (".js", ".css", ".html")]
+    assert sum(path.stat().st_size for path in files) <= 250_000
+    for path in MODULES:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 300, path.name
+        assert max(map(len, lines)) <= 130, path.name
+
+
+def test_modules_are_such_as_the_notebook_understands():
+    written = re.compile(r"^\s*import\b", re.MULTILINE)
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert len(written.findall(text)) == len(page._IMPORT.findall(text)), path.name
+        for _, name in page._IMPORT.findall(text):
+            assert (HERE / name).is_file(), f"{path.name}: {name}"
+        assert len(page._EXPORT.findall(text)) + ("export default" in text) == len(
+            re.findall(r"^export\b", text, re.MULTILINE)
+        ), path.name
+
+
+def test_nothing_from_elsewhere():
+    """The page asks its own server only, and runs under a strict policy."""
+    forbidden = r"https?://|//cdn|\beval\(|new Function|innerHTML|<style|style=|\son\w+="
+    for path in [*MODULES, HERE / "index.html", HERE / "style.css"]:
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(forbidden, text), path.name
+
+
+def test_licence_of_what_is_vendored():
+    text = (HERE / "vendor" / "uPlot.js").read_text(encoding="utf-8")
+    (version,) = re.findall(r"uPlot \(v([\d.]+)\)", text[:200])
+    assert version in (HERE / "vendor" / "README.md").read_text(encoding="utf-8")
+    assert "MIT" in (HERE / "vendor" / "uPlot-LICENSE.txt").read_text(encoding="utf-8")
