@@ -285,9 +285,7 @@ def _check_divisors(header: Header, options: _Options) -> tuple[int, int]:
     if isinstance(given, str) or not np.ndim(given):
         given = (given, given)
     if len(given) != 2:
-        raise ValueError(
-            "`downsample` can't be an iterable of length different from 2."
-        )
+        raise ValueError("`downsample` can't be an iterable of length different from 2.")
     names = "rebin_energy", "downsample[0]", "downsample[1]"
     factors = options.rebin_energy, *given
     sizes = N_CHANNELS, header.n_columns, header.n_rows
@@ -313,7 +311,9 @@ def _make_array(map_: _Map, options: _Options) -> JEOLArray:
         )
     n_planes, n_bins = len(map_.rows.ticks), _count_bins(header, options)
     planes = np.zeros(n_planes, int) if options.sum_frames else np.arange(n_planes)
-    shifts = chosen.shifts[:, 1:] if chosen.is_moved else np.zeros((n_planes, 2), np.int64)
+    shifts = (
+        chosen.shifts[:, 1:] if chosen.is_moved else np.zeros((n_planes, 2), np.int64)
+    )
     columns = np.where(index.columns >= 0, index.columns // step, NOWHERE)
     return JEOLArray(
         streams=(Stream(FileBytes(header.source), map_.rows.runs),),
@@ -381,13 +381,13 @@ def _known_total(map_: _Map, rebin_energy: int, n_bins: int) -> np.ndarray | Non
     return np.pad(binned, (0, n_bins - len(binned)))
 
 
-def _build_axes(
-    map_: _Map, array: JEOLArray, options: _Options
-) -> list[dict[str, Any]]:
+def _build_axes(map_: _Map, array: JEOLArray, options: _Options) -> list[dict[str, Any]]:
     """Describe the axes, named as RosettaSciIO does."""
     header, chosen = map_.header, map_.chosen
-    *_, n_rows, n_columns, n_bins = array.shape if len(chosen.numbers) else (
-        *(0, array.grid.n_rows, array.grid.n_columns, array.n_bins),
+    *_, n_rows, n_columns, n_bins = (
+        array.shape
+        if len(chosen.numbers)
+        else (*(0, array.grid.n_rows, array.grid.n_columns, array.n_bins),)
     )
     pixel, scale = header.pixel_um, header.scale
     axes = []
@@ -395,7 +395,9 @@ def _build_axes(
         n_pixels = header.n_rows * header.n_columns
         seconds = None if header.dwell_s is None else header.dwell_s * n_pixels
         axes.append(build_axis("Frame", len(chosen.numbers), seconds, "s"))
-    sizes = zip(("y", "x"), (n_rows, n_columns), map_.steps[::-1], chosen.origin, strict=True)
+    sizes = zip(
+        ("y", "x"), (n_rows, n_columns), map_.steps[::-1], chosen.origin, strict=True
+    )
     for name, size, step, moved in sizes:
         axis = build_axis(name, size, None if pixel is None else pixel * step, "µm")
         axes.append(axis | {"offset": float(moved) * axis["scale"]})

@@ -269,7 +269,7 @@ def find_rows(
 
 
 def _stored_rows(frames: Frames, chosen: Chosen) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of the rows of the frames that are read, and which frame each is of."""
+    """Return the numbers of the rows of the frames that are read, and of which each is."""
     firsts = frames.first[chosen.numbers]
     counts = np.diff(frames.first)[chosen.numbers]
     plane = np.repeat(np.arange(len(counts)), counts)

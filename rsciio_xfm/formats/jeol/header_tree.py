@@ -5,7 +5,6 @@ and the value; entries within it follow until a mark that is another one.
 """
 
 import struct
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -98,12 +97,12 @@ def _read_entry(cursor: "_Cursor", group: Any) -> Any:
     if kind == _GROUP:
         group[key] = {}
         return group[key]
-    read = _reader_of(kind)
-    if read is None:
+    if kind not in _NUMBERS and kind not in _TEXTS:
         cursor.refuse(f"the type of {key!r} is {kind}", f"one of {sorted(_NUMBERS)}", -8)
     if n_bytes < 0:
         cursor.refuse(f"{key!r} has {n_bytes} bytes", "0 or more", -4)
-    value = read(cursor.take(n_bytes))
+    raw = cursor.take(n_bytes)
+    value = _read_text(raw) if kind in _TEXTS else _read_numbers(raw, _NUMBERS[kind])
     if key[-5:-1] == "PAGE":
         key, value = f"{key}_{value}", {}
     elif key in _WITH_VALUE:
@@ -114,14 +113,8 @@ def _read_entry(cursor: "_Cursor", group: Any) -> Any:
     return value
 
 
-def _reader_of(kind: int) -> Callable[[bytes], Any] | None:
-    if kind in _TEXTS:
-        return _read_text
-    dtype = _NUMBERS.get(kind)
-    return None if dtype is None else lambda raw: _read_numbers(raw, np.dtype(dtype))
-
-
-def _read_numbers(raw: bytes, dtype: np.dtype) -> Any:
+def _read_numbers(raw: bytes, name: str) -> Any:
+    dtype = np.dtype(name)
     n = len(raw) // dtype.itemsize
     found = np.frombuffer(raw, dtype=dtype, count=n).astype(dtype.newbyteorder("="))
     return found[0] if n == 1 else found

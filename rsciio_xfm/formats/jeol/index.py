@@ -18,7 +18,7 @@ from rsciio_xfm.core.runs import FileBytes
 from rsciio_xfm.core.source import little_endian
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.formats.jeol.kernels import NOWHERE
+from rsciio_xfm.formats.jeol.kernels import LOST, NOWHERE, index_block
 from rsciio_xfm.formats.jeol.layout import (
     EVENT,
     IMAGE,
@@ -33,7 +33,6 @@ from rsciio_xfm.formats.jeol.layout import (
     Y,
 )
 from rsciio_xfm.formats.jeol.parse import Header
-from rsciio_xfm.kernels.compiled import kernel
 
 # To be changed whenever an index of an older version must not be used.
 _CACHE_KIND = "jeol-1"
@@ -42,9 +41,6 @@ _N_KINDS = 16
 _KNOWN = (REAL, LIVE, X, Y, IMAGE, EVENT)
 _LEAST_BYTES = 2**26  # that an image of the map may take up, however small the file is
 _MOST_TIMES = 16  # larger than its file it may be, if it is larger than that
-# The state of the pass: row, column, X-rays without a place, word of the first of them, word
-# of the first that is not known.
-_ROW, _COLUMN, _LOST, _FIRST_LOST, _FIRST_STRANGE = range(5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,25 +215,25 @@ def build_index(header: Header) -> Index:
             values = little_endian(part, np.uint16)
             found = found or _first_found(header, values)
             n_rows = int(np.count_nonzero(values >> KIND_SHIFT == Y))
-            found = found._replace(**dict(zip(_Found._fields, _new_rows(n_rows + 1))))
+            found = _Found(*_new_rows(n_rows + 1), *found[4:])  # type: ignore[call-arg]
             for new, old in zip(found[:4], opened, strict=True):
                 new[:1] = old
-            _index_block(values, at, found)
+            index_block(values, at, found)
             held.append(tuple(array[:-1] for array in found[:4]))
             opened = tuple(array[-1:].copy() for array in found[:4])
             bar.update(part.size)
     found = found or _first_found(header, np.empty(0, np.uint16))
     held.append(opened)
     rows = (np.concatenate(parts)[1:] for parts in zip(*held, strict=True))
-    facts = np.array([*found.state[_LOST:], stop], dtype=np.int64)
-    return Index(*rows, *found[4:-1], facts)
+    facts = np.array([*found.state[LOST:], stop], dtype=np.int64)
+    return Index(*rows, *found[4:-1], facts)  # type: ignore[call-arg]
 
 
 def _first_found(header: Header, values: np.ndarray) -> _Found:
     columns, rows = find_places(header, values)
     shape = header.n_rows, header.n_columns
     state = np.array([NOWHERE, NOWHERE, 0, 0, 0], dtype=np.int64)
-    return _Found(
+    return _Found(  # type: ignore[call-arg]
         *_new_rows(0),
         np.zeros(shape, dtype=np.uint32),
         np.zeros(N_CHANNELS, dtype=np.uint64),
@@ -247,41 +243,6 @@ def _first_found(header: Header, values: np.ndarray) -> _Found:
         rows,
         state,
     )
-
-
-@kernel
-def _index_block(values, base, found):
-    """Index the words of a block, the first of which is at a byte of the file."""
-    state, i = found.state, 0
-    row, column = state[_ROW], state[_COLUMN]
-    for k in range(values.size):
-        kind, value = values[k] >> KIND_SHIFT, values[k] & VALUE
-        found.kinds[kind] += 1
-        if kind == EVENT:
-            if row >= 0 and column >= 0:
-                found.total[value] += np.uint64(1)
-                found.pixels[row, column] += np.uint32(1)
-            else:
-                if state[_LOST] == 0:
-                    state[_FIRST_LOST] = base + k * _BYTES
-                state[_LOST] += 1
-        elif kind == X:
-            column = np.int64(found.columns[value])
-            found.last[i] = value
-        elif kind == Y:
-            i += 1
-            row, column = np.int64(found.rows[value]), np.int64(NOWHERE)
-            found.start[i] = base + k * _BYTES
-            found.position[i] = value
-        elif kind == REAL and value == 0:
-            found.ticks[i, 0] += np.uint32(1)
-        elif kind == LIVE and value == 0:
-            found.ticks[i, 1] += np.uint32(1)
-        elif kind != IMAGE:
-            if found.strange.sum() == 0:
-                state[_FIRST_STRANGE] = base + k * _BYTES
-            found.strange[kind] += 1
-    state[_ROW], state[_COLUMN] = row, column
 
 
 def find_places(header: Header, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -33,12 +33,65 @@ from rsciio_xfm.kernels.compiled import kernel
 
 _BYTES = WORD.itemsize
 NOWHERE = -1
+# The state of the pass that makes an index: row, column, X-rays without a place, byte of the
+# first of them, byte of the first word that is not known.
+_ROW, _COLUMN, LOST, _FIRST_LOST, _FIRST_STRANGE = range(5)
 
 # The part that is asked for; columns (int32, shape (4096,)) says which column of the array a
 # position is, NOWHERE outside of it, and shifts (int64, shape (planes, 2)) by how many columns
 # and channels of the array a plane is moved.
 _NAMES = (*Box._fields, "columns", "shifts")
 ShiftedBox: Any = namedtuple("ShiftedBox", _NAMES)  # type: ignore[misc]
+
+
+@kernel
+def index_block(values, base, found):
+    """Count the words of a block, and note where rows begin.
+
+    Parameters
+    ----------
+    values
+        uint16.
+    base
+        Byte of the file at which they begin.
+    found
+        What is known so far, see :mod:`rsciio_xfm.formats.jeol.index`; its first row is the
+        one that is not over yet.
+    """
+    state, i = found.state, 0
+    for k in range(values.size):
+        kind, value = values[k] >> KIND_SHIFT, values[k] & VALUE
+        found.kinds[kind] += 1
+        if kind == EVENT:
+            _index_event(found, value, base + k * _BYTES)
+        elif kind == X:
+            state[_COLUMN] = found.columns[value]
+            found.last[i] = value
+        elif kind == Y:
+            i += 1
+            state[_ROW], state[_COLUMN] = found.rows[value], NOWHERE
+            found.start[i] = base + k * _BYTES
+            found.position[i] = value
+        elif kind in (REAL, LIVE) and value == 0:
+            found.ticks[i, kind - REAL] += np.uint32(1)
+        elif kind != IMAGE:
+            if found.strange.sum() == 0:
+                state[_FIRST_STRANGE] = base + k * _BYTES
+            found.strange[kind] += 1
+
+
+@kernel
+def _index_event(found, channel, byte):
+    """Count an X-ray, or note that it has no place in the map."""
+    state = found.state
+    row, column = state[_ROW], state[_COLUMN]
+    if row >= 0 and column >= 0:
+        found.total[channel] += np.uint64(1)
+        found.pixels[row, column] += np.uint32(1)
+        return
+    if state[LOST] == 0:
+        state[_FIRST_LOST] = byte
+    state[LOST] += 1
 
 
 @kernel

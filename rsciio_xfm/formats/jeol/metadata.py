@@ -64,7 +64,9 @@ def build_metadata(
 def _describe_detector(header: Header) -> dict[str, Any]:
     microscope = header.microscope
     found = {name: number(microscope.get(key)) for name, key in _ANGLES.items()}
-    eds: dict[str, Any] = {name: value for name, value in found.items() if value is not None}
+    eds: dict[str, Any] = {
+        name: value for name, value in found.items() if value is not None
+    }
     if isinstance(microscope.get("DetT"), str):
         eds["detector_type"] = microscope["DetT"]
     return eds

@@ -131,7 +131,9 @@ def read_header(path: Path) -> Header:
     raw = read_fields(source, first, np.dtype("u1"), n_bytes).tobytes()
     tree = read_tree(source.name, raw, first)
     if source.size < start:
-        _refuse(source, f"the stream begins at byte {start}", f"{source.size} or less", at)
+        _refuse(
+            source, f"the stream begins at byte {start}", f"{source.size} or less", at
+        )
     _check_size(source, start, int(head["data_bytes"]))
     return _make_header(source, tree, start, first, float(head["days"]))
 

@@ -92,7 +92,12 @@ def _groups(tree: Any) -> Iterator[dict[str, Any]]:
 def _path_of(path: Path, described: dict[str, Any]) -> Path:
     name = find(described, "Filename")
     relative = PureWindowsPath(name) if isinstance(name, str) else PureWindowsPath("..")
-    if relative.anchor or ".." in relative.parts or not relative.name or "\0" in str(name):
+    if (
+        relative.anchor
+        or ".." in relative.parts
+        or not relative.name
+        or "\0" in str(name)
+    ):
         raise FileFormatError(
             f"{path}: a file of the project is {name!r:.80}, expected one below its folder "
             f"(byte {layout.TREE_START})."

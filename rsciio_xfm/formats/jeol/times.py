@@ -87,7 +87,9 @@ def find_times(
     n_spectra = math.prod(array.shape[:-1])
     # Frames that are moved lose columns, whose ticks are not those of the map.
     all_columns = array.shape[-2] + chosen.crop[1]
-    real, live = (ticks.sum(axis=(0, 1)) * TICK_S * array.shape[-2] / all_columns).tolist()
+    real, live = (
+        ticks.sum(axis=(0, 1)) * TICK_S * array.shape[-2] / all_columns
+    ).tolist()
     if not real:
         return Times()
     if not live or n_spectra > _MOST_SPECTRA:
