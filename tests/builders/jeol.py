@@ -18,7 +18,9 @@ DAYS = 43500.5  # 2019-02-04, 12:00
 
 def events_of(frame, y, x):
     """Return the channels of the X-rays of a pixel in a frame: no two pixels are alike."""
-    return [200 + x] * (1 + (x + frame) % 3) + [500 + y] * (frame + 1) * (y % 2) + [4095 - x]
+    return (
+        [200 + x] * (1 + (x + frame) % 3) + [500 + y] * (frame + 1) * (y % 2) + [4095 - x]
+    )
 
 
 def is_dead(frame, y, x):
@@ -33,7 +35,7 @@ def image_of(frame, y, x):
 
 def all_counts(shape=SHAPE, frames=range(N_FRAMES)):
     """Return the counts of the sum of frames as nested lists."""
-    counts = [[[0] * N_CHANNELS for _ in range(shape[1])] for _ in range(shape[0])]
+    counts = empty(*shape)
     for frame in frames:
         for y in range(shape[0]):
             for x in range(shape[1]):
@@ -56,9 +58,15 @@ def write_map(path, shape=SHAPE, n_frames=N_FRAMES, **changes):
     raw = changes.pop("raw", None)
     raw = stream(shape, n_frames, **own) if raw is None else raw
     n_bytes = changes.pop("data_bytes", len(raw))
+    n_head = changes.pop("head_bytes", None)
     text = changes.pop("raw_header", None) or tree(header(shape, n_frames, **changes))
-    head = struct.pack("<I8s6I", 304, b"PTTDFILE", 0x20000, 1, HEAD, len(text), DATA, n_bytes)
-    head += b"group".ljust(128, b"\0") + b"\x95\xaa\x90\xcd".ljust(132, b"\0")  # shift-jis
+    n_head = len(text) + 12 if n_head is None else n_head
+    head = struct.pack(
+        "<I8s6I", 304, b"PTTDFILE", 0x20000, 1, HEAD, n_head, DATA, n_bytes
+    )
+    head += b"group".ljust(128, b"\0") + b"\x95\xaa\x90\xcd".ljust(
+        132, b"\0"
+    )  # shift-jis
     head += struct.pack("<d", DAYS)
     content = (head.ljust(HEAD + 12, b"\0") + text).ljust(DATA, b"\0") + raw
     Path(path).write_bytes(content)
@@ -227,9 +235,43 @@ def write_project(path, **changes):
         said = changes.get(f"file_{i}", f"Sample\\00_View000\\{name}")
         if said is not None:
             write(folder / name)
-        files[str(i)] = {"Filename": said or f"Sample\\00_View000\\{name}", "Memo": "試料"}
+        files[str(i)] = {
+            "Filename": said or f"Sample\\00_View000\\{name}",
+            "Memo": "試料",
+        }
     files["3"] = {"Filename": "Sample\\00_View000\\d.apb", "Memo": ""}
     views = {"0": {"PositionMM": [0, 0], "ViewData": files}}
     samples = {"0": {"ViewInfo": views}}
     path.write_bytes(struct.pack("<3I", 0, 0, 0) + tree({"SampleInfo": samples}))
     return path
+
+
+def decode(path):
+    """Return the counts of each frame of a file, as nested lists: (frame, y, x, E).
+
+    Positions are those of a map whose sizes divide 4096.
+    """
+    content = Path(path).read_bytes()
+    (start,) = struct.unpack_from("<I", content, 28)
+    at = content.index(b"Pixels\0") + 15
+    pixels = content[at : content.index(b"\0", at)]
+    n_columns, n_rows = (int(n) for n in pixels.split(b"x"))
+    n_words = (len(content) - start) // 2
+    frames, y, x = [], POSITIONS, None
+    for word in struct.unpack_from(f"<{n_words}H", content, start):
+        kind, value = word >> 12, word & 0xFFF
+        if kind == 9:
+            if value < y:
+                frames.append(empty(n_rows, n_columns))
+            y, x = value, None
+        elif kind == 8:
+            x = value
+        elif kind == 11 and x is not None and frames:
+            row, column = y * n_rows // POSITIONS, x * n_columns // POSITIONS
+            frames[-1][row][column][value] += 1
+    return frames
+
+
+def empty(n_rows, n_columns):
+    """Return a map without counts."""
+    return [[[0] * N_CHANNELS for _ in range(n_columns)] for _ in range(n_rows)]

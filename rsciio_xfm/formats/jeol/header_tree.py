@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
 
 _ENTRY, _END = 1, -1
@@ -42,7 +43,7 @@ _MOST_NAME, _MOST_DEPTH, _MOST_ENTRIES = 256, 32, 100_000
 _CUT = "The file is cut, or damaged."
 
 
-def read_tree(name: str, raw: bytes, offset: int) -> dict[str, Any]:
+def read_tree(name: str, raw: bytes, offset: int, n_bytes: int) -> dict[str, Any]:
     """Read a tree.
 
     Parameters
@@ -53,6 +54,8 @@ def read_tree(name: str, raw: bytes, offset: int) -> dict[str, Any]:
         Bytes that begin with the tree.
     offset
         Byte of the file at which they begin.
+    n_bytes
+        That the tree should have.
 
     Returns
     -------
@@ -65,6 +68,11 @@ def read_tree(name: str, raw: bytes, offset: int) -> dict[str, Any]:
         An entry cannot be one, or there are more than any file has.
     TruncatedFileError
         The bytes end within the tree.
+
+    Warns
+    -----
+    UserWarning
+        The tree is not as long as it should be.
     """
     cursor = _Cursor(name, raw, offset)
     root: dict[str, Any] = {}
@@ -74,6 +82,7 @@ def read_tree(name: str, raw: bytes, offset: int) -> dict[str, Any]:
         if mark != _ENTRY:
             path.pop()
             if not path or mark != _END:
+                cursor.check_end(n_bytes)
                 return root
             continue
         path.append(_read_entry(cursor, path[-1]))
@@ -160,6 +169,15 @@ class _Cursor:
     def unpack(self, form: struct.Struct) -> tuple[int, ...]:
         """Return the next numbers."""
         return form.unpack(self.take(form.size))
+
+    def check_end(self, n_bytes: int) -> None:
+        """Warn if another number of bytes was read."""
+        if self._at != n_bytes:
+            warn(
+                f"{self._name}: the header's tree ends at byte {self._offset + self._at}, "
+                f"expected byte {self._offset + n_bytes}. It may be damaged: check what is "
+                "read."
+            )
 
     def refuse(self, found: str, expected: str, back: int = 0) -> Any:
         """Raise the error of an entry that cannot be one."""

@@ -129,7 +129,8 @@ def read_header(path: Path) -> Header:
     # A header that is cut off is an error of the tree, which says where.
     n_bytes = min(n_bytes, max(0, source.size - first))
     raw = read_fields(source, first, np.dtype("u1"), n_bytes).tobytes()
-    tree = read_tree(source.name, raw, first)
+    n_said = int(head["head_bytes"]) - layout.TREE_START
+    tree = read_tree(source.name, raw, first, n_said)
     if source.size < start:
         _refuse(
             source, f"the stream begins at byte {start}", f"{source.size} or less", at

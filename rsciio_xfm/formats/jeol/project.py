@@ -69,7 +69,7 @@ def read_project(path: Path) -> tuple[dict[str, Any], list[Member]]:
     start = layout.TREE_START
     n_bytes = max(0, source.size - start)
     raw = read_fields(source, start, np.dtype("u1"), n_bytes).tobytes()
-    tree = read_tree(str(path), raw, start)
+    tree = read_tree(str(path), raw, start, n_bytes)
     members = [
         Member(_path_of(path, described), described) for described in _find_members(tree)
     ]

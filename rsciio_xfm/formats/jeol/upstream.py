@@ -65,7 +65,7 @@ def _check_image(path: Path) -> None:
     start = int(place) + layout.TREE_START
     n_bytes = max(0, source.size - start)
     raw = read_fields(source, min(start, source.size), np.dtype("u1"), n_bytes).tobytes()
-    tree = read_tree(str(path), raw, start)
+    tree = read_tree(str(path), raw, start, n_bytes)
     size, bits = find(tree, "Image", "Size"), find(tree, "Image", "Bits")
     n_pixels = np.prod(np.asarray(size, dtype=float)) if np.size(size) == 2 else np.nan
     if not isinstance(bits, np.ndarray) or bits.size != n_pixels:
