@@ -35,6 +35,7 @@ from rsciio_xfm.formats.jeol.times import Times, find_times
 from rsciio_xfm.formats.jeol.upstream import read_other
 
 _MAP, _PROJECT, _OTHERS = ".pts", ".asw", (".img", ".map", ".eds")
+_NOT_READ = (".apb",)  # of a project: nobody knows what is in them
 _MOST_CHANNELS = 2**16
 _DTYPES = "an integer type, as 'uint16'"
 # A map of which less is there is read lazily only, unless it is small.
@@ -214,7 +215,13 @@ def _read_one(path: Path, options: _Options) -> list[dict[str, Any]]:
 def _read_project(path: Path, options: _Options) -> list[dict[str, Any]]:
     """Read the files of a project, each with what the project says of it."""
     tree, members = read_project(path)
-    members = [m for m in members if m.path.suffix.lower() in (_MAP, *_OTHERS)]
+    kinds = (_MAP, *_OTHERS)
+    others = [
+        m.path.name for m in members if m.path.suffix.lower() not in (*kinds, *_NOT_READ)
+    ]
+    if others:
+        warn(f"{path}: files of other kinds are left out: {', '.join(others[:10])}.")
+    members = [m for m in members if m.path.suffix.lower() in kinds]
     missing = [str(member.path) for member in members if not member.path.is_file()]
     if missing and len(missing) == len(members):
         raise FileNotFoundError(
@@ -428,7 +435,8 @@ def _read_counts(map_: _Map, array: JEOLArray, options: _Options) -> Any:
     name = map_.header.source.name
     if not len(map_.chosen.numbers) and not options.sum_frames:
         shape = 0, array.grid.n_rows, array.grid.n_columns, array.n_bins
-        return (da if options.lazy else np).zeros(shape, dtype=array.dtype)
+        empty = np.zeros(shape, dtype=array.dtype)
+        return da.from_array(empty, chunks=-1) if options.lazy else empty
     if options.lazy:
         return from_source(array, options.chunks)
     n_all, runs = math.prod(array.shape[:-2]), map_.rows.runs

@@ -1,5 +1,7 @@
 """What RosettaSciIO reads of JEOL's files: images, and single spectra."""
 
+import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +41,17 @@ def read_other(path: Path, lazy: bool) -> list[dict[str, Any]]:
         _check_spectrum(path)
     else:
         _check_image(path)
-    try:
-        signals = file_reader(str(path), lazy=lazy)
-    except (*UPSTREAM, UnboundLocalError) as exc:
-        raise FileFormatError(
-            f"{path}: the file cannot be read: {exc!r:.200}. Expected what Analysis Station "
-            "writes (byte 0)."
-        ) from exc
+    with warnings.catch_warnings():
+        # It leaves the closing of a spectrum's file to Python.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            signals = file_reader(str(path), lazy=lazy)
+        except (*UPSTREAM, UnboundLocalError) as exc:
+            traceback.clear_frames(exc.__traceback__)
+            raise FileFormatError(
+                f"{path}: the file cannot be read: {exc!r:.200}. Expected what Analysis "
+                "Station writes (byte 0)."
+            ) from exc
     for signal in signals:
         for i, axis in enumerate(signal["axes"]):
             axis["index_in_array"] = i
