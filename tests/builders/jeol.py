@@ -33,17 +33,6 @@ def image_of(frame, y, x):
     return 10 * y + x + 1000 * frame
 
 
-def all_counts(shape=SHAPE, frames=range(N_FRAMES)):
-    """Return the counts of the sum of frames as nested lists."""
-    counts = empty(*shape)
-    for frame in frames:
-        for y in range(shape[0]):
-            for x in range(shape[1]):
-                for channel in events_of(frame, y, x):
-                    counts[y][x][channel] += 1
-    return counts
-
-
 def write_map(path, shape=SHAPE, n_frames=N_FRAMES, **changes):
     """Write a map and return its path.
 
@@ -247,7 +236,7 @@ def write_project(path, **changes):
 
 
 def decode(path):
-    """Return the counts of each frame of a file, as nested lists: (frame, y, x, E).
+    """Return (n_rows, n_columns), the number of frames, and X-rays: (frame, y, x, channel).
 
     Positions are those of a map whose sizes divide 4096.
     """
@@ -257,21 +246,15 @@ def decode(path):
     pixels = content[at : content.index(b"\0", at)]
     n_columns, n_rows = (int(n) for n in pixels.split(b"x"))
     n_words = (len(content) - start) // 2
-    frames, y, x = [], POSITIONS, None
+    events, frame, y, x = [], -1, POSITIONS, None
     for word in struct.unpack_from(f"<{n_words}H", content, start):
         kind, value = word >> 12, word & 0xFFF
         if kind == 9:
-            if value < y:
-                frames.append(empty(n_rows, n_columns))
+            frame += value < y
             y, x = value, None
         elif kind == 8:
             x = value
-        elif kind == 11 and x is not None and frames:
-            row, column = y * n_rows // POSITIONS, x * n_columns // POSITIONS
-            frames[-1][row][column][value] += 1
-    return frames
-
-
-def empty(n_rows, n_columns):
-    """Return a map without counts."""
-    return [[[0] * N_CHANNELS for _ in range(n_columns)] for _ in range(n_rows)]
+        elif kind == 11 and x is not None and frame >= 0:
+            place = y * n_rows // POSITIONS, x * n_columns // POSITIONS
+            events.append((frame, *place, value))
+    return (n_rows, n_columns), frame + 1, events

@@ -235,7 +235,9 @@ def decode_geopixe(path: Path, shape: tuple[int, int, int, int]) -> list[np.ndar
 
 def decode_pts(path: Path) -> list[np.ndarray]:
     """Return the frames, and the sum of those that come to their last row."""
-    frames = np.array(jeol_builder.decode(path))
+    shape, n_frames, events = jeol_builder.decode(path)
+    frames = np.zeros((n_frames, *shape, jeol_builder.N_CHANNELS), np.uint16)
+    np.add.at(frames, tuple(np.array(events).T), 1)
     is_whole_frame = frames[:, -1].any(axis=(1, 2))
     return [frames, frames[is_whole_frame].sum(axis=0)]
 

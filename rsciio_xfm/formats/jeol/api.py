@@ -358,11 +358,7 @@ def _choose_dtype(map_: _Map, given: Any) -> np.dtype:
     """Return the type of the counts: that given, or one that holds all of a pixel's."""
     if given is None:
         numbers, shifts = map_.chosen.numbers, map_.chosen.shifts
-        counts = map_.index.pixels
-        step, row_step = map_.steps
-        n_rows, n_columns = counts.shape
-        blocks = counts.reshape(n_rows // row_step, row_step, n_columns // step, step)
-        highest = int(blocks.sum(axis=(1, 3), dtype=np.uint64).max())
+        highest = _most_counts(map_.index.pixels, *map_.steps)
         # Frames that stand twice, or are moved, can put their highest counts together.
         n_times = int(np.unique(numbers, return_counts=True)[1].max(initial=1))
         n_places = len(np.unique(shifts, axis=0)) if len(shifts) else 1
@@ -376,6 +372,15 @@ def _choose_dtype(map_: _Map, given: Any) -> np.dtype:
             f"SI_dtype is {chosen.name}, expected {_DTYPES}: counts are whole numbers."
         )
     return chosen
+
+
+def _most_counts(pixels: np.ndarray, step: int, row_step: int) -> int:
+    """Return the most counts of any pixel of the array."""
+    for axis, n in ((0, row_step), (1, step)):
+        if n > 1:
+            firsts = np.arange(0, pixels.shape[axis], n)
+            pixels = np.add.reduceat(pixels, firsts, axis=axis, dtype=np.uint64)
+    return int(pixels.max())
 
 
 def _known_total(map_: _Map, rebin_energy: int, n_bins: int) -> np.ndarray | None:

@@ -27,6 +27,7 @@ _ROWS_OFF, _PIXELS_OFF = 0.01, 0.05
 # By how much the ticks may differ from the times of the header.
 _TIMES_OFF, _TIMES_OFF_S = 0.01, 0.5
 _MOST_SPECTRA = 2**24  # of which maps of times are made
+_EVEN = 1e-6  # by which real times may differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,22 +97,28 @@ def find_times(
         return Times(real, live or None, real_from="ticks")
     n_added = len(chosen.numbers) if array.is_summed else 1
     dead, of = _dead_time(ticks, n_added, array)
-    shape = array.shape[:-1]
-    dead = np.broadcast_to(dead.reshape((*ticks.shape[:2], -1)[-len(shape) :]), shape)
-    share = n_scans.reshape(n_scans.shape[-len(shape) + 1 :])[..., np.newaxis]
+    share = n_scans[..., np.newaxis]
     if header.is_dwell_live:
         share = share / np.maximum(live_fraction(dead), TICK_S)
-    share = np.broadcast_to(share, shape)
     dead = np.where(share > 0, dead, np.nan).astype(np.float32)
-    is_even = np.ptp(share) <= 1e-6 * share.max()
+    is_even = np.ptp(share) <= _EVEN * share.max()
     return Times(
         real,
         live,
-        dead,
-        None if is_even else share / share.mean(),
+        _spread(dead, array),
+        None if is_even else _spread(share / share.mean(), array),
         "ticks",
         f"ticks {of}",
     )
+
+
+def _spread(values: np.ndarray, array: JEOLArray) -> np.ndarray:
+    """Return values of rows, (planes, rows, 1), or of pixels as those of the spectra.
+
+    Those of rows take no more memory: the array is a view of them.
+    """
+    shape = array.shape[:-1]
+    return np.broadcast_to(values[0] if array.is_summed else values, shape)
 
 
 def _check_header(header: Header, index: Index) -> None:
@@ -146,20 +153,23 @@ def _dead_time(
     Returns
     -------
     dead_time : numpy.ndarray
-        Shape (planes, rows) or that of the navigation axes.
+        Shape (planes, rows, 1), (planes, 1, 1), or with all pixels.
     of
         In words.
     """
     off = _OFF * math.sqrt(2 * n_frames)
     mean = ticks[..., 0].sum() / math.prod(array.shape[:-1])
     if off <= _PIXELS_OFF * mean:
-        return dead_time_of(array.read_ticks()), "of each pixel"
+        found = dead_time_of(array.read_ticks())
+        return found[np.newaxis] if array.is_summed else found, "of each pixel"
     n_rows = ticks.shape[1]
     n = math.ceil(off / _ROWS_OFF / max(ticks[..., 0].mean(), TICK_S))
     if n >= n_rows:
-        dead = dead_time_of(ticks.sum(axis=1, keepdims=True))
-        return np.repeat(dead, n_rows, axis=1), "of the map"
-    return dead_time_of(sum_rows(ticks, n)), "of each row" if n == 1 else f"of {n} rows"
+        return dead_time_of(ticks.sum(axis=1, keepdims=True))[
+            ..., np.newaxis
+        ], "of the map"
+    dead = dead_time_of(sum_rows(ticks, n))[..., np.newaxis]
+    return dead, "of each row" if n == 1 else f"of {n} rows"
 
 
 def dead_time_of(ticks: np.ndarray) -> np.ndarray:
