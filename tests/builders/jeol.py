@@ -1,6 +1,9 @@
 """Files of JEOL's Analysis Station, with ``struct`` alone: the second opinion."""
 
+import random
 import struct
+import sys
+from array import array
 from pathlib import Path
 
 POSITIONS = 4096
@@ -258,3 +261,38 @@ def decode(path):
             place = y * n_rows // POSITIONS, x * n_columns // POSITIONS
             events.append((frame, *place, value))
     return (n_rows, n_columns), frame + 1, events
+
+
+def write_large(path, shape=(512, 512), n_frames=14, n_repeats=1, rate=0.084):
+    """Write a map as a microscope does: few X-rays in a pixel, of lines and a background.
+
+    `rate` is how many there are in a pixel of a frame, as in RosettaSciIO's test file. Frames
+    of 0.1 ms a pixel follow each other, and all of them again, `n_repeats` times. Returns the
+    path and the number of X-rays.
+    """
+    draw = random.Random(0)
+    n_rows, n_columns = shape
+    words, n_events = array("H"), 0
+    for _ in range(n_frames):
+        for y in range(n_rows):
+            words.append(0x9000 | y * POSITIONS // n_rows)
+            n = sum(draw.random() < rate for _ in range(n_columns))
+            columns = sorted(draw.randrange(n_columns) for _ in range(n))
+            every = max(1, n * 10 // max(1, n_columns // 10))
+            for i, x in enumerate(columns):
+                if i == 0 or x != columns[i - 1]:
+                    words.append(0x8000 | x * POSITIONS // n_columns)
+                line = (148, 270, 450, 740, 900)[draw.randrange(5)] + int(
+                    draw.gauss(0, 4)
+                )
+                words.append(
+                    0xB000 | (line if draw.random() < 0.6 else draw.randrange(100, 2000))
+                )
+                if i % every == 0:
+                    words.extend((0x6000, 0x7000) if draw.random() < 0.9 else (0x6000,))
+            n_events += n
+    real, live = (words.count(word) * n_repeats / 100 for word in (0x6000, 0x7000))
+    write_map(
+        path, shape, n_frames * n_repeats, raw=words.tobytes() * n_repeats, **options
+    )
+    return Path(path), n_events * n_repeats

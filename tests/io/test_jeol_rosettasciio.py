@@ -96,6 +96,7 @@ def test_header_as_rosettasciio(real):
     "options",
     [
         {"cutoff_at_kV": 1.5},
+        {"rebin_energy": 8},
         {"rebin_energy": 128, "sum_frames": False},
         {"downsample": 16, "rebin_energy": 16, "read_em_image": True},
         {"sum_frames": False, "read_em_image": True, **SMALL},
@@ -132,8 +133,8 @@ def test_shifts_as_rosettasciio(is_summed):
 
 
 def test_golden_frames():
-    s = hs.load(real_path(VIEW), lazy=True, sum_frames=False)
-    assert s.data.shape == (14, 512, 512, 4096)
+    s = hs.load(real_path(VIEW), lazy=True, sum_frames=False, rebin_energy=512)
+    assert s.data.shape == (14, 512, 512, 8)
     image = s.data.sum(axis=3, dtype=np.uint32)
     np.testing.assert_array_equal(image.sum(axis=(1, 2)).compute(), FRAMES)
     assert s.axes_manager["Frame"].scale == pytest.approx(512 * 512 * 1e-4)
