@@ -282,17 +282,19 @@ def write_large(path, shape=(512, 512), n_frames=14, n_repeats=1, rate=0.084):
             for i, x in enumerate(columns):
                 if i == 0 or x != columns[i - 1]:
                     words.append(0x8000 | x * POSITIONS // n_columns)
-                line = (148, 270, 450, 740, 900)[draw.randrange(5)] + int(
-                    draw.gauss(0, 4)
-                )
-                words.append(
-                    0xB000 | (line if draw.random() < 0.6 else draw.randrange(100, 2000))
-                )
+                channel = draw.randrange(100, 2000)
+                if draw.random() < 0.6:
+                    channel = draw.choice((148, 270, 450, 740, 900)) + int(
+                        draw.gauss(0, 4)
+                    )
+                words.append(0xB000 | channel)
                 if i % every == 0:
                     words.extend((0x6000, 0x7000) if draw.random() < 0.9 else (0x6000,))
             n_events += n
     real, live = (words.count(word) * n_repeats / 100 for word in (0x6000, 0x7000))
-    write_map(
-        path, shape, n_frames * n_repeats, raw=words.tobytes() * n_repeats, **options
-    )
+    if sys.byteorder == "big":
+        words.byteswap()
+    options = {"RealTime": real, "LiveTime": live, "DwellTime(msec)": 0.1}
+    raw = words.tobytes() * n_repeats
+    write_map(path, shape, n_frames * n_repeats, raw=raw, **options)
     return Path(path), n_events * n_repeats
