@@ -59,7 +59,7 @@ def test_rows_that_go_on_in_another_block(path, monkeypatch, block):
     np.testing.assert_array_equal(found["data"], expected)
     source = source_of(found["data"])
     np.testing.assert_array_equal(source.known_total(), expected.sum(axis=(0, 1)))
-    assert eds_of(found)["real_time"] == pytest.approx(3.84)
+    assert eds_of(found)["real_time_of_map"] == pytest.approx(3.84)
 
 
 @pytest.mark.parametrize("options", [{}, {"downsample": (4, 2), "rebin_energy": 32}])
@@ -106,7 +106,11 @@ def test_signal(path):
 
 
 def test_type_of_signal(tmp_path, path):
-    assert hs.load(path)._signal_type == "EDS_SEM"
+    s = hs.load(path)
+    assert s._signal_type == "EDS_SEM"
+    # exspy multiplies the time of a spectrum by their number.
+    eds = s.sum().metadata.Acquisition_instrument.SEM.Detector.EDS
+    assert eds.live_time == pytest.approx(builder.n_ticks()[1] / 100)
     assert not hs.load(path).metadata.has_item(
         "Acquisition_instrument.SEM.Detector.EDS.dead_time"
     )
@@ -293,8 +297,8 @@ def test_frames(path):
         summed = read(path, frame_list=numbers)
         np.testing.assert_array_equal(summed["data"], each[numbers].sum(axis=0))
         ticks = [builder.n_ticks(frames=[i])[1] for i in numbers]
-        assert eds_of(summed)["live_time"] == pytest.approx(sum(ticks) / 100)
-        assert eds_of(summed)["real_time"] == pytest.approx(1.28 * len(numbers))
+        assert eds_of(summed)["live_time_of_map"] == pytest.approx(sum(ticks) / 100)
+        assert eds_of(summed)["real_time_of_map"] == pytest.approx(1.28 * len(numbers))
 
 
 @pytest.mark.parametrize("is_summed", [False, True])
@@ -331,7 +335,7 @@ def test_cut_frame(tmp_path):
     assert "2 of 3 frames are whole" in first and "only_valid_data=False" in first
     assert "ticks of the stream are 3.28 s, expected the 3.84 s" in second
     np.testing.assert_array_equal(found["data"], counts(frames_read=range(2)))
-    assert eds_of(found)["real_time"] == pytest.approx(2.56)
+    assert eds_of(found)["real_time_of_map"] == pytest.approx(2.56)
     with pytest.warns(
         UserWarning, match=r"ticks of the stream are 3.28 s, expected .*3.84"
     ):
@@ -340,7 +344,7 @@ def test_cut_frame(tmp_path):
     rest[5:] = rest[4, 8:] = 0
     np.testing.assert_array_equal(s.data, counts(frames_read=range(2)) + rest)
     eds = s.metadata.Acquisition_instrument.SEM.Detector.EDS
-    assert eds.real_time == pytest.approx(3.28)
+    assert eds.real_time * 128 == eds.real_time_of_map == pytest.approx(3.28)
     share = eds.relative_real_time.data[:, 0]
     np.testing.assert_allclose(share / share[-1], [1.5] * 4 + [1.25] + [1] * 3)
 
@@ -385,9 +389,10 @@ def test_image(tmp_path):
 def test_times(path):
     real, live = builder.n_ticks()
     eds = eds_of(read(path))
-    assert eds["real_time"] == eds["real_time_of_map"] == pytest.approx(real / 100)
-    assert eds["live_time"] == eds["live_time_of_map"] == pytest.approx(live / 100)
-    assert eds["n_spectra_of_map"] == 128
+    assert eds["real_time_of_map"] == pytest.approx(real / 100)
+    assert eds["real_time"] == pytest.approx(real / 100 / 128)
+    assert eds["live_time_of_map"] == pytest.approx(live / 100)
+    assert eds["live_time"] == pytest.approx(live / 100 / 128)
     s = hs.load(path, signal_type="EDS_XFM")
     assert s.get_live_time().data.sum() == pytest.approx(live / 100, rel=0.01)
     eds = s.sum().metadata.Acquisition_instrument.SEM.Detector.EDS
@@ -441,7 +446,7 @@ def test_without_a_clock(tmp_path):
     path = builder.write_map(tmp_path / "map.pts", has_clock=False)
     eds = eds_of(read(path))
     real, live = builder.n_ticks()
-    assert (eds["real_time"], eds["live_time"]) == (real / 100, live / 100)
+    assert (eds["real_time_of_map"], eds["live_time_of_map"]) == (real / 100, live / 100)
     assert eds["real_time_from"] == "RealTime" and "_sig_dead_time" not in eds
     assert "real_time" not in eds_of(read(path, frame_list=[0]))
 
@@ -450,7 +455,7 @@ def test_clock_of_real_time_only(tmp_path):
     raw = builder.stream().replace(struct.pack("<H", 0x7000), b"")
     path = builder.write_map(tmp_path / "map.pts", raw=raw, LiveTime=None)
     eds = eds_of(read(path))
-    assert eds["real_time"] == pytest.approx(3.84) and "live_time" not in eds
+    assert eds["real_time_of_map"] == pytest.approx(3.84) and "live_time" not in eds
 
 
 def test_clock_that_disagrees(tmp_path):

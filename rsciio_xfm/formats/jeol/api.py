@@ -168,8 +168,8 @@ def file_reader(
     ``hs.load("map.pts", signal_type="EDS_XFM")`` makes any map one with the methods of this
     package, and keeps the dead times.
 
-    Live and real time in the metadata are those of the whole map, as RosettaSciIO's, and
-    noted as such in ``n_spectra_of_map``.
+    Live and real time in the metadata are those of one spectrum of the map, the mean;
+    ``live_time_of_map`` and ``real_time_of_map`` are those of all of them together.
 
     Source of the format: see ``layout.py``.
 

@@ -1,8 +1,7 @@
 """Metadata of ``.pts`` maps, as RosettaSciIO has them and exspy wants them."""
 
+import math
 from typing import Any
-
-import numpy as np
 
 from rsciio_xfm.core.eds import build_dead_time, build_share
 from rsciio_xfm.core.xrf import number
@@ -73,7 +72,7 @@ def _describe_detector(header: Header) -> dict[str, Any]:
 
 
 def describe_times(times: Times, axes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return times for ``Detector.EDS``: those of the whole map, as RosettaSciIO has them.
+    """Return times for ``Detector.EDS``: those of one spectrum, and of the whole map.
 
     Parameters
     ----------
@@ -83,11 +82,11 @@ def describe_times(times: Times, axes: list[dict[str, Any]]) -> dict[str, Any]:
         Its navigation axes.
     """
     eds: dict[str, Any] = {}
+    n_spectra = math.prod(axis["size"] for axis in axes)
     named = {"real_time": times.real, "live_time": times.live}
     for name, seconds in named.items():
         if seconds is not None:
-            eds[name] = eds[f"{name}_of_map"] = seconds
-            eds["n_spectra_of_map"] = int(np.prod([axis["size"] for axis in axes]))
+            eds |= {name: seconds / n_spectra, f"{name}_of_map": seconds}
     if times.real_from:
         eds["real_time_from"] = times.real_from
     if times.share is not None:
