@@ -96,8 +96,14 @@ def stream(
 
 def n_ticks(shape=SHAPE, frames=range(N_FRAMES)):
     """Return the ticks of real and of live time of some frames."""
-    places = [(f, y, x) for f in frames for y in range(shape[0]) for x in range(shape[1])]
-    return len(places), sum(not is_dead(*place) for place in places)
+    n_rows, n_columns = shape
+    live = sum(
+        not is_dead(frame, y, x)
+        for frame in frames
+        for y in range(n_rows)
+        for x in range(n_columns)
+    )
+    return len(frames) * n_rows * n_columns, live
 
 
 def header(shape=SHAPE, n_frames=N_FRAMES, **changes):
@@ -106,7 +112,7 @@ def header(shape=SHAPE, n_frames=N_FRAMES, **changes):
     Keys of `changes` are those of the innermost groups.
     """
     n_rows, n_columns = shape
-    real, live = n_ticks(shape, range(n_frames))
+    real, live = (0, 0) if "RealTime" in changes else n_ticks(shape, range(n_frames))
     doc = {
         "LiveTime": live / 100,
         "RealTime": real / 100,
