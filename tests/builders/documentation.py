@@ -9,9 +9,9 @@ from PIL import Image
 
 from rsciio_xfm import data, datastack
 from tests.builders import bruker as bruker_builder
-from tests.builders import jeol as jeol_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
+from tests.builders import jeol as jeol_builder
 from tests.builders import oxford as oxford_builder
 
 # What a page that is about something else takes for granted.
