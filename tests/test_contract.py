@@ -20,7 +20,7 @@ BUILDERS = {
     "msa": "write_spectrum",
 }
 # Of maps that are named as RosettaSciIO does, since there are images beside them.
-TITLES = {"bruker": "EDX"}
+TITLES = {"bruker": "EDX", "jeol": "EDS extracted from map.pts"}
 SPECIFICATIONS = read_specifications()
 
 

@@ -7,7 +7,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from rsciio_xfm import edax, geopixe
+from rsciio_xfm import edax, geopixe, jeol
 from rsciio_xfm.analysis.colour import Colours, channel_colours, mix_colours
 from rsciio_xfm.analysis.fit.basis import Basis
 from rsciio_xfm.analysis.fit.matrix import make_projection
@@ -18,6 +18,7 @@ from rsciio_xfm.exceptions import PassCancelledError
 from tests.builders import edax as edax_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import jeol as jeol_builder
 from tests.builders import large, xrf
 from tests.builders import oxford as oxford_builder
 from tests.builders import ripple as ripple_builder
@@ -205,6 +206,20 @@ def test_detectors_of_h5oina(client, tmp_path):
     s = hs.load(path, lazy=True, chunks=(5, 7, -1))
     np.testing.assert_array_equal(s.data.compute(), counts)
     np.testing.assert_array_equal(s.sum().data.compute(), counts.sum((0, 1)))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_frames_of_pts(client, tmp_path):
+    """Workers count X-rays from the stream, moved and summed as they would be here."""
+    path = jeol_builder.write_map(tmp_path / "a.pts")
+    options = {"frame_shifts": [(0, 0), (1, -1), (0, 2)], "lazy": True}
+    (expected,) = jeol.file_reader(path, **options | {"lazy": False})
+    s = hs.load(path, chunks=(3, 5, 1000), **options)
+    np.testing.assert_array_equal(s.data.compute(), expected["data"])
+    total = expected["data"].sum(axis=(0, 1))
+    np.testing.assert_array_equal(s.sum().data.compute(), total)
 
 
 def test_projection(client, tmp_path):

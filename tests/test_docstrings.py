@@ -19,6 +19,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FILES = (
     "map.GeoPIXE",
     "map.bcf",
+    "map.pts",
     "map.spd",
     "map.h5oina",
     "map.emd",
@@ -81,6 +82,6 @@ def test_examples_are_run():
         for test in EXAMPLES.values()
         for example in test.examples
     )
-    names = ("bruker", "geopixe", "edax", "emd", "datastack", "esrf", "oxford")
+    names = "bruker", "geopixe", "edax", "emd", "datastack", "esrf", "jeol", "oxford"
     for name in names:
         assert f"rsciio_xfm.formats.{name}.api.file_reader" in EXAMPLES

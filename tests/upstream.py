@@ -22,7 +22,7 @@ from rsciio_xfm._register import read_specifications
 
 THEIRS = Path(rsciio.__file__).parent / "tests"
 # What its tests are called after.
-FORMATS = ("bruker", "edax", "emd", "msa", "ripple")
+FORMATS = ("bruker", "edax", "emd", "jeol", "msa", "ripple")
 # What is other here on purpose: docs/compared.rst says why. Texts of its tests are replaced,
 REPLACED = {
     # (of the module that they call by name: it has to be ours)
@@ -42,6 +42,7 @@ REPLACED = {
 LEFT_OUT = (
     "test_bruker.py::test_bruker_XRF",
     "test_emd_velox.py::TestVeloxEELSEDS::test_velox_load_EELS_EDS",
+    "test_jeol.py::test_broken_files",
     "test_msa.py::test_parsed_version",
 )
 

@@ -11,6 +11,7 @@ from rsciio_xfm import data, datastack
 from tests.builders import bruker as bruker_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
+from tests.builders import jeol as jeol_builder
 from tests.builders import oxford as oxford_builder
 
 # What a page that is about something else takes for granted.
@@ -34,6 +35,7 @@ PREAMBLES = {
     "docs/formats/emd.rst": _LOADED,
     "docs/formats/esrf.rst": _LOADED + 'images = hs.load("images_before.edf")\n',
     "docs/formats/geopixe.rst": _LOADED,
+    "docs/formats/jeol.rst": "import hyperspy.api as hs\n",
     "docs/formats/msa.rst": _LOADED,
     "docs/formats/oxford.rst": "import hyperspy.api as hs\n",
     "docs/formats/ripple.rst": "import hyperspy.api as hs\n",
@@ -48,6 +50,14 @@ def write_geopixe(folder):
 def write_bcf(folder):
     picture = bruker_builder.image("", [1] * 35, 7, 5)
     bruker_builder.write_map(folder / "map.bcf", images=picture)
+
+
+def write_pts(folder):
+    jeol_builder.write_map(folder / "map.pts", has_image=True)
+
+
+def write_asw(folder):
+    jeol_builder.write_project(folder / "project.asw")
 
 
 def write_spd(folder):
@@ -126,6 +136,8 @@ def write_processed(folder):
 
 _WRITERS = {
     "map.bcf": write_bcf,
+    "map.pts": write_pts,
+    "project.asw": write_asw,
     "map.GeoPIXE": write_geopixe,
     "map.spd": write_spd,
     "map.emd": write_velox,
@@ -173,6 +185,7 @@ _READ = {
         "edf",
     ],
     "docs/formats/geopixe.rst": ["map.GeoPIXE", "map.spd"],
+    "docs/formats/jeol.rst": ["map.pts", "project.asw"],
     "docs/formats/oxford.rst": ["map.h5oina"],
     "docs/formats/ripple.rst": ["scan.raw"],
     "docs/robustness.rst": ["map.GeoPIXE", "processed.h5"],

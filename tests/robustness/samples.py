@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm import datastack, edax, emd, esrf, geopixe, msa, oxford, ripple
+from rsciio_xfm import datastack, edax, emd, esrf, geopixe, jeol, msa, oxford, ripple
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import CorruptFileError
 from tests.builders import datastack as datastack_builder
@@ -23,6 +23,7 @@ from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import jeol as jeol_builder
 from tests.builders import msa as msa_builder
 from tests.builders import oxford as oxford_builder
 from tests.builders import ripple as ripple_builder
@@ -207,6 +208,20 @@ def parts_of_msa(path: Path) -> tuple[Regions, list[int]]:
     return {"header": header, DATA: data}, [start for start, _, _ in places]
 
 
+def parts_of_pts(path: Path) -> tuple[Regions, list[int]]:
+    size, start = path.stat().st_size, jeol_builder.DATA
+    head = jeol_builder.HEAD
+    (n_bytes,) = struct.unpack_from("<I", path.read_bytes(), 24)
+    regions: Regions = {
+        "head": [(0, 36)],
+        "header": [(head + 12, head + n_bytes)],
+        DATA: [(start, size)],
+    }
+    tree = range(head + 12, head + n_bytes, 40)
+    words = range(start, size, max(2, (size - start) // 70 * 2))
+    return regions, [0, 12, 20, 28, 36, head, *tree, *words]
+
+
 # What others read -----------------------------------------------------------------------
 
 
@@ -216,6 +231,21 @@ def decode_geopixe(path: Path, shape: tuple[int, int, int, int]) -> list[np.ndar
         for channel, n in spectrum.items():
             counts[detector, y, x, channel] += n
     return [counts.sum(0)]
+
+
+def decode_pts(path: Path) -> list[np.ndarray]:
+    """Return the frames, and the sum of those that come to their last row."""
+    shape, n_frames, events = jeol_builder.decode(path)
+    frames = np.zeros((n_frames, *shape, jeol_builder.N_CHANNELS), np.uint16)
+    np.add.at(frames, tuple(np.array(events).T), 1)
+    is_whole_frame = frames[:, -1].any(axis=(1, 2))
+    return [frames, frames[is_whole_frame].sum(axis=0)]
+
+
+def decode_jeol(path: Path) -> list[np.ndarray]:
+    from rsciio.jeol import file_reader
+
+    return [np.asarray(signal["data"]) for signal in file_reader(str(path))]
 
 
 def decode_spd(path: Path) -> list[np.ndarray]:
@@ -377,6 +407,34 @@ SAMPLES = {
             _read(geopixe.file_reader),
             parts_of_geopixe,
             decode=partial(decode_geopixe, shape=_GEOPIXE),
+        ),
+        Sample(
+            "JEOL .pts",
+            _write(jeol_builder.write_map, "map.pts", (4, 4)),
+            _read(jeol.file_reader),
+            parts_of_pts,
+            decode=decode_pts,
+        ),
+        Sample(
+            "JEOL .pts, frames",
+            _write(jeol_builder.write_map, "map.pts", (4, 4), has_image=True),
+            _read(jeol.file_reader, sum_frames=False),
+            parts_of_pts,
+            decode=decode_pts,
+        ),
+        *(
+            Sample(
+                f"JEOL {suffix}",
+                _write(write, f"a{suffix}"),
+                _read(jeol.file_reader),
+                parts_of_all,
+                decode=decode_jeol,
+            )
+            for suffix, write in (
+                (".img", jeol_builder.write_image),
+                (".eds", jeol_builder.write_spectrum),
+                (".asw", jeol_builder.write_project),
+            )
         ),
         Sample(
             "EDAX .spd",

@@ -14,6 +14,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 import rsciio.bruker
+import rsciio.jeol
 
 from rsciio_xfm.signals import EDSXFMSpectrum
 from rsciio_xfm.signals.dead_time import _tube_channel
@@ -506,6 +507,8 @@ class TestTimesOfAMap:
         kwds = {}
         if name.endswith("bcf"):  # ours has the times of a spectrum
             kwds = {"select_type": "spectrum_image", "file_format": rsciio.bruker}
+        if name.endswith("pts"):
+            kwds = {"file_format": rsciio.jeol}
         if at_loading:
             kwds["signal_type"] = "EDS_XFM"
         s = hs.load(DATA / name, lazy=True, **kwds)
