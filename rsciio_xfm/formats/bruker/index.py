@@ -317,7 +317,7 @@ def _index_record(
     for i in range(window[0], min(top, window[1])):
         pulses += spectrum[i]
     found.pulses[state[_ROW], x] = pulses
-    highest = _move(spectrum[:top], found.partial[:top])
+    highest = _move(spectrum, found.partial, top)
     state[_HIGHEST] = max(state[_HIGHEST], np.int64(highest))
     state[_LONGEST] = max(state[_LONGEST], stop - at)
     state[_RECORDS] += 1
@@ -328,10 +328,11 @@ def _index_record(
 
 
 @kernel
-def _move(spectrum: np.ndarray, partial: np.ndarray) -> np.unsignedinteger:
+def _move(spectrum: np.ndarray, partial: np.ndarray, top: int) -> np.unsignedinteger:
     """Add a spectrum to the sum, and set it to zero; return its highest count."""
     highest = np.uint32(0)
-    for i in range(spectrum.size):
+    for channel in range(top):
+        i = np.uint64(channel)
         highest = max(highest, spectrum[i])
         partial[i] += spectrum[i]
         spectrum[i] = 0
