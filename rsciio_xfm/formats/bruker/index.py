@@ -43,7 +43,7 @@ from rsciio_xfm.kernels.compiled import kernel
 Data = StoredBytes | InflatedBytes
 
 # To be changed whenever an index of an older version must not be used.
-_CACHE_KIND = "bruker-1"
+_CACHE_KIND = "bruker-2"
 NOT_STORED = -1  # counts of a pixel without a record
 _LINE_BYTES = layout.LINE.itemsize
 # What the kernel stopped at, beside what is wrong within a record.
@@ -74,7 +74,8 @@ class Index:
         int64, shape (n_rows,): bytes at which the records of each row begin, and how many
         there are.
     pulses
-        int64, shape (n_rows, n_columns): counts around 0 keV, -1 where nothing is stored.
+        Smallest signed integers that hold them, shape (n_rows, n_columns): counts around
+        0 keV, -1 where nothing is stored.
     total
         uint64, shape (channels,): the sum of all spectra.
     n_records, highest, longest
@@ -182,9 +183,11 @@ def _unpack_index(found: dict[str, np.ndarray], data: Data, shape: Shape) -> Ind
     expected = {
         "start": (np.int64, (shape.n_rows,)),
         "length": (np.int64, (shape.n_rows,)),
-        "pulses": (np.int64, (shape.n_rows, shape.n_columns)),
+        "pulses": (index.pulses.dtype, (shape.n_rows, shape.n_columns)),
         "total": (np.uint64, (shape.n_channels,)),
     }
+    if index.pulses.dtype.kind != "i":
+        return None
     for name, (dtype, size) in expected.items():
         held = getattr(index, name)
         if held.dtype != dtype or held.shape != size:
@@ -243,8 +246,12 @@ def build_index(data: Data, what: str, shape: Shape, window: Range) -> Index:
     _flush(found)
     row, _, highest, longest, n_records, _ = found.state.tolist()
     found.start[row + (found.length[row : row + 1] > 0).sum() :] = at
+    smallest = np.min_scalar_type(-1 - max(0, int(found.pulses.max())))
     return Index(
-        *found[:4],
+        found.start,
+        found.length,
+        found.pulses.astype(smallest),
+        found.total,
         n_records=n_records,
         highest=highest,
         longest=max(longest, RECORD_BYTES),

@@ -150,7 +150,7 @@ def _add_events_12(raw, start, n, counts, n_channels):
         x, y, z = u2(raw, at), u2(raw, at + 2), u2(raw, at + 4)
         a, b = x >> 4, (x & 15) << 8 | y >> 8
         c, d = (y & 255) << 4 | z >> 12, z & 4095
-        top = max(top, max(a, b), max(c, d))
+        top = max(top, a, b, c, d)
         if top >= n_channels:
             return np.int64(0), WRONG_CHANNEL
         counts[np.uint64(a)] += one

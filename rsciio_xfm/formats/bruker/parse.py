@@ -31,6 +31,8 @@ _MOST_TIMES = 16  # larger than its file a larger header may be, as it is compre
 # Of the nodes of XML, and of the attributes: each takes some hundred bytes of memory.
 _MOST_NODES = 2**20
 _MOST_LAYERS = 2**20  # bytes of the description of a detector's window, decompressed
+_PLANE = b"<Data>"
+_LEAST_PLANE = 4096  # bytes of a plane that is worth to be cut out
 _SPECTRA = re.compile(re.escape(layout.SPECTRA) + r"(\d+)")
 # Numbers with a comma, as of a German Windows; lists of two numbers are none.
 _COMMA = re.compile(rb"(?<!<LineCounter)(?<!<Channels)(>-?\d+),(\d*([Ee]-?\d*)?<)")
@@ -163,7 +165,7 @@ def read_header(container: Container, numbers: list[int]) -> Header:
             f"{name}: {data.present} bytes of the header are there, expected {data.size} "
             f"(byte {data.source.size}). The file is cut."
         )
-    text = read_part(data, 0, data.size).tobytes()
+    text, planes = _cut_planes(read_part(data, 0, data.size).tobytes())
     root = parse_xml(text, name, data.byte_of(0))
     base = root.find("./ClassInstance[@Type='TRTSpectrumDatabase']")
     if base is None:
@@ -171,7 +173,37 @@ def read_header(container: Container, numbers: list[int]) -> Header:
             f"{name}: the header has no TRTSpectrumDatabase, expected one (byte "
             f"{data.byte_of(0)}). It is no map of Bruker."
         )
+    _put_back(base, planes)
     return _build_header(base, numbers, name)
+
+
+def _cut_planes(text: bytes) -> tuple[bytes, list[bytes]]:
+    """Take large planes of images, of which there are megabytes, out of the XML.
+
+    ``#`` and a number is put in the place of each; what was there is returned in this order.
+    """
+    kept: list[bytes] = []
+    planes: list[bytes] = []
+    at = 0
+    while (found := text.find(_PLANE, at)) >= 0:
+        start = found + len(_PLANE)
+        stop = text.find(b"<", start)
+        if stop - start < _LEAST_PLANE:
+            kept.append(text[at:start])
+            at = start
+            continue
+        kept += [text[at:start], b"#%d" % len(planes)]
+        planes.append(text[start:stop])
+        at = stop
+    return b"".join([*kept, text[at:]]), planes
+
+
+def _put_back(base: ElementTree.Element, planes: list[bytes]) -> None:
+    """Give the times of pixels, the only plane that is read here, what was cut from them."""
+    for node in base.findall("./ClassInstance[@Name='PixelTimes']/Plane0/Data"):
+        of_number = {f"#{i}": plane for i, plane in enumerate(planes)}
+        if node.text in of_number:
+            node.text = of_number[node.text].decode("latin-1")
 
 
 def parse_xml(text: bytes, name: str, byte: int) -> ElementTree.Element:
