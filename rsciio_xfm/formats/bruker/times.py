@@ -24,7 +24,7 @@ _LEAST_PULSES = 25
 _ALIKE = 0.02
 # Pixels without a count are that much more common than if all pixels were alike.
 _MOST_CHANCE = 10
-_AT_ONCE = 2**16  # pixels of which dead times are calculated
+_AT_ONCE = 2**14  # pixels of which dead times are calculated
 
 
 @dataclass(frozen=True)
@@ -223,10 +223,13 @@ def _dead_time_of_counts(
     step = max(1, _AT_ONCE // pulses.shape[-1])
     for first in range(0, len(dead), step):
         rows = slice(first, first + step)
+        part = np.maximum(pulses[rows], 0) / frequency
         with np.errstate(divide="ignore", invalid="ignore"):
-            part = 100 * (1 - np.maximum(pulses[rows], 0) / frequency / real[rows])
-        part[real[rows] <= 0] = np.nan
+            part /= real[rows]
+        np.subtract(1, part, out=part)
+        part *= 100
         np.clip(part, 0, 100, out=dead[rows], casting="same_kind")
+        np.putmask(dead[rows], real[rows] <= 0, np.nan)
     return dead
 
 
