@@ -197,7 +197,8 @@ def file_reader(
     header = read_header(container, list(names))
     signals = []
     if select_type != "spectrum_image" and header.has_images:
-        signals += read_images(path, instrument, is_optional=select_type is None)
+        is_optional = select_type is None
+        signals += read_images(path, instrument, is_optional, header.problem)
     if lazy:
         for signal in signals:
             signal["data"] = da.from_array(signal["data"])

@@ -102,6 +102,9 @@ class Header:
         By their number.
     has_images
         Whether there is an image of the sample.
+    problem
+        What is wrong with descriptions of detectors that RosettaSciIO would decompress
+        without a limit; empty if nothing is.
     """
 
     name: str
@@ -115,6 +118,7 @@ class Header:
     n_detectors: int
     spectra: dict[int, Spectrum]
     has_images: bool
+    problem: str
 
 
 def find_spectra(container: Container) -> dict[int, str]:
@@ -273,6 +277,7 @@ def _build_header(base: ElementTree.Element, numbers: list[int], name: str) -> H
         n_detectors=int(number(base.findtext("./DetectorCount")) or 1),
         spectra=spectra,
         has_images=any(not node.get("Name") for node in images),
+        problem=_find_problem(base),
     )
 
 
@@ -355,6 +360,18 @@ def _layers(text: Any) -> dict[str, Any]:
         return {}
 
 
+def _find_problem(root: ElementTree.Element) -> str:
+    """Return what is wrong with the layers of detectors' windows, if they are there."""
+    for node in root.iter("DetLayers"):
+        raw = _decode(node.text or "", base64.b64decode)
+        if raw is None or _decode(raw, _inflate) is None:
+            return (
+                f"DetLayers, {len(node.text or '')} characters, cannot be decompressed or has "
+                f"more than {_MOST_LAYERS} bytes then"
+            )
+    return ""
+
+
 def _inflate(raw: bytes) -> bytes:
     engine = zlib.decompressobj()
     found = engine.decompress(raw, _MOST_LAYERS)
@@ -391,5 +408,10 @@ def read_spx(filename: str | Path) -> Spectrum:
         raise FileFormatError(
             f"{path}: the file has no TRTSpectrum, expected one (byte 0). It is no spectrum "
             "of Bruker."
+        )
+    problem = _find_problem(root)
+    if problem:
+        raise FileFormatError(
+            f"{path}: {problem}, expected base64 of zlib (byte 0). The file is damaged."
         )
     return parse_spectrum(node)
