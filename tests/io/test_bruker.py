@@ -758,3 +758,12 @@ def test_layers_of_detectors_that_are_bombs_or_damaged(tmp_path, raw):
     with pytest.warns(UserWarning, match=r"images cannot be read: DetLayers"):
         (signal,) = bruker.file_reader(path)
     assert signal["data"].shape == builder.SHAPE
+
+
+def test_image_of_unknown_type(tmp_path):
+    header = builder.header(images=builder.image("", [1] * 35, 7, 5))
+    header = header.replace(b'"TRTImageData"', b'"TRTImageDat\x80"')
+    path = builder.write_map(tmp_path / "map.bcf", raw_header=header)
+    with pytest.warns(UserWarning, match=r"images of the types .* left out"):
+        (signal,) = bruker.file_reader(path)
+    assert signal["data"].shape == builder.SHAPE

@@ -376,6 +376,7 @@ def _zarr(version: int, codec: str) -> Callable[[Path], Path]:
     )
 
 
+_PICTURE = bruker_builder.image("", list(range(35)), 7, 5)
 SAMPLES = {
     sample.name: sample
     for sample in (
@@ -506,6 +507,12 @@ SAMPLES = {
         Sample(
             "bruker, compressed",
             _write(bruker_builder.write_map, "map.bcf", compressed=True),
+            _read(bruker.file_reader),
+            bruker_builder.find_parts,
+        ),
+        Sample(
+            "bruker, with an image",
+            _write(bruker_builder.write_map, "map.bcf", images=_PICTURE),
             _read(bruker.file_reader),
             bruker_builder.find_parts,
         ),

@@ -202,6 +202,17 @@ def _cut_planes(text: bytes) -> tuple[bytes, list[bytes]]:
     return b"".join([*kept, text[at:]]), planes
 
 
+def _warn_unknown_images(base: ElementTree.Element, name: str) -> None:
+    """Say so if something of an unknown type looks like an image."""
+    nodes = [node for node in base if node.find("./Plane0") is not None]
+    kinds = {node.get("Type", node.tag) for node in nodes} - {"TRTImageData"}
+    if kinds:
+        warn(
+            f"{name}: the header has images of the types {sorted(kinds)!r:.100}, expected "
+            "TRTImageData: they are left out."
+        )
+
+
 def _put_back(base: ElementTree.Element, planes: list[bytes]) -> None:
     """Give the times of pixels, the only plane that is read here, what was cut from them."""
     for node in base.findall("./ClassInstance[@Name='PixelTimes']/Plane0/Data"):
@@ -265,6 +276,7 @@ def _build_header(base: ElementTree.Element, numbers: list[int], name: str) -> H
             spectra[i] = parse_spectrum(node)
     images = base.findall(instance.format("TRTImageData"))
     times = [node for node in images if node.get("Name") == "PixelTimes"]
+    _warn_unknown_images(base, name)
     return Header(
         name=base.get("Name", "Undefined"),
         date=_date(base.find("./Header")),
