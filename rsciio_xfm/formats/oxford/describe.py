@@ -88,8 +88,8 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
     for part, own, values in zip(parts, dead, known, strict=True):
         for some in _parts(n_pixels):
             own[some] = dead_time_of_times(values[some], real[some])
-        is_known = np.isfinite(own)
-        _warn_of_more_live(part, values.sum(where=is_known), real.sum(where=is_known))
+        is_sound = np.isfinite(own)
+        _warn_of_more_live(part, values.sum(where=is_sound), real.sum(where=is_sound))
     # What is not needed any more goes first: there may be millions of pixels.
     del live, known, values
     share = np.ones(n_pixels, np.float32)
