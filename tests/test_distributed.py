@@ -15,6 +15,7 @@ from rsciio_xfm.analysis.fit.project import project
 from rsciio_xfm.analysis.maps import Wanted, make_maps, region_spectra
 from rsciio_xfm.core import to_dask
 from rsciio_xfm.exceptions import PassCancelledError
+from tests.builders import bruker as bruker_builder
 from tests.builders import edax as edax_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
@@ -220,6 +221,25 @@ def test_frames_of_pts(client, tmp_path):
     np.testing.assert_array_equal(s.data.compute(), expected["data"])
     total = expected["data"].sum(axis=(0, 1))
     np.testing.assert_array_equal(s.sum().data.compute(), total)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("compressed", [False, True])
+def test_records_of_bruker(client, tmp_path, compressed):
+    """Workers decompress blocks and decode records, of two detectors."""
+    shape = (12, 7, 256)
+    options = {"n_maps": 2, "compressed": compressed}
+    path = bruker_builder.write_map(tmp_path / "a.bcf", shape, **options)
+    counts = sum(np.array(bruker_builder.all_counts(shape, number=i)) for i in (0, 1))
+    kind = {"select_type": "spectrum_image", "signal_type": "EDS_XFM"}
+    s = hs.load(path, lazy=True, chunks=(5, 7, -1), **kind)
+    np.testing.assert_array_equal(s.data.compute(), counts)
+    np.testing.assert_array_equal(s.sum().data.compute(), counts.sum((0, 1)))
+    part = s.inav[2:, 3:9]  # of which the index does not know the sum
+    np.testing.assert_array_equal(part.sum().data.compute(), counts[3:9, 2:].sum((0, 1)))
+    np.testing.assert_array_equal(s.sum("Energy").data.compute(), counts.sum(-1))
 
 
 def test_projection(client, tmp_path):

@@ -1,6 +1,8 @@
 """Bruker's maps and spectra: made files, and those of microscopes beside RosettaSciIO."""
 
+import base64
 import pickle
+import re
 import struct
 import zlib
 
@@ -805,3 +807,28 @@ def test_rosettasciio_reads_made_files(tmp_path):
     np.testing.assert_array_equal(found["data"], counts())
     ours = bruker.file_reader(path, lazy=True)
     np.testing.assert_array_equal(ours[0]["data"].compute(), images["data"])
+
+
+@pytest.mark.parametrize("raw", [zlib.compress(bytes(2**21)), b"no zlib"])
+def test_layers_of_detectors_that_are_bombs_or_damaged(tmp_path, raw):
+    """RosettaSciIO would decompress all of them."""
+    layers = base64.b64encode(raw)
+    pattern = re.compile(rb"(?<=<DetLayers>)[^<]*")
+    spot = builder.write_spectrum(tmp_path / "spot.spx")
+    spot.write_bytes(pattern.sub(layers, spot.read_bytes()))
+    with pytest.raises(FileFormatError, match=r"DetLayers, .* cannot be decompressed"):
+        bruker.file_reader(spot)
+    header = builder.header(images=builder.image("", [1] * 35, 7, 5))
+    path = builder.write_map(tmp_path / "map.bcf", raw_header=pattern.sub(layers, header))
+    with pytest.warns(UserWarning, match=r"images cannot be read: DetLayers"):
+        (signal,) = bruker.file_reader(path)
+    assert signal["data"].shape == builder.SHAPE
+
+
+def test_image_of_unknown_type(tmp_path):
+    header = builder.header(images=builder.image("", [1] * 35, 7, 5))
+    header = header.replace(b'"TRTImageData"', b'"TRTImageDat\x80"')
+    path = builder.write_map(tmp_path / "map.bcf", raw_header=header)
+    with pytest.warns(UserWarning, match=r"images of the types .* left out"):
+        (signal,) = bruker.file_reader(path)
+    assert signal["data"].shape == builder.SHAPE

@@ -665,3 +665,12 @@ def test_exported_and_loaded(path, tmp_path):
 def test_command_line(path, run):
     said = run("info", path)
     assert "uint32" in said and "Tilt Angle: 0.0" in said and "dead time" in said
+
+
+def test_detector_that_is_missing(tmp_path):
+    path = builder.write_map(tmp_path / "map.h5oina", n_detectors=2)
+    with h5py.File(path, "r+") as file:
+        file.move("1/EDS1", "1/E")
+    with pytest.warns(UserWarning, match="holds EDS2, expected EDS1 to EDS2"):
+        (signal,) = file_reader(path)
+    np.testing.assert_array_equal(signal["data"], builder.read_spectra(path, "EDS2"))

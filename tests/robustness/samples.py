@@ -15,9 +15,21 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rsciio_xfm import datastack, edax, emd, esrf, geopixe, jeol, msa, oxford, ripple
+from rsciio_xfm import (
+    bruker,
+    datastack,
+    edax,
+    emd,
+    esrf,
+    geopixe,
+    jeol,
+    msa,
+    oxford,
+    ripple,
+)
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import CorruptFileError
+from tests.builders import bruker as bruker_builder
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
@@ -222,6 +234,13 @@ def parts_of_pts(path: Path) -> tuple[Regions, list[int]]:
     return regions, [0, 12, 20, 28, 36, head, *tree, *words]
 
 
+def parts_of_xml(path: Path) -> tuple[Regions, list[int]]:
+    content = path.read_bytes()
+    edges = [at for at, byte in enumerate(content) if byte in b"<>"]
+    at = content.find(b"<Channels>")
+    return {"header": [(0, at)], DATA: [(at, len(content))]}, edges
+
+
 # What others read -----------------------------------------------------------------------
 
 
@@ -398,6 +417,7 @@ def _zarr(version: int, codec: str) -> Callable[[Path], Path]:
     )
 
 
+_PICTURE = bruker_builder.image("", list(range(35)), 7, 5)
 SAMPLES = {
     sample.name: sample
     for sample in (
@@ -552,6 +572,24 @@ SAMPLES = {
             _write(msa_builder.write_spectrum, "sum.msa"),
             _read(msa.file_reader),
             parts_of_msa,
+        ),
+        Sample(
+            "bruker, compressed",
+            _write(bruker_builder.write_map, "map.bcf", compressed=True),
+            _read(bruker.file_reader),
+            bruker_builder.find_parts,
+        ),
+        Sample(
+            "bruker, with an image",
+            _write(bruker_builder.write_map, "map.bcf", images=_PICTURE),
+            _read(bruker.file_reader),
+            bruker_builder.find_parts,
+        ),
+        Sample(
+            "bruker, .spx",
+            _write(bruker_builder.write_spectrum, "spot.spx"),
+            _read(bruker.file_reader),
+            parts_of_xml,
         ),
         *(
             Sample(

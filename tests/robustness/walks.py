@@ -20,6 +20,7 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.signals import EDSXFMSpectrum
+from tests.builders import bruker as bruker_builder
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
@@ -404,6 +405,19 @@ def _bliss(folder: Path) -> Start:
     axes = _axes(("sampz", 0.5, -3.0), ("sampy", 2.0, 10.0), energy=(1.0, 0.0))
     load = _loader(folder / "map.h5", 1, file_format="ESRF")
     return load, Model(truth["counts"][1], axes, Times(real, real * share, has_map=True))
+
+
+@_format("Bruker")
+def _bruker(folder: Path) -> Start:
+    shape = (4, 5, 256)
+    path = bruker_builder.write_map(folder / "map.bcf", shape)
+    counts = np.array(bruker_builder.all_counts(shape), np.uint8)
+    # The pulses are all counts around 0 keV.
+    real = np.full((1, 4, 5), 1e-6 * bruker_builder.DWELL)
+    live = counts[np.newaxis, ..., bruker_builder.ZERO] / bruker_builder.FREQUENCY
+    axes = _axes(("height", 0.25, 0.0), ("width", 0.5, 0.0), energy=(0.01, -0.48))
+    load = _loader(path, select_type="spectrum_image", signal_type="EDS_XFM")
+    return load, Model(counts, axes, Times(real, live, has_map=True))
 
 
 @_format("H5OINA")

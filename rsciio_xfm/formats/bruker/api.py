@@ -197,7 +197,8 @@ def file_reader(
     header = read_header(container, list(names))
     signals = []
     if select_type != "spectrum_image" and header.has_images:
-        signals += read_images(path, instrument, is_optional=select_type is None)
+        is_optional = select_type is None
+        signals += read_images(path, instrument, is_optional, header.problem)
     if lazy:
         for signal in signals:
             signal["data"] = da.from_array(signal["data"])
@@ -458,14 +459,19 @@ def _describe_times(
     if any(d is None for d in dead):
         return eds
     stack = np.stack([_combine(d, first.real, downsample) for d in dead if d is not None])
-    lives = live_fraction(stack) * real
-    eds["live_time"] = float(lives.mean()) * n_added
+    eds["live_time"] = _mean_live_time(stack, real) * n_added
     eds["dead_time_from"] = ", ".join(dict.fromkeys(t.dead_from for t in map_.times))
     if is_summed:
         navigation = [build_axis(DETECTOR_AXIS, n_detectors, None, None), *navigation]
     stack = stack if is_summed or len(navigation) == stack.ndim else stack[0]
     eds["_sig_dead_time"] = build_dead_time(stack, navigation, has_detectors=is_summed)
     return eds
+
+
+def _mean_live_time(dead: np.ndarray, real: np.ndarray) -> float:
+    """Return the mean live time of pixels: row by row, as maps may have millions."""
+    rows = ((live_fraction(dead[:, y]) * real[y]).sum() for y in range(len(real)))
+    return float(sum(rows)) / dead.size
 
 
 def _combine(dead: np.ndarray, real: np.ndarray, downsample: int) -> np.ndarray:

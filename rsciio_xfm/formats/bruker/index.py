@@ -26,6 +26,7 @@ from rsciio_xfm.formats.bruker.kernels import (
     PACKING_AT,
     RECORD_BYTES,
     SIZE_AT,
+    SPARE,
     WRONG_CHANNEL,
     WRONG_COUNTS,
     WRONG_PACKING,
@@ -42,15 +43,16 @@ from rsciio_xfm.kernels.compiled import kernel
 Data = StoredBytes | InflatedBytes
 
 # To be changed whenever an index of an older version must not be used.
-_CACHE_KIND = "bruker-1"
+_CACHE_KIND = "bruker-2"
 NOT_STORED = -1  # counts of a pixel without a record
 _LINE_BYTES = layout.LINE.itemsize
 # What the kernel stopped at, beside what is wrong within a record.
 END_OF_BLOCK = DONE
 WRONG_LINE, OUTSIDE, REPEATED, TOO_LONG = range(DAMAGED + 4, DAMAGED + 8)
 # The state of the pass: row, its records that are still to come, highest count, bytes of the
-# longest record, records.
-_ROW, _LEFT, _HIGHEST, _LONGEST, _RECORDS = range(5)
+# longest record, records, and those of which `partial` is the sum.
+_ROW, _LEFT, _HIGHEST, _LONGEST, _RECORDS, _HELD = range(6)
+_MOST_COUNTS = 2**31 - 2**16  # of `partial`, so that those of any record fit as well
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Index:
         int64, shape (n_rows,): bytes at which the records of each row begin, and how many
         there are.
     pulses
-        int64, shape (n_rows, n_columns): counts around 0 keV, -1 where nothing is stored.
+        Smallest signed integers that hold them, shape (n_rows, n_columns): counts around
+        0 keV, -1 where nothing is stored.
     total
         uint64, shape (channels,): the sum of all spectra.
     n_records, highest, longest
@@ -180,9 +183,11 @@ def _unpack_index(found: dict[str, np.ndarray], data: Data, shape: Shape) -> Ind
     expected = {
         "start": (np.int64, (shape.n_rows,)),
         "length": (np.int64, (shape.n_rows,)),
-        "pulses": (np.int64, (shape.n_rows, shape.n_columns)),
+        "pulses": (index.pulses.dtype, (shape.n_rows, shape.n_columns)),
         "total": (np.uint64, (shape.n_channels,)),
     }
+    if index.pulses.dtype.kind != "i":
+        return None
     for name, (dtype, size) in expected.items():
         held = getattr(index, name)
         if held.dtype != dtype or held.shape != size:
@@ -192,13 +197,17 @@ def _unpack_index(found: dict[str, np.ndarray], data: Data, shape: Shape) -> Ind
 
 
 class _Found(NamedTuple):
-    """What is known so far, see :class:`Index`; `spectrum` is that of a record."""
+    """What is known so far, see :class:`Index`.
+
+    `spectrum` is that of a record; `partial` the sum of so many as 32 bits hold.
+    """
 
     start: np.ndarray
     length: np.ndarray
     pulses: np.ndarray
     total: np.ndarray
     spectrum: np.ndarray
+    partial: np.ndarray
     state: np.ndarray
 
 
@@ -210,8 +219,9 @@ def build_index(data: Data, what: str, shape: Shape, window: Range) -> Index:
         np.zeros(shape.n_rows, dtype=np.int64),
         np.full(size, NOT_STORED, dtype=np.int64),
         np.zeros(shape.n_channels, dtype=np.uint64),
+        np.zeros(shape.n_channels + SPARE, dtype=np.uint32),
         np.zeros(shape.n_channels, dtype=np.uint32),
-        np.zeros(5, dtype=np.int64),
+        np.zeros(6, dtype=np.int64),
     )
     at, end = layout.FIRST_LINE, data.present
     raw = np.empty(BLOCK_BYTES, dtype=np.uint8)
@@ -233,10 +243,15 @@ def build_index(data: Data, what: str, shape: Shape, window: Range) -> Index:
             raw[:held] = block[done:].copy()
             if held == raw.size:  # no record is as long
                 _raise_damage(data, what, TOO_LONG, raw, at, shape)
-    row, _, highest, longest, n_records = found.state.tolist()
+    _flush(found)
+    row, _, highest, longest, n_records, _ = found.state.tolist()
     found.start[row + (found.length[row : row + 1] > 0).sum() :] = at
+    smallest = np.min_scalar_type(-1 - max(0, int(found.pulses.max())))
     return Index(
-        *found[:4],
+        found.start,
+        found.length,
+        found.pulses.astype(smallest),
+        found.total,
         n_records=n_records,
         highest=highest,
         longest=max(longest, RECORD_BYTES),
@@ -309,23 +324,35 @@ def _index_record(
     for i in range(window[0], min(top, window[1])):
         pulses += spectrum[i]
     found.pulses[state[_ROW], x] = pulses
-    highest = _move(spectrum[:top], found.total[:top])
+    highest = _move(spectrum, found.partial, top)
     state[_HIGHEST] = max(state[_HIGHEST], np.int64(highest))
     state[_LONGEST] = max(state[_LONGEST], stop - at)
     state[_RECORDS] += 1
+    state[_HELD] += 1
+    if state[_HELD] * state[_HIGHEST] > _MOST_COUNTS:
+        _flush(found)
     return DONE
 
 
 @kernel
-def _move(spectrum: np.ndarray, total: np.ndarray) -> np.unsignedinteger:
-    """Add a spectrum to the total, and set it to zero; return its highest count."""
+def _move(spectrum: np.ndarray, partial: np.ndarray, top: int) -> np.unsignedinteger:
+    """Add a spectrum to the sum, and set it to zero; return its highest count."""
     highest = np.uint32(0)
-    for i in range(spectrum.size):
+    for channel in range(top):
+        i = np.uint64(channel)
         highest = max(highest, spectrum[i])
-    for i in range(spectrum.size):
-        total[i] += np.uint64(spectrum[i])
-    spectrum[:] = 0
+        partial[i] += spectrum[i]
+        spectrum[i] = 0
     return highest
+
+
+@kernel
+def _flush(found: _Found) -> None:
+    """Add the sum of some records to the total."""
+    for i in range(found.total.size):
+        found.total[i] += np.uint64(found.partial[i])
+    found.partial[:] = 0
+    found.state[_HELD] = 0
 
 
 def describe_record(raw: np.ndarray, status: int, n_channels: int) -> str:

@@ -31,6 +31,8 @@ _MOST_TIMES = 16  # larger than its file a larger header may be, as it is compre
 # Of the nodes of XML, and of the attributes: each takes some hundred bytes of memory.
 _MOST_NODES = 2**20
 _MOST_LAYERS = 2**20  # bytes of the description of a detector's window, decompressed
+_PLANE = b"<Data>"
+_LEAST_PLANE = 4096  # bytes of a plane that is worth to be cut out
 _SPECTRA = re.compile(re.escape(layout.SPECTRA) + r"(\d+)")
 # Numbers with a comma, as of a German Windows; lists of two numbers are none.
 _COMMA = re.compile(rb"(?<!<LineCounter)(?<!<Channels)(>-?\d+),(\d*([Ee]-?\d*)?<)")
@@ -100,6 +102,9 @@ class Header:
         By their number.
     has_images
         Whether there is an image of the sample.
+    problem
+        What is wrong with descriptions of detectors that RosettaSciIO would decompress
+        without a limit; empty if nothing is.
     """
 
     name: str
@@ -113,6 +118,7 @@ class Header:
     n_detectors: int
     spectra: dict[int, Spectrum]
     has_images: bool
+    problem: str
 
 
 def find_spectra(container: Container) -> dict[int, str]:
@@ -163,7 +169,7 @@ def read_header(container: Container, numbers: list[int]) -> Header:
             f"{name}: {data.present} bytes of the header are there, expected {data.size} "
             f"(byte {data.source.size}). The file is cut."
         )
-    text = read_part(data, 0, data.size).tobytes()
+    text, planes = _cut_planes(read_part(data, 0, data.size).tobytes())
     root = parse_xml(text, name, data.byte_of(0))
     base = root.find("./ClassInstance[@Type='TRTSpectrumDatabase']")
     if base is None:
@@ -171,7 +177,48 @@ def read_header(container: Container, numbers: list[int]) -> Header:
             f"{name}: the header has no TRTSpectrumDatabase, expected one (byte "
             f"{data.byte_of(0)}). It is no map of Bruker."
         )
+    _put_back(base, planes)
     return _build_header(base, numbers, name)
+
+
+def _cut_planes(text: bytes) -> tuple[bytes, list[bytes]]:
+    """Take large planes of images, of which there are megabytes, out of the XML.
+
+    ``#`` and a number is put in the place of each; what was there is returned in this order.
+    """
+    kept: list[bytes] = []
+    planes: list[bytes] = []
+    at = 0
+    while (found := text.find(_PLANE, at)) >= 0:
+        start = found + len(_PLANE)
+        stop = text.find(b"<", start)
+        if stop - start < _LEAST_PLANE:
+            kept.append(text[at:start])
+            at = start
+            continue
+        kept += [text[at:start], b"#%d" % len(planes)]
+        planes.append(text[start:stop])
+        at = stop
+    return b"".join([*kept, text[at:]]), planes
+
+
+def _warn_unknown_images(base: ElementTree.Element, name: str) -> None:
+    """Say so if something of an unknown type looks like an image."""
+    nodes = [node for node in base if node.find("./Plane0") is not None]
+    kinds = {node.get("Type", node.tag) for node in nodes} - {"TRTImageData"}
+    if kinds:
+        warn(
+            f"{name}: the header has images of the types {sorted(kinds)!r:.100}, expected "
+            "TRTImageData: they are left out."
+        )
+
+
+def _put_back(base: ElementTree.Element, planes: list[bytes]) -> None:
+    """Give the times of pixels, the only plane that is read here, what was cut from them."""
+    for node in base.findall("./ClassInstance[@Name='PixelTimes']/Plane0/Data"):
+        of_number = {f"#{i}": plane for i, plane in enumerate(planes)}
+        if node.text in of_number:
+            node.text = of_number[node.text].decode("latin-1")
 
 
 def parse_xml(text: bytes, name: str, byte: int) -> ElementTree.Element:
@@ -229,6 +276,7 @@ def _build_header(base: ElementTree.Element, numbers: list[int], name: str) -> H
             spectra[i] = parse_spectrum(node)
     images = base.findall(instance.format("TRTImageData"))
     times = [node for node in images if node.get("Name") == "PixelTimes"]
+    _warn_unknown_images(base, name)
     return Header(
         name=base.get("Name", "Undefined"),
         date=_date(base.find("./Header")),
@@ -241,6 +289,7 @@ def _build_header(base: ElementTree.Element, numbers: list[int], name: str) -> H
         n_detectors=int(number(base.findtext("./DetectorCount")) or 1),
         spectra=spectra,
         has_images=any(not node.get("Name") for node in images),
+        problem=_find_problem(base),
     )
 
 
@@ -323,6 +372,18 @@ def _layers(text: Any) -> dict[str, Any]:
         return {}
 
 
+def _find_problem(root: ElementTree.Element) -> str:
+    """Return what is wrong with the layers of detectors' windows, if they are there."""
+    for node in root.iter("DetLayers"):
+        raw = _decode(node.text or "", base64.b64decode)
+        if raw is None or _decode(raw, _inflate) is None:
+            return (
+                f"DetLayers, {len(node.text or '')} characters, cannot be decompressed or has "
+                f"more than {_MOST_LAYERS} bytes then"
+            )
+    return ""
+
+
 def _inflate(raw: bytes) -> bytes:
     engine = zlib.decompressobj()
     found = engine.decompress(raw, _MOST_LAYERS)
@@ -359,5 +420,10 @@ def read_spx(filename: str | Path) -> Spectrum:
         raise FileFormatError(
             f"{path}: the file has no TRTSpectrum, expected one (byte 0). It is no spectrum "
             "of Bruker."
+        )
+    problem = _find_problem(root)
+    if problem:
+        raise FileFormatError(
+            f"{path}: {problem}, expected base64 of zlib (byte 0). The file is damaged."
         )
     return parse_spectrum(node)

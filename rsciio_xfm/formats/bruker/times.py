@@ -24,6 +24,7 @@ _LEAST_PULSES = 25
 _ALIKE = 0.02
 # Pixels without a count are that much more common than if all pixels were alike.
 _MOST_CHANCE = 10
+_AT_ONCE = 2**14  # pixels of which dead times are calculated
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def find_times(
     Parameters
     ----------
     pulses
-        int64, shape (y, x): counts around 0 keV, negative where nothing is stored.
+        Integers, shape (y, x): counts around 0 keV, -1 where nothing is stored.
     n_counts
         Of all pixels.
     frequency
@@ -129,7 +130,8 @@ def find_times(
         by_scan = np.broadcast_to(scanned[:, np.newaxis], pulses.shape)
     if table is not None and not np.any(table[is_stored] > 0):
         table = None
-    n_pulses = float(pulses[is_stored].sum())
+    n_left = pulses.size - np.count_nonzero(is_stored)
+    n_pulses = float(pulses.sum(dtype=np.int64) - NOT_STORED * n_left)
     live_of_map = live_time(n_pulses, frequency) if n_pulses else None
     kind = _kind_of_table(table, by_scan, live_of_map, is_stored)
     real, real_from = by_scan, "LineCounter" if by_scan is not None else ""
@@ -137,7 +139,8 @@ def find_times(
         real, real_from = table, "PixelTimes"
     if real is None:
         return PixelTimes(None, None, "", "")
-    real = np.where(is_measured, real, 0.0)
+    are_all = bool(is_measured.all())
+    real = real if are_all else np.where(is_measured, real, 0.0)
     if kind == "live" and table is not None:
         dead, dead_from = _dead_time(table, real), "PixelTimes"
     elif live_of_map is None:
@@ -145,7 +148,8 @@ def find_times(
     else:
         dead, of = _dead_time_of_pulses(pulses, real, float(frequency or 0))
         dead_from = f"zero peak {of}"
-    dead[~is_measured] = np.nan
+    if not are_all:
+        dead[~is_measured] = np.nan
     return PixelTimes(real, dead, real_from, dead_from)
 
 
@@ -175,6 +179,8 @@ def find_measured(is_stored: np.ndarray, n_counts: int) -> np.ndarray:
     array([ True, False,  True])
     """
     n_stored = int(np.count_nonzero(is_stored))
+    if n_stored == is_stored.size:
+        return is_stored
     rows = is_stored.any(axis=1, keepdims=True)
     n_left = is_stored.shape[1] * int(rows.sum()) - n_stored
     by_chance = n_stored * math.exp(-n_counts / max(1, n_stored))
@@ -206,24 +212,42 @@ def _kind_of_table(
 
 def _dead_time(live: np.ndarray, real: np.ndarray) -> np.ndarray:
     """Return dead times in percent: at least 0, NaN without a real time."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        dead = np.where(real > 0, 100 * (1 - live / real), np.nan)
-    return np.clip(dead, 0, 100).astype(np.float32)
+    return _dead_time_of_counts(live, 1, real)
+
+
+def _dead_time_of_counts(
+    pulses: np.ndarray, frequency: float, real: np.ndarray
+) -> np.ndarray:
+    """Return the same of pulses; some rows at a time, which stay in the processor's cache."""
+    dead = np.empty(pulses.shape, dtype=np.float32)
+    step = max(1, _AT_ONCE // pulses.shape[-1])
+    for first in range(0, len(dead), step):
+        rows = slice(first, first + step)
+        part = np.maximum(pulses[rows], 0) / frequency
+        with np.errstate(divide="ignore", invalid="ignore"):
+            part /= real[rows]
+        np.subtract(1, part, out=part)
+        part *= 100
+        np.clip(part, 0, 100, out=dead[rows], casting="same_kind")
+        np.putmask(dead[rows], real[rows] <= 0, np.nan)
+    return dead
 
 
 def _dead_time_of_pulses(
     pulses: np.ndarray, real: np.ndarray, frequency: float
 ) -> tuple[np.ndarray, str]:
     """Return dead times, and of what: of pixels, or of rows or the map if pulses are few."""
+    is_stored = pulses != NOT_STORED
+    total = pulses.sum(dtype=np.int64) - NOT_STORED * np.count_nonzero(~is_stored)
+    if total >= _LEAST_PULSES * np.count_nonzero(real):
+        return _dead_time_of_counts(pulses, frequency, real), "of each pixel"
     n = np.maximum(pulses, 0)
-    if n.sum() >= _LEAST_PULSES * np.count_nonzero(real):
-        return _dead_time(n / frequency, real), "of each pixel"
     axis: tuple[int, ...] = (1,)
     of = "of each row"
-    if n.sum() < _LEAST_PULSES * np.count_nonzero(real.any(axis=1)):
+    if total < _LEAST_PULSES * np.count_nonzero(real.any(axis=1)):
         axis, of = (0, 1), "of the map"
     times = real.sum(axis=axis, keepdims=True)
-    dead = _dead_time(n.sum(axis=axis, keepdims=True) / frequency, times)
+    dead = _dead_time(n.sum(axis=axis, keepdims=True, dtype=np.int64) / frequency, times)
     return np.array(np.broadcast_to(dead, pulses.shape)), of
 
 
@@ -236,5 +260,7 @@ def add_pixels(values: np.ndarray, downsample: int) -> np.ndarray:
     array([[4., 4.],
            [2., 2.]])
     """
+    if downsample == 1:
+        return values
     rows, columns = (np.arange(0, size, downsample) for size in values.shape)
     return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1)

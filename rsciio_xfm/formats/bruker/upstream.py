@@ -1,5 +1,6 @@
 """What RosettaSciIO reads of Bruker's files: images of the sample, and single spectra."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.bruker.metadata import describe_tube
 from rsciio_xfm.formats.bruker.parse import read_spx
 
+# What its reader raises on damaged files; SyntaxError of their XML.
+_FAULTS = (*UPSTREAM, SyntaxError, UnboundLocalError, zlib.error)
 
-def read_images(path: Path, instrument: str | None, is_optional: bool) -> list[dict]:
+
+def read_images(
+    path: Path, instrument: str | None, is_optional: bool, problem: str
+) -> list[dict]:
     """Read the images of a ``.bcf`` file, whose container and header are known to be sound.
 
     Parameters
@@ -22,6 +28,8 @@ def read_images(path: Path, instrument: str | None, is_optional: bool) -> list[d
         ``"SEM"``, ``"TEM"`` or None.
     is_optional
         Whether a fault is a warning: there is a map beside.
+    problem
+        With the header, because of which RosettaSciIO is not asked; empty if there is none.
 
     Raises
     ------
@@ -30,14 +38,16 @@ def read_images(path: Path, instrument: str | None, is_optional: bool) -> list[d
     """
     from rsciio.bruker import file_reader
 
-    try:
-        signals = file_reader(str(path), select_type="image", instrument=instrument)
-    except (*UPSTREAM, SyntaxError, UnboundLocalError) as exc:  # SyntaxError: of its XML
-        text = f"{path}: its images cannot be read: {exc!r:.200}"
-    else:
-        for signal in signals:
-            order_axes_of(signal)
-        return signals
+    text = f"{path}: its images cannot be read: {problem}"
+    if not problem:
+        try:
+            signals = file_reader(str(path), select_type="image", instrument=instrument)
+        except _FAULTS as exc:
+            text += f"{exc!r:.200}"
+        else:
+            for signal in signals:
+                order_axes_of(signal)
+            return signals
     if not is_optional:
         raise FileFormatError(f"{text}. Expected what Esprit writes (byte 0).")
     warn(f"{text}. They are left out.")
@@ -57,7 +67,7 @@ def read_spectrum(path: Path, lazy: bool) -> list[dict[str, Any]]:
     spectrum = read_spx(path)  # of which nothing can become larger than it is
     try:
         signals = file_reader(str(path), lazy=lazy)
-    except (*UPSTREAM, SyntaxError) as exc:
+    except _FAULTS as exc:
         raise FileFormatError(
             f"{path}: the spectrum cannot be read: {exc!r:.200}. Expected what Esprit writes "
             "(byte 0)."

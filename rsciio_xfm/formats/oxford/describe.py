@@ -1,7 +1,7 @@
 """Times, energies and metadata of what a slice holds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ _MOST_SEM_KEV = 30.0  # electron microscopes with more are TEMs
 _MOST_KEV = 1000.0
 _MOST_WIDTH, _MOST_START = 1e5, 1e6  # eV, of a channel and of the first one
 _ALIKE = 0.02  # by which live times may be more than real times, by their noise
+_AT_ONCE = 2**18  # pixels
 _EVEN = 1e-5  # by which real times may differ: they are float32
 
 
@@ -87,21 +88,28 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
         return PixelTimes(None, mean, sum(sound) / len(sound) if is_known else None)
     dead = np.empty((len(parts), n_pixels), np.float32)
     for part, own, values in zip(parts, dead, known, strict=True):
-        own[:] = dead_time_of_times(values, real)
-        _warn_of_more_live(part, values[np.isfinite(own)], real[np.isfinite(own)])
-    is_measured = np.isfinite(real) & (real > 0)
-    share = np.where(is_measured, real / mean, 1.0).astype(np.float32)
+        for some in _parts(n_pixels):
+            own[some] = dead_time_of_times(values[some], real[some])
+        is_sound = np.isfinite(own)
+        _warn_of_more_live(part, values.sum(where=is_sound), real.sum(where=is_sound))
+    # What is not needed any more goes first: there may be millions of pixels.
+    del live, known, values
+    share = np.ones(n_pixels, np.float32)
+    np.divide(
+        real, mean, out=share, where=np.isfinite(real) & (real > 0), casting="same_kind"
+    )
+    del real
     if np.abs(share - 1).max() <= _EVEN:
         return PixelTimes(dead, mean, mean * _mean_live(dead))
     return PixelTimes(dead, mean, mean * _mean_live(dead, share), share)
 
 
-def _warn_of_more_live(part: Part, live: np.ndarray, real: np.ndarray) -> None:
+def _warn_of_more_live(part: Part, live: float, real: float) -> None:
     """Say so if a detector was live for longer than it measured."""
-    if live.sum() > (1 + _ALIKE) * real.sum():
+    if live > (1 + _ALIKE) * real:
         warn(
-            f"{part.where}: {LIVE} is {live.sum():.4g} s of all pixels together and {REAL} "
-            f"{real.sum():.4g} s, expected less of the former: dead times are taken for 0 "
+            f"{part.where}: {LIVE} is {live:.4g} s of all pixels together and {REAL} "
+            f"{real:.4g} s, expected less of the former: dead times are taken for 0 "
             f"where it is more {part.byte}."
         )
 
@@ -114,13 +122,21 @@ def _mean_of_each(parts: Sequence[Part], name: str, n_pixels: int) -> np.ndarray
         if values is None:
             return None
         total = values if total is None else total + values
-    return None if total is None else total / len(parts)
+    return total if total is None or len(parts) == 1 else total / len(parts)
 
 
 def _mean_live(dead: np.ndarray, share: np.ndarray | None = None) -> float:
     """Return live time / real time of all pixels; what was not measured counts as dead."""
-    weights = np.float32(1) if share is None else share
-    return float(np.mean([(live_fraction(own) * weights).mean() for own in dead]))
+    total = 0.0
+    for some in _parts(dead.shape[1]):
+        weights = np.float32(1) if share is None else share[some]
+        total += float((live_fraction(dead[:, some]) * weights).sum())
+    return total / dead.size
+
+
+def _parts(n_pixels: int) -> Iterator[slice]:
+    """Return some pixels at a time: maps may have millions."""
+    return (slice(i, i + _AT_ONCE) for i in range(0, n_pixels, _AT_ONCE))
 
 
 def calibration_of(part: Part) -> tuple[float, float] | None:

@@ -65,6 +65,7 @@ class Slice:
     def find_eds(self) -> list["Part"]:
         """Return what each EDS detector measured, in the order of their numbers."""
         names = sorted(filter(EDS.fullmatch, _names(self.group)), key=_number_of)
+        _warn_of_gaps(f"{self.path}: {self.name}", names)
         parts = []
         for name in names:
             part = find_part(self, name)
@@ -80,6 +81,16 @@ class Slice:
     def has(self, name: str) -> bool:
         """Tell whether there is something of a name, without looking at it."""
         return bool(linked(self.group, [name]))
+
+
+def _warn_of_gaps(where: str, names: list[str]) -> None:
+    """Say so if a detector is missing among those that are numbered."""
+    numbers = [int(name[3:]) for name in names if name[3:]]
+    if numbers and numbers[-1] > len(numbers):
+        warn(
+            f"{where} holds {', '.join(names):.100}, expected EDS1 to EDS{numbers[-1]}: what "
+            "others measured is missing."
+        )
 
 
 @dataclass(frozen=True)
