@@ -184,7 +184,7 @@ def entry(key, value):
     return head + struct.pack("<ii", kind, len(raw)) + raw + tree(inner)
 
 
-def write_image(path, shape=(4, 6), **changes):
+def write_image(path, shape=(4, 6), magnification=MAGNIFICATION, **changes):
     """Write an image, ``.img`` or ``.map``, and return its path."""
     n_rows, n_columns = shape
     image = {
@@ -193,7 +193,7 @@ def write_image(path, shape=(4, 6), **changes):
         "Created": DAYS,
         "Title": "SEI",
     } | changes
-    instrument = {"ScanSize": SCAN_SIZE, "Mag": MAGNIFICATION, "AccV": 20.0}
+    instrument = {"ScanSize": SCAN_SIZE, "Mag": magnification, "AccV": 20.0}
     text = tree({"Instrument": instrument, "Image": image})
     head = struct.pack("<I32s3I", 52, b"JEOL image", 48, 12, 48) + b"\0" * 12
     Path(path).write_bytes(head + text)

@@ -656,3 +656,12 @@ def test_sizes_that_lie(tmp_path):
     path = builder.write_image(tmp_path / "a.img", Size=[2**15, 2**15])
     with pytest.raises(FileFormatError, match="expected as many pixels as its 24 Bits"):
         jeol.file_reader(path)
+
+
+@pytest.mark.parametrize("magnification", [0.0, 1e-300, float("nan"), 1e300])
+def test_sizes_of_pixels_that_cannot_be_true_are_left_out(tmp_path, magnification):
+    path = builder.write_image(tmp_path / "a.img", magnification=magnification)
+    with pytest.warns(UserWarning, match=r"the pixels have the sizes .* left out"):
+        (image,) = jeol.file_reader(path)
+    assert image["data"].shape == (4, 6)
+    assert [(axis["scale"], axis["units"]) for axis in image["axes"]] == [(1.0, "")] * 2

@@ -10,6 +10,7 @@ import numpy as np
 from rsciio_xfm.core.faults import UPSTREAM
 from rsciio_xfm.core.fields import read_fields
 from rsciio_xfm.core.source import LocalFile
+from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.jeol import layout
 from rsciio_xfm.formats.jeol.header_tree import read_tree
@@ -17,6 +18,7 @@ from rsciio_xfm.formats.jeol.parse import find
 
 _NUMBER = np.dtype("<u4")
 _MOST_BYTES = 2**28  # of an image
+_PIXEL_UM = (1e-6, 1e6)  # what the size of a pixel can be
 
 
 def read_other(path: Path, lazy: bool) -> list[dict[str, Any]]:
@@ -41,7 +43,7 @@ def read_other(path: Path, lazy: bool) -> list[dict[str, Any]]:
         _check_spectrum(path)
     else:
         _check_image(path)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         # It leaves the closing of a spectrum's file to Python.
         warnings.simplefilter("ignore", ResourceWarning)
         try:
@@ -55,7 +57,24 @@ def read_other(path: Path, lazy: bool) -> list[dict[str, Any]]:
     for signal in signals:
         for i, axis in enumerate(signal["axes"]):
             axis["index_in_array"] = i
+        if path.suffix.lower() != ".eds":
+            _check_pixels(path, signal["axes"])
     return signals
+
+
+def _check_pixels(path: Path, axes: list[dict[str, Any]]) -> None:
+    """Leave out sizes of pixels that cannot be true: no magnification, say."""
+    least, most = _PIXEL_UM
+    given = [axis["scale"] for axis in axes]
+    scales = [float(one) if np.ndim(one) == 0 else np.nan for one in given]
+    if all(least <= scale <= most for scale in scales):
+        return
+    warn(
+        f"{path}: the pixels have the sizes {scales} µm by ScanSize and Mag, expected "
+        f"{least:g} to {most:g}. They are left out."
+    )
+    for axis in axes:
+        axis.update(scale=1.0, units="")
 
 
 def _check_image(path: Path) -> None:
