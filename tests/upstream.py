@@ -41,6 +41,8 @@ REPLACED = {
 # and tests are left out.
 LEFT_OUT = (
     "test_bruker.py::test_bruker_XRF",
+    "test_bruker.py::test_hyperspy_wrap",
+    "test_bruker.py::test_wrong_file",
     "test_emd_velox.py::TestVeloxEELSEDS::test_velox_load_EELS_EDS",
     "test_jeol.py::test_broken_files",
     "test_msa.py::test_parsed_version",
