@@ -1,5 +1,6 @@
 """What the page asks, answered: the same for the server and for notebooks."""
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,8 @@ from rsciio_xfm.explore.questions import (
     as_json,
 )
 
+# As errors of the system have it at their end.
+_QUOTED_PATH = re.compile(r""":? (['"])[^'"]*[/\\].*\1""")
 Query = Mapping[str, str | Sequence[str]]
 _MOST_BINS = 1024
 _MOST_STEP = 64  # pixels of a coarse image
@@ -166,6 +169,8 @@ def _info(asked: Asked) -> Answer:
     }
     if info["error"]:
         info["error"] = asked.explorer.hide_paths(info["error"])
+    if asked.explorer.is_served:  # where the cache lies is nobody's business
+        info["cache"]["why"] = _QUOTED_PATH.sub("", info["cache"]["why"])
     return as_json(info)
 
 

@@ -80,7 +80,7 @@ def parse_state(state: Any) -> State:
         raise ValueError("The state is no object, expected one of the page.")
     try:
         return _parse_state(state)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, OverflowError, TypeError, AttributeError) as error:
         raise ValueError(f"The state is not one of the page: {error!s:.80}.") from error
 
 
