@@ -371,8 +371,12 @@ def _task(asked: Asked, kind: str, make: Callable[..., dict[str, Any]]) -> Answe
             {"state": "running", "progress": 0.0, "result": None, "error": None}
         )
     wish, energy = _wish(asked), asked.given_energy()
+    key = (asked.map.key, kind, wish, energy)
+    if asked.map.made.get(kind, (wish, energy)) != (wish, energy):
+        # Somebody else has made another since: what this one made is not there any more.
+        asked.explorer.tasks.forget(key)
     task = asked.explorer.tasks.ask(
-        (asked.map.key, kind, wish, energy),
+        key,
         lambda task: make(asked.map, energy, wish, task),
     )
     said = task.said()
@@ -382,8 +386,9 @@ def _task(asked: Asked, kind: str, make: Callable[..., dict[str, Any]]) -> Answe
 
 
 def _make_fit(held: OpenMap, *arguments: Any) -> dict[str, Any]:
-    _, wish, _ = arguments
+    energy, wish, _ = arguments
     said, maps = tasks.fit(held.opened, *arguments)
+    held.made["fit"] = wish, energy
     held.maps, held.fit, held.version = maps, wish, held.version + 1
     return said
 
@@ -396,6 +401,7 @@ def _make_elements(held: OpenMap, *arguments: Any) -> dict[str, Any]:
 def _make_classes(held: OpenMap, *arguments: Any) -> dict[str, Any]:
     energy, wish, _ = arguments
     said, labels = tasks.classify(held.opened, energy, wish)
+    held.made["classify"] = wish, energy
     held.labels_, held.classes, held.version = labels, wish, held.version + 1
     return said
 

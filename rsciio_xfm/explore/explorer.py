@@ -40,6 +40,8 @@ class OpenMap:
         Classes of the pixels, and fitted maps by name, if they were made.
     fit, classes
         What was asked of them.
+    made
+        Wish and energies that each of them was made with, by kind.
     version
         How often one of them was made.
     thread
@@ -53,6 +55,7 @@ class OpenMap:
     maps: dict[str, np.ndarray] = field(default_factory=dict)
     fit: Wish = field(default_factory=Wish)
     classes: Wish = field(default_factory=Wish)
+    made: dict[str, Any] = field(default_factory=dict)
     version: int = 0
     thread: threading.Thread | None = None
 

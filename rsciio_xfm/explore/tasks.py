@@ -144,6 +144,13 @@ class Tasks:
     def _end(self, task: Task, error: str) -> None:
         task.error, task.state, task.ended = error, "failed", time.monotonic()
 
+    def forget(self, key: Hashable) -> None:
+        """Forget a task that is done, as what it made is not there any more."""
+        with self._lock:
+            task = self._tasks.get(key)
+            if task is not None and task.state == "done":
+                del self._tasks[key]
+
     def drop(self, is_dropped: Callable[[Any], bool]) -> None:
         """Stop and forget all tasks whose key is such."""
         with self._lock:

@@ -130,6 +130,29 @@ class TestQuestions:
         found = answer(served, f"api/map/{number}/script.py", {"state": text})
         assert found.status == 400
 
+    def test_a_fit_that_another_replaced(self, served, monkeypatch):
+        """What is said to be done is there."""
+
+        def fit(opened, energy, wish, task):
+            maps = {f"{e}_K": np.ones(opened.image_shape) for e in wish.elements}
+            return {"maps": list(maps)}, maps
+
+        monkeypatch.setattr(answers.tasks, "fit", fit)
+        number = served.list_maps()[0]["id"]
+        served.open(number).opened.overview.wait(30)
+
+        def made(elements):
+            end, state = time.monotonic() + 30, "running"
+            while state == "running" and time.monotonic() < end:
+                query = {"elements": elements}
+                body = answer(served, f"api/map/{number}/task/fit", query).body
+                state = json.loads(body)["state"]
+            assert state == "done"
+            query = {"of": f"fit:{elements}_K"}
+            return answer(served, f"api/map/{number}/image", query).status
+
+        assert [made(e) for e in ("Fe", "Cu", "Fe")] == [200, 200, 200]
+
     def test_too_many_fits(self):
         tasks = Tasks()
 
