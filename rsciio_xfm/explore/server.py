@@ -184,7 +184,14 @@ def _let_in(request: "Request", redirect: Any, door: Door) -> "Response":
     cookie = request.cookies.get(door.cookie, "")
     if door.client_of(cookie) is None:
         cookie = door.new_cookie()
-    response.set_cookie(door.cookie, cookie, httponly=True, samesite="strict", path="/")
+    response.set_cookie(
+        door.cookie,
+        cookie,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",  # by a proxy with TLS
+        path="/",
+    )
     return response
 
 

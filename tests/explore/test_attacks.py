@@ -280,6 +280,14 @@ class TestClients:
             one.sendall(question(running, f"/page/{name}"))
             assert one.recv(2**12).startswith(b"HTTP/1.1 404")
 
+    def test_a_cookie_that_came_encrypted_stays_so(self, running):
+        path = running.address.partition(str(running.port))[2]
+        for proxy, is_secure in (("", False), ("X-Forwarded-Proto: https\r\n", True)):
+            with connect(running) as one:
+                head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{proxy}\r\n"
+                one.sendall(head.encode())
+                assert (b"secure" in one.recv(2**12).lower()) == is_secure
+
     def test_a_token_with_signs(self, tmp_path):
         path = edax.write_map(tmp_path / "map.spd")
         token = "a+b/c&d#e%20f=ü 0123456789"
