@@ -130,6 +130,19 @@ class TestQuestions:
         found = answer(served, f"api/map/{number}/script.py", {"state": text})
         assert found.status == 400
 
+    def test_a_name_that_is_a_pattern(self, tmp_path):
+        import hyperspy.api as hs
+
+        import rsciio_xfm
+
+        path = edax.write_map(tmp_path / "map[1].spd")
+        with Asking(path) as ask:
+            text = ask.raw("script.py", state="{}").body.decode()
+        (line,) = (line for line in text.splitlines() if "hs.load" in line)
+        found = {"hs": hs, "rsciio_xfm": rsciio_xfm}
+        exec(line, found)
+        assert found["s"].data.shape == (5, 7, 32)
+
     def test_a_fit_that_another_replaced(self, served, monkeypatch):
         """What is said to be done is there."""
 
