@@ -38,7 +38,8 @@ _POLL = 0.05  # seconds, between looks whether a client is still there
 _MOST_URL = 2**17  # bytes
 _MOST_CONNECTIONS = 512
 _BACKLOG = 256
-_MOST_SILENCE = 15.0  # seconds, of a connection that asks nothing or takes no answer
+_MOST_SILENCE = 15.0  # seconds, of a connection that asks nothing
+_MOST_PATIENCE = 4  # times as long, with one that takes nothing of its answer
 _CLIENT_BYTES = 8
 _LEAST_GZIPPED = 8192  # bytes
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -374,6 +375,7 @@ def _impatient(protocol: Any) -> Any:
     class Impatient(protocol):
         _watch: asyncio.TimerHandle | None = None
         _seen: Any = None
+        _n_same = 0
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -391,7 +393,10 @@ def _impatient(protocol: Any) -> Any:
             cycle, unsent = self.cycle, self.transport.get_write_buffer_size()
             is_answering = cycle is not None and not cycle.response_complete
             now = cycle, unsent
-            if now == self._seen and (unsent or not is_answering):
+            self._n_same = self._n_same + 1 if now == self._seen else 0
+            # A slow network takes long to make room for more of an answer.
+            most = _MOST_PATIENCE if unsent else 1
+            if self._n_same >= most and (unsent or not is_answering):
                 self.transport.abort()
                 return
             self._seen = now
