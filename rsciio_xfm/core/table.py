@@ -269,6 +269,18 @@ def bytes_touched(channels: Sequence[Range], itemsize: int) -> int:
     return n_bytes
 
 
+_maps_files = [True]
+
+
+def leave_mapping_out() -> None:
+    """Read files from now on, never map them, in all of this process.
+
+    A mapped file that another program makes shorter ends the process (SIGBUS), which one
+    that answers many people must not do; what is read is an error that can be told.
+    """
+    _maps_files[0] = False
+
+
 def can_map(table: Table) -> bool:
     """Tell whether chunks of whole rows can be mapped and looked at as they lie.
 
@@ -279,7 +291,8 @@ def can_map(table: Table) -> bool:
     """
     there = table.offsets[table.offsets != NO_CHUNK]
     return (
-        table.dtype.isnative
+        _maps_files[0]
+        and table.dtype.isnative
         and table.chunk_bytes >= _MAP_LEAST_BYTES
         and table.strides[0] <= MAP_BYTES
         and all(isinstance(source, LocalFile) for source in table.sources)
@@ -421,7 +434,8 @@ def _choose(
     table: Table, cell: Cell, axis: int, span: int, reader: Reader
 ) -> Callable[[_Run, Reader], Iterator[Any]] | None:
     """Choose how to read along the first axis of a part; None: each entry on its own."""
-    if reader.descriptor is not None and span <= MAP_BYTES and _is_sparse(table, cell):
+    is_mappable = _maps_files[0] and reader.descriptor is not None and span <= MAP_BYTES
+    if is_mappable and _is_sparse(table, cell):
         return _mapped
     has_inner = axis < len(table.chunks) - 1
     is_holey = span > 2 * table.bytes_of(cell.lengths[axis + 1 :]) + GAP_BYTES

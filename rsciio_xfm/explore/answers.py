@@ -1,5 +1,6 @@
 """What the page asks, answered: the same for the server and for notebooks."""
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,8 @@ from rsciio_xfm.explore.questions import (
     as_json,
 )
 
+# As errors of the system have it at their end.
+_QUOTED_PATH = re.compile(r""":? (['"])[^'"]*[/\\].*\1""")
 Query = Mapping[str, str | Sequence[str]]
 _MOST_BINS = 1024
 _MOST_STEP = 64  # pixels of a coarse image
@@ -166,6 +169,8 @@ def _info(asked: Asked) -> Answer:
     }
     if info["error"]:
         info["error"] = asked.explorer.hide_paths(info["error"])
+    if asked.explorer.is_served:  # where the cache lies is nobody's business
+        info["cache"]["why"] = _QUOTED_PATH.sub("", info["cache"]["why"])
     return as_json(info)
 
 
@@ -366,8 +371,12 @@ def _task(asked: Asked, kind: str, make: Callable[..., dict[str, Any]]) -> Answe
             {"state": "running", "progress": 0.0, "result": None, "error": None}
         )
     wish, energy = _wish(asked), asked.given_energy()
+    key = (asked.map.key, kind, wish, energy)
+    if asked.map.made.get(kind, (wish, energy)) != (wish, energy):
+        # Somebody else has made another since: what this one made is not there any more.
+        asked.explorer.tasks.forget(key)
     task = asked.explorer.tasks.ask(
-        (asked.map.key, kind, wish, energy),
+        key,
         lambda task: make(asked.map, energy, wish, task),
     )
     said = task.said()
@@ -377,8 +386,9 @@ def _task(asked: Asked, kind: str, make: Callable[..., dict[str, Any]]) -> Answe
 
 
 def _make_fit(held: OpenMap, *arguments: Any) -> dict[str, Any]:
-    _, wish, _ = arguments
+    energy, wish, _ = arguments
     said, maps = tasks.fit(held.opened, *arguments)
+    held.made["fit"] = wish, energy
     held.maps, held.fit, held.version = maps, wish, held.version + 1
     return said
 
@@ -391,6 +401,7 @@ def _make_elements(held: OpenMap, *arguments: Any) -> dict[str, Any]:
 def _make_classes(held: OpenMap, *arguments: Any) -> dict[str, Any]:
     energy, wish, _ = arguments
     said, labels = tasks.classify(held.opened, energy, wish)
+    held.made["classify"] = wish, energy
     held.labels_, held.classes, held.version = labels, wish, held.version + 1
     return said
 

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core import cache
+from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.explore import prepare
-from rsciio_xfm.explore.listing import Listing
+from rsciio_xfm.explore.cube_store import sources_of
+from rsciio_xfm.explore.listing import Listing, is_inside
 from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.questions import QuestionError, Questions, Store
 from rsciio_xfm.explore.tasks import Tasks, Wish
@@ -37,6 +40,8 @@ class OpenMap:
         Classes of the pixels, and fitted maps by name, if they were made.
     fit, classes
         What was asked of them.
+    made
+        Wish and energies that each of them was made with, by kind.
     version
         How often one of them was made.
     thread
@@ -50,6 +55,7 @@ class OpenMap:
     maps: dict[str, np.ndarray] = field(default_factory=dict)
     fit: Wish = field(default_factory=Wish)
     classes: Wish = field(default_factory=Wish)
+    made: dict[str, Any] = field(default_factory=dict)
     version: int = 0
     thread: threading.Thread | None = None
 
@@ -166,11 +172,12 @@ class Explorer:
         return self.listing[number].name if number in self.listing else "The map"
 
     def hide_paths(self, text: str) -> str:
-        """Return a message without the folder that is served."""
+        """Return a message without the folder that is served, and that of the cache."""
         if isinstance(self.listing, Listing):
             root = self.listing.root
             folder = root if self.listing.is_folder else root.parent
-            text = text.replace(f"{folder}/", "").replace(str(folder), "")
+            for one in (folder, cache.folder()) if self.is_served else (folder,):
+                text = text.replace(f"{one}/", "").replace(str(one), "")
         return text
 
     # What is open.
@@ -192,8 +199,12 @@ class Explorer:
         OSError, rsciio_xfm.exceptions.FileFormatError
             It cannot be read.
         """
+        is_known = number in self._numbers()
         with self._lock:
-            lock = self._opening.setdefault(number, threading.Lock())
+            # What is only asked for is not remembered: there may be any number of it.
+            lock = self._opening.get(number, threading.Lock())
+            if is_known:
+                self._opening.setdefault(number, lock)
         with lock:
             held = self._open.get(number)
             if held is not None and is_fresh and held.needs_opening():
@@ -207,6 +218,10 @@ class Explorer:
         self._forget()
         return held
 
+    def _numbers(self) -> Mapping[str, Any]:
+        is_listed = isinstance(self.listing, Listing)
+        return self.listing.files() if is_listed else self.listing
+
     def _read(self, number: str) -> OpenMap:
         missing = QuestionError(
             404, "This map is not there any more.", "Choose one of the list."
@@ -219,8 +234,7 @@ class Explorer:
             path = self.listing.path(number)
             if path is None:
                 raise missing
-            name = self.listing.name(path)
-            held = OpenMap(number, Opened.read(path, self.listing.options, name))
+            held = OpenMap(number, self._opened(path))
         held.thread = prepare.start(held.opened, held.cache, self.is_cached)
         return held
 
@@ -260,7 +274,19 @@ class Explorer:
         path = self.listing.path(number)
         if path is None:
             raise QuestionError(404, "This map is not there any more.")
-        return Opened.read(path, self.listing.options, self.listing.name(path))
+        return self._opened(path)
+
+    def _opened(self, path: Path) -> Opened:
+        """Open a file of the list; its counts may lie in others, which must not lead out."""
+        assert isinstance(self.listing, Listing)
+        opened = Opened.read(path, self.listing.options, self.listing.name(path))
+        if self.is_served:
+            files = (f for f in sources_of(opened.source) if isinstance(f, LocalFile))
+            if not all(is_inside(Path(file.name), self.listing.root) for file in files):
+                raise QuestionError(
+                    404, f"{opened.name}: a link leads out of the folder that is shown."
+                )
+        return opened
 
     @property
     def n_open(self) -> int:

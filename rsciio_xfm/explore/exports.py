@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from rsciio_xfm.explore.opened import Opened, find
 
 _THUMBNAIL = 160  # pixels along the longer side
 _DARK, _BRIGHT = 1.0, 99.5  # percentiles
+_INNER_FORMULA = re.compile(r"([;\t\r\n]\s*\"?)(?=[=@]|[+-](?![\d.]))")
 _PER_CM = {"µm": 1e4, "um": 1e4, "μm": 1e4, "mm": 10.0, "nm": 1e7, "cm": 1.0, "m": 0.01}
 
 
@@ -119,6 +121,11 @@ def to_csv(
 
 
 def _harmless(name: str) -> str:
+    """Return a name in which no cell begins as a formula, whatever separates cells.
+
+    Spreadsheets of many countries separate them by semicolons. Numbers are left as they are.
+    """
+    name = _INNER_FORMULA.sub(r"\1'", name)
     return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
 
 

@@ -73,7 +73,7 @@ class QuestionError(Exception):
 def as_json(value: Any, status: int = 200) -> Answer:
     """Return a value as JSON; numbers that JSON does not have are null."""
     text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
-    return Answer(JSON, text.encode(), status)
+    return Answer(JSON, _encoded(text), status)
 
 
 def as_binary(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Answer:
@@ -84,12 +84,17 @@ def as_binary(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> An
         for name, array in named.items()
     ]
     text = json.dumps(_plain({**header, "arrays": described}), ensure_ascii=False)
-    head = text.encode()
+    head = _encoded(text)
     head += b" " * (-(4 + len(head)) % 8)
     parts = [struct.pack("<I", len(head)), head]
     for array in named.values():
         parts += [array.tobytes(), b"\0" * (-array.nbytes % 8)]
     return Answer(BINARY, b"".join(parts))
+
+
+def _encoded(text: str) -> bytes:
+    """Return text as UTF-8; what names of files have that is none becomes "?"."""
+    return text.encode(errors="replace")
 
 
 def _little(array: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ def parse_state(state: Any) -> State:
         raise ValueError("The state is no object, expected one of the page.")
     try:
         return _parse_state(state)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, OverflowError, TypeError, AttributeError) as error:
         raise ValueError(f"The state is not one of the page: {error!s:.80}.") from error
 
 
@@ -233,6 +233,8 @@ def _load(seen: Seen) -> Iterator[str]:
     options = "".join(f", {k}={v!r}" for k, v in opened.options.items())
     reader = opened.reader_name
     reader = f", file_format=rsciio_xfm.{reader}" if reader else ""
+    if "[" in seen.path:  # or it is a pattern of names
+        options += ", escape_square_brackets=True"
     number = "" if opened.number is None else f"[{opened.number}]"
     yield f"s = hs.load({seen.path!r}, lazy=True{reader}{options}){number}"
 

@@ -17,8 +17,10 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.table import leave_mapping_out
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.answers import begin
 from rsciio_xfm.explore.explorer import Explorer
@@ -36,6 +38,8 @@ _POLL = 0.05  # seconds, between looks whether a client is still there
 _MOST_URL = 2**17  # bytes
 _MOST_CONNECTIONS = 512
 _BACKLOG = 256
+_MOST_SILENCE = 15.0  # seconds, of a connection that asks nothing
+_MOST_PATIENCE = 4  # times as long, with one that takes nothing of its answer
 _CLIENT_BYTES = 8
 _LEAST_GZIPPED = 8192  # bytes
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -181,7 +185,14 @@ def _let_in(request: "Request", redirect: Any, door: Door) -> "Response":
     cookie = request.cookies.get(door.cookie, "")
     if door.client_of(cookie) is None:
         cookie = door.new_cookie()
-    response.set_cookie(door.cookie, cookie, httponly=True, samesite="strict", path="/")
+    response.set_cookie(
+        door.cookie,
+        cookie,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",  # by a proxy with TLS
+        path="/",
+    )
     return response
 
 
@@ -301,11 +312,15 @@ def _static(name: str) -> "Response":
     from starlette.responses import Response
 
     folder = page_folder()
-    path = (folder / name).resolve()
-    media_type = _TYPES.get(path.suffix)
-    if not path.is_relative_to(folder) or media_type is None or not path.is_file():
-        return _respond(QuestionError(404, "There is no such file of the page.").answer())
-    return Response(path.read_bytes(), media_type=media_type)
+    missing = QuestionError(404, "There is no such file of the page.")
+    try:
+        path = (folder / name).resolve()
+        media_type = _TYPES.get(path.suffix)
+        if not path.is_relative_to(folder) or media_type is None or not path.is_file():
+            return _respond(missing.answer())
+        return Response(path.read_bytes(), media_type=media_type)
+    except (OSError, ValueError):  # a name that no file can have
+        return _respond(missing.answer())
 
 
 # Running.
@@ -350,6 +365,46 @@ def names_of(host: str, others: Iterable[str] = ()) -> frozenset[str]:
     return frozenset(names)
 
 
+def _impatient(protocol: Any) -> Any:
+    """Return a protocol of uvicorn's that closes connections on which nothing happens.
+
+    Otherwise those who connect and never finish a question, for which no token is needed,
+    would keep all others out; and those who never take their answer would fill the memory.
+    """
+
+    class Impatient(protocol):
+        _watch: asyncio.TimerHandle | None = None
+        _seen: Any = None
+        _n_same = 0
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._look_later()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self._watch is not None:
+                self._watch.cancel()
+            super().connection_lost(exc)
+
+        def _look_later(self) -> None:
+            self._watch = self.loop.call_later(_MOST_SILENCE, self._look)
+
+        def _look(self) -> None:
+            cycle, unsent = self.cycle, self.transport.get_write_buffer_size()
+            is_answering = cycle is not None and not cycle.response_complete
+            now = cycle, unsent
+            self._n_same = self._n_same + 1 if now == self._seen else 0
+            # A slow network takes long to make room for more of an answer.
+            most = _MOST_PATIENCE if unsent else 1
+            if self._n_same >= most and (unsent or not is_answering):
+                self.transport.abort()
+                return
+            self._seen = now
+            self._look_later()
+
+    return Impatient
+
+
 class Running:
     """A server that runs in a thread of its own.
 
@@ -361,9 +416,17 @@ class Running:
 
     def __init__(self, explorer: Explorer, place: Place) -> None:
         uvicorn = require("uvicorn", EXTRA)
+        from uvicorn.protocols.http.h11_impl import H11Protocol
+
         self.explorer, self.place = explorer, place
+        if (
+            explorer.is_served
+        ):  # a file that somebody writes again must not end the server
+            leave_mapping_out()
         family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        # Only of sockets whose protocol is told asyncio knows that they are TCP, and sends
+        # answers at once (TCP_NODELAY), not after the client's delayed acknowledgement.
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((place.host, place.port))
@@ -381,7 +444,7 @@ class Running:
             access_log=False,
             log_level="error",
             server_header=False,
-            http="h11",
+            http=_impatient(H11Protocol),
             ws="none",
             lifespan="off",
             h11_max_incomplete_event_size=_MOST_URL + 2**14,
@@ -395,7 +458,9 @@ class Running:
     @property
     def address(self) -> str:
         """What a browser opens."""
-        return f"http://{self._shown_host()}:{self.port}/?token={self.token}"
+        return (
+            f"http://{self._shown_host()}:{self.port}/?token={quote(self.token, safe='')}"
+        )
 
     def _shown_host(self) -> str:
         host = self.place.host

@@ -16,10 +16,11 @@ import numpy as np
 
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.opened import Opened
+from rsciio_xfm.explore.questions import QuestionError
 
 ABANDONED = 60.0  # seconds, after which a task that nobody asks about is stopped
 _FORGOTTEN = 10.0  # seconds, after which a failed one may be tried again
-_MOST_TASKS = 32  # that are remembered
+_MOST_TASKS = 32  # that are remembered, and that wait
 _MOST_WAIT = 5.0  # seconds, for a task that ends late when all is closed
 # What is wrong with a file, a question or the machine.
 _ERRORS = (ImportError, MemoryError, OSError, OverflowError, TypeError, ValueError)
@@ -84,6 +85,11 @@ class Tasks:
             Equal for equal tasks.
         make
             Makes the result; looks at :meth:`Task.is_over`.
+
+        Raises
+        ------
+        QuestionError
+            Too many wait for their turn.
         """
         with self._lock:
             task = self._tasks.get(key)
@@ -91,6 +97,11 @@ class Tasks:
                 is_old = time.monotonic() - task.ended > _FORGOTTEN
                 task = None if is_old else task
             if task is None:
+                n_waiting = sum(t.state == "running" for t in self._tasks.values())
+                if n_waiting >= _MOST_TASKS:
+                    raise QuestionError(
+                        429, "Too many fits wait for their turn.", "Ask again later."
+                    )
                 task = self._tasks[key] = Task()
                 self._queue.put((task, make))
                 self._begin()
@@ -132,6 +143,13 @@ class Tasks:
 
     def _end(self, task: Task, error: str) -> None:
         task.error, task.state, task.ended = error, "failed", time.monotonic()
+
+    def forget(self, key: Hashable) -> None:
+        """Forget a task that is done, as what it made is not there any more."""
+        with self._lock:
+            task = self._tasks.get(key)
+            if task is not None and task.state == "done":
+                del self._tasks[key]
 
     def drop(self, is_dropped: Callable[[Any], bool]) -> None:
         """Stop and forget all tasks whose key is such."""

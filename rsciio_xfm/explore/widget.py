@@ -45,8 +45,11 @@ class ExplorerWidget(anywidget.AnyWidget):
         self.explorer.close()
 
     def _ask(self, _: Any, content: Any, buffers: Any) -> None:
-        number = content["id"]
-        begun = begin(self.explorer, content["path"], _texts(content.get("query") or {}))
+        if not isinstance(content, Mapping) or "id" not in content:
+            return  # nobody can be answered
+        number, query = content["id"], content.get("query")
+        query = _texts(query) if isinstance(query, Mapping) else {}
+        begun = begin(self.explorer, str(content.get("path", "")), query)
         if isinstance(begun, Answer):
             self._send_answer(number, begun)
             return
