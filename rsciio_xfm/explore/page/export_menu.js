@@ -20,10 +20,17 @@ export function createExportMenu(app) {
     const { bytes, media_type } = await app.data.ask(`export/${path}`, query);
     download(name(file), bytes, media_type);
   }
-  function shownRegions() {
+  function shownRegions(most = MOST_REGIONS) {
     const regions = store.get().regions.filter((r) => r.on);
-    if (regions.length > MOST_REGIONS) app.say(`Of the first ${MOST_REGIONS} regions; hide some to have others.`);
-    return regions.slice(0, MOST_REGIONS);
+    if (regions.length > most) app.say(`Of the first ${most} regions; hide some to have others.`);
+    return regions.slice(0, most);
+  }
+  /** As in the chart: the whole map too, where it is shown or nothing else is. */
+  function shownSpectra() {
+    const { regions, spectrum } = store.get();
+    const isWhole = spectrum.whole || !regions.some((r) => r.on);
+    const found = shownRegions(isWhole ? MOST_REGIONS - 1 : MOST_REGIONS);
+    return isWhole ? [{ region: "", name: "Whole map" }, ...found] : found;
   }
   const textsOf = (regions) => (regions.length ? regions.map((r) => r.region) : [""]);
   const activeText = () => activeOf(store.get())?.region ?? "";
@@ -31,18 +38,25 @@ export function createExportMenu(app) {
 
   const acts = [
     ["Spectrum of the chosen region (MSA)", () =>
-      fetched("spectrum.msa", { region: activeText() }, `${activeName()}.msa`)],
-    ["All spectra shown (CSV)", () => fetched("spectra.csv",
-      { region: textsOf(shownRegions()) }, "spectra.csv")],
+      fetched("spectrum.msa", { region: activeText(), name: activeName() }, `${activeName()}.msa`)],
+    ["All spectra shown (CSV)", () => {
+      const spectra = shownSpectra();
+      return fetched("spectra.csv",
+        { region: spectra.map((s) => s.region), name: spectra.map((s) => s.name) }, "spectra.csv");
+    }],
     ["Statistics of the regions in all images (CSV)", statistics],
     ["Picture of the spectrum (PNG)", () => app.chart.plot.ctx.canvas.toBlob((blob) =>
       download(name("spectrum.png"), blob, "image/png"))],
-    ["Image with its numbers (TIFF)", () => fetched("image.tif", { of: wantedImages(store.get())[0] },
-      `${wantedImages(store.get())[0].replaceAll(":", "_")}.tif`)],
+    ["Image with its numbers (TIFF)", async () => {
+      // Of a ratio or of colours, each image by itself.
+      for (const of of new Set(wantedImages(store.get()))) {
+        await fetched("image.tif", { of }, `${of.replaceAll(":", "_")}.tif`);
+      }
+    }],
     ["Picture with scale bar (PNG)", () => picture(app).toBlob((blob) =>
       download(name("map.png"), blob, "image/png"))],
     ["Chosen region as an image (TIFF)", () =>
-      fetched("region.tif", { region: activeText() }, `${activeName()}.tif`)],
+      fetched("region.tif", { region: activeText(), name: activeName() }, `${activeName()}.tif`)],
     ["Regions (JSON)", () => download(name("regions.json"),
       JSON.stringify({ regions: store.get().regions }, null, 2), "application/json")],
     ["Session (JSON)", () => download(name("session.json"),

@@ -32,6 +32,12 @@ export function seriesOf(app, element) {
   });
 }
 
+/** Room for the numbers at the vertical axis: 1 000 000 needs more than 100. */
+function roomFor(_, values) {
+  const longest = Math.max(0, ...(values ?? []).map((value) => value.length));
+  return Math.max(56, 18 + 7 * longest);
+}
+
 export function createSpectrum(app) {
   const { store } = app;
   const box = h("div", { class: "xfm-plot" });
@@ -65,7 +71,7 @@ export function createSpectrum(app) {
         { ...axis, font, labelFont: font, size: 34, labelSize: 18,
           label: app.energyOf ? "Energy (keV)" : "Channel",
           values: (_, splits) => splits.map((v) => shown(v)) },
-        { ...axis, font, labelFont: font, size: 56, labelSize: 18, label: LABELS[store.get().spectrum.per],
+        { ...axis, font, labelFont: font, size: roomFor, labelSize: 18, label: LABELS[store.get().spectrum.per],
           filter: (_, splits) => splits,
           ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max) } : {}),
           values: (_, splits) => splits.map((v) => (v === null ? "" : tick(v, y))) },
