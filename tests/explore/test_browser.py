@@ -656,6 +656,58 @@ def test_exports_have_the_names_of_regions(looking, counts, tmp_path):
     assert names == ["rock_e_Ca_Ka.tif", "rock_e_Fe_Ka.tif"]
 
 
+def test_most_has_no_live_time(looking):
+    """The most of any pixel is not shown as counts per second."""
+    legend = looking.page.locator(".xfm-legend")
+    looking.button("Max").click()
+    looking.settle()
+    expect(legend).to_contain_text("Most in any pixel")
+    expect(legend).not_to_contain_text("no live time")
+    looking.button("/ s").click()
+    expect(legend).to_contain_text("Most in any pixel (no live time)")
+    expect(legend).not_to_contain_text("Whole map (no live time)")
+
+
+def test_picture_of_the_spectrum(looking, tmp_path):
+    """It can be put on a page of any colour, and has the names of the spectra."""
+    from PIL import Image
+
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    looking.export("Picture of the spectrum").save_as(tmp_path / "spectrum.png")
+    with Image.open(tmp_path / "spectrum.png") as picture:
+        pixels = np.asarray(picture.convert("RGBA"))
+    assert (pixels[..., 3] == 255).all()
+    assert (pixels[0, 0] == 255).all()
+    colour = (pixels[..., :3] == (0xD5, 0x5E, 0x00)).all(-1)  # of the region
+    assert colour[:, -120:].sum(1).max() >= 20  # its line beside its name
+
+
+def test_open_a_session_with_classes(looking, chromium, server, tmp_path):
+    """Classes of a session are found again where it is opened."""
+    looking.tab("Classes")
+    button = looking.button("Find classes")
+    if button.is_disabled():
+        pytest.skip("the extra learning is not installed")
+    button.click()
+    looking.page.get_by_title("Make a region of class 1").click(timeout=60_000)
+    looking.settle()
+    looking.export("Session (JSON)").save_as(tmp_path / "session.json")
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    other = Looking(context.new_page())
+    other.open(server.address)
+    with other.page.expect_file_chooser() as chooser:
+        other.page.locator("summary", has_text="Export").click()
+        other.page.get_by_role("menuitem", name="Open a session").click()
+    chooser.value.set_files(tmp_path / "session.json")
+    other.page.wait_for_selector(
+        ".xfm-plot[data-exact=true][data-series$=r1]", timeout=60_000
+    )
+    assert other.state["image"] == "class"
+    expect(other.page.locator(".xfm-size").first).to_contain_text("px")
+    assert not other.wrong
+    context.close()
+
+
 def test_numbers_of_the_axis_have_room(looking):
     """The plot begins further right where its numbers are longer."""
     looking.button("Log").click()

@@ -84,6 +84,7 @@ export function createClassesPanel(app) {
   };
   app.on("opened", again);
   app.on("reopened", again);
+  app.on("session", again);
   app.on("choices", draw);
   app.on("info", () => progress === null && draw());
   return { element, draw };

@@ -65,6 +65,7 @@ export function createElementsPanel(app) {
   /** A link or a session has images of a fit: it is done again, or the server still has it. */
   const fitAgain = () => store.get().fit && fit(store.get().fit, () => {});
   app.on("opened", fitAgain);
+  app.on("session", fitAgain);
   app.on("reopened", () => {
     failed.clear();
     fitAgain();
