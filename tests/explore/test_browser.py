@@ -578,6 +578,7 @@ def test_file_replaced(chromium, tmp_path, rock):
         expect(banner).to_contain_text("replaced or changed")
         banner.get_by_role("button").click()
         expect(banner).to_be_hidden()
+        expect(looking.page.locator(".xfm-message")).to_be_empty()
         looking.settle()
         assert looking.plot.get_attribute("data-series") == "whole r1"
         context.close()
@@ -601,8 +602,9 @@ def test_file_replaced_by_a_map_of_another_size(chromium, tmp_path, rock):
         page.locator(".xfm-banner button").click(timeout=20_000)
         expect(page.locator("header")).to_contain_text("40 × 30 pixels")
         looking.settle()
-        page.wait_for_timeout(1000)
+        page.wait_for_selector("[data-ready=true]", timeout=5_000)
         expect(page.locator(".xfm-message")).to_be_empty()
+        expect(page.locator(".xfm-tile canvas[width='40']")).to_have_count(2)
         sizes = "found => found.map((c) => [c.width, c.height])"
         assert page.locator(".xfm-tile canvas").evaluate_all(sizes) == [[40, 30]] * 2
         looking.tab("Regions")  # the pixels of the region that this map has

@@ -82,6 +82,7 @@ export function startApp(root, api, store, options) {
     app.spectra.clear();
     [app.shown, app.classes] = [null, null];
     take(app, info, changed);
+    app.watchNow?.();
     app.setFitted([]);
     return app.emit("reopened");
   };
@@ -239,7 +240,10 @@ async function watch(app, changed) {
     } catch (error) {
       app.tell(error);
     }
-    await new Promise((done) => setTimeout(done, delayOf(app.info)));
+    await new Promise((done) => {
+      app.watchNow = done;
+      setTimeout(done, delayOf(app.info));
+    });
   }
 }
 
