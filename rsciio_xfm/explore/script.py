@@ -57,6 +57,8 @@ class State:
     regions: tuple[tuple[str, tuple[Term, ...]], ...] = ()
     fit: Wish | None = None
     classes: Wish | None = None
+    is_whole: bool = False
+    is_logarithmic: bool = False
 
     def images(self) -> list[str]:
         """Return all images that are needed, each once."""
@@ -90,6 +92,7 @@ def _parse_state(state: Mapping[str, Any]) -> State:
     scatter = state.get("scatter")
     cmap = state.get("cmap")
     each = _contrasts(state.get("rgbContrast"))
+    spectrum = state.get("spectrum") or {}
     shown = [one for one in state.get("regions") or () if one.get("on", True)]
     texts = [str(one["region"]) for one in shown]
     names = _unique([str(one.get("name") or one["region"])[:_MOST_NAME] for one in shown])
@@ -108,6 +111,8 @@ def _parse_state(state: Mapping[str, Any]) -> State:
         regions=tuple(zip(names, regions.parse_all(texts), strict=True)),
         fit=_fit(state.get("fit")),
         classes=_classes(state.get("classes")),
+        is_whole=spectrum.get("whole") is True,
+        is_logarithmic=spectrum.get("y") == "log",
     )
 
 
@@ -319,6 +324,9 @@ def _regions(seen: Seen, state: State) -> Iterator[str]:
     yield "if filled:"
     yield "    for name, spectrum in get_region_spectra(s, filled).items():"
     yield "        spectra[name] = np.asarray(spectrum.data)"
+    if state.is_whole:
+        (*_, name) = _unique([*(name for name, _ in state.regions), "Whole map"])
+        yield f'spectra[{name!r}] = np.asarray(get_summary(s)["sum"].data)'
     yield ""
 
 
@@ -377,6 +385,8 @@ def _plot(state: State, is_outlined: bool) -> Iterator[str]:
         yield "for region in regions.values():"
         yield "    if 0 < region.sum() < region.size:"
         yield '        left.contour(region, [0.5], colors="white")'
+    if state.is_logarithmic:
+        yield 'right.set_yscale("log")'
     yield from _plot_spectra("right")
 
 

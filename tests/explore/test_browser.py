@@ -578,9 +578,145 @@ def test_file_replaced(chromium, tmp_path, rock):
         expect(banner).to_contain_text("replaced or changed")
         banner.get_by_role("button").click()
         expect(banner).to_be_hidden()
+        expect(looking.page.locator(".xfm-message")).to_be_empty()
         looking.settle()
         assert looking.plot.get_attribute("data-series") == "whole r1"
         context.close()
+
+
+def test_file_replaced_by_a_map_of_another_size(chromium, tmp_path, rock):
+    """Nothing of the old map is left: image, classes, pictures of the elements."""
+    path = tmp_path / "rock.GeoPIXE"
+    shutil.copy(rock, path)
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        page = looking.page
+        looking.open(server.address)
+        looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+        add_elements(looking, "Ca Fe")
+        page.wait_for_timeout(500)
+        data.thin_section(path, (30, 40), n_detectors=1, overwrite=True)
+        page.locator(".xfm-banner button").click(timeout=20_000)
+        expect(page.locator("header")).to_contain_text("40 × 30 pixels")
+        looking.settle()
+        page.wait_for_selector("[data-ready=true]", timeout=5_000)
+        expect(page.locator(".xfm-message")).to_be_empty()
+        expect(page.locator(".xfm-tile canvas[width='40']")).to_have_count(2)
+        sizes = "found => found.map((c) => [c.width, c.height])"
+        assert page.locator(".xfm-tile canvas").evaluate_all(sizes) == [[40, 30]] * 2
+        looking.tab("Regions")  # the pixels of the region that this map has
+        expect(page.locator(".xfm-size")).to_contain_text("600 px")
+        page.mouse.move(*looking.place(".xfm-map", 0.5, 0.5))
+        expect(page.locator(".xfm-value")).to_contain_text("All counts")
+        from rsciio_xfm.formats.geopixe import file_reader
+
+        total = int(file_reader(str(path))[0]["data"][5:25, 10:40].sum())
+        text = page.locator(".xfm-panel table td").first.inner_text()
+        assert re.sub(r"\D", "", text) == str(total)
+        assert not looking.wrong
+        context.close()
+
+
+def test_elements_that_are_none(looking):
+    """What is no element is said, and left to be mended."""
+    looking.tab("Elements")
+    looking.page.get_by_label("Elements to add").fill("ca, Xx")
+    looking.press("Enter")
+    expect(looking.page.get_by_label("Elements to add")).to_have_value("Xx")
+    expect(looking.page.locator(".xfm-message")).to_have_text("No element: Xx.")
+    assert looking.state["elements"] == ["Ca"]
+    looking.page.get_by_label("Elements to add").fill("Ti")
+    looking.press("Enter")
+    expect(looking.page.get_by_label("Elements to add")).to_have_value("")
+    assert looking.state["elements"] == ["Ca", "Ti"]
+
+
+def test_exports_have_the_names_of_regions(looking, counts, tmp_path):
+    """A column for all that is shown, by its name; a file for each image of a ratio."""
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    looking.page.get_by_label("Name of Region 1").fill("olivine")
+    looking.press("Enter")
+    looking.export("All spectra shown").save_as(tmp_path / "spectra.csv")
+    lines = (tmp_path / "spectra.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert lines[0] == "channel,energy (keV),Whole map,olivine"
+    looking.export("Spectrum of the chosen").save_as(tmp_path / "olivine.msa")
+    assert "olivine" in (tmp_path / "olivine.msa").read_text()
+    add_elements(looking, "Ca Fe")
+    looking.button("Ratio").click()
+    looking.settle()
+    names = []
+
+    def keep(download):
+        names.append(download.suggested_filename)
+
+    looking.page.on("download", keep)
+    looking.export("Image with its numbers")
+    looking.page.wait_for_timeout(1000)
+    assert names == ["rock_e_Ca_Ka.tif", "rock_e_Fe_Ka.tif"]
+
+
+def test_most_has_no_live_time(looking):
+    """The most of any pixel is not shown as counts per second."""
+    legend = looking.page.locator(".xfm-legend")
+    looking.button("Max").click()
+    looking.settle()
+    expect(legend).to_contain_text("Most in any pixel")
+    expect(legend).not_to_contain_text("no live time")
+    looking.button("/ s").click()
+    expect(legend).to_contain_text("Most in any pixel (no live time)")
+    expect(legend).not_to_contain_text("Whole map (no live time)")
+
+
+def test_picture_of_the_spectrum(looking, tmp_path):
+    """It can be put on a page of any colour, and has the names of the spectra."""
+    from PIL import Image
+
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    looking.export("Picture of the spectrum").save_as(tmp_path / "spectrum.png")
+    with Image.open(tmp_path / "spectrum.png") as picture:
+        pixels = np.asarray(picture.convert("RGBA"))
+    assert (pixels[..., 3] == 255).all()
+    assert (pixels[0, 0] == 255).all()
+    colour = (pixels[..., :3] == (0xD5, 0x5E, 0x00)).all(-1)  # of the region
+    assert colour[:, -120:].sum(1).max() >= 20  # its line beside its name
+
+
+def test_open_a_session_with_classes(looking, chromium, server, tmp_path):
+    """Classes of a session are found again where it is opened."""
+    looking.tab("Classes")
+    button = looking.button("Find classes")
+    if button.is_disabled():
+        pytest.skip("the extra learning is not installed")
+    button.click()
+    looking.page.get_by_title("Make a region of class 1").click(timeout=60_000)
+    looking.settle()
+    looking.export("Session (JSON)").save_as(tmp_path / "session.json")
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    other = Looking(context.new_page())
+    other.open(server.address)
+    with other.page.expect_file_chooser() as chooser:
+        other.page.locator("summary", has_text="Export").click()
+        other.page.get_by_role("menuitem", name="Open a session").click()
+    chooser.value.set_files(tmp_path / "session.json")
+    other.page.wait_for_selector(
+        ".xfm-plot[data-exact=true][data-series$=r1]", timeout=60_000
+    )
+    assert other.state["image"] == "class"
+    expect(other.page.locator(".xfm-size").first).to_contain_text("px")
+    assert not other.wrong
+    context.close()
+
+
+def test_numbers_of_the_axis_have_room(looking):
+    """The plot begins further right where its numbers are longer."""
+    looking.button("Log").click()
+    narrow = looking.page.locator(".u-over").bounding_box()["x"]
+    looking.button("Lin").click()
+    looking.settle()
+    assert looking.page.locator(".u-over").bounding_box()["x"] > narrow
 
 
 def test_front_page_of_a_folder(chromium, tmp_path, rock):

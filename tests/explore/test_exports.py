@@ -110,6 +110,7 @@ STATE = {
     "window": [627, 654],
     "energy": None,
     "scatter": {"x": "max", "y": "dead"},
+    "spectrum": {"y": "log", "x": None, "per": "sum", "whole": True, "max": False},
     "regions": [
         {"id": 1, "name": "left", "on": True, "region": "r:0,0,5,8|-o:2.5,4,1.5,2"},
         {"id": 2, "name": "left", "on": True, "region": "p:0.2,0.3;4.7,12.1;1.4,18.9"},
@@ -151,11 +152,11 @@ class TestScript:
             for of in images:
                 shown = made[f"image {of}"]
                 assert (shown.astype(np.float32) == ask.image(of)).all(), of
-            names = ["left", "left 2", 'odd " name\n', "all"]
-            regions = [STATE["regions"][k]["region"] for k in (0, 1, 2, 4)]
+            names = ["left", "left 2", 'odd " name\n', "all", "Whole map"]
+            regions = [STATE["regions"][k]["region"] for k in (0, 1, 2, 4)] + [""]
             for name, region in zip(names, regions, strict=True):
                 assert (made[f"spectrum {name}"] == ask.spectrum(region)).all(), name
-            assert len([name for name in made if name.startswith("spectrum")]) == 4
+            assert len([name for name in made if name.startswith("spectrum")]) == 5
 
     def test_own_energies(self, real_geopixe, tmp_path):
         state = {

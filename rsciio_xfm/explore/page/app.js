@@ -34,7 +34,7 @@ function createBus() {
 export function startApp(root, api, store, options) {
   const app = {
     ...createBus(), ...options, root, store,
-    info: null, shown: null, spectra: new Map(), versions: { fit: 0, class: 0 },
+    info: null, shown: null, spectra: new Map(), versions: { fit: 0, class: 0, file: 0 },
     fitted: [], classes: null, lines: {}, chosenLines: {},
     tool: "rectangle", mode: "new", zooming: false, calibrating: false, ended: false,
   };
@@ -63,23 +63,27 @@ export function startApp(root, api, store, options) {
     spectra.retry();
   });
   setTheme(app);
-  watch(app, () => {
+  const changed = () => {
     show.changed(false);
     spectra.changed(false);
     lines();
-  });
-  /** The file was replaced: open it again, and ask everything anew. */
+  };
+  watch(app, changed);
+  /** The file was replaced, maybe by a map of another size: open it again, and ask everything anew. */
   app.reopen = async () => {
+    let info;
     try {
-      await app.data.ask("info", { fresh: 1 });
+      info = (await app.data.ask("info", { fresh: 1 })).json;
     } catch (error) {
       return app.tell(error);
     }
+    app.versions.file++;
     app.data.forget();
     app.spectra.clear();
+    [app.shown, app.classes] = [null, null];
+    take(app, info, changed);
+    app.watchNow?.();
     app.setFitted([]);
-    show.retry();
-    spectra.retry();
     return app.emit("reopened");
   };
   return app;
@@ -236,7 +240,10 @@ async function watch(app, changed) {
     } catch (error) {
       app.tell(error);
     }
-    await new Promise((done) => setTimeout(done, delayOf(app.info)));
+    await new Promise((done) => {
+      app.watchNow = done;
+      setTimeout(done, delayOf(app.info));
+    });
   }
 }
 

@@ -75,12 +75,16 @@ export function createClassesPanel(app) {
         ? "Classes are not installed where the map is read: pip install \"rsciio_xfm[learning]\"."
         : "Pixels with like spectra are put together: minerals of a rock, pigments of a painting."));
   }
-  app.on("opened", () => {
+  /** A link or a session has classes: they are found again, or the server still has them. */
+  const again = () => {
     const { classes } = store.get();
-    if (!classes) return;
+    if (!classes || progress !== null) return;
     ({ n, method } = classes);
     run(true);
-  });
+  };
+  app.on("opened", again);
+  app.on("reopened", again);
+  app.on("session", again);
   app.on("choices", draw);
   app.on("info", () => progress === null && draw());
   return { element, draw };

@@ -15,11 +15,11 @@ export function createData(app) {
     if (!energy) return query;
     return { ...query, [name === "candidates" ? "calibration" : "energy"]: energy.join(",") };
   }
-  /** The same image has other pixels after another calibration, or another fit. */
+  /** The same image has other pixels after another calibration or fit, or in another file. */
   function keyOf(spec, step = 1) {
     const { energy } = app.store.get();
     const version = /^(fit|class)/.test(spec) ? app.versions[spec.split(":")[0]] ?? 0 : 0;
-    return `${spec} ${energy ?? ""} ${version} ${step}`;
+    return `${spec} ${energy ?? ""} ${version} ${step} ${app.versions.file}`;
   }
   function isFresh(kept) {
     const { overview } = app.info;

@@ -15,11 +15,12 @@ export function createElementsPanel(app) {
   function add(event) {
     event.preventDefault();
     const input = event.target.elements.added;
-    const found = parseElements(input.value);
+    const { found, unknown } = parseElements(input.value);
     const { elements } = store.get();
-    if (!found.length) return input.setAttribute("aria-invalid", "true");
-    store.set({ elements: [...new Set([...elements, ...found])] });
-    return null;
+    input.value = unknown.join(" "); // what is left can be mended
+    input.setAttribute("aria-invalid", String(unknown.length > 0));
+    if (unknown.length) app.say(`No element: ${unknown.join(", ")}.`);
+    if (found.length) store.set({ elements: [...new Set([...elements, ...found])] });
   }
 
   async function run(name, text, query, use) {
@@ -41,8 +42,9 @@ export function createElementsPanel(app) {
   const find = () => run("elements", "Looking for elements", {}, (result) => {
     const list = (Array.isArray(result) ? result : result.elements ?? [])
       .map((found) => found.element ?? found);
-    store.set({ elements: [...new Set(list)].slice(0, 40) });
-    app.say(`${list.length} elements found.`);
+    const names = [...new Set(list)];
+    store.set({ elements: names.slice(0, 40) });
+    app.say(`${names.length} elements found.`);
   });
   function fit(elements, use) {
     const query = { elements: elements.length ? elements.join(",") : "auto" };
@@ -63,7 +65,11 @@ export function createElementsPanel(app) {
   /** A link or a session has images of a fit: it is done again, or the server still has it. */
   const fitAgain = () => store.get().fit && fit(store.get().fit, () => {});
   app.on("opened", fitAgain);
-  app.on("reopened", fitAgain);
+  app.on("session", fitAgain);
+  app.on("reopened", () => {
+    failed.clear();
+    fitAgain();
+  });
 
   function drawBar() {
     const { elements } = store.get();

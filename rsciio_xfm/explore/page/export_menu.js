@@ -1,5 +1,5 @@
 /** What can be taken away: spectra, images, regions, session, Python lines. */
-import { download, h } from "./dom.js";
+import { download, h, styleOf } from "./dom.js";
 import { imageChoices } from "./image_bar.js";
 import { geometry } from "./map.js";
 import { drawOverlay } from "./map_overlay.js";
@@ -20,10 +20,17 @@ export function createExportMenu(app) {
     const { bytes, media_type } = await app.data.ask(`export/${path}`, query);
     download(name(file), bytes, media_type);
   }
-  function shownRegions() {
+  function shownRegions(most = MOST_REGIONS) {
     const regions = store.get().regions.filter((r) => r.on);
-    if (regions.length > MOST_REGIONS) app.say(`Of the first ${MOST_REGIONS} regions; hide some to have others.`);
-    return regions.slice(0, MOST_REGIONS);
+    if (regions.length > most) app.say(`Of the first ${most} regions; hide some to have others.`);
+    return regions.slice(0, most);
+  }
+  /** As in the chart: the whole map too, where it is shown or nothing else is. */
+  function shownSpectra() {
+    const { regions, spectrum } = store.get();
+    const isWhole = spectrum.whole || !regions.some((r) => r.on);
+    const found = shownRegions(isWhole ? MOST_REGIONS - 1 : MOST_REGIONS);
+    return isWhole ? [{ region: "", name: "Whole map" }, ...found] : found;
   }
   const textsOf = (regions) => (regions.length ? regions.map((r) => r.region) : [""]);
   const activeText = () => activeOf(store.get())?.region ?? "";
@@ -31,18 +38,25 @@ export function createExportMenu(app) {
 
   const acts = [
     ["Spectrum of the chosen region (MSA)", () =>
-      fetched("spectrum.msa", { region: activeText() }, `${activeName()}.msa`)],
-    ["All spectra shown (CSV)", () => fetched("spectra.csv",
-      { region: textsOf(shownRegions()) }, "spectra.csv")],
+      fetched("spectrum.msa", { region: activeText(), name: activeName() }, `${activeName()}.msa`)],
+    ["All spectra shown (CSV)", () => {
+      const spectra = shownSpectra();
+      return fetched("spectra.csv",
+        { region: spectra.map((s) => s.region), name: spectra.map((s) => s.name) }, "spectra.csv");
+    }],
     ["Statistics of the regions in all images (CSV)", statistics],
-    ["Picture of the spectrum (PNG)", () => app.chart.plot.ctx.canvas.toBlob((blob) =>
+    ["Picture of the spectrum (PNG)", () => spectrumPicture(app).toBlob((blob) =>
       download(name("spectrum.png"), blob, "image/png"))],
-    ["Image with its numbers (TIFF)", () => fetched("image.tif", { of: wantedImages(store.get())[0] },
-      `${wantedImages(store.get())[0].replaceAll(":", "_")}.tif`)],
+    ["Image with its numbers (TIFF)", async () => {
+      // Of a ratio or of colours, each image by itself.
+      for (const of of new Set(wantedImages(store.get()))) {
+        await fetched("image.tif", { of }, `${of.replaceAll(":", "_")}.tif`);
+      }
+    }],
     ["Picture with scale bar (PNG)", () => picture(app).toBlob((blob) =>
       download(name("map.png"), blob, "image/png"))],
     ["Chosen region as an image (TIFF)", () =>
-      fetched("region.tif", { region: activeText() }, `${activeName()}.tif`)],
+      fetched("region.tif", { region: activeText(), name: activeName() }, `${activeName()}.tif`)],
     ["Regions (JSON)", () => download(name("regions.json"),
       JSON.stringify({ regions: store.get().regions }, null, 2), "application/json")],
     ["Session (JSON)", () => download(name("session.json"),
@@ -55,7 +69,8 @@ export function createExportMenu(app) {
   /** A row for each region and image. */
   async function statistics() {
     const regions = shownRegions();
-    const specs = imageChoices(app).map(([spec]) => spec).slice(0, MOST_IMAGES);
+    const specs = imageChoices(app).map(([spec]) => spec)
+      .filter((spec) => spec !== "class").slice(0, MOST_IMAGES); // a class is a name, and no number
     const query = { region: textsOf(regions), of: specs };
     const { json } = await app.data.ask("statistics", query);
     const numbers = ["n", "sum", "mean", "std", "min", "max", "median"];
@@ -77,6 +92,7 @@ export function createExportMenu(app) {
         const isSession = given.v === 1;
         store.set(isSession ? { ...checked(given), map: state.map }
           : { regions: checked({ regions: given.regions }).regions });
+        if (isSession) app.emit("session");
       } catch {
         app.tell(new Error("This file is neither a session nor regions of the explorer."));
       }
@@ -131,6 +147,39 @@ export function picture(app) {
   const scale = Math.max(1, canvas.width / 700);
   const bar = scaleBar(app.info.pixel, zoom, canvas.width / 4);
   drawScaleBar(context, bar, { x: 10 * scale, y: canvas.height - 10 * scale, scale });
+  return canvas;
+}
+
+/** The spectra as they are shown, with their names, on the colour of the page. */
+export function spectrumPicture(app) {
+  const { plot, series } = app.chart;
+  const seen = plot.ctx.canvas;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [seen.width, seen.height];
+  const context = canvas.getContext("2d");
+  const scale = window.devicePixelRatio || 1;
+  context.fillStyle = styleOf(app.root, "--ground");
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(seen, 0, 0);
+  const { left, top, width } = plot.bbox;
+  context.scale(scale, scale);
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  context.lineWidth = 2;
+  const right = (left + width) / scale - 6;
+  series.forEach(({ name, colour, dash }, k) => {
+    const y = top / scale + 12 + 16 * k;
+    context.fillStyle = styleOf(app.root, "--text");
+    context.fillText(name, right, y);
+    const end = right - context.measureText(name).width - 6;
+    context.strokeStyle = colour;
+    context.setLineDash(dash ?? []);
+    context.beginPath();
+    context.moveTo(end - 24, y);
+    context.lineTo(end, y);
+    context.stroke();
+  });
   return canvas;
 }
 

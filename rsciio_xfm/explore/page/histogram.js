@@ -25,7 +25,7 @@ export function createHistogram(app, map) {
   };
 
   const draw = onceAFrame(() => {
-    if (!canvas.clientWidth || !bars.length) return;
+    if (!canvas.clientWidth || !bars.length || !app.shown) return;
     const { context, width, height } = prepared(canvas);
     const [{ counts, range }] = bars;
     const most = Math.log1p(Math.max(...counts));

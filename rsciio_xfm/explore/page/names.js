@@ -21,10 +21,14 @@ export function parseLine(text) {
 
 const elementName = (text) => text[0].toUpperCase() + text.slice(1).toLowerCase();
 
-/** Elements in what somebody typed: "fe, Ca" are Fe and Ca. */
+/** Elements in what somebody typed: of "fe, Ca xx", Fe and Ca are `found`, and xx is `unknown`. */
 export function parseElements(text) {
-  const words = text.split(/[\s,;]+/).filter(Boolean).map(elementName);
-  return [...new Set(words)].filter((word) => SYMBOLS.has(word));
+  const words = text.split(/[\s,;]+/).filter(Boolean);
+  const isElement = (word) => SYMBOLS.has(elementName(word));
+  return {
+    found: [...new Set(words.filter(isElement).map(elementName))],
+    unknown: words.filter((word) => !isElement(word)),
+  };
 }
 
 const SYMBOLS = new Set(

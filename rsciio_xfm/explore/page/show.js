@@ -80,7 +80,7 @@ export function createSpectra(app) {
   const failed = new Set();
   let live = false;
 
-  const keyOf = (region) => `${region} ${store.get().energy ?? ""}` +
+  const keyOf = (region) => `${region} ${store.get().energy ?? ""} ${app.versions.file} ` +
     (region.includes("c:") ? app.versions.class : "");
 
   function wanted() {
@@ -139,12 +139,13 @@ export function createMasks(app) {
     if (!app.info) return null;
     const { shape: [h, w] } = app.info;
     const images = imagesOf(parseRegion(region)).map((spec) => app.data.kept(spec));
-    if (kept.get(region)?.images.every((image, i) => image === images[i])) {
-      return kept.get(region).mask;
+    const last = kept.get(region);
+    if (last?.size === `${h} ${w}` && last.images.every((image, i) => image === images[i])) {
+      return last.mask;
     }
     const found = maskOf(parseRegion(region), h, w, app.data.pixelsOf);
     if (kept.size > 24) kept = new Map();
-    kept.set(region, { mask: found, images });
+    kept.set(region, { mask: found, images, size: `${h} ${w}` });
     return found;
   };
 }

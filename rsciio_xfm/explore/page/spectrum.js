@@ -14,6 +14,9 @@ export function divisorOf(per, header) {
   return 1;
 }
 
+/** The most of any pixel is of one pixel, in each channel another, so that it has no live time. */
+const divisorOfMost = (per) => (per === "s" ? null : 1);
+
 /** Series in the order of the regions: {id, name, colour, dash, values, pixels, isExact}. */
 export function seriesOf(app, element) {
   const { regions, spectrum } = app.store.get();
@@ -26,10 +29,16 @@ export function seriesOf(app, element) {
   ];
   return named.filter(({ id }) => app.spectra.has(id)).map((series) => {
     const { values, header, isExact } = app.spectra.get(series.id);
-    const divisor = series.id === "max" ? 1 : divisorOf(spectrum.per, header);
+    const divisor = series.id === "max" ? divisorOfMost(spectrum.per) : divisorOf(spectrum.per, header);
     const scaled = divisor === null ? [] : divisor === 1 ? values : values.map((v) => v / divisor);
     return { ...series, values: scaled, pixels: header.pixels, isExact };
   });
+}
+
+/** Room for the numbers at the vertical axis: 1 000 000 needs more than 100. */
+function roomFor(_, values) {
+  const longest = Math.max(0, ...(values ?? []).map((value) => value.length));
+  return Math.max(56, 18 + 7 * longest);
 }
 
 export function createSpectrum(app) {
@@ -65,7 +74,7 @@ export function createSpectrum(app) {
         { ...axis, font, labelFont: font, size: 34, labelSize: 18,
           label: app.energyOf ? "Energy (keV)" : "Channel",
           values: (_, splits) => splits.map((v) => shown(v)) },
-        { ...axis, font, labelFont: font, size: 56, labelSize: 18, label: LABELS[store.get().spectrum.per],
+        { ...axis, font, labelFont: font, size: roomFor, labelSize: 18, label: LABELS[store.get().spectrum.per],
           filter: (_, splits) => splits,
           ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max) } : {}),
           values: (_, splits) => splits.map((v) => (v === null ? "" : tick(v, y))) },

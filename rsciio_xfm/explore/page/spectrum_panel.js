@@ -62,7 +62,7 @@ export function createSpectrumPanel(app) {
       spectrum.x ? toggle("All", "Show all energies", false, () => chart.setX(null), "all") : null,
       toggle(app.calibrating ? "Stop" : "Calibrate", "Energies from two peaks that you know",
         app.calibrating, () => app.setCalibrating(!app.calibrating), "calibrate"),
-      energy ? toggle("File's energies", "Leave your own calibration", false,
+      energy ? toggle(app.info?.energy ? "File's energies" : "No energies", "Leave your own calibration", false,
         () => store.set({ energy: null }), "energies") : null);
   }
   function drawLegend() {

@@ -56,7 +56,10 @@ export function createStatus(app) {
     }
   };
 
-  app.on("reopened", () => { banner.hidden = true; });
+  app.on("reopened", () => {
+    banner.hidden = true;
+    fill(message); // that the file was changed
+  });
   app.on("info", () => {
     const { overview, cache, file_changed: isChanged, error } = app.info;
     if (isChanged) changed();

@@ -75,7 +75,7 @@ test("names as people write them", () => {
   for (const text of ["Fe_Ka", "fe ka", "FeKa", "Fe Kα", " fe-ka1 "]) assert.equal(parseLine(text), "Fe_Ka");
   assert.equal(parseLine("Pb Lb2"), "Pb_Lb2");
   assert.equal(parseLine("6.4 keV"), null);
-  assert.deepEqual(parseElements("fe, CA;xx ti Fe"), ["Fe", "Ca", "Ti"]);
+  assert.deepEqual(parseElements("fe, CA;xx ti Fe"), { found: ["Fe", "Ca", "Ti"], unknown: ["xx"] });
   assert.equal(imageLabel("w:100:120", (c) => c * 0.01), "1.00 to 1.20 keV");
   assert.equal(imageLabel("w:100:120"), "Channels 100 to 119");
   assert.equal(imageLabel("fit:Fe_K"), "Fe K, fitted");
