@@ -491,8 +491,9 @@ def test_clock_that_disagrees(tmp_path):
     ids=str,
 )
 def test_wrong_options(path, options, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match=match) as caught:
         read(path, **options)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_frames_that_are_not_there(path):

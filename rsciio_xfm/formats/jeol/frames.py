@@ -14,7 +14,7 @@ from rsciio_xfm.formats.jeol.layout import KIND_SHIFT, N_VALUES, Y
 from rsciio_xfm.formats.jeol.parse import Header
 
 _LEAST_LINES = 2**22  # rows of all frames that any file may have
-_MOST_TIMES = 64  # that many times more of them than are stored
+_MOST_TIMES = 64  # a larger array may have so many times the rows that are stored
 _ALL = "only_valid_data=False"
 
 
@@ -125,8 +125,8 @@ def choose_frames(
         Frames are not there, or not whole and left out.
     """
     name, given = header.source.name, frame_list is not None and len(frame_list) > 0
-    numbers = _as_numbers(frame_list) if given else np.arange(frames.n)
-    shifts = _as_shifts(frame_shifts)
+    numbers = _as_numbers(name, frame_list) if given else np.arange(frames.n)
+    shifts = _as_shifts(name, frame_shifts)
     n_known = frames.n if shifts is None else min(frames.n, len(shifts))
     is_there = (numbers >= 0) & (numbers < n_known)
     if given and not is_there.all():
@@ -164,22 +164,24 @@ def _whole_only(
     return numbers[is_whole_frame]
 
 
-def _as_numbers(frame_list: Any) -> np.ndarray:
+def _as_numbers(name: str, frame_list: Any) -> np.ndarray:
     found = list(frame_list)
     if not all(is_whole(n) and abs(n) < 2**31 for n in found):
-        raise ValueError(f"frame_list is {found!r:.60}, expected numbers of frames.")
+        raise ValueError(
+            f"{name}: frame_list is {found!r:.60}, expected numbers of frames."
+        )
     return np.array(found, dtype=np.int64)
 
 
-def _as_shifts(frame_shifts: Any) -> np.ndarray | None:
+def _as_shifts(name: str, frame_shifts: Any) -> np.ndarray | None:
     if frame_shifts is None:
         return None
     found = np.asarray(frame_shifts)
     is_list = found.ndim == 2 and found.shape[1] in (2, 3) and len(found) > 0
     if not is_list or np.any(found != np.round(found)) or np.any(abs(found) > N_VALUES):
         raise ValueError(
-            f"frame_shifts is {frame_shifts!r:.60}, expected whole numbers of rows, columns "
-            "and, if need be, channels for each frame."
+            f"{name}: frame_shifts is {frame_shifts!r:.60}, expected whole numbers of rows, "
+            "columns and, if need be, channels for each frame."
         )
     shifts = np.zeros((len(found), 3), dtype=np.int64)
     shifts[:, : found.shape[1]] = found
