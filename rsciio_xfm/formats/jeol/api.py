@@ -113,7 +113,7 @@ def file_reader(
         Of the counts. None takes the smallest of ``uint8``, ``uint16`` and ``uint32`` that
         holds all counts of any pixel, so that no sum of channels can exceed it.
     cutoff_at_kV
-        Read channels up to this energy, in keV.
+        Read channels up to this energy, in keV; zeros follow beyond those of the file.
     downsample
         Sum so many pixels into one: along both axes, or ``(x, y)``; divisors of the map's
         size.
