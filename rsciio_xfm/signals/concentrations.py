@@ -73,8 +73,8 @@ class Amounts(Mapping[str, tuple[float, float]]):
         return self.scale * float(total)
 
     @property
-    def seconds(self) -> str:
-        """The live time in words, if it is known."""
+    def live_time_text(self) -> str:
+        """The live time as a table's heading has it; empty if it is not known."""
         return "" if math.isnan(self.live_time) else f", {self.live_time:.3g} s live"
 
     @property
@@ -345,7 +345,7 @@ class Concentrations:
         ]
         for name, own in self.regions.items():
             if name:
-                lines += ["", f"{name}, {own.n_pixels} pixels{own.seconds}"]
+                lines += ["", f"{name}, {own.n_pixels} pixels{own.live_time_text}"]
             lines.append(repr(own))
         return "\n".join([*lines, "", *self.notes])
 

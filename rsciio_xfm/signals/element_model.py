@@ -99,7 +99,8 @@ class ElementModel:
     def with_geometry_of(self, spectra: BaseSignal) -> "ElementModel":
         """Return one that knows angles, air, window and crystal of other spectra, too.
 
-        They are of the same set-up, and come first; its own spectra do before them.
+        What they say takes the place of what was saved with the model. A model that still
+        has its own spectra is returned as it is.
         """
         if self._source is not None:
             return self

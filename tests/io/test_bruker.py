@@ -549,8 +549,9 @@ def test_spx(tmp_path):
     ],
 )
 def test_wrong_options(path, options, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match=match) as caught:
         read(path, **options)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "uint32", "uint64"])

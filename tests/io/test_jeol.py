@@ -484,15 +484,19 @@ def test_clock_that_disagrees(tmp_path):
         ({"SI_dtype": "counts"}, "SI_dtype is 'counts'"),
         ({"frame_list": ["a"]}, "frame_list is"),
         ({"frame_list": [2**40]}, "frame_list is"),
+        ({"frame_list": 3}, "frame_list is 3, expected numbers of frames"),
         ({"frame_shifts": [1, 2]}, "frame_shifts is"),
         ({"frame_shifts": [(1.5, 2)]}, "frame_shifts is"),
+        ({"frame_shifts": [(1, 2), (1,)]}, "frame_shifts is"),
+        ({"frame_shifts": [("a", "b")] * 3}, "frame_shifts is"),
         ({"frame_shifts": [(0, 0), (8, 0), (0, 0)]}, "moves frames by 8 rows"),
     ],
     ids=str,
 )
 def test_wrong_options(path, options, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match=match) as caught:
         read(path, **options)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_frames_that_are_not_there(path):

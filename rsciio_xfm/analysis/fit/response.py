@@ -10,9 +10,8 @@ from rsciio_xfm.analysis.fit.lines import Group
 
 PAIR_KEV = {"Si": 0.00385, "Ge": 0.00296}  # energy of an electron-hole pair
 DENSITY = {"Si": 2.33, "Ge": 5.32}
-CRYSTAL_CM = (
-    0.05  # thickness where nothing says it; of silicon drift detectors 0.45 to 0.5 mm
-)
+# Thickness where nothing says it: silicon drift detectors have 0.45 to 0.5 mm.
+CRYSTAL_CM = 0.05
 FWHM = 2 * math.sqrt(2 * math.log(2))
 MN_KA = 5.8951  # keV
 # The lines of xraylib in those that microscopists name; of K all from L, and all from above.
@@ -48,6 +47,9 @@ class Response:
         Of the sample, how much more of a line of 5 keV it absorbs than of a hard one: soft
         lines of a group are weaker beside hard ones, as far as its share 1 / (1 + a (5 keV /
         energy)^2.8) goes. 0: a thin sample.
+    continuum
+        Energy E0 in keV, of electrons: of their continuum exp(-(E0 / energy)^2.8) is not
+        absorbed. 0: all of it.
     material, thickness
         Of the crystal: ``"Si"`` or ``"Ge"``, and cm; math.inf stops everything.
     layers

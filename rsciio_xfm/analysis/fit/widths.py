@@ -20,9 +20,8 @@ _MORE_KEV = 0.06  # in quadrature, of a change of the width that is tried
 # of a line. Elements of phantoms and of a steel beside far stronger ones reach 3.8 sigma, or
 # 0.43; bumps in spectra of pure metals begin at 0.7.
 _CLEAR, _MUCH = 3.0, 0.5
-_FIRST_KEV = (
-    1.0  # below it peaks are wider than their formula: charge is not all collected
-)
+# Below it peaks are wider than their formula: charge is not all collected.
+_FIRST_KEV = 1.0
 
 
 def too_wide(model: Model, fitted: Doubted) -> np.ndarray:

@@ -175,13 +175,13 @@ def file_reader(
     path = Path(filename)
     if select_type not in _SELECTIONS or instrument not in _INSTRUMENTS:
         raise ValueError(
-            f"select_type is {select_type!r} and instrument {instrument!r}, expected one of "
-            f"{_SELECTIONS} and one of {_INSTRUMENTS}."
+            f"{path}: select_type is {select_type!r} and instrument {instrument!r}, expected "
+            f"one of {_SELECTIONS} and one of {_INSTRUMENTS}."
         )
     if not is_whole(downsample) or not 1 <= downsample <= _MOST_PIXELS:
         raise ValueError(
-            f"downsample is {downsample!r:.40}, expected a whole number of pixels, 1 to "
-            f"{_MOST_PIXELS}."
+            f"{path}: downsample is {downsample!r:.40}, expected a whole number of pixels, 1 "
+            f"to {_MOST_PIXELS}."
         )
     options = _Options(
         detector, sum_detectors, downsample, cutoff_at_kV, instrument, dtype, cache
@@ -321,7 +321,7 @@ def _build_signal(
 ) -> dict[str, Any]:
     n_bins = _count_bins(path, map_, options.cutoff)
     highest = sum(index.highest for _, index in map_.streams) * options.downsample**2
-    dtype = _choose_dtype(options.dtype, highest)
+    dtype = _choose_dtype(path, options.dtype, highest)
     total = sum(int(index.total[n_bins:].sum()) for _, index in map_.streams)
     if total and options.cutoff is None:
         warn(
@@ -401,19 +401,19 @@ def _count_bins(path: Path, map_: _Map, cutoff: float | str | None) -> int:
     return int(n)
 
 
-def _choose_dtype(dtype: Any, highest: int) -> np.dtype:
+def _choose_dtype(path: Path, dtype: Any, highest: int) -> np.dtype:
     if dtype is None:
         return smallest_dtype(highest)
     try:
         chosen = np.dtype(dtype).newbyteorder("=")
     except TypeError as exc:
         raise ValueError(
-            f"dtype is {dtype!r:.40}, expected one of {', '.join(_DTYPES)}."
+            f"{path}: dtype is {dtype!r:.40}, expected one of {', '.join(_DTYPES)}."
         ) from exc
     if chosen.name not in _DTYPES:
         raise ValueError(
-            f"dtype is {chosen.name}, expected one of {', '.join(_DTYPES)}: counts are "
-            "whole numbers. Convert the signal with its change_dtype method."
+            f"{path}: dtype is {chosen.name}, expected one of {', '.join(_DTYPES)}: counts "
+            "are whole numbers. Convert the signal with its change_dtype method."
         )
     return chosen
 

@@ -30,7 +30,6 @@ from rsciio_xfm.formats.bruker.layout import (
 )
 from rsciio_xfm.kernels.compiled import kernel
 
-HIGHEST_AT = field_offset(RECORD, "highest")
 PACKED_AT = field_offset(RECORD, "n_packed")
 PACKING_AT = field_offset(RECORD, "packing")
 EVENTS_AT = field_offset(RECORD, "n_events")

@@ -202,17 +202,6 @@ def _cut_planes(text: bytes) -> tuple[bytes, list[bytes]]:
     return b"".join([*kept, text[at:]]), planes
 
 
-def _warn_unknown_images(base: ElementTree.Element, name: str) -> None:
-    """Say so if something of an unknown type looks like an image."""
-    nodes = [node for node in base if node.find("./Plane0") is not None]
-    kinds = {node.get("Type", node.tag) for node in nodes} - {"TRTImageData"}
-    if kinds:
-        warn(
-            f"{name}: the header has images of the types {sorted(kinds)!r:.100}, expected "
-            "TRTImageData: they are left out."
-        )
-
-
 def _put_back(base: ElementTree.Element, planes: list[bytes]) -> None:
     """Give the times of pixels, the only plane that is read here, what was cut from them."""
     for node in base.findall("./ClassInstance[@Name='PixelTimes']/Plane0/Data"):
@@ -291,6 +280,17 @@ def _build_header(base: ElementTree.Element, numbers: list[int], name: str) -> H
         has_images=any(not node.get("Name") for node in images),
         problem=_find_problem(base),
     )
+
+
+def _warn_unknown_images(base: ElementTree.Element, name: str) -> None:
+    """Say so if something of an unknown type looks like an image."""
+    nodes = [node for node in base if node.find("./Plane0") is not None]
+    kinds = {node.get("Type", node.tag) for node in nodes} - {"TRTImageData"}
+    if kinds:
+        warn(
+            f"{name}: the header has images of the types {sorted(kinds)!r:.100}, expected "
+            "TRTImageData: they are left out."
+        )
 
 
 def _tree(node: ElementTree.Element | None) -> dict[str, Any]:

@@ -218,7 +218,10 @@ def _dead_time(live: np.ndarray, real: np.ndarray) -> np.ndarray:
 def _dead_time_of_counts(
     pulses: np.ndarray, frequency: float, real: np.ndarray
 ) -> np.ndarray:
-    """Return the same of pulses; some rows at a time, which stay in the processor's cache."""
+    """Return dead times in percent, of pulses that come at a frequency of live time.
+
+    Some rows at a time, so that they stay in the processor's cache.
+    """
     dead = np.empty(pulses.shape, dtype=np.float32)
     step = max(1, _AT_ONCE // pulses.shape[-1])
     for first in range(0, len(dead), step):

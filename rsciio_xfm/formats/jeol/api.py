@@ -63,7 +63,10 @@ class _Options:
 
 @dataclass(frozen=True, eq=False)
 class _Map:
-    """A map, and what is read of it; steps are pixels and rows that are one of the array."""
+    """A map and the part of it that is read.
+
+    ``steps`` says how many columns and rows of the file become one pixel of the array.
+    """
 
     header: Header
     index: Index
@@ -110,7 +113,7 @@ def file_reader(
         Of the counts. None takes the smallest of ``uint8``, ``uint16`` and ``uint32`` that
         holds all counts of any pixel, so that no sum of channels can exceed it.
     cutoff_at_kV
-        Read channels up to this energy, in keV.
+        Read channels up to this energy, in keV; zeros follow beyond those of the file.
     downsample
         Sum so many pixels into one: along both axes, or ``(x, y)``; divisors of the map's
         size.
@@ -259,7 +262,7 @@ def _read_map(path: Path, options: _Options) -> list[dict[str, Any]]:
     map_ = _Map(header, index, frames, chosen, rows, steps)
     array = _make_array(map_, options)
     axes = _build_axes(map_, array, options)
-    original = clean(header.tree) | _describe_frames(map_, options)
+    original = clean(header.tree) | _describe_frames(map_)
     times = Times()
     if len(chosen.numbers):
         times = find_times(header, index, frames, chosen, rows, array)
@@ -292,7 +295,10 @@ def _check_divisors(header: Header, options: _Options) -> tuple[int, int]:
     if isinstance(given, str) or not np.ndim(given):
         given = (given, given)
     if len(given) != 2:
-        raise ValueError("`downsample` can't be an iterable of length different from 2.")
+        raise ValueError(
+            f"{header.source.name}: `downsample` can't be an iterable of length different "
+            f"from 2, found {given!r:.40}."
+        )
     names = "rebin_energy", "downsample[0]", "downsample[1]"
     factors = options.rebin_energy, *given
     sizes = N_CHANNELS, header.n_columns, header.n_rows
@@ -363,13 +369,17 @@ def _choose_dtype(map_: _Map, given: Any) -> np.dtype:
         n_times = int(np.unique(numbers, return_counts=True)[1].max(initial=1))
         n_places = len(np.unique(shifts, axis=0)) if len(shifts) else 1
         return np.dtype(np.min_scalar_type(highest * n_times * n_places))
+    name = map_.header.source.name
     try:
         chosen = np.dtype(given).newbyteorder("=")
     except TypeError as exc:
-        raise ValueError(f"SI_dtype is {given!r:.40}, expected {_DTYPES}.") from exc
+        raise ValueError(
+            f"{name}: SI_dtype is {given!r:.40}, expected {_DTYPES}."
+        ) from exc
     if chosen.kind not in "iu":
         raise ValueError(
-            f"SI_dtype is {chosen.name}, expected {_DTYPES}: counts are whole numbers."
+            f"{name}: SI_dtype is {chosen.name}, expected {_DTYPES}: counts are whole "
+            "numbers."
         )
     return chosen
 
@@ -396,11 +406,8 @@ def _known_total(map_: _Map, rebin_energy: int, n_bins: int) -> np.ndarray | Non
 def _build_axes(map_: _Map, array: JEOLArray, options: _Options) -> list[dict[str, Any]]:
     """Describe the axes, named as RosettaSciIO does."""
     header, chosen = map_.header, map_.chosen
-    *_, n_rows, n_columns, n_bins = (
-        array.shape
-        if len(chosen.numbers)
-        else (*(0, array.grid.n_rows, array.grid.n_columns, array.n_bins),)
-    )
+    # Not the array's shape, which has no frames to ask for if none is read.
+    n_rows, n_columns, n_bins = array.grid.n_rows, array.grid.n_columns, array.n_bins
     pixel, scale = header.pixel_um, header.scale
     axes = []
     if not options.sum_frames:
@@ -420,7 +427,7 @@ def _build_axes(map_: _Map, array: JEOLArray, options: _Options) -> list[dict[st
     return axes
 
 
-def _describe_frames(map_: _Map, options: _Options) -> dict[str, Any]:
+def _describe_frames(map_: _Map) -> dict[str, Any]:
     """Return what RosettaSciIO keeps of the frames."""
     chosen, frames, header = map_.chosen, map_.frames, map_.header
     starts = map_.index.start[frames.first[:-1]]

@@ -14,7 +14,7 @@ from rsciio_xfm.formats.jeol.layout import KIND_SHIFT, N_VALUES, Y
 from rsciio_xfm.formats.jeol.parse import Header
 
 _LEAST_LINES = 2**22  # rows of all frames that any file may have
-_MOST_TIMES = 64  # that many times more of them than are stored
+_MOST_TIMES = 64  # a larger array may have so many times the rows that are stored
 _ALL = "only_valid_data=False"
 
 
@@ -124,9 +124,11 @@ def choose_frames(
     UserWarning
         Frames are not there, or not whole and left out.
     """
-    name, given = header.source.name, frame_list is not None and len(frame_list) > 0
-    numbers = _as_numbers(frame_list) if given else np.arange(frames.n)
-    shifts = _as_shifts(frame_shifts)
+    name = header.source.name
+    asked_for = _as_numbers(name, frame_list)
+    given = len(asked_for) > 0
+    numbers = asked_for if given else np.arange(frames.n)
+    shifts = _as_shifts(name, frame_shifts)
     n_known = frames.n if shifts is None else min(frames.n, len(shifts))
     is_there = (numbers >= 0) & (numbers < n_known)
     if given and not is_there.all():
@@ -164,23 +166,34 @@ def _whole_only(
     return numbers[is_whole_frame]
 
 
-def _as_numbers(frame_list: Any) -> np.ndarray:
-    found = list(frame_list)
+def _as_numbers(name: str, frame_list: Any) -> np.ndarray:
+    """Return the numbers of the frames that are asked for: none if nothing is said."""
+    wrong = f"{name}: frame_list is {frame_list!r:.60}, expected numbers of frames."
+    try:
+        found = [] if frame_list is None else list(frame_list)
+    except TypeError as exc:
+        raise ValueError(wrong) from exc
     if not all(is_whole(n) and abs(n) < 2**31 for n in found):
-        raise ValueError(f"frame_list is {found!r:.60}, expected numbers of frames.")
+        raise ValueError(wrong)
     return np.array(found, dtype=np.int64)
 
 
-def _as_shifts(frame_shifts: Any) -> np.ndarray | None:
+def _as_shifts(name: str, frame_shifts: Any) -> np.ndarray | None:
     if frame_shifts is None:
         return None
-    found = np.asarray(frame_shifts)
+    wrong = (
+        f"{name}: frame_shifts is {frame_shifts!r:.60}, expected whole numbers of rows, "
+        "columns and, if need be, channels for each frame."
+    )
+    try:
+        found = np.asarray(frame_shifts)
+    except ValueError as exc:  # frames have different numbers of them
+        raise ValueError(wrong) from exc
     is_list = found.ndim == 2 and found.shape[1] in (2, 3) and len(found) > 0
-    if not is_list or np.any(found != np.round(found)) or np.any(abs(found) > N_VALUES):
-        raise ValueError(
-            f"frame_shifts is {frame_shifts!r:.60}, expected whole numbers of rows, columns "
-            "and, if need be, channels for each frame."
-        )
+    if not is_list or found.dtype.kind not in "iuf":
+        raise ValueError(wrong)
+    if np.any(found != np.round(found)) or np.any(abs(found) > N_VALUES):
+        raise ValueError(wrong)
     shifts = np.zeros((len(found), 3), dtype=np.int64)
     shifts[:, : found.shape[1]] = found
     return shifts

@@ -37,8 +37,9 @@ _GROUP, _INDEX, _TEXTS = 0, 14, (12, 13, 20)
 # Values that have entries within them: the name of the value.
 _WITH_VALUE = ("CountRate", "DeadTime")
 _PORT = b"\xce\xdf\xb0\xc4"  # in half-width Katakana
-_STRAY = 0xDE  # byte behind a name
-_NOT_A_GROUP = "Limits"  # of which a number is, within that number
+_STRAY = 0xDE  # a byte that follows some names and is no part of them
+# This entry stands within a number, which is no group; what it means is not known.
+_SKIPPED = "Limits"
 _MOST_NAME, _MOST_DEPTH, _MOST_ENTRIES = 256, 32, 100_000
 _CUT = "The file is cut, or damaged."
 
@@ -98,7 +99,7 @@ def _read_entry(cursor: "_Cursor", group: Any) -> Any:
         cursor.refuse(f"a name has {n_bytes} bytes", f"0 to {_MOST_NAME}", -4)
     key = _decode_name(cursor.take(n_bytes).rstrip(b"\0"))
     kind, n_bytes = cursor.unpack(_TYPE)
-    if key == _NOT_A_GROUP:
+    if key == _SKIPPED:
         cursor.take(max(0, n_bytes))
         return group
     if not isinstance(group, dict):

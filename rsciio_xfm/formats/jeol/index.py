@@ -39,8 +39,10 @@ _CACHE_KIND = "jeol-1"
 _BYTES = WORD.itemsize
 _N_KINDS = 16
 _KNOWN = (REAL, LIVE, X, Y, IMAGE, EVENT)
-_LEAST_BYTES = 2**26  # that an image of the map may take up, however small the file is
-_MOST_TIMES = 16  # larger than its file it may be, if it is larger than that
+# An image of the map may have _LEAST_BYTES, however small the file is; a larger one at most
+# _MOST_TIMES the bytes of the file.
+_LEAST_BYTES = 2**26
+_MOST_TIMES = 16
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,6 @@ _DATA = "PTTD Data", "AnalyzableMap MeasData"
 _PARAMS = "PTTD Param", "Params"
 _SEM = (*_PARAMS, "PARAMPAGE0_SEM")
 _MICRO = 1e3  # µm in the mm that ScanSize is given in
-_MOST_SWEEPS = 1e6
 
 
 @dataclass(frozen=True)
@@ -74,21 +73,11 @@ class Header:
     beam_energy: float | None
     magnification: Any
 
-    def find(self, *path: str) -> Any:
-        """Return an item of the header, None if it is not there."""
-        return find(self.tree, *path)
-
     @property
     def microscope(self) -> dict[str, Any]:
         """What the header says of microscope and detector."""
-        found = self.find(*_SEM)
+        found = find(self.tree, *_SEM)
         return found if isinstance(found, dict) else {}
-
-    @property
-    def n_sweeps(self) -> int | None:
-        """How many frames the header counts; the last of them may be cut."""
-        n = number(self.find(*_DATA, "Doc", "Sweep"))
-        return int(n) if n is not None and 0 <= n < _MOST_SWEEPS else None
 
 
 def find(tree: Any, *path: str) -> Any:

@@ -165,9 +165,8 @@ def _dead_time(
     n_rows = ticks.shape[1]
     n = math.ceil(off / _ROWS_OFF / max(ticks[..., 0].mean(), TICK_S))
     if n >= n_rows:
-        return dead_time_of(ticks.sum(axis=1, keepdims=True))[
-            ..., np.newaxis
-        ], "of the map"
+        of_map = dead_time_of(ticks.sum(axis=1, keepdims=True))
+        return of_map[..., np.newaxis], "of the map"
     dead = dead_time_of(sum_rows(ticks, n))[..., np.newaxis]
     return dead, "of each row" if n == 1 else f"of {n} rows"
 
