@@ -21,6 +21,7 @@ _UNUSUAL = {
     *"Sc Ru Rh In Te Cs Pr Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta Re Os Ir Tl Th".split()  # noqa: SIM905
 }
 _FAR = 2.0  # full widths at half maximum, between a peak and what it may be
+_PEAK = 5.0  # standard deviations, of a peak that nobody doubts
 _MOST = 12  # candidates that are said
 _REACH = 0.005  # of the channels, within which a peak is that somebody has pointed at
 
@@ -192,8 +193,9 @@ def candidates(
     Returns
     -------
     list of dict
-        ``line``, ``element``, ``energy`` (keV), ``distance`` (keV), ``likely`` (0 to 1, which
-        adds up to 1 over all) and ``others``, the other lines of the element.
+        ``line``, ``element``, ``energy`` (keV), ``distance`` (keV), ``likely`` (which adds up
+        to 1 over all where there is a peak, and to less as it drowns in its noise) and
+        ``others``, the other lines of the element.
     """
     width = width_at(kev, resolution)
     found = []
@@ -207,6 +209,8 @@ def candidates(
             if score > 1e-4:
                 found.append((score, element, name, energy))
     found.sort(reverse=True)
+    net, sigma = net_counts(kev, axis, resolution, spectrum)
+    peak = min(1.0, max(0.0, net / sigma / _PEAK))
     total = sum(score for score, *_ in found) or 1.0
     return [
         {
@@ -214,7 +218,7 @@ def candidates(
             "element": element,
             "energy": energy,
             "distance": energy - kev,
-            "likely": score / total,
+            "likely": peak * score / total,
             "others": [
                 other
                 for other in lines_of(element, axis)

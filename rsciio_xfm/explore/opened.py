@@ -25,6 +25,7 @@ from rsciio_xfm.explore.cube_store import sources_of
 from rsciio_xfm.explore.lines import RESOLUTION, Axis, window_of
 
 _MOST_FILES = 16  # of a map of many files, that are looked at whether they have changed
+_OWN = {"filename", "lazy"}  # options of a reader that the explorer gives
 _ELECTRONS = ("EDS_SEM", "EDS_TEM")
 
 
@@ -66,9 +67,27 @@ def read_signals(path: Path, options: Mapping[str, Any]) -> list[dict[str, Any]]
             f"{path}: the extension is {path.suffix!r}, expected one of a format that "
             "this package reads. Open it in HyperSpy and call s.explore()."
         )
-    known = inspect.signature(reader.file_reader).parameters
-    chosen = {name: value for name, value in options.items() if name in known}
-    return reader.file_reader(path, lazy=True, **chosen)
+    return reader.file_reader(path, lazy=True, **options)
+
+
+def check_options(path: Path, options: Mapping[str, Any]) -> None:
+    """Refuse options that the reader of a file does not have.
+
+    Raises
+    ------
+    TypeError
+        It does not have one of them; the message names those that it has.
+    """
+    reader = find_reader(path)
+    if reader is None:
+        return
+    known = inspect.signature(reader.file_reader).parameters.keys() - _OWN
+    wrong = options.keys() - known
+    if wrong:
+        raise TypeError(
+            f"{path}: its reader has no option {', '.join(sorted(wrong))}, expected some of "
+            f"{', '.join(sorted(known))}."
+        )
 
 
 def choose_map(signals: list[dict[str, Any]], path: Path | str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
-from rsciio_xfm.explore.opened import Opened
+from rsciio_xfm.explore.opened import Opened, check_options
 from rsciio_xfm.explore.server import LEAST_TOKEN, Place, Running
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def explore(
     OSError
         The port is taken.
     TypeError
-        Options of a reader are given with a signal.
+        The reader does not have an option, or options of one are given with a signal.
     ValueError
         The signal is not one of spectra.
 
@@ -103,6 +103,7 @@ def explore(
 
 def _listing(what: Any, reader: dict[str, Any]) -> Listing | dict[str, Opened]:
     if isinstance(what, str | Path):
+        check_options(Path(what), reader)
         return Listing(Path(what), reader)
     if reader:
         raise TypeError(

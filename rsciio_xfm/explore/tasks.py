@@ -4,6 +4,7 @@ A task goes on as long as somebody asks how far it is, and what it has made stay
 """
 
 import copy
+import logging
 import threading
 import time
 import warnings
@@ -176,16 +177,20 @@ def signal_of(opened: Opened, energy: tuple[float, float] | None) -> Any:
         Offset and scale of the page, keV; None keeps those of the file.
     """
     import dask.array as da
-    import hyperspy.api as hs
     from hyperspy.io import dict2signal
 
-    hs.set_log_level("CRITICAL")
     own = dict(opened.signal)
     for name in ("metadata", "original_metadata", "attributes"):
         if name in own:
             own[name] = _copied(own[name])
     own["axes"] = copy.deepcopy(own["axes"])
-    signal = dict2signal(own, lazy=isinstance(own["data"], da.Array))
+    logger = logging.getLogger("hyperspy")
+    level = logger.level
+    logger.setLevel("CRITICAL")  # of what others than the one who asks would read
+    try:
+        signal = dict2signal(own, lazy=isinstance(own["data"], da.Array))
+    finally:
+        logger.setLevel(level)
     if energy is not None:
         axis = signal.axes_manager.signal_axes[0]
         axis.offset, axis.scale, axis.units = *energy, "keV"

@@ -146,6 +146,9 @@ class TestLines:
             assert (first["line"], first["element"]) == ("Fe_Ka", "Fe")
             assert first["likely"] > 0.5
             assert "Fe_Kb" in [other["line"] for other in first["others"]]
+            # Between peaks nothing is likely, whatever lies near.
+            beside = ask.json("candidates", energy="21.38")
+            assert sum(one["likely"] for one in beside) < 0.4
             status, text = ask.error("candidates", energy="x")
             assert status == 400
             assert "expected 1 number" in text

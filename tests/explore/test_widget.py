@@ -1,6 +1,7 @@
 """Signals in the explorer: by a server, and as the widget of a notebook."""
 
 import json
+import logging
 import threading
 
 import hyperspy.api as hs
@@ -9,7 +10,8 @@ import pytest
 from exspy.signals import EDSSEMSpectrum
 
 import rsciio_xfm
-from rsciio_xfm.explore import answers, start
+from rsciio_xfm import data
+from rsciio_xfm.explore import answers, start, tasks
 from rsciio_xfm.explore.explorer import Explorer
 from tests.explore.asking import Asking, unpack
 
@@ -119,8 +121,6 @@ def test_any_number_of_navigation_axes(shape):
 
 
 def test_a_part_of_a_map_has_the_dead_time_of_its_pixels(tmp_path):
-    from rsciio_xfm import data
-
     path = data.thin_section(tmp_path / "map.GeoPIXE", (12, 16), n_detectors=1).path
     part = hs.load(path, lazy=True).inav[2:7, 3:9]
     with look_at(part) as asking:
@@ -148,3 +148,18 @@ def test_what_is_no_map_of_spectra_is_refused(made):
 def test_options_of_a_reader_are_for_files(signal):
     with pytest.raises(TypeError, match="detector: options of a reader"):
         rsciio_xfm.explore(signal, detector=0)
+
+
+def test_options_that_a_reader_does_not_know_are_refused(tmp_path):
+    path = data.thin_section(tmp_path / "map.GeoPIXE", (4, 5), n_detectors=1).path
+    with pytest.raises(
+        TypeError, match=r"no option detectr, expected some of .*detector"
+    ):
+        rsciio_xfm.explore(path, browser=False, wait=False, detectr=0)
+
+
+def test_messages_of_hyperspy_are_as_they_were(tmp_path, signal):
+    logger = logging.getLogger("hyperspy")
+    before = logger.level
+    tasks.signal_of(start.opened_signal(signal), None)
+    assert logger.level == before

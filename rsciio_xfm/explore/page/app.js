@@ -218,7 +218,8 @@ function addLines(app) {
 function bestLine(lines, app) {
   if (!app.energyOf) return null;
   const last = app.energyOf(app.info.shape[2] - 1) * 0.98;
-  const most = app.info.excitation > 0 ? Math.min(last, app.info.excitation) : last;
+  const beam = Number(/([\d.]+) ke?V/.exec(app.info.excitation ?? "")?.[1] ?? Infinity);
+  const most = Math.min(last, beam);
   const inside = lines.filter(({ energy }) => energy < most && energy > 0.1);
   for (const shell of ["Ka", "La", "Ma"]) {
     const found = inside.find(({ line }) => line.split("_")[1].startsWith(shell));

@@ -49,13 +49,15 @@ export function createPeaks(app, chart) {
     const energy = app.energyOf ? `${app.energyOf(place).toFixed(3)} keV` : `Channel ${place.toFixed(1)}`;
     const title = app.calibrating
       ? `${energy}: which line is it? (${pairs.length + 1} of 2)` : energy;
+    const doubt = found.length && found.reduce((sum, c) => sum + c.likely, 0) < 0.4
+      ? h("p", { class: "xfm-muted" }, "There is hardly a peak here.") : [];
     const buttons = found.slice(0, 6).map((c) => candidateButton(c, place));
     const nothing = app.energyOf ? "No line lies near." :
       "This map has no energies: name the line by which it is to be calibrated.";
     fill(element,
       h("div", { class: "xfm-row" }, h("strong", {}, title), h("span", { class: "xfm-space" }),
         iconButton("remove", "Close", close)),
-      buttons.length ? buttons : h("p", { class: "xfm-muted" }, nothing),
+      doubt, buttons.length ? buttons : h("p", { class: "xfm-muted" }, nothing),
       lineInput(place));
     element.hidden = false;
     (element.querySelector("button.xfm-line") ?? element.querySelector("input")).focus();
