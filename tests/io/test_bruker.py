@@ -127,6 +127,12 @@ def test_cutoff_as_rosettasciio(small, cutoff):
     check_same(read(small, cutoff_at_kV=cutoff)["data"], theirs)
 
 
+def test_no_images_are_told(tmp_path):
+    path = builder.write_map(tmp_path / "map.bcf")
+    with pytest.warns(UserWarning, match="there are no images in the file"):
+        assert bruker.file_reader(path, select_type="image") == []
+
+
 def test_images_as_rosettasciio(real):
     ours = bruker.file_reader(real, select_type="image")
     theirs = rsciio.bruker.file_reader(real, select_type="image")

@@ -1,5 +1,6 @@
 """Frames of a ``.pts`` map: which are whole, which are read, and where their rows lie."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,8 +125,9 @@ def choose_frames(
     UserWarning
         Frames are not there, or not whole and left out.
     """
-    name, given = header.source.name, frame_list is not None and len(frame_list) > 0
-    numbers = _as_numbers(frame_list) if given else np.arange(frames.n)
+    name, asked = header.source.name, _as_numbers(frame_list)
+    given = len(asked) > 0
+    numbers = asked if given else np.arange(frames.n)
     shifts = _as_shifts(frame_shifts)
     n_known = frames.n if shifts is None else min(frames.n, len(shifts))
     is_there = (numbers >= 0) & (numbers < n_known)
@@ -136,6 +138,13 @@ def choose_frames(
             f"{name}: frames {missing} are left out, expected 0 to {n_known - 1}: the file "
             f"has {frames.n} frames{moved}."
         )
+    elif not given:
+        left = np.flatnonzero(~is_there & (frames.is_whole | (not only_valid_data)))
+        if len(left):
+            warn(
+                f"{name}: frames {left[:10].tolist()} are left out, as there are {n_known} "
+                f"frame_shifts, expected one for each of the {frames.n} frames."
+            )
     numbers = numbers[is_there]
     if only_valid_data:
         numbers = _whole_only(name, header, frames, numbers)
@@ -165,9 +174,12 @@ def _whole_only(
 
 
 def _as_numbers(frame_list: Any) -> np.ndarray:
-    found = list(frame_list)
+    given = [] if frame_list is None else frame_list
+    found = list(given) if isinstance(given, Iterable) else [None]
     if not all(is_whole(n) and abs(n) < 2**31 for n in found):
-        raise ValueError(f"frame_list is {found!r:.60}, expected numbers of frames.")
+        raise ValueError(
+            f"frame_list is {frame_list!r:.60}, expected a list of numbers of frames."
+        )
     return np.array(found, dtype=np.int64)
 
 
