@@ -92,6 +92,12 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
             own[some] = dead_time_of_times(values[some], real[some])
         is_sound = np.isfinite(own)
         _warn_of_more_live(part, values.sum(where=is_sound), real.sum(where=is_sound))
+    if not np.isfinite(dead).any():
+        warn(
+            f"{parts[0].where}: no pixel has a {LIVE} of 0 s or more and a {REAL} above that, "
+            f"expected them: live and dead times stay unknown {parts[0].byte}."
+        )
+        return PixelTimes(None, mean, None)
     # What is not needed any more goes first: there may be millions of pixels.
     del live, known, values
     share = np.ones(n_pixels, np.float32)
