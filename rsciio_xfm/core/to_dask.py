@@ -207,7 +207,7 @@ def _checked(chunks: Any, array: ArrayLike | np.ndarray) -> Any:
     try:
         sizes = da.core.normalize_chunks(chunks, array.shape, dtype=array.dtype)
         if not all(all(size >= 0 for size in axis) for axis in sizes):
-            raise ValueError("chunks are below 0.")
+            raise ValueError("chunks are below 0")
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ValueError(
             f"chunks is {chunks!r:.60}, and the array {array.shape}: {error}. Expected "

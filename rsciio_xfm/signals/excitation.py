@@ -50,6 +50,7 @@ _NUMBERS = {"chamber_pressure": _MOST_MBAR, "detector_distance": 10 * _MOST_AIR_
 _TEXTS = ("atmosphere", "detector_window", "detector_crystal", "optic", "tube_filter",
           "tube_filter_layer")  # fmt: skip
 _LONGEST = 60
+_SAME_SOURCE = 0.05  # relative, of voltages
 
 
 def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
@@ -134,6 +135,32 @@ def _source_of(metadata: Any) -> tuple[str | None, float | None]:
     if anode in ELEMENTS[1:] and voltage is not None:
         return str(anode), voltage
     return None, _beam_energy(metadata)
+
+
+def warn_of_another_source(signal: BaseSignal, own: Excitation) -> None:
+    """Warn of a map whose metadata say another tube or beam than that of a model.
+
+    Of another kind (photons of one energy rather than electrons) nothing is said: that is
+    guessed from the metadata, and the user may have said it when the model was made.
+
+    Warns
+    -----
+    UserWarning
+        The anode is another one, or the voltage differs by more than 5 %.
+    """
+    anode, energy = _source_of(signal.metadata)
+    kind = "electrons" if _is_electron_microscope(signal) else "monochromatic"
+    if energy is None or own.kind != ("tube" if anode else kind):
+        return
+    if anode == own.anode and math.isclose(energy, own.highest, rel_tol=_SAME_SOURCE):
+        return
+    name = anode or ("electrons" if kind == "electrons" else "photons")
+    said = f"{name} {energy:g} {'keV' if name == 'photons' else 'kV'}"
+    warn(
+        f"The map was measured with {said} by its metadata, and the model is of {own}: "
+        "expected the same excitation. Which lines there are, and how strong, may be wrong; "
+        "make a model for this map, s.create_element_model(model.elements)."
+    )
 
 
 def warn_if_smoothed(signal: BaseSignal) -> None:

@@ -26,6 +26,7 @@ from rsciio_xfm.signals.excitation import (
     has_excitation,
     response_of,
     warn_if_smoothed,
+    warn_of_another_source,
 )
 from rsciio_xfm.signals.fit_checks import (
     check_watch,
@@ -417,6 +418,8 @@ def _models_of(
     warn_if_smoothed(signal)
     for model in given:
         model.check_axis(signal)
+    if given[0].is_fitted and given[0].excitation is not None:
+        warn_of_another_source(signal, given[0].excitation)
     return given
 
 

@@ -127,6 +127,19 @@ def test_cutoff_as_rosettasciio(small, cutoff):
     check_same(read(small, cutoff_at_kV=cutoff)["data"], theirs)
 
 
+@pytest.mark.parametrize("beam", ["0", "-3", "1E300"])
+def test_a_beam_that_cannot_be(tmp_path, beam):
+    """The voltage of the microscope stands for it."""
+    (found,) = bruker.file_reader(builder.write_map(tmp_path / "map.bcf", beam=beam))
+    assert found["metadata"]["Acquisition_instrument"]["SEM"]["beam_energy"] == 20
+
+
+def test_no_images_are_told(tmp_path):
+    path = builder.write_map(tmp_path / "map.bcf")
+    with pytest.warns(UserWarning, match="there are no images in the file"):
+        assert bruker.file_reader(path, select_type="image") == []
+
+
 def test_images_as_rosettasciio(real):
     ours = bruker.file_reader(real, select_type="image")
     theirs = rsciio.bruker.file_reader(real, select_type="image")

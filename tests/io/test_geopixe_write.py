@@ -386,6 +386,17 @@ class TestRefused:
         s = make(np.ones((2, 3, 4), np.uint8), offset=0.3)
         self.refuse(s, out, ValueError, "energy of channel 0 is 0.3 keV, expected 0")
 
+    def test_what_is_said_of_an_offset_helps(self, out):
+        """As of a microscope's map, the zero of which is within a channel."""
+        s = make(np.ones((2, 3, 200), np.uint8), offset=-0.953)
+        s.axes_manager[-1].scale = 0.01
+        s = s.isig[0.0:]
+        self.refuse(s, out, ValueError, r"s\.axes_manager\[-1\]\.offset = 0")
+        s.axes_manager[-1].offset = 0
+        whole = out.with_name("whole.GeoPIXE")
+        s.save(whole)
+        assert whole.is_file()
+
     def test_rebinned_energy(self, path, out):
         s = hs.load(path, rebin_energy=2)
         self.refuse(s, out, ValueError, "energy of channel 0 is 0.005 keV.*rebin_energy")

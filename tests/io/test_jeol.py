@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import warnings
 
 import hyperspy.api as hs
 import numpy as np
@@ -490,6 +491,8 @@ def test_clock_that_disagrees(tmp_path):
         ({"frame_shifts": [(1, 2), (1,)]}, "frame_shifts is"),
         ({"frame_shifts": [("a", "b")] * 3}, "frame_shifts is"),
         ({"frame_shifts": [(0, 0), (8, 0), (0, 0)]}, "moves frames by 8 rows"),
+        ({"frame_shifts": [(0, 0), (100, 0), (0, 0)]}, "moves frames by 100 rows"),
+        ({"frame_shifts": [(0, 0), (0, 100), (0, 0)]}, "0 rows and 100 columns"),
     ],
     ids=str,
 )
@@ -497,6 +500,22 @@ def test_wrong_options(path, options, match):
     with pytest.raises(ValueError, match=match) as caught:
         read(path, **options)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_too_few_shifts_are_told(tmp_path, path):
+    """Frames that have none are left out; one that is not whole would be anyway."""
+    with pytest.warns(UserWarning, match=r"frames \[2\] are left out, as there are 2 fr"):
+        read(path, frame_shifts=[(0, 0), (1, 0)])
+    cut = builder.write_map(tmp_path / "cut.pts", rows_of_last=5)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read(cut, frame_shifts=[(0, 0), (1, 0)])
+    assert not any("frame_shifts" in str(one.message) for one in said)
+
+
+def test_no_image_is_told(path):
+    with pytest.warns(UserWarning, match="there is no electron image in the file"):
+        assert len(jeol.file_reader(path, read_em_image=True)) == 1
 
 
 def test_frames_that_are_not_there(path):

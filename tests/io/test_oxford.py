@@ -296,6 +296,25 @@ def test_damaged_times(tmp_path):
 # Metadata.
 
 
+@pytest.mark.parametrize("live", [-1.0, np.inf])
+def test_live_times_that_cannot_be(tmp_path, live):
+    """None is not 0 s: nothing is known then but the real time."""
+    times = np.full(20, live, "<f4"), np.ones(20, "<f4")
+    path = builder.write_map(tmp_path / "a.h5oina", times=times)
+    with pytest.warns(UserWarning, match="live and dead times stay unknown"):
+        s = hs.load(path)
+    eds = s.metadata.Acquisition_instrument.SEM.Detector.EDS
+    assert eds.real_time == 1 and "live_time" not in eds
+
+
+def test_times_of_another_size(tmp_path):
+    times = np.ones(3, "<f4"), np.ones(20, "<f4")
+    path = builder.write_map(tmp_path / "a.h5oina", times=times)
+    with pytest.warns(UserWarning, match=r"Live Time is of the shape \(3, 1\), expected"):
+        s = hs.load(path)
+    assert "live_time" not in s.metadata.Acquisition_instrument.SEM.Detector.EDS
+
+
 def test_live_times_above_real_times(tmp_path):
     live, real = builder.make_times(20)
     path = builder.write_map(tmp_path / "a.h5oina", times=(1000 * live, real))

@@ -637,6 +637,21 @@ def test_a_model_of_another_map_says_how_well_it_fits_this_one(maps, phantom, fi
     assert said in repr(part) and "of the sum" not in repr(part)
 
 
+@pytest.mark.parametrize("energy", [20.0, 200.0])
+def test_a_model_of_another_voltage_is_told(phantom, energy):  # noqa: F811
+    """A model of 20 kV, with the map of a microscope."""
+    s = make(phantom.counts[:8])
+    s.metadata.set_item("Acquisition_instrument.SEM.beam_energy", energy)
+    s.metadata.set_item("Acquisition_instrument.SEM.magnification", 600)
+    model = s.create_element_model(["Fe", "Cu"], "electrons 20 kV", RANGE)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        s.get_element_maps(model.fit())
+    told = [text for one in said if "by its metadata" in (text := str(one.message))]
+    assert len(told) == (energy == 200.0)
+    assert all("electrons 200 kV" in t and "of electrons 20 kV" in t for t in told)
+
+
 def test_pickled(maps):
     again = pickle.loads(pickle.dumps(maps))
     np.testing.assert_array_equal(again["Fe"].data, maps["Fe"].data)

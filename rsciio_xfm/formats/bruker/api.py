@@ -195,10 +195,7 @@ def file_reader(
     container = read_container(path)
     names = find_spectra(container)
     header = read_header(container, list(names))
-    signals = []
-    if select_type != "spectrum_image" and header.has_images:
-        is_optional = select_type is None
-        signals += read_images(path, instrument, is_optional, header.problem)
+    signals = _read_images(path, header, select_type, instrument)
     if lazy:
         for signal in signals:
             signal["data"] = da.from_array(signal["data"])
@@ -208,6 +205,19 @@ def file_reader(
         map_ = _read_map(container, header, {i: names[i] for i in group}, cache)
         signals.append(_build_signal(path, map_, options, lazy, chunks))
     return signals
+
+
+def _read_images(
+    path: Path, header: Header, select_type: str | None, instrument: str | None
+) -> list[dict[str, Any]]:
+    """Read the images of a map, if they are wanted."""
+    if select_type == "spectrum_image":
+        return []
+    if header.has_images:
+        return read_images(path, instrument, select_type is None, header.problem)
+    if select_type == "image":
+        warn(f"{path}: there are no images in the file, expected some to be read.")
+    return []
 
 
 def _read_spx(

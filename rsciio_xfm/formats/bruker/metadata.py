@@ -8,6 +8,7 @@ from rsciio_xfm.core.xrf import clean, number
 from rsciio_xfm.formats.bruker.parse import Header, Spectrum
 
 _TITLE = "EDX"  # as of RosettaSciIO
+_MOST_KV = 3000.0
 _MOST_SEM_KV = 30.0  # of a beam above that it is a TEM
 # Names in metadata.Acquisition_instrument.XRF for keys of the header of a tube.
 _TUBE_ITEMS = {
@@ -39,6 +40,12 @@ def instrument_of(header: Header, spectrum: Spectrum, given: str | None) -> str:
     return "TEM" if volts is not None and volts > _MOST_SEM_KV else "SEM"
 
 
+def _kilovolts(value: Any) -> float | None:
+    """Return a voltage that a beam or a tube may have, or None."""
+    found = number(value)
+    return found if found is not None and 0 < found <= _MOST_KV else None
+
+
 def build_metadata(
     path: Path,
     header: Header,
@@ -59,9 +66,9 @@ def build_metadata(
     """
     is_xrf = instrument == "XRF"
     node: dict[str, Any] = {}
-    beam = number(spectrum.analysis.get("PrimaryEnergy"))
-    beam = number(spectrum.tube.get("Voltage")) if spectrum.tube else beam
-    beam = number(header.microscope.get("HV")) if beam is None else beam
+    beam = _kilovolts(spectrum.analysis.get("PrimaryEnergy"))
+    beam = _kilovolts(spectrum.tube.get("Voltage")) if spectrum.tube else beam
+    beam = _kilovolts(header.microscope.get("HV")) if beam is None else beam
     if beam is not None:
         node["beam_energy"] = beam
     if "Mag" in header.microscope:

@@ -151,8 +151,9 @@ def _check_axes(
     if abs(energy["offset"]) > _SAME * abs(energy["scale"]):
         raise ValueError(
             f"{path}: the energy of channel 0 is {energy['offset']:g} {energy['units']}, "
-            "expected 0: the format has no offset. Save channels from 0 on, without "
-            "rebin_energy."
+            "expected 0: the format has no offset. Load without rebin_energy; s.isig[0.0:] "
+            "leaves out what is below 0 keV, and s.axes_manager[-1].offset = 0 the part of a "
+            "channel that remains."
         )
     for axis in axes[-3:]:
         if not axis["scale"] > 0:

@@ -258,6 +258,7 @@ def _read_map(path: Path, options: _Options) -> list[dict[str, Any]]:
         options.frame_shifts,
         options.only_valid_data,
     )
+    _check_shifts(header, chosen, steps)
     rows = find_rows(header, index, frames, chosen, steps[1], not options.sum_frames)
     map_ = _Map(header, index, frames, chosen, rows, steps)
     array = _make_array(map_, options)
@@ -286,6 +287,8 @@ def _read_map(path: Path, options: _Options) -> list[dict[str, Any]]:
                 "original_metadata": original,
             }
         )
+    elif options.read_em_image:
+        warn(f"{path}: there is no electron image in the file, expected one to be read.")
     return signals
 
 
@@ -310,6 +313,18 @@ def _check_divisors(header: Header, options: _Options) -> tuple[int, int]:
     return int(given[0]), int(given[1])
 
 
+def _check_shifts(header: Header, chosen: Chosen, steps: tuple[int, int]) -> None:
+    """Refuse shifts that leave no pixel that all frames have."""
+    n_rows, n_columns = header.n_rows // steps[1], header.n_columns // steps[0]
+    crop_rows, crop_columns = chosen.crop
+    if crop_rows >= n_rows or crop_columns >= n_columns:
+        raise ValueError(
+            f"{header.source.name}: frame_shifts moves frames by {crop_rows} rows and "
+            f"{crop_columns} columns, expected less than the {n_rows} and {n_columns} that "
+            "the map has."
+        )
+
+
 def _make_array(map_: _Map, options: _Options) -> JEOLArray:
     """Make the array-like over the frames that are read."""
     header, index, chosen = map_.header, map_.index, map_.chosen
@@ -317,11 +332,6 @@ def _make_array(map_: _Map, options: _Options) -> JEOLArray:
     crop_rows, crop_columns = chosen.crop
     n_rows = header.n_rows // row_step - crop_rows
     n_columns = header.n_columns // step - crop_columns
-    if n_rows < 1 or n_columns < 1:
-        raise ValueError(
-            f"{header.source.name}: frame_shifts moves frames by {crop_rows} rows and "
-            f"{crop_columns} columns, expected less than the map has."
-        )
     n_planes, n_bins = len(map_.rows.ticks), _count_bins(header, options)
     planes = np.zeros(n_planes, int) if options.sum_frames else np.arange(n_planes)
     shifts = (

@@ -138,6 +138,13 @@ def choose_frames(
             f"{name}: frames {missing} are left out, expected 0 to {n_known - 1}: the file "
             f"has {frames.n} frames{moved}."
         )
+    elif not given:
+        left = np.flatnonzero(~is_there & (frames.is_whole | (not only_valid_data)))
+        if len(left):
+            warn(
+                f"{name}: frames {left[:10].tolist()} are left out, as there are {n_known} "
+                f"frame_shifts, expected one for each of the {frames.n} frames."
+            )
     numbers = numbers[is_there]
     if only_valid_data:
         numbers = _whole_only(name, header, frames, numbers)

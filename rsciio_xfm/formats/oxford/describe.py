@@ -1,5 +1,6 @@
 """Times, energies and metadata of what a slice holds."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
     live = [part.values(LIVE, n_pixels) for part in parts]
     known = [values for values in live if values is not None]
     if real is None or mean is None or len(known) < len(parts):
+        _warn_of_other_sizes(parts, n_pixels)
         means = [meta.mean_time(values) for values in known]
         for part, values in zip(parts, live, strict=True):
             meta.warn_of_uneven(part.where, values, is_live=True)
@@ -92,6 +94,12 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
             own[some] = dead_time_of_times(values[some], real[some])
         is_sound = np.isfinite(own)
         _warn_of_more_live(part, values.sum(where=is_sound), real.sum(where=is_sound))
+    if not np.isfinite(dead).any():
+        warn(
+            f"{parts[0].where}: no pixel has a {LIVE} of 0 s or more and a {REAL} above that, "
+            f"expected them: live and dead times stay unknown {parts[0].byte}."
+        )
+        return PixelTimes(None, mean, None)
     # What is not needed any more goes first: there may be millions of pixels.
     del live, known, values
     share = np.ones(n_pixels, np.float32)
@@ -102,6 +110,17 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
     if np.abs(share - 1).max() <= _EVEN:
         return PixelTimes(dead, mean, mean * _mean_live(dead))
     return PixelTimes(dead, mean, mean * _mean_live(dead, share), share)
+
+
+def _warn_of_other_sizes(parts: Sequence[Part], n_pixels: int) -> None:
+    """Say so if there are times, and not one of each pixel."""
+    for part, name in itertools.product(parts, (REAL, LIVE)):
+        shape = getattr(get(part.data, name), "shape", None)
+        if shape and shape not in ((n_pixels,), (n_pixels, 1)):
+            warn(
+                f"{part.where}: {name} is of the shape {shape}, expected ({n_pixels}, 1), one "
+                f"of each pixel: it is not used {part.byte}."
+            )
 
 
 def _warn_of_more_live(part: Part, live: float, real: float) -> None:
