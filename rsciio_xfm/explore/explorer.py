@@ -219,8 +219,9 @@ class Explorer:
         return held
 
     def _numbers(self) -> Mapping[str, Any]:
-        is_listed = isinstance(self.listing, Listing)
-        return self.listing.files() if is_listed else self.listing
+        if isinstance(self.listing, Listing):
+            return self.listing.files()
+        return self.listing
 
     def _read(self, number: str) -> OpenMap:
         missing = QuestionError(
