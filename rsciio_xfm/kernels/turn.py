@@ -8,6 +8,8 @@ _WORD = 8  # bytes
 _STRIP = (
     2  # words of a row that are gone along before the next rows: these stay in the cache
 )
+_SHORT_BYTES = 2048  # of a row of the target
+_SQUARE = 16  # numbers of four bytes that fill a line of the cache
 _HALVES = np.uint64(32), np.uint64(0x00000000FFFFFFFF)
 _QUARTERS = np.uint64(16), np.uint64(0x0000FFFF0000FFFF)
 _EIGHTHS = np.uint64(8), np.uint64(0x00FF00FF00FF00FF)
@@ -73,6 +75,22 @@ def _turn_fours(source, target):
                     )
 
 
+@kernel
+def _turn_fours_to_short(source, target):
+    """Turn squares of lines of the cache, where rows of the target are near each other."""
+    n_planes, n_rows, n_words = source.shape
+    for plane in range(n_planes):
+        a, b = source[plane], target[plane]
+        for top in range(0, n_rows, _SQUARE):
+            for first in range(0, n_words, _SQUARE // 2):
+                for row in range(top, min(n_rows, top + _SQUARE), 2):
+                    for word in range(first, min(n_words, first + _SQUARE // 2)):
+                        column, at = 2 * word, row // 2
+                        b[column, at], b[column + 1, at] = _swap(
+                            a[row, word], a[row + 1, word], _HALVES
+                        )
+
+
 _KERNELS = {1: _turn_bytes, 2: _turn_pairs, 4: _turn_fours}
 
 
@@ -96,6 +114,8 @@ def turn(source: np.ndarray, target: np.ndarray) -> tuple[int, int]:
         return 0, 0
     grain = _WORD // source.itemsize
     rows, columns = (size // grain * grain for size in source.shape[1:])
+    if function is _turn_fours and abs(target.strides[1]) <= _SHORT_BYTES:
+        function = _turn_fours_to_short
     if rows and columns:
         function(
             source[:, :rows, :columns].view(np.uint64),

@@ -9,7 +9,16 @@ from rsciio_xfm.kernels.turn import turn
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "u8", "f2", "c16", "S3"])
 @pytest.mark.parametrize(
-    "shape", [(2, 8, 16), (1, 13, 40), (3, 64, 27), (2, 1, 9), (1, 7, 7)]
+    "shape",
+    [
+        (2, 8, 16),
+        (1, 13, 40),
+        (3, 64, 27),
+        (2, 1, 9),
+        (1, 7, 7),
+        (1, 46, 54),
+        (1, 522, 12),
+    ],
 )
 def test_turned(dtype, shape):
     rng = np.random.default_rng(0)

@@ -282,6 +282,17 @@ def test_whole_spectra_lie_together(tmp_path):
         np.testing.assert_array_equal(dataset[()], data.T)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
+@pytest.mark.parametrize("width", [1, 3, 13, 16])
+def test_rows_of_any_width(tmp_path, dtype, width):
+    """Chunks whose rows are no whole words, the last of which are cut by the map's edge."""
+    counts = np.random.default_rng(0).integers(0, 100, (2, 29, 24)).astype(dtype)
+    s = hs.signals.Signal1D(counts)
+    s.save(tmp_path / "saved.emd", chunks=(1, width, 24))
+    with h5py.File(tmp_path / "saved.emd") as file:
+        np.testing.assert_array_equal(file["signals/__unnamed__/data"][()], counts.T)
+
+
 def test_own_chunks(tmp_path):
     s = hs.signals.Signal1D(COUNTS)
     s.save(tmp_path / "saved.emd", chunks=(2, 3, 8))

@@ -26,6 +26,7 @@ from rsciio_xfm.formats.ncem.layout import (
 from rsciio_xfm.kernels.transpose import copy
 
 _CHUNK_CACHE_BYTES = 2**25
+_WORD_BYTES = 8
 _MOST_ATTRIBUTE = 60000  # bytes; HDF5's limit is 65536 with what belongs to it
 is_original = is_original_hdf5
 
@@ -230,10 +231,15 @@ def _write_spectra(
     """Write whole spectra, row by row and chunk by chunk."""
     n_channels, width = dataset.chunks[:2]
     tile = np.zeros((n_channels, width), dtype=dataset.dtype)
+    # Rows that begin at whole words are turned much faster than others.
+    in_words = width + -width % max(1, _WORD_BYTES // tile.itemsize)
+    wide = tile if in_words == width else np.zeros((n_channels, in_words), tile.dtype)
     for index in np.ndindex(block.shape[:-2]):
         outer = [s.start + i for s, i in zip(place, index, strict=False)]
         for start in range(0, block.shape[-2], width):
             spectra = block[index][start : start + width]
-            copy(spectra.T, tile[:, : len(spectra)])
+            copy(spectra.T, wide[:, : len(spectra)])
+            if wide is not tile:
+                tile[...] = wide[:, :width]
             offset = (0, place[-2].start + start, *reversed(outer))
             dataset.id.write_direct_chunk(offset, tile)
