@@ -66,14 +66,14 @@ class TestInfo:
         (tmp_path / "a.txt").write_text("no map")
         text = run("info", tmp_path / "a.txt", code=1)
         assert (
-            "the extension is '.txt', expected .bcf or .dat or .datastack or .de5 or .edf"
+            "the extension is '.txt', expected .asw or .bcf or .dat or .datastack or .de5"
             in text
         )
         for arguments in (("spectrum", "-o", tmp_path / "b.msa"), ("demo",)):
             command, *rest = arguments
             text = run(command, tmp_path / "a.txt", *rest, code=1)
             assert (
-                ".geopixe or .h5 or .h5oina or .hdf5 or .hspy or .lsd or .mas or .mca"
+                ".geopixe or .h5 or .h5oina or .hdf5 or .hspy or .img or .lsd or .map or .mas"
                 in text
             )
 

@@ -3,6 +3,7 @@
 That is of chunks whose bytes are the numbers as they are: only what is wanted of them is read.
 """
 
+import contextlib
 import itertools
 import math
 import mmap
@@ -269,16 +270,22 @@ def bytes_touched(channels: Sequence[Range], itemsize: int) -> int:
     return n_bytes
 
 
-_maps_files = [True]
+_without_mapping: list[object] = []  # those who asked for it
 
 
-def leave_mapping_out() -> None:
-    """Read files from now on, never map them, in all of this process.
+@contextlib.contextmanager
+def mapping_left_out() -> Iterator[None]:
+    """Read files, never map them, in all of this process as long as the block lasts.
 
     A mapped file that another program makes shorter ends the process (SIGBUS), which one
     that answers many people must not do; what is read is an error that can be told.
     """
-    _maps_files[0] = False
+    asked = object()
+    _without_mapping.append(asked)
+    try:
+        yield
+    finally:
+        _without_mapping.remove(asked)
 
 
 def can_map(table: Table) -> bool:
@@ -291,7 +298,7 @@ def can_map(table: Table) -> bool:
     """
     there = table.offsets[table.offsets != NO_CHUNK]
     return (
-        _maps_files[0]
+        not _without_mapping
         and table.dtype.isnative
         and table.chunk_bytes >= _MAP_LEAST_BYTES
         and table.strides[0] <= MAP_BYTES
@@ -434,7 +441,9 @@ def _choose(
     table: Table, cell: Cell, axis: int, span: int, reader: Reader
 ) -> Callable[[_Run, Reader], Iterator[Any]] | None:
     """Choose how to read along the first axis of a part; None: each entry on its own."""
-    is_mappable = _maps_files[0] and reader.descriptor is not None and span <= MAP_BYTES
+    is_mappable = (
+        not _without_mapping and reader.descriptor is not None and span <= MAP_BYTES
+    )
     if is_mappable and _is_sparse(table, cell):
         return _mapped
     has_inner = axis < len(table.chunks) - 1

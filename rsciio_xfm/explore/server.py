@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from rsciio_xfm.core.extras import require
-from rsciio_xfm.core.table import leave_mapping_out
+from rsciio_xfm.core.table import mapping_left_out
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.answers import begin
 from rsciio_xfm.explore.explorer import Explorer
@@ -419,10 +419,6 @@ class Running:
         from uvicorn.protocols.http.h11_impl import H11Protocol
 
         self.explorer, self.place = explorer, place
-        if (
-            explorer.is_served
-        ):  # a file that somebody writes again must not end the server
-            leave_mapping_out()
         family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
         # Only of sockets whose protocol is told asyncio knows that they are TCP, and sends
         # answers at once (TCP_NODELAY), not after the client's delayed acknowledgement.
@@ -454,6 +450,10 @@ class Running:
         )
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
+        self._reading = contextlib.ExitStack()
+        # A file that somebody writes again must not end the server.
+        if explorer.is_served:
+            self._reading.enter_context(mapping_left_out())
 
     @property
     def address(self) -> str:
@@ -492,6 +492,7 @@ class Running:
             self._thread.join(10)
         self._socket.close()
         self.explorer.close()
+        self._reading.close()
 
     def __enter__(self) -> "Running":
         return self.start()

@@ -13,10 +13,12 @@ import time
 import numpy as np
 import pytest
 
+from rsciio_xfm.core import chunks, table
 from rsciio_xfm.explore import answers, exports, script, server
 from rsciio_xfm.explore.answers import answer
 from rsciio_xfm.explore.explorer import Explorer, explore_file
 from rsciio_xfm.explore.listing import Listing
+from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.questions import QuestionError
 from rsciio_xfm.explore.server import Place, Running
 from rsciio_xfm.explore.tasks import Tasks
@@ -79,7 +81,7 @@ class TestFiles:
         path = edax.write_map(tmp_path / "map.spd", shape=(80, 80, 2048))
         code = f"""
             import os, sys
-            from rsciio_xfm.core import table
+            from rsciio_xfm.core import chunks, table
             from rsciio_xfm.explore.opened import Opened
             from rsciio_xfm.explore.server import Place, Running
             from rsciio_xfm.explore.explorer import Explorer
@@ -105,6 +107,25 @@ class TestFiles:
             check=False,
         )
         assert (ended.returncode, ended.stdout) == (0, "read\n"), ended.stderr
+
+    def test_files_are_mapped_again_once_it_is_closed(self, tmp_path, monkeypatch):
+        path = edax.write_map(tmp_path / "map.spd", shape=(80, 80, 2048))
+        mapped, n_mapped = table.can_map, []
+
+        def count(of):
+            n_mapped.append(mapped(of))
+            return n_mapped[-1]
+
+        def read():
+            source = Opened.read(path, {}).source
+            pieces = source.pieces_for(((0, 80), (0, 80), (3, 9)), [(3, 9)])
+            return sum(len(block) for _, block in pieces)
+
+        monkeypatch.setattr(chunks, "can_map", count)
+        with Running(Explorer(Listing(tmp_path)), Place()):
+            assert read() == 80
+        assert n_mapped == [False] * len(n_mapped)
+        assert (read(), n_mapped[-1]) == (80, True)
 
 
 class TestQuestions:
