@@ -298,12 +298,13 @@ class Place:
         """
         stamp = self.identity.stamp(self.layout)
         write_meta(self.part, {**stamp, "sizes": sizes_of(self.part)})
-        if self.folder.exists():
+        # Where there are no locks, another may have finished it a moment ago.
+        if self.folder.exists() and not self.is_finished():
             discard(self.folder)
         try:
             os.rename(self.part, self.folder)
         except OSError as exc:
-            if not self.is_finished():  # by another, where there are no locks
+            if not self.is_finished():
                 raise CubeError(
                     f"The cache cannot be moved in its place: {exc}."
                 ) from exc
