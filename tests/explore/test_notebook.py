@@ -125,7 +125,10 @@ def run_cell(page, number):
     """Run a cell, as soon as there is a kernel that takes it."""
     cell = page.locator(".jp-CodeCell").nth(number)
     prompt = cell.locator(".jp-InputPrompt")
+    select = page.locator(".jp-Dialog button.jp-mod-accept")
     for _ in range(PATIENCE):
+        if select.count():  # which kernel: it was not there yet
+            select.first.click()
         cell.locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
         page.wait_for_timeout(1000)

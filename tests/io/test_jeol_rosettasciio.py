@@ -94,6 +94,7 @@ def test_header_as_rosettasciio(real):
     np.testing.assert_array_equal(ours["jeol_pts_frame_start_index"][:n], starts[:n])
 
 
+@pytest.mark.filterwarnings("ignore:.*there is no electron image in the file")
 @pytest.mark.parametrize(
     "options",
     [

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import shutil
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -264,7 +265,10 @@ def decode_pts(path: Path) -> list[np.ndarray]:
 def decode_jeol(path: Path) -> list[np.ndarray]:
     from rsciio.jeol import file_reader
 
-    return [np.asarray(signal["data"]) for signal in file_reader(str(path))]
+    with warnings.catch_warnings():
+        # It leaves the closing of a spectrum's file to Python.
+        warnings.simplefilter("ignore", ResourceWarning)
+        return [np.asarray(signal["data"]) for signal in file_reader(str(path))]
 
 
 def decode_spd(path: Path) -> list[np.ndarray]:
