@@ -17,6 +17,7 @@ import { createScatter } from "./scatter.js";
 import { createMasks, createShow, createSpectra } from "./show.js";
 import { createSpectrumPanel } from "./spectrum_panel.js";
 import { createStatus } from "./status.js";
+import { createTasks } from "./tasks.js";
 
 /** Events between the parts: on("shown", f), emit("shown", value). */
 function createBus() {
@@ -34,13 +35,14 @@ function createBus() {
 export function startApp(root, api, store, options) {
   const app = {
     ...createBus(), ...options, root, store,
-    info: null, shown: null, spectra: new Map(), versions: { fit: 0, class: 0, file: 0 },
-    fitted: [], classes: null, lines: {}, chosenLines: {},
+    info: null, shown: null, spectra: new Map(), versions: { file: 0 },
+    fitted: [], notes: [], classes: null, lines: {}, chosenLines: {},
     tool: "rectangle", mode: "new", zooming: false, calibrating: false, ended: false,
   };
   app.api = patient(api, (what) => app.onServer(what));
   app.data = createData(app);
   app.maskOf = createMasks(app);
+  createTasks(app);
   addActs(app);
   addEnergies(app);
   const lines = addLines(app);
@@ -48,14 +50,14 @@ export function startApp(root, api, store, options) {
   const [show, spectra] = [createShow(app), createSpectra(app)];
   store.on((_, keys, live) => {
     if (keys.has("dark")) setTheme(app);
-    if (["image", "window", "rgb", "ratio", "regions", "scatter", "energy"].some((key) => keys.has(key))) {
+    if (["image", "window", "rgb", "ratio", "regions", "scatter", "energy", "excitation"].some((key) => keys.has(key))) {
       show.changed(live && keys.has("window"));
     }
     const isDrag = live && keys.has("regions");
-    if (["regions", "active", "spectrum", "energy"].some((key) => keys.has(key)) || !live) {
+    if (["regions", "active", "spectrum", "energy", "excitation"].some((key) => keys.has(key)) || !live) {
       spectra.changed(isDrag);
     }
-    if (keys.has("elements") || keys.has("energy")) lines();
+    if (["elements", "energy", "excitation"].some((key) => keys.has(key))) lines();
     if (keys.has("energy")) app.emit("info");
   });
   app.on("choices", () => {
@@ -111,7 +113,8 @@ function layOut(app) {
   addKeys(app, app.keys ?? root);
   app.hint = () => {
     const { regions } = app.store.get();
-    if (app.map.drawing?.places) return "Click corners; double click, or C, closes the polygon.";
+    if (app.map.drawing?.places) return "Click corners (or Enter); double click, or C, closes the polygon.";
+    if (app.map.isBegun?.()) return "Arrow keys, then Enter: the region ends there. Esc leaves it.";
     return regions.length || app.tool === "move" ? "" : "Drag on the map: the spectrum of these pixels follows.";
   };
 }
@@ -145,14 +148,12 @@ function addActs(app) {
       if (spec.startsWith("fit:")) return app.fitted.includes(spec.slice(4));
       return spec !== "class" || app.classes !== null;
     },
-    setFitted(names) {
-      app.fitted = names;
-      app.versions.fit++;
+    setFitted(names, notes = []) {
+      [app.fitted, app.notes] = [names, notes];
       app.emit("choices");
     },
     setClasses({ sizes, labels }) {
       app.classes = sizes.map((pixels, k) => ({ pixels, label: labels?.[k] ?? k }));
-      app.versions.class++;
       app.emit("choices");
     },
     chooseLine(element, line) {
@@ -194,8 +195,8 @@ function addLines(app) {
     return app.chosenLines[element] ?? bestLine(app.lines[element] ?? [], app);
   };
   return async function lines() {
-    const { elements, energy } = app.store.get();
-    const key = `${elements} ${energy ?? ""}`;
+    const { elements, energy, excitation } = app.store.get();
+    const key = `${elements} ${energy ?? ""} ${excitation}`;
     if (!app.energyOf || key === asked) return;
     asked = key;
     try {
@@ -218,7 +219,8 @@ function addLines(app) {
 function bestLine(lines, app) {
   if (!app.energyOf) return null;
   const last = app.energyOf(app.info.shape[2] - 1) * 0.98;
-  const beam = Number(/([\d.]+) ke?V/.exec(app.info.excitation ?? "")?.[1] ?? Infinity);
+  const excitation = app.store.get().excitation ?? app.info.excitation?.text ?? "";
+  const beam = Number(/([\d.]+) *ke?V/.exec(excitation)?.[1] ?? Infinity);
   const most = Math.min(last, beam);
   const inside = lines.filter(({ energy }) => energy < most && energy > 0.1);
   for (const shell of ["Ka", "La", "Ma"]) {

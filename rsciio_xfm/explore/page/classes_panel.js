@@ -1,5 +1,5 @@
 /** Classes of pixels that have like spectra; each may become a region. */
-import { REGION_COLOURS } from "./colours.js";
+import { CLASS_COLOURS } from "./colours.js";
 import { coloured, choice, fill, h, numberInput } from "./dom.js";
 import { shown } from "./names.js";
 import { withRegion } from "./region_edit.js";
@@ -10,25 +10,14 @@ const METHODS = [["kmeans", "k-means"], ["hdbscan", "HDBSCAN"]];
 export function createClassesPanel(app) {
   const { store } = app;
   const element = h("div", { class: "xfm-panel" });
-  let [n, method, progress] = [5, "kmeans", null];
+  let [n, method] = [5, "kmeans"];
 
-  async function run(isAgain) {
-    progress = 0;
-    draw();
-    try {
-      const result = await app.data.task("classify", { n, method }, (answer) => {
-        progress = answer.progress ?? 0;
-        draw();
-      });
-      app.setClasses(result);
-      if (!isAgain) store.set({ classes: { n, method }, image: "class", rgb: null, ratio: null });
-    } catch (error) {
-      app.tell(error);
-    }
-    progress = null;
-    draw();
+  function run() {
+    const classes = { n, method };
+    app.runTask("classify", classes, () =>
+      store.set({ classes, image: "class", rgb: null, ratio: null })).catch(() => {});
   }
-  const colourOf = (label) => REGION_COLOURS[label % REGION_COLOURS.length];
+  const colourOf = (label) => CLASS_COLOURS[label % CLASS_COLOURS.length];
   const regionOf = (state, label) => withRegion(state, `c:${label}`, {
     name: `Class ${label}`, colour: colourOf(label),
   });
@@ -46,7 +35,7 @@ export function createClassesPanel(app) {
   function row({ label, pixels }) {
     const area = areaText(pixels, app.info.pixel);
     return h("li", {},
-      coloured(h("span", { class: "xfm-swatch", "aria-hidden": "true" }), colourOf(label)),
+      coloured(h("span", { class: "xfm-swatch xfm-round", "aria-hidden": "true" }), colourOf(label)),
       h("span", { class: "xfm-name" }, `Class ${label}`),
       h("span", { class: "xfm-size" }, `${shown(pixels)} px${area ? ` · ${area}` : ""}`),
       h("button", { type: "button", "data-key": `class ${label}`, title: `Make a region of class ${label}`,
@@ -54,7 +43,7 @@ export function createClassesPanel(app) {
   }
 
   function draw() {
-    const busy = progress !== null;
+    const busy = app.taskOf("classify") !== null;
     const noClasses = app.info && !app.info.classify;
     fill(element,
       h("div", { class: "xfm-bar" },
@@ -64,10 +53,8 @@ export function createClassesPanel(app) {
           method = v;
           draw();
         }, { "data-key": "method" }),
-        h("button", { type: "button", disabled: busy || noClasses, onclick: () => run(false), "data-key": "run" },
-          "Find classes"),
-        busy ? h("span", { class: "xfm-row", role: "status" }, "Comparing spectra ...",
-          h("progress", { max: 1, value: progress })) : null),
+        h("button", { type: "button", disabled: busy || noClasses, onclick: run, "data-key": "run" },
+          "Find classes")),
       app.classes ? [
         h("ul", { class: "xfm-regions", "aria-label": "Classes" }, app.classes.map(row)),
         h("button", { type: "button", onclick: addAll, "data-key": "all" }, "All as regions"),
@@ -78,14 +65,11 @@ export function createClassesPanel(app) {
   /** A link or a session has classes: they are found again, or the server still has them. */
   const again = () => {
     const { classes } = store.get();
-    if (!classes || progress !== null) return;
+    if (!classes) return;
     ({ n, method } = classes);
-    run(true);
+    app.runTask("classify").catch(() => {});
   };
-  app.on("opened", again);
-  app.on("reopened", again);
-  app.on("session", again);
-  app.on("choices", draw);
-  app.on("info", () => progress === null && draw());
+  for (const event of ["opened", "reopened", "session"]) app.on(event, again);
+  for (const event of ["choices", "info", "task"]) app.on(event, draw);
   return { element, draw };
 }

@@ -110,6 +110,34 @@ export function download(name, data, type) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
+/** A box over the page; it is taken away when it is closed. */
+export function showDialog(root, label, ...children) {
+  const dialog = h("dialog", { class: "xfm-dialog", "aria-label": label }, ...children);
+  dialog.addEventListener("close", () => dialog.remove());
+  root.append(dialog);
+  dialog.showModal();
+}
+export const closer = () => h("button", { type: "button", autofocus: true,
+  onclick: (event) => event.target.closest("dialog").close() }, "Close");
+
+/**
+ * The pointer went down on an element: move(event) until it is let go, then up(event, isDrag),
+ * where isDrag tells that it moved by more than a few pixels.
+ */
+export function dragged(element, down, move, up) {
+  let isDrag = false;
+  element.setPointerCapture(down.pointerId);
+  const moving = (event) => {
+    isDrag ||= Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) > 3;
+    if (isDrag) move(event);
+  };
+  element.addEventListener("pointermove", moving);
+  element.addEventListener("pointerup", (event) => {
+    element.removeEventListener("pointermove", moving);
+    up(event, isDrag);
+  }, { once: true });
+}
+
 /** Once per picture of the screen, however often it is asked for. */
 export function onceAFrame(draw) {
   let asked = false;

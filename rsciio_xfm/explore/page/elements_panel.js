@@ -1,16 +1,17 @@
 /** Elements: found, named, fitted; their images side by side. */
 import { fill, h, iconButton, onceAFrame } from "./dom.js";
 import { colourTable } from "./colours.js";
-import { latest } from "./latest.js";
+import { trying } from "./latest.js";
 import { imageLabel, parseElements } from "./names.js";
 import { limitsOf, paintOne, sortedSample } from "./paint.js";
+import { wishOf } from "./wish.js";
 
 export function createElementsPanel(app) {
   const { store } = app;
   const bar = h("div", { class: "xfm-bar" });
+  const notes = h("div");
   const grid = h("div", { class: "xfm-multiples", role: "list", "aria-label": "Images of the elements" });
-  const element = h("div", { class: "xfm-panel" }, bar, grid);
-  let running = null; // {text, progress} of a task
+  const element = h("div", { class: "xfm-panel" }, bar, notes, grid);
 
   function add(event) {
     event.preventDefault();
@@ -23,72 +24,76 @@ export function createElementsPanel(app) {
     if (found.length) store.set({ elements: [...new Set([...elements, ...found])] });
   }
 
-  async function run(name, text, query, use) {
-    if (running) return;
-    running = { text, progress: 0 };
-    draw();
-    try {
-      const result = await app.data.task(name, query, ({ progress }) => {
-        running.progress = progress ?? 0;
-        drawBar();
-      });
-      use(result);
-    } catch (error) {
-      app.tell(error);
-    }
-    running = null;
-    draw();
-  }
-  const find = () => run("elements", "Looking for elements", {}, (result) => {
-    const list = (Array.isArray(result) ? result : result.elements ?? [])
-      .map((found) => found.element ?? found);
-    const names = [...new Set(list)];
+  const find = () => app.runTask("elements", undefined, (result) => {
+    const names = [...new Set(result.elements.map((found) => found.element))];
     store.set({ elements: names.slice(0, 40) });
     app.say(`${names.length} elements found.`);
-  });
-  function fit(elements, use) {
-    const query = { elements: elements.length ? elements.join(",") : "auto" };
-    return run("fit", "Fitting every pixel", query, (result) => {
-      app.setFitted(result.maps);
-      use(result);
-    });
-  }
-  const fitNow = () => {
-    const { elements } = store.get();
-    fit(elements, (result) => {
+  }).catch(() => {});
+  const fit = () => {
+    const { elements, excitation } = store.get();
+    app.runTask("fit", wishOf("fit", { fit: elements, excitation }), (result) => {
       const now = elements.length ? elements : result.elements;
       const first = result.maps.find((name) => name.startsWith(`${now[0]}_`)) ?? result.maps[0];
       store.set({ elements: now, fit: elements, image: `fit:${first}`, rgb: null, ratio: null });
-      if (result.notes?.length) app.say(result.notes.join(" "));
-    });
+    }).catch(() => {});
   };
   /** A link or a session has images of a fit: it is done again, or the server still has it. */
-  const fitAgain = () => store.get().fit && fit(store.get().fit, () => {});
-  app.on("opened", fitAgain);
-  app.on("session", fitAgain);
-  app.on("reopened", () => {
-    failed.clear();
-    fitAgain();
-  });
+  const fitAgain = () => store.get().fit && app.runTask("fit").catch(() => {});
+  for (const event of ["opened", "session", "reopened"]) app.on(event, fitAgain);
+
+  /** What somebody typed is taken if the server understands it. */
+  async function setExcitation(event) {
+    const input = event.target;
+    const excitation = input.value.trim() || null;
+    try {
+      if (excitation) await app.data.ask("info", { excitation });
+      input.removeAttribute("aria-invalid");
+      if (excitation !== store.get().excitation) store.set({ excitation });
+    } catch (error) {
+      input.setAttribute("aria-invalid", "true");
+      app.tell(error);
+    }
+  }
+  function excitationField() {
+    const { text } = app.info?.excitation ?? {};
+    const title = "What made the X-rays: a tube (Rh 50 kV), a beam of photons (17.44 keV) or electrons (electrons " +
+      `20 kV). Lines that it cannot excite are left out. ${text ? `The file says ${text}.` : "The file does not say it."}`;
+    return h("label", { title }, "Excitation ", h("input", { type: "text", size: 13, maxlength: 40,
+      value: store.get().excitation ?? "", placeholder: text ?? "Rh 50 kV", list: "xfm-excitations",
+      "data-key": "excitation", "aria-description": title, onchange: setExcitation }),
+    h("datalist", { id: "xfm-excitations" }, ["Rh 50 kV", "17.44 keV", "electrons 20 kV"].map((value) =>
+      h("option", { value }))));
+  }
+
+  /** What is to be known about the fit, in words; what warns is seen at once. */
+  function drawNotes() {
+    const isOpen = notes.querySelector("details")?.open ?? false;
+    const n = app.notes.length;
+    const warns = app.notes.some(({ kind }) => kind === "warning");
+    fill(notes, n ? h("details", { class: "xfm-notes", open: isOpen },
+      h("summary", { "data-key": "notes" }, `${warns ? "⚠ " : ""}${n} remark${n > 1 ? "s" : ""} on the fit`),
+      h("ul", {}, app.notes.map(({ text, kind }) => h("li", {}, kind === "warning" ? h("strong", {}, text) : text))))
+      : null);
+  }
 
   function drawBar() {
     const { elements } = store.get();
-    const disabled = Boolean(running) || !app.energyOf;
+    const isBusy = Boolean(app.taskOf("fit") ?? app.taskOf("elements"));
+    const disabled = isBusy || !app.energyOf;
     const why = app.energyOf ? "" : " (the map has to be calibrated first)";
     fill(bar,
       h("form", { class: "xfm-row", onsubmit: add },
-        h("input", { name: "added", type: "text", size: 12, placeholder: "Fe, Ca, Ti", "data-key": "added",
+        h("input", { name: "added", type: "text", size: 10, placeholder: "Fe, Ca, Ti", "data-key": "added",
           "aria-label": "Elements to add, such as Fe, Ca" }),
         h("button", { type: "submit", "data-key": "add" }, "Add")),
       h("button", { type: "button", disabled, onclick: find, "data-key": "find",
         title: `Which elements has the spectrum?${why}` }, "Find"),
-      app.info?.fit ? h("button", { type: "button", disabled, onclick: fitNow, "data-key": "fit",
+      app.info?.fit ? h("button", { type: "button", disabled, onclick: fit, "data-key": "fit",
         title: `Peaks that overlap are told apart in each pixel${why}` },
       elements.length ? "Fit these" : "Find and fit") : null,
       elements.length ? h("button", { type: "button", "data-key": "clear",
         onclick: () => store.set({ elements: [] }) }, "Clear") : null,
-      running ? h("span", { class: "xfm-row", role: "status" }, `${running.text} ...`,
-        h("progress", { max: 1, value: running.progress })) : null);
+      h("span", { class: "xfm-space" }), excitationField());
   }
 
   const pictures = new Map(); // of a spec: canvas
@@ -126,6 +131,7 @@ export function createElementsPanel(app) {
   const HINT = "No element yet. Click a peak in the spectrum, type some above, or let them be found.";
   const draw = onceAFrame(() => {
     drawBar();
+    drawNotes();
     pictures.clear();
     const wanted = specs();
     fill(grid, wanted.length ? wanted.map(tile) : h("p", { class: "xfm-muted" }, HINT));
@@ -144,23 +150,18 @@ export function createElementsPanel(app) {
     const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
     canvas.getContext("2d").putImageData(data, 0, 0);
   }
-  const failed = new Set();
-  const poke = latest(
-    () => (element.hidden ? null : specs().find((s) => !app.data.isHere(s) && !failed.has(s)) ?? null),
+  const { poke, retry } = trying(app,
+    (isFine) => !element.hidden && app.info && specs().find((s) => !app.data.isHere(s) && isFine(s)),
     async (spec) => {
-      try {
-        await app.data.image(spec);
-        paint(spec);
-      } catch (error) {
-        failed.add(spec);
-        app.tell(error);
-      }
-    },
-  );
+      await app.data.image(spec);
+      paint(spec);
+    });
   store.on((_, keys, live) => {
-    const wanted = ["elements", "image", "rgb", "ratio", "cmap", "energy"];
+    const wanted = ["elements", "image", "rgb", "ratio", "cmap", "energy", "excitation"];
     if (!live && wanted.some((key) => keys.has(key))) draw();
   });
-  for (const event of ["info", "choices"]) app.on(event, () => running || draw());
+  app.on("choices", retry);
+  for (const event of ["info", "choices", "lines"]) app.on(event, draw);
+  app.on("task", drawBar);
   return { element, draw };
 }

@@ -1,5 +1,5 @@
 /** What can be taken away: spectra, images, regions, session, Python lines. */
-import { download, h, styleOf } from "./dom.js";
+import { closer, download, h, showDialog, styleOf } from "./dom.js";
 import { imageChoices } from "./image_bar.js";
 import { geometry } from "./map.js";
 import { drawOverlay } from "./map_overlay.js";
@@ -25,12 +25,13 @@ export function createExportMenu(app) {
     if (regions.length > most) app.say(`Of the first ${most} regions; hide some to have others.`);
     return regions.slice(0, most);
   }
-  /** As in the chart: the whole map too, where it is shown or nothing else is. */
+  /** As in the chart: the whole map and the maximum too, where they are shown. */
   function shownSpectra() {
     const { regions, spectrum } = store.get();
     const isWhole = spectrum.whole || !regions.some((r) => r.on);
-    const found = shownRegions(isWhole ? MOST_REGIONS - 1 : MOST_REGIONS);
-    return isWhole ? [{ region: "", name: "Whole map" }, ...found] : found;
+    const more = [isWhole && { region: "", name: "Whole map" },
+      spectrum.max && { region: "max", name: "Most in any pixel" }].filter(Boolean);
+    return [...more.slice(0, 1), ...shownRegions(MOST_REGIONS - more.length), ...more.slice(1)];
   }
   const textsOf = (regions) => (regions.length ? regions.map((r) => r.region) : [""]);
   const activeText = () => activeOf(store.get())?.region ?? "";
@@ -40,9 +41,9 @@ export function createExportMenu(app) {
     ["Spectrum of the chosen region (MSA)", () =>
       fetched("spectrum.msa", { region: activeText(), name: activeName() }, `${activeName()}.msa`)],
     ["All spectra shown (CSV)", () => {
-      const spectra = shownSpectra();
-      return fetched("spectra.csv",
-        { region: spectra.map((s) => s.region), name: spectra.map((s) => s.name) }, "spectra.csv");
+      const [spectra, { per }] = [shownSpectra(), store.get().spectrum];
+      return fetched("spectra.csv", { region: spectra.map((s) => s.region), name: spectra.map((s) => s.name),
+        ...(per === "sum" ? {} : { per }) }, "spectra.csv");
     }],
     ["Statistics of the regions in all images (CSV)", statistics],
     ["Picture of the spectrum (PNG)", () => spectrumPicture(app).toBlob((blob) =>
@@ -188,15 +189,11 @@ async function python(app) {
   const { json, text } = await app.data.ask("script.py", { state: JSON.stringify(app.store.get()) });
   const lines = text ?? json?.script ?? "";
   const code = h("pre", { tabindex: 0 }, lines);
-  const dialog = h("dialog", { class: "xfm-dialog", "aria-label": "Python lines" },
-    h("h2", {}, "Python lines that make the same"), code,
+  showDialog(app.root, "Python lines", h("h2", {}, "Python lines that make the same"), code,
     h("div", { class: "xfm-row" },
       h("button", { type: "button", onclick: () => copy(app, lines, code) }, "Copy"),
       h("button", { type: "button", onclick: () => download("explored.py", lines, "text/x-python") }, "Save"),
-      h("button", { type: "button", onclick: () => dialog.close() }, "Close")));
-  dialog.addEventListener("close", () => dialog.remove());
-  app.root.append(dialog);
-  dialog.showModal();
+      closer()));
 }
 
 async function copy(app, text, element = null) {

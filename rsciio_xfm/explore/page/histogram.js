@@ -1,5 +1,5 @@
 /** Below the map: how many pixels have which value, contrast, and a threshold by the mouse. */
-import { choice, fill, h, numberInput, onceAFrame, prepared, styleOf } from "./dom.js";
+import { choice, dragged, fill, h, numberInput, onceAFrame, prepared, styleOf } from "./dom.js";
 import { shown } from "./names.js";
 import { beginTerm } from "./region_edit.js";
 
@@ -56,7 +56,6 @@ export function createHistogram(app, map) {
 
   canvas.addEventListener("pointerdown", (event) => {
     if (!app.shown || app.shown.kind !== "one" || event.button !== 0) return;
-    canvas.setPointerCapture(event.pointerId);
     const left = canvas.getBoundingClientRect().left;
     const start = valueAt(event.clientX - left);
     const term = beginTerm(app, app.mode);
@@ -67,16 +66,12 @@ export function createHistogram(app, map) {
       draw();
       return { kind: "t", minus: false, of, low: chosen[0], high: chosen[1] };
     };
-    const move = (moving) => term.put(make(moving));
-    const up = (last) => {
-      canvas.removeEventListener("pointermove", move);
-      if (Math.abs(last.clientX - event.clientX) > 2) term.done(make(last));
+    dragged(canvas, event, (moving) => term.put(make(moving)), (last, isDrag) => {
+      if (isDrag) term.done(make(last));
       else term.cancel();
       chosen = null;
       draw();
-    };
-    canvas.addEventListener("pointermove", move);
-    canvas.addEventListener("pointerup", up, { once: true });
+    });
   });
 
   const tidy = (v) => Number(v.toPrecision(5));

@@ -18,6 +18,30 @@ export function latest(next, ask) {
   };
 }
 
+/**
+ * As latest, of app; what has failed is told, and not asked again until retry(). `wanted(isFine)`
+ * returns a question that is fine, or nothing; `keyOf` tells questions apart.
+ */
+export function trying(app, wanted, ask, keyOf = (question) => question) {
+  const failed = new Set();
+  const poke = latest(
+    () => wanted((question) => !failed.has(keyOf(question))) || null,
+    async (question) => {
+      try {
+        await ask(question);
+      } catch (error) {
+        failed.add(keyOf(question));
+        app.tell(error);
+      }
+    },
+  );
+  const retry = () => {
+    failed.clear();
+    return poke();
+  };
+  return { poke, retry };
+}
+
 /** A map that forgets what was used longest ago. */
 export function recent(limit) {
   const kept = new Map();

@@ -37,7 +37,7 @@ export function createMap(app) {
     class: "xfm-map", tabindex: 0, role: "application", "data-key": "map",
     "aria-label": "Map. Arrow keys move the cross or the chosen region, Enter draws; ? for all keys.",
   });
-  const hint = h("div", { class: "xfm-hint" });
+  const hint = h("div", { class: "xfm-hint", hidden: true });
   const element = h("div", { class: "xfm-map-box" }, canvas, hint);
   const painted = document.createElement("canvas");
   const map = { element, canvas, painted, cursor: null, drawing: null, limits: [] };
@@ -95,8 +95,11 @@ export function createMap(app) {
     drawOverlay(context, app, map, place);
     const bar = scaleBar(app.info.pixel, place.zoom, Math.min(160, width / 4));
     drawScaleBar(context, bar, { x: 8, y: height - 8 });
-    hint.textContent = app.hint?.() ?? "";
-    hint.hidden = !hint.textContent;
+    const text = app.hint?.() ?? "";
+    hint.textContent = text;
+    // Above the map where there is room, else in the line at the bottom: no pixel is covered.
+    hint.hidden = !text || !app.shown || place.top < 38;
+    app.emit("hint", hint.hidden ? text : "");
   });
 
   /** Counts of pixels for the histogram below the map: of one image, or of three. */

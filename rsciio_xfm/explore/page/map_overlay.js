@@ -28,7 +28,14 @@ function drawRegion(context, app, place, region, active) {
     stroke(context, region.colour, isActive ? 2.4 : 1.6, term.minus ? [4, 4] : []);
   }
   const first = terms.find((term) => boundsOf(term));
-  if (first) drawName(context, place, region, boundsOf(first));
+  const at = first ? boundsOf(first) : firstPixel(mask, app.info.shape[1]);
+  if (at) drawName(context, place, region, at);
+}
+
+/** [y, x] of the topmost pixel of a region; null if it has none. */
+function firstPixel(mask, width) {
+  const at = mask ? mask.indexOf(1) : -1;
+  return at < 0 ? null : [Math.floor(at / width), at % width];
 }
 
 /** By which the move tool takes hold of a region. */
@@ -45,7 +52,8 @@ function drawCorners(context, place, terms) {
 }
 
 function drawName(context, place, region, [y0, x0]) {
-  const [x, y] = place.toScreen(y0, x0);
+  const [x, top] = place.toScreen(y0, x0);
+  const y = Math.max(top, 20);
   context.font = "600 12px system-ui, sans-serif";
   context.textAlign = "left";
   context.textBaseline = "bottom";

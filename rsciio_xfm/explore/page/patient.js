@@ -38,5 +38,5 @@ function failure({ status, json }, tell) {
   if (status === 409) tell({ changed: true });
   if (status === 403) tell({ locked: true });
   const error = new Error(json?.error ?? `The server answers with ${status}.`);
-  return Object.assign(error, { status, hint: json?.hint ?? "" });
+  return Object.assign(error, { status, hint: json?.hint ?? "", again: json?.again ?? null });
 }

@@ -67,6 +67,7 @@ export function nudge(app, dy, dx, stretch = false) {
   }
   const change = withChanged(app.store.get(), active.id, () => ({ region: formatRegion(next) }));
   app.store.set(change, { merge: `nudge ${active.id}` });
+  app.tellRegion();
   return true;
 }
 
@@ -86,4 +87,5 @@ export function chooseNext(app, step = 1) {
   const at = regions.findIndex((r) => r.id === active);
   const next = (at + step + regions.length) % regions.length;
   app.store.set({ active: regions[next].id }, { step: false });
+  app.tellRegion();
 }

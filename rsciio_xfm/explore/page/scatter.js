@@ -1,8 +1,8 @@
 /** Two images against each other; brushing both ways. */
-import { choice, fill, h, numberInput, onceAFrame, prepared, styleOf } from "./dom.js";
+import { choice, dragged, fill, h, numberInput, onceAFrame, prepared, styleOf } from "./dom.js";
 import { colourTable } from "./colours.js";
 import { imageChoices } from "./image_bar.js";
-import { latest } from "./latest.js";
+import { trying } from "./latest.js";
 import { shown } from "./names.js";
 import { activeOf, beginTerm } from "./region_edit.js";
 
@@ -19,28 +19,21 @@ export function createScatter(app) {
   const element = h("div", { class: "xfm-panel xfm-scatter-panel" }, bar, hint, canvas);
   let found = null; // {key, histogram, x: [lo, hi], y: [lo, hi]}
   let brush = null; // [x0, x1, y0, y1] while it is dragged
-  const failed = new Set();
 
-  const keyOf = ({ x, y }) => `${x}|${y}|${store.get().energy ?? ""}`;
-  const poke = latest(
-    () => {
+  const keyOf = ({ x, y }) => `${x}|${y}|${app.data.wishesOf(x)}${app.data.wishesOf(y)}`;
+  const { poke, retry } = trying(app,
+    (isFine) => {
       const { scatter } = store.get();
-      if (!scatter || element.hidden) return null;
-      return found?.key === keyOf(scatter) || failed.has(keyOf(scatter)) ? null : scatter;
+      if (!scatter || element.hidden || !app.info || ![scatter.x, scatter.y].every(app.isMade)) return null;
+      return found?.key !== keyOf(scatter) && isFine(scatter) && scatter;
     },
     async (scatter) => {
       const key = keyOf(scatter);
-      try {
-        const { header, arrays } = await app.data.ask("scatter", { ...scatter, bins: BINS });
-        found = { key, histogram: arrays.histogram, x: header.x, y: header.y };
-      } catch (error) {
-        failed.add(key);
-        app.tell(error);
-      }
+      const { header, arrays } = await app.data.question("scatter", { ...scatter, bins: BINS });
+      found = { key, histogram: arrays.histogram, x: header.x, y: header.y };
       drawBar();
       draw();
-    },
-  );
+    }, keyOf);
 
   function place() {
     const [w, h_] = [canvas.clientWidth, canvas.clientHeight];
@@ -139,7 +132,6 @@ export function createScatter(app) {
   }
   canvas.addEventListener("pointerdown", (event) => {
     if (!found || event.button !== 0) return;
-    canvas.setPointerCapture(event.pointerId);
     const box = canvas.getBoundingClientRect();
     const at = place();
     const read = (e) => [at.xOf(e.clientX - box.left), at.yOf(e.clientY - box.top)];
@@ -152,16 +144,12 @@ export function createScatter(app) {
       draw();
       return termOf(brush);
     };
-    const move = (e) => term.put(grow(e));
-    const up = (e) => {
-      canvas.removeEventListener("pointermove", move);
-      if (Math.hypot(e.clientX - event.clientX, e.clientY - event.clientY) > 3) term.done(grow(e));
+    dragged(canvas, event, (e) => term.put(grow(e)), (e, isDrag) => {
+      if (isDrag) term.done(grow(e));
       else term.cancel();
       brush = null;
       draw();
-    };
-    canvas.addEventListener("pointermove", move);
-    canvas.addEventListener("pointerup", up, { once: true });
+    });
   });
 
   /** Brushing by numbers. */
@@ -196,12 +184,16 @@ export function createScatter(app) {
     poke();
   }
   store.on((_, keys, live) => {
-    const wanted = ["scatter", "elements", "window", "energy"];
+    const wanted = ["scatter", "elements", "window", "energy", "excitation"];
     if (!live && wanted.some((key) => keys.has(key))) all();
     else if (["regions", "active", "cmap", "dark"].some((key) => keys.has(key))) draw();
   });
   app.on("images", draw);
-  app.on("choices", all);
+  app.on("choices", () => {
+    drawBar();
+    draw();
+    retry();
+  });
   new ResizeObserver(draw).observe(canvas);
   return { element, draw: all };
 }

@@ -1,5 +1,5 @@
 /** Spectra of the map and its regions, with uPlot. */
-import { DASHES } from "./colours.js";
+import { DASHES, legible } from "./colours.js";
 import { h, onceAFrame, styleOf } from "./dom.js";
 import { shown } from "./names.js";
 import { drawMarks } from "./spectrum_marks.js";
@@ -20,11 +20,12 @@ const divisorOfMost = (per) => (per === "s" ? null : 1);
 /** Series in the order of the regions: {id, name, colour, dash, values, pixels, isExact}. */
 export function seriesOf(app, element) {
   const { regions, spectrum } = app.store.get();
+  const ground = styleOf(element, "--ground");
   const named = [
     { id: "whole", name: "Whole map", colour: styleOf(element, "--muted"), dash: [] },
     { id: "max", name: "Most in any pixel", colour: styleOf(element, "--text"), dash: [1, 2] },
     ...regions.filter((r) => r.on).map((r) => ({
-      ...r, dash: DASHES[regions.indexOf(r) % DASHES.length],
+      ...r, colour: legible(r.colour, ground), dash: DASHES[regions.indexOf(r) % DASHES.length],
     })),
   ];
   return named.filter(({ id }) => app.spectra.has(id)).map((series) => {

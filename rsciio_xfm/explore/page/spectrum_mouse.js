@@ -1,7 +1,7 @@
 /** In the spectrum: drag a window, click a peak, zoom, pan; all of it by keyboard too. */
+import { dragged } from "./dom.js";
 import { shown } from "./names.js";
 
-const CLICK = 4; // pixels of the screen that a click may move
 const EDGE = 6; // pixels from the border of the window: it is taken hold of
 
 export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
@@ -60,17 +60,13 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
     if (event.button === 2) return;
     event.preventDefault();
     chart.focusable.focus({ preventScroll: true });
-    over.setPointerCapture(event.pointerId);
     const isPan = event.button === 1 || event.altKey;
     const isZoom = event.shiftKey || app.zooming;
     const from = edgeAt(over, event) ?? chart.channelAt(xAt(over, event));
     const range = store.get().spectrum.x ?? chart.full();
     const width = over.clientWidth;
-    let dragged = false;
     const move = (moving) => {
       const dx = moving.clientX - event.clientX;
-      dragged ||= Math.abs(dx) > CLICK;
-      if (!dragged) return;
       const to = chart.channelAt(xAt(over, moving));
       if (isPan) {
         const shift = (-dx / width) * (range[1] - range[0]);
@@ -80,16 +76,14 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
         chart.redraw();
       } else setWindow(from, to, true);
     };
-    const up = (last) => {
-      over.removeEventListener("pointermove", move);
+    const up = (last, isDrag) => {
       const to = chart.channelAt(xAt(over, last));
       chart.window = null;
-      if (!dragged) return onPeak(peakNear(to, over), last);
+      if (!isDrag) return onPeak(peakNear(to, over), last);
       if (isZoom && !isPan) chart.setX([chart.xOf(Math.min(from, to)), chart.xOf(Math.max(from, to))]);
       else if (!isPan) setWindow(from, to, false);
     };
-    over.addEventListener("pointermove", move);
-    over.addEventListener("pointerup", up, { once: true });
+    dragged(over, event, move, up);
   }
 
   /** The channel of the top of the peak that was clicked: the highest near the mouse. */

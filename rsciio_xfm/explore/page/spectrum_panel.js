@@ -20,7 +20,7 @@ export function createSpectrumPanel(app) {
   const element = h("section", { class: "xfm-spectrum", "aria-label": "Spectrum" }, bar, frame, line);
 
   const hint = () => (app.energyOf || !app.info
-    ? "Drag: image of these energies. Click a peak: which element is it? Wheel: zoom."
+    ? "Drag: image of these energies. Click a peak: its element. Wheel: zoom."
     : "This map has no energies yet: press Calibrate, then click two peaks that you know.");
   const say = (channel) => {
     line.textContent = channel === null ? hint() : readout(app, chart, channel);

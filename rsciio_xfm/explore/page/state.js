@@ -23,6 +23,7 @@ export const DEFAULT = Object.freeze({
   spectrum: { y: "log", x: null, per: "sum", whole: true, max: false },
   scatter: null, // {x, y}: two images
   fit: null, // elements that were fitted, [] found by the fit; it is done again for a link
+  excitation: null, // as users say it, such as "Rh 50 kV"; as the file says, if null
   classes: null, // {n, method} of the classes that were made
   view: { x: null, y: null, zoom: null }, // all of the map, if null
   dark: null, // as the system has it, if null
@@ -65,6 +66,7 @@ const CHECKS = {
   active: orNull(isText),
   elements: isElements,
   fit: orNull(isElements),
+  excitation: orNull((v) => isText(v) && v.length <= 40),
   classes: orNull((v) => isNumber(v?.n) && v.n >= 2 && v.n <= 20 && isText(v.method)),
   spectrum: (v) =>
     ["lin", "sqrt", "log"].includes(v?.y) && ["sum", "pixel", "s"].includes(v.per) &&
