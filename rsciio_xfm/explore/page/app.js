@@ -23,7 +23,7 @@ import { createTasks } from "./tasks.js";
 function createBus() {
   const listeners = {};
   return {
-    on: (name, tell) => (listeners[name] ??= []).push(tell),
+    on: (names, tell) => names.split(" ").forEach((name) => (listeners[name] ??= []).push(tell)),
     emit: (name, value) => (listeners[name] ?? []).forEach((tell) => tell(value)),
   };
 }
@@ -35,6 +35,9 @@ function createBus() {
 export function startApp(root, api, store, options) {
   const app = {
     ...createBus(), ...options, root, store,
+    get state() {
+      return store.get();
+    },
     info: null, shown: null, spectra: new Map(), versions: { file: 0 },
     fitted: [], notes: [], classes: null, lines: {}, chosenLines: {},
     tool: "rectangle", mode: "new", zooming: false, calibrating: false, ended: false,
@@ -48,17 +51,17 @@ export function startApp(root, api, store, options) {
   const lines = addLines(app);
   layOut(app);
   const [show, spectra] = [createShow(app), createSpectra(app)];
-  store.on((_, keys, live) => {
-    if (keys.has("dark")) setTheme(app);
-    if (["image", "window", "rgb", "ratio", "regions", "scatter", "energy", "excitation"].some((key) => keys.has(key))) {
-      show.changed(live && keys.has("window"));
+  store.on((_, has, live) => {
+    if (has("dark")) setTheme(app);
+    if (has("image", "window", "rgb", "ratio", "regions", "scatter", "energy", "excitation")) {
+      show.changed(live && has("window"));
     }
-    const isDrag = live && keys.has("regions");
-    if (["regions", "active", "spectrum", "energy", "excitation"].some((key) => keys.has(key)) || !live) {
+    const isDrag = live && has("regions");
+    if (has("regions", "active", "spectrum", "energy", "excitation") || !live) {
       spectra.changed(isDrag);
     }
-    if (["elements", "energy", "excitation"].some((key) => keys.has(key))) lines();
-    if (keys.has("energy")) app.emit("info");
+    if (has("elements", "energy", "excitation")) lines();
+    if (has("energy")) app.emit("info");
   });
   app.on("choices", () => {
     show.retry();
@@ -106,13 +109,13 @@ function layOut(app) {
   });
   app.selectTab = tabs.select;
   root.replaceChildren(status.banner, createHeader(app), h("main", { class: "xfm-main" },
-    h("section", { class: "xfm-left", "aria-label": "Map" }, createImageBar(app),
+    h("section", { class: "xfm-left", label: "Map" }, createImageBar(app),
       h("div", { class: "xfm-map-row" }, createTools(app), app.map.element),
       createHistogram(app, app.map)),
     h("div", { class: "xfm-right" }, createSpectrumPanel(app), tabs.element)), status.element);
   addKeys(app, app.keys ?? root);
   app.hint = () => {
-    const { regions } = app.store.get();
+    const { regions } = app.state;
     if (app.map.drawing?.places) return "Click corners (or Enter); double click, or C, closes the polygon.";
     if (app.map.isBegun?.()) return "Arrow keys, then Enter: the region ends there. Esc leaves it.";
     return regions.length || app.tool === "move" ? "" : "Drag on the map: the spectrum of these pixels follows.";
@@ -124,7 +127,9 @@ function addActs(app) {
   Object.assign(app, {
     undo: () => store.undo() || app.say("There is nothing to undo."),
     redo: () => store.redo() || app.say("There is nothing to redo."),
-    showImage: (image) => store.set({ image, rgb: null, ratio: null }),
+    showImage: (image, part = {}, options = {}) =>
+      store.set({ image, rgb: null, ratio: null, ...part }, options),
+    setSpectrum: (part, options) => store.set({ spectrum: { ...store.get().spectrum, ...part } }, options),
     labelOf: (spec) => imageLabel(spec, app.energyOf),
     isDark: () => store.get().dark ?? app.systemIsDark(),
     toggleDark: () => store.set({ dark: !app.isDark() }, { step: false }),
@@ -173,7 +178,7 @@ function addActs(app) {
 /** app.energyOf(channel) and app.channelOf(energy), null without energies. */
 function addEnergies(app) {
   const own = () => {
-    const { energy } = app.store.get();
+    const { energy } = app.state;
     if (energy) return { offset: energy[0], scale: energy[1] };
     return app.info?.energy ?? null;
   };
@@ -190,12 +195,12 @@ function addEnergies(app) {
 function addLines(app) {
   let asked = "";
   app.lineOf = (element) => {
-    const { image } = app.store.get();
+    const { image } = app.state;
     if (image.startsWith(`e:${element}_`)) return image.slice(2);
     return app.chosenLines[element] ?? bestLine(app.lines[element] ?? [], app);
   };
   return async function lines() {
-    const { elements, energy, excitation } = app.store.get();
+    const { elements, energy, excitation } = app.state;
     const key = `${elements} ${energy ?? ""} ${excitation}`;
     if (!app.energyOf || key === asked) return;
     asked = key;
@@ -219,7 +224,7 @@ function addLines(app) {
 function bestLine(lines, app) {
   if (!app.energyOf) return null;
   const last = app.energyOf(app.info.shape[2] - 1) * 0.98;
-  const excitation = app.store.get().excitation ?? app.info.excitation?.text ?? "";
+  const excitation = app.state.excitation ?? app.info.excitation?.text ?? "";
   const beam = Number(/([\d.]+) *ke?V/.exec(excitation)?.[1] ?? Infinity);
   const most = Math.min(last, beam);
   const inside = lines.filter(({ energy }) => energy < most && energy > 0.1);
@@ -259,7 +264,7 @@ function take(app, info, changed) {
   if (before) return;
   app.emit("opened");
   const elements = (info.elements ?? []).filter((e) => /^[A-Z][a-z]?$/.test(e));
-  if (elements.length && !app.store.get().elements.length) app.store.set({ elements }, { step: false });
+  if (elements.length && !app.state.elements.length) app.store.set({ elements }, { step: false });
 }
 
 function delayOf(info) {

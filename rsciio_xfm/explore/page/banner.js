@@ -31,14 +31,14 @@ export function createBanner(app) {
     }
   }
   const acts = {
-    changed: () => h("button", { type: "button", onclick: () => app.reopen() }, "Open it anew"),
-    missing: () => h("button", { type: "button", onclick: () => app.reopen() }, "Look again"),
+    changed: () => h("button", { onclick: () => app.reopen() }, "Open it anew"),
+    missing: () => h("button", { onclick: () => app.reopen() }, "Look again"),
     gone: addressForm, locked: addressForm,
   };
   function addressForm() {
     return h("form", { class: "xfm-row", onsubmit: goOn },
       h("input", { name: "address", type: "text", size: 34, placeholder: "http://127.0.0.1:...",
-        "aria-label": "The new address of the explorer" }), h("button", { type: "submit" }, "Go on there"));
+        label: "The new address of the explorer" }), h("button", { type: "submit" }, "Go on there"));
   }
   function show(next) {
     if (next === kind) return;

@@ -1,9 +1,8 @@
 /** Classes of pixels that have like spectra; each may become a region. */
 import { CLASS_COLOURS } from "./colours.js";
 import { coloured, choice, fill, h, numberInput } from "./dom.js";
-import { shown } from "./names.js";
 import { withRegion } from "./region_edit.js";
-import { areaText } from "./scale_bar.js";
+import { sizeText } from "./scale_bar.js";
 
 const METHODS = [["kmeans", "k-means"], ["hdbscan", "HDBSCAN"]];
 
@@ -15,7 +14,7 @@ export function createClassesPanel(app) {
   function run() {
     const classes = { n, method };
     app.runTask("classify", classes, () =>
-      store.set({ classes, image: "class", rgb: null, ratio: null })).catch(() => {});
+      app.showImage("class", { classes })).catch(() => {});
   }
   const colourOf = (label) => CLASS_COLOURS[label % CLASS_COLOURS.length];
   const regionOf = (state, label) => withRegion(state, `c:${label}`, {
@@ -33,12 +32,11 @@ export function createClassesPanel(app) {
   }
 
   function row({ label, pixels }) {
-    const area = areaText(pixels, app.info.pixel);
     return h("li", {},
       coloured(h("span", { class: "xfm-swatch xfm-round", "aria-hidden": "true" }), colourOf(label)),
       h("span", { class: "xfm-name" }, `Class ${label}`),
-      h("span", { class: "xfm-size" }, `${shown(pixels)} px${area ? ` · ${area}` : ""}`),
-      h("button", { type: "button", "data-key": `class ${label}`, title: `Make a region of class ${label}`,
+      h("span", { class: "xfm-size" }, sizeText(pixels, app.info.pixel)),
+      h("button", { key: `class ${label}`, title: `Make a region of class ${label}`,
         onclick: () => store.set(regionOf(store.get(), label)) }, "Region"));
   }
 
@@ -48,16 +46,16 @@ export function createClassesPanel(app) {
     fill(element,
       h("div", { class: "xfm-bar" },
         h("label", {}, "Classes ", numberInput("How many classes", n, (v) => { n = Math.round(v); },
-          { min: 2, max: 20, step: 1, "data-key": "n", disabled: method === "hdbscan" })),
+          { min: 2, max: 20, step: 1, key: "n", disabled: method === "hdbscan" })),
         choice("Method", METHODS, method, (v) => {
           method = v;
           draw();
-        }, { "data-key": "method" }),
-        h("button", { type: "button", disabled: busy || noClasses, onclick: run, "data-key": "run" },
+        }, { key: "method" }),
+        h("button", { disabled: busy || noClasses, onclick: run, key: "run" },
           "Find classes")),
       app.classes ? [
-        h("ul", { class: "xfm-regions", "aria-label": "Classes" }, app.classes.map(row)),
-        h("button", { type: "button", onclick: addAll, "data-key": "all" }, "All as regions"),
+        h("ul", { class: "xfm-regions", label: "Classes" }, app.classes.map(row)),
+        h("button", { onclick: addAll, key: "all" }, "All as regions"),
       ] : h("p", { class: "xfm-muted" }, noClasses
         ? "Classes are not installed where the map is read: pip install \"rsciio_xfm[learning]\"."
         : "Pixels with like spectra are put together: minerals of a rock, pigments of a painting."));
@@ -69,7 +67,7 @@ export function createClassesPanel(app) {
     ({ n, method } = classes);
     app.runTask("classify").catch(() => {});
   };
-  for (const event of ["opened", "reopened", "session"]) app.on(event, again);
-  for (const event of ["choices", "info", "task"]) app.on(event, draw);
+  app.on("opened reopened session", again);
+  app.on("choices info task", draw);
   return { element, draw };
 }

@@ -9,19 +9,19 @@ export function createData(app) {
   const repeated = new Set(); // questions whose fit or classes were just made once more
   let last = Promise.resolve(); // images are asked one after the other, as the server wants it
 
-  const place = (name) => `api/map/${encodeURIComponent(app.store.get().map)}/${name}`;
+  const place = (name) => `api/map/${encodeURIComponent(app.state.map)}/${name}`;
   const plain = (name, query) => app.api.get(place(name), query);
 
   /** With a calibration of one's own; of candidates `energy` is the peak's. */
   function own(name, query) {
-    const { energy } = app.store.get();
+    const { energy } = app.state;
     if (!energy) return query;
     return { ...query, [name === "candidates" ? "calibration" : "energy"]: energy.join(",") };
   }
 
   /** Ask with all that belongs to the question; `get` sends it. */
   async function question(name, query, get = plain) {
-    const state = app.store.get();
+    const state = app.state;
     const whole = own(name, { ...namedWishes(query, state), ...query });
     const key = JSON.stringify([name, whole]);
     try {
@@ -54,7 +54,7 @@ export function createData(app) {
 
   /** What else than its name makes an image or a region: calibration, fit and classes. */
   function wishesOf(text) {
-    const state = app.store.get();
+    const state = app.state;
     return JSON.stringify([state.energy, namedWishes({ of: text }, state), app.versions.file]);
   }
   /** The same image has other pixels after another calibration or fit, or in another file. */

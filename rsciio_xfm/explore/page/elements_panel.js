@@ -1,5 +1,5 @@
 /** Elements: found, named, fitted; their images side by side. */
-import { fill, h, iconButton, onceAFrame } from "./dom.js";
+import { fill, h, iconButton, onceAFrame, putPixels, space } from "./dom.js";
 import { colourTable } from "./colours.js";
 import { trying } from "./latest.js";
 import { imageLabel, parseElements } from "./names.js";
@@ -10,7 +10,7 @@ export function createElementsPanel(app) {
   const { store } = app;
   const bar = h("div", { class: "xfm-bar" });
   const notes = h("div");
-  const grid = h("div", { class: "xfm-multiples", role: "list", "aria-label": "Images of the elements" });
+  const grid = h("div", { class: "xfm-multiples", role: "list", label: "Images of the elements" });
   const element = h("div", { class: "xfm-panel" }, bar, notes, grid);
 
   function add(event) {
@@ -34,12 +34,12 @@ export function createElementsPanel(app) {
     app.runTask("fit", wishOf("fit", { fit: elements, excitation }), (result) => {
       const now = elements.length ? elements : result.elements;
       const first = result.maps.find((name) => name.startsWith(`${now[0]}_`)) ?? result.maps[0];
-      store.set({ elements: now, fit: elements, image: `fit:${first}`, rgb: null, ratio: null });
+      app.showImage(`fit:${first}`, { elements: now, fit: elements });
     }).catch(() => {});
   };
   /** A link or a session has images of a fit: it is done again, or the server still has it. */
   const fitAgain = () => store.get().fit && app.runTask("fit").catch(() => {});
-  for (const event of ["opened", "session", "reopened"]) app.on(event, fitAgain);
+  app.on("opened session reopened", fitAgain);
 
   /** What somebody typed is taken if the server understands it. */
   async function setExcitation(event) {
@@ -56,11 +56,11 @@ export function createElementsPanel(app) {
   }
   function excitationField() {
     const { text } = app.info?.excitation ?? {};
-    const title = "What made the X-rays: a tube (Rh 50 kV), a beam of photons (17.44 keV) or electrons (electrons " +
-      `20 kV). Lines that it cannot excite are left out. ${text ? `The file says ${text}.` : "The file does not say it."}`;
+    const title = "What made the X-rays: a tube (Rh 50 kV), photons (17.44 keV) or electrons (electrons 20 kV). " +
+      `Lines that it cannot excite are left out. ${text ? `The file says ${text}.` : "The file does not say it."}`;
     return h("label", { title }, "Excitation ", h("input", { type: "text", size: 13, maxlength: 40,
       value: store.get().excitation ?? "", placeholder: text ?? "Rh 50 kV", list: "xfm-excitations",
-      "data-key": "excitation", "aria-description": title, onchange: setExcitation }),
+      key: "excitation", "aria-description": title, onchange: setExcitation }),
     h("datalist", { id: "xfm-excitations" }, ["Rh 50 kV", "17.44 keV", "electrons 20 kV"].map((value) =>
       h("option", { value }))));
   }
@@ -71,7 +71,7 @@ export function createElementsPanel(app) {
     const n = app.notes.length;
     const warns = app.notes.some(({ kind }) => kind === "warning");
     fill(notes, n ? h("details", { class: "xfm-notes", open: isOpen },
-      h("summary", { "data-key": "notes" }, `${warns ? "⚠ " : ""}${n} remark${n > 1 ? "s" : ""} on the fit`),
+      h("summary", { key: "notes" }, `${warns ? "⚠ " : ""}${n} remark${n > 1 ? "s" : ""} on the fit`),
       h("ul", {}, app.notes.map(({ text, kind }) => h("li", {}, kind === "warning" ? h("strong", {}, text) : text))))
       : null);
   }
@@ -83,17 +83,17 @@ export function createElementsPanel(app) {
     const why = app.energyOf ? "" : " (the map has to be calibrated first)";
     fill(bar,
       h("form", { class: "xfm-row", onsubmit: add },
-        h("input", { name: "added", type: "text", size: 10, placeholder: "Fe, Ca, Ti", "data-key": "added",
-          "aria-label": "Elements to add, such as Fe, Ca" }),
-        h("button", { type: "submit", "data-key": "add" }, "Add")),
-      h("button", { type: "button", disabled, onclick: find, "data-key": "find",
+        h("input", { name: "added", type: "text", size: 10, placeholder: "Fe, Ca, Ti", key: "added",
+          label: "Elements to add, such as Fe, Ca" }),
+        h("button", { type: "submit", key: "add" }, "Add")),
+      h("button", { disabled, onclick: find, key: "find",
         title: `Which elements has the spectrum?${why}` }, "Find"),
-      app.info?.fit ? h("button", { type: "button", disabled, onclick: fit, "data-key": "fit",
+      app.info?.fit ? h("button", { disabled, onclick: fit, key: "fit",
         title: `Peaks that overlap are told apart in each pixel${why}` },
       elements.length ? "Fit these" : "Find and fit") : null,
-      elements.length ? h("button", { type: "button", "data-key": "clear",
+      elements.length ? h("button", { key: "clear",
         onclick: () => store.set({ elements: [] }) }, "Clear") : null,
-      h("span", { class: "xfm-space" }), excitationField());
+      space(), excitationField());
   }
 
   const pictures = new Map(); // of a spec: canvas
@@ -109,14 +109,14 @@ export function createElementsPanel(app) {
     const label = imageLabel(spec, app.energyOf);
     const isShown = !rgb && image === spec;
     const channel = (k) => h("button", {
-      type: "button", class: `xfm-${["red", "green", "blue"][k]}`, "data-key": `${spec} ${k}`,
-      "aria-pressed": String(rgb?.[k] === spec), "aria-label": `${label} in ${["red", "green", "blue"][k]}`,
+      class: `xfm-${["red", "green", "blue"][k]}`, key: `${spec} ${k}`,
+      "aria-pressed": String(rgb?.[k] === spec), label: `${label} in ${["red", "green", "blue"][k]}`,
       title: `Show in ${["red", "green", "blue"][k]}`, onclick: () => setRgb(k, spec),
     }, "RGB"[k]);
     const name = spec.startsWith("e:") ? spec.slice(2).split("_")[0] : null;
     return h("div", { class: "xfm-tile", role: "listitem" },
-      h("button", { type: "button", class: "xfm-picture", "aria-pressed": String(isShown),
-        "aria-label": `Show ${label}`, "data-key": spec, onclick: () => app.showImage(spec) }, canvas,
+      h("button", { class: "xfm-picture", "aria-pressed": String(isShown),
+        label: `Show ${label}`, key: spec, onclick: () => app.showImage(spec) }, canvas,
       h("span", {}, label)),
       h("div", { class: "xfm-row" }, channel(0), channel(1), channel(2),
         name ? iconButton("remove", `Remove ${name}`, () => store.set({
@@ -144,11 +144,9 @@ export function createElementsPanel(app) {
     const canvas = pictures.get(spec);
     if (!kept || !canvas) return;
     const [height, width] = app.info.shape;
-    [canvas.width, canvas.height] = [width, height];
     const limits = limitsOf(sortedSample(kept.image), { low: 0, high: 99.8 });
     const pixels = paintOne(kept.image, limits, 1, colourTable(store.get().cmap));
-    const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
-    canvas.getContext("2d").putImageData(data, 0, 0);
+    putPixels(canvas, pixels, height, width);
   }
   const { poke, retry } = trying(app,
     (isFine) => !element.hidden && app.info && specs().find((s) => !app.data.isHere(s) && isFine(s)),
@@ -156,12 +154,11 @@ export function createElementsPanel(app) {
       await app.data.image(spec);
       paint(spec);
     });
-  store.on((_, keys, live) => {
-    const wanted = ["elements", "image", "rgb", "ratio", "cmap", "energy", "excitation"];
-    if (!live && wanted.some((key) => keys.has(key))) draw();
+  store.on((_, has, live) => {
+    if (!live && has("elements", "image", "rgb", "ratio", "cmap", "energy", "excitation")) draw();
   });
   app.on("choices", retry);
-  for (const event of ["info", "choices", "lines"]) app.on(event, draw);
+  app.on("info choices lines", draw);
   app.on("task", drawBar);
   return { element, draw };
 }

@@ -1,5 +1,5 @@
 /** What can be taken away: spectra, images, regions, session, Python lines. */
-import { closer, download, h, showDialog, styleOf } from "./dom.js";
+import { FONT, closer, download, h, pixelRatio, showDialog, styleOf } from "./dom.js";
 import { imageChoices } from "./image_bar.js";
 import { geometry } from "./map.js";
 import { drawOverlay } from "./map_overlay.js";
@@ -101,9 +101,9 @@ export function createExportMenu(app) {
     input.click();
   }
 
-  const menu = h("details", { class: "xfm-menu" }, h("summary", { "data-key": "export" }, "Export"),
+  const menu = h("details", { class: "xfm-menu" }, h("summary", { key: "export" }, "Export"),
     h("div", { role: "menu" }, acts.map(([text, act]) => h("button", {
-      type: "button", role: "menuitem",
+      role: "menuitem",
       onclick: async () => {
         menu.open = false;
         try {
@@ -138,7 +138,7 @@ export function picture(app) {
   const [height, width] = app.info.shape;
   const all = geometry(app.info, { x: null, y: null, zoom: 1 }, { width, height });
   const zoom = Math.max(1, Math.ceil(WIDTH / width));
-  const canvas = document.createElement("canvas");
+  const canvas = h("canvas");
   [canvas.width, canvas.height] = [width * zoom, Math.round(height * all.zoomY * zoom)];
   const place = geometry(app.info, { x: null, y: null, zoom }, canvas);
   const context = canvas.getContext("2d");
@@ -155,16 +155,16 @@ export function picture(app) {
 export function spectrumPicture(app) {
   const { plot, series } = app.chart;
   const seen = plot.ctx.canvas;
-  const canvas = document.createElement("canvas");
+  const canvas = h("canvas");
   [canvas.width, canvas.height] = [seen.width, seen.height];
   const context = canvas.getContext("2d");
-  const scale = window.devicePixelRatio || 1;
+  const scale = pixelRatio();
   context.fillStyle = styleOf(app.root, "--ground");
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(seen, 0, 0);
   const { left, top, width } = plot.bbox;
   context.scale(scale, scale);
-  context.font = "12px system-ui, sans-serif";
+  context.font = FONT;
   context.textAlign = "right";
   context.textBaseline = "middle";
   context.lineWidth = 2;
@@ -186,13 +186,13 @@ export function spectrumPicture(app) {
 
 /** The lines that make what is seen, in a box. */
 async function python(app) {
-  const { json, text } = await app.data.ask("script.py", { state: JSON.stringify(app.store.get()) });
+  const { json, text } = await app.data.ask("script.py", { state: JSON.stringify(app.state) });
   const lines = text ?? json?.script ?? "";
   const code = h("pre", { tabindex: 0 }, lines);
   showDialog(app.root, "Python lines", h("h2", {}, "Python lines that make the same"), code,
     h("div", { class: "xfm-row" },
-      h("button", { type: "button", onclick: () => copy(app, lines, code) }, "Copy"),
-      h("button", { type: "button", onclick: () => download("explored.py", lines, "text/x-python") }, "Save"),
+      h("button", { onclick: () => copy(app, lines, code) }, "Copy"),
+      h("button", { onclick: () => download("explored.py", lines, "text/x-python") }, "Save"),
       closer()));
 }
 

@@ -1,4 +1,5 @@
 /** Everything that the mouse does on the map, by keyboard. */
+import { clamp } from "./dom.js";
 import { beginTerm, nudge, remove } from "./region_edit.js";
 import { between, polygon } from "./regions.js";
 
@@ -50,8 +51,8 @@ export function addMapKeys(app, map) {
     "=": () => zoom(1.25),
     "-": () => zoom(0.8),
     0: () => done(map.showAll),
-    Delete: () => done(() => remove(app, app.store.get().active)),
-    Backspace: () => done(() => remove(app, app.store.get().active)),
+    Delete: () => done(() => remove(app, app.state.active)),
+    Backspace: () => done(() => remove(app, app.state.active)),
   };
 
   function arrow(event) {
@@ -66,8 +67,8 @@ export function addMapKeys(app, map) {
     const [height, width] = app.info.shape;
     const from = map.cursor ?? middle();
     map.cursor = {
-      y: Math.min(Math.max(from.y + dy, 0), height - 1),
-      x: Math.min(Math.max(from.x + dx, 0), width - 1),
+      y: clamp(from.y + dy, 0, height - 1),
+      x: clamp(from.x + dx, 0, width - 1),
     };
     app.emit("hover", map.cursor);
     if (corner) {

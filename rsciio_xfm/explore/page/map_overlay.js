@@ -1,12 +1,13 @@
 /** What lies over the image: regions, what is being drawn, the cross of the keyboard. */
 import { pixel, rgbOf } from "./colours.js";
+import { FONT, h, putPixels } from "./dom.js";
 import { boundsOf, boundsOfAll, isDrawn, parseRegion } from "./regions.js";
 
 const FILL = 34; // of 255: how much a region's colour covers the image
 const kept = new Map(); // of a region's text and colour: its picture
 
 export function drawOverlay(context, app, map, place) {
-  const { regions, active } = app.store.get();
+  const { regions, active } = app.state;
   for (const region of regions.filter((r) => r.on)) drawRegion(context, app, place, region, active);
   const chosen = regions.find((r) => r.on && r.id === active);
   if (app.tool === "move" && chosen) drawCorners(context, place, parseRegion(chosen.region));
@@ -54,7 +55,7 @@ function drawCorners(context, place, terms) {
 function drawName(context, place, region, [y0, x0]) {
   const [x, top] = place.toScreen(y0, x0);
   const y = Math.max(top, 20);
-  context.font = "600 12px system-ui, sans-serif";
+  context.font = `600 ${FONT}`;
   context.textAlign = "left";
   context.textBaseline = "bottom";
   const width = context.measureText(region.name).width;
@@ -131,10 +132,7 @@ function pictureOf({ mask, colour, key }, height, width) {
   const isBorder = isDrawn(parseRegion(key)) ? () => false : borderOf(mask, width);
   const pixels = new Uint32Array(mask.length);
   for (let i = 0; i < mask.length; i++) if (mask[i]) pixels[i] = isBorder(i) ? border : inside;
-  const picture = document.createElement("canvas");
-  [picture.width, picture.height] = [width, height];
-  const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
-  picture.getContext("2d").putImageData(data, 0, 0);
+  const picture = putPixels(h("canvas"), pixels, height, width);
   if (kept.size > 24) kept.clear();
   kept.set(name, { mask, picture });
   return picture;

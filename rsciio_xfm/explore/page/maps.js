@@ -1,5 +1,5 @@
 /** The front page of a folder: its maps with thumbnails. */
-import { h } from "./dom.js";
+import { h, space } from "./dom.js";
 import { latest } from "./latest.js";
 import { sizeOfFile } from "./names.js";
 
@@ -9,7 +9,7 @@ export function showMaps(root, maps, api) {
   root.dataset.theme = dark ? "dark" : "light";
   const list = h("ul", { class: "xfm-maps" }, maps.map(card));
   showPictures([...list.querySelectorAll("img")], api);
-  const search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search the maps",
+  const search = h("input", { type: "search", placeholder: "Search", label: "Search the maps",
     oninput: () => {
       const text = search.value.toLowerCase();
       [...list.children].forEach((item, k) => {
@@ -19,7 +19,7 @@ export function showMaps(root, maps, api) {
   root.replaceChildren(
     h("header", { class: "xfm-header" }, h("h1", {}, "Maps"),
       h("span", { class: "xfm-muted" }, `${maps.length} in this folder`),
-      h("span", { class: "xfm-space" }), maps.length > 8 ? search : null),
+      space(), maps.length > 8 ? search : null),
     maps.length ? list : h("p", { class: "xfm-muted xfm-empty" },
       "There is no map in this folder that the package can read."));
 }

@@ -1,5 +1,5 @@
 /** Two images against each other; brushing both ways. */
-import { choice, dragged, fill, h, numberInput, onceAFrame, prepared, styleOf } from "./dom.js";
+import { FONT, choice, dragged, fill, h, numberInput, onceAFrame, placeOn, prepared, putPixels, styleOf } from "./dom.js";
 import { colourTable } from "./colours.js";
 import { imageChoices } from "./image_bar.js";
 import { trying } from "./latest.js";
@@ -14,7 +14,7 @@ export function createScatter(app) {
   const { store } = app;
   const bar = h("div", { class: "xfm-bar" });
   const canvas = h("canvas", { class: "xfm-scatter", role: "img",
-    "aria-label": "Scatter of two images; the numbers above do what the mouse does here" });
+    label: "Scatter of two images; the numbers above do what the mouse does here" });
   const hint = h("p", { class: "xfm-muted" });
   const element = h("div", { class: "xfm-panel xfm-scatter-panel" }, bar, hint, canvas);
   let found = null; // {key, histogram, x: [lo, hi], y: [lo, hi]}
@@ -67,11 +67,7 @@ export function createScatter(app) {
 
   /** How many pixels in each cell; cells of the active region's pixels in its colour. */
   function cells() {
-    const picture = document.createElement("canvas");
-    picture.width = picture.height = BINS;
-    const context = picture.getContext("2d");
-    const data = context.createImageData(BINS, BINS);
-    const pixels = new Uint32Array(data.data.buffer);
+    const pixels = new Uint32Array(BINS * BINS);
     const table = colourTable(store.get().cmap);
     const most = Math.log1p(found.histogram.reduce((a, b) => Math.max(a, b), 0));
     const chosen = chosenCells();
@@ -83,8 +79,7 @@ export function createScatter(app) {
         else if (n) pixels[at] = table[40 + Math.round((215 * Math.log1p(n)) / most)];
       }
     }
-    context.putImageData(data, 0, 0);
-    return picture;
+    return putPixels(h("canvas"), pixels, BINS, BINS);
   }
   function chosenCells() {
     const state = store.get();
@@ -107,7 +102,7 @@ export function createScatter(app) {
     context.fillStyle = context.strokeStyle = styleOf(canvas, "--text");
     context.lineWidth = 1;
     context.strokeRect(LEFT - 0.5, 7.5, at.width + 1, at.height + 1);
-    context.font = "12px system-ui, sans-serif";
+    context.font = FONT;
     context.textBaseline = "top";
     context.textAlign = "left";
     context.fillText(shown(found.x[0], 3), LEFT, height - BOTTOM + 4);
@@ -132,9 +127,11 @@ export function createScatter(app) {
   }
   canvas.addEventListener("pointerdown", (event) => {
     if (!found || event.button !== 0) return;
-    const box = canvas.getBoundingClientRect();
     const at = place();
-    const read = (e) => [at.xOf(e.clientX - box.left), at.yOf(e.clientY - box.top)];
+    const read = (e) => {
+      const { sx, sy } = placeOn(canvas, e);
+      return [at.xOf(sx), at.yOf(sy)];
+    };
     const start = read(event);
     const term = beginTerm(app, app.mode);
     const grow = (e) => {
@@ -155,10 +152,10 @@ export function createScatter(app) {
   /** Brushing by numbers. */
   function limits() {
     const inputs = ["x from", "x to", "y from", "y to"].map((label, k) => numberInput(label,
-      tidy((k < 2 ? found.x : found.y)[k % 2]), () => {}, { step: "any", "data-key": label }));
+      tidy((k < 2 ? found.x : found.y)[k % 2]), () => {}, { step: "any", key: label }));
     const make = () => beginTerm(app, app.mode).done(termOf(inputs.map((i) => i.valueAsNumber)));
     return h("details", {}, h("summary", {}, "By numbers"), h("div", { class: "xfm-row" }, inputs,
-      h("button", { type: "button", onclick: make }, "Region")));
+      h("button", { onclick: make }, "Region")));
   }
 
   function drawBar() {
@@ -166,11 +163,11 @@ export function createScatter(app) {
     const choices = imageChoices(app, scatter ? [scatter.x, scatter.y] : []);
     const now = scatter ?? { x: choices[0][0], y: (choices[1] ?? choices[0])[0] };
     const set = (part) => store.set({ scatter: { ...now, ...part } });
-    fill(bar, "Across", choice("Across", choices, now.x, (x) => set({ x }), { "data-key": "x" }),
-      "up", choice("Up", choices, now.y, (y) => set({ y }), { "data-key": "y" }),
-      scatter ? h("button", { type: "button", "data-key": "off",
+    fill(bar, "Across", choice("Across", choices, now.x, (x) => set({ x }), { key: "x" }),
+      "up", choice("Up", choices, now.y, (y) => set({ y }), { key: "y" }),
+      scatter ? h("button", { key: "off",
         onclick: () => store.set({ scatter: null }) }, "Off")
-        : h("button", { type: "button", "data-key": "off", onclick: () => set({}) }, "Show"),
+        : h("button", { key: "off", onclick: () => set({}) }, "Show"),
       scatter && found ? limits() : null);
     hint.hidden = Boolean(scatter);
     canvas.title = "Drag here: the pixels are marked in the map. The chosen region is marked here.";
@@ -183,10 +180,9 @@ export function createScatter(app) {
     draw();
     poke();
   }
-  store.on((_, keys, live) => {
-    const wanted = ["scatter", "elements", "window", "energy", "excitation"];
-    if (!live && wanted.some((key) => keys.has(key))) all();
-    else if (["regions", "active", "cmap", "dark"].some((key) => keys.has(key))) draw();
+  store.on((_, has, live) => {
+    if (!live && has("scatter", "elements", "window", "energy", "excitation")) all();
+    else if (has("regions", "active", "cmap", "dark")) draw();
   });
   app.on("images", draw);
   app.on("choices", () => {

@@ -1,6 +1,6 @@
 /** Spectra of the map and its regions, with uPlot. */
 import { DASHES, legible } from "./colours.js";
-import { h, onceAFrame, styleOf } from "./dom.js";
+import { FONT, clamp, h, onceAFrame, styleOf } from "./dom.js";
 import { shown } from "./names.js";
 import { drawMarks } from "./spectrum_marks.js";
 import uPlot from "./vendor/uPlot.js";
@@ -19,7 +19,7 @@ const divisorOfMost = (per) => (per === "s" ? null : 1);
 
 /** Series in the order of the regions: {id, name, colour, dash, values, pixels, isExact}. */
 export function seriesOf(app, element) {
-  const { regions, spectrum } = app.store.get();
+  const { regions, spectrum } = app.state;
   const ground = styleOf(element, "--ground");
   const named = [
     { id: "whole", name: "Whole map", colour: styleOf(element, "--muted"), dash: [] },
@@ -62,7 +62,7 @@ export function createSpectrum(app) {
   function options(series, y) {
     const [text, grid] = [styleOf(box, "--text"), styleOf(box, "--grid")];
     const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
-    const font = "12px system-ui, sans-serif";
+    const font = FONT;
     return {
       width: box.clientWidth, height: box.clientHeight, padding: [TOP, 12, 0, 0],
       legend: { show: false },
@@ -127,10 +127,10 @@ export function createSpectrum(app) {
     let next = null;
     if (x && x[1] - x[0] < high - low) {
       const size = Math.max(x[1] - x[0], (8 * (high - low)) / app.info.shape[2]);
-      const first = Math.min(Math.max(x[0], low), high - size);
+      const first = clamp(x[0], low, high - size);
       next = [first, first + size];
     }
-    store.set({ spectrum: { ...store.get().spectrum, x: next } }, { merge: "zoom" });
+    app.setSpectrum({ x: next }, { merge: "zoom" });
   };
 
   new ResizeObserver(() => {
@@ -141,14 +141,14 @@ export function createSpectrum(app) {
   app.on("spectra", chart.update);
   app.on("lines", chart.redraw);
   app.on("dark", chart.update);
-  store.on((state, keys) => {
-    if (["regions", "spectrum", "active"].some((key) => keys.has(key))) chart.update();
-    if (keys.has("spectrum")) chart.rescale();
-    if (keys.has("energy")) {
+  store.on((state, has) => {
+    if (has("regions", "spectrum", "active")) chart.update();
+    if (has("spectrum")) chart.rescale();
+    if (has("energy")) {
       built = "";
       chart.update();
     }
-    if (keys.has("window") || keys.has("image") || keys.has("elements")) chart.redraw();
+    if (has("window", "image", "elements")) chart.redraw();
   });
   return chart;
 }

@@ -128,7 +128,8 @@ export function createStore(initial) {
     const last = state;
     state = next;
     const keys = Object.keys(next).filter((key) => next[key] !== last[key]);
-    if (keys.length || !live) listeners.forEach((tell) => tell(state, new Set(keys), live));
+    const has = (...names) => names.some((name) => keys.includes(name));
+    if (keys.length || !live) listeners.forEach((tell) => tell(state, has, live));
   }
   function move(from, to) {
     if (!from.length) return false;

@@ -38,7 +38,7 @@ export function createStatus(app) {
   app.on("shown", drawValue);
   /** Where the chosen region is and how large, after it was moved or chosen by keys. */
   app.tellRegion = () => {
-    const active = activeOf(app.store.get());
+    const active = activeOf(app.state);
     const mask = active && app.maskOf(active.region);
     const terms = active ? parseRegion(active.region) : [];
     const [y0, x0, y1, x1] = isDrawn(terms) ? boundsOfAll(terms).map(Math.round) : [];
@@ -93,7 +93,7 @@ export function createStatus(app) {
     const [task] = app.tasks();
     const { overview, cache } = app.info ?? {};
     if (task) {
-      progress(`${task.text} ...`, task.progress, h("button", { type: "button", "data-key": "stop", onclick: task.stop,
+      progress(`${task.text} ...`, task.progress, h("button", { key: "stop", onclick: task.stop,
         title: "Stop what is being computed" }, "Stop"));
     } else if (overview && !overview.done) {
       progress(`Reading: row ${overview.rows_done} of ${overview.rows}`, overview.rows_done / overview.rows);
@@ -101,7 +101,7 @@ export function createStatus(app) {
     else fill(work, cache?.state === "off" && cache.why ? h("span", { title: cache.why }, `No cache. ${cache.why}`) : null);
   }
   function progress(text, part, more = null) {
-    fill(work, h("span", { title: text }, text), h("progress", { max: 1, value: part, "aria-label": text }), more);
+    fill(work, h("span", { title: text }, text), h("progress", { max: 1, value: part, label: text }), more);
   }
   return { element, banner: banner.element };
 }

@@ -16,7 +16,7 @@ export function createTasks(app) {
   app.tasks = () => [...running.values()];
 
   /** Run it, or join it where it runs; the promise of its result. `use` has it before all others. */
-  app.runTask = (kind, wish = wishOf(kind, app.store.get()), use = () => {}) => {
+  app.runTask = (kind, wish = wishOf(kind, app.state), use = () => {}) => {
     const query = app.data.own(`task/${kind}`, wish);
     const key = JSON.stringify([query, app.versions.file]);
     const before = running.get(kind);
