@@ -37,7 +37,7 @@ export function createBanner(app) {
   };
   function addressForm() {
     return h("form", { class: "xfm-row", onsubmit: goOn },
-      h("input", { name: "address", type: "text", size: 34, placeholder: "http://127.0.0.1:...",
+      h("input", { name: "address", type: "text", size: 34, placeholder: `${location.protocol}//...`,
         label: "The new address of the explorer" }), h("button", { type: "submit" }, "Go on there"));
   }
   function show(next) {

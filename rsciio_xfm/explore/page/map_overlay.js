@@ -4,6 +4,7 @@ import { FONT, h, putPixels } from "./dom.js";
 import { boundsOf, boundsOfAll, isDrawn, parseRegion } from "./regions.js";
 
 const FILL = 34; // of 255: how much a region's colour covers the image
+const middles = new WeakMap(); // of a mask
 const kept = new Map(); // of a region's text and colour: its picture
 
 export function drawOverlay(context, app, map, place) {
@@ -29,14 +30,21 @@ function drawRegion(context, app, place, region, active) {
     stroke(context, region.colour, isActive ? 2.4 : 1.6, term.minus ? [4, 4] : []);
   }
   const first = terms.find((term) => boundsOf(term));
-  const at = first ? boundsOf(first) : firstPixel(mask, app.info.shape[1]);
+  const at = first ? boundsOf(first) : middleOf(mask, app.info.shape[1]);
   if (at) drawName(context, place, region, at);
 }
 
-/** [y, x] of the topmost pixel of a region; null if it has none. */
-function firstPixel(mask, width) {
-  const at = mask ? mask.indexOf(1) : -1;
-  return at < 0 ? null : [Math.floor(at / width), at % width];
+/** [y, x] in the middle of the longest row of a region's pixels; null if it has none. */
+function middleOf(mask, width) {
+  if (!mask || middles.has(mask)) return middles.get(mask) ?? null;
+  let [best, length, run] = [null, 0, 0];
+  for (let i = 0; i < mask.length; i++) {
+    run = mask[i] && i % width ? run + mask[i] : mask[i];
+    if (run > length) [best, length] = [i, run];
+  }
+  const found = best === null ? null : [Math.floor(best / width), (best % width) - length / 2];
+  middles.set(mask, found);
+  return found;
 }
 
 /** By which the move tool takes hold of a region. */

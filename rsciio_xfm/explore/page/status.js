@@ -66,8 +66,10 @@ export function createStatus(app) {
   };
 
   app.onServer = ({ gone, changed, locked }) => {
-    if (changed) banner.show("changed");
-    else if (locked) banner.show("locked");
+    if (changed) {
+      if (!app.info?.file_gone) banner.show("changed");
+      app.watchNow?.(); // whether it is there at all
+    } else if (locked) banner.show("locked");
     else if (gone) banner.show("gone");
     else if (gone === false) {
       banner.hide("gone", "locked");

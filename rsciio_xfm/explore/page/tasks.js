@@ -10,7 +10,7 @@ const PATIENCE = [200, 1000]; // milliseconds between two looks, at first and at
 
 /** app.runTask(kind, wish, use), app.taskOf(kind); tells "task" of each change. */
 export function createTasks(app) {
-  const running = new Map(); // of a kind: {kind, key, text, progress, stop, done}
+  const running = new Map(); // of a kind: {key, text, progress, stop, done}
 
   app.taskOf = (kind) => running.get(kind) ?? null;
   app.tasks = () => [...running.values()];
@@ -22,13 +22,13 @@ export function createTasks(app) {
     const before = running.get(kind);
     if (before?.key === key) return before.done;
     before?.stop();
-    const task = { kind, key, text: KINDS[kind], progress: null };
+    const task = { key, text: KINDS[kind], progress: null };
     task.stop = () => {
       task.isStopped = true;
       task.wake?.();
     };
     running.set(kind, task);
-    task.done = follow(task, query).then((result) => {
+    task.done = follow(task, kind, query).then((result) => {
       use(result);
       if (kind === "fit") app.setFitted(result.maps, result.notes);
       if (kind === "classify") app.setClasses(result);
@@ -43,24 +43,23 @@ export function createTasks(app) {
   };
 
   /** Ask until it is done; a stop is asked in place of the next look. */
-  async function follow(task, query) {
-    let [delay, longest] = PATIENCE;
-    for (;;) {
-      const { json } = await app.data.plain(`task/${task.kind}`, task.isStopped ? { ...query, stop: 1 } : query);
+  async function follow(task, kind, query) {
+    const [first, longest] = PATIENCE;
+    for (let delay = first; ; delay = Math.min(longest, delay * 1.4)) {
+      const { json } = await app.data.plain(`task/${kind}`, task.isStopped ? { ...query, stop: 1 } : query);
       if (task.isStopped || json.state === "stopped") {
-        throw Object.assign(new Error(`${KINDS[task.kind]}: stopped.`), { isStop: true });
+        throw Object.assign(new Error(`${KINDS[kind]}: stopped.`), { isStop: true });
       }
       if (json.state === "done") return json.result;
       if (json.state === "failed") throw new Error(json.error ?? "It failed.");
-      task.text = json.state === "waiting" ? `${KINDS[task.kind]}: waits for its turn` : doing(task, json);
+      const doing = json.doing || (json.state === "waiting" ? "waiting for its turn" : "");
+      task.text = doing ? doing[0].toUpperCase() + doing.slice(1) : KINDS[kind];
       task.progress = json.progress ?? null;
       app.emit("task");
       await new Promise((done) => {
         task.wake = done;
         setTimeout(done, delay);
       });
-      delay = Math.min(longest, delay * 1.4);
     }
   }
-  const doing = ({ kind }, { doing: text }) => (text ? text[0].toUpperCase() + text.slice(1) : KINDS[kind]);
 }
