@@ -228,16 +228,13 @@ def check_outputs(
     return outputs
 
 
-def unique(names: list[str]) -> list[str]:
-    """Add a number to names that repeat."""
-    unique: list[str] = []
-    for name in names:
-        n, found = 1, name
-        while found in unique:
-            n += 1
-            found = f"{name}_{n}"
-        unique.append(found)
-    return unique
+def detector_options(file: Path, reader: Any, detector: int | None) -> dict[str, int]:
+    """Return the detector that the user chose as an option of the reader."""
+    if detector is None:
+        return {}
+    if not has_option(reader, "detector"):
+        raise click.ClickException(f"{file}: --detector is for maps of several detectors")
+    return {"detector": detector}
 
 
 def load_map(
@@ -245,9 +242,7 @@ def load_map(
 ) -> Any:
     """Load a map of x and y, or a line scan; with 0 among `n_axes` one spectrum, too."""
     reader = find_reader(file)
-    if detector is not None and not has_option(reader, "detector"):
-        raise click.ClickException(f"{file}: --detector is for maps of several detectors")
-    found = load(file, **kwds | ({} if detector is None else {"detector": detector}))
+    found = load(file, **kwds | detector_options(file, reader, detector))
     signals = found if isinstance(found, list) else [found]
     signal = one_map(signals, _is_map)
     if signal is None and 0 in n_axes:

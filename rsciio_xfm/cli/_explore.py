@@ -5,28 +5,26 @@ from pathlib import Path
 
 import click
 
-import rsciio_xfm
 from rsciio_xfm.cli._common import (
     FILE,
     FiniteRange,
     chosen_options,
     dataset_option,
     detector_option,
+    detector_options,
     errors_as_messages,
     find_reader,
-    has_option,
     own_extensions,
     wrong_extension,
 )
-
-_MEMORY = 128.0  # MiB
+from rsciio_xfm.explore import MEMORY
 
 
 def _memory_option(command: Callable) -> Callable:
     return click.option(
         "--memory",
         type=FiniteRange(min=16),
-        default=_MEMORY,
+        default=MEMORY,
         show_default=True,
         metavar="MIB",
         help="What answers and open maps may take, besides the program.",
@@ -67,18 +65,14 @@ def explore(
     Drag a region and watch its spectrum, drag a window of energies and watch its image;
     nothing leaves this machine.
     """
+    from rsciio_xfm.explore import start
+
     with errors_as_messages():
         reader = find_reader(file)
         if reader is None:
             raise wrong_extension(file, own_extensions())
-        options = chosen_options(file, reader)
-        if detector is not None:
-            if not has_option(reader, "detector"):
-                raise click.ClickException(
-                    f"{file}: --detector is for maps of several detectors"
-                )
-            options["detector"] = detector
-        server = rsciio_xfm.explore(
+        options = chosen_options(file, reader) | detector_options(file, reader, detector)
+        server = start.explore(
             file,
             browser=not no_browser,
             wait=False,
@@ -130,8 +124,10 @@ def serve(
     no_map_cache: bool,
 ) -> None:
     """Let a class explore the maps in FOLDER in their browsers, until Ctrl-C."""
+    from rsciio_xfm.explore import start
+
     with errors_as_messages():
-        server = rsciio_xfm.explore.serve(
+        server = start.serve(
             folder,
             host=host,
             port=port,

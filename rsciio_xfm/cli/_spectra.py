@@ -21,8 +21,8 @@ from rsciio_xfm.cli._common import (
     region_options,
     region_size,
     select,
-    unique,
 )
+from rsciio_xfm.core.names import unique
 from rsciio_xfm.core.warning import warn
 
 _PICTURE_PIXELS = 800  # of the longer side of a picture, at least

@@ -31,6 +31,7 @@ from rsciio_xfm.core.config import (
 )
 from rsciio_xfm.core.source import workplace
 from rsciio_xfm.core.to_dask import source_of, split_rows, take
+from rsciio_xfm.core.watch import who_waits
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.kernels.sums import is_counts
 
@@ -305,7 +306,8 @@ def run(
     -----
     `progress`, `cancel` and `partial` are called one at a time; what they raise ends the pass.
     `progress` and `partial` are called in the thread that called this function; `cancel`
-    in those that read too. With `partial` each thread has totals of its own.
+    in those that read too. With `partial` each thread has totals of its own. Without
+    `progress` or `cancel`, who waits is asked: :func:`rsciio_xfm.core.watch.watched`.
 
     Examples
     --------
@@ -322,6 +324,9 @@ def run(
             "up too. Fill them, as with numpy.ma.filled."
         )
     is_shared = partial is None
+    who = who_waits()
+    progress = who.progress if progress is None else progress
+    cancel = who.cancel if cancel is None else cancel
     plan, block = _make_plan(data, reductions, is_shared)
     watch = plan.stop = _Watch(plan, progress, cancel, partial)
     states = (None,) * len(reductions)

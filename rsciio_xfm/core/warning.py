@@ -1,7 +1,10 @@
 """Warnings that point to the line of the user."""
 
+import contextlib
 import sys
 import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 # Packages whose functions lie between a line of the user and what warns: those that call us,
 # and of Python itself what runs context managers and imports.
@@ -18,6 +21,27 @@ _BETWEEN = frozenset(
     ]
 )
 
+_COLLECTED: ContextVar[list[str] | None] = ContextVar("collected", default=None)
+
+
+@contextlib.contextmanager
+def collected() -> Iterator[list[str]]:
+    """Collect the warnings of this thread in the ``with`` block: nobody else is told them.
+
+    Python's :class:`warnings.catch_warnings` changes what all threads do.
+
+    Yields
+    ------
+    list of str
+        Their texts, as they come.
+    """
+    texts: list[str] = []
+    token = _COLLECTED.set(texts)
+    try:
+        yield texts
+    finally:
+        _COLLECTED.reset(token)
+
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn from the first line outside of this package and of those that call it.
@@ -28,6 +52,10 @@ def warn(text: str, category: type[Warning] = UserWarning) -> None:
     through a reader, and no level that the caller gives would suit. In a thread of its own
     nothing of the user is there: the outermost line is taken.
     """
+    texts = _COLLECTED.get()
+    if texts is not None:
+        texts.append(text)
+        return
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_between(frame.f_globals.get("__name__")):
         frame = frame.f_back

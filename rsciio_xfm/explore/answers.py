@@ -3,7 +3,6 @@
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -20,28 +19,31 @@ from rsciio_xfm.explore.asked import (
     numbers,
 )
 from rsciio_xfm.explore.downloads import DOWNLOADS, thumbnail
-from rsciio_xfm.explore.explorer import Explorer, OpenMap
+from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.lines import Axis
-from rsciio_xfm.explore.opened import Opened, smallest
-from rsciio_xfm.explore.questions import (
+from rsciio_xfm.explore.messages import (
     Answer,
     QuestionError,
-    Ticket,
     as_binary,
     as_json,
+    file_is_gone,
 )
+from rsciio_xfm.explore.opened import Opened, smallest
+from rsciio_xfm.explore.questions import Ticket
+from rsciio_xfm.explore.tasks import Task
+from rsciio_xfm.explore.turns import Client
+from rsciio_xfm.explore.wishes import check_excitation
 
 # As errors of the system have it at their end.
 _QUOTED_PATH = re.compile(r""":? (['"])[^'"]*[/\\].*\1""")
 Query = Mapping[str, str | Sequence[str]]
 _MOST_BINS = 1024
 _MOST_STEP = 64  # pixels of a coarse image
-_MOST_ELEMENTS = 100
-_MOST_CLASSES = 64
+NOBODY = Client()  # of whom nothing is known: there are no others
 
 
 def begin(
-    explorer: Explorer, path: str, query: Query, client: str = ""
+    explorer: Explorer, path: str, query: Query, client: Client = NOBODY
 ) -> Ticket | Answer:
     """Ask a question; return the answer, or a ticket for it.
 
@@ -66,29 +68,26 @@ def begin(
             raise _unknown(path)
         if parts[1:] == ["maps"]:
             return _maps(explorer)
-        if (
-            len(parts) < 4
-            or parts[1] != "map"
-            or parts[3]
-            not in (
-                *HANDLERS,
-                THUMBNAIL,
-            )
-        ):
+        known = (*HANDLERS, THUMBNAIL)
+        if len(parts) < 4 or parts[1] != "map" or parts[3] not in known:
             raise _unknown(path)
         kind = parts[3]
-        key = (parts[2], kind, tuple(sorted((k, *v) for k, v in lists.items())))
+        # Each client has a part in a task of its own, which it may leave.
+        own = client if kind in TASKS else None
+        key = (parts[2], kind, own, tuple(sorted((k, *v) for k, v in lists.items())))
         questions = explorer.quick if kind in QUICK else explorer.questions
 
         def make(cancel: threading.Event) -> Answer:
-            return _answer(explorer, parts[2], kind, lists, cancel)
+            return _answer(explorer, parts[2], kind, lists, (cancel, client))
 
         return questions.ask(key, (client, kind), make)
     except QuestionError as error:
         return error.answer()
 
 
-def answer(explorer: Explorer, path: str, query: Query, client: str = "") -> Answer:
+def answer(
+    explorer: Explorer, path: str, query: Query, client: Client = NOBODY
+) -> Answer:
     """Answer a question; wait for it. See :func:`begin`."""
     begun = begin(explorer, path, query, client)
     return begun.result() if isinstance(begun, Ticket) else begun
@@ -103,17 +102,17 @@ def _answer(
     number: str,
     kind: str,
     query: Mapping[str, Sequence[str]],
-    cancel: threading.Event,
+    asker: tuple[threading.Event, Client],
 ) -> Answer:
     """Make an answer; what is wrong with a file or a question is one too."""
     opened = None
     try:
         if kind == THUMBNAIL:
-            return thumbnail(explorer, number, cancel)
+            return thumbnail(explorer, number, asker[0])
         is_fresh = kind == "info" and query.get("fresh", ["0"])[-1] == "1"
         held = explorer.open(number, is_fresh)
         opened = held.opened
-        asked = Asked(explorer, held, query, cancel)
+        asked = Asked(explorer, held, query, *asker)
         if kind not in CALM and opened.is_changed():
             raise _changed(opened)
         return HANDLERS[kind](asked)
@@ -128,9 +127,11 @@ def _answer(
 
 
 def _changed(opened: Opened) -> QuestionError:
+    if opened.is_gone():
+        return file_is_gone(409, opened.name)
     return QuestionError(
         409,
-        f"{opened.name} was written again, replaced or deleted since it was opened.",
+        f"{opened.name} was written again or replaced since it was opened.",
         "Open it again.",
     )
 
@@ -145,7 +146,7 @@ def _of_file(
     if isinstance(error, MemoryError) and not str(error):
         return QuestionError(500, "There is not enough memory for this.")
     if isinstance(error, OSError) and error.strerror:
-        name = opened.name if opened else explorer.name_of(number)
+        name = (opened.name if opened else explorer.name_of(number)) or "The file"
         return QuestionError(
             500,
             f"{name} cannot be read: {error.strerror}.",
@@ -165,7 +166,6 @@ def _info(asked: Asked) -> Answer:
     info = asked.opened.info() | {
         "id": asked.map.number,
         "cache": asked.map.cache.said(),
-        "fits": asked.map.fit_names(),
     }
     if info["error"]:
         info["error"] = asked.explorer.hide_paths(info["error"])
@@ -351,59 +351,32 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
 # What takes long.
 
 
-def _wish(asked: Asked) -> tasks.Wish:
-    names = [e for e in asked.one("elements").split(",") if e and e != "auto"]
-    if len(names) > _MOST_ELEMENTS:
-        raise QuestionError(400, f"There are more than {_MOST_ELEMENTS} elements.")
-    (n_classes,) = numbers(asked.one("n", "6"), 1, "n")
-    if not 2 <= n_classes <= _MOST_CLASSES or n_classes != int(n_classes):
-        raise QuestionError(400, f"n is {n_classes:g}, expected 2 to {_MOST_CLASSES}.")
-    method = asked.one("method", "kmeans")
-    if method not in ("kmeans", "hdbscan"):
-        raise QuestionError(400, f"The method is {method[:20]!r}, expected kmeans.")
-    excitation = asked.one("excitation")[:40] or None
-    return tasks.Wish(tuple(names), excitation, int(n_classes), method)
+def _task(asked: Asked, kind: str) -> Answer:
+    seen = asked.opened.overview
+    if kind in ("fit", "elements"):
+        asked.axis()  # or there is nothing to be found
+    key, opened = asked.key_of(kind), asked.opened
 
+    def make(_: Task) -> tuple[tasks.Said, tasks.Arrays]:
+        return tasks.MAKES[kind](opened, key[2])
 
-def _task(asked: Asked, kind: str, make: Callable[..., dict[str, Any]]) -> Answer:
-    if not asked.opened.overview.is_done and not asked.opened.overview.error:
-        return as_json(
-            {"state": "running", "progress": 0.0, "result": None, "error": None}
-        )
-    wish, energy = _wish(asked), asked.given_energy()
-    key = (asked.map.key, kind, wish, energy)
-    if asked.map.made.get(kind, (wish, energy)) != (wish, energy):
-        # Somebody else has made another since: what this one made is not there any more.
-        asked.explorer.tasks.forget(key)
-    task = asked.explorer.tasks.ask(
-        key,
-        lambda task: make(asked.map, energy, wish, task),
-    )
+    if asked.one("stop") not in ("", "0"):
+        asked.explorer.tasks.stop(key, asked.client)
+        return as_json(Task(asked.client, make, "stopped", "").said())
+    if not seen.is_done and not seen.error:
+        doing = "reading the map first"
+        progress = seen.rows_done / seen.rows
+        task = Task(asked.client, make, "waiting", doing, progress)
+        return as_json(task.said())
+    check_excitation(asked.fit_wish().excitation)
+    task = asked.explorer.tasks.ask(key, asked.client, make)
     said = task.said()
     if said["error"]:
         said["error"] = asked.explorer.hide_paths(said["error"])
     return as_json(said)
 
 
-def _make_fit(held: OpenMap, *arguments: Any) -> dict[str, Any]:
-    energy, wish, _ = arguments
-    said, maps = tasks.fit(held.opened, *arguments)
-    held.made["fit"] = wish, energy
-    held.maps, held.fit, held.version = maps, wish, held.version + 1
-    return said
-
-
-def _make_elements(held: OpenMap, *arguments: Any) -> dict[str, Any]:
-    energy, wish, _ = arguments
-    return {"elements": tasks.find_elements(held.opened, energy, wish)}
-
-
-def _make_classes(held: OpenMap, *arguments: Any) -> dict[str, Any]:
-    energy, wish, _ = arguments
-    said, labels = tasks.classify(held.opened, energy, wish)
-    held.made["classify"] = wish, energy
-    held.labels_, held.classes, held.version = labels, wish, held.version + 1
-    return said
+TASKS = {f"task/{kind}" for kind in tasks.MAKES}
 
 
 HANDLERS: dict[str, Callable[[Asked], Answer]] = {
@@ -415,9 +388,9 @@ HANDLERS: dict[str, Callable[[Asked], Answer]] = {
     "lines": _lines,
     "candidates": _candidates,
     "calibrate": _calibrate,
-    "task/fit": lambda asked: _task(asked, "fit", _make_fit),
-    "task/elements": lambda asked: _task(asked, "elements", _make_elements),
-    "task/classify": lambda asked: _task(asked, "classify", _make_classes),
+    "task/fit": lambda asked: _task(asked, "fit"),
+    "task/elements": lambda asked: _task(asked, "elements"),
+    "task/classify": lambda asked: _task(asked, "classify"),
     **DOWNLOADS,
 }
 # What takes no time, once the map is open; and what asks nothing of the file.
@@ -426,9 +399,7 @@ QUICK = {
     "lines",
     "candidates",
     "calibrate",
-    "task/fit",
-    "task/elements",
-    "task/classify",
+    *TASKS,
     "export/session.json",
     "script.py",
 }

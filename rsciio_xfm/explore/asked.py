@@ -16,8 +16,16 @@ from rsciio_xfm.explore import lines, prepare, regions
 from rsciio_xfm.explore.cube import CacheLostError, Cube
 from rsciio_xfm.explore.explorer import Explorer, OpenMap
 from rsciio_xfm.explore.lines import Axis
+from rsciio_xfm.explore.messages import QuestionError
 from rsciio_xfm.explore.opened import Brightest, Opened, smallest
-from rsciio_xfm.explore.questions import QuestionError
+from rsciio_xfm.explore.turns import Client
+from rsciio_xfm.explore.wishes import (
+    ClassWish,
+    FitWish,
+    parse_classes,
+    parse_elements,
+    parse_excitation_text,
+)
 
 MOST_IMAGES = 16  # of a question
 _IMAGES = "counts, max, dead, class, w:FIRST:STOP, e:LINE or fit:NAME"
@@ -37,12 +45,15 @@ class Asked:
         All values of each key.
     cancel
         Is set when nobody waits any more.
+    client
+        Who asks.
     """
 
     explorer: Explorer
     map: OpenMap
     query: Mapping[str, Sequence[str]]
     cancel: threading.Event = field(default_factory=threading.Event)
+    client: Client = field(default_factory=Client)
 
     @property
     def opened(self) -> Opened:
@@ -78,6 +89,54 @@ class Asked:
                 "Click two peaks that you know to calibrate it.",
             )
         return axis
+
+    def fit_wish(self) -> FitWish:
+        """Return which fit the question is about."""
+        return FitWish(
+            parse_elements(self.one("elements")),
+            parse_excitation_text(self.one("excitation")),
+            self.given_energy(),
+        )
+
+    def class_wish(self) -> ClassWish:
+        """Return which classes the question is about."""
+        (n_classes,) = numbers(self.one("n", "6"), 1, "n")
+        return parse_classes(n_classes, self.one("method", "kmeans"))
+
+    def key_of(self, kind: str) -> tuple[Any, str, FitWish | ClassWish]:
+        """Return the key of the task that the question is about."""
+        wish = self.class_wish() if kind == "classify" else self.fit_wish()
+        return self.map.key, kind, wish
+
+    def fitted(self, name: str) -> np.ndarray:
+        """Return the counts of an element by a fit."""
+        maps = self.explorer.tasks.made(self.key_of("fit"))
+        if maps is None:
+            raise QuestionError(
+                404,
+                f"There is no fitted map of {name[:20]!r} yet.",
+                "Fit the elements first.",
+                again="fit",
+            )
+        if name not in maps:
+            raise QuestionError(
+                404,
+                f"There is no fitted map of {name[:20]!r}: there are {', '.join(maps)}.",
+                "Fit this element too.",
+            )
+        return maps[name]
+
+    def classes(self) -> np.ndarray:
+        """Return the class of each pixel, -1 where there is none."""
+        found = self.explorer.tasks.made(self.key_of("classify"))
+        if found is None:
+            raise QuestionError(
+                404,
+                "The pixels have not been sorted into classes yet.",
+                "Find classes first.",
+                again="classify",
+            )
+        return found["labels"]
 
 
 def numbers(text: str, n: int, name: str) -> tuple[float, ...]:
@@ -133,9 +192,9 @@ def make_image(asked: Asked, of: str) -> Image:
             raise QuestionError(404, "The dead times of this map are not known.")
         return Image(dead, "Dead time", "%")
     if of == "class":
-        return Image(asked.map.labels(), "Classes", "class")
+        return Image(asked.classes(), "Classes", "class")
     if kind == "fit":
-        return Image(asked.map.fitted(rest), rest)
+        return Image(asked.fitted(rest), rest)
     if kind == "e":
         axis = asked.axis()
         window = lines.window_of(rest, axis, asked.opened.resolution)
@@ -278,6 +337,8 @@ def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
         return make_maps(asked.opened.data, wanted, cancel=asked.cancel)["regions"][0]
 
     # Regions that are made with images follow the energies, fits and classes.
-    made = f"{asked.one('energy')} {asked.map.version}" if {"@", "c"} & {*text} else ""
+    made = ""
+    if {"@", "c"} & {*text}:
+        made = f"{asked.fit_wish()} {asked.class_wish()}"
     found = _kept(asked, f"spectrum {text} {made}", make)
     return Spectrum(found, n_pixels, mask)

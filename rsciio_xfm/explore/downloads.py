@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm.analysis.maps import Counts
+from rsciio_xfm.core.names import unique
 from rsciio_xfm.core.reduce import run
 from rsciio_xfm.explore import exports, regions, script
 from rsciio_xfm.explore.asked import Asked, make_image, make_masks, make_spectrum
 from rsciio_xfm.explore.explorer import Explorer
+from rsciio_xfm.explore.messages import Answer, QuestionError
 from rsciio_xfm.explore.opened import overview_entry
-from rsciio_xfm.explore.questions import Answer, QuestionError
 
 _MOST_SHOWN = 64 * 2**20  # bytes of a map that is read for a small picture of it
 _MOST_NAME = 60  # characters
@@ -51,14 +52,16 @@ def _check_whole(asked: Asked, text: str) -> None:
 
 
 def _csv(asked: Asked) -> Answer:
-    texts, names = asked.all("region") or [""], asked.all("name")
-    regions.parse_all(texts)
+    texts, given = asked.all("region") or [""], asked.all("name")
+    regions.parse_all([text for text in texts if text != "max"])
+    given += [text or "all" for text in texts[len(given) :]]
+    names = unique([name[:_MOST_NAME] for name in given], " ")
     spectra: dict[str, np.ndarray] = {}
-    for k, text in enumerate(texts):
+    for name, text in zip(names, texts, strict=False):
         _check_whole(asked, text)
-        name = names[k][:_MOST_NAME] if k < len(names) else text[:_MOST_NAME] or "all"
-        name = name if name not in spectra else f"{name} {k + 1}"
-        spectra[name] = make_spectrum(asked, text, True).data
+        is_max = text == "max"
+        highest = asked.opened.overview.highest
+        spectra[name] = highest if is_max else make_spectrum(asked, text, True).data
     axis = asked.opened.energies(asked.given_energy())
     energies = asked.opened.signal["axes"][-1].get("axis")
     body = exports.to_csv(spectra, axis, energies)
@@ -98,8 +101,8 @@ def _session(asked: Asked) -> Answer:
 
 def _script(asked: Asked) -> Answer:
     path = script.written_path(asked.opened.path, asked.explorer.is_served)
-    seen = script.Seen(asked.opened, path, asked.map.fit, asked.map.classes)
-    text = script.write_script(seen, script.parse_state(_state(asked)))
+    state = script.parse_state(_state(asked))
+    text = script.write_script(script.Seen(asked.opened, path), state)
     return _download(asked, text.encode(), "text/x-python; charset=utf-8", "", "py")
 
 

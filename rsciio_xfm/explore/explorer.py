@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rsciio_xfm.core import cache
 from rsciio_xfm.core.source import LocalFile
-from rsciio_xfm.explore import prepare
+from rsciio_xfm.explore import MEMORY, prepare
 from rsciio_xfm.explore.cube_store import sources_of
 from rsciio_xfm.explore.listing import Listing, is_inside
+from rsciio_xfm.explore.messages import QuestionError, file_is_gone
 from rsciio_xfm.explore.opened import Opened
-from rsciio_xfm.explore.questions import QuestionError, Questions, Store
-from rsciio_xfm.explore.tasks import Tasks, Wish
+from rsciio_xfm.explore.questions import Questions, Store
+from rsciio_xfm.explore.tasks import Tasks
 
-MEMORY = 128 * 2**20  # bytes, of what is kept besides the page and the program
 _SHARE_OF_MAPS = 0.5
 _QUICK_THREADS = 4
 _MOST_WAIT = 10.0  # seconds, for what is read when all is closed
@@ -36,14 +34,6 @@ class OpenMap:
         The map.
     cache
         Its cache.
-    labels_, maps
-        Classes of the pixels, and fitted maps by name, if they were made.
-    fit, classes
-        What was asked of them.
-    made
-        Wish and energies that each of them was made with, by kind.
-    version
-        How often one of them was made.
     thread
         That reads the map for its overview.
     """
@@ -51,47 +41,12 @@ class OpenMap:
     number: str
     opened: Opened
     cache: prepare.Cache = field(default_factory=prepare.Cache)
-    labels_: np.ndarray | None = None
-    maps: dict[str, np.ndarray] = field(default_factory=dict)
-    fit: Wish = field(default_factory=Wish)
-    classes: Wish = field(default_factory=Wish)
-    made: dict[str, Any] = field(default_factory=dict)
-    version: int = 0
     thread: threading.Thread | None = None
 
     @property
     def key(self) -> tuple[str, str]:
         """Tells what was made of this map from that of another in its place."""
         return self.number, self.opened.identity
-
-    @property
-    def nbytes(self) -> int:
-        """How much memory it holds, about."""
-        own = sum(image.nbytes for image in self.maps.values())
-        labels = 0 if self.labels_ is None else self.labels_.nbytes
-        return self.opened.nbytes + own + labels
-
-    def labels(self) -> np.ndarray:
-        """Return the class of each pixel."""
-        if self.labels_ is None:
-            raise QuestionError(
-                404, "The pixels have not been sorted into classes yet.", "Make classes."
-            )
-        return self.labels_
-
-    def fitted(self, name: str) -> np.ndarray:
-        """Return the counts of an element by a fit."""
-        if name not in self.maps:
-            raise QuestionError(
-                404,
-                f"There is no fitted map of {name[:20]!r}.",
-                "Fit the elements first.",
-            )
-        return self.maps[name]
-
-    def fit_names(self) -> list[str]:
-        """Return the names of the fitted maps that are there."""
-        return list(self.maps)
 
     def needs_opening(self) -> bool:
         """Tell whether it does not suit its file any more, or could not be read."""
@@ -111,7 +66,8 @@ class Explorer:
     listing
         The files; or signals by number, as dictionaries, of maps that are in memory.
     memory
-        Bytes that answers and maps may take.
+        Bytes that answers and maps may take; what fits and classes make may take as much
+        again.
     n_threads
         How many questions are answered at a time; as many as there are processors if None.
     most_waiting
@@ -123,7 +79,7 @@ class Explorer:
     def __init__(
         self,
         listing: Listing | Mapping[str, Opened],
-        memory: int = MEMORY,
+        memory: int = int(MEMORY * 2**20),
         n_threads: int | None = None,
         most_waiting: int = 1,
         is_cached: bool = True,
@@ -133,7 +89,7 @@ class Explorer:
         self.store = Store(int(memory * (1 - _SHARE_OF_MAPS)))
         self.questions = Questions(n_threads, most_waiting)
         self.quick = Questions(_QUICK_THREADS, 8 * most_waiting)
-        self.tasks = Tasks()
+        self.tasks = Tasks(memory)
         self._open: OrderedDict[str, OpenMap] = OrderedDict()
         self._opening: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -165,11 +121,11 @@ class Explorer:
         return found
 
     def name_of(self, number: str) -> str:
-        """Return what people call a map."""
+        """Return what people call a map; nothing if there is none of this number."""
         if isinstance(self.listing, Listing):
             path = self.listing.files().get(number)
-            return "The file" if path is None else self.listing.name(path)
-        return self.listing[number].name if number in self.listing else "The map"
+            return "" if path is None else self.listing.name(path)
+        return self.listing[number].name if number in self.listing else ""
 
     def hide_paths(self, text: str) -> str:
         """Return a message without the folder that is served, and that of the cache."""
@@ -224,9 +180,7 @@ class Explorer:
         return self.listing
 
     def _read(self, number: str) -> OpenMap:
-        missing = QuestionError(
-            404, "This map is not there any more.", "Choose one of the list."
-        )
+        missing = file_is_gone(404, self.name_of(number))
         if not isinstance(self.listing, Listing):
             if number not in self.listing:
                 raise missing
@@ -251,7 +205,7 @@ class Explorer:
     def _forget(self) -> None:
         """Close the maps that nobody has asked about for longest, beyond the budget."""
         with self._lock:
-            sizes = {number: held.nbytes for number, held in self._open.items()}
+            sizes = {number: held.opened.nbytes for number, held in self._open.items()}
         most = self.memory * _SHARE_OF_MAPS
         for number in list(sizes)[:-1]:
             if sum(sizes.values()) <= most:
@@ -274,7 +228,7 @@ class Explorer:
             return self.open(number).opened
         path = self.listing.path(number)
         if path is None:
-            raise QuestionError(404, "This map is not there any more.")
+            raise file_is_gone(404, self.name_of(number))
         return self._opened(path)
 
     def _opened(self, path: Path) -> Opened:
@@ -289,11 +243,6 @@ class Explorer:
                 )
         return opened
 
-    @property
-    def n_open(self) -> int:
-        """How many maps are open."""
-        return len(self._open)
-
     def close(self) -> None:
         """Stop all, and wait for it."""
         with self._lock:
@@ -306,17 +255,3 @@ class Explorer:
         for thread in threads:
             if thread is not None:
                 thread.join(_MOST_WAIT)
-
-
-def explore_file(path: str | Path, **options: Any) -> Explorer:
-    """Return an explorer of one file; see :class:`Explorer` for `options`.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    **options
-        Of :class:`Explorer`; ``reader`` are options of the reader.
-    """
-    reader = options.pop("reader", {})
-    return Explorer(Listing(Path(path), reader), **options)

@@ -1,5 +1,6 @@
 """A map that is open in the explorer: read by this package alone, without HyperSpy."""
 
+import functools
 import importlib.util
 import inspect
 import math
@@ -14,9 +15,10 @@ import numpy as np
 
 from rsciio_xfm._register import find_reader
 from rsciio_xfm.analysis.maps import Counts, Highest, Total
+from rsciio_xfm.core import beam
 from rsciio_xfm.core.cache import Entry
 from rsciio_xfm.core.dead_time import combine_dead_time, live_time
-from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV, XRF, with_times_of_one_spectrum
+from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV, with_times_of_one_spectrum
 from rsciio_xfm.core.reduce import Images, Piece, run
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import source_of
@@ -26,7 +28,6 @@ from rsciio_xfm.explore.lines import RESOLUTION, Axis, window_of
 
 _MOST_FILES = 16  # of a map of many files, that are looked at whether they have changed
 _OWN = {"filename", "lazy"}  # options of a reader that the explorer gives
-_ELECTRONS = ("EDS_SEM", "EDS_TEM")
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,10 @@ class Opened:
         """Tell whether the file was written again, replaced or deleted."""
         return any(map(_is_changed, self.files))
 
+    def is_gone(self) -> bool:
+        """Tell whether the file, or one that goes with it, is not there any more."""
+        return not all(Path(file.name).exists() for file in self.files)
+
     @cached_property
     def axis(self) -> Axis | None:
         """Energies of the channels; None if they are not even."""
@@ -318,28 +323,13 @@ class Opened:
             return real, None
         return real, float(live.sum() if mask is None else live[mask].sum())
 
-    @cached_property
-    def excitation(self) -> str | None:
-        """What excites the sample, as users say it; None if the metadata do not."""
-        anode = find(self.metadata, f"{XRF}.tube_target")
-        voltage = find(self.metadata, f"{XRF}.tube_voltage")
-        if anode and voltage:
-            return f"{anode} {float(voltage):g} kV"
-        kind = find(self.metadata, "Signal.signal_type")
-        for name in ("SEM", "TEM"):
-            node = find(self.metadata, f"Acquisition_instrument.{name}") or {}
-            energy = node.get("beam_energy")
-            if isinstance(energy, int | float) and energy > 0:
-                is_microscope = kind in _ELECTRONS or "working_distance" in node
-                return f"electrons {energy:g} kV" if is_microscope else f"{energy:g} keV"
-        return None
-
     def info(self) -> dict[str, Any]:
         """Return what the page is told of the map."""
         axis, seen = self.axis, self.overview
         has_energies = axis is not None and axis.units in PER_KEV
         real, live = self.times_of(None)
         detector = self._eds.get("detector_type")
+        said = beam.describe(functools.partial(find, self.metadata))
         return {
             "name": self.name,
             "title": str(find(self.metadata, "General.title") or ""),
@@ -357,10 +347,11 @@ class Opened:
             "dead_time": self._dead is not None,
             "fit": has_all("xraylib", "threadpoolctl"),
             "classify": has_all("sklearn"),
-            "excitation": self.excitation,
+            "excitation": {"text": said, "source": "none" if said is None else "file"},
             "elements": [str(e) for e in find(self.metadata, "Sample.elements") or ()],
             "identity": self.identity,
             "file_changed": self.is_changed(),
+            "file_gone": self.is_gone(),
             "error": seen.error,
         }
 

@@ -4,113 +4,23 @@ Threads as many as processors answer them; what was made is kept within a budget
 nobody waits for any more is cancelled. There is no state of a user here.
 """
 
-import json
-import math
-import struct
 import threading
-import zlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from dask.system import CPU_COUNT
 
 from rsciio_xfm.exceptions import PassCancelledError
+from rsciio_xfm.explore.messages import Answer, QuestionError
+from rsciio_xfm.explore.turns import Client, Limits, Turns
 
-MOST_QUEUED = 256  # questions of all clients together
-_GZIP = 16 + zlib.MAX_WBITS
-JSON, BINARY = "application/json", "application/octet-stream"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is sent back.
-
-    Attributes
-    ----------
-    media_type, body, status
-        As HTTP has them.
-    filename
-        Of what is downloaded.
-    """
-
-    media_type: str
-    body: bytes
-    status: int = 200
-    filename: str | None = None
-
-    @cached_property
-    def gzipped(self) -> bytes:
-        """The body, compressed fast: counts are few numbers that seldom repeat in order."""
-        pack = zlib.compressobj(1, zlib.DEFLATED, _GZIP, 9, zlib.Z_HUFFMAN_ONLY)
-        return pack.compress(self.body) + pack.flush()
-
-
-class QuestionError(Exception):
-    """A question that has no answer, in words for people.
-
-    Attributes
-    ----------
-    status
-        As HTTP has it.
-    hint
-        What to do.
-    """
-
-    def __init__(self, status: int, error: str, hint: str = "") -> None:
-        super().__init__(error)
-        self.status, self.hint = status, hint
-
-    def answer(self) -> Answer:
-        """Return what is sent back."""
-        return as_json({"error": str(self), "hint": self.hint}, self.status)
-
-
-def as_json(value: Any, status: int = 200) -> Answer:
-    """Return a value as JSON; numbers that JSON does not have are null."""
-    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
-    return Answer(JSON, _encoded(text), status)
-
-
-def as_binary(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Answer:
-    """Return arrays with a header: its length, itself, and the arrays, at multiples of 8."""
-    named = {name: _little(array) for name, array in arrays.items()}
-    described = [
-        {"name": name, "dtype": array.dtype.name, "shape": list(array.shape)}
-        for name, array in named.items()
-    ]
-    text = json.dumps(_plain({**header, "arrays": described}), ensure_ascii=False)
-    head = _encoded(text)
-    head += b" " * (-(4 + len(head)) % 8)
-    parts = [struct.pack("<I", len(head)), head]
-    for array in named.values():
-        parts += [array.tobytes(), b"\0" * (-array.nbytes % 8)]
-    return Answer(BINARY, b"".join(parts))
-
-
-def _encoded(text: str) -> bytes:
-    """Return text as UTF-8; what names of files have that is none becomes "?"."""
-    return text.encode(errors="replace")
-
-
-def _little(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(own) for own in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+# Questions that wait: a class of 25 behind one address has some 75 when all drag at once.
+LIMITS = Limits(client=64, address=160, everybody=256)
+_UNWANTED = "Nobody waits for this answer any more."
 
 
 class Store:
@@ -179,15 +89,20 @@ class Store:
                     self._making.pop(key, None)
 
 
+Place = tuple[Client, str]  # who asks, and what kind of question
+
+
 @dataclass(eq=False)
 class _Job:
     """A question that is asked by somebody."""
 
     key: Hashable
-    future: "Future[Answer]"
+    place: Place
+    make: Callable[[threading.Event], Answer]
+    future: "Future[Answer]" = field(default_factory=Future)
     cancel: threading.Event = field(default_factory=threading.Event)
     n_waiting: int = 0
-    queued_by: list[Hashable] = field(default_factory=list)
+    is_queued: bool = True
 
 
 class Ticket:
@@ -232,16 +147,13 @@ class Questions:
         self.most_waiting = most_waiting
         self._pool = ThreadPoolExecutor(n_threads or CPU_COUNT, "questions")
         self._jobs: dict[Hashable, _Job] = {}
+        self._turns: Turns[_Job] = Turns(LIMITS)
         self._queued: Counter[Hashable] = Counter()
-        self._n_queued = 0
         self._lock = threading.Lock()
         self.n_made = 0  # of answers, for tests and measurements
 
     def ask(
-        self,
-        key: Hashable,
-        place: Hashable,
-        make: Callable[[threading.Event], Answer],
+        self, key: Hashable, place: Place, make: Callable[[threading.Event], Answer]
     ) -> Ticket:
         """Ask a question.
 
@@ -257,37 +169,37 @@ class Questions:
         Raises
         ------
         QuestionError
-            The client has too many of the kind in the queue.
+            Too many wait for their turn: of the kind and client, or of all.
         """
         with self._lock:
             job = self._jobs.get(key)
             if job is None:
-                if (
-                    self._queued[place] >= self.most_waiting
-                    or self._n_queued >= MOST_QUEUED
-                ):
+                if self._queued[place] >= self.most_waiting:
                     raise QuestionError(
                         429,
                         "The last question of this kind still waits for its turn.",
                         "Wait a moment, then ask again.",
                     )
-                job = _Job(key, Future())
-                self._jobs[key] = job
+                job = _Job(key, place, make)
+                self._turns.put(place[0], job)
                 self._queued[place] += 1
-                self._n_queued += 1
-                job.queued_by.append(place)
-                self._pool.submit(self._run, job, make)
+                self._jobs[key] = job
+                self._pool.submit(self._run_next)
             job.n_waiting += 1
         return Ticket(self, job)
 
-    def _run(self, job: _Job, make: Callable[[threading.Event], Answer]) -> None:
+    def _run_next(self) -> None:
+        """Answer the question whose turn it is."""
         with self._lock:
+            job = self._turns.next()
+            if job is None:  # whoever asked it has left
+                return
             self._leave_queue(job)
             self.n_made += not job.cancel.is_set()
         try:
             if job.cancel.is_set():
-                raise PassCancelledError("Nobody waits for this answer any more.")
-            answer = make(job.cancel)
+                raise PassCancelledError(_UNWANTED)
+            answer = job.make(job.cancel)
         except BaseException as error:
             self._end(job)
             job.future.set_exception(error)
@@ -296,12 +208,13 @@ class Questions:
         job.future.set_result(answer)
 
     def _leave_queue(self, job: _Job) -> None:
-        for place in job.queued_by:
-            self._n_queued -= 1
-            self._queued[place] -= 1
-            if not self._queued[place]:
-                del self._queued[place]
-        job.queued_by.clear()
+        """Say that a question waits for its turn no longer."""
+        if job.is_queued:
+            job.is_queued = False
+            self._turns.drop(job.place[0], job)
+            self._queued[job.place] -= 1
+            if not self._queued[job.place]:
+                del self._queued[job.place]
 
     def _end(self, job: _Job) -> None:
         with self._lock:
@@ -311,12 +224,16 @@ class Questions:
     def _leave(self, job: _Job) -> None:
         with self._lock:
             job.n_waiting -= 1
-            if job.n_waiting <= 0 and not job.future.done():
-                # A later equal question is another job.
-                job.cancel.set()
-                if self._jobs.get(job.key) is job:
-                    del self._jobs[job.key]
-                self._leave_queue(job)
+            if job.n_waiting > 0 or job.future.done():
+                return
+            # A later equal question is another job.
+            job.cancel.set()
+            if self._jobs.get(job.key) is job:
+                del self._jobs[job.key]
+            was_queued = job.is_queued
+            self._leave_queue(job)
+        if was_queued:
+            job.future.set_exception(PassCancelledError(_UNWANTED))
 
     def close(self) -> None:
         """Cancel all, and wait for what has begun."""

@@ -5,19 +5,28 @@ anything, and what is written here will be run.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rsciio_xfm.core.eds import DETECTOR_NODES
+from rsciio_xfm.core.names import unique
 from rsciio_xfm.explore import regions
 from rsciio_xfm.explore.lines import energy_of
-from rsciio_xfm.explore.opened import Opened
+from rsciio_xfm.explore.opened import Opened, find
 from rsciio_xfm.explore.regions import Term
-from rsciio_xfm.explore.tasks import Wish
+from rsciio_xfm.explore.wishes import (
+    ClassWish,
+    FitWish,
+    parse_classes,
+    parse_elements,
+    parse_excitation_text,
+)
 
 _MOST_NAME = 60  # characters
 _COLOUR_MAPS = ("cividis", "gray", "inferno", "magma", "plasma", "viridis")
+_PER = ("pixel", "s")
 _MAPS_MODULE = "rsciio_xfm.signals.maps"
 
 
@@ -31,14 +40,30 @@ class Seen:
         The map.
     path
         Of its file, as it is written; None if it is in memory.
-    fit, classes
-        What was asked of the fit and the classes that are there.
     """
 
     opened: Opened
     path: str | None
-    fit: Wish = field(default_factory=Wish)
-    classes: Wish = field(default_factory=Wish)
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Which spectra are shown, and how.
+
+    Attributes
+    ----------
+    per
+        ``"sum"``, ``"pixel"`` or ``"s"``.
+    is_whole, is_max
+        Whether the sum of all and the highest of each channel are shown.
+    is_logarithmic
+        The axis of the counts.
+    """
+
+    per: str = "sum"
+    is_whole: bool = False
+    is_max: bool = False
+    is_logarithmic: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,10 +80,9 @@ class State:
     rgb_contrast: tuple[tuple[float, float, float], ...] = ()
     cmap: str = "viridis"
     regions: tuple[tuple[str, tuple[Term, ...]], ...] = ()
-    fit: Wish | None = None
-    classes: Wish | None = None
-    is_whole: bool = False
-    is_logarithmic: bool = False
+    fit: FitWish = field(default_factory=FitWish)
+    classes: ClassWish = field(default_factory=ClassWish)
+    spectra: Spectra = field(default_factory=Spectra)
 
     def images(self) -> list[str]:
         """Return all images that are needed, each once."""
@@ -95,7 +119,9 @@ def _parse_state(state: Mapping[str, Any]) -> State:
     spectrum = state.get("spectrum") or {}
     shown = [one for one in state.get("regions") or () if one.get("on", True)]
     texts = [str(one["region"]) for one in shown]
-    names = _unique([str(one.get("name") or one["region"])[:_MOST_NAME] for one in shown])
+    names = unique(
+        [str(one.get("name") or one["region"])[:_MOST_NAME] for one in shown], " "
+    )
     return State(
         image=_checked(str(state.get("image") or "counts")),
         rgb=tuple(_checked(str(one)) for one in state.get("rgb") or () if one),
@@ -109,29 +135,26 @@ def _parse_state(state: Mapping[str, Any]) -> State:
         rgb_contrast=each,
         cmap=cmap if cmap in _COLOUR_MAPS else "viridis",
         regions=tuple(zip(names, regions.parse_all(texts), strict=True)),
-        fit=_fit(state.get("fit")),
+        fit=_fit(state),
         classes=_classes(state.get("classes")),
-        is_whole=spectrum.get("whole") is True,
-        is_logarithmic=spectrum.get("y") == "log",
+        spectra=Spectra(
+            next((per for per in _PER if per == spectrum.get("per")), "sum"),
+            spectrum.get("whole") is True,
+            spectrum.get("max") is True,
+            spectrum.get("y") == "log",
+        ),
     )
 
 
-def _fit(given: Any) -> Wish | None:
-    if given is None:
-        return None
-    names = [str(name) for name in given]
-    if not all(name.replace("_", "").isalnum() for name in names):
-        raise ValueError("The fitted elements are none, expected some like Fe.")
-    return Wish(tuple(names))
+def _fit(state: Mapping[str, Any]) -> FitWish:
+    names = parse_elements(",".join(map(str, state.get("fit") or ())))
+    return FitWish(names, parse_excitation_text(str(state.get("excitation") or "")))
 
 
-def _classes(given: Any) -> Wish | None:
+def _classes(given: Any) -> ClassWish:
     if given is None:
-        return None
-    method = str(given.get("method") or "kmeans")
-    if not method.isalnum():
-        raise ValueError("The classes are none, expected kmeans.")
-    return Wish(n_classes=int(given["n"]), method=method)
+        return ClassWish()
+    return parse_classes(given["n"], str(given.get("method") or "kmeans"))
 
 
 def _contrasts(given: Any) -> tuple[tuple[float, float, float], ...]:
@@ -140,7 +163,10 @@ def _contrasts(given: Any) -> tuple[tuple[float, float, float], ...]:
         low, high = _finite(one.get("low", 0)), _finite(one.get("high", 99.8))
         gamma = _finite(one.get("gamma", 1))
         if not (0 <= low < high <= 100 and 0 < gamma < 100):
-            raise ValueError("The contrast is none, expected percentiles and a gamma.")
+            raise ValueError(
+                "The contrast of the state is out of range: it is from 0 to 100 %, and gamma "
+                "is above 0."
+            )
         found.append((low, high, gamma))
     return tuple(found)
 
@@ -168,17 +194,6 @@ def _checked(of: str) -> str:
     if kind == "fit" and rest.replace("_", "").isalnum() and rest.isascii():
         return of
     raise ValueError(f"An image is {of[:40]!r}, expected one of the page.")
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        n, one = 1, name
-        while one in found:
-            n += 1
-            one = f"{name} {n}"
-        found.append(one)
-    return found
 
 
 def write_script(seen: Seen, state: State) -> str:
@@ -220,7 +235,7 @@ def _body(seen: Seen, state: State) -> Iterator[str]:
         yield f'axis.offset, axis.scale, axis.units = {offset!r}, {scale!r}, "keV"'
     is_single = seen.opened.signal["data"].ndim == 1
     if is_single:
-        yield 'spectra = {"all": np.asarray(s.data)}'
+        yield 'spectra = {"Whole map": np.asarray(s.data)}'
         yield from _plot_spectra("plt")
         return
     yield f"shape = {seen.opened.image_shape!r}  # rows and columns"
@@ -269,12 +284,12 @@ def _images(seen: Seen, state: State) -> Iterator[str]:
         yield f'images["dead"] = dead_time{reshaped}'
     fitted = [of for of in wanted if of.startswith("fit:")]
     if fitted:
-        arguments = _fit_arguments(seen.fit if state.fit is None else state.fit, seen)
+        arguments = _fit_arguments(state.fit)
         yield f"maps = rsciio_xfm.get_element_maps(s{arguments})"
         for of in fitted:
             yield f"images[{of!r}] = maps[{of[4:]!r}].data{reshaped}"
     if "class" in wanted:
-        wish = seen.classes if state.classes is None else state.classes
+        wish = state.classes
         yield (
             f'classes = rsciio_xfm.classify(s, reducer="pca", n_classes={wish.n_classes}, '
             f"classifier={wish.method!r})"
@@ -283,10 +298,10 @@ def _images(seen: Seen, state: State) -> Iterator[str]:
     yield ""
 
 
-def _fit_arguments(wish: Wish, seen: Seen) -> str:
-    text = f", {list(wish.elements)!r}" if wish.elements else ""
-    excitation = wish.excitation or seen.fit.excitation
-    return text + (f", excitation={excitation!r}" if excitation else "")
+def _fit_arguments(wish: FitWish) -> str:
+    elements = f", {list(wish.elements)!r}" if wish.elements else ""
+    excitation = f", excitation={wish.excitation!r}" if wish.excitation else ""
+    return elements + excitation
 
 
 def _window(seen: Seen, state: State, of: str) -> str:
@@ -300,12 +315,8 @@ def _window(seen: Seen, state: State, of: str) -> str:
 
 
 def _regions(seen: Seen, state: State) -> Iterator[str]:
-    if not state.regions:
-        yield "spectra = {}"
-        yield 'spectra["all"] = np.asarray(get_summary(s)["sum"].data)'
-        yield ""
-        return
-    yield "y, x = np.indices(shape) + 0.5  # centres of the pixels"
+    if state.regions:
+        yield "y, x = np.indices(shape) + 0.5  # centres of the pixels"
     yield "regions = {}"
     for name, terms in state.regions:
         yield "region = np.zeros(shape, dtype=bool)"
@@ -315,19 +326,57 @@ def _regions(seen: Seen, state: State) -> Iterator[str]:
             sign = "&= ~" if term.is_taken_off else "|= "
             yield f"region {sign}({_term(term)})"
         yield f"regions[{name!r}] = region"
-    is_plain = len(seen.opened.nav_shape) == 2
-    mask = "region" if is_plain else f"region.reshape({seen.opened.nav_shape!r})"
-    yield (
-        f"filled = {{name: {mask} for name, region in regions.items() if region.any()}}"
-    )
     yield "spectra = {}"
-    yield "if filled:"
-    yield "    for name, spectrum in get_region_spectra(s, filled).items():"
-    yield "        spectra[name] = np.asarray(spectrum.data)"
-    if state.is_whole:
-        (*_, name) = _unique([*(name for name, _ in state.regions), "Whole map"])
-        yield f'spectra[{name!r}] = np.asarray(get_summary(s)["sum"].data)'
+    yield from _spectra(seen, state)
     yield ""
+
+
+def _spectra(seen: Seen, state: State) -> Iterator[str]:
+    """Write the spectra that are shown; what they are divided by is that of their pixels."""
+    shown, opened = state.spectra, seen.opened
+    live = _live_node(opened)
+    per = "" if shown.per == "s" and live is None else shown.per
+    if shown.per != per:
+        yield "# The live time of the pixels is not known: spectra are sums."
+    if per == "s":
+        yield f"live_time = {live!r}  # in the metadata of a spectrum, s"
+    by = {
+        "pixel": " / regions[name].sum()",
+        "s": " / spectrum.metadata.get_item(live_time)",
+    }
+    if state.regions:
+        is_plain = len(opened.nav_shape) == 2
+        mask = "region" if is_plain else f"region.reshape({opened.nav_shape!r})"
+        yield (
+            f"filled = {{name: {mask} for name, region in regions.items() "
+            "if region.any()}"
+        )
+        yield "if filled:"
+        yield "    for name, spectrum in get_region_spectra(s, filled).items():"
+        yield f"        spectra[name] = np.asarray(spectrum.data){by.get(per, '')}"
+    names = [name for name, _ in state.regions]
+    is_whole = shown.is_whole or not names
+    whole, highest = unique([*names, "Whole map", "Maximum"], " ")[-2:]
+    is_max = shown.is_max and per != "s"
+    if is_whole or is_max:
+        yield "summary = get_summary(s)"
+    if is_whole:
+        by = {
+            "pixel": " / np.prod(shape)",
+            "s": " / spectrum.metadata.get_item(live_time)",
+        }
+        yield 'spectrum = summary["sum"]'
+        yield f"spectra[{whole!r}] = np.asarray(spectrum.data){by.get(per, '')}"
+    if is_max:
+        yield f'spectra[{highest!r}] = np.asarray(summary["max"].data)'
+
+
+def _live_node(opened: Opened) -> str | None:
+    """Return where the live time of a spectrum is; None if it is not known."""
+    if opened.times_of(None)[1] is None:
+        return None
+    nodes = [node for node in DETECTOR_NODES if find(opened.metadata, node) is not None]
+    return f"{(nodes or DETECTOR_NODES)[0]}.live_time"
 
 
 def _term(term: Term) -> str:
@@ -385,7 +434,7 @@ def _plot(state: State, is_outlined: bool) -> Iterator[str]:
         yield "for region in regions.values():"
         yield "    if 0 < region.sum() < region.size:"
         yield '        left.contour(region, [0.5], colors="white")'
-    if state.is_logarithmic:
+    if state.spectra.is_logarithmic:
         yield 'right.set_yscale("log")'
     yield from _plot_spectra("right")
 

@@ -12,7 +12,7 @@ import hmac
 import secrets
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -24,7 +24,9 @@ from rsciio_xfm.core.table import mapping_left_out
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.answers import begin
 from rsciio_xfm.explore.explorer import Explorer
-from rsciio_xfm.explore.questions import Answer, QuestionError, Ticket
+from rsciio_xfm.explore.messages import Answer, QuestionError
+from rsciio_xfm.explore.questions import Ticket
+from rsciio_xfm.explore.turns import Client
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -247,7 +249,8 @@ class _Guard:
             return None
         client = self.door.client_of(request.cookies.get(self.door.cookie, ""))
         if client is not None:
-            request.state.client = client
+            address = "" if request.client is None else request.client.host
+            request.state.client = Client(client, address)
             return None
         if request.url.path == "/":
             return HTMLResponse(_REFUSED, status_code=403)
@@ -499,10 +502,3 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@contextlib.contextmanager
-def running(explorer: Explorer, place: Place | None = None) -> Iterator[Running]:
-    """Run a server as long as the ``with`` block lasts."""
-    with Running(explorer, place or Place()) as server:
-        yield server

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.explore import MEMORY
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
 from rsciio_xfm.explore.opened import Opened, check_options
@@ -16,7 +17,6 @@ from rsciio_xfm.explore.server import LEAST_TOKEN, Place, Running
 if TYPE_CHECKING:
     from rsciio_xfm.explore.widget import ExplorerWidget
 
-MEMORY = 128.0  # MiB, of what is kept besides the program
 _WAITING_OF_ONE = 8  # questions of a kind in the queue: nobody else waits
 
 

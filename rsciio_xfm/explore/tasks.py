@@ -1,89 +1,140 @@
 """What takes long: fits, elements, classes. HyperSpy is loaded for these, and only then.
 
-A task goes on as long as somebody asks how far it is, and what it has made stays with the map.
+A task goes on as long as somebody asks how far it is. What it has made is kept with what was
+asked, within a budget of bytes.
 """
 
 import copy
 import logging
+import math
 import threading
 import time
-import warnings
-from collections.abc import Callable, Hashable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core.warning import collected
+from rsciio_xfm.core.watch import Watch, watched
 from rsciio_xfm.exceptions import PassCancelledError
+from rsciio_xfm.explore.notes import to_notes
 from rsciio_xfm.explore.opened import Opened
-from rsciio_xfm.explore.questions import QuestionError
+from rsciio_xfm.explore.turns import Client, Limits, Turns
+from rsciio_xfm.explore.wishes import ClassWish, FitWish
 
 ABANDONED = 60.0  # seconds, after which a task that nobody asks about is stopped
 _FORGOTTEN = 10.0  # seconds, after which a failed one may be tried again
-_MOST_TASKS = 32  # that are remembered, and that wait
-_MOST_WAIT = 5.0  # seconds, for a task that ends late when all is closed
+_MOST_ENDED = 32  # that are remembered
+_MOST_WAIT = 5.0  # seconds, for tasks that end late when all is closed
+_N_WORKERS = 2  # so that a long task does not hold up a short one of somebody else
+# Tasks that wait. A class of 25 may come from one address.
+LIMITS = Limits(client=4, address=48, everybody=64)
 # What is wrong with a file, a question or the machine.
 _ERRORS = (ImportError, MemoryError, OSError, OverflowError, TypeError, ValueError)
+Said = dict[str, Any]
+Arrays = Mapping[str, np.ndarray]
 
 
-@dataclass
+@dataclass(eq=False)
 class Task:
     """Something that takes long.
 
     Attributes
     ----------
+    client
+        Whose turn it takes.
+    make
+        Makes what is said, and the arrays.
     state
-        ``"running"``, ``"done"`` or ``"failed"``.
+        ``"waiting"``, ``"running"``, ``"done"``, ``"failed"`` or ``"stopped"``.
+    doing
+        What is done now, in words.
     progress
-        0 to 1; 0 as long as it is not known.
+        0 to 1; None where it is not known.
     result
         As the page is told it.
+    arrays
+        What was made.
     error
         What went wrong, in words.
+    askers
+        When each client has asked last.
     """
 
-    state: str = "running"
-    progress: float = 0.0
-    result: dict[str, Any] | None = None
+    client: Client
+    make: "Make"
+    state: str = "waiting"
+    doing: str = "waiting for its turn"
+    progress: float | None = None
+    result: Said | None = None
+    arrays: Arrays = field(default_factory=dict)
     error: str | None = None
-    asked: float = field(default_factory=time.monotonic)
+    askers: dict[Client, float] = field(default_factory=dict)
     ended: float = 0.0
     stop: threading.Event = field(default_factory=threading.Event)
 
     def is_over(self) -> bool:
         """Tell whether it is to stop: nobody asks for it any more."""
-        return self.stop.is_set() or time.monotonic() - self.asked > ABANDONED
+        if self.stop.is_set():
+            return True
+        last = max(tuple(self.askers.values()), default=-math.inf)
+        return time.monotonic() - last > ABANDONED
+
+    def begin(self, doing: str) -> None:
+        """Take what is done now."""
+        self.doing, self.progress = doing, None
 
     def count(self, done: int, of: int) -> None:
-        """Take how far it is."""
+        """Take how far it is with that."""
         self.progress = done / max(of, 1)
 
-    def said(self) -> dict[str, Any]:
+    def said(self) -> Said:
         """Return what the page is told."""
-        found = {"state": self.state, "progress": self.progress}
+        found: Said = {"state": self.state, "doing": self.doing}
+        found["progress"] = self.progress
         return found | {"result": self.result, "error": self.error}
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in ("waiting", "running")
 
-Make = Callable[[Task], dict[str, Any]]
+    @property
+    def nbytes(self) -> int:
+        """Of what was made."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+Make = Callable[[Task], tuple[Said, Arrays]]
 
 
 class Tasks:
-    """Does one task at a time; equal ones are one."""
+    """Does some tasks at a time, one of each client; equal ones are one.
 
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[Task, Make] | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._tasks: dict[Hashable, Task] = {}
+    Parameters
+    ----------
+    most_bytes
+        That what tasks have made may take; the last one is kept in any case.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self._turns: Turns[Task] = Turns(LIMITS)
+        self._running: dict[Task, threading.Thread] = {}
+        self._tasks: OrderedDict[Hashable, Task] = OrderedDict()
         self._lock = threading.Lock()
 
-    def ask(self, key: Hashable, make: Make) -> Task:
+    def ask(self, key: Hashable, client: Client, make: Make) -> Task:
         """Return the task of a key; begin it if there is none.
 
         Parameters
         ----------
         key
             Equal for equal tasks.
+        client
+            Who asks.
         make
             Makes the result; looks at :meth:`Task.is_over`.
 
@@ -98,72 +149,113 @@ class Tasks:
                 is_old = time.monotonic() - task.ended > _FORGOTTEN
                 task = None if is_old else task
             if task is None:
-                n_waiting = sum(t.state == "running" for t in self._tasks.values())
-                if n_waiting >= _MOST_TASKS:
-                    raise QuestionError(
-                        429, "Too many fits wait for their turn.", "Ask again later."
-                    )
-                task = self._tasks[key] = Task()
-                self._queue.put((task, make))
-                self._begin()
-                self._forget()
-            task.asked = time.monotonic()
+                task = Task(client, make)
+                self._turns.put(client, task)
+                self._tasks[key] = task
+            task.askers[client] = time.monotonic()
+            self._tasks.move_to_end(key)
+            self._forget()
+            self._begin()
         return task
 
-    def _begin(self) -> None:
-        """Begin to work: in a thread that does not keep Python from ending."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="tasks", daemon=True)
-            self._thread.start()
-
-    def _work(self) -> None:
-        while (one := self._queue.get()) is not None:
-            self._run(*one)
-
-    def _forget(self) -> None:
-        ended = [key for key, task in self._tasks.items() if task.state != "running"]
-        for key in ended[: max(0, len(self._tasks) - _MOST_TASKS)]:
-            del self._tasks[key]
-
-    def _run(self, task: Task, make: Make) -> None:
-        try:
-            if task.is_over():
-                raise PassCancelledError("Nobody waits for this any more.")
-            task.result = make(task)
-        except PassCancelledError:
-            self._end(task, "It was stopped, as nobody waited for it any more.")
-            task.ended = -_FORGOTTEN
-        except _ERRORS as error:
-            self._end(task, str(error) or type(error).__name__)
-        else:
-            task.progress, task.state = 1.0, "done"
-        finally:
-            if task.state == "running":  # an error of our own, which the terminal shows
-                self._thread = None
-                self._end(task, "The explorer itself failed; its terminal says how.")
-
-    def _end(self, task: Task, error: str) -> None:
-        task.error, task.state, task.ended = error, "failed", time.monotonic()
-
-    def forget(self, key: Hashable) -> None:
-        """Forget a task that is done, as what it made is not there any more."""
+    def stop(self, key: Hashable, client: Client) -> None:
+        """Stop a task for a client: it goes on if others ask for it."""
         with self._lock:
             task = self._tasks.get(key)
-            if task is not None and task.state == "done":
+            if task is None or not task.is_active:
+                return
+            if task.askers.pop(client, None) is None:
+                return  # somebody else's
+            if task.askers:
+                self._hand_over(task)
+                return
+            task.stop.set()
+            self._turns.drop(task.client, task)
+            del self._tasks[key]
+
+    def _hand_over(self, task: Task) -> None:
+        """Let a task take the turn of another client that asks for it."""
+        if task.client not in task.askers:
+            own, task.client = task.client, next(iter(task.askers))
+            if task.state == "waiting":
+                self._turns.move(own, task, task.client)
+
+    def made(self, key: Hashable) -> Arrays | None:
+        """Return what a task has made; None if it is not there, or not any more."""
+        with self._lock:
+            task = self._tasks.get(key)
+            if task is None or task.state != "done":
+                return None
+            self._tasks.move_to_end(key)
+            return task.arrays
+
+    def _begin(self) -> None:
+        """Begin the tasks whose turn it is: in threads that do not keep Python running."""
+        while len(self._running) < _N_WORKERS:
+            task = self._turns.next({task.client for task in self._running})
+            if task is None:
+                return
+            thread = threading.Thread(
+                target=self._run, args=(task,), name="task", daemon=True
+            )
+            self._running[task] = thread
+            thread.start()
+
+    def _run(self, task: Task) -> None:
+        try:
+            if task.is_over():
+                raise PassCancelledError
+            task.state, task.doing = "running", "getting ready"
+            watch = Watch(task.begin, task.count, task.is_over)
+            with watched(watch), collected() as texts:
+                said, arrays = task.make(task)
+            task.result, task.arrays = said | {"notes": to_notes(texts)}, arrays
+        except PassCancelledError:
+            self._end(task, "stopped", "It was stopped.")
+        except _ERRORS as error:
+            self._end(task, "failed", str(error) or type(error).__name__)
+        else:
+            self._end(task, "done")
+        finally:
+            if task.is_active:  # an error of our own, which the terminal shows
+                said_of_us = "The explorer itself failed; its terminal says how."
+                self._end(task, "failed", said_of_us)
+
+    def _end(self, task: Task, state: str, error: str | None = None) -> None:
+        with self._lock:
+            task.doing, task.progress = "", 1.0 if state == "done" else task.progress
+            task.error, task.ended, task.state = error, time.monotonic(), state
+            del self._running[task]
+            self._forget()
+            self._begin()
+
+    def _forget(self) -> None:
+        """Forget those that were stopped, and what was made beyond the budget."""
+        n_bytes = n_ended = 0
+        for key, task in [*reversed(self._tasks.items())]:
+            if task.is_active:
+                continue
+            n_bytes += task.nbytes
+            is_full = n_ended and n_bytes > self.most_bytes and task.nbytes
+            if task.state == "stopped" or is_full or n_ended >= _MOST_ENDED:
+                n_bytes -= task.nbytes
                 del self._tasks[key]
+            else:
+                n_ended += 1
 
     def drop(self, is_dropped: Callable[[Any], bool]) -> None:
         """Stop and forget all tasks whose key is such."""
         with self._lock:
             for key in [key for key in self._tasks if is_dropped(key)]:
-                self._tasks.pop(key).stop.set()
+                task = self._tasks.pop(key)
+                task.stop.set()
+                self._turns.drop(task.client, task)
 
     def close(self) -> None:
         """Stop all, and wait a moment for it."""
         self.drop(lambda key: True)
-        self._queue.put(None)
-        if self._thread is not None:
-            self._thread.join(_MOST_WAIT)
+        for thread in tuple(self._running.values()):
+            thread.join(_MOST_WAIT)
 
 
 def signal_of(opened: Opened, energy: tuple[float, float] | None) -> Any:
@@ -204,42 +296,16 @@ def _copied(tree: Any) -> Any:
     return [_copied(value) for value in tree] if isinstance(tree, list) else tree
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What is asked of a fit, of finding elements, or of classes.
-
-    Attributes
-    ----------
-    elements
-        Names; none finds them.
-    excitation
-        As users say it; None: as the metadata say it.
-    n_classes, method
-        Of classes.
-    """
-
-    elements: tuple[str, ...] = ()
-    excitation: str | None = None
-    n_classes: int = 6
-    method: str = "kmeans"
-
-
-def fit(
-    opened: Opened, energy: tuple[float, float] | None, wish: Wish, task: Task
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def fit(opened: Opened, wish: FitWish) -> tuple[Said, Arrays]:
     """Fit the elements of each pixel; return what is said, and the maps by name."""
     from rsciio_xfm.signals.fit import get_element_maps
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        found = get_element_maps(
-            signal_of(opened, energy),
-            list(wish.elements) or None,
-            excitation=wish.excitation,
-            show_progressbar=False,
-            progress=task.count,
-            cancel=task.is_over,
-        )
+    found = get_element_maps(
+        signal_of(opened, wish.energy),
+        list(wish.elements) or None,
+        excitation=wish.excitation,
+        show_progressbar=False,
+    )
     maps = {name: np.asarray(_map(found, name, opened)) for name in found}
     totals, rows = found.totals, []
     for k, name in enumerate(totals.names):
@@ -247,8 +313,7 @@ def fit(
         row = {kind: float(values[k]) for kind, values in numbers.items()}
         rows.append({"name": name, **row, "note": totals.note(name)})
     elements = list(dict.fromkeys(name.partition("_")[0] for name in maps))
-    said = {"maps": list(maps), "elements": elements, "table": rows}
-    return said | {"notes": _messages(caught)}, maps
+    return {"maps": list(maps), "elements": elements, "table": rows}, maps
 
 
 def _map(found: Any, name: str, opened: Opened) -> np.ndarray:
@@ -261,21 +326,17 @@ def _map(found: Any, name: str, opened: Opened) -> np.ndarray:
     return data.reshape(opened.image_shape)
 
 
-def find_elements(
-    opened: Opened, energy: tuple[float, float] | None, wish: Wish
-) -> list[dict[str, Any]]:
+def find_elements(opened: Opened, wish: FitWish) -> tuple[Said, Arrays]:
     """Find the elements of a map; return what is said of each."""
     from rsciio_xfm.signals.elements import find_elements, how_sure
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        found = find_elements(
-            signal_of(opened, energy),
-            wish.elements or None,
-            excitation=wish.excitation,
-            show_progressbar=False,
-        )
-    return [
+    found = find_elements(
+        signal_of(opened, wish.energy),
+        wish.elements or None,
+        excitation=wish.excitation,
+        show_progressbar=False,
+    )
+    rows = [
         {
             "element": one.element,
             "name": one.name,
@@ -286,27 +347,27 @@ def find_elements(
         }
         for one in found
     ]
+    return {"elements": rows}, {}
 
 
-def classify(
-    opened: Opened, energy: tuple[float, float] | None, wish: Wish
-) -> tuple[dict[str, Any], np.ndarray]:
+def classify(opened: Opened, wish: ClassWish) -> tuple[Said, Arrays]:
     """Sort the pixels into classes; return what is said, and the class of each pixel."""
     from rsciio_xfm.signals.classify import classify
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        found = classify(
-            signal_of(opened, energy),
-            reducer="pca",
-            classifier=wish.method,
-            n_classes=wish.n_classes,
-            show_progressbar=False,
-        )
+    found = classify(
+        signal_of(opened, None),
+        reducer="pca",
+        classifier=wish.method,
+        n_classes=wish.n_classes,
+        show_progressbar=False,
+    )
     labels = np.asarray(found.labels.data).reshape(opened.image_shape)
     sizes = np.bincount(labels[labels >= 0].reshape(-1))
-    return {"n": int(sizes.size), "sizes": sizes.tolist()}, labels
+    return {"n": int(sizes.size), "sizes": sizes.tolist()}, {"labels": labels}
 
 
-def _messages(caught: list[warnings.WarningMessage]) -> list[str]:
-    return [str(one.message) for one in caught if one.category is UserWarning]
+MAKES: dict[str, Callable[[Opened, Any], tuple[Said, Arrays]]] = {
+    "fit": fit,
+    "elements": find_elements,
+    "classify": classify,
+}

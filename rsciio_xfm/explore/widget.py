@@ -10,8 +10,9 @@ import traitlets
 
 from rsciio_xfm.explore.answers import begin
 from rsciio_xfm.explore.explorer import Explorer
+from rsciio_xfm.explore.messages import Answer, QuestionError
 from rsciio_xfm.explore.page import widget_module, widget_style
-from rsciio_xfm.explore.questions import Answer, QuestionError, Ticket
+from rsciio_xfm.explore.questions import Ticket
 
 
 class ExplorerWidget(anywidget.AnyWidget):

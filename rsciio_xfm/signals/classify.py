@@ -10,6 +10,7 @@ from rsciio_xfm.analysis.classify import methods
 from rsciio_xfm.analysis.maps import region_spectra
 from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.watch import begin
 from rsciio_xfm.signals import times
 from rsciio_xfm.signals.checks import is_shown, progress
 from rsciio_xfm.signals.components import PREPARATION, find_components
@@ -172,6 +173,7 @@ def classify(
             max_umap_samples,
             show_progressbar=is_shown(show_progressbar),
         )
+    begin("sorting the pixels into classes")
     labels = methods.cluster(
         points if classify_on == "pca" else embedding,
         n_classes,
@@ -181,6 +183,7 @@ def classify(
         min_class_size,
     )
     label_map, regions = _regions_of(used, labels)
+    begin("adding up the classes")
     with progress(signal, show_progressbar):
         totals = _sum_classes(signal, regions)
     if classifier == "kmeans":

@@ -10,6 +10,7 @@ from rsciio_xfm.analysis.classify.features import Features, prepare
 from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.watch import begin
 from rsciio_xfm.signals.checks import check_axes, is_shown, progress
 from rsciio_xfm.signals.made import map_of
 from rsciio_xfm.signals.results import keep_components
@@ -168,8 +169,10 @@ def find_components(
                 f"{caller}() got an unexpected option {name!r}; those of the preparation are "
                 f"{', '.join(PREPARATION)}."
             )
+    begin("comparing the spectra")
     with progress(signal, show_progressbar):
         features = _prepare(signal, **PREPARATION | preparation)
+        begin("finding what they differ in")
         found = methods.reduce_pca(features, n_components)
     keep_components(signal, features, found)
     return features, found

@@ -15,14 +15,12 @@ from rsciio_xfm.analysis.fit.sources import (
     tube,
 )
 from rsciio_xfm.analysis.fit.tube import TAKEOFF
-from rsciio_xfm.core.eds import DETECTOR_NODES, ELECTRONS, ELEMENTS, PER_KEV, XRF
+from rsciio_xfm.core.beam import is_electrons, positive, source_of
+from rsciio_xfm.core.eds import DETECTOR_NODES, ELEMENTS, PER_KEV, XRF
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.checks import check_spectra, check_uniform
 from rsciio_xfm.signals.layers import GASES, NORMAL_MBAR, gas_of, parse_layer
 
-_INSTRUMENTS = ("SEM", "TEM")
-_TUBE = ("tube_voltage", "tube_target", "tube_current", "tube_type")
-_ELECTRONS = ("EDS_SEM", "EDS_TEM")
 _ANGLE = 90.0  # degrees, between source and detector, where nothing says it
 _MOST_WINDOW_UM = 1000.0
 _MOST_AIR_CM = 100.0
@@ -88,13 +86,13 @@ def excitation_of(signal: BaseSignal, given: Any = None) -> Excitation:
     angle = _scattering_angle(metadata)
     if given is not None:
         return parse_excitation(given, angle)
-    anode, energy = _source_of(metadata)
+    anode, energy = source_of(metadata.get_item)
     if anode is not None and energy is not None:
-        takeoff = _number(metadata.get_item(f"{XRF}.tube_take_off_angle"), 90)
+        takeoff = positive(metadata.get_item(f"{XRF}.tube_take_off_angle"), 90)
         return tube(anode, energy, _filters_of(signal), angle, takeoff or TAKEOFF)
     if energy is not None:
-        is_electrons = _is_electron_microscope(signal)
-        source = f"electrons {energy!r} kV" if is_electrons else energy
+        is_microscope = _is_electron_microscope(signal)
+        source = f"electrons {energy!r} kV" if is_microscope else energy
         return parse_excitation(source, angle)
     zero, gain = calibration_of(signal)
     highest = zero + gain * signal.axes_manager.signal_axes[0].size
@@ -115,7 +113,7 @@ def _scattering_angle(metadata: Any) -> float:
     """
     names = ("scattering_angle", "incidence_angle", "take_off_angle")
     known, incidence, takeoff = (
-        _number(metadata.get_item(f"{XRF}.{name}"), 180) for name in names
+        positive(metadata.get_item(f"{XRF}.{name}"), 180) for name in names
     )
     if known is None and incidence is not None and takeoff is not None:
         return min(incidence + takeoff, 180.0)
@@ -124,17 +122,8 @@ def _scattering_angle(metadata: Any) -> float:
 
 def has_excitation(signal: BaseSignal) -> bool:
     """Tell whether the metadata say what excites the sample."""
-    _, energy = _source_of(signal.metadata)
+    _, energy = source_of(signal.metadata.get_item)
     return energy is not None
-
-
-def _source_of(metadata: Any) -> tuple[str | None, float | None]:
-    """Return the anode of a tube and its kV, or the energy of a beam; None of neither."""
-    anode = metadata.get_item(f"{XRF}.tube_target")
-    voltage = _number(metadata.get_item(f"{XRF}.tube_voltage"), 500)
-    if anode in ELEMENTS[1:] and voltage is not None:
-        return str(anode), voltage
-    return None, _beam_energy(metadata)
 
 
 def warn_of_another_source(signal: BaseSignal, own: Excitation) -> None:
@@ -148,7 +137,7 @@ def warn_of_another_source(signal: BaseSignal, own: Excitation) -> None:
     UserWarning
         The anode is another one, or the voltage differs by more than 5 %.
     """
-    anode, energy = _source_of(signal.metadata)
+    anode, energy = source_of(signal.metadata.get_item)
     kind = "electrons" if _is_electron_microscope(signal) else "monochromatic"
     if energy is None or own.kind != ("tube" if anode else kind):
         return
@@ -192,7 +181,7 @@ def response_of(signal: BaseSignal) -> Response:
     known: dict[str, Any] = {"zero": zero, "gain": gain}
     own = Response()
     for node in DETECTOR_NODES:
-        width = _number(signal.metadata.get_item(f"{node}.energy_resolution_MnKa"), 1000)
+        width = positive(signal.metadata.get_item(f"{node}.energy_resolution_MnKa"), 1000)
         if width is not None:
             noise = (1e-3 * width) ** 2 - FWHM**2 * own.fano * PAIR_KEV["Si"] * MN_KA
             known["noise"] = math.sqrt(max(noise, 0.02**2))
@@ -236,31 +225,11 @@ def calibration_of(signal: BaseSignal) -> tuple[float, float]:
     return float(axis.offset) / factor, float(axis.scale) / factor
 
 
-def _beam_energy(metadata: Any) -> float | None:
-    for name in _INSTRUMENTS:
-        energy = metadata.get_item(f"Acquisition_instrument.{name}.beam_energy")
-        found = _number(energy, 500)
-        if found is not None:
-            return found
-    return None
-
-
 def _is_electron_microscope(signal: BaseSignal) -> bool:
-    """Tell whether electrons excite: by signal type, or by what only a microscope has."""
-    metadata = signal.metadata
-    own = metadata.get_item("Signal.signal_type", "")
+    """Tell whether electrons excite."""
     # What the command line has made an EDS_XFM signal of.
-    of_file = signal.tmp_parameters.get_item("type_of_file", own)
-    if own in _ELECTRONS or of_file in _ELECTRONS:
-        return True
-    if metadata.get_item(f"{XRF}.source") == ELECTRONS:
-        return True
-    if metadata.get_item("Acquisition_instrument.SEM.working_distance") is not None:
-        return True
-    # Bruker's maps, loaded as EDS_XFM. Those of a micro-XRF have a tube beside it.
-    magnification = metadata.get_item("Acquisition_instrument.SEM.magnification")
-    has_tube = any(metadata.get_item(f"{XRF}.{name}") is not None for name in _TUBE)
-    return magnification is not None and not has_tube
+    of_file = signal.tmp_parameters.get_item("type_of_file")
+    return is_electrons(signal.metadata.get_item, of_file)
 
 
 def _header(signal: BaseSignal, node: str) -> Any:
@@ -276,7 +245,7 @@ def _header(signal: BaseSignal, node: str) -> Any:
 
 def _field(node: Any, name: str, most: float) -> float | None:
     get = getattr(node, "get_item", None) or getattr(node, "get", None)
-    return None if get is None else _number(get(name), most)
+    return None if get is None else positive(get(name), most)
 
 
 def geometry_of(signal: BaseSignal) -> dict[str, Any]:
@@ -291,14 +260,14 @@ def geometry_of(signal: BaseSignal) -> dict[str, Any]:
     """
     get = signal.metadata.get_item
     angles = {
-        name: next((a for a in (_number(get(p), 90) for p in paths) if a), None)
+        name: next((a for a in (positive(get(p), 90) for p in paths) if a), None)
         for name, paths in _ANGLES.items()
     }
     fields = {
         name: _field(_header(signal, node), field, most)
         for name, (node, field, most) in _FIELDS.items()
     }
-    own = {name: _number(get(f"{XRF}.{name}"), most) for name, most in _NUMBERS.items()}
+    own = {name: positive(get(f"{XRF}.{name}"), most) for name, most in _NUMBERS.items()}
     texts = {name: get(f"{XRF}.{name}") for name in _TEXTS}
     own |= {name: text for name, text in texts.items() if _is_short(text)}
     found = angles | fields | own
@@ -327,7 +296,7 @@ def check_geometry(given: Any) -> dict[str, Any]:
         raise ValueError(f"geometry has {texts!r:.80}, expected short texts.")
     numbers = {name: value for name, value in given.items() if name in limits}
     for name, value in numbers.items():
-        if isinstance(value, bool) or _number(value, limits[name]) is None:
+        if isinstance(value, bool) or positive(value, limits[name]) is None:
             raise ValueError(
                 f"geometry.{name} is {value!r:.40}, expected up to {limits[name]:g}."
             )
@@ -393,9 +362,9 @@ def layers_of(signal: BaseSignal) -> tuple[Layer, ...]:
     """Return gas and window before the detector, of the header of GeoPIXE or Bruker."""
     metadata = signal.metadata
     gas = str(metadata.get_item(f"{XRF}.atmosphere")).lower()
-    distance = _number(metadata.get_item(f"{XRF}.detector_distance"), 10 * _MOST_AIR_CM)
+    distance = positive(metadata.get_item(f"{XRF}.detector_distance"), 10 * _MOST_AIR_CM)
     if gas in GASES and distance is not None:
-        pressure = _number(metadata.get_item(f"{XRF}.chamber_pressure"), _MOST_MBAR)
+        pressure = positive(metadata.get_item(f"{XRF}.chamber_pressure"), _MOST_MBAR)
         own = gas_of(gas, 0.1 * distance, pressure or NORMAL_MBAR)
         return own, *_layer(signal, "detector_window")
     return _layers_of_geopixe(signal) or _layer(signal, "detector_window")
@@ -421,12 +390,3 @@ def crystal_of(signal: BaseSignal) -> dict[str, Any]:
     found: dict[str, Any] = {} if thick is None else {"thickness": 0.1 * thick}
     material = ELEMENTS[int(number)] if number is not None else None
     return found | ({"material": material} if material in PAIR_KEV else {})
-
-
-def _number(value: Any, most: float) -> float | None:
-    """Return a number above 0 and up to another, None of anything else."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if 0 < number <= most else None

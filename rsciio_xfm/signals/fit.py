@@ -15,6 +15,7 @@ from rsciio_xfm.analysis.fit.matrix import Projection, make_projection, region_a
 from rsciio_xfm.analysis.fit.model import Model, make_model
 from rsciio_xfm.analysis.fit.project import project
 from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.core.watch import begin
 from rsciio_xfm.signals.areas import Areas
 from rsciio_xfm.signals.checks import check_axes, progress
 from rsciio_xfm.signals.element_maps import ElementMaps
@@ -142,6 +143,7 @@ def find_model(
     """
     own, response = excitation_of(signal, excitation), response_of(signal)
     warn_if_smoothed(signal)
+    begin("looking for elements")
     found, model = find_elements(sums.total, own, response, sums.blocks)
     if not model.groups:
         raise ValueError(
@@ -322,6 +324,7 @@ def get_element_maps(
         for k, one in enumerate(models)
     ]
     chosen = projections if is_stack(signal) else projections[0]
+    begin("fitting every pixel")
     with progress(signal, show_progressbar):
         found = project(
             signal.data, chosen, nonnegative=nonnegative, labels=labels, **watch
@@ -451,6 +454,7 @@ def _calibrated(
     """
     if models is not None and all(model.is_fitted for model in models):
         return models
+    begin("calibrating the spectrum")
     if models is None:
         first = find_model(signal, sums, *asked)
     else:

@@ -14,6 +14,7 @@ from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.sums import can_sum, sum_spectrum
 from rsciio_xfm.core.to_dask import take
 from rsciio_xfm.core.warning import warn
+from rsciio_xfm.core.watch import begin
 from rsciio_xfm.signals import timekeeping
 from rsciio_xfm.signals.checks import check_axes, check_spectra, progress
 
@@ -96,6 +97,7 @@ def sum_up(signal: BaseSignal, wish: Wish, show_progressbar: bool | None = None)
         check_counts(total)
         return Sums(total, 1, total[np.newaxis], live_times=_live_times_of(signal))
     check_axes(signal)
+    begin("adding up the spectra")
     with progress(signal, show_progressbar):
         sums = _sum_up(signal.data, wish, 1 + is_stack(signal))
     check_counts(sums.total)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from rsciio_xfm.explore.answers import answer
-from rsciio_xfm.explore.explorer import explore_file
+from rsciio_xfm.explore.explorer import Explorer
+from rsciio_xfm.explore.listing import Listing
 
 DTYPES = ("uint8", "uint16", "uint32", "float32", "float64")
 
@@ -27,6 +28,11 @@ def unpack(body):
         at += n_bytes + -n_bytes % 8
     assert at == len(body)
     return header, arrays
+
+
+def explore_file(path, reader=None, **options):
+    """An explorer of one file; `reader` are options of its reader."""
+    return Explorer(Listing(Path(path), reader or {}), **options)
 
 
 class Asking:

@@ -10,7 +10,7 @@ from rsciio_xfm._register import read_specifications
 from rsciio_xfm.explore.regions import to_mask
 from rsciio_xfm.signals.maps import get_region_spectra, get_summary, get_window_images
 from tests.builders import edax, geopixe
-from tests.explore.asking import Asking
+from tests.explore.asking import Asking, explore_file
 from tests.test_contract import BUILDERS, short_name
 
 REGIONS = (
@@ -232,7 +232,9 @@ def test_empty_region(ask):
         ("export/session.json", {"state": "{"}, "no JSON"),
         ("script.py", {"state": "[" * 10**5}, "no JSON"),
         ("script.py", {"state": "[]"}, "no object"),
-        ("task/fit", {"n": "1e9"}, "n is"),
+        ("task/classify", {"n": "1e9"}, "choose 2 to 64"),
+        ("task/classify", {"n": "1"}, "choose 2 to 64"),
+        ("task/classify", {"method": "magic"}, "choose kmeans or hdbscan"),
         ("nothing", {}, "There is nothing"),
     ],
 )
@@ -263,14 +265,17 @@ class TestChanged:
                 edax.write_map(path, shape=(4, 6, 16), seed=5)
             status, text = ask.error("spectrum", region="r:0,0,2,2")
             assert status == 409
-            assert "since it was opened" in text
-            assert ask.json("info")["file_changed"]
+            is_gone = how == "deleted"
+            assert ("not there any more" if is_gone else "since it was opened") in text
+            info = ask.json("info")
+            assert (info["file_changed"], info["file_gone"]) == (True, is_gone)
             if how == "replaced":
                 assert ask.json("info", fresh="1")["shape"] == [4, 6, 16]
                 assert ask.image("counts").shape == (4, 6)
                 return
             status, text = ask.error("info", fresh="1")
-            assert status in (404, 500)
+            assert status == (404 if is_gone else 500)
+            assert "map.spd" in text
             assert str(tmp_path) not in text
             path.write_bytes(kept)
             assert not ask.json("info", fresh="1")["file_changed"]
@@ -289,7 +294,6 @@ class TestChanged:
 
 def test_detector(tmp_path):
     path = geopixe.write_map(tmp_path / "map.GeoPIXE")
-    from rsciio_xfm.explore.explorer import explore_file
 
     with Asking(explore_file(path, reader={"detector": 0})) as one, Asking(path) as all_:
         assert one.image("counts").sum() <= all_.image("counts").sum()

@@ -8,22 +8,26 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from rsciio_xfm.core import chunks, table
-from rsciio_xfm.explore import answers, exports, script, server
+from rsciio_xfm.core.watch import go_on
+from rsciio_xfm.explore import answers, exports, script, server, tasks
 from rsciio_xfm.explore.answers import answer
-from rsciio_xfm.explore.explorer import Explorer, explore_file
+from rsciio_xfm.explore.asked import Asked
+from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
+from rsciio_xfm.explore.messages import QuestionError
 from rsciio_xfm.explore.opened import Opened
-from rsciio_xfm.explore.questions import QuestionError
 from rsciio_xfm.explore.server import Place, Running
 from rsciio_xfm.explore.tasks import Tasks
+from rsciio_xfm.explore.turns import Client
 from tests.builders import edax, ripple
-from tests.explore.asking import Asking
+from tests.explore.asking import Asking, explore_file, unpack
 
 
 @pytest.fixture
@@ -145,7 +149,7 @@ class TestQuestions:
         ],
     )
     def test_states(self, served, text):
-        with pytest.raises(ValueError, match="state"):
+        with pytest.raises(ValueError, match=r"state|classes"):
             script.parse_state(json.loads(text))
         number = served.list_maps()[0]["id"]
         found = answer(served, f"api/map/{number}/script.py", {"state": text})
@@ -164,41 +168,113 @@ class TestQuestions:
         exec(line, found)
         assert found["s"].data.shape == (5, 7, 32)
 
-    def test_a_fit_that_another_replaced(self, served, monkeypatch):
-        """What is said to be done is there."""
+    def test_two_who_fit_others(self, served, monkeypatch):
+        """What is asked is a part of the question: nobody gets what another has fitted."""
 
-        def fit(opened, energy, wish, task):
-            maps = {f"{e}_K": np.ones(opened.image_shape) for e in wish.elements}
+        def fit(opened, wish):
+            value = 1 + len(wish.elements) + 10 * bool(wish.excitation)
+            maps = {f"{e}_K": np.full(opened.image_shape, value) for e in wish.elements}
             return {"maps": list(maps)}, maps
 
-        monkeypatch.setattr(answers.tasks, "fit", fit)
+        monkeypatch.setitem(tasks.MAKES, "fit", fit)
+        monkeypatch.setattr(answers, "check_excitation", lambda text: None)
+        monkeypatch.setattr(Asked, "axis", lambda asked: None)
+        number = served.list_maps()[0]["id"]
+        served.open(number).opened.overview.wait(30)
+        wishes = ({"elements": "Fe"}, {"elements": "Fe,Cu"},
+                  {"elements": "Fe", "excitation": "Rh 50 kV"})  # fmt: skip
+
+        def image(wish):
+            query = {"of": "fit:Fe_K", **wish}
+            return answer(served, f"api/map/{number}/image", query)
+
+        for wish in wishes:
+            said = json.loads(image(wish).body)
+            assert said["again"] == "fit"
+            state, end = "waiting", time.monotonic() + 30
+            while state in ("waiting", "running") and time.monotonic() < end:
+                body = answer(served, f"api/map/{number}/task/fit", wish).body
+                state = json.loads(body)["state"]
+            assert state == "done"
+        found = [unpack(image(wish).body)[1]["image"].max() for wish in wishes]
+        assert found == [2, 3, 12]
+        missing = answer(
+            served, f"api/map/{number}/image", {"of": "fit:Zn_K", **wishes[1]}
+        )
+        assert missing.status == 404
+        assert json.loads(missing.body).get("again") is None
+        assert "Fe_K, Cu_K" in json.loads(missing.body)["error"]
+
+    @pytest.mark.parametrize(
+        ("what", "query", "text"),
+        [
+            ("task/fit", {"elements": "Fe," * 10**5}, "too many"),
+            ("task/fit", {"elements": "Fe" * 10**5}, "too many"),
+            ("task/elements", {"elements": "A" * 10**5}, "too many"),
+            ("image", {"of": "fit:Fe_K", "elements": "x" * 10**5}, "too many"),
+            ("task/fit", {"elements": "Xx"}, "'Xx' is no element"),
+            ("task/fit", {"elements": "__import__('os')"}, "is no element"),
+            ("task/fit", {"excitation": "nonsense"}, "is no excitation"),
+            ("task/fit", {"excitation": "Rh 50 kV" * 10**4}, "characters"),
+            ("task/elements", {"excitation": "Rh 1e999 kV"}, "is no excitation"),
+            ("task/classify", {"n": "1e9"}, "choose 2 to 64"),
+            ("task/classify", {"n": "nan"}, "expected 1 number"),
+            ("image", {"of": "class", "n": "1e9"}, "choose 2 to 64"),
+            ("image", {"of": "class", "method": "rm -rf"}, "choose kmeans"),
+            ("spectrum", {"region": "c:0", "n": "1e9"}, "choose 2 to 64"),
+        ],
+    )
+    def test_wishes_that_are_none(self, served, monkeypatch, what, query, text):
+        monkeypatch.setattr(Asked, "axis", lambda asked: None)
+        number = served.list_maps()[0]["id"]
+        served.open(number).opened.overview.wait(30)
+        found = answer(served, f"api/map/{number}/{what}", query)
+        assert found.status == 400
+        assert text in json.loads(found.body)["error"]
+        assert len(found.body) < 1000
+        assert not served.tasks._tasks
+
+    def test_stop_of_what_another_does(self, served, monkeypatch):
+        begun = threading.Event()
+
+        def classify(opened, wish):
+            begun.set()
+            while True:
+                go_on()
+                time.sleep(0.01)
+
+        monkeypatch.setitem(tasks.MAKES, "classify", classify)
         number = served.list_maps()[0]["id"]
         served.open(number).opened.overview.wait(30)
 
-        def made(elements):
-            end, state = time.monotonic() + 30, "running"
-            while state == "running" and time.monotonic() < end:
-                query = {"elements": elements}
-                body = answer(served, f"api/map/{number}/task/fit", query).body
-                state = json.loads(body)["state"]
-            assert state == "done"
-            query = {"of": f"fit:{elements}_K"}
-            return answer(served, f"api/map/{number}/image", query).status
+        def ask(name, **query):
+            path = f"api/map/{number}/task/classify"
+            return json.loads(answer(served, path, query, Client(name)).body)["state"]
 
-        assert [made(e) for e in ("Fe", "Cu", "Fe")] == [200, 200, 200]
+        assert ask("mine") in ("waiting", "running")
+        assert begun.wait(20)
+        assert ask("yours", stop="1") == "stopped"  # for you; you had not asked
+        assert ask("mine") == "running"
+        assert ask("mine", stop="1") == "stopped"
+        assert not served.tasks._tasks
 
     def test_too_many_fits(self):
-        tasks = Tasks()
+        """Of one, of one address, and of all; and who has asked before can go on asking."""
+        tasks = Tasks(0)
 
         def make(task):
             while not task.is_over():
                 time.sleep(0.01)
-            return {}
+            return {}, {}
 
-        first = [tasks.ask(k, make) for k in range(32)]
-        with pytest.raises(QuestionError, match="wait"):
-            tasks.ask("one more", make)
-        assert tasks.ask(0, make) is first[0]
+        def ask(k, address):
+            return tasks.ask(k, Client(str(k), address), make)
+
+        first = [ask(k, "10.0.0.1") for k in range(50)]
+        with pytest.raises(QuestionError, match="busy"):
+            ask("one more", "10.0.0.1")
+        assert ask(0, "10.0.0.1") is first[0]
+        assert ask(51, "10.0.0.2").state == "waiting"
         tasks.close()
 
     @pytest.mark.parametrize(

@@ -721,8 +721,8 @@ def test_numbers_of_the_axis_have_room(looking):
 
 def test_front_page_of_a_folder(chromium, tmp_path, rock):
     """A card with a picture for each map; back to it, and to the map by its address."""
-    from rsciio_xfm.explore.explorer import explore_file
     from rsciio_xfm.explore.server import Place, Running
+    from tests.explore.asking import explore_file
 
     for name in ("a.GeoPIXE", "b.GeoPIXE"):
         shutil.copy(rock, tmp_path / name)

@@ -169,7 +169,7 @@ class TestScript:
             made = run_script(answer.body.decode(), tmp_path)
             for of in ("e:Fe_Ka", "e:Ca_Ka"):
                 assert (made[f"image {of}"] == ask.image(of, energy="0.1,0.01")).all()
-            assert (made["spectrum all"] == ask.spectrum("")).all()
+            assert (made["spectrum Whole map"] == ask.spectrum("")).all()
 
     def test_a_line_scan(self, tmp_path):
         data = np.arange(60, dtype=np.uint16).reshape(6, 10)

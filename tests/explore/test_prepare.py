@@ -8,10 +8,10 @@ import pytest
 
 from rsciio_xfm.core import cache as index_cache
 from rsciio_xfm.explore import cube, cube_store, prepare
-from rsciio_xfm.explore.explorer import Explorer, explore_file
+from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
 from tests.builders import edax
-from tests.explore.asking import Asking
+from tests.explore.asking import Asking, explore_file
 
 pytest.importorskip("numcodecs")
 REGIONS = ("r:2,3,30,35", "o:16,20,9,12|-r:10,10,14,14", "p:0,0;33,5;20,39")

@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from rsciio_xfm.exceptions import PassCancelledError
-from rsciio_xfm.explore.questions import (
-    Answer,
-    QuestionError,
-    Questions,
-    Store,
-    as_binary,
-    as_json,
-)
+from rsciio_xfm.explore.messages import Answer, QuestionError, as_binary, as_json
+from rsciio_xfm.explore.questions import LIMITS, Questions, Store
+from rsciio_xfm.explore.turns import Client
 from tests.explore.asking import unpack
 
 
@@ -23,6 +18,10 @@ def questions():
     found = Questions(n_threads=1)
     yield found
     found.close()
+
+
+def place(name, kind, address=""):
+    return Client(str(name), address), kind
 
 
 class Gate:
@@ -43,7 +42,9 @@ class Gate:
 class TestQuestions:
     def test_equal_ones_are_joined(self, questions):
         gate = Gate()
-        tickets = [questions.ask("q", (client, "image"), gate) for client in range(20)]
+        tickets = [
+            questions.ask("q", place(client, "image"), gate) for client in range(20)
+        ]
         gate.go.set()
         assert {ticket.result().body for ticket in tickets} == {b"answer"}
         assert gate.n_made == 1
@@ -52,30 +53,33 @@ class TestQuestions:
         gate = Gate()
         gate.go.set()
         for _ in range(2):
-            questions.ask("q", ("me", "image"), gate).result()
+            questions.ask("q", place("me", "image"), gate).result()
         assert gate.n_made == 2
 
     def test_one_of_a_kind_in_the_queue(self, questions):
         gate = Gate()
-        first = questions.ask(1, ("me", "image"), gate)
+        first = questions.ask(1, place("me", "image"), gate)
         assert gate.begun.wait(10)
-        second = questions.ask(2, ("me", "image"), gate)
+        second = questions.ask(2, place("me", "image"), gate)
         with pytest.raises(QuestionError) as error:
-            questions.ask(3, ("me", "image"), gate)
+            questions.ask(3, place("me", "image"), gate)
         assert error.value.status == 429
         others = [
-            questions.ask(4, ("me", "spectrum"), gate),
-            questions.ask(5, ("you", "image"), gate),
-            questions.ask(2, ("you", "image"), gate),  # joined: no place is needed
+            questions.ask(4, place("me", "spectrum"), gate),
+            questions.ask(5, place("you", "image"), gate),
+            questions.ask(2, place("you", "image"), gate),  # joined: no place is needed
         ]
         gate.go.set()
         for ticket in (first, second, *others):
             assert ticket.result().body == b"answer"
         assert not questions._queued
+        assert len(questions._turns) == 0
 
     def test_what_nobody_waits_for_is_cancelled(self, questions):
         gate = Gate()
-        tickets = [questions.ask("q", (client, "image"), gate) for client in range(2)]
+        tickets = [
+            questions.ask("q", place(client, "image"), gate) for client in range(2)
+        ]
         assert gate.begun.wait(10)
         tickets[0].leave()
         time.sleep(0.05)
@@ -86,10 +90,10 @@ class TestQuestions:
 
     def test_what_waits_in_the_queue_is_not_made(self, questions):
         gate, never = Gate(), Gate()
-        first = questions.ask(1, ("me", "image"), gate)
+        first = questions.ask(1, place("me", "image"), gate)
         assert gate.begun.wait(10)
-        questions.ask(2, ("me", "image"), never).leave()
-        again = questions.ask(3, ("me", "image"), gate)  # the place is free
+        questions.ask(2, place("me", "image"), never).leave()
+        again = questions.ask(3, place("me", "image"), gate)  # the place is free
         gate.go.set()
         first.result()
         again.result()
@@ -100,10 +104,11 @@ class TestQuestions:
         tickets, refused = [], 0
         for k in range(1000):
             try:
-                tickets.append(questions.ask(k, (k, "image"), gate))
+                tickets.append(questions.ask(k, place(k, "image"), gate))
             except QuestionError:
                 refused += 1
         assert refused >= 700
+        assert len(questions._turns) <= LIMITS.everybody
         for ticket in tickets:
             ticket.leave()
         with pytest.raises(PassCancelledError):
@@ -114,10 +119,55 @@ class TestQuestions:
             time.sleep(0.05)
             raise ValueError("no")
 
-        tickets = [questions.ask("q", (client, "image"), fail) for client in range(2)]
+        tickets = [
+            questions.ask("q", place(client, "image"), fail) for client in range(2)
+        ]
         for ticket in tickets:
             with pytest.raises(ValueError, match="no"):
                 ticket.result()
+
+    def test_who_floods_waits_for_what_he_asks(self, questions):
+        """Clients take turns; what others ask is not behind all of one's own."""
+        gate, made = Gate(), []
+        first = questions.ask("first", place("first", "image"), gate)
+        assert gate.begun.wait(10)
+
+        def make(name):
+            return lambda cancel: made.append(name) or Answer("text/plain", b"")
+
+        tickets = [
+            questions.ask((name, k), place(name, str(k)), make(name))
+            for name in ("flood", "a", "b")
+            for k in range(20 if name == "flood" else 2)
+        ]
+        gate.go.set()
+        for ticket in (first, *tickets):
+            ticket.result()
+        assert made[:7] == ["flood", "a", "b", "flood", "a", "b", "flood"]
+
+    def test_one_address_leaves_room_for_others(self, questions):
+        """Cookies can be had without end; addresses cannot."""
+        gate, refused = Gate(), []
+        for k in range(LIMITS.everybody):
+            try:
+                questions.ask(k, place(k, "image", "10.0.0.1"), gate)
+            except QuestionError as error:
+                refused.append(error.status)
+        assert set(refused) == {429}
+        assert len(questions._turns) <= LIMITS.address
+        questions.ask("other", place("other", "image", "10.0.0.2"), gate)
+        gate.go.set()
+
+    def test_a_class_behind_one_address(self, questions):
+        """25 browsers that ask for an image, a spectrum and a scatter at once."""
+        gate = Gate()
+        tickets = [
+            questions.ask((k, kind), place(k, kind, "10.0.0.1"), gate)
+            for k in range(25)
+            for kind in ("image", "spectrum", "scatter")
+        ]
+        gate.go.set()
+        assert {ticket.result().body for ticket in tickets} == {b"answer"}
 
 
 class TestStore:

@@ -12,7 +12,7 @@ import warnings
 import pytest
 
 from rsciio_xfm.exceptions import PassCancelledError
-from rsciio_xfm.explore.explorer import Explorer, explore_file
+from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
 from rsciio_xfm.explore.server import (
     Door,
@@ -23,7 +23,7 @@ from rsciio_xfm.explore.server import (
     new_token,
 )
 from tests.builders import edax, ripple
-from tests.explore.asking import unpack
+from tests.explore.asking import explore_file, unpack
 
 with warnings.catch_warnings():  # starlette 1 prefers a successor of httpx
     warnings.simplefilter("ignore")
@@ -275,7 +275,7 @@ class TestFolder:
         try:
             for number in explorer.listing.files():
                 explorer.open(number)
-            assert explorer.n_open == 1
+            assert len(explorer._open) == 1
         finally:
             explorer.close()
 

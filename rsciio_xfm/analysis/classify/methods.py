@@ -4,6 +4,7 @@ What they start from, features of the spectra, is in
 :mod:`rsciio_xfm.analysis.classify.features`.
 """
 
+import threading
 import warnings
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.progress import bar_options
 from rsciio_xfm.core.reduce import Images, Part, Piece, Reduction, run
 from rsciio_xfm.core.warning import warn
+from rsciio_xfm.core.watch import go_on
 
 CLASSIFIERS = ("kmeans", "hdbscan")
 REDUCERS = ("pca", "umap")
@@ -29,6 +31,7 @@ _COMPONENT_BITS = 26
 _TRANSFORMED_AT_ONCE = 20_000
 _CELLS = 64  # of a coarse clustering that samples are drawn from
 _N_INIT = 5
+_fitting = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -362,8 +365,10 @@ def _fit_kmeans(
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    # One thread: several add up in an order that changes.
-    with threadpool_limits(1), warnings.catch_warnings():
+    go_on()
+    # One thread: several add up in an order that changes. What another thread of this package
+    # limits and gives back meanwhile changes nothing then.
+    with _fitting, one_thread(), threadpool_limits(1), warnings.catch_warnings():
         # Of points that are equal: there are fewer classes then.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = KMeans(n_classes, n_init=n_init, random_state=random_state)
@@ -375,6 +380,7 @@ def _assign(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     labels = np.empty(len(points), dtype=np.int16)
     half = (centres**2).sum(axis=1) / 2
     for start in range(0, len(points), 2**16):
+        go_on()
         part = points[start : start + 2**16].astype(np.float64)
         labels[start : start + 2**16] = np.argmax(part @ centres.T - half, axis=1)
     return labels
@@ -392,6 +398,7 @@ def _hdbscan(
     labels = np.empty(len(points), dtype=np.int16)
     near = KNeighborsClassifier(1).fit(points[chosen], found)
     for start in range(0, len(points), 2**16):
+        go_on()
         labels[start : start + 2**16] = near.predict(points[start : start + 2**16])
     labels[chosen] = found
     return labels
