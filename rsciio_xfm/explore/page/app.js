@@ -39,7 +39,7 @@ export function startApp(root, api, store, options) {
       return store.get();
     },
     info: null, shown: null, spectra: new Map(), versions: { file: 0 },
-    fitted: [], notes: [], classes: null, lines: {}, chosenLines: {},
+    fitted: [], notes: {}, classes: null, lines: {}, chosenLines: {},
     tool: "rectangle", mode: "new", zooming: false, calibrating: false, ended: false,
   };
   app.api = patient(api, (what) => app.onServer(what));
@@ -56,10 +56,7 @@ export function startApp(root, api, store, options) {
     if (has("image", "window", "rgb", "ratio", "regions", "scatter", "energy", "excitation")) {
       show.changed(live && has("window"));
     }
-    const isDrag = live && has("regions");
-    if (has("regions", "active", "spectrum", "energy", "excitation") || !live) {
-      spectra.changed(isDrag);
-    }
+    if (has("regions", "active", "spectrum", "energy", "excitation") || !live) spectra.changed(live && has("regions"));
     if (has("elements", "energy", "excitation")) lines();
     if (has("energy")) app.emit("info");
   });
@@ -85,7 +82,7 @@ export function startApp(root, api, store, options) {
     app.versions.file++;
     app.data.forget();
     app.spectra.clear();
-    [app.shown, app.classes] = [null, null];
+    [app.shown, app.classes, app.notes] = [null, null, {}];
     take(app, info, changed);
     app.watchNow?.();
     app.setFitted([]);
@@ -108,11 +105,11 @@ function layOut(app) {
     classes: ["Classes", createClassesPanel(app)],
   });
   app.selectTab = tabs.select;
-  root.replaceChildren(status.banner, createHeader(app), h("main", { class: "xfm-main" },
-    h("section", { class: "xfm-left", label: "Map" }, createImageBar(app),
-      h("div", { class: "xfm-map-row" }, createTools(app), app.map.element),
+  root.replaceChildren(status.banner, createHeader(app), h("main.xfm-main", {},
+    h("section.xfm-left", { label: "Map" }, createImageBar(app),
+      h("div.xfm-map-row", {}, createTools(app), app.map.element),
       createHistogram(app, app.map)),
-    h("div", { class: "xfm-right" }, createSpectrumPanel(app), tabs.element)), status.element);
+    h("div.xfm-right", {}, createSpectrumPanel(app), tabs.element)), status.element);
   addKeys(app, app.keys ?? root);
   app.hint = () => {
     const { regions } = app.state;
@@ -153,8 +150,8 @@ function addActs(app) {
       if (spec.startsWith("fit:")) return app.fitted.includes(spec.slice(4));
       return spec !== "class" || app.classes !== null;
     },
-    setFitted(names, notes = []) {
-      [app.fitted, app.notes] = [names, notes];
+    setFitted(names) {
+      app.fitted = names;
       app.emit("choices");
     },
     setClasses({ sizes, labels }) {

@@ -3,17 +3,17 @@ import { fill, h } from "./dom.js";
 
 const TEXTS = {
   changed: "The file was replaced or changed since it was opened. What you see is still of the old one.",
-  missing: "The file is not there any more: it was deleted, renamed or moved, or its drive is off. What you see " +
-    "stays as long as this page is open. Put the file back, then look again.",
-  gone: "The server does not answer. It is asked again until it does; nothing is lost. Was it ended (Ctrl-C, a closed " +
-    "terminal)? Start it again, and paste the address that it prints:",
-  locked: "The explorer was started anew and does not know this page any more. Paste the address that it printed " +
-    "in the terminal; you go on where you were:",
+  missing: "The file is not there any more: deleted, renamed, or its drive is off. What you see stays as long as " +
+    "this page is open. Put the file back, then look again.",
+  gone: "The server does not answer. It is asked again until it does; nothing is lost. If it was ended, start it " +
+    "again and paste the address that it prints:",
+  locked: "The explorer was started anew and does not know this page. Paste the address that it printed; you go " +
+    "on where you were:",
   kernel: "The kernel does not answer: it is busy, or was restarted. If it stays so, run the cell again.",
 };
 
 export function createBanner(app) {
-  const element = h("div", { class: "xfm-banner", role: "alert", hidden: true });
+  const element = h("div.xfm-banner", { role: "alert", hidden: true });
   let kind = null;
 
   /** A new address, with what is seen now behind it. */
@@ -30,22 +30,20 @@ export function createBanner(app) {
       input.focus();
     }
   }
-  const acts = {
-    changed: () => h("button", { onclick: () => app.reopen() }, "Open it anew"),
-    missing: () => h("button", { onclick: () => app.reopen() }, "Look again"),
-    gone: addressForm, locked: addressForm,
-  };
-  function addressForm() {
-    return h("form", { class: "xfm-row", onsubmit: goOn },
-      h("input", { name: "address", type: "text", size: 34, placeholder: `${location.protocol}//...`,
+  function act() {
+    if (kind === "kernel") return null;
+    if (kind === "changed") return h("button", { onclick: app.reopen }, "Open it anew");
+    if (kind === "missing") return h("button", { onclick: app.reopen }, "Look again");
+    return h("form.xfm-row", { onsubmit: goOn },
+      h("input", { name: "address", size: 34, placeholder: `${location.protocol}//...`,
         label: "The new address of the explorer" }), h("button", { type: "submit" }, "Go on there"));
   }
   function show(next) {
+    if (next === "gone" && !app.canLink) next = "kernel";
     if (next === kind) return;
     kind = next;
     element.hidden = !kind;
-    const isElsewhere = kind === "gone" && !app.canLink;
-    if (kind) fill(element, h("span", {}, TEXTS[isElsewhere ? "kernel" : kind]), isElsewhere ? null : acts[kind]?.());
+    if (kind) fill(element, h("span", {}, TEXTS[kind]), act());
   }
   return {
     element,

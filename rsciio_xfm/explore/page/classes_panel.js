@@ -1,6 +1,7 @@
 /** Classes of pixels that have like spectra; each may become a region. */
 import { CLASS_COLOURS } from "./colours.js";
 import { coloured, choice, fill, h, numberInput } from "./dom.js";
+import { remarks } from "./remarks.js";
 import { withRegion } from "./region_edit.js";
 import { sizeText } from "./scale_bar.js";
 
@@ -8,13 +9,13 @@ const METHODS = [["kmeans", "k-means"], ["hdbscan", "HDBSCAN"]];
 
 export function createClassesPanel(app) {
   const { store } = app;
-  const element = h("div", { class: "xfm-panel" });
+  const element = h("div.xfm-panel");
   let [n, method] = [5, "kmeans"];
 
   function run() {
     const classes = { n, method };
     app.runTask("classify", classes, () =>
-      app.showImage("class", { classes })).catch(() => {});
+      app.showImage("class", { classes }));
   }
   const colourOf = (label) => CLASS_COLOURS[label % CLASS_COLOURS.length];
   const regionOf = (state, label) => withRegion(state, `c:${label}`, {
@@ -33,9 +34,9 @@ export function createClassesPanel(app) {
 
   function row({ label, pixels }) {
     return h("li", {},
-      coloured(h("span", { class: "xfm-swatch xfm-round", "aria-hidden": "true" }), colourOf(label)),
-      h("span", { class: "xfm-name" }, `Class ${label}`),
-      h("span", { class: "xfm-size" }, sizeText(pixels, app.info.pixel)),
+      coloured(h("span.xfm-swatch.xfm-round", { "aria-hidden": "true" }), colourOf(label)),
+      h("span.xfm-name", {}, `Class ${label}`),
+      h("span.xfm-size", {}, sizeText(pixels, app.info.pixel)),
       h("button", { key: `class ${label}`, title: `Make a region of class ${label}`,
         onclick: () => store.set(regionOf(store.get(), label)) }, "Region"));
   }
@@ -44,7 +45,7 @@ export function createClassesPanel(app) {
     const busy = app.taskOf("classify") !== null;
     const noClasses = app.info && !app.info.classify;
     fill(element,
-      h("div", { class: "xfm-bar" },
+      h("div.xfm-bar", {},
         h("label", {}, "Classes ", numberInput("How many classes", n, (v) => { n = Math.round(v); },
           { min: 2, max: 20, step: 1, key: "n", disabled: method === "hdbscan" })),
         choice("Method", METHODS, method, (v) => {
@@ -53,10 +54,11 @@ export function createClassesPanel(app) {
         }, { key: "method" }),
         h("button", { disabled: busy || noClasses, onclick: run, key: "run" },
           "Find classes")),
+      remarks(app, element, "classify"),
       app.classes ? [
-        h("ul", { class: "xfm-regions", label: "Classes" }, app.classes.map(row)),
+        h("ul.xfm-regions", { label: "Classes" }, app.classes.map(row)),
         h("button", { onclick: addAll, key: "all" }, "All as regions"),
-      ] : h("p", { class: "xfm-muted" }, noClasses
+      ] : h("p.xfm-muted", {}, noClasses
         ? "Classes are not installed where the map is read: pip install \"rsciio_xfm[learning]\"."
         : "Pixels with like spectra are put together: minerals of a rock, pigments of a painting."));
   }
@@ -65,7 +67,7 @@ export function createClassesPanel(app) {
     const { classes } = store.get();
     if (!classes) return;
     ({ n, method } = classes);
-    app.runTask("classify").catch(() => {});
+    app.runTask("classify");
   };
   app.on("opened reopened session", again);
   app.on("choices info task", draw);

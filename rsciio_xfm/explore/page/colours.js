@@ -37,11 +37,11 @@ export function colourTable(name) {
 
 export const pixel = (r, g, b, a = 255) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
-/** Of regions: the first six after Okabe and Ito (2008); each has a dash of its own in the spectrum too. */
+/** Of regions: the first six after Okabe and Ito (2008). */
 export const REGION_COLOURS = [
   "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#813131", "#f0e442",
 ];
-/** Of classes: none is like one of a region, for people with red-green blindness too (a test computes it). */
+/** Of classes: none is like one of a region, for people with red-green blindness too. */
 export const CLASS_COLOURS = [
   "#c7eae5", "#332288", "#648fff", "#dfc27d", "#aa3377", "#8c510a", "#88ccee", "#785ef0",
 ];

@@ -30,7 +30,7 @@ export function createData(app) {
       return answer;
     } catch (error) {
       if (!error.again || repeated.delete(key)) throw error;
-      // The server has it no more: it is made once more.
+      // The server has it no more.
       repeated.add(key);
       throw Object.assign(error, { isPending: true, made: app.runTask(error.again, wishOf(error.again, state)) });
     }

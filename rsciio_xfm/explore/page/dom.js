@@ -5,13 +5,15 @@ const SVG = "http://www.w3.org/2000/svg";
 const SHORT = { label: "aria-label", key: "data-key" };
 
 /**
- * h("button", {class: "tool", onclick: f, label: "Undo", key: "undo"}, "text", child, ...).
+ * h("button.xfm-tool", {onclick: f, label: "Undo", key: "undo"}, "text", child, ...).
  * Functions become listeners, true and false set or leave out, `value` and such are properties;
  * `label` is what a screen reader says, by `key` the keyboard finds it again after fill().
  */
 export function h(tag, props = {}, ...children) {
-  const element = document.createElement(tag);
-  if (tag === "button") element.type = "button";
+  const [name, ...classes] = tag.split(".");
+  const element = document.createElement(name);
+  if (classes.length) element.className = classes.join(" ");
+  if (name === "button") element.type = "button";
   for (const [key, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
@@ -68,7 +70,7 @@ export function choice(label, options, value, onchange, props = {}) {
 
 /** Buttons of which one is pressed. */
 export function segments(label, options, value, onchange) {
-  return h("div", { class: "xfm-segments", role: "group", label },
+  return h("div.xfm-segments", { role: "group", label },
     options.map(([v, text, title]) => h("button", {
       title, "aria-pressed": String(v === value), onclick: () => onchange(v),
     }, text)));
@@ -105,7 +107,7 @@ export function prepared(canvas) {
   return { context, width, height };
 }
 
-export const space = () => h("span", { class: "xfm-space" });
+export const space = () => h("span.xfm-space");
 export const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
 /** Put pixels (32 bits each) on a canvas of their size; returns it. */
@@ -135,7 +137,7 @@ export function download(name, data, type) {
 
 /** A box over the page; it is taken away when it is closed. */
 export function showDialog(root, label, ...children) {
-  const dialog = h("dialog", { class: "xfm-dialog", label }, ...children);
+  const dialog = h("dialog.xfm-dialog", { label }, ...children);
   dialog.addEventListener("close", () => dialog.remove());
   root.append(dialog);
   dialog.showModal();

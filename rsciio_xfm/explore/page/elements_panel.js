@@ -4,14 +4,15 @@ import { colourTable } from "./colours.js";
 import { trying } from "./latest.js";
 import { imageLabel, parseElements } from "./names.js";
 import { limitsOf, paintOne, sortedSample } from "./paint.js";
+import { remarks } from "./remarks.js";
 import { wishOf } from "./wish.js";
 
 export function createElementsPanel(app) {
   const { store } = app;
-  const bar = h("div", { class: "xfm-bar" });
+  const bar = h("div.xfm-bar");
   const notes = h("div");
-  const grid = h("div", { class: "xfm-multiples", role: "list", label: "Images of the elements" });
-  const element = h("div", { class: "xfm-panel" }, bar, notes, grid);
+  const grid = h("div.xfm-multiples", { role: "list", label: "Images of the elements" });
+  const element = h("div.xfm-panel", {}, bar, notes, grid);
 
   function add(event) {
     event.preventDefault();
@@ -28,17 +29,17 @@ export function createElementsPanel(app) {
     const names = [...new Set(result.elements.map((found) => found.element))];
     store.set({ elements: names.slice(0, 40) });
     app.say(`${names.length} elements found.`);
-  }).catch(() => {});
+  });
   const fit = () => {
     const { elements, excitation } = store.get();
     app.runTask("fit", wishOf("fit", { fit: elements, excitation }), (result) => {
       const now = elements.length ? elements : result.elements;
       const first = result.maps.find((name) => name.startsWith(`${now[0]}_`)) ?? result.maps[0];
       app.showImage(`fit:${first}`, { elements: now, fit: elements });
-    }).catch(() => {});
+    });
   };
   /** A link or a session has images of a fit: it is done again, or the server still has it. */
-  const fitAgain = () => store.get().fit && app.runTask("fit").catch(() => {});
+  const fitAgain = () => store.get().fit && app.runTask("fit");
   app.on("opened session reopened", fitAgain);
 
   /** What somebody typed is taken if the server understands it. */
@@ -58,22 +59,11 @@ export function createElementsPanel(app) {
     const { text } = app.info?.excitation ?? {};
     const title = "What made the X-rays: a tube (Rh 50 kV), photons (17.44 keV) or electrons (electrons 20 kV). " +
       `Lines that it cannot excite are left out. ${text ? `The file says ${text}.` : "The file does not say it."}`;
-    return h("label", { title }, "Excitation ", h("input", { type: "text", size: 13, maxlength: 40,
+    return h("label", { title }, "Excitation ", h("input", { size: 13, maxlength: 40,
       value: store.get().excitation ?? "", placeholder: text ?? "Rh 50 kV", list: "xfm-excitations",
       key: "excitation", "aria-description": title, onchange: setExcitation }),
     h("datalist", { id: "xfm-excitations" }, ["Rh 50 kV", "17.44 keV", "electrons 20 kV"].map((value) =>
       h("option", { value }))));
-  }
-
-  /** What is to be known about the fit, in words; what warns is seen at once. */
-  function drawNotes() {
-    const isOpen = notes.querySelector("details")?.open ?? false;
-    const n = app.notes.length;
-    const warns = app.notes.some(({ kind }) => kind === "warning");
-    fill(notes, n ? h("details", { class: "xfm-notes", open: isOpen },
-      h("summary", { key: "notes" }, `${warns ? "⚠ " : ""}${n} remark${n > 1 ? "s" : ""} on the fit`),
-      h("ul", {}, app.notes.map(({ text, kind }) => h("li", {}, kind === "warning" ? h("strong", {}, text) : text))))
-      : null);
   }
 
   function drawBar() {
@@ -82,8 +72,8 @@ export function createElementsPanel(app) {
     const disabled = isBusy || !app.energyOf;
     const why = app.energyOf ? "" : " (the map has to be calibrated first)";
     fill(bar,
-      h("form", { class: "xfm-row", onsubmit: add },
-        h("input", { name: "added", type: "text", size: 10, placeholder: "Fe, Ca, Ti", key: "added",
+      h("form.xfm-row", { onsubmit: add },
+        h("input", { name: "added", size: 10, placeholder: "Fe, Ca, Ti", key: "added",
           label: "Elements to add, such as Fe, Ca" }),
         h("button", { type: "submit", key: "add" }, "Add")),
       h("button", { disabled, onclick: find, key: "find",
@@ -114,11 +104,11 @@ export function createElementsPanel(app) {
       title: `Show in ${["red", "green", "blue"][k]}`, onclick: () => setRgb(k, spec),
     }, "RGB"[k]);
     const name = spec.startsWith("e:") ? spec.slice(2).split("_")[0] : null;
-    return h("div", { class: "xfm-tile", role: "listitem" },
-      h("button", { class: "xfm-picture", "aria-pressed": String(isShown),
+    return h("div.xfm-tile", { role: "listitem" },
+      h("button.xfm-picture", { "aria-pressed": String(isShown),
         label: `Show ${label}`, key: spec, onclick: () => app.showImage(spec) }, canvas,
       h("span", {}, label)),
-      h("div", { class: "xfm-row" }, channel(0), channel(1), channel(2),
+      h("div.xfm-row", {}, channel(0), channel(1), channel(2),
         name ? iconButton("remove", `Remove ${name}`, () => store.set({
           elements: store.get().elements.filter((e) => e !== name) })) : null));
   }
@@ -131,10 +121,10 @@ export function createElementsPanel(app) {
   const HINT = "No element yet. Click a peak in the spectrum, type some above, or let them be found.";
   const draw = onceAFrame(() => {
     drawBar();
-    drawNotes();
+    fill(notes, remarks(app, notes, "elements", "fit"));
     pictures.clear();
     const wanted = specs();
-    fill(grid, wanted.length ? wanted.map(tile) : h("p", { class: "xfm-muted" }, HINT));
+    fill(grid, wanted.length ? wanted.map(tile) : h("p.xfm-muted", {}, HINT));
     wanted.forEach(paint);
     poke();
   });

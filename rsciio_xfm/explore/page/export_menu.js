@@ -33,6 +33,7 @@ export function createExportMenu(app) {
       spectrum.max && { region: "max", name: "Most in any pixel" }].filter(Boolean);
     return [...more.slice(0, 1), ...shownRegions(MOST_REGIONS - more.length), ...more.slice(1)];
   }
+  const saved = (file, object) => download(name(file), JSON.stringify(object, null, 2), "application/json");
   const textsOf = (regions) => (regions.length ? regions.map((r) => r.region) : [""]);
   const activeText = () => activeOf(store.get())?.region ?? "";
   const activeName = () => activeOf(store.get())?.name ?? "whole map";
@@ -41,9 +42,9 @@ export function createExportMenu(app) {
     ["Spectrum of the chosen region (MSA)", () =>
       fetched("spectrum.msa", { region: activeText(), name: activeName() }, `${activeName()}.msa`)],
     ["All spectra shown (CSV)", () => {
-      const [spectra, { per }] = [shownSpectra(), store.get().spectrum];
-      return fetched("spectra.csv", { region: spectra.map((s) => s.region), name: spectra.map((s) => s.name),
-        ...(per === "sum" ? {} : { per }) }, "spectra.csv");
+      const spectra = shownSpectra();
+      return fetched("spectra.csv",
+        { region: spectra.map((s) => s.region), name: spectra.map((s) => s.name) }, "spectra.csv");
     }],
     ["Statistics of the regions in all images (CSV)", statistics],
     ["Picture of the spectrum (PNG)", () => spectrumPicture(app).toBlob((blob) =>
@@ -58,10 +59,8 @@ export function createExportMenu(app) {
       download(name("map.png"), blob, "image/png"))],
     ["Chosen region as an image (TIFF)", () =>
       fetched("region.tif", { region: activeText(), name: activeName() }, `${activeName()}.tif`)],
-    ["Regions (JSON)", () => download(name("regions.json"),
-      JSON.stringify({ regions: store.get().regions }, null, 2), "application/json")],
-    ["Session (JSON)", () => download(name("session.json"),
-      JSON.stringify(store.get(), null, 2), "application/json")],
+    ["Regions (JSON)", () => saved("regions.json", { regions: store.get().regions })],
+    ["Session (JSON)", () => saved("session.json", store.get())],
     ["Open a session or regions ...", openSession],
     ["Python lines ...", () => python(app)],
   ];
@@ -101,7 +100,7 @@ export function createExportMenu(app) {
     input.click();
   }
 
-  const menu = h("details", { class: "xfm-menu" }, h("summary", { key: "export" }, "Export"),
+  const menu = h("details.xfm-menu", {}, h("summary", { key: "export" }, "Export"),
     h("div", { role: "menu" }, acts.map(([text, act]) => h("button", {
       role: "menuitem",
       onclick: async () => {
@@ -190,7 +189,7 @@ async function python(app) {
   const lines = text ?? json?.script ?? "";
   const code = h("pre", { tabindex: 0 }, lines);
   showDialog(app.root, "Python lines", h("h2", {}, "Python lines that make the same"), code,
-    h("div", { class: "xfm-row" },
+    h("div.xfm-row", {},
       h("button", { onclick: () => copy(app, lines, code) }, "Copy"),
       h("button", { onclick: () => download("explored.py", lines, "text/x-python") }, "Save"),
       closer()));

@@ -13,8 +13,8 @@ export function createHistogram(app, map) {
     title: "How many pixels have which value. Drag to make a region of those between two values.",
     label: "Histogram of the image; the numbers beside it do what the mouse does here",
   });
-  const controls = h("div", { class: "xfm-controls" });
-  const element = h("div", { class: "xfm-histogram-box" }, canvas, controls);
+  const controls = h("div.xfm-controls");
+  const element = h("div.xfm-histogram-box", {}, canvas, controls);
   let channel = 0;
   let bars = [];
   let chosen = null; // [low, high] while it is dragged
@@ -106,7 +106,7 @@ export function createHistogram(app, map) {
       const term = { kind: "t", minus: false, of: app.shown.specs[0], low: values[0], high: values[1] };
       beginTerm(app, app.mode).done(term);
     };
-    return [h("span", { class: "xfm-label" }, "Threshold"), low, high,
+    return [h("span.xfm-label", {}, "Threshold"), low, high,
       h("button", { key: "threshold", onclick: make,
         title: "Make a region of the pixels between these values" }, "Region")];
   }
@@ -120,10 +120,10 @@ export function createHistogram(app, map) {
         channel = Number(k);
         fillControls();
         changed();
-      }, { key: "channel" }) : h("span", { class: "xfm-label" }, "Contrast"),
+      }, { key: "channel" }) : h("span.xfm-label", {}, "Contrast"),
       percent("low", "Darkest at this per cent of the pixels", low),
       percent("high", "Brightest at this per cent of the pixels", high), "%",
-      h("span", { class: "xfm-label" }, "gamma"),
+      h("span.xfm-label", {}, "gamma"),
       numberInput("Gamma: more than 1 makes dark places brighter", gamma,
         (v) => setContrast({ gamma: clamp(v, 0.1, 10) }),
         { min: 0.1, max: 10, step: 0.1, key: "gamma" }),

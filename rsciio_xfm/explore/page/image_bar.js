@@ -17,7 +17,7 @@ export function imageChoices(app, more = []) {
 
 export function createImageBar(app) {
   const { store } = app;
-  const element = h("div", { class: "xfm-bar" });
+  const element = h("div.xfm-bar");
 
   const kindOf = (state) => (state.rgb ? "rgb" : state.ratio ? "ratio" : "one");
 

@@ -1,9 +1,7 @@
 /**
- * One question under way, the newest kept.
- *
- * `next()` looks at what is wanted now and returns the question that is to be asked, or null;
- * `ask(question)` asks it and keeps the answer. What was wanted in between, while the mouse
- * moved on, is never asked. Returns a function that is called whenever something has changed.
+ * One question under way, the newest kept. `next()` returns the question that is wanted now, or
+ * null; `ask(question)` asks it. What was wanted in between, while the mouse moved on, is never
+ * asked. Returns a function that is called whenever something has changed.
  */
 export function latest(next, ask) {
   let running = false;

@@ -37,8 +37,8 @@ export function createMap(app) {
     class: "xfm-map", tabindex: 0, role: "application", key: "map",
     label: "Map. Arrow keys move the cross or the chosen region, Enter draws; ? for all keys.",
   });
-  const hint = h("div", { class: "xfm-hint", hidden: true });
-  const element = h("div", { class: "xfm-map-box" }, canvas, hint);
+  const hint = h("div.xfm-hint", { hidden: true });
+  const element = h("div.xfm-map-box", {}, canvas, hint);
   const painted = h("canvas");
   const map = { element, canvas, painted, cursor: null, drawing: null, limits: [] };
   const sorted = new WeakMap();

@@ -1,7 +1,4 @@
-/**
- * An api that waits and asks again where the server is busy, gone or starting anew; what it
- * says about a question is thrown as an Error with `status` and `hint`.
- */
+/** An api that asks again where the server is busy or gone; what it says is thrown as an Error. */
 
 const BUSY = new Set([429, 499, 503]);
 

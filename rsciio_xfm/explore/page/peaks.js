@@ -5,7 +5,7 @@ import { centreOf } from "./spectrum_mouse.js";
 
 export function createPeaks(app, chart) {
   const { store } = app;
-  const element = h("div", { class: "xfm-popover", role: "dialog", label: "Which line is it?",
+  const element = h("div.xfm-popover", { role: "dialog", label: "Which line is it?",
     hidden: true });
   let pairs = []; // [line, channel] of the calibration so far
   let back = null;
@@ -49,14 +49,14 @@ export function createPeaks(app, chart) {
     const title = app.calibrating
       ? `${energy}: which line is it? (${pairs.length + 1} of 2)` : energy;
     const doubt = found.length && found.reduce((sum, c) => sum + c.likely, 0) < 0.4
-      ? h("p", { class: "xfm-muted" }, "There is hardly a peak here.") : [];
+      ? h("p.xfm-muted", {}, "There is hardly a peak here.") : [];
     const buttons = found.slice(0, 6).map((c) => candidateButton(c, place));
     const nothing = app.energyOf ? "No line lies near." :
       "This map has no energies: name the line by which it is to be calibrated.";
     fill(element,
-      h("div", { class: "xfm-row" }, h("strong", {}, title), space(),
+      h("div.xfm-row", {}, h("strong", {}, title), space(),
         iconButton("remove", "Close", close)),
-      doubt, buttons.length ? buttons : h("p", { class: "xfm-muted" }, nothing),
+      doubt, buttons.length ? buttons : h("p.xfm-muted", {}, nothing),
       lineInput(place));
     element.hidden = false;
     (element.querySelector("button.xfm-line") ?? element.querySelector("input")).focus();
@@ -75,13 +75,13 @@ export function createPeaks(app, chart) {
       class: "xfm-line", onfocus: point, onmouseenter: point,
       onclick: () => choose(line, place),
       title: `Likely: ${per} of 100, judged by the element's other lines`,
-    }, h("span", {}, lineLabel(line)), h("span", { class: "xfm-muted" }, `${energy.toFixed(3)} keV`),
+    }, h("span", {}, lineLabel(line)), h("span.xfm-muted", {}, `${energy.toFixed(3)} keV`),
       meter);
   }
 
   /** Any line can be typed. */
   function lineInput(place) {
-    const input = h("input", { type: "text", placeholder: app.energyOf ? "Another line: Fe Ka" : "Its line: Fe Ka", size: 16,
+    const input = h("input", { placeholder: app.energyOf ? "Another line: Fe Ka" : "Its line: Fe Ka", size: 16,
       label: "Another line, such as Fe Ka" });
     const accept = (event) => {
       event.preventDefault();
@@ -89,7 +89,7 @@ export function createPeaks(app, chart) {
       if (line) choose(line, place);
       else input.setAttribute("aria-invalid", "true");
     };
-    return h("form", { class: "xfm-row", onsubmit: accept }, input,
+    return h("form.xfm-row", { onsubmit: accept }, input,
       h("button", { type: "submit" }, "Take it"));
   }
 

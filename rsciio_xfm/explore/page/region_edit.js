@@ -35,10 +35,7 @@ export function withChanged(state, id, change) {
 
 export const activeOf = (state) => state.regions.find((r) => r.id === state.active) ?? null;
 
-/**
- * Begin to draw: put(term) while dragging, done(term) at the end. The mode says what becomes of
- * it: "new" a region of its own, "add" and "take" change the active one.
- */
+/** Begin to draw: put(term) while dragging, done(term). Modes "add" and "take" change the active region. */
 export function beginTerm(app, mode) {
   const base = app.state;
   const active = activeOf(base);

@@ -12,7 +12,7 @@ export function createRegionsPanel(app) {
   const counts = new WeakMap(); // of a mask: how many pixels
   const list = h("div");
   const values = h("div");
-  const element = h("div", { class: "xfm-panel" }, list, values);
+  const element = h("div.xfm-panel", {}, list, values);
 
   const change = (region, part, options) =>
     store.set(withChanged(store.get(), region.id, () => part), options);
@@ -56,11 +56,11 @@ export function createRegionsPanel(app) {
         key: `colour ${region.id}`,
         label: `Colour of ${region.name}: another one`, title: "Another colour",
         onclick: () => change(region, { colour: nextColour(region) }) }), region.colour),
-      h("input", { type: "text", value: region.name, maxlength: 60, key: `name ${region.id}`,
+      h("input", { value: region.name, maxlength: 60, key: `name ${region.id}`,
         label: `Name of ${region.name}`, class: "xfm-name",
         onfocus: choose,
         onchange: (e) => change(region, { name: e.target.value.trim() || region.name }) }),
-      h("span", { class: "xfm-size" }, sizeOf(region)),
+      h("span.xfm-size", {}, sizeOf(region)),
       others.length ? choice("Join with another region", [["", "Join"],
         ...others.map((o) => [`add ${o.id}`, `add ${o.name}`]),
         ...others.map((o) => [`take ${o.id}`, `take away ${o.name}`])], "",
@@ -106,12 +106,12 @@ export function createRegionsPanel(app) {
     const state = store.get();
     fill(list,
       state.regions.length
-        ? h("ul", { class: "xfm-regions", label: "Regions" }, state.regions.map((r) => row(r, state)))
-        : h("p", { class: "xfm-muted" }, HINT),
-      state.regions.length ? h("div", { class: "xfm-row" },
+        ? h("ul.xfm-regions", { label: "Regions" }, state.regions.map((r) => row(r, state)))
+        : h("p.xfm-muted", {}, HINT),
+      state.regions.length ? h("div.xfm-row", {},
         h("button", { key: "rest", onclick: rest,
           title: "A region of all pixels that are not in the chosen one" }, "All but the chosen one"),
-        h("span", { class: "xfm-muted" },
+        h("span.xfm-muted", {},
           "Move (V): arrow keys move it, with Alt they change its size.")) : null);
     drawValues();
   }

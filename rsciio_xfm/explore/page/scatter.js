@@ -12,11 +12,11 @@ const BOTTOM = 34;
 
 export function createScatter(app) {
   const { store } = app;
-  const bar = h("div", { class: "xfm-bar" });
-  const canvas = h("canvas", { class: "xfm-scatter", role: "img",
+  const bar = h("div.xfm-bar");
+  const canvas = h("canvas.xfm-scatter", { role: "img",
     label: "Scatter of two images; the numbers above do what the mouse does here" });
-  const hint = h("p", { class: "xfm-muted" });
-  const element = h("div", { class: "xfm-panel xfm-scatter-panel" }, bar, hint, canvas);
+  const hint = h("p.xfm-muted");
+  const element = h("div.xfm-panel.xfm-scatter-panel", {}, bar, hint, canvas);
   let found = null; // {key, histogram, x: [lo, hi], y: [lo, hi]}
   let brush = null; // [x0, x1, y0, y1] while it is dragged
 
@@ -154,7 +154,7 @@ export function createScatter(app) {
     const inputs = ["x from", "x to", "y from", "y to"].map((label, k) => numberInput(label,
       tidy((k < 2 ? found.x : found.y)[k % 2]), () => {}, { step: "any", key: label }));
     const make = () => beginTerm(app, app.mode).done(termOf(inputs.map((i) => i.valueAsNumber)));
-    return h("details", {}, h("summary", {}, "By numbers"), h("div", { class: "xfm-row" }, inputs,
+    return h("details", {}, h("summary", {}, "By numbers"), h("div.xfm-row", {}, inputs,
       h("button", { onclick: make }, "Region")));
   }
 

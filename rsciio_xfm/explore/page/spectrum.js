@@ -44,7 +44,7 @@ function roomFor(_, values) {
 
 export function createSpectrum(app) {
   const { store } = app;
-  const box = h("div", { class: "xfm-plot" });
+  const box = h("div.xfm-plot");
   const chart = {
     element: box, plot: null, series: [], marks: [], faint: [], cursor: null, window: null,
   };

@@ -9,15 +9,15 @@ export function createSpectrumPanel(app) {
   const chart = createSpectrum(app);
   const peaks = createPeaks(app, chart);
   app.chart = chart;
-  const bar = h("div", { class: "xfm-bar" });
-  const legend = h("div", { class: "xfm-legend", label: "Spectra shown" });
-  const line = h("div", { class: "xfm-readout", "aria-live": "polite" });
+  const bar = h("div.xfm-bar");
+  const legend = h("div.xfm-legend", { label: "Spectra shown" });
+  const line = h("div.xfm-readout", { "aria-live": "polite" });
   const frame = h("div", {
     class: "xfm-plot-box", tabindex: 0, role: "application", key: "spectrum",
     label: "Spectrum. Arrow keys move the cross, Enter asks which line it is, [ and ] set " +
       "the window; ? for all keys.",
   }, chart.element, legend, peaks.element);
-  const element = h("section", { class: "xfm-spectrum", label: "Spectrum" }, bar, frame, line);
+  const element = h("section.xfm-spectrum", { label: "Spectrum" }, bar, frame, line);
 
   const hint = () => (app.energyOf || !app.info
     ? "Drag: image of these energies. Click a peak: its element. Wheel: zoom."
@@ -71,7 +71,7 @@ export function createSpectrumPanel(app) {
       values.length ? "" : " (no live time)")));
   }
   function swatchOf(colour, dash) {
-    const swatch = h("span", { class: "xfm-key", "aria-hidden": "true" });
+    const swatch = h("span.xfm-key", { "aria-hidden": "true" });
     swatch.style.borderTopColor = colour;
     swatch.style.borderTopStyle = dash.length ? (dash[0] > 2 ? "dashed" : "dotted") : "solid";
     return coloured(swatch, "transparent");

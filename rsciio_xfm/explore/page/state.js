@@ -1,7 +1,4 @@
-/**
- * What is seen: one plain object, which is the part of the address behind `#`, the file of a
- * session and one step of undo.
- */
+/** What is seen: one plain object, which is the address behind `#`, a session and a step of undo. */
 import { parseRegion } from "./regions.js";
 
 const CONTRAST = { low: 0, high: 99.8, gamma: 1 };
@@ -110,11 +107,9 @@ export function fromHash(hash) {
 }
 
 /**
- * Holds the state, tells of changes, goes back and forth.
- *
- * set(part): one step of undo. set(part, {live: true}): while something is dragged; becomes one
- * step with the next set. set(part, {step: false}): no step. {merge: "nudge"}: one step with the
- * one before of that name.
+ * Holds the state, tells of changes, goes back and forth. set(part): one step of undo;
+ * {live: true}: while something is dragged, one step with the next set; {step: false}: no step;
+ * {merge: "nudge"}: one step with the one before of that name.
  */
 export function createStore(initial) {
   let state = initial;

@@ -7,10 +7,10 @@ import { activeOf } from "./region_edit.js";
 import { boundsOfAll, isDrawn, parseRegion } from "./regions.js";
 
 export function createStatus(app) {
-  const value = h("span", { class: "xfm-value", "aria-live": "polite" });
-  const work = h("span", { class: "xfm-work" });
-  const message = h("span", { class: "xfm-message", role: "status", "aria-live": "polite" });
-  const element = h("footer", { class: "xfm-status" }, value, message, work);
+  const value = h("span.xfm-value", { "aria-live": "polite" });
+  const work = h("span.xfm-work");
+  const message = h("span.xfm-message", { role: "status", "aria-live": "polite" });
+  const element = h("footer.xfm-status", {}, value, message, work);
   const banner = createBanner(app);
   let timer = null;
   let place = null; // the pixel under the mouse or the cross
@@ -72,7 +72,7 @@ export function createStatus(app) {
     } else if (locked) banner.show("locked");
     else if (gone) banner.show("gone");
     else if (gone === false) {
-      banner.hide("gone", "locked");
+      banner.hide("gone", "locked", "kernel");
       app.say("The server is there again.");
     }
   };

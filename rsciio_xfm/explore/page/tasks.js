@@ -30,7 +30,8 @@ export function createTasks(app) {
     running.set(kind, task);
     task.done = follow(task, kind, query).then((result) => {
       use(result);
-      if (kind === "fit") app.setFitted(result.maps, result.notes);
+      app.notes[kind] = result.notes ?? [];
+      if (kind === "fit") app.setFitted(result.maps);
       if (kind === "classify") app.setClasses(result);
       return result;
     }).finally(() => {

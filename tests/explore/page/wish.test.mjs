@@ -39,6 +39,7 @@ function appOf(answer, given = state) {
   const app = {
     store, told, asked, state: store.get(), versions: { file: 0 }, emit() {}, isMade: () => true,
     info: { overview: { rows: 1, rows_done: 1 }, shape: [1, 1, 1] },
+    notes: {},
     tell: (error) => error.isPending || told.push(error.message),
     setFitted(names) { app.fitted = names; },
     setClasses() {},
