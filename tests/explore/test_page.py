@@ -248,8 +248,8 @@ def test_lines_of_the_spectrum_are_seen():
         import {{ CLASS_COLOURS, REGION_COLOURS, contrastOf, legible, rgbOf }}
           from "{(HERE / "colours.js").as_uri()}";
         const found = ["#ffffff", "#15181c"].flatMap((ground) =>
-          [...REGION_COLOURS, ...CLASS_COLOURS].map((colour) => [ground, legible(colour, ground),
-            contrastOf(rgbOf(legible(colour, ground)), rgbOf(ground))]));
+          [...REGION_COLOURS, ...CLASS_COLOURS].map((colour) => legible(colour, ground))
+            .map((seen) => [ground, seen, contrastOf(rgbOf(seen), rgbOf(ground))]));
         console.log(JSON.stringify(found));
     """
     done = node("--input-type=module", "-e", script)
