@@ -12,12 +12,12 @@ from rsciio_xfm.explore import lines, tasks
 from rsciio_xfm.explore.asked import (
     MOST_IMAGES,
     Asked,
-    Image,
     make_image,
     make_masks,
     make_spectrum,
     numbers,
 )
+from rsciio_xfm.explore.coarse import MOST_STEP, coarsen
 from rsciio_xfm.explore.downloads import DOWNLOADS, thumbnail
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.lines import Axis
@@ -38,7 +38,6 @@ from rsciio_xfm.explore.wishes import check_excitation
 _QUOTED_PATH = re.compile(r""":? (['"])[^'"]*[/\\].*\1""")
 Query = Mapping[str, str | Sequence[str]]
 _MOST_BINS = 1024
-_MOST_STEP = 64  # pixels of a coarse image
 NOBODY = Client()  # of whom nothing is known: there are no others
 
 
@@ -219,10 +218,14 @@ def _calibrate(asked: Asked) -> Answer:
 
 def _image(asked: Asked) -> Answer:
     image = make_image(asked, asked.one("of", "counts"))
-    (step,) = numbers(asked.one("step", "1"), 1, "step")
-    if not 1 <= step <= _MOST_STEP or step != int(step):
-        raise QuestionError(400, f"step is {step:g}, expected 1 to {_MOST_STEP}.")
-    sent = smallest(_coarse(image, int(step)))
+    (wanted,) = numbers(asked.one("step", "1"), 1, "step")
+    if not 1 <= wanted <= MOST_STEP or wanted != int(wanted):
+        raise QuestionError(400, f"step is {wanted:g}, expected 1 to {MOST_STEP}.")
+    step = int(wanted)
+    if step > 1:
+        sent, step = coarsen(image.data, step, image.unit == "counts")
+    else:
+        sent = smallest(image.data)
     finite = sent[np.isfinite(sent)] if sent.dtype.kind == "f" else sent
     is_exact = sent.dtype.kind == "u" or image.data.dtype == sent.dtype
     is_exact = is_exact and step == 1
@@ -233,23 +236,10 @@ def _image(asked: Asked) -> Answer:
         "exact": bool(is_exact),
         "unit": image.unit,
         "label": image.label,
-        "step": int(step),
+        "step": step,
         "rows_done": asked.opened.shape[0],
     }
     return as_binary({"image": sent}, header | dict(image.extra))
-
-
-def _coarse(image: Image, step: int) -> np.ndarray:
-    """Return sums of blocks of counts, or of anything else every so many pixels."""
-    data = image.data
-    if step == 1:
-        return data
-    if image.unit != "counts":
-        return data[::step, ::step]
-    wide = data.astype(np.uint64 if data.dtype.kind == "u" else float)
-    for axis in (0, 1):
-        wide = np.add.reduceat(wide, np.arange(0, wide.shape[axis], step), axis=axis)
-    return wide
 
 
 def _spectrum(asked: Asked) -> Answer:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import rsciio_xfm
-from rsciio_xfm.core.eds import DETECTOR_NODES, TIME_MAPS, TIMES, put
+from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV, TIME_MAPS, TIMES, put
 from rsciio_xfm.explore.lines import Axis
 from rsciio_xfm.explore.opened import Opened, find
 
@@ -54,9 +54,10 @@ def spectrum_signal(
     put(metadata, "General.title", f"{title} {name}".strip())
     axis = dict(opened.signal["axes"][-1])
     if energy is not None:
-        size = spectrum.size
-        axis = {"name": axis.get("name", "Energy"), "size": size, "navigate": False}
+        axis = {"size": spectrum.size, "navigate": False}
         axis |= {"offset": energy[0], "scale": energy[1], "units": "keV"}
+    if axis.get("units") in PER_KEV:  # whatever the file calls it: "depth", say
+        axis["name"] = "Energy"
     axis["index_in_array"] = 0
     return {
         "data": spectrum,

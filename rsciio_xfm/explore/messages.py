@@ -67,8 +67,8 @@ def file_is_gone(status: int, name: str) -> QuestionError:
     """Return what is said of a file that was there before."""
     return QuestionError(
         status,
-        f"The file is not there any more: {name or 'it'} was deleted, moved or renamed, or its drive "
-        "is not connected.",
+        f"The file is not there any more: {name or 'it'} was deleted, moved or renamed, or "
+        "its drive is not connected.",
         "Bring it back, then open it again.",
     )
 

@@ -17,7 +17,11 @@ from rsciio_xfm._register import find_reader
 from rsciio_xfm.analysis.maps import Counts, Highest, Total
 from rsciio_xfm.core import beam
 from rsciio_xfm.core.cache import Entry
-from rsciio_xfm.core.dead_time import combine_dead_time, live_time
+from rsciio_xfm.core.dead_time import (
+    combine_dead_time,
+    live_fraction,
+    mean_live_fraction,
+)
 from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV, with_times_of_one_spectrum
 from rsciio_xfm.core.reduce import Images, Piece, run
 from rsciio_xfm.core.source import LocalFile
@@ -27,6 +31,7 @@ from rsciio_xfm.explore.cube_store import sources_of
 from rsciio_xfm.explore.lines import RESOLUTION, Axis, window_of
 
 _MOST_FILES = 16  # of a map of many files, that are looked at whether they have changed
+_PART = 2**20  # dead times that are looked at together
 _OWN = {"filename", "lazy"}  # options of a reader that the explorer gives
 
 
@@ -300,28 +305,38 @@ class Opened:
         return number("real_time"), number("live_time")
 
     @cached_property
-    def live_map(self) -> np.ndarray | None:
-        """Live time of each pixel, s, float32; None if it is not known."""
-        real, live = self.times
-        dead, relative = self._dead, np.ones(self.image_shape)
-        if dead is not None:
-            detectors = 0 if dead.ndim > len(self.nav_shape) else None
-            relative = live_time(dead, 1.0, detectors).reshape(self.image_shape)
-        if live is not None:
-            mean = float(relative.mean())
-            return relative * (live / mean if mean else 0.0)
-        if real is not None and dead is not None:
-            return relative * real
-        return None
+    def _mean_live(self) -> float:
+        """Mean live fraction of all pixels; 1 without dead times."""
+        return 1.0 if self._dead is None else mean_live_fraction(self._dead)
 
     def times_of(self, mask: np.ndarray | None) -> tuple[float | None, float | None]:
-        """Return real and live time of some pixels together, s; of all with None."""
-        live = self.live_map
+        """Return real and live time of some pixels together, s; of all with None.
+
+        No image of live times is kept: of a large map it would be larger than its counts.
+        """
+        real, live = self.times
         n_pixels = math.prod(self.image_shape) if mask is None else int(mask.sum())
-        real = None if self.times[0] is None else self.times[0] * n_pixels
-        if live is None:
-            return real, None
-        return real, float(live.sum() if mask is None else live[mask].sum())
+        total = None if real is None else real * n_pixels
+        mean = self._mean_live
+        fractions = mean * n_pixels if mask is None else self._live_fractions(mask)
+        if live is not None:
+            return total, fractions * (live / mean) if mean else 0.0
+        if real is not None and self._dead is not None:
+            return total, fractions * real
+        return total, None
+
+    def _live_fractions(self, mask: np.ndarray) -> float:
+        """Return the sum of the live fractions of some pixels."""
+        if self._dead is None:
+            return float(mask.sum())
+        height, width = self.image_shape
+        detectors = self._dead.reshape(-1, height, width)  # one, if they were not apart
+        step = max(1, _PART // (width * len(detectors)))
+        total = 0.0
+        for first in range(0, height, step):
+            rows = slice(first, first + step)
+            total += float(live_fraction(detectors[:, rows][:, mask[rows]]).sum())
+        return total / len(detectors)
 
     def info(self) -> dict[str, Any]:
         """Return what the page is told of the map."""
@@ -358,9 +373,15 @@ class Opened:
     @property
     def nbytes(self) -> int:
         """How much memory it holds, about."""
-        n_pixels = math.prod(self.image_shape)
-        dead = 0 if self._dead is None else self._dead.nbytes
-        return n_pixels * 16 + dead + self.shape[2] * 32 + 2**20
+        seen = self.overview
+        held = [seen.counts, seen.total, seen.highest]
+        held += [] if self._dead is None else [self._dead]
+        n_bytes = sum(array.nbytes for array in held)
+        if (
+            not seen.is_done
+        ):  # counts are as wide as can be, and there are several of them
+            n_bytes = max(n_bytes, math.prod(self.image_shape) * 16)
+        return n_bytes + 2**20
 
 
 def _is_changed(file: LocalFile) -> bool:

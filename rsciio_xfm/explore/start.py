@@ -1,6 +1,8 @@
 """``rsciio_xfm.explore(map)`` and ``rsciio_xfm.explore.serve(folder)``."""
 
+import errno
 import os
+import socket
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -17,6 +19,20 @@ from rsciio_xfm.explore.server import LEAST_TOKEN, Place, Running
 if TYPE_CHECKING:
     from rsciio_xfm.explore.widget import ExplorerWidget
 
+# By the number of the system's error, when a server cannot listen.
+_NO_PLACE = {
+    errno.EADDRINUSE: "Port {port} is taken by another program, or by an explorer that still "
+    "runs: choose another port, or none, which takes one that is free.",
+    errno.EACCES: "Port {port} is not for everybody to use: choose one above 1024, or none, "
+    "which takes one that is free.",
+    errno.EADDRNOTAVAIL: "{host} is no address of this machine: 0.0.0.0 are all that it has, "
+    "127.0.0.1 is the one that only this machine reaches.",
+    **dict.fromkeys(
+        (socket.EAI_NONAME, socket.EAI_AGAIN),
+        "{host} is no name of this machine: 0.0.0.0 are all addresses that it has, 127.0.0.1 "
+        "is the one that only this machine reaches.",
+    ),
+}
 _WAITING_OF_ONE = 8  # questions of a kind in the queue: nobody else waits
 
 
@@ -64,7 +80,7 @@ def explore(
     ImportError
         Starlette, uvicorn or anywidget is not installed; names the extra.
     OSError
-        The port is taken.
+        The port is taken, or may not be used.
     TypeError
         The reader does not have an option, or options of one are given with a signal.
     ValueError
@@ -170,7 +186,7 @@ def serve(
     ImportError
         Starlette or uvicorn is not installed; names the extra.
     OSError
-        The port is taken.
+        The port is taken or may not be used, or the host is no address of this machine.
     ValueError
         The token is too short.
 
@@ -195,6 +211,12 @@ def serve(
 def _start(explorer: Explorer, place: Place) -> Running:
     try:
         return Running(explorer, place).start()
+    except OSError as error:
+        explorer.close()
+        if error.errno not in _NO_PLACE:
+            raise
+        said = _NO_PLACE[error.errno].format(host=place.host, port=place.port)
+        raise OSError(said) from error
     except BaseException:
         explorer.close()
         raise

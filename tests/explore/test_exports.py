@@ -59,6 +59,38 @@ class TestMsa:
         assert (axis.offset, axis.scale, axis.units) == (0.5, 0.02, "keV")
         assert found.metadata.get_item(f"{EDS}.live_time") is None
 
+    @pytest.mark.parametrize(
+        ("units", "query", "said"),
+        [
+            (None, {"energy": "0,0.02"}, ("Energy", "keV")),
+            ("eV", {}, ("Energy", "eV")),
+            ("nm", {}, ("depth", "nm")),
+        ],
+    )
+    def test_energies_have_their_name(self, units, query, said):
+        """Headers of Ripple files may call the channels "depth"."""
+        even = {"offset": 0, "scale": 1}
+        axes = [
+            {"name": "x", "size": 6, "navigate": True, **even},
+            {"name": "depth", "size": 10, "navigate": False, "units": units, **even},
+        ]
+        data = np.ones((6, 10), dtype=np.uint16)
+        signal = {"data": data, "axes": axes, "metadata": {"Signal": {}}}
+        with Asking(Explorer({"line": Opened(signal, "line")})) as ask:
+            body = ask.raw("export/spectrum.msa", region="", **query).body.decode()
+        head = dict(line.split(":", 1) for line in body.splitlines() if ":" in line)
+        found = {name.strip(" #"): value.strip() for name, value in head.items()}
+        assert (found["XLABEL"], found["XUNITS"]) == said
+
+
+def test_csv_with_the_maximum(ask):
+    query = {"region": ["r:0,0,2,2", "max"], "name": ["a", "a"]}
+    answer = ask.raw("export/spectra.csv", **query)
+    rows = list(csv.reader(io.StringIO(answer.body.decode("utf-8-sig"))))
+    assert rows[0] == ["channel", "energy (keV)", "a", "a 2"]
+    column = [int(row[3]) for row in rows[1:]]
+    assert column == ask.spectrum("max").tolist()
+
 
 def test_csv(ask):
     answer = ask.raw("export/spectra.csv", region=["r:0,0,2,2", ""], name=["=1+1", "all"])

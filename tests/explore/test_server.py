@@ -407,3 +407,20 @@ class TestCommands:
         assert "the extension is '.txt'" in run("explore", other, code=1)
         spd = folder / "first.spd"
         assert "--detector" in run("explore", spd, "--detector", 0, code=1)
+
+    @pytest.mark.parametrize(
+        ("host", "text"),
+        [("203.0.113.7", "is no address of"), ("no.such.invalid", "is no name of")],
+    )
+    def test_hosts_that_are_others(self, folder, run, host, text):
+        said = run("serve", folder, "--host", host, code=1)
+        assert f"{host} {text}" in said
+        assert "0.0.0.0" in said
+
+    def test_port_that_is_taken(self, folder, run):
+        with Running(Explorer(Listing(folder)), Place()) as server:
+            for what in (("serve", folder), ("explore", folder / "first.spd")):
+                said = run(*what, "--port", server.port, code=1)
+                assert f"Port {server.port} is taken" in said
+                assert "choose another port" in said
+                assert "Errno" not in said
