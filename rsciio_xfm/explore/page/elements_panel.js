@@ -83,7 +83,7 @@ export function createElementsPanel(app) {
       elements.length ? "Fit these" : "Find and fit") : null,
       elements.length ? h("button", { key: "clear",
         onclick: () => store.set({ elements: [] }) }, "Clear") : null,
-      space(), excitationField());
+      space(), app.info?.fit ? excitationField() : null);
   }
 
   const pictures = new Map(); // of a spec: canvas

@@ -136,7 +136,7 @@ export function createHistogram(app, map) {
     const isClass = app.shown.kind === "class";
     const all = isClass ? [] : map.histogram(BINS);
     bars = all.length > 1 ? [all[channel]] : all;
-    element.hidden = isClass;
+    element.classList.toggle("xfm-void", isClass); // its place stays, so that the map does not move
     const { range } = bars[0] ?? {};
     if (range) canvas.title = `${shown(range[0])} to ${shown(range[1])}. ${canvas.title.split(". ").pop()}`;
     draw();
