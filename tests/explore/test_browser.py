@@ -1013,6 +1013,18 @@ def test_nothing_moves_where_that_is_not_wanted(chromium, server):
     context.close()
 
 
+def test_picture_of_the_documentation(chromium, tmp_path):
+    from PIL import Image
+
+    from tests.explore.picture import SIZE, draw
+
+    path = tmp_path / "explorer.png"
+    draw(path, chromium)
+    assert path.stat().st_size < 300_000
+    with Image.open(path) as picture:
+        assert picture.size == (SIZE["width"], SIZE["height"])
+
+
 NOTEBOOK = """
 import widget from "./one.js";
 import { addressOf } from "./query.js";
