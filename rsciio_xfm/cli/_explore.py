@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+import rsciio_xfm
 from rsciio_xfm.cli._common import (
     FILE,
     FiniteRange,
@@ -17,14 +18,14 @@ from rsciio_xfm.cli._common import (
     own_extensions,
     wrong_extension,
 )
-from rsciio_xfm.explore import MEMORY
+from rsciio_xfm.core.config import EXPLORER_MIB
 
 
 def _memory_option(command: Callable) -> Callable:
     return click.option(
         "--memory",
         type=FiniteRange(min=16),
-        default=MEMORY,
+        default=EXPLORER_MIB,
         show_default=True,
         metavar="MIB",
         help="What answers and open maps may take, besides the program.",
@@ -65,14 +66,12 @@ def explore(
     Drag a region and watch its spectrum, drag a window of energies and watch its image;
     nothing leaves this machine.
     """
-    from rsciio_xfm.explore import start
-
     with errors_as_messages():
         reader = find_reader(file)
         if reader is None:
             raise wrong_extension(file, own_extensions())
         options = chosen_options(file, reader) | detector_options(file, reader, detector)
-        server = start.explore(
+        server = rsciio_xfm.explore(
             file,
             browser=not no_browser,
             wait=False,
@@ -124,10 +123,8 @@ def serve(
     no_map_cache: bool,
 ) -> None:
     """Let a class explore the maps in FOLDER in their browsers, until Ctrl-C."""
-    from rsciio_xfm.explore import start
-
     with errors_as_messages():
-        server = start.serve(
+        server = rsciio_xfm.explore.serve(
             folder,
             host=host,
             port=port,

@@ -81,3 +81,6 @@ CUBE_MAP_BYTES = 64 * 2**20  # maps of less are as fast from the file
 CUBE_POLL_SECONDS = 0.2  # how often to look at what another process makes
 CUBE_KEPT_S = 7 * 86400  # what was interrupted, to go on with
 CUBE_TOUCHED_S = 600  # how often to say that one is in use
+
+# What answers and open maps of the explorer may take, besides the program.
+EXPLORER_MIB = 128.0

@@ -6,8 +6,6 @@ from typing import Any
 
 __all__ = ["serve"]
 
-MEMORY = 128.0  # MiB, of answers and open maps, besides the program
-
 
 class _Callable(types.ModuleType):
     """A module that can be called: ``rsciio_xfm.explore(path)`` opens the browser."""

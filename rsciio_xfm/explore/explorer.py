@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rsciio_xfm.core import cache
+from rsciio_xfm.core.config import EXPLORER_MIB
 from rsciio_xfm.core.source import LocalFile
-from rsciio_xfm.explore import MEMORY, prepare
+from rsciio_xfm.explore import prepare
 from rsciio_xfm.explore.cube_store import sources_of
 from rsciio_xfm.explore.listing import Listing, is_inside
 from rsciio_xfm.explore.messages import QuestionError, file_is_gone
@@ -79,7 +80,7 @@ class Explorer:
     def __init__(
         self,
         listing: Listing | Mapping[str, Opened],
-        memory: int = int(MEMORY * 2**20),
+        memory: int = int(EXPLORER_MIB * 2**20),
         n_threads: int | None = None,
         most_waiting: int = 1,
         is_cached: bool = True,

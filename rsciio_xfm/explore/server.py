@@ -12,6 +12,7 @@ import hmac
 import secrets
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -24,6 +25,7 @@ from rsciio_xfm.core.table import mapping_left_out
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.answers import begin
 from rsciio_xfm.explore.explorer import Explorer
+from rsciio_xfm.explore.listing import Listing
 from rsciio_xfm.explore.messages import Answer, QuestionError
 from rsciio_xfm.explore.questions import Ticket
 from rsciio_xfm.explore.turns import Client
@@ -39,6 +41,7 @@ LEAST_TOKEN = 22  # characters of such a token
 _POLL = 0.05  # seconds, between looks whether a client is still there
 _MOST_URL = 2**17  # bytes
 _MOST_CONNECTIONS = 512
+_MOST_OF_ADDRESS = 256  # of these: 25 browsers behind one address have some 150
 _BACKLOG = 256
 _MOST_SILENCE = 15.0  # seconds, of a connection that asks nothing
 _MOST_PATIENCE = 4  # times as long, with one that takes nothing of its answer
@@ -373,20 +376,32 @@ def _impatient(protocol: Any) -> Any:
 
     Otherwise those who connect and never finish a question, for which no token is needed,
     would keep all others out; and those who never take their answer would fill the memory.
+    Nor does one address have all connections, but this machine, where a proxy may be.
     """
+    of_address: Counter[str] = Counter()
 
     class Impatient(protocol):
+        _address = ""
         _watch: asyncio.TimerHandle | None = None
         _seen: Any = None
         _n_same = 0
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self._address = str((transport.get_extra_info("peername") or ("",))[0])
+            of_address[self._address] += 1
+            is_full = of_address[self._address] > _MOST_OF_ADDRESS
+            if is_full and self._address not in LOOPBACK:
+                transport.abort()
+                return
             self._look_later()
 
         def connection_lost(self, exc: Exception | None) -> None:
             if self._watch is not None:
                 self._watch.cancel()
+            of_address[self._address] -= 1
+            if not of_address[self._address]:
+                del of_address[self._address]
             super().connection_lost(exc)
 
         def _look_later(self) -> None:
@@ -454,8 +469,9 @@ class Running:
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
         self._reading = contextlib.ExitStack()
-        # A file that somebody writes again must not end the server.
-        if explorer.is_served:
+        # A file that somebody writes again must not end the server. Regions cost no more so;
+        # windows of a map that has no cache take twice as long.
+        if isinstance(explorer.listing, Listing):
             self._reading.enter_context(mapping_left_out())
 
     @property

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rsciio_xfm.core.config import EXPLORER_MIB
 from rsciio_xfm.core.extras import require
-from rsciio_xfm.explore import MEMORY
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
 from rsciio_xfm.explore.opened import Opened, check_options
@@ -42,7 +42,7 @@ def explore(
     wait: bool | None = None,
     *,
     port: int = 0,
-    memory: float = MEMORY,
+    memory: float = EXPLORER_MIB,
     cache: bool = True,
     **reader: Any,
 ) -> "Running | ExplorerWidget":
@@ -150,7 +150,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
-    memory: float = MEMORY,
+    memory: float = EXPLORER_MIB,
     token: str | None = None,
     names: Sequence[str] = (),
     cache: bool = True,

@@ -1,5 +1,6 @@
 """What the explorer does with hostile questions, files and clients."""
 
+import contextlib
 import csv
 import io
 import json
@@ -80,7 +81,8 @@ class TestFiles:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="others do not cut open files")
     @pytest.mark.parametrize("is_row", [True, False])
-    def test_a_file_that_is_cut_while_it_is_read(self, tmp_path, is_row):
+    @pytest.mark.parametrize("is_folder", [True, False])
+    def test_a_file_that_is_cut_while_it_is_read(self, tmp_path, is_row, is_folder):
         """A mapped file would end the process."""
         path = edax.write_map(tmp_path / "map.spd", shape=(80, 80, 2048))
         code = f"""
@@ -96,7 +98,8 @@ class TestFiles:
 
             table._mapped = mapped
             from pathlib import Path
-            with Running(Explorer(Listing(Path({str(tmp_path)!r}))), Place()):
+            shown = Path({str(tmp_path if is_folder else path)!r})
+            with Running(Explorer(Listing(shown)), Place()):
                 source = Opened.read(Path({str(path)!r}), {{}}).source
                 ranges = ((0, 80), (0, {80 if is_row else 60}), (3, 9))
                 for part, block in source.pieces_for(ranges, [(3, 9)]):
@@ -126,9 +129,12 @@ class TestFiles:
             return sum(len(block) for _, block in pieces)
 
         monkeypatch.setattr(chunks, "can_map", count)
-        with Running(Explorer(Listing(tmp_path)), Place()):
+        for shown in (tmp_path, path):
+            with Running(Explorer(Listing(shown)), Place()):
+                assert read() == 80
+        with Running(Explorer({}), Place()):  # a user's own signal is read as it was
             assert read() == 80
-        assert n_mapped == [False] * len(n_mapped)
+        assert n_mapped == [False, False, True]
         assert (read(), n_mapped[-1]) == (80, True)
 
 
@@ -329,7 +335,8 @@ def question(running, path):
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode()
 
 
-def is_closed(one):
+def is_closed(one, timeout=20):
+    one.settimeout(timeout)
     try:
         while one.recv(2**16):
             pass
@@ -347,6 +354,21 @@ class TestClients:
         with connect(running) as one:
             one.sendall(said)
             assert is_closed(one)
+
+    def test_one_address_does_not_have_all_connections(self, running, monkeypatch):
+        monkeypatch.setattr(server, "_MOST_OF_ADDRESS", 3)
+        with contextlib.ExitStack() as stack:
+            # This machine: a proxy, say.
+            many = [stack.enter_context(connect(running)) for _ in range(6)]
+            assert not is_closed(many[5], 0.3)
+            monkeypatch.setattr(server, "LOOPBACK", ())
+            with connect(running) as one:
+                assert is_closed(one)
+        end, is_refused = time.monotonic() + 20, True
+        while is_refused and time.monotonic() < end:
+            with connect(running) as one:
+                is_refused = is_closed(one, 0.3)
+        assert not is_refused
 
     def test_who_takes_no_answer_is_sent_away(self, running, monkeypatch):
         monkeypatch.setattr(server, "_MOST_SILENCE", 0.5)

@@ -5,8 +5,13 @@ import zlib
 import numpy as np
 import pytest
 
+from rsciio_xfm.explore import cube, cube_layout, cube_store
 from rsciio_xfm.explore.coarse import MOST_BYTES, MOST_STEP, coarsen, sent_bytes
+from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.messages import as_binary
+from rsciio_xfm.explore.opened import Opened
+from tests.builders import edax
+from tests.explore.asking import Asking, unpack
 
 MOST = 150_000  # bytes, of what is sent while the mouse is dragged
 
@@ -63,6 +68,42 @@ def test_estimates_are_those_of_the_codes():
         pack = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
         n_bytes = len(pack.compress(image.tobytes()) + pack.flush())
         assert sent_bytes(image) == pytest.approx(n_bytes, rel=0.1)
+
+
+def test_answers_say_their_step(tmp_path):
+    data = noise((700, 900, 4), 400, np.uint16)
+    even = {"offset": 0, "scale": 1}
+    axes = [
+        {"name": name, "size": size, "navigate": name != "E", **even}
+        for name, size in zip("yxE", data.shape, strict=True)
+    ]
+    signal = {"data": data, "axes": axes, "metadata": {}}
+    with Asking(Explorer({"map": Opened(signal, "map")})) as ask:
+        found = ask.raw("image", of="w:0:2", step="2")
+        header, arrays = unpack(found.body)
+        expected = data[..., :2].sum(axis=-1)
+        assert header["step"] > 2
+        assert not header["exact"]
+        assert len(found.gzipped) < MOST
+        assert (arrays["image"] == blocks(expected, header["step"])).all()
+        header, arrays = ask.arrays("image", of="w:0:2")
+        assert (header["step"], header["exact"]) == (1, True)
+        assert (arrays["image"] == expected).all()
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_threads_make_the_same_image(tmp_path, monkeypatch, n_threads):
+    pytest.importorskip("numcodecs", reason="the extra explore is not installed")
+    monkeypatch.setattr(cube_layout, "STRIP_BYTES", 16 * 50 * 33)
+    monkeypatch.setattr(cube_store, "SETTLED_S", 0)
+    monkeypatch.setattr(cube, "_PIXELS_OF_A_THREAD", 1)
+    monkeypatch.setattr(cube, "CPU_COUNT", n_threads)
+    path = edax.write_map(tmp_path / "map.spd", shape=(40, 50, 64))
+    opened = Opened.read(path, {})
+    made = cube.make(opened.source)
+    assert made.layout.n_cells > 1
+    expected = np.asarray(opened.data)[..., 5:30].sum(axis=-1)
+    assert (made.image(5, 30) == expected).all()
 
 
 def test_small_images_stay_as_fine_as_they_were_asked():

@@ -210,6 +210,17 @@ class TestFolder:
         assert arrays["image"].shape == (5, 7)
         assert header["channels"] == [1, 3]
 
+    def test_who_asks(self, client, monkeypatch):
+        """By cookie, and by the address: a proxy on this machine says whose it is."""
+        from rsciio_xfm.explore import answers
+
+        monkeypatch.setitem(
+            answers.HANDLERS, "info", lambda asked: answers.as_json(vars(asked.client))
+        )
+        who = client.get(f"/api/map/{first(client)}/info").json()
+        assert who["name"] == client.cookies[DOOR.cookie].partition(".")[0]
+        assert who["address"] == "testclient"
+
     def test_large_answers_are_compressed(self, folder, client):
         edax.write_map(folder / "a.spd", shape=(90, 100, 8))
         number = Listing(folder).number(folder / "first.spd")
