@@ -5,10 +5,10 @@ const TEXTS = {
   changed: "The file was replaced or changed since it was opened. What you see is still of the old one.",
   missing: "The file is not there any more: deleted, renamed, or its drive is off. What you see stays as long as " +
     "this page is open. Put the file back, then look again.",
-  gone: "The server does not answer. It is asked again until it does; nothing is lost. If it was ended, start it " +
-    "again and paste the address that it prints:",
-  locked: "The explorer was started anew and does not know this page. Paste the address that it printed; you go " +
-    "on where you were:",
+  gone: "The server does not answer. It is asked again until it does; nothing is lost. If it was ended and started " +
+    "again, paste its new address, as it was printed there:",
+  locked: "The explorer was started anew and does not know this page. Paste its new address, as it was printed " +
+    "there; you go on where you were:",
   kernel: "The kernel does not answer: it is busy, or was restarted. If it stays so, run the cell again.",
 };
 

@@ -1,6 +1,7 @@
 /** Classes of pixels that have like spectra; each may become a region. */
 import { CLASS_COLOURS } from "./colours.js";
 import { coloured, choice, fill, h, numberInput } from "./dom.js";
+import { missing } from "./names.js";
 import { remarks } from "./remarks.js";
 import { withRegion } from "./region_edit.js";
 import { sizeText } from "./scale_bar.js";
@@ -58,8 +59,7 @@ export function createClassesPanel(app) {
       app.classes ? [
         h("ul.xfm-regions", { label: "Classes" }, app.classes.map(row)),
         h("button", { onclick: addAll, key: "all" }, "All as regions"),
-      ] : h("p.xfm-muted", {}, noClasses
-        ? "Classes are not installed where the map is read: pip install \"rsciio_xfm[learning]\"."
+      ] : h("p.xfm-muted", {}, noClasses ? missing("Classes", "learning")
         : "Pixels with like spectra are put together: minerals of a rock, pigments of a painting."));
   }
   /** A link or a session has classes: they are found again, or the server still has them. */

@@ -2,7 +2,7 @@
 import { fill, h, iconButton, onceAFrame, putPixels, space } from "./dom.js";
 import { colourTable } from "./colours.js";
 import { trying } from "./latest.js";
-import { imageLabel, parseElements } from "./names.js";
+import { imageLabel, missing, parseElements } from "./names.js";
 import { limitsOf, paintOne, sortedSample } from "./paint.js";
 import { remarks } from "./remarks.js";
 import { wishOf } from "./wish.js";
@@ -59,9 +59,9 @@ export function createElementsPanel(app) {
     const { text } = app.info?.excitation ?? {};
     const title = "What made the X-rays: a tube (Rh 50 kV), photons (17.44 keV) or electrons (electrons 20 kV). " +
       `Lines that it cannot excite are left out. ${text ? `The file says ${text}.` : "The file does not say it."}`;
-    return h("label", { title }, "Excitation ", h("input", { size: 13, maxlength: 40,
+    return h("label", {}, "Excitation ", h("input", { title, size: 13, maxlength: 40,
       value: store.get().excitation ?? "", placeholder: text ?? "Rh 50 kV", list: "xfm-excitations",
-      key: "excitation", "aria-description": title, onchange: setExcitation }),
+      key: "excitation", onchange: setExcitation }),
     h("datalist", { id: "xfm-excitations" }, ["Rh 50 kV", "17.44 keV", "electrons 20 kV"].map((value) =>
       h("option", { value }))));
   }
@@ -118,13 +118,14 @@ export function createElementsPanel(app) {
     store.set({ rgb: others.map((old, i) => (i === k ? spec : old)), ratio: null });
   }
 
-  const HINT = "No element yet. Click a peak in the spectrum, type some above, or let them be found.";
+  const hint = () => (!app.energyOf ? "Elements need energies: press Calibrate above the spectrum first."
+    : `No element yet. Click a peak, type some above, or let them be found. ${app.info.fit ? "" : missing("Fits", "fit")}`);
   const draw = onceAFrame(() => {
     drawBar();
     fill(notes, remarks(app, notes, "elements", "fit"));
     pictures.clear();
     const wanted = specs();
-    fill(grid, wanted.length ? wanted.map(tile) : h("p.xfm-muted", {}, HINT));
+    fill(grid, wanted.length ? wanted.map(tile) : h("p.xfm-muted", {}, app.info ? hint() : ""));
     wanted.forEach(paint);
     poke();
   });

@@ -44,7 +44,7 @@ function showPictures(pictures, api) {
         const { bytes, media_type: type } = await api.get(picture.dataset.path);
         picture.src = URL.createObjectURL(new Blob([bytes], { type }));
       } catch (error) {
-        picture.closest("a").title = error.message;
+        picture.replaceWith(h("span.xfm-muted.xfm-empty", {}, [error.message, error.hint].join(" ")));
       }
     },
   );

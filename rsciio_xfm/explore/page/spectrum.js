@@ -14,9 +14,6 @@ export function divisorOf(per, header) {
   return 1;
 }
 
-/** The most of any pixel is of one pixel, in each channel another, so that it has no live time. */
-const divisorOfMost = (per) => (per === "s" ? null : 1);
-
 /** Series in the order of the regions: {id, name, colour, dash, values, pixels, isExact}. */
 export function seriesOf(app, element) {
   const { regions, spectrum } = app.state;
@@ -30,7 +27,8 @@ export function seriesOf(app, element) {
   ];
   return named.filter(({ id }) => app.spectra.has(id)).map((series) => {
     const { values, header, isExact } = app.spectra.get(series.id);
-    const divisor = series.id === "max" ? divisorOfMost(spectrum.per) : divisorOf(spectrum.per, header);
+    // The most of any pixel is in each channel of another pixel: it has no live time.
+    const divisor = divisorOf(spectrum.per, series.id === "max" ? { pixels: 1 } : header);
     const scaled = divisor === null ? [] : divisor === 1 ? values : values.map((v) => v / divisor);
     return { ...series, values: scaled, pixels: header.pixels, isExact };
   });

@@ -21,7 +21,7 @@ export function createSpectrumPanel(app) {
 
   const hint = () => (app.energyOf || !app.info
     ? "Drag: image of these energies. Click a peak: its element. Wheel: zoom."
-    : "This map has no energies yet: press Calibrate, then click two peaks that you know.");
+    : "No energies yet: press Calibrate, then click two peaks that you know.");
   const say = (channel) => {
     line.textContent = channel === null ? hint() : readout(app, chart, channel);
   };

@@ -49,8 +49,7 @@ export function createStatus(app) {
 
   const put = (text, ...more) => {
     clearTimeout(timer);
-    message.title = text;
-    fill(message, h("span", {}, text), ...more);
+    fill(message, h("span", { title: text }, text), ...more);
   };
   app.say = (text) => {
     put(text);

@@ -6,7 +6,6 @@ const KINDS = {
   elements: "Looking for elements",
   classify: "Comparing the spectra of the pixels",
 };
-const PATIENCE = [200, 1000]; // milliseconds between two looks, at first and at most
 
 /** app.runTask(kind, wish, use), app.taskOf(kind); tells "task" of each change. */
 export function createTasks(app) {
@@ -45,8 +44,7 @@ export function createTasks(app) {
 
   /** Ask until it is done; a stop is asked in place of the next look. */
   async function follow(task, kind, query) {
-    const [first, longest] = PATIENCE;
-    for (let delay = first; ; delay = Math.min(longest, delay * 1.4)) {
+    for (let delay = 200; ; delay = Math.min(1000, delay * 1.4)) {
       const { json } = await app.data.plain(`task/${kind}`, task.isStopped ? { ...query, stop: 1 } : query);
       if (task.isStopped || json.state === "stopped") {
         throw Object.assign(new Error(`${KINDS[kind]}: stopped.`), { isStop: true });
