@@ -464,6 +464,8 @@ def test_exports(looking, tmp_path):
 
 
 def test_python_lines(looking):
+    looking.button("Max").click()
+    looking.button("/ pixel").click()
     looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
     looking.page.locator("summary", has_text="Export").click()
     looking.page.get_by_role("menuitem", name="Python lines").click()
@@ -471,6 +473,8 @@ def test_python_lines(looking):
     lines = dialog.locator("pre").inner_text()
     compile(lines, "lines", "exec")
     assert "Region 1" in lines
+    assert 'summary["max"]' in lines
+    assert "/ regions[name].sum()" in lines
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_have_count(0)
 

@@ -43,7 +43,7 @@ export function createClassesPanel(app) {
   }
 
   function draw() {
-    const busy = app.taskOf("classify") !== null;
+    const busy = app.tasks.has("classify");
     const noClasses = app.info && !app.info.classify;
     fill(element,
       h("div.xfm-bar", {},

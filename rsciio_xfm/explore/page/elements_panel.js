@@ -68,7 +68,7 @@ export function createElementsPanel(app) {
 
   function drawBar() {
     const { elements } = store.get();
-    const isBusy = Boolean(app.taskOf("fit") ?? app.taskOf("elements"));
+    const isBusy = app.tasks.has("fit") || app.tasks.has("elements");
     const disabled = isBusy || !app.energyOf;
     const why = app.energyOf ? "" : " (the map has to be calibrated first)";
     fill(bar,

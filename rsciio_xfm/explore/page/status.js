@@ -15,6 +15,7 @@ export function createStatus(app) {
   let timer = null;
   let place = null; // the pixel under the mouse or the cross
   let hint = "";
+  let told = ""; // what is wrong with the file
   let region = ""; // what is said of one that keys have moved
 
   function valuesAt({ x, y }) {
@@ -84,14 +85,15 @@ export function createStatus(app) {
     if (gone) banner.show("missing");
     else if (changed) banner.show("changed");
     else banner.hide("missing", "changed");
-    if (error) app.tell(new Error(error));
+    const wrong = [error, ...(app.info.warnings ?? [])].filter(Boolean).join(" ");
+    if (wrong && wrong !== told) app.tell(new Error(told = wrong));
     drawWork();
   });
   app.on("task", drawWork);
 
   /** Tasks with their Stop; else how far the first pass or the cache is. */
   function drawWork() {
-    const [task] = app.tasks();
+    const [task] = app.tasks.values();
     const { overview, cache } = app.info ?? {};
     if (task) {
       progress(`${task.text} ...`, task.progress, h("button", { key: "stop", onclick: task.stop,

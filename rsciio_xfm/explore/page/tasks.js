@@ -7,12 +7,9 @@ const KINDS = {
   classify: "Comparing the spectra of the pixels",
 };
 
-/** app.runTask(kind, wish, use), app.taskOf(kind); tells "task" of each change. */
+/** app.runTask(kind, wish, use), app.tasks that run; tells "task" of each change. */
 export function createTasks(app) {
-  const running = new Map(); // of a kind: {key, text, progress, stop, done}
-
-  app.taskOf = (kind) => running.get(kind) ?? null;
-  app.tasks = () => [...running.values()];
+  const running = app.tasks = new Map(); // of a kind: {key, text, progress, stop, done}
 
   /** Run it, or join it where it runs; the promise of its result. `use` has it before all others. */
   app.runTask = (kind, wish = wishOf(kind, app.state), use = () => {}) => {

@@ -85,10 +85,10 @@ test("equal tasks are one; a stop is asked once, in place of the next look", asy
   const first = app.runTask("classify");
   assert.equal(app.runTask("classify"), first);
   await new Promise(setImmediate);
-  assert.deepEqual([app.taskOf("classify").text, app.taskOf("classify").progress], ["Reading", 0.5]);
-  app.taskOf("classify").stop();
+  assert.deepEqual([app.tasks.get("classify").text, app.tasks.get("classify").progress], ["Reading", 0.5]);
+  app.tasks.get("classify").stop();
   await assert.rejects(first, { isStop: true });
   assert.deepEqual(app.asked.map(([, query]) => query), [{ n: 4, method: "kmeans" },
     { n: 4, method: "kmeans", stop: 1 }]);
-  assert.equal(app.taskOf("classify"), null);
+  assert.equal(app.tasks.size, 0);
 });
