@@ -232,7 +232,7 @@ class Questions:
                 del self._jobs[job.key]
             was_queued = job.is_queued
             self._leave_queue(job)
-        if was_queued:
+        if was_queued and not job.future.done():
             job.future.set_exception(PassCancelledError(_UNWANTED))
 
     def close(self) -> None:

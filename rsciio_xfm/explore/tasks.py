@@ -24,7 +24,9 @@ from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.turns import Client, Limits, Turns
 from rsciio_xfm.explore.wishes import ClassWish, FitWish
 
-ABANDONED = 60.0  # seconds, after which a task that nobody asks about is stopped
+# Seconds, after which a task that nobody asks about is stopped. Browsers let pages that are
+# not looked at ask once a minute.
+ABANDONED = 90.0
 _FORGOTTEN = 10.0  # seconds, after which a failed one may be tried again
 _MOST_ENDED = 32  # that are remembered
 _MOST_WAIT = 5.0  # seconds, for tasks that end late when all is closed
@@ -149,6 +151,7 @@ class Tasks:
                 is_old = time.monotonic() - task.ended > _FORGOTTEN
                 task = None if is_old else task
             if task is None:
+                self._leave_abandoned()
                 task = Task(client, make)
                 self._turns.put(client, task)
                 self._tasks[key] = task
@@ -157,6 +160,13 @@ class Tasks:
             self._forget()
             self._begin()
         return task
+
+    def _leave_abandoned(self) -> None:
+        """Let those wait no longer that nobody asks about any more."""
+        for key, task in [*self._tasks.items()]:
+            if task.state == "waiting" and task.is_over():
+                self._turns.drop(task.client, task)
+                del self._tasks[key]
 
     def stop(self, key: Hashable, client: Client) -> None:
         """Stop a task for a client: it goes on if others ask for it."""

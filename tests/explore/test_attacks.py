@@ -80,8 +80,9 @@ class TestFiles:
         assert served.hide_paths(f"{tmp_path}/home/cubes/1: bad") == "cubes/1: bad"
 
     @pytest.mark.skipif(sys.platform != "linux", reason="others do not cut open files")
-    @pytest.mark.parametrize("is_row", [True, False])
-    @pytest.mark.parametrize("is_folder", [True, False])
+    @pytest.mark.parametrize(
+        ("is_row", "is_folder"), [(True, True), (False, True), (False, False)]
+    )
     def test_a_file_that_is_cut_while_it_is_read(self, tmp_path, is_row, is_folder):
         """A mapped file would end the process."""
         path = edax.write_map(tmp_path / "map.spd", shape=(80, 80, 2048))

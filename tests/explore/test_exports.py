@@ -18,6 +18,7 @@ from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.regions import to_mask
 from tests.builders import edax
 from tests.explore.asking import Asking
+from tests.explore.test_opened import make as make_opened
 
 EDS = "Acquisition_instrument.SEM.Detector.EDS"
 
@@ -203,6 +204,27 @@ class TestScript:
                 assert (made[f"image {of}"] == ask.image(of, energy="0.1,0.01")).all()
             assert (made["spectrum Whole map"] == ask.spectrum("")).all()
 
+    @pytest.mark.parametrize("per", ["pixel", "s"])
+    def test_per_pixel_and_second(self, real_geopixe, tmp_path, per):
+        region = "r:0,3,4,9"
+        state = {
+            "image": "counts",
+            "spectrum": {"per": per, "whole": True, "max": True},
+            "regions": [{"name": "Maximum", "region": region}],
+        }
+        with Asking(real_geopixe) as ask:
+            text = ask.raw("script.py", state=json.dumps(state)).body.decode()
+            made = run_script(text, tmp_path)
+            for name, own in (("Maximum", region), ("Whole map", "")):
+                header, arrays = ask.arrays("spectrum", region=own, exact="1")
+                by = header["pixels"] if per == "pixel" else header["live_time"]
+                expected = arrays["spectrum"] / by
+                assert made[f"spectrum {name}"] == pytest.approx(expected, rel=1e-9)
+            if per == "pixel":
+                assert (made["spectrum Maximum 2"] == ask.spectrum("max")).all()
+            else:  # the maximum has no time of its own
+                assert "spectrum Maximum 2" not in made
+
     def test_a_line_scan(self, tmp_path):
         data = np.arange(60, dtype=np.uint16).reshape(6, 10)
         even = {"offset": 0, "scale": 1}
@@ -225,6 +247,33 @@ class TestScript:
 
 
 class TestScriptText:
+    def test_the_excitation(self, ask):
+        state = {"image": "fit:Fe_K", "fit": ["Fe"], "excitation": "Rh 50 kV"}
+        text = ask.raw("script.py", state=json.dumps(state)).body.decode()
+        assert "get_element_maps(s, ['Fe'], excitation='Rh 50 kV')" in text
+        text = ask.raw("script.py", state=json.dumps({"image": "fit:Fe_K"})).body
+        assert b"get_element_maps(s)" in text
+
+    @pytest.mark.parametrize(
+        "state",
+        [
+            {"image": "fit:Fe_K", "excitation": "Rh 50 kV" * 100},
+            {"image": "fit:Fe_K", "fit": ["Fe'); import os"]},
+            {"image": "class", "classes": {"n": 3, "method": "x\n"}},
+            {"image": "class", "classes": {"n": 10**9}},
+        ],
+    )
+    def test_wishes_that_are_none(self, ask, state):
+        assert ask.error("script.py", state=json.dumps(state))[0] == 400
+
+    def test_times_that_are_not_known(self):
+        state = {"spectrum": {"per": "s"}}
+        with Asking(Explorer({"map": make_opened()})) as ask:
+            assert ask.json("info")["live_time"] is None
+            text = ask.raw("script.py", state=json.dumps(state)).body.decode()
+        assert "is not known" in text
+        assert "live_time)" not in text
+
     def test_nothing_is_smuggled_in(self, ask):
         evil = '"]; import os; os.system("x") #\n\\'
         state = {

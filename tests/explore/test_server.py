@@ -235,6 +235,17 @@ class TestFolder:
         assert int(packed.headers["content-length"]) < len(plain.content)
         assert packed.content == plain.content
 
+    def test_large_answers_of_ones_own_machine_come_as_they_are(self, tmp_path):
+        path = edax.write_map(tmp_path / "map.spd", shape=(1100, 1000, 2))
+        explorer = explore_file(path, is_cached=False)
+        app = make_app(explorer, DOOR)
+        with TestClient(app, "http://127.0.0.1:1") as client:
+            client.get(f"/?token={TOKEN}", follow_redirects=False)
+            where = f"/api/map/{first(client)}/image?of=w:0:2"
+            assert "content-encoding" not in client.get(where).headers
+            assert client.get(f"{where}&step=2").headers["content-encoding"] == "gzip"
+        explorer.close()
+
     def test_links_that_lead_out(self, folder, tmp_path):
         edax.write_map(tmp_path / "secret.spd")
         (folder / "link.spd").symlink_to(tmp_path / "secret.spd")

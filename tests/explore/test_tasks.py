@@ -1,6 +1,7 @@
 """What takes long in the explorer: fits, elements, classes."""
 
 import json
+import math
 import threading
 import time
 
@@ -98,6 +99,18 @@ class TestTasks:
         assert wait(task).state == "stopped"
         again = own.ask("k", ME, lambda task: ({"answer": 2}, {}))
         assert wait(again).result == {"answer": 2, "notes": []}
+
+    def test_what_waits_and_nobody_asks_about_makes_room(self, own, monkeypatch):
+        gate = Long()
+        first = own.ask(0, ME, gate)
+        assert gate.begun.wait(10)
+        for k in range(1, 5):
+            own.ask(k, ME, Long())
+        first.askers[YOU] = math.inf  # who goes on asking
+        monkeypatch.setattr(tasks, "ABANDONED", 0.0)
+        own.ask(5, ME, Long())
+        assert len(own._turns) == 1
+        gate.go.set()
 
     def test_stops_with_its_map(self, own):
         task = own.ask(("map", 1), ME, Long())
