@@ -412,7 +412,7 @@ def test_dark(looking):
     ) == ("rgb(240, 242, 244)")
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 768)])
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 640)])
 def test_fits_the_screen(looking, size):
     page = looking.page
     page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -430,6 +430,8 @@ def test_fits_the_screen(looking, size):
         assert box["x"] + box["width"] <= size[0] + 1, selector
         assert box["y"] + box["height"] <= size[1] + 1, selector
     assert page.locator(".u-over").bounding_box()["height"] > 120
+    for bar in page.locator(".xfm-bar:visible, .xfm-controls").all():
+        assert bar.bounding_box()["height"] < 50  # one row
 
 
 def test_exports(looking, tmp_path):

@@ -96,7 +96,7 @@ export function createMap(app) {
     const text = app.hint?.() ?? "";
     hint.textContent = text;
     // Above the map where there is room, else in the line at the bottom: no pixel is covered.
-    hint.hidden = !text || !app.shown || place.top < 38;
+    hint.hidden = !text || !app.shown || place.top < 38 || width < 430;
     app.emit("hint", hint.hidden ? text : "");
   });
 
