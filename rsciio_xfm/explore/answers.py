@@ -167,8 +167,10 @@ def _info(asked: Asked) -> Answer:
         "id": asked.map.number,
         "cache": asked.map.cache.said(),
     }
+    hide = asked.explorer.hide_paths
+    info["warnings"] = [hide(text) for text in info["warnings"]]
     if info["error"]:
-        info["error"] = asked.explorer.hide_paths(info["error"])
+        info["error"] = hide(info["error"])
     if asked.explorer.is_served:  # where the cache lies is nobody's business
         info["cache"]["why"] = _QUOTED_PATH.sub("", info["cache"]["why"])
     return as_json(info)

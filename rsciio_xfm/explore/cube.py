@@ -7,13 +7,11 @@ spectra of blocks of pixels. It is made in one pass, in the user's cache folder.
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.exceptions import CorruptFileError
@@ -51,7 +49,6 @@ __all__ = [
 ]
 
 _ATTEMPTS = 3  # to make a cache whose parts turn out to be damaged
-_PIXELS_OF_A_THREAD = 2**20  # of an image, at least
 
 
 @dataclass(frozen=True)
@@ -117,21 +114,11 @@ class Cube:
         most = np.iinfo(layout.dtype).max * (stop - first)
         image = np.zeros(layout.shape[:2], dtype=np.uint32 if most < 2**32 else np.uint64)
         planes = split_window(layout, first, stop)
-
-        def add(cells: np.ndarray) -> None:
-            with self.opened() as reader:
-                for cell in cells.tolist():
-                    check_cancel(cancel)
-                    part = image[tuple(slice(*ends) for ends in layout.place(cell))]
-                    self._add_planes(reader, cell, planes, part)
-
-        n_threads = min(CPU_COUNT, max(1, image.size // _PIXELS_OF_A_THREAD))
-        shares = np.array_split(np.arange(layout.n_cells), n_threads)
-        if n_threads == 1:
-            add(shares[0])
-        else:
-            with ThreadPoolExecutor(n_threads) as threads:
-                list(threads.map(add, shares))
+        with self.opened() as reader:
+            for cell in range(layout.n_cells):
+                check_cancel(cancel)
+                part = image[tuple(slice(*ends) for ends in layout.place(cell))]
+                self._add_planes(reader, cell, planes, part)
         return image
 
     def _add_planes(

@@ -77,7 +77,9 @@ _SAID: tuple[tuple[str, str, str], ...] = (
     ),
 )
 # A sentence that names functions, options or attributes.
-_CODE = re.compile(r"\w\.\w+\(|\w\([^)]*\)|[a-z]\w*_\w+|\b(?:s|maps|model)\.\w|=[\"'\w]")
+_CODE = re.compile(
+    r"\w\.\w+\(|\w\([^)]*\)|\b[a-z]\w*_\w+|\b(?:s|maps|model)\.\w|=[\"'\w]"
+)
 _SENTENCES = re.compile(r"(?<=[.!?:])\s+")
 
 

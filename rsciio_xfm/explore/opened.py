@@ -26,6 +26,7 @@ from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV, with_times_of_one_spect
 from rsciio_xfm.core.reduce import Images, Piece, run
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import source_of
+from rsciio_xfm.core.warning import collected
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.explore.cube_store import sources_of
 from rsciio_xfm.explore.lines import RESOLUTION, Axis, window_of
@@ -148,6 +149,7 @@ class Opened:
         self.signal, self.name, self.path = signal, name, path
         self.options: Mapping[str, Any] = {}  # of the reader
         self.number: int | None = None  # of the signal, if the file has several
+        self.warnings: tuple[str, ...] = ()  # of the reader
         data = signal["data"]
         self.data = data[np.newaxis] if data.ndim == 1 else data
         self.nav_shape, n_channels = tuple(self.data.shape[:-1]), self.data.shape[-1]
@@ -169,9 +171,11 @@ class Opened:
     @classmethod
     def read(cls, path: Path, options: Mapping[str, Any], name: str = "") -> "Opened":
         """Open a file."""
-        signals = read_signals(path, options)
+        with collected() as warnings:
+            signals = read_signals(path, options)
         signal = choose_map(signals, path)
         opened = cls(signal, name or path.name, path)
+        opened.warnings = tuple(dict.fromkeys(warnings))
         opened.options = dict(options)
         if len(signals) > 1:
             opened.number = next(i for i, one in enumerate(signals) if one is signal)
@@ -368,6 +372,7 @@ class Opened:
             "file_changed": self.is_changed(),
             "file_gone": self.is_gone(),
             "error": seen.error,
+            "warnings": list(self.warnings),
         }
 
     @property

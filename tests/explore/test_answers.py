@@ -292,6 +292,20 @@ class TestChanged:
             assert str(tmp_path) not in text
 
 
+def test_warnings_of_the_reader(tmp_path):
+    """What is missing of a file is told on the page."""
+    path = geopixe.write_map(tmp_path / "map.GeoPIXE")
+    with Asking(path) as ask:
+        assert ask.json("info")["warnings"] == []
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with Asking(path) as ask:
+        (text,) = ask.json("info")["warnings"]
+    assert "missing" in text
+    assert "map.GeoPIXE" in text
+    assert str(tmp_path) not in text
+
+
 def test_detector(tmp_path):
     path = geopixe.write_map(tmp_path / "map.GeoPIXE")
 

@@ -5,12 +5,10 @@ import zlib
 import numpy as np
 import pytest
 
-from rsciio_xfm.explore import cube, cube_layout, cube_store
 from rsciio_xfm.explore.coarse import MOST_BYTES, MOST_STEP, coarsen, sent_bytes
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.messages import as_binary
 from rsciio_xfm.explore.opened import Opened
-from tests.builders import edax
 from tests.explore.asking import Asking, unpack
 
 MOST = 150_000  # bytes, of what is sent while the mouse is dragged
@@ -89,21 +87,6 @@ def test_answers_say_their_step(tmp_path):
         header, arrays = ask.arrays("image", of="w:0:2")
         assert (header["step"], header["exact"]) == (1, True)
         assert (arrays["image"] == expected).all()
-
-
-@pytest.mark.parametrize("n_threads", [1, 3])
-def test_threads_make_the_same_image(tmp_path, monkeypatch, n_threads):
-    pytest.importorskip("numcodecs", reason="the extra explore is not installed")
-    monkeypatch.setattr(cube_layout, "STRIP_BYTES", 16 * 50 * 33)
-    monkeypatch.setattr(cube_store, "SETTLED_S", 0)
-    monkeypatch.setattr(cube, "_PIXELS_OF_A_THREAD", 1)
-    monkeypatch.setattr(cube, "CPU_COUNT", n_threads)
-    path = edax.write_map(tmp_path / "map.spd", shape=(40, 50, 64))
-    opened = Opened.read(path, {})
-    made = cube.make(opened.source)
-    assert made.layout.n_cells > 1
-    expected = np.asarray(opened.data)[..., 5:30].sum(axis=-1)
-    assert (made.image(5, 30) == expected).all()
 
 
 def test_small_images_stay_as_fine_as_they_were_asked():

@@ -270,6 +270,10 @@ def test_warnings_are_those_of_a_task():
             ("warning", "Most is left at 2.31 keV (S_K), 6.40 keV. See whether"),
         ),
         (
+            "What is of Fe_K may be of Mn_K. Use energy_range. See s.plot().",
+            ("warning", "What is of Fe_K may be of Mn_K."),
+        ),
+        (
             "Something new: it may be so. Call s.calibrate_energy(...). Look at maps.chi2 "
             "or energy_range. It is fine.",
             ("warning", "Something new: it may be so. It is fine."),

@@ -16,7 +16,6 @@ from rsciio_xfm.analysis.fit.columns import (
 from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
 from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
 from rsciio_xfm.analysis.fit.solve import Solution, scaled_gram, solve
-from rsciio_xfm.core.watch import go_on
 
 # Of the spectrum that lines are somewhere, if their ratio is to be fitted: of K-beta; of a
 # subshell, whose lines make no shoulders of others.
@@ -184,13 +183,7 @@ def solve_at(problem: Problem, values: dict[str, float], signed: bool = False) -
         Of all parameters.
     signed
         Whether all components but the background may be negative.
-
-    Raises
-    ------
-    rsciio_xfm.exceptions.PassCancelledError
-        Who waits for it, :func:`rsciio_xfm.core.watch.watched`, wants it no more.
     """
-    go_on()
     columns = make_spectra(problem.lines, values, problem.channels)
     columns = np.concatenate([columns, problem.splines])
     may_be_negative = np.full(len(columns), signed)

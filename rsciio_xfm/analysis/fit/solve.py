@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsciio_xfm.core.watch import go_on
+
 _RIDGE = 1e-11  # of a column's square: keeps components that are alike apart
 
 
@@ -36,7 +38,13 @@ def solve(
         float64, shape (channels,): the spectrum, likewise.
     may_be_negative
         bool, shape (components,).
+
+    Raises
+    ------
+    rsciio_xfm.exceptions.PassCancelledError
+        Who waits for it, see :func:`rsciio_xfm.core.watch.watched`, wants it no more.
     """
+    go_on()
     gram, scale = scaled_gram(weighted)
     right = (weighted @ target) / scale
     free = np.ones(len(gram), bool)
