@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -880,6 +880,30 @@ def test_classes_that_the_server_has_no_more(looking):
     looking.wrong.clear()  # the browser tells of the 404
 
 
+def test_what_the_reader_warns_of(chromium, server):
+    """It is read as a whole, and does not come back once it is put away."""
+    context = chromium.new_context(viewport={"width": 1024, "height": 640})
+    page = context.new_page()
+
+    def info(route):
+        answer = route.fetch()
+        warned = {"warnings": ["Of this map, half is missing. " * 6]}
+        route.fulfill(response=answer, json=answer.json() | warned)
+
+    page.route("**/info*", info)
+    page.goto(server.address)
+    message = page.locator(".xfm-error > span")
+    expect(message).to_contain_text("half is missing")
+    assert message.evaluate("(e) => e.scrollWidth <= e.clientWidth")
+    page.get_by_role("button", name="Put away").click()
+    page.wait_for_url("**#*")
+    state = json.loads(unquote(page.url.partition("#")[2])) | {"energy": [0, 0.02]}
+    page.evaluate("(hash) => { location.hash = hash; }", quote(json.dumps(state)))
+    expect(page.get_by_role("button", name="File's energies")).to_be_visible()
+    expect(page.locator(".xfm-message")).to_be_empty()
+    context.close()
+
+
 def test_status_after_keys(looking):
     """Where the region is that was moved, and how large."""
     value = looking.page.locator(".xfm-value")
@@ -914,8 +938,22 @@ def test_nothing_is_empty_while_the_map_is_opened(chromium, server):
     page.route("**/info*", lambda route: None)  # is not answered
     page.goto(server.address)
     page.locator(".xfm-map").wait_for()
+    expect(page.locator(".xfm-work")).to_have_text("The map is being opened ...")
     expect(page.locator(".xfm-hint")).to_be_hidden()
     expect(page.locator(".xfm-banner")).to_be_hidden()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.locator(".xfm-map").click()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    page.locator(".xfm-plot-box").click()
+    for key in ("ArrowLeft", "Enter", "y", "0", "n", "v"):
+        page.keyboard.press(key)
+    page.mouse.move(200, 300, steps=3)
+    for name in ("Elements", "Scatter", "Classes", "Regions"):
+        page.get_by_role("tab", name=name).click()
+    page.wait_for_timeout(200)
+    assert not wrong
     context.close()
 
 

@@ -16,7 +16,6 @@ export function createBanner(app) {
   const element = h("div.xfm-banner", { role: "alert", hidden: true });
   let kind = null;
 
-  /** A new address, with what is seen now behind it. */
   function goOn(event) {
     event.preventDefault();
     const input = event.target.elements.address;
@@ -48,7 +47,6 @@ export function createBanner(app) {
   return {
     element,
     show,
-    /** Put away one of these, if it is shown. */
     hide: (...kinds) => kinds.includes(kind) && show(null),
   };
 }

@@ -19,8 +19,7 @@ export function addMapKeys(app, map) {
   canvas.addEventListener("focus", map.draw);
   canvas.addEventListener("blur", map.draw);
   canvas.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey) return;
-    if (handle(event)) {
+    if (!event.ctrlKey && !event.metaKey && app.info && handle(event)) {
       event.preventDefault();
       event.stopPropagation();
     }

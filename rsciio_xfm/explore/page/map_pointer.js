@@ -26,6 +26,7 @@ export function addPointer(app, map) {
     drag = event.button === 1 ? pan(event) : begin(event);
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (!app.info) return;
     hover(event);
     if (map.drawing?.places && map.drawing.kind === "polygon") follow(event);
     drag?.move(placeOf(event), event);

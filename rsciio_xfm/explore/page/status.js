@@ -91,18 +91,19 @@ export function createStatus(app) {
   });
   app.on("task", drawWork);
 
-  /** Tasks with their Stop; else how far the first pass or the cache is. */
+  /** A task with its Stop; else how far the first pass or the cache is. */
   function drawWork() {
     const [task] = app.tasks.values();
     const { overview, cache } = app.info ?? {};
     if (task) {
-      progress(`${task.text} ...`, task.progress, h("button", { key: "stop", onclick: task.stop,
-        title: "Stop what is being computed" }, "Stop"));
-    } else if (overview && !overview.done) {
+      progress(`${task.text} ...`, task.progress, h("button", { key: "stop", onclick: task.stop }, "Stop"));
+    } else if (!app.info) progress("The map is being opened ...", null);
+    else if (!overview.done) {
       progress(`Reading: row ${overview.rows_done} of ${overview.rows}`, overview.rows_done / overview.rows);
     } else if (cache?.state === "making") progress("Making the cache, which makes all faster", cache.progress);
     else fill(work, cache?.state === "off" && cache.why ? h("span", { title: cache.why }, `No cache. ${cache.why}`) : null);
   }
+  drawWork();
   function progress(text, part, more = null) {
     fill(work, h("span", { title: text }, text), h("progress", { max: 1, value: part, label: text }), more);
   }
