@@ -1,5 +1,6 @@
 """Questions that are asked at once: joined, in turn, cancelled, within memory."""
 
+import random
 import threading
 import time
 
@@ -157,6 +158,38 @@ class TestQuestions:
         assert len(questions._turns) <= LIMITS.address
         questions.ask("other", place("other", "image", "10.0.0.2"), gate)
         gate.go.set()
+
+    def test_nothing_is_left_of_many_who_come_and_go(self):
+        questions = Questions(n_threads=2)
+        failed = []
+
+        def come_and_go(name):
+            rng = random.Random(name)
+            for _ in range(100):
+                try:
+                    key = rng.randrange(12)
+                    ticket = questions.ask(key, place(name, "image"), self.quick)
+                except QuestionError:
+                    continue
+                if rng.random() < 0.4:
+                    ticket.leave()
+                elif ticket.result().body != b"quick":
+                    failed.append(name)
+
+        threads = [threading.Thread(target=come_and_go, args=(k,)) for k in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        questions.close()
+        assert not failed
+        assert (len(questions._turns), questions._queued, questions._jobs) == (0, {}, {})
+
+    @staticmethod
+    def quick(cancel):
+        time.sleep(0.0005)
+        return Answer("text/plain", b"quick")
 
     def test_a_class_behind_one_address(self, questions):
         """25 browsers that ask for an image, a spectrum and a scatter at once."""

@@ -12,6 +12,7 @@ import rsciio_xfm
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.watch import begin, go_on
 from rsciio_xfm.explore import tasks
+from rsciio_xfm.explore.answers import answer
 from rsciio_xfm.explore.messages import QuestionError
 from rsciio_xfm.explore.notes import to_notes
 from rsciio_xfm.explore.tasks import Task, Tasks
@@ -396,3 +397,23 @@ class TestRealMap:
         cpu = time.process_time()
         assert wait(task).state == "stopped"
         assert time.process_time() - cpu < 2
+
+    @pytest.mark.filterwarnings("ignore::UserWarning")
+    def test_two_at_once_are_as_one_after_the_other(self, real_geopixe):
+        wishes = [("classify", {"n": "3"}), ("fit", {"elements": self.ELEMENTS})]
+        wishes += [("classify", {"n": "4"}), ("fit", {"elements": "Ca,Fe"})]
+        of = {"classify": "class", "fit": "fit:Fe_K"}
+        found = []
+        for is_one in (True, False):
+            with Asking(real_geopixe) as ask:
+                path = f"api/map/{ask.number}/task"
+                for k, (kind, wish) in enumerate(wishes):
+                    answer(ask.explorer, f"{path}/{kind}", wish, Client(str(k)))
+                    if is_one:
+                        wait_for(ask, f"task/{kind}", **wish)
+                for kind, wish in wishes:
+                    assert wait_for(ask, f"task/{kind}", **wish)["state"] == "done"
+                images = [ask.image(of[kind], **wish) for kind, wish in wishes]
+            found.append(images)
+        for first, second in zip(*found, strict=True):
+            assert (first == second).all()
