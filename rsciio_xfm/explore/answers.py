@@ -162,6 +162,7 @@ def _maps(explorer: Explorer) -> Answer:
 
 
 def _info(asked: Asked) -> Answer:
+    check_excitation(asked.fit_wish().excitation)  # the page asks whether it is one
     info = asked.opened.info() | {
         "id": asked.map.number,
         "cache": asked.map.cache.said(),

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -412,7 +412,7 @@ def test_dark(looking):
     ) == ("rgb(240, 242, 244)")
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 768)])
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 640)])
 def test_fits_the_screen(looking, size):
     page = looking.page
     page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -430,6 +430,8 @@ def test_fits_the_screen(looking, size):
         assert box["x"] + box["width"] <= size[0] + 1, selector
         assert box["y"] + box["height"] <= size[1] + 1, selector
     assert page.locator(".u-over").bounding_box()["height"] > 120
+    for bar in page.locator(".xfm-bar:visible, .xfm-controls").all():
+        assert bar.bounding_box()["height"] < 50  # one row
 
 
 def test_exports(looking, tmp_path):
@@ -464,6 +466,8 @@ def test_exports(looking, tmp_path):
 
 
 def test_python_lines(looking):
+    looking.button("Max").click()
+    looking.button("/ pixel").click()
     looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
     looking.page.locator("summary", has_text="Export").click()
     looking.page.get_by_role("menuitem", name="Python lines").click()
@@ -471,6 +475,8 @@ def test_python_lines(looking):
     lines = dialog.locator("pre").inner_text()
     compile(lines, "lines", "exec")
     assert "Region 1" in lines
+    assert 'summary["max"]' in lines
+    assert "/ regions[name].sum()" in lines
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_have_count(0)
 
@@ -743,6 +749,324 @@ def test_front_page_of_a_folder(chromium, tmp_path, rock):
         expect(page.get_by_role("link")).to_have_count(2)
         assert not looking.wrong
         context.close()
+
+
+class Task:
+    """A task of a server that answers as it is told."""
+
+    def __init__(self, page, kind, **answer):
+        self.asked = []
+        self.answer = {"state": "running", "doing": "", "progress": None} | answer
+        page.route(f"**/task/{kind}*", self.reply)
+
+    def reply(self, route):
+        query = parse_qs(urlsplit(route.request.url).query)
+        self.asked.append({key: values[0] for key, values in query.items()})
+        stopped = {"state": "stopped"} if "stop" in query else {}
+        route.fulfill(json={"result": None, "error": None} | self.answer | stopped)
+
+
+def test_a_task_says_what_it_does_and_is_stopped(looking):
+    page, work = looking.page, looking.page.locator(".xfm-work")
+    task = Task(page, "elements", doing="reading the map")
+    looking.tab("Elements")
+    looking.button("Find").click()
+    expect(work).to_contain_text("Reading the map ...")
+    assert not page.locator(".xfm-work progress[value]").count()  # it is not known
+    expect(looking.button("Find")).to_be_disabled()
+    task.answer |= {"doing": "fitting", "progress": 0.4}
+    expect(work).to_contain_text("Fitting ...")
+    expect(page.locator(".xfm-work progress")).to_have_js_property("value", 0.4)
+    task.answer |= {"state": "waiting", "doing": ""}
+    expect(work).to_contain_text("Waiting for its turn ...")
+    looking.button("Stop").click()
+    expect(page.locator(".xfm-message")).to_have_text("Looking for elements: stopped.")
+    expect(work).not_to_contain_text("Waiting")
+    expect(looking.button("Find")).to_be_enabled()
+    assert [one for one in task.asked if "stop" in one] == [task.asked[-1]]
+
+
+def test_a_task_that_fails_says_why(looking):
+    Task(looking.page, "fit", state="failed", error="No line of Xx can be excited.")
+    looking.tab("Elements")
+    looking.button("Find and fit").click()
+    message = looking.page.locator(".xfm-message.xfm-error")
+    expect(message).to_contain_text("No line of Xx can be excited.")
+    message.get_by_role("button", name="Put away").click()
+    expect(message).to_be_empty()
+
+
+def test_excitation(looking):
+    """It goes with each fit, is part of the address, and can be undone."""
+    page = looking.page
+    add_elements(looking, "Ca Fe")
+    fit = Task(page, "fit")
+    field = page.get_by_label("Excitation")
+    field.fill("Rh 30 kV")
+    field.press("Enter")
+    assert looking.state["excitation"] == "Rh 30 kV"
+    looking.button("Fit these").click()
+    looking.button("Stop").click()
+    expect(looking.button("Fit these")).to_be_enabled()
+    assert fit.asked[0] == {"elements": "Ca,Fe", "excitation": "Rh 30 kV"}
+    field.fill("yellow light")
+    field.press("Enter")
+    expect(page.locator(".xfm-message.xfm-error")).to_contain_text("yellow light")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    assert looking.state["excitation"] == "Rh 30 kV"
+    page.locator(".xfm-map").focus()
+    looking.press("Control+z")
+    expect(field).to_have_value("")
+    assert "excitation" not in looking.state
+    looking.wrong.clear()  # the browser tells of the 400
+
+
+NOTES = [
+    {"text": "Nothing says what made the X-rays.", "kind": "warning"},
+    {"text": "Fe and Mn overlap.", "kind": "hint"},
+]
+
+
+def test_remarks_on_a_fit(looking):
+    """They are in the panel, and not in the line at the bottom."""
+    add_elements(looking, "Ca Fe")
+    result = {"maps": ["Fe_K"], "elements": ["Fe"], "notes": NOTES}
+    Task(looking.page, "fit", state="done", result=result)
+    looking.page.route("**/image?*fit:*", lambda route: route.abort())
+    looking.button("Fit these").click()
+    notes = looking.page.locator(".xfm-notes")
+    expect(notes.locator("summary")).to_have_text("⚠ 2 remarks")
+    expect(notes.locator("li").first).to_be_hidden()
+    notes.locator("summary").click()
+    expect(notes.locator("strong")).to_have_text(NOTES[0]["text"])
+    expect(notes.locator("li").last).to_have_text(NOTES[1]["text"])
+    expect(looking.page.locator(".xfm-message")).to_be_empty()
+    looking.wrong.clear()  # of the image that was not answered
+
+
+def test_classes_that_the_server_has_no_more(looking):
+    """They are made once more, and the question is asked again."""
+    page, asked = looking.page, []
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[:, :30] = 1
+    header = {"arrays": [{"name": "image", "dtype": "uint8", "shape": SHAPE}]}
+    head = json.dumps(header).encode()
+    head += b" " * (-(len(head) + 4) % 8)
+    body = len(head).to_bytes(4, "little") + head + labels.tobytes()
+
+    def image(route):
+        asked.append(parse_qs(urlsplit(route.request.url).query))
+        if len(task.asked) < 2:
+            gone = {"error": "They are gone.", "hint": "", "again": "classify"}
+            route.fulfill(status=404, json=gone)
+        else:
+            route.fulfill(body=body, content_type="application/octet-stream")
+
+    result = {"n": 2, "sizes": [2400, 1440], "notes": []}
+    task = Task(page, "classify", state="done", result=result)
+    page.route("**/image?*class*", image)
+    looking.tab("Classes")
+    button = looking.button("Find classes")
+    if button.is_disabled():
+        pytest.skip("the extra learning is not installed")
+    page.get_by_label("How many classes").fill("2")
+    button.click()
+    place = looking.on_map(3, 70)
+    page.mouse.move(*place)
+    expect(page.locator(".xfm-value")).to_have_text("x 70, y 3: Classes 0")
+    assert task.asked == [{"n": "2", "method": "kmeans"}] * 2
+    assert asked == [{"of": ["class"], "n": ["2"], "method": ["kmeans"]}] * 2
+    assert page.locator(".xfm-message").inner_text() == ""
+    looking.wrong.clear()  # the browser tells of the 404
+
+
+def test_what_the_reader_warns_of(chromium, server):
+    """It is read as a whole, and does not come back once it is put away."""
+    context = chromium.new_context(viewport={"width": 1024, "height": 640})
+    page = context.new_page()
+
+    def info(route):
+        answer = route.fetch()
+        warned = {"warnings": ["Of this map, half is missing. " * 6]}
+        route.fulfill(response=answer, json=answer.json() | warned)
+
+    page.route("**/info*", info)
+    page.goto(server.address)
+    message = page.locator(".xfm-error > span")
+    expect(message).to_contain_text("half is missing")
+    assert message.evaluate("(e) => e.scrollWidth <= e.clientWidth")
+    page.get_by_role("button", name="Put away").click()
+    page.wait_for_url("**#*")
+    state = json.loads(unquote(page.url.partition("#")[2])) | {"energy": [0, 0.02]}
+    page.evaluate("(hash) => { location.hash = hash; }", quote(json.dumps(state)))
+    expect(page.get_by_role("button", name="File's energies")).to_be_visible()
+    expect(page.locator(".xfm-message")).to_be_empty()
+    context.close()
+
+
+def test_status_after_keys(looking):
+    """Where the region is that was moved, and how large."""
+    value = looking.page.locator(".xfm-value")
+    looking.press("m", "r", "Enter")
+    expect(looking.page.locator(".xfm-hint")).to_contain_text("then Enter")
+    looking.press("Shift+ArrowRight", "ArrowDown", "Enter")
+    expect(value).to_have_text("Region 1: x 40 to 50, y 24 to 25, 22 pixels")
+    looking.press("v", "ArrowLeft", "Alt+ArrowDown")
+    expect(value).to_have_text("Region 1: x 39 to 49, y 24 to 26, 33 pixels")
+    looking.press("Delete", "ArrowLeft")
+    expect(looking.page.locator(".xfm-message")).to_contain_text(
+        "the arrow keys move the map"
+    )
+
+
+def test_hint_covers_no_pixel(looking):
+    """It is above the map where there is room, else in the line at the bottom."""
+    page, hint = looking.page, looking.page.locator(".xfm-hint")
+    _, top = looking.on_map(-0.5, 0)
+    box = hint.bounding_box()
+    assert box["y"] + box["height"] <= top
+    page.set_viewport_size({"width": 1800, "height": 640})
+    expect(hint).to_be_hidden()
+    expect(page.locator(".xfm-value")).to_contain_text("Drag on the map")
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    expect(page.locator(".xfm-value")).not_to_contain_text("Drag on the map")
+
+
+def test_nothing_is_empty_while_the_map_is_opened(chromium, server):
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    page.route("**/info*", lambda route: None)  # is not answered
+    page.goto(server.address)
+    page.locator(".xfm-map").wait_for()
+    expect(page.locator(".xfm-work")).to_have_text("The map is being opened ...")
+    expect(page.locator(".xfm-hint")).to_be_hidden()
+    expect(page.locator(".xfm-banner")).to_be_hidden()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.locator(".xfm-map").click()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    page.locator(".xfm-plot-box").click()
+    for key in ("ArrowLeft", "Enter", "y", "0", "n", "v"):
+        page.keyboard.press(key)
+    page.mouse.move(200, 300, steps=3)
+    for name in ("Elements", "Scatter", "Classes", "Regions"):
+        page.get_by_role("tab", name=name).click()
+    page.wait_for_timeout(200)
+    assert not wrong
+    context.close()
+
+
+def test_file_deleted(chromium, tmp_path, rock):
+    """The page says so, keeps what is seen, and goes on where the file is there again."""
+    path = tmp_path / "rock.GeoPIXE"
+    shutil.copy(rock, path)
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        looking.open(server.address)
+        path.rename(tmp_path / "elsewhere")
+        looking.page.mouse.move(*looking.on_map(5, 10))
+        looking.page.mouse.down()
+        looking.page.mouse.move(*looking.on_map(24, 39), steps=5)
+        looking.page.mouse.up()
+        banner = looking.page.locator(".xfm-banner")
+        expect(banner).to_contain_text("not there any more", timeout=20_000)
+        banner.get_by_role("button", name="Look again").click()
+        expect(looking.page.locator(".xfm-error")).to_contain_text("not there any more")
+        expect(banner).to_be_visible()
+        (tmp_path / "elsewhere").rename(path)
+        banner.get_by_role("button").click()
+        expect(banner).to_be_hidden(timeout=20_000)
+        looking.settle()
+        assert looking.plot.get_attribute("data-series") == "whole r1"
+        context.close()
+
+
+def test_started_anew_with_another_token(chromium, rock):
+    """The new address is pasted into the page, which goes on where it was."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    with contextlib.closing(
+        rsciio_xfm.explore(rock, browser=False, wait=False)
+    ) as server:
+        looking = Looking(context.new_page())
+        looking.open(server.address)
+        looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+        assert looking.state["regions"]
+        context.clear_cookies()
+        looking.page.mouse.click(*looking.at_energy(6.4))
+        banner = looking.page.locator(".xfm-banner")
+        expect(banner).to_contain_text("does not know this page")
+        address = banner.get_by_label("The new address of the explorer")
+        address.fill("rubbish")
+        address.press("Enter")
+        expect(address).to_have_attribute("aria-invalid", "true")
+        address.fill(server.address)
+        looking.button("Go on there").click()
+        looking.page.wait_for_selector(".xfm-plot[data-series='whole r1']")
+        expect(banner).to_be_hidden()
+        context.close()
+
+
+def test_maximum_is_saved_too(looking, counts, tmp_path):
+    looking.button("Max").click()
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    looking.export("All spectra shown").save_as(tmp_path / "spectra.csv")
+    lines = (tmp_path / "spectra.csv").read_text(encoding="utf-8-sig").splitlines()
+    names = "channel,energy (keV),Whole map,Region 1,Most in any pixel"
+    assert lines[0] == names
+    table = np.loadtxt(lines[1:], delimiter=",")
+    np.testing.assert_array_equal(table[:, -1], counts.max((0, 1)))
+
+
+def test_the_tabulator_goes_from_left_to_right(looking):
+    """Each part is reached in the order in which it is read; what has the keyboard is seen."""
+    parts = ["header", ".xfm-left .xfm-bar", ".xfm-tools", ".xfm-map", ".xfm-controls"]
+    parts += [".xfm-spectrum .xfm-bar", ".xfm-plot-box", ".xfm-tabs"]
+    found = looking.page.evaluate(
+        """(parts) => {
+            const kinds = "button, input, select, summary, [tabindex]";
+            const all = [...document.querySelectorAll(kinds)]
+                .filter((e) => e.tabIndex >= 0 && !e.disabled && e.checkVisibility());
+            return all.map((e) => parts.findIndex((part) => e.closest(part)));
+        }""",
+        parts,
+    )
+    order = [k for k in found if k >= 0]
+    assert order == sorted(order)
+    assert set(order) == set(range(len(parts)))
+    looking.page.keyboard.press("Tab")
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert looking.page.evaluate(outline) == "solid"
+
+
+def test_nothing_moves_where_that_is_not_wanted(chromium, server):
+    context = chromium.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(server.address)
+    page.wait_for_selector("[data-ready=true]")
+    moving = page.evaluate(
+        """() => [...document.querySelectorAll("*")].filter((e) => {
+            const { transitionDuration, animationName } = getComputedStyle(e);
+            return transitionDuration !== "0s" || animationName !== "none";
+        }).length"""
+    )
+    assert moving == 0
+    context.close()
+
+
+def test_picture_of_the_documentation(chromium, tmp_path):
+    from PIL import Image
+
+    from tests.explore.picture import SIZE, draw
+
+    path = tmp_path / "explorer.png"
+    draw(path, chromium)
+    assert path.stat().st_size < 300_000
+    with Image.open(path) as picture:
+        assert picture.size == (SIZE["width"], SIZE["height"])
 
 
 NOTEBOOK = """

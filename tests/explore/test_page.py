@@ -1,5 +1,6 @@
 """The page without a browser: its modules in node, its size, one module for notebooks."""
 
+import itertools
 import json
 import re
 import shutil
@@ -113,7 +114,11 @@ def test_modules_in_a_circle(tmp_path, monkeypatch):
 def test_small():
     """What a student's browser loads, and what somebody reads who looks into it."""
     files = [path for path in HERE.rglob("*") if path.suffix in (".js", ".css", ".html")]
-    assert sum(path.stat().st_size for path in files) <= 250_000
+    only_notebooks = HERE / "widget.js"
+    loaded = [path for path in files if path != only_notebooks]
+    assert sum(path.stat().st_size for path in loaded) <= 250_000
+    in_a_notebook = page.widget_module() + page.widget_style()
+    assert len(in_a_notebook.encode()) <= 260_000
     for path in MODULES:
         lines = path.read_text(encoding="utf-8").splitlines()
         assert len(lines) <= 300, path.name
@@ -145,3 +150,111 @@ def test_licence_of_what_is_vendored():
     (version,) = re.findall(r"uPlot \(v([\d.]+)\)", text[:200])
     assert version in (HERE / "vendor" / "README.md").read_text(encoding="utf-8")
     assert "MIT" in (HERE / "vendor" / "uPlot-LICENSE.txt").read_text(encoding="utf-8")
+
+
+def colours_of(name):
+    """The colours of a list in colours.js."""
+    text = (HERE / "colours.js").read_text(encoding="utf-8")
+    found = re.search(rf"{name} = \[(.*?)\]", text, re.DOTALL)[1]
+    return re.findall(r"#([0-9a-f]{6})", found)
+
+
+def linear(colour):
+    value = np.array([int(colour[k : k + 2], 16) for k in (0, 2, 4)]) / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+# Machado, Oliveira and Fernandes (2009): as people without red or green cones see.
+SEEN = {
+    "all": np.eye(3),
+    "no red": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "no green": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+}
+
+
+def oklab(colour, seen):
+    """Ottosson (2020): distances are about as people see them."""
+    cones = np.array(
+        [
+            [0.4122214708, 0.5363325363, 0.0514459929],
+            [0.2119034982, 0.6806995451, 0.1073969566],
+            [0.0883024619, 0.2817188376, 0.6299787005],
+        ]
+    )
+    lab = np.array(
+        [
+            [0.2104542553, 0.7936177850, -0.0040720468],
+            [1.9779984951, -2.4285922050, 0.4505937099],
+            [0.0259040371, 0.7827717662, -0.8086757660],
+        ]
+    )
+    return lab @ np.cbrt(np.clip(cones @ np.clip(seen @ linear(colour), 0, 1), 0, None))
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_colours_are_told_apart(eyes):
+    """Regions, classes, and classes from regions; with red-green blindness too."""
+    colours = [*colours_of("REGION_COLOURS"), *colours_of("CLASS_COLOURS")]
+    assert len(colours) == len(set(colours)) == 16
+    for one, other in itertools.combinations(colours, 2):
+        apart = np.linalg.norm(oklab(one, SEEN[eyes]) - oklab(other, SEEN[eyes]))
+        assert apart > 0.07, (one, other)
+
+
+def contrast(one, other):
+    """WCAG 2: 1 to 21."""
+    low, high = sorted(
+        float(np.dot([0.2126, 0.7152, 0.0722], linear(c))) for c in (one, other)
+    )
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_of_the_style_sheet():
+    """Text has 4.5 to its ground, borders of fields and lines 3, light and dark (WCAG AA)."""
+    text = (HERE / "style.css").read_text(encoding="utf-8")
+    for selector in (r"\.xfm \{", r'\.xfm\[data-theme="dark"\] \{'):
+        block = re.search(selector + r"(.*?)\}", text, re.DOTALL)[1]
+        colour = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", block))
+        for ground in ("ground", "panel"):
+            for kind in ("text", "muted", "error"):
+                assert contrast(colour[kind], colour[ground]) >= 4.5, (kind, ground)
+            for kind in ("accent", "edge"):
+                assert contrast(colour[kind], colour[ground]) >= 3, (kind, ground)
+        assert contrast(colour["on-accent"], colour["accent"]) >= 4.5
+    for part in re.findall(r"--part: #([0-9a-f]{6})", text):
+        assert contrast("ffffff", part) >= 4.5
+    for own in re.findall(
+        r"background: #([0-9a-f]{6}); color: #([0-9a-f]{6})", text
+    ):  # banners
+        assert contrast(*own) >= 4.5
+
+
+@needs_node
+def test_lines_of_the_spectrum_are_seen():
+    """Pale and dark colours of regions are changed until they stand out from the page."""
+    script = f"""
+        import {{ CLASS_COLOURS, REGION_COLOURS, contrastOf, legible, rgbOf }}
+          from "{(HERE / "colours.js").as_uri()}";
+        const found = ["#ffffff", "#15181c"].flatMap((ground) =>
+          [...REGION_COLOURS, ...CLASS_COLOURS].map((colour) => legible(colour, ground))
+            .map((seen) => [ground, seen, contrastOf(rgbOf(seen), rgbOf(ground))]));
+        console.log(JSON.stringify(found));
+    """
+    done = node("--input-type=module", "-e", script)
+    assert done.returncode == 0, done.stderr
+    for ground, colour, found in json.loads(done.stdout):
+        expected = contrast(ground[1:], colour[1:])
+        assert found == pytest.approx(expected, rel=0.05)
+        assert expected >= 2.95, (ground, colour)

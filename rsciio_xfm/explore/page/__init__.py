@@ -28,9 +28,8 @@ def widget_module(entry: str = "widget.js") -> str:
 
 
 def widget_style() -> str:
-    """Return the style sheets of the page as one."""
-    files = ("vendor/uPlot.min.css", "style.css")
-    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in files)
+    """Return the style sheet of the page."""
+    return (FOLDER / "style.css").read_text(encoding="utf-8")
 
 
 def _collect(name: str, order: list[str], above: tuple[str, ...]) -> None:

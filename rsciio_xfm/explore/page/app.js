@@ -17,12 +17,13 @@ import { createScatter } from "./scatter.js";
 import { createMasks, createShow, createSpectra } from "./show.js";
 import { createSpectrumPanel } from "./spectrum_panel.js";
 import { createStatus } from "./status.js";
+import { createTasks } from "./tasks.js";
 
 /** Events between the parts: on("shown", f), emit("shown", value). */
 function createBus() {
   const listeners = {};
   return {
-    on: (name, tell) => (listeners[name] ??= []).push(tell),
+    on: (names, tell) => names.split(" ").forEach((name) => (listeners[name] ??= []).push(tell)),
     emit: (name, value) => (listeners[name] ?? []).forEach((tell) => tell(value)),
   };
 }
@@ -34,29 +35,30 @@ function createBus() {
 export function startApp(root, api, store, options) {
   const app = {
     ...createBus(), ...options, root, store,
-    info: null, shown: null, spectra: new Map(), versions: { fit: 0, class: 0, file: 0 },
-    fitted: [], classes: null, lines: {}, chosenLines: {},
+    get state() {
+      return store.get();
+    },
+    info: null, shown: null, spectra: new Map(), versions: { file: 0 },
+    fitted: [], notes: {}, classes: null, lines: {}, chosenLines: {},
     tool: "rectangle", mode: "new", zooming: false, calibrating: false, ended: false,
   };
   app.api = patient(api, (what) => app.onServer(what));
   app.data = createData(app);
   app.maskOf = createMasks(app);
+  createTasks(app);
   addActs(app);
   addEnergies(app);
   const lines = addLines(app);
   layOut(app);
   const [show, spectra] = [createShow(app), createSpectra(app)];
-  store.on((_, keys, live) => {
-    if (keys.has("dark")) setTheme(app);
-    if (["image", "window", "rgb", "ratio", "regions", "scatter", "energy"].some((key) => keys.has(key))) {
-      show.changed(live && keys.has("window"));
+  store.on((_, has, live) => {
+    if (has("dark")) setTheme(app);
+    if (has("image", "window", "rgb", "ratio", "regions", "scatter", "energy", "excitation")) {
+      show.changed(live && has("window"));
     }
-    const isDrag = live && keys.has("regions");
-    if (["regions", "active", "spectrum", "energy"].some((key) => keys.has(key)) || !live) {
-      spectra.changed(isDrag);
-    }
-    if (keys.has("elements") || keys.has("energy")) lines();
-    if (keys.has("energy")) app.emit("info");
+    if (has("regions", "active", "spectrum", "energy", "excitation") || !live) spectra.changed(live && has("regions"));
+    if (has("elements", "energy", "excitation")) lines();
+    if (has("energy")) app.emit("info");
   });
   app.on("choices", () => {
     show.retry();
@@ -80,7 +82,7 @@ export function startApp(root, api, store, options) {
     app.versions.file++;
     app.data.forget();
     app.spectra.clear();
-    [app.shown, app.classes] = [null, null];
+    [app.shown, app.classes, app.notes] = [null, null, {}];
     take(app, info, changed);
     app.watchNow?.();
     app.setFitted([]);
@@ -103,15 +105,16 @@ function layOut(app) {
     classes: ["Classes", createClassesPanel(app)],
   });
   app.selectTab = tabs.select;
-  root.replaceChildren(status.banner, createHeader(app), h("main", { class: "xfm-main" },
-    h("section", { class: "xfm-left", "aria-label": "Map" }, createImageBar(app),
-      h("div", { class: "xfm-map-row" }, createTools(app), app.map.element),
+  root.replaceChildren(status.banner, createHeader(app), h("main.xfm-main", {},
+    h("section.xfm-left", { label: "Map" }, createImageBar(app),
+      h("div.xfm-map-row", {}, createTools(app), app.map.element),
       createHistogram(app, app.map)),
-    h("div", { class: "xfm-right" }, createSpectrumPanel(app), tabs.element)), status.element);
+    h("div.xfm-right", {}, createSpectrumPanel(app), tabs.element)), status.element);
   addKeys(app, app.keys ?? root);
   app.hint = () => {
-    const { regions } = app.store.get();
-    if (app.map.drawing?.places) return "Click corners; double click, or C, closes the polygon.";
+    const { regions } = app.state;
+    if (app.map.drawing?.places) return "Click corners (or Enter); double click, or C, closes the polygon.";
+    if (app.map.isBegun?.()) return "Arrow keys, then Enter: the region ends there. Esc leaves it.";
     return regions.length || app.tool === "move" ? "" : "Drag on the map: the spectrum of these pixels follows.";
   };
 }
@@ -121,7 +124,9 @@ function addActs(app) {
   Object.assign(app, {
     undo: () => store.undo() || app.say("There is nothing to undo."),
     redo: () => store.redo() || app.say("There is nothing to redo."),
-    showImage: (image) => store.set({ image, rgb: null, ratio: null }),
+    showImage: (image, part = {}, options = {}) =>
+      store.set({ image, rgb: null, ratio: null, ...part }, options),
+    setSpectrum: (part, options) => store.set({ spectrum: { ...store.get().spectrum, ...part } }, options),
     labelOf: (spec) => imageLabel(spec, app.energyOf),
     isDark: () => store.get().dark ?? app.systemIsDark(),
     toggleDark: () => store.set({ dark: !app.isDark() }, { step: false }),
@@ -147,12 +152,10 @@ function addActs(app) {
     },
     setFitted(names) {
       app.fitted = names;
-      app.versions.fit++;
       app.emit("choices");
     },
     setClasses({ sizes, labels }) {
       app.classes = sizes.map((pixels, k) => ({ pixels, label: labels?.[k] ?? k }));
-      app.versions.class++;
       app.emit("choices");
     },
     chooseLine(element, line) {
@@ -172,7 +175,7 @@ function addActs(app) {
 /** app.energyOf(channel) and app.channelOf(energy), null without energies. */
 function addEnergies(app) {
   const own = () => {
-    const { energy } = app.store.get();
+    const { energy } = app.state;
     if (energy) return { offset: energy[0], scale: energy[1] };
     return app.info?.energy ?? null;
   };
@@ -189,13 +192,13 @@ function addEnergies(app) {
 function addLines(app) {
   let asked = "";
   app.lineOf = (element) => {
-    const { image } = app.store.get();
+    const { image } = app.state;
     if (image.startsWith(`e:${element}_`)) return image.slice(2);
     return app.chosenLines[element] ?? bestLine(app.lines[element] ?? [], app);
   };
   return async function lines() {
-    const { elements, energy } = app.store.get();
-    const key = `${elements} ${energy ?? ""}`;
+    const { elements, energy, excitation } = app.state;
+    const key = `${elements} ${energy ?? ""} ${excitation}`;
     if (!app.energyOf || key === asked) return;
     asked = key;
     try {
@@ -218,7 +221,8 @@ function addLines(app) {
 function bestLine(lines, app) {
   if (!app.energyOf) return null;
   const last = app.energyOf(app.info.shape[2] - 1) * 0.98;
-  const beam = Number(/([\d.]+) ke?V/.exec(app.info.excitation ?? "")?.[1] ?? Infinity);
+  const excitation = app.state.excitation ?? app.info.excitation?.text ?? "";
+  const beam = Number(/([\d.]+) *ke?V/.exec(excitation)?.[1] ?? Infinity);
   const most = Math.min(last, beam);
   const inside = lines.filter(({ energy }) => energy < most && energy > 0.1);
   for (const shell of ["Ka", "La", "Ma"]) {
@@ -257,7 +261,7 @@ function take(app, info, changed) {
   if (before) return;
   app.emit("opened");
   const elements = (info.elements ?? []).filter((e) => /^[A-Z][a-z]?$/.test(e));
-  if (elements.length && !app.store.get().elements.length) app.store.set({ elements }, { step: false });
+  if (elements.length && !app.state.elements.length) app.store.set({ elements }, { step: false });
 }
 
 function delayOf(info) {

@@ -1,7 +1,4 @@
-/**
- * Answers with arrays: the length of the header (4 bytes), the header (JSON, padded with
- * spaces), then the arrays, each little-endian, C-ordered and padded to 8 bytes.
- */
+/** Answers with arrays: length of the header (4 bytes), header (JSON), arrays, each padded to 8 bytes. */
 
 const TYPES = {
   uint8: Uint8Array,

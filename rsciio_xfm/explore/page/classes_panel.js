@@ -1,34 +1,24 @@
 /** Classes of pixels that have like spectra; each may become a region. */
-import { REGION_COLOURS } from "./colours.js";
+import { CLASS_COLOURS } from "./colours.js";
 import { coloured, choice, fill, h, numberInput } from "./dom.js";
-import { shown } from "./names.js";
+import { missing } from "./names.js";
+import { remarks } from "./remarks.js";
 import { withRegion } from "./region_edit.js";
-import { areaText } from "./scale_bar.js";
+import { sizeText } from "./scale_bar.js";
 
 const METHODS = [["kmeans", "k-means"], ["hdbscan", "HDBSCAN"]];
 
 export function createClassesPanel(app) {
   const { store } = app;
-  const element = h("div", { class: "xfm-panel" });
-  let [n, method, progress] = [5, "kmeans", null];
+  const element = h("div.xfm-panel");
+  let [n, method] = [5, "kmeans"];
 
-  async function run(isAgain) {
-    progress = 0;
-    draw();
-    try {
-      const result = await app.data.task("classify", { n, method }, (answer) => {
-        progress = answer.progress ?? 0;
-        draw();
-      });
-      app.setClasses(result);
-      if (!isAgain) store.set({ classes: { n, method }, image: "class", rgb: null, ratio: null });
-    } catch (error) {
-      app.tell(error);
-    }
-    progress = null;
-    draw();
+  function run() {
+    const classes = { n, method };
+    app.runTask("classify", classes, () =>
+      app.showImage("class", { classes }));
   }
-  const colourOf = (label) => REGION_COLOURS[label % REGION_COLOURS.length];
+  const colourOf = (label) => CLASS_COLOURS[label % CLASS_COLOURS.length];
   const regionOf = (state, label) => withRegion(state, `c:${label}`, {
     name: `Class ${label}`, colour: colourOf(label),
   });
@@ -44,48 +34,42 @@ export function createClassesPanel(app) {
   }
 
   function row({ label, pixels }) {
-    const area = areaText(pixels, app.info.pixel);
     return h("li", {},
-      coloured(h("span", { class: "xfm-swatch", "aria-hidden": "true" }), colourOf(label)),
-      h("span", { class: "xfm-name" }, `Class ${label}`),
-      h("span", { class: "xfm-size" }, `${shown(pixels)} px${area ? ` · ${area}` : ""}`),
-      h("button", { type: "button", "data-key": `class ${label}`, title: `Make a region of class ${label}`,
+      coloured(h("span.xfm-swatch.xfm-round", { "aria-hidden": "true" }), colourOf(label)),
+      h("span.xfm-name", {}, `Class ${label}`),
+      h("span.xfm-size", {}, sizeText(pixels, app.info.pixel)),
+      h("button", { key: `class ${label}`, title: `Make a region of class ${label}`,
         onclick: () => store.set(regionOf(store.get(), label)) }, "Region"));
   }
 
   function draw() {
-    const busy = progress !== null;
+    const busy = app.tasks.has("classify");
     const noClasses = app.info && !app.info.classify;
     fill(element,
-      h("div", { class: "xfm-bar" },
+      h("div.xfm-bar", {},
         h("label", {}, "Classes ", numberInput("How many classes", n, (v) => { n = Math.round(v); },
-          { min: 2, max: 20, step: 1, "data-key": "n", disabled: method === "hdbscan" })),
+          { min: 2, max: 20, step: 1, key: "n", disabled: method === "hdbscan" })),
         choice("Method", METHODS, method, (v) => {
           method = v;
           draw();
-        }, { "data-key": "method" }),
-        h("button", { type: "button", disabled: busy || noClasses, onclick: () => run(false), "data-key": "run" },
-          "Find classes"),
-        busy ? h("span", { class: "xfm-row", role: "status" }, "Comparing spectra ...",
-          h("progress", { max: 1, value: progress })) : null),
+        }, { key: "method" }),
+        h("button", { disabled: busy || noClasses, onclick: run, key: "run" },
+          "Find classes")),
+      remarks(app, element, "classify"),
       app.classes ? [
-        h("ul", { class: "xfm-regions", "aria-label": "Classes" }, app.classes.map(row)),
-        h("button", { type: "button", onclick: addAll, "data-key": "all" }, "All as regions"),
-      ] : h("p", { class: "xfm-muted" }, noClasses
-        ? "Classes are not installed where the map is read: pip install \"rsciio_xfm[learning]\"."
+        h("ul.xfm-regions", { label: "Classes" }, app.classes.map(row)),
+        h("button", { onclick: addAll, key: "all" }, "All as regions"),
+      ] : h("p.xfm-muted", {}, noClasses ? missing("Classes", "learning")
         : "Pixels with like spectra are put together: minerals of a rock, pigments of a painting."));
   }
   /** A link or a session has classes: they are found again, or the server still has them. */
   const again = () => {
     const { classes } = store.get();
-    if (!classes || progress !== null) return;
+    if (!classes) return;
     ({ n, method } = classes);
-    run(true);
+    app.runTask("classify");
   };
-  app.on("opened", again);
-  app.on("reopened", again);
-  app.on("session", again);
-  app.on("choices", draw);
-  app.on("info", () => progress === null && draw());
+  app.on("opened reopened session", again);
+  app.on("choices info task", draw);
   return { element, draw };
 }

@@ -37,9 +37,13 @@ export function colourTable(name) {
 
 export const pixel = (r, g, b, a = 255) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
-/** Of regions, after Okabe and Ito (2008); each has a dash of its own in the spectrum too. */
+/** Of regions: the first six after Okabe and Ito (2008). */
 export const REGION_COLOURS = [
-  "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a400", "#7f7f7f",
+  "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#813131", "#f0e442",
+];
+/** Of classes: none is like one of a region, for people with red-green blindness too. */
+export const CLASS_COLOURS = [
+  "#c7eae5", "#332288", "#648fff", "#dfc27d", "#aa3377", "#8c510a", "#88ccee", "#785ef0",
 ];
 export const DASHES = [[], [8, 3], [2, 2], [8, 3, 2, 3]];
 
@@ -51,7 +55,20 @@ export function nextColour(regions) {
   return [...REGION_COLOURS].sort((a, b) => used(a) - used(b))[0];
 }
 
-/** Colours of classes, as pixels. */
-export function classColours() {
-  return REGION_COLOURS.map((colour) => pixel(...rgbOf(colour)));
+const linear = (v) => (v <= 10 ? v / 3294 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+const luminance = (rgb) => [0.2126, 0.7152, 0.0722].reduce((sum, part, k) => sum + part * linear(rgb[k]), 0);
+
+/** The contrast of two colours as WCAG has it, 1 to 21. */
+export function contrastOf(a, b) {
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high + 0.05) / (low + 0.05);
+}
+
+/** The colour, darker or lighter where it would hardly be seen on the ground (contrast below 3). */
+export function legible(colour, ground) {
+  let rgb = rgbOf(colour);
+  const behind = rgbOf(ground);
+  const to = luminance(behind) > 0.3 ? 0 : 255;
+  while (contrastOf(rgb, behind) < 3) rgb = rgb.map((v) => v + (to - v) * 0.06);
+  return `#${rgb.map((v) => Math.round(v).toString(16).padStart(2, "0")).join("")}`;
 }

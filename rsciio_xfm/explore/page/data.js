@@ -1,34 +1,70 @@
 /** What was asked about the map, kept for as long as there is room. */
 import { recent } from "./latest.js";
 import { enlarged } from "./paint.js";
+import { namedWishes, wishOf } from "./wish.js";
 
 export function createData(app) {
   const images = recent(40);
   const asked = new Map();
+  const repeated = new Set(); // questions whose fit or classes were just made once more
   let last = Promise.resolve(); // images are asked one after the other, as the server wants it
 
-  const place = (name) => `api/map/${encodeURIComponent(app.store.get().map)}/${name}`;
+  const place = (name) => `api/map/${encodeURIComponent(app.state.map)}/${name}`;
+  const plain = (name, query) => app.api.get(place(name), query);
 
-  /** A calibration of one's own goes with each question; of candidates `energy` is the peak's. */
+  /** With a calibration of one's own; of candidates `energy` is the peak's. */
   function own(name, query) {
-    const { energy } = app.store.get();
+    const { energy } = app.state;
     if (!energy) return query;
     return { ...query, [name === "candidates" ? "calibration" : "energy"]: energy.join(",") };
   }
+
+  /** Ask with all that belongs to the question; `get` sends it. */
+  async function question(name, query, get = plain) {
+    const state = app.state;
+    const whole = own(name, { ...namedWishes(query, state), ...query });
+    const key = JSON.stringify([name, whole]);
+    try {
+      const answer = await get(name, whole);
+      repeated.delete(key);
+      return answer;
+    } catch (error) {
+      if (!error.again || repeated.delete(key)) throw error;
+      // The server has it no more.
+      repeated.add(key);
+      throw Object.assign(error, { isPending: true, made: app.runTask(error.again, wishOf(error.again, state)) });
+    }
+  }
+
+  /** As question, but wait where a fit or classes have to be made first. */
+  async function ask(name, query) {
+    try {
+      return await question(name, query);
+    } catch (error) {
+      if (!error.isPending) throw error;
+      await error.made;
+      return question(name, query);
+    }
+  }
+  const inTurn = (name, query) => {
+    const answered = last.then(() => plain(name, query));
+    last = answered.catch(() => {});
+    return answered;
+  };
+
+  /** What else than its name makes an image or a region: calibration, fit and classes. */
+  function wishesOf(text) {
+    const state = app.state;
+    return JSON.stringify([state.energy, namedWishes({ of: text }, state), app.versions.file]);
+  }
   /** The same image has other pixels after another calibration or fit, or in another file. */
   function keyOf(spec, step = 1) {
-    const { energy } = app.store.get();
-    const version = /^(fit|class)/.test(spec) ? app.versions[spec.split(":")[0]] ?? 0 : 0;
-    return `${spec} ${energy ?? ""} ${version} ${step} ${app.versions.file}`;
+    return `${spec} ${wishesOf(spec)} ${step}`;
   }
   function isFresh(kept) {
     const { overview } = app.info;
     return kept.header.rows_done === undefined || kept.header.rows_done === null ||
       kept.header.rows_done >= overview.rows || kept.rows >= overview.rows_done;
-  }
-
-  async function ask(name, query) {
-    return app.api.get(place(name), own(name, query));
   }
 
   /** With a step, sums of so many by so many pixels are asked: enough while a window is dragged. */
@@ -39,9 +75,7 @@ export function createData(app) {
     if (!asked.has(key)) {
       const rows = app.info.overview.rows_done;
       const query = step > 1 ? { of: spec, step } : { of: spec };
-      const answered = last.then(() => ask("image", query));
-      last = answered.catch(() => {});
-      asked.set(key, answered
+      asked.set(key, question("image", query, inTurn)
         .then(({ header, arrays }) => {
           const isCoarse = header.step > 1;
           const pixels = isCoarse ? enlarged(arrays.image, app.info.shape, header.step) : arrays.image;
@@ -56,6 +90,10 @@ export function createData(app) {
 
   return {
     ask,
+    question,
+    plain,
+    own,
+    wishesOf,
     image,
     /** The image if it is here, even if more of it could be read by now. */
     kept: (spec) => images.get(keyOf(spec)) ?? null,
@@ -64,17 +102,6 @@ export function createData(app) {
       return Boolean(kept && isFresh(kept));
     },
     pixelsOf: (spec) => images.get(keyOf(spec))?.image ?? null,
-    spectrum: (region, exact) => ask("spectrum", exact ? { region, exact: 1 } : { region }),
-    /** Ask until the task is done; `progress(answer)` each time. */
-    async task(name, query, progress) {
-      for (let delay = 200; ; delay = Math.min(1000, delay * 1.4)) {
-        const { json } = await ask(`task/${name}`, query);
-        progress(json);
-        if (json.state === "done") return json.result;
-        if (json.state === "failed") throw new Error(json.error ?? "It failed.");
-        await new Promise((done) => setTimeout(done, delay));
-      }
-    },
     forget: () => images.clear(),
   };
 }

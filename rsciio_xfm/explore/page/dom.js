@@ -2,17 +2,23 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+const SHORT = { label: "aria-label", key: "data-key" };
+
 /**
- * h("button", {class: "tool", onclick: f, "aria-label": "Undo"}, "text", child, ...).
- * Functions become listeners, true and false set or leave out, `value` and such are properties.
+ * h("button.xfm-tool", {onclick: f, label: "Undo", key: "undo"}, "text", child, ...).
+ * Functions become listeners, true and false set or leave out, `value` and such are properties;
+ * `label` is what a screen reader says, by `key` the keyboard finds it again after fill().
  */
 export function h(tag, props = {}, ...children) {
-  const element = document.createElement(tag);
+  const [name, ...classes] = tag.split(".");
+  const element = document.createElement(name);
+  if (classes.length) element.className = classes.join(" ");
+  if (name === "button") element.type = "button";
   for (const [key, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (["value", "checked", "selected", "indeterminate"].includes(key)) element[key] = value;
-    else element.setAttribute(key, value === true ? "" : value);
+    else element.setAttribute(SHORT[key] ?? key, value === true ? "" : value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== false));
   return element;
@@ -51,28 +57,28 @@ export function icon(name) {
 }
 
 export function iconButton(name, label, onclick, props = {}) {
-  return h("button", { type: "button", title: label, "aria-label": label, onclick, ...props },
+  return h("button", { title: label, label, onclick, ...props },
     icon(name));
 }
 
 /** A list to choose from: options are [value, text]. */
 export function choice(label, options, value, onchange, props = {}) {
   return h("select", {
-    "aria-label": label, title: label, ...props, onchange: (e) => onchange(e.target.value),
+    label, title: label, ...props, onchange: (e) => onchange(e.target.value),
   }, options.map(([v, text]) => h("option", { value: v, selected: v === value }, text)));
 }
 
 /** Buttons of which one is pressed. */
 export function segments(label, options, value, onchange) {
-  return h("div", { class: "xfm-segments", role: "group", "aria-label": label },
+  return h("div.xfm-segments", { role: "group", label },
     options.map(([v, text, title]) => h("button", {
-      type: "button", title, "aria-pressed": String(v === value), onclick: () => onchange(v),
+      title, "aria-pressed": String(v === value), onclick: () => onchange(v),
     }, text)));
 }
 
 export function numberInput(label, value, onchange, props = {}) {
   return h("input", {
-    type: "number", "aria-label": label, title: label, value, ...props,
+    type: "number", label, title: label, value, ...props,
     onchange: (e) => Number.isFinite(e.target.valueAsNumber) && onchange(e.target.valueAsNumber),
   });
 }
@@ -91,7 +97,7 @@ export function fill(element, ...children) {
 
 /** A canvas of the size of its box in pixels of the screen; returns its size and context. */
 export function prepared(canvas) {
-  const scale = window.devicePixelRatio || 1;
+  const scale = pixelRatio();
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   const [w, h_] = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== w || canvas.height !== h_) [canvas.width, canvas.height] = [w, h_];
@@ -101,6 +107,25 @@ export function prepared(canvas) {
   return { context, width, height };
 }
 
+export const space = () => h("span.xfm-space");
+export const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
+
+/** Put pixels (32 bits each) on a canvas of their size; returns it. */
+export function putPixels(canvas, pixels, height, width) {
+  [canvas.width, canvas.height] = [width, height];
+  const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
+  canvas.getContext("2d").putImageData(data, 0, 0);
+  return canvas;
+}
+
+/** Where the mouse is on an element. */
+export function placeOn(element, event) {
+  const box = element.getBoundingClientRect();
+  return { sx: event.clientX - box.left, sy: event.clientY - box.top };
+}
+export const pixelRatio = () => window.devicePixelRatio || 1;
+export const FONT = "12px system-ui, sans-serif";
+
 /** A colour of the style sheet. */
 export const styleOf = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
 
@@ -108,6 +133,34 @@ export function download(name, data, type) {
   const address = URL.createObjectURL(new Blob([data], { type }));
   h("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+/** A box over the page; it is taken away when it is closed. */
+export function showDialog(root, label, ...children) {
+  const dialog = h("dialog.xfm-dialog", { label }, ...children);
+  dialog.addEventListener("close", () => dialog.remove());
+  root.append(dialog);
+  dialog.showModal();
+}
+export const closer = () => h("button", { autofocus: true,
+  onclick: (event) => event.target.closest("dialog").close() }, "Close");
+
+/**
+ * The pointer went down on an element: move(event) until it is let go, then up(event, isDrag),
+ * where isDrag tells that it moved by more than a few pixels.
+ */
+export function dragged(element, down, move, up) {
+  let isDrag = false;
+  element.setPointerCapture(down.pointerId);
+  const moving = (event) => {
+    isDrag ||= Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) > 3;
+    if (isDrag) move(event);
+  };
+  element.addEventListener("pointermove", moving);
+  element.addEventListener("pointerup", (event) => {
+    element.removeEventListener("pointermove", moving);
+    up(event, isDrag);
+  }, { once: true });
 }
 
 /** Once per picture of the screen, however often it is asked for. */

@@ -1,16 +1,18 @@
 /** Elements: found, named, fitted; their images side by side. */
-import { fill, h, iconButton, onceAFrame } from "./dom.js";
+import { fill, h, iconButton, onceAFrame, putPixels, space } from "./dom.js";
 import { colourTable } from "./colours.js";
-import { latest } from "./latest.js";
-import { imageLabel, parseElements } from "./names.js";
+import { trying } from "./latest.js";
+import { imageLabel, missing, parseElements } from "./names.js";
 import { limitsOf, paintOne, sortedSample } from "./paint.js";
+import { remarks } from "./remarks.js";
+import { wishOf } from "./wish.js";
 
 export function createElementsPanel(app) {
   const { store } = app;
-  const bar = h("div", { class: "xfm-bar" });
-  const grid = h("div", { class: "xfm-multiples", role: "list", "aria-label": "Images of the elements" });
-  const element = h("div", { class: "xfm-panel" }, bar, grid);
-  let running = null; // {text, progress} of a task
+  const bar = h("div.xfm-bar");
+  const notes = h("div");
+  const grid = h("div.xfm-multiples", { role: "list", label: "Images of the elements" });
+  const element = h("div.xfm-panel", {}, bar, notes, grid);
 
   function add(event) {
     event.preventDefault();
@@ -23,72 +25,65 @@ export function createElementsPanel(app) {
     if (found.length) store.set({ elements: [...new Set([...elements, ...found])] });
   }
 
-  async function run(name, text, query, use) {
-    if (running) return;
-    running = { text, progress: 0 };
-    draw();
-    try {
-      const result = await app.data.task(name, query, ({ progress }) => {
-        running.progress = progress ?? 0;
-        drawBar();
-      });
-      use(result);
-    } catch (error) {
-      app.tell(error);
-    }
-    running = null;
-    draw();
-  }
-  const find = () => run("elements", "Looking for elements", {}, (result) => {
-    const list = (Array.isArray(result) ? result : result.elements ?? [])
-      .map((found) => found.element ?? found);
-    const names = [...new Set(list)];
+  const find = () => app.runTask("elements", undefined, (result) => {
+    const names = [...new Set(result.elements.map((found) => found.element))];
     store.set({ elements: names.slice(0, 40) });
     app.say(`${names.length} elements found.`);
   });
-  function fit(elements, use) {
-    const query = { elements: elements.length ? elements.join(",") : "auto" };
-    return run("fit", "Fitting every pixel", query, (result) => {
-      app.setFitted(result.maps);
-      use(result);
-    });
-  }
-  const fitNow = () => {
-    const { elements } = store.get();
-    fit(elements, (result) => {
+  const fit = () => {
+    const { elements, excitation } = store.get();
+    app.runTask("fit", wishOf("fit", { fit: elements, excitation }), (result) => {
       const now = elements.length ? elements : result.elements;
       const first = result.maps.find((name) => name.startsWith(`${now[0]}_`)) ?? result.maps[0];
-      store.set({ elements: now, fit: elements, image: `fit:${first}`, rgb: null, ratio: null });
-      if (result.notes?.length) app.say(result.notes.join(" "));
+      app.showImage(`fit:${first}`, { elements: now, fit: elements });
     });
   };
   /** A link or a session has images of a fit: it is done again, or the server still has it. */
-  const fitAgain = () => store.get().fit && fit(store.get().fit, () => {});
-  app.on("opened", fitAgain);
-  app.on("session", fitAgain);
-  app.on("reopened", () => {
-    failed.clear();
-    fitAgain();
-  });
+  const fitAgain = () => store.get().fit && app.runTask("fit");
+  app.on("opened session reopened", fitAgain);
+
+  /** What somebody typed is taken if the server understands it. */
+  async function setExcitation(event) {
+    const input = event.target;
+    const excitation = input.value.trim() || null;
+    try {
+      if (excitation) await app.data.ask("info", { excitation });
+      input.removeAttribute("aria-invalid");
+      if (excitation !== store.get().excitation) store.set({ excitation });
+    } catch (error) {
+      input.setAttribute("aria-invalid", "true");
+      app.tell(error);
+    }
+  }
+  function excitationField() {
+    const { text } = app.info?.excitation ?? {};
+    const title = "What made the X-rays: a tube (Rh 50 kV), photons (17.44 keV) or electrons (electrons 20 kV). " +
+      `Lines that it cannot excite are left out. ${text ? `The file says ${text}.` : "The file does not say it."}`;
+    return h("label", {}, "Excitation ", h("input", { title, size: 13, maxlength: 40,
+      value: store.get().excitation ?? "", placeholder: text ?? "Rh 50 kV", list: "xfm-excitations",
+      key: "excitation", onchange: setExcitation }),
+    h("datalist", { id: "xfm-excitations" }, ["Rh 50 kV", "17.44 keV", "electrons 20 kV"].map((value) =>
+      h("option", { value }))));
+  }
 
   function drawBar() {
     const { elements } = store.get();
-    const disabled = Boolean(running) || !app.energyOf;
+    const isBusy = app.tasks.has("fit") || app.tasks.has("elements");
+    const disabled = isBusy || !app.energyOf;
     const why = app.energyOf ? "" : " (the map has to be calibrated first)";
     fill(bar,
-      h("form", { class: "xfm-row", onsubmit: add },
-        h("input", { name: "added", type: "text", size: 12, placeholder: "Fe, Ca, Ti", "data-key": "added",
-          "aria-label": "Elements to add, such as Fe, Ca" }),
-        h("button", { type: "submit", "data-key": "add" }, "Add")),
-      h("button", { type: "button", disabled, onclick: find, "data-key": "find",
+      h("form.xfm-row", { onsubmit: add },
+        h("input", { name: "added", size: 10, placeholder: "Fe, Ca, Ti", key: "added",
+          label: "Elements to add, such as Fe, Ca" }),
+        h("button", { type: "submit", key: "add" }, "Add")),
+      h("button", { disabled, onclick: find, key: "find",
         title: `Which elements has the spectrum?${why}` }, "Find"),
-      app.info?.fit ? h("button", { type: "button", disabled, onclick: fitNow, "data-key": "fit",
+      app.info?.fit ? h("button", { disabled, onclick: fit, key: "fit",
         title: `Peaks that overlap are told apart in each pixel${why}` },
       elements.length ? "Fit these" : "Find and fit") : null,
-      elements.length ? h("button", { type: "button", "data-key": "clear",
+      elements.length ? h("button", { key: "clear",
         onclick: () => store.set({ elements: [] }) }, "Clear") : null,
-      running ? h("span", { class: "xfm-row", role: "status" }, `${running.text} ...`,
-        h("progress", { max: 1, value: running.progress })) : null);
+      space(), app.info?.fit ? excitationField() : null);
   }
 
   const pictures = new Map(); // of a spec: canvas
@@ -104,16 +99,16 @@ export function createElementsPanel(app) {
     const label = imageLabel(spec, app.energyOf);
     const isShown = !rgb && image === spec;
     const channel = (k) => h("button", {
-      type: "button", class: `xfm-${["red", "green", "blue"][k]}`, "data-key": `${spec} ${k}`,
-      "aria-pressed": String(rgb?.[k] === spec), "aria-label": `${label} in ${["red", "green", "blue"][k]}`,
+      class: `xfm-${["red", "green", "blue"][k]}`, key: `${spec} ${k}`,
+      "aria-pressed": String(rgb?.[k] === spec), label: `${label} in ${["red", "green", "blue"][k]}`,
       title: `Show in ${["red", "green", "blue"][k]}`, onclick: () => setRgb(k, spec),
     }, "RGB"[k]);
     const name = spec.startsWith("e:") ? spec.slice(2).split("_")[0] : null;
-    return h("div", { class: "xfm-tile", role: "listitem" },
-      h("button", { type: "button", class: "xfm-picture", "aria-pressed": String(isShown),
-        "aria-label": `Show ${label}`, "data-key": spec, onclick: () => app.showImage(spec) }, canvas,
+    return h("div.xfm-tile", { role: "listitem" },
+      h("button.xfm-picture", { "aria-pressed": String(isShown),
+        label: `Show ${label}`, key: spec, onclick: () => app.showImage(spec) }, canvas,
       h("span", {}, label)),
-      h("div", { class: "xfm-row" }, channel(0), channel(1), channel(2),
+      h("div.xfm-row", {}, channel(0), channel(1), channel(2),
         name ? iconButton("remove", `Remove ${name}`, () => store.set({
           elements: store.get().elements.filter((e) => e !== name) })) : null));
   }
@@ -123,12 +118,14 @@ export function createElementsPanel(app) {
     store.set({ rgb: others.map((old, i) => (i === k ? spec : old)), ratio: null });
   }
 
-  const HINT = "No element yet. Click a peak in the spectrum, type some above, or let them be found.";
+  const hint = () => (!app.energyOf ? "Elements need energies: press Calibrate above the spectrum first."
+    : `No element yet. Click a peak, type some above, or let them be found. ${app.info.fit ? "" : missing("Fits", "fit")}`);
   const draw = onceAFrame(() => {
     drawBar();
+    fill(notes, remarks(app, notes, "elements", "fit"));
     pictures.clear();
     const wanted = specs();
-    fill(grid, wanted.length ? wanted.map(tile) : h("p", { class: "xfm-muted" }, HINT));
+    fill(grid, wanted.length ? wanted.map(tile) : h("p.xfm-muted", {}, app.info ? hint() : ""));
     wanted.forEach(paint);
     poke();
   });
@@ -138,29 +135,21 @@ export function createElementsPanel(app) {
     const canvas = pictures.get(spec);
     if (!kept || !canvas) return;
     const [height, width] = app.info.shape;
-    [canvas.width, canvas.height] = [width, height];
     const limits = limitsOf(sortedSample(kept.image), { low: 0, high: 99.8 });
     const pixels = paintOne(kept.image, limits, 1, colourTable(store.get().cmap));
-    const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
-    canvas.getContext("2d").putImageData(data, 0, 0);
+    putPixels(canvas, pixels, height, width);
   }
-  const failed = new Set();
-  const poke = latest(
-    () => (element.hidden ? null : specs().find((s) => !app.data.isHere(s) && !failed.has(s)) ?? null),
+  const { poke, retry } = trying(app,
+    (isFine) => !element.hidden && app.info && specs().find((s) => !app.data.isHere(s) && isFine(s)),
     async (spec) => {
-      try {
-        await app.data.image(spec);
-        paint(spec);
-      } catch (error) {
-        failed.add(spec);
-        app.tell(error);
-      }
-    },
-  );
-  store.on((_, keys, live) => {
-    const wanted = ["elements", "image", "rgb", "ratio", "cmap", "energy"];
-    if (!live && wanted.some((key) => keys.has(key))) draw();
+      await app.data.image(spec);
+      paint(spec);
+    });
+  store.on((_, has, live) => {
+    if (!live && has("elements", "image", "rgb", "ratio", "cmap", "energy", "excitation")) draw();
   });
-  for (const event of ["info", "choices"]) app.on(event, () => running || draw());
+  app.on("choices", retry);
+  app.on("info choices lines", draw);
+  app.on("task", drawBar);
   return { element, draw };
 }

@@ -1,5 +1,5 @@
 /** What can be taken away: spectra, images, regions, session, Python lines. */
-import { download, h, styleOf } from "./dom.js";
+import { FONT, closer, download, h, pixelRatio, showDialog, styleOf } from "./dom.js";
 import { imageChoices } from "./image_bar.js";
 import { geometry } from "./map.js";
 import { drawOverlay } from "./map_overlay.js";
@@ -25,13 +25,15 @@ export function createExportMenu(app) {
     if (regions.length > most) app.say(`Of the first ${most} regions; hide some to have others.`);
     return regions.slice(0, most);
   }
-  /** As in the chart: the whole map too, where it is shown or nothing else is. */
+  /** As in the chart: the whole map and the maximum too, where they are shown. */
   function shownSpectra() {
     const { regions, spectrum } = store.get();
     const isWhole = spectrum.whole || !regions.some((r) => r.on);
-    const found = shownRegions(isWhole ? MOST_REGIONS - 1 : MOST_REGIONS);
-    return isWhole ? [{ region: "", name: "Whole map" }, ...found] : found;
+    const more = [isWhole && { region: "", name: "Whole map" },
+      spectrum.max && { region: "max", name: "Most in any pixel" }].filter(Boolean);
+    return [...more.slice(0, 1), ...shownRegions(MOST_REGIONS - more.length), ...more.slice(1)];
   }
+  const saved = (file, object) => download(name(file), JSON.stringify(object, null, 2), "application/json");
   const textsOf = (regions) => (regions.length ? regions.map((r) => r.region) : [""]);
   const activeText = () => activeOf(store.get())?.region ?? "";
   const activeName = () => activeOf(store.get())?.name ?? "whole map";
@@ -57,10 +59,8 @@ export function createExportMenu(app) {
       download(name("map.png"), blob, "image/png"))],
     ["Chosen region as an image (TIFF)", () =>
       fetched("region.tif", { region: activeText(), name: activeName() }, `${activeName()}.tif`)],
-    ["Regions (JSON)", () => download(name("regions.json"),
-      JSON.stringify({ regions: store.get().regions }, null, 2), "application/json")],
-    ["Session (JSON)", () => download(name("session.json"),
-      JSON.stringify(store.get(), null, 2), "application/json")],
+    ["Regions (JSON)", () => saved("regions.json", { regions: store.get().regions })],
+    ["Session (JSON)", () => saved("session.json", store.get())],
     ["Open a session or regions ...", openSession],
     ["Python lines ...", () => python(app)],
   ];
@@ -100,9 +100,9 @@ export function createExportMenu(app) {
     input.click();
   }
 
-  const menu = h("details", { class: "xfm-menu" }, h("summary", { "data-key": "export" }, "Export"),
+  const menu = h("details.xfm-menu", {}, h("summary", { key: "export" }, "Export"),
     h("div", { role: "menu" }, acts.map(([text, act]) => h("button", {
-      type: "button", role: "menuitem",
+      role: "menuitem",
       onclick: async () => {
         menu.open = false;
         try {
@@ -137,7 +137,7 @@ export function picture(app) {
   const [height, width] = app.info.shape;
   const all = geometry(app.info, { x: null, y: null, zoom: 1 }, { width, height });
   const zoom = Math.max(1, Math.ceil(WIDTH / width));
-  const canvas = document.createElement("canvas");
+  const canvas = h("canvas");
   [canvas.width, canvas.height] = [width * zoom, Math.round(height * all.zoomY * zoom)];
   const place = geometry(app.info, { x: null, y: null, zoom }, canvas);
   const context = canvas.getContext("2d");
@@ -154,16 +154,16 @@ export function picture(app) {
 export function spectrumPicture(app) {
   const { plot, series } = app.chart;
   const seen = plot.ctx.canvas;
-  const canvas = document.createElement("canvas");
+  const canvas = h("canvas");
   [canvas.width, canvas.height] = [seen.width, seen.height];
   const context = canvas.getContext("2d");
-  const scale = window.devicePixelRatio || 1;
+  const scale = pixelRatio();
   context.fillStyle = styleOf(app.root, "--ground");
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(seen, 0, 0);
   const { left, top, width } = plot.bbox;
   context.scale(scale, scale);
-  context.font = "12px system-ui, sans-serif";
+  context.font = FONT;
   context.textAlign = "right";
   context.textBaseline = "middle";
   context.lineWidth = 2;
@@ -185,18 +185,14 @@ export function spectrumPicture(app) {
 
 /** The lines that make what is seen, in a box. */
 async function python(app) {
-  const { json, text } = await app.data.ask("script.py", { state: JSON.stringify(app.store.get()) });
+  const { json, text } = await app.data.ask("script.py", { state: JSON.stringify(app.state) });
   const lines = text ?? json?.script ?? "";
   const code = h("pre", { tabindex: 0 }, lines);
-  const dialog = h("dialog", { class: "xfm-dialog", "aria-label": "Python lines" },
-    h("h2", {}, "Python lines that make the same"), code,
-    h("div", { class: "xfm-row" },
-      h("button", { type: "button", onclick: () => copy(app, lines, code) }, "Copy"),
-      h("button", { type: "button", onclick: () => download("explored.py", lines, "text/x-python") }, "Save"),
-      h("button", { type: "button", onclick: () => dialog.close() }, "Close")));
-  dialog.addEventListener("close", () => dialog.remove());
-  app.root.append(dialog);
-  dialog.showModal();
+  showDialog(app.root, "Python lines", h("h2", {}, "Python lines that make the same"), code,
+    h("div.xfm-row", {},
+      h("button", { onclick: () => copy(app, lines, code) }, "Copy"),
+      h("button", { onclick: () => download("explored.py", lines, "text/x-python") }, "Save"),
+      closer()));
 }
 
 async function copy(app, text, element = null) {

@@ -1,16 +1,16 @@
 /** The line at the top, the tools beside the map and the tabs. */
 import { createExportMenu } from "./export_menu.js";
-import { fill, h, iconButton } from "./dom.js";
+import { fill, h, iconButton, space } from "./dom.js";
 import { showHelp } from "./help.js";
 
 export function createHeader(app) {
   const name = h("h1", {}, "");
-  const size = h("span", { class: "xfm-muted" });
+  const size = h("span.xfm-muted");
   const undo = iconButton("undo", "Undo (Ctrl Z)", () => app.undo());
   const redo = iconButton("redo", "Redo (Ctrl Y)", () => app.redo());
-  const element = h("header", { class: "xfm-header" },
-    app.goHome ? h("button", { type: "button", onclick: app.goHome, title: "All maps of the folder" }, "Maps") : null,
-    name, size, h("span", { class: "xfm-space" }), undo, redo, createExportMenu(app),
+  const element = h("header.xfm-header", {},
+    app.goHome ? h("button", { onclick: app.goHome, title: "All maps of the folder" }, "Maps") : null,
+    name, size, space(), undo, redo, createExportMenu(app),
     iconButton("dark", "Dark or light (D)", () => app.toggleDark()),
     iconButton("help", "Help and keys (?)", () => showHelp(app)));
   const draw = () => {
@@ -39,20 +39,20 @@ const MODES = [
 ];
 
 export function createTools(app) {
-  const element = h("div", { class: "xfm-tools", role: "toolbar", "aria-orientation": "vertical",
-    "aria-label": "Tools of the map" });
+  const element = h("div.xfm-tools", { role: "toolbar", "aria-orientation": "vertical",
+    label: "Tools of the map" });
   const zoom = (factor) => app.map.zoomAt(factor, app.map.canvas.clientWidth / 2,
     app.map.canvas.clientHeight / 2);
   const draw = () => fill(element,
     TOOLS.map(([tool, label]) => iconButton(tool, label, () => app.setTool(tool),
-      { "aria-pressed": String(app.tool === tool), "data-key": tool })),
+      { "aria-pressed": String(app.tool === tool), key: tool })),
     h("hr"),
-    MODES.map(([mode, text, label]) => h("button", { type: "button", title: label, "aria-label": label,
-      "aria-pressed": String(app.mode === mode), "data-key": mode, onclick: () => app.setMode(mode) }, text)),
+    MODES.map(([mode, text, label]) => h("button", { title: label, label,
+      "aria-pressed": String(app.mode === mode), key: mode, onclick: () => app.setMode(mode) }, text)),
     h("hr"),
-    iconButton("plus", "Enlarge (+)", () => zoom(1.5), { "data-key": "in" }),
-    iconButton("minus", "Make smaller (−)", () => zoom(1 / 1.5), { "data-key": "out" }),
-    iconButton("fit", "Show all of the map (0)", () => app.map.showAll(), { "data-key": "all" }));
+    iconButton("plus", "Enlarge (+)", () => zoom(1.5), { key: "in" }),
+    iconButton("minus", "Make smaller (−)", () => zoom(1 / 1.5), { key: "out" }),
+    iconButton("fit", "Show all of the map (0)", () => app.map.showAll(), { key: "all" }));
   app.on("tool", draw);
   draw();
   return element;
@@ -60,12 +60,12 @@ export function createTools(app) {
 
 /** Panels of which one is seen: {name: [text, {element, draw}]}. */
 export function createTabs(app, panels) {
-  const list = h("div", { class: "xfm-tabs", role: "tablist", "aria-label": "Panels" });
+  const list = h("div.xfm-tabs", { role: "tablist", label: "Panels" });
   const names = Object.keys(panels);
   const select = (chosen, focus = false) => {
     fill(list, names.map((name) => h("button", {
-      type: "button", role: "tab", id: `xfm-tab-${name}`, "aria-selected": String(name === chosen),
-      tabindex: name === chosen ? 0 : -1, "data-key": name, onclick: () => select(name),
+      role: "tab", id: `xfm-tab-${name}`, "aria-selected": String(name === chosen),
+      tabindex: name === chosen ? 0 : -1, key: name, onclick: () => select(name),
     }, panels[name][0])));
     for (const name of names) panels[name][1].element.hidden = name !== chosen;
     panels[chosen][1].draw();
@@ -85,7 +85,7 @@ export function createTabs(app, panels) {
     element.setAttribute("aria-labelledby", `xfm-tab-${name}`);
   }
   return {
-    element: h("section", { class: "xfm-side", "aria-label": "Regions, elements, scatter, classes" },
+    element: h("section.xfm-side", { label: "Regions, elements, scatter, classes" },
       list, names.map((name) => panels[name][1].element)),
     select,
   };

@@ -1,5 +1,5 @@
 /** A short help with the keys. */
-import { h } from "./dom.js";
+import { closer, h, showDialog } from "./dom.js";
 
 const KEYS = [
   ["Anywhere", [
@@ -30,14 +30,10 @@ export function showHelp(app) {
   if (app.root.querySelector("dialog[open]")) return;
   const part = ([title, keys]) => h("section", {}, h("h3", {}, title),
     h("dl", {}, keys.flatMap(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])));
-  const dialog = h("dialog", { class: "xfm-dialog xfm-help", "aria-label": "Help" },
+  showDialog(app.root, "Help",
     h("h2", {}, "How to look at a map"),
     h("p", {}, "Draw on the map: the spectrum of these pixels follows. Drag in the spectrum: the image of " +
       "these energies follows. Click a peak to learn which element it may be. Everything can be undone, and " +
       "the address of the page keeps all that you see."),
-    h("div", { class: "xfm-columns" }, KEYS.map(part)),
-    h("button", { type: "button", onclick: () => dialog.close(), autofocus: true }, "Close"));
-  dialog.addEventListener("close", () => dialog.remove());
-  app.root.append(dialog);
-  dialog.showModal();
+    h("div.xfm-columns", {}, KEYS.map(part)), closer());
 }

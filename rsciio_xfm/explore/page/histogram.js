@@ -1,5 +1,5 @@
 /** Below the map: how many pixels have which value, contrast, and a threshold by the mouse. */
-import { choice, fill, h, numberInput, onceAFrame, prepared, styleOf } from "./dom.js";
+import { choice, clamp, dragged, fill, h, numberInput, onceAFrame, placeOn, prepared, space, styleOf } from "./dom.js";
 import { shown } from "./names.js";
 import { beginTerm } from "./region_edit.js";
 
@@ -11,17 +11,17 @@ export function createHistogram(app, map) {
   const canvas = h("canvas", {
     class: "xfm-histogram", role: "img",
     title: "How many pixels have which value. Drag to make a region of those between two values.",
-    "aria-label": "Histogram of the image; the numbers beside it do what the mouse does here",
+    label: "Histogram of the image; the numbers beside it do what the mouse does here",
   });
-  const controls = h("div", { class: "xfm-controls" });
-  const element = h("div", { class: "xfm-histogram-box" }, canvas, controls);
+  const controls = h("div.xfm-controls");
+  const element = h("div.xfm-histogram-box", {}, canvas, controls);
   let channel = 0;
   let bars = [];
   let chosen = null; // [low, high] while it is dragged
 
   const valueAt = (sx) => {
     const [low, high] = bars[0].range;
-    return low + (Math.min(Math.max(sx / canvas.clientWidth, 0), 1)) * (high - low);
+    return low + clamp(sx / canvas.clientWidth, 0, 1) * (high - low);
   };
 
   const draw = onceAFrame(() => {
@@ -56,27 +56,21 @@ export function createHistogram(app, map) {
 
   canvas.addEventListener("pointerdown", (event) => {
     if (!app.shown || app.shown.kind !== "one" || event.button !== 0) return;
-    canvas.setPointerCapture(event.pointerId);
-    const left = canvas.getBoundingClientRect().left;
-    const start = valueAt(event.clientX - left);
+    const start = valueAt(placeOn(canvas, event).sx);
     const term = beginTerm(app, app.mode);
     const of = app.shown.specs[0];
     const make = (moving) => {
-      const end = valueAt(moving.clientX - left);
+      const end = valueAt(placeOn(canvas, moving).sx);
       chosen = [tidy(Math.min(start, end)), tidy(Math.max(start, end))];
       draw();
       return { kind: "t", minus: false, of, low: chosen[0], high: chosen[1] };
     };
-    const move = (moving) => term.put(make(moving));
-    const up = (last) => {
-      canvas.removeEventListener("pointermove", move);
-      if (Math.abs(last.clientX - event.clientX) > 2) term.done(make(last));
+    dragged(canvas, event, (moving) => term.put(make(moving)), (last, isDrag) => {
+      if (isDrag) term.done(make(last));
       else term.cancel();
       chosen = null;
       draw();
-    };
-    canvas.addEventListener("pointermove", move);
-    canvas.addEventListener("pointerup", up, { once: true });
+    });
   });
 
   const tidy = (v) => Number(v.toPrecision(5));
@@ -96,14 +90,14 @@ export function createHistogram(app, map) {
     }
   }
   const percent = (key, label, value) => numberInput(label, value,
-    (v) => setContrast({ [key]: Math.min(100, Math.max(0, v)) }),
-    { min: 0, max: 100, step: 0.1, "data-key": key });
+    (v) => setContrast({ [key]: clamp(v, 0, 100) }),
+    { min: 0, max: 100, step: 0.1, key });
 
   /** A threshold by numbers, for the keyboard. */
   function threshold() {
     const [low, high] = ["low", "high"].map((key) => h("input", {
-      type: "number", step: "any", "aria-label": `${key === "low" ? "Least" : "Greatest"} value`,
-      placeholder: key === "low" ? "from" : "to", "data-key": `threshold ${key}`,
+      type: "number", step: "any", label: `${key === "low" ? "Least" : "Greatest"} value`,
+      placeholder: key === "low" ? "from" : "to", key: `threshold ${key}`,
     }));
     const make = () => {
       const values = [low, high].map((input, k) =>
@@ -112,8 +106,8 @@ export function createHistogram(app, map) {
       const term = { kind: "t", minus: false, of: app.shown.specs[0], low: values[0], high: values[1] };
       beginTerm(app, app.mode).done(term);
     };
-    return [h("span", { class: "xfm-label" }, "Threshold"), low, high,
-      h("button", { type: "button", "data-key": "threshold", onclick: make,
+    return [h("span.xfm-label", {}, "Threshold"), low, high,
+      h("button", { key: "threshold", onclick: make,
         title: "Make a region of the pixels between these values" }, "Region")];
   }
 
@@ -126,14 +120,14 @@ export function createHistogram(app, map) {
         channel = Number(k);
         fillControls();
         changed();
-      }, { "data-key": "channel" }) : h("span", { class: "xfm-label" }, "Contrast"),
+      }, { key: "channel" }) : h("span.xfm-label", {}, "Contrast"),
       percent("low", "Darkest at this per cent of the pixels", low),
       percent("high", "Brightest at this per cent of the pixels", high), "%",
-      h("span", { class: "xfm-label" }, "gamma"),
+      h("span.xfm-label", {}, "gamma"),
       numberInput("Gamma: more than 1 makes dark places brighter", gamma,
-        (v) => setContrast({ gamma: Math.min(10, Math.max(0.1, v)) }),
-        { min: 0.1, max: 10, step: 0.1, "data-key": "gamma" }),
-      h("span", { class: "xfm-space" }),
+        (v) => setContrast({ gamma: clamp(v, 0.1, 10) }),
+        { min: 0.1, max: 10, step: 0.1, key: "gamma" }),
+      space(),
       app.shown?.kind === "one" ? threshold() : null);
   }
 
@@ -142,7 +136,7 @@ export function createHistogram(app, map) {
     const isClass = app.shown.kind === "class";
     const all = isClass ? [] : map.histogram(BINS);
     bars = all.length > 1 ? [all[channel]] : all;
-    element.hidden = isClass;
+    element.classList.toggle("xfm-void", isClass); // its place stays, so that the map does not move
     const { range } = bars[0] ?? {};
     if (range) canvas.title = `${shown(range[0])} to ${shown(range[1])}. ${canvas.title.split(". ").pop()}`;
     draw();
@@ -154,12 +148,12 @@ export function createHistogram(app, map) {
     if (key !== element.dataset.drawn) fillControls();
     element.dataset.drawn = key;
   });
-  store.on((_, keys) => {
-    if (["contrast", "rgbContrast", "rgb"].some((key) => keys.has(key))) {
+  store.on((_, has) => {
+    if (has("contrast", "rgbContrast", "rgb")) {
       fillControls();
       draw();
     }
-    if (keys.has("dark")) draw();
+    if (has("dark")) draw();
   });
   new ResizeObserver(draw).observe(canvas);
   fillControls();

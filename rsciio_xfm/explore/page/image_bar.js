@@ -1,11 +1,11 @@
 /** Above the map: which image, one or three or a ratio, and its colours. */
-import { choice, fill, h, segments } from "./dom.js";
+import { choice, fill, h, segments, space } from "./dom.js";
 import { imageLabel } from "./names.js";
 import { wantedImages } from "./show.js";
 
 /** [spec, text] of all images that can be chosen now; `more` are kept even if unusual. */
 export function imageChoices(app, more = []) {
-  const state = app.store.get();
+  const state = app.state;
   const specs = ["counts"];
   if (state.window) specs.push(`w:${state.window.join(":")}`);
   for (const element of state.elements) if (app.lineOf(element)) specs.push(`e:${app.lineOf(element)}`);
@@ -17,7 +17,7 @@ export function imageChoices(app, more = []) {
 
 export function createImageBar(app) {
   const { store } = app;
-  const element = h("div", { class: "xfm-bar" });
+  const element = h("div.xfm-bar");
 
   const kindOf = (state) => (state.rgb ? "rgb" : state.ratio ? "ratio" : "one");
 
@@ -27,7 +27,7 @@ export function createImageBar(app) {
     const isElement = (spec) => /^(fit|e):/.test(spec);
     const better = [...now.filter(isElement), ...others.filter(isElement), ...now, ...others];
     const some = (n) => [...new Set(better)].concat(now, now, now).slice(0, n);
-    if (kind === "one") store.set({ rgb: null, ratio: null, image: now[0] });
+    if (kind === "one") app.showImage(now[0]);
     if (kind === "rgb") store.set({ rgb: some(3), ratio: null });
     if (kind === "ratio") store.set({ ratio: some(2), rgb: null });
   }
@@ -36,7 +36,7 @@ export function createImageBar(app) {
     const choices = imageChoices(app, wantedImages(state));
     const one = (label, key, i) => choice(label, choices, state[key][i], (spec) => {
       store.set({ [key]: state[key].map((old, k) => (k === i ? spec : old)) });
-    }, { "data-key": `${key}${i}` });
+    }, { key: `${key}${i}` });
     if (state.rgb) {
       return ["Red", "Green", "Blue"].flatMap((name, i) => [
         h("span", { class: `xfm-dot xfm-${name.toLowerCase()}`, "aria-hidden": "true" }, name[0]),
@@ -44,8 +44,8 @@ export function createImageBar(app) {
       ]);
     }
     if (state.ratio) return [one("Divide", "ratio", 0), "/", one("by", "ratio", 1)];
-    return [choice("Image", choices, state.image, app.showImage,
-      { "data-key": "image", class: "xfm-wide" })];
+    return [choice("Image", choices, state.image, (spec) => app.showImage(spec),
+      { key: "image", class: "xfm-wide" })];
   }
 
   function draw() {
@@ -58,17 +58,15 @@ export function createImageBar(app) {
         ["ratio", "Ratio", "One image divided by another"],
       ], kind, setKind),
       images(state),
-      h("span", { class: "xfm-space" }),
+      space(),
       kind === "rgb" || state.image === "class" ? null : choice("Colours",
         ["viridis", "cividis", "magma", "grey"].map((name) => [name, name]), state.cmap,
-        (cmap) => store.set({ cmap }), { "data-key": "cmap" }));
+        (cmap) => store.set({ cmap }), { key: "cmap" }));
   }
-  store.on((_, keys) => {
-    const wanted = ["image", "rgb", "ratio", "cmap", "window", "elements", "energy"];
-    if (wanted.some((key) => keys.has(key))) draw();
+  store.on((_, has) => {
+    if (has("image", "rgb", "ratio", "cmap", "window", "elements", "energy")) draw();
   });
-  app.on("info", draw);
-  app.on("choices", draw);
+  app.on("info choices", draw);
   draw();
   return element;
 }

@@ -34,8 +34,7 @@ export function addKeys(app, target) {
       "?": () => showHelp(app),
       n: () => chooseNext(app, event.shiftKey ? -1 : 1),
       delete: () => remove(app, active),
-      y: () => store.set({
-        spectrum: { ...spectrum, y: SCALES[(SCALES.indexOf(spectrum.y) + 1) % 3] } }),
+      y: () => app.setSpectrum({ y: SCALES[(SCALES.indexOf(spectrum.y) + 1) % 3] }),
       d: app.toggleDark,
       m: () => app.map.canvas.focus(),
       s: () => app.chart.focusable.focus(),

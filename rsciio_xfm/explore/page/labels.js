@@ -1,9 +1,6 @@
 /**
- * Places labels side by side so that none covers another.
- *
- * labels: {x, width, weight, ...}; the heavier one is placed first. Each is put into the first
- * row in which it finds room, moved aside by no more than `reach`; those that find none are left
- * out. Returns the labels with {left, row}.
+ * Labels {x, width, weight} beside each other, with {left, row}: the heavier ones first, each moved
+ * aside by no more than `reach`; those that find no room are left out.
  */
 export function placeLabels(labels, { left, right, rows, gap = 4, reach = 40 }) {
   const taken = Array.from({ length: rows }, () => []);

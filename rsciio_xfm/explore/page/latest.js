@@ -1,9 +1,7 @@
 /**
- * One question under way, the newest kept.
- *
- * `next()` looks at what is wanted now and returns the question that is to be asked, or null;
- * `ask(question)` asks it and keeps the answer. What was wanted in between, while the mouse
- * moved on, is never asked. Returns a function that is called whenever something has changed.
+ * One question under way, the newest kept. `next()` returns the question that is wanted now, or
+ * null; `ask(question)` asks it. What was wanted in between, while the mouse moved on, is never
+ * asked. Returns a function that is called whenever something has changed.
  */
 export function latest(next, ask) {
   let running = false;
@@ -16,6 +14,30 @@ export function latest(next, ask) {
       running = false;
     }
   };
+}
+
+/**
+ * As latest, of app; what has failed is told, and not asked again until retry(). `wanted(isFine)`
+ * returns a question that is fine, or nothing; `keyOf` tells questions apart.
+ */
+export function trying(app, wanted, ask, keyOf = (question) => question) {
+  const failed = new Set();
+  const poke = latest(
+    () => wanted((question) => !failed.has(keyOf(question))) || null,
+    async (question) => {
+      try {
+        await ask(question);
+      } catch (error) {
+        failed.add(keyOf(question));
+        app.tell(error);
+      }
+    },
+  );
+  const retry = () => {
+    failed.clear();
+    return poke();
+  };
+  return { poke, retry };
 }
 
 /** A map that forgets what was used longest ago. */

@@ -1,6 +1,6 @@
 /** The map: image, regions, scale bar; where a place of the screen lies on it. */
 import { colourTable } from "./colours.js";
-import { h, onceAFrame, prepared } from "./dom.js";
+import { clamp, h, onceAFrame, pixelRatio, prepared, putPixels } from "./dom.js";
 import { drawOverlay } from "./map_overlay.js";
 import { histogramOf, limitsOf, paintClasses, paintOne, paintRgb, ratioOf, sortedSample,
 } from "./paint.js";
@@ -12,7 +12,7 @@ const FLATTEST = 1 / 12; // a line scan is drawn at least so high, as part of it
 /** Pixels are drawn as wide and high as they were measured. */
 function aspectOf({ shape: [height, width], pixel }) {
   const aspect = pixel?.size_x > 0 && pixel.size_y > 0 ? pixel.size_y / pixel.size_x : 1;
-  return Math.max(Math.min(Math.max(aspect, 0.1), 10), (FLATTEST * width) / height);
+  return Math.max(clamp(aspect, 0.1, 10), (FLATTEST * width) / height);
 }
 
 /** Zoom and place of the map in a box; `view` null: all of it, in the middle. */
@@ -34,12 +34,12 @@ export function geometry(info, view, box) {
 export function createMap(app) {
   const { store } = app;
   const canvas = h("canvas", {
-    class: "xfm-map", tabindex: 0, role: "application", "data-key": "map",
-    "aria-label": "Map. Arrow keys move the cross or the chosen region, Enter draws; ? for all keys.",
+    class: "xfm-map", tabindex: 0, role: "application", key: "map",
+    label: "Map. Arrow keys move the cross or the chosen region, Enter draws; ? for all keys.",
   });
-  const hint = h("div", { class: "xfm-hint" });
-  const element = h("div", { class: "xfm-map-box" }, canvas, hint);
-  const painted = document.createElement("canvas");
+  const hint = h("div.xfm-hint", { hidden: true });
+  const element = h("div.xfm-map-box", {}, canvas, hint);
+  const painted = h("canvas");
   const map = { element, canvas, painted, cursor: null, drawing: null, limits: [] };
   const sorted = new WeakMap();
 
@@ -74,9 +74,7 @@ export function createMap(app) {
       map.limits = [limitsOf(sortedOf(image), state.contrast)];
       pixels = paintOne(image, map.limits[0], state.contrast.gamma, colourTable(state.cmap));
     }
-    [painted.width, painted.height] = [width, height];
-    const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
-    painted.getContext("2d").putImageData(data, 0, 0);
+    putPixels(painted, pixels, height, width);
     map.draw();
   };
 
@@ -89,14 +87,17 @@ export function createMap(app) {
     const { context, width, height } = prepared(canvas);
     const place = map.geometry();
     const [h_, w] = app.info.shape;
-    context.imageSmoothingEnabled = place.zoom * (window.devicePixelRatio || 1) < 1;
+    context.imageSmoothingEnabled = place.zoom * pixelRatio() < 1;
     const box = [place.left, place.top, w * place.zoom, h_ * place.zoomY];
     if (app.shown) context.drawImage(painted, ...box);
     drawOverlay(context, app, map, place);
     const bar = scaleBar(app.info.pixel, place.zoom, Math.min(160, width / 4));
     drawScaleBar(context, bar, { x: 8, y: height - 8 });
-    hint.textContent = app.hint?.() ?? "";
-    hint.hidden = !hint.textContent;
+    const text = app.hint?.() ?? "";
+    hint.textContent = text;
+    // Above the map where there is room, else in the line at the bottom: no pixel is covered.
+    hint.hidden = !text || !app.shown || place.top < 38 || width < 430;
+    app.emit("hint", hint.hidden ? text : "");
   });
 
   /** Counts of pixels for the histogram below the map: of one image, or of three. */
@@ -121,7 +122,7 @@ export function createMap(app) {
   map.zoomAt = (factor, sx, sy) => {
     const place = map.geometry();
     const fixed = place.toMap(sx, sy);
-    const zoom = Math.min(Math.max(place.zoom * factor, place.all / 2), 64);
+    const zoom = clamp(place.zoom * factor, place.all / 2, 64);
     if (factor < 1 && zoom <= place.all) return map.showAll();
     const aspect = place.zoomY / place.zoom;
     const x = fixed.x - (sx - canvas.clientWidth / 2) / zoom;
@@ -137,10 +138,9 @@ export function createMap(app) {
 
   new ResizeObserver(() => map.draw()).observe(canvas);
   app.on("shown", map.paint);
-  app.on("images", map.draw);
-  app.on("info", map.draw);
-  store.on((state, keys) => {
-    if (["contrast", "rgbContrast", "cmap"].some((key) => keys.has(key))) map.paint();
+  app.on("images info", map.draw);
+  store.on((state, has) => {
+    if (has("contrast", "rgbContrast", "cmap")) map.paint();
     else map.draw();
   });
   return map;

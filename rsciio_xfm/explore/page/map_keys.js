@@ -1,4 +1,5 @@
 /** Everything that the mouse does on the map, by keyboard. */
+import { clamp } from "./dom.js";
 import { beginTerm, nudge, remove } from "./region_edit.js";
 import { between, polygon } from "./regions.js";
 
@@ -18,8 +19,7 @@ export function addMapKeys(app, map) {
   canvas.addEventListener("focus", map.draw);
   canvas.addEventListener("blur", map.draw);
   canvas.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey) return;
-    if (handle(event)) {
+    if (!event.ctrlKey && !event.metaKey && app.info && handle(event)) {
       event.preventDefault();
       event.stopPropagation();
     }
@@ -32,6 +32,8 @@ export function addMapKeys(app, map) {
     return busy;
   };
 
+  map.isBegun = () => corner !== null;
+
   function handle(event) {
     if (event.key in ARROWS) return arrow(event);
     if (event.key === "c" && !map.drawing?.places) return false;
@@ -40,30 +42,38 @@ export function addMapKeys(app, map) {
   const acts = {
     Enter: enter,
     " ": enter,
-    c: () => done(() => map.closePolygon()),
+    c: () => done(() => {
+      map.closePolygon();
+      app.tellRegion();
+    }),
     "+": () => zoom(1.25),
     "=": () => zoom(1.25),
     "-": () => zoom(0.8),
     0: () => done(map.showAll),
-    Delete: () => done(() => remove(app, app.store.get().active)),
-    Backspace: () => done(() => remove(app, app.store.get().active)),
+    Delete: () => done(() => remove(app, app.state.active)),
+    Backspace: () => done(() => remove(app, app.state.active)),
   };
 
   function arrow(event) {
     const step = event.shiftKey ? 10 : 1;
     const [dy, dx] = ARROWS[event.key].map((v) => v * step);
     if (app.tool === "move") {
-      if (!nudge(app, dy, dx, event.altKey)) map.pan(-dx * 20, -dy * 20);
+      if (nudge(app, dy, dx, event.altKey)) return true;
+      map.pan(-dx * 20, -dy * 20);
+      app.say("No region is chosen that was drawn: the arrow keys move the map.");
       return true;
     }
     const [height, width] = app.info.shape;
     const from = map.cursor ?? middle();
     map.cursor = {
-      y: Math.min(Math.max(from.y + dy, 0), height - 1),
-      x: Math.min(Math.max(from.x + dx, 0), width - 1),
+      y: clamp(from.y + dy, 0, height - 1),
+      x: clamp(from.x + dx, 0, width - 1),
     };
     app.emit("hover", map.cursor);
-    if (corner) corner.term.put(between(kind(), centre(corner), centre(map.cursor)));
+    if (corner) {
+      corner.term.put(between(kind(), centre(corner), centre(map.cursor)));
+      app.tellRegion();
+    }
     if (map.drawing?.places) map.drawing.places.splice(-1, 1, centre(map.cursor));
     map.draw();
     return true;
@@ -77,6 +87,7 @@ export function addMapKeys(app, map) {
     else if (corner) {
       corner.term.done(between(kind(), centre(corner), centre(map.cursor)));
       corner = null;
+      app.tellRegion();
     } else {
       corner = { ...map.cursor, term: beginTerm(app, app.mode) };
       corner.term.put(between(kind(), centre(corner), centre(corner)));

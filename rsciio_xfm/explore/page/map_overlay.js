@@ -1,12 +1,14 @@
 /** What lies over the image: regions, what is being drawn, the cross of the keyboard. */
 import { pixel, rgbOf } from "./colours.js";
+import { FONT, h, putPixels } from "./dom.js";
 import { boundsOf, boundsOfAll, isDrawn, parseRegion } from "./regions.js";
 
 const FILL = 34; // of 255: how much a region's colour covers the image
+const middles = new WeakMap(); // of a mask
 const kept = new Map(); // of a region's text and colour: its picture
 
 export function drawOverlay(context, app, map, place) {
-  const { regions, active } = app.store.get();
+  const { regions, active } = app.state;
   for (const region of regions.filter((r) => r.on)) drawRegion(context, app, place, region, active);
   const chosen = regions.find((r) => r.on && r.id === active);
   if (app.tool === "move" && chosen) drawCorners(context, place, parseRegion(chosen.region));
@@ -28,7 +30,21 @@ function drawRegion(context, app, place, region, active) {
     stroke(context, region.colour, isActive ? 2.4 : 1.6, term.minus ? [4, 4] : []);
   }
   const first = terms.find((term) => boundsOf(term));
-  if (first) drawName(context, place, region, boundsOf(first));
+  const at = first ? boundsOf(first) : middleOf(mask, app.info.shape[1]);
+  if (at) drawName(context, place, region, at);
+}
+
+/** [y, x] in the middle of the longest row of a region's pixels; null if it has none. */
+function middleOf(mask, width) {
+  if (!mask || middles.has(mask)) return middles.get(mask) ?? null;
+  let [best, length, run] = [null, 0, 0];
+  for (let i = 0; i < mask.length; i++) {
+    run = mask[i] && i % width ? run + mask[i] : mask[i];
+    if (run > length) [best, length] = [i, run];
+  }
+  const found = best === null ? null : [Math.floor(best / width), (best % width) - length / 2];
+  middles.set(mask, found);
+  return found;
 }
 
 /** By which the move tool takes hold of a region. */
@@ -45,8 +61,9 @@ function drawCorners(context, place, terms) {
 }
 
 function drawName(context, place, region, [y0, x0]) {
-  const [x, y] = place.toScreen(y0, x0);
-  context.font = "600 12px system-ui, sans-serif";
+  const [x, top] = place.toScreen(y0, x0);
+  const y = Math.max(top, 20);
+  context.font = `600 ${FONT}`;
   context.textAlign = "left";
   context.textBaseline = "bottom";
   const width = context.measureText(region.name).width;
@@ -123,10 +140,7 @@ function pictureOf({ mask, colour, key }, height, width) {
   const isBorder = isDrawn(parseRegion(key)) ? () => false : borderOf(mask, width);
   const pixels = new Uint32Array(mask.length);
   for (let i = 0; i < mask.length; i++) if (mask[i]) pixels[i] = isBorder(i) ? border : inside;
-  const picture = document.createElement("canvas");
-  [picture.width, picture.height] = [width, height];
-  const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
-  picture.getContext("2d").putImageData(data, 0, 0);
+  const picture = putPixels(h("canvas"), pixels, height, width);
   if (kept.size > 24) kept.clear();
   kept.set(name, { mask, picture });
   return picture;

@@ -1,4 +1,5 @@
 /** What the mouse does on the map: draw, move and stretch regions, pan, zoom, read values. */
+import { clamp, placeOn } from "./dom.js";
 import { activeOf, beginTerm, withChanged } from "./region_edit.js";
 import { between, boundsOfAll, formatRegion, isDrawn, moved, parseRegion, placed, polygon,
 } from "./regions.js";
@@ -9,10 +10,7 @@ export function addPointer(app, map) {
   const { canvas } = map;
   let drag = null; // {move(place, event), up(place), cancel()}
 
-  const at = (event) => {
-    const box = canvas.getBoundingClientRect();
-    return { sx: event.clientX - box.left, sy: event.clientY - box.top };
-  };
+  const at = (event) => placeOn(canvas, event);
   const placeOf = (event) => {
     const { sx, sy } = at(event);
     return map.geometry().toMap(sx, sy);
@@ -28,6 +26,7 @@ export function addPointer(app, map) {
     drag = event.button === 1 ? pan(event) : begin(event);
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (!app.info) return;
     hover(event);
     if (map.drawing?.places && map.drawing.kind === "polygon") follow(event);
     drag?.move(placeOf(event), event);
@@ -158,7 +157,7 @@ export function addPointer(app, map) {
     const start = placeOf(event);
     const corner = cornerAt(event);
     if (!corner) choose(start);
-    const active = activeOf(app.store.get());
+    const active = activeOf(app.state);
     if (!active || (!corner && !isInside(active, start))) return null;
     const terms = parseRegion(active.region);
     if (!isDrawn(terms)) return null;
@@ -168,7 +167,7 @@ export function addPointer(app, map) {
     };
     let put = false;
     const set = (place, options) => app.store.set(
-      withChanged(app.store.get(), active.id, () => ({ region: formatRegion(next(place)) })), options);
+      withChanged(app.state, active.id, () => ({ region: formatRegion(next(place)) })), options);
     return {
       move(place) {
         put = true;
@@ -179,7 +178,7 @@ export function addPointer(app, map) {
     };
   }
   function cornerAt(event) {
-    const active = activeOf(app.store.get());
+    const active = activeOf(app.state);
     if (!active?.on || !isDrawn(parseRegion(active.region))) return null;
     const [y0, x0, y1, x1] = boundsOfAll(parseRegion(active.region));
     const geometry = map.geometry();
@@ -212,12 +211,12 @@ export function addPointer(app, map) {
   }
   /** A click chooses the region that lies there. */
   function choose(place) {
-    const found = app.store.get().regions.findLast((r) => r.on && isInside(r, place));
+    const found = app.state.regions.findLast((r) => r.on && isInside(r, place));
     if (found) app.store.set({ active: found.id }, { step: false });
   }
   function within({ x, y }) {
     const [height, width] = app.info.shape;
-    return { x: Math.min(Math.max(x, 0), width - 1e-6), y: Math.min(Math.max(y, 0), height - 1e-6) };
+    return { x: clamp(x, 0, width - 1e-6), y: clamp(y, 0, height - 1e-6) };
   }
 }
 

@@ -1,5 +1,5 @@
 /** The front page of a folder: its maps with thumbnails. */
-import { h } from "./dom.js";
+import { h, space } from "./dom.js";
 import { latest } from "./latest.js";
 import { sizeOfFile } from "./names.js";
 
@@ -7,9 +7,9 @@ export function showMaps(root, maps, api) {
   document.title = "Maps - explorer";
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "dark" : "light";
-  const list = h("ul", { class: "xfm-maps" }, maps.map(card));
+  const list = h("ul.xfm-maps", {}, maps.map(card));
   showPictures([...list.querySelectorAll("img")], api);
-  const search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search the maps",
+  const search = h("input", { type: "search", placeholder: "Search", label: "Search the maps",
     oninput: () => {
       const text = search.value.toLowerCase();
       [...list.children].forEach((item, k) => {
@@ -17,10 +17,10 @@ export function showMaps(root, maps, api) {
       });
     } });
   root.replaceChildren(
-    h("header", { class: "xfm-header" }, h("h1", {}, "Maps"),
-      h("span", { class: "xfm-muted" }, `${maps.length} in this folder`),
-      h("span", { class: "xfm-space" }), maps.length > 8 ? search : null),
-    maps.length ? list : h("p", { class: "xfm-muted xfm-empty" },
+    h("header.xfm-header", {}, h("h1", {}, "Maps"),
+      h("span.xfm-muted", {}, `${maps.length} in this folder`),
+      space(), maps.length > 8 ? search : null),
+    maps.length ? list : h("p.xfm-muted.xfm-empty", {},
       "There is no map in this folder that the package can read."));
 }
 
@@ -28,7 +28,7 @@ function card({ id, name, size_bytes: bytes, shape }) {
   const size = shape ? `${shape[1]} × ${shape[0]} pixels, ` : "";
   const picture = h("img", { alt: "", "data-path": `api/map/${encodeURIComponent(id)}/thumbnail.png` });
   const link = h("a", { href: `#${encodeURIComponent(JSON.stringify({ map: id }))}` }, picture,
-    h("strong", {}, name), h("span", { class: "xfm-muted" }, `${size}${sizeOfFile(bytes)}`));
+    h("strong", {}, name), h("span.xfm-muted", {}, `${size}${sizeOfFile(bytes)}`));
   link.addEventListener("click", () => setTimeout(() => location.reload()));
   return h("li", {}, link);
 }
@@ -44,7 +44,7 @@ function showPictures(pictures, api) {
         const { bytes, media_type: type } = await api.get(picture.dataset.path);
         picture.src = URL.createObjectURL(new Blob([bytes], { type }));
       } catch (error) {
-        picture.closest("a").title = error.message;
+        picture.replaceWith(h("span.xfm-muted.xfm-empty", {}, [error.message, error.hint].join(" ")));
       }
     },
   );

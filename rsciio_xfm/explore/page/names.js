@@ -67,6 +67,9 @@ export function shown(value, digits = 4) {
   return whole.replace(/\B(?=(\d{3})+$)/g, "\u202f") + (part ? `.${part}` : "");
 }
 
+export const missing = (what, extra) =>
+  `${what} are not installed where the map is read: pip install "rsciio_xfm[${extra}]".`;
+
 export function sizeOfFile(bytes) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   let k = 0;

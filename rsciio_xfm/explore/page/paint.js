@@ -1,5 +1,5 @@
 /** Images of numbers as pixels: contrast, gamma, colour map, three in RGB, ratio. */
-import { classColours, pixel } from "./colours.js";
+import { CLASS_COLOURS, pixel, rgbOf } from "./colours.js";
 
 const MOST_SORTED = 65536;
 const NOTHING = pixel(128, 128, 128, 255);
@@ -54,7 +54,7 @@ export function paintRgb(images, limits, gammas) {
 }
 
 export function paintClasses(labels) {
-  const colours = classColours();
+  const colours = CLASS_COLOURS.map((colour) => pixel(...rgbOf(colour)));
   const out = new Uint32Array(labels.length);
   for (let i = 0; i < out.length; i++) {
     out[i] = labels[i] < 0 ? NOTHING : colours[labels[i] % colours.length];

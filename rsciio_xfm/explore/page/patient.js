@@ -1,7 +1,4 @@
-/**
- * An api that waits and asks again where the server is busy, gone or starting anew; what it
- * says about a question is thrown as an Error with `status` and `hint`.
- */
+/** An api that asks again where the server is busy or gone; what it says is thrown as an Error. */
 
 const BUSY = new Set([429, 499, 503]);
 
@@ -38,5 +35,5 @@ function failure({ status, json }, tell) {
   if (status === 409) tell({ changed: true });
   if (status === 403) tell({ locked: true });
   const error = new Error(json?.error ?? `The server answers with ${status}.`);
-  return Object.assign(error, { status, hint: json?.hint ?? "" });
+  return Object.assign(error, { status, hint: json?.hint ?? "", again: json?.again ?? null });
 }

@@ -1,11 +1,11 @@
 /** A peak was clicked: which line may it be? Its image, or one of two lines to calibrate by. */
-import { fill, h, iconButton } from "./dom.js";
+import { clamp, fill, h, iconButton, placeOn, space } from "./dom.js";
 import { lineLabel, parseLine } from "./names.js";
 import { centreOf } from "./spectrum_mouse.js";
 
 export function createPeaks(app, chart) {
   const { store } = app;
-  const element = h("div", { class: "xfm-popover", role: "dialog", "aria-label": "Which line is it?",
+  const element = h("div.xfm-popover", { role: "dialog", label: "Which line is it?",
     hidden: true });
   let pairs = []; // [line, channel] of the calibration so far
   let back = null;
@@ -28,9 +28,8 @@ export function createPeaks(app, chart) {
   });
 
   async function open(channel, event) {
-    const box = chart.element.getBoundingClientRect();
-    const x = event ? event.clientX - box.left : chart.plot.valToPos(chart.xOf(channel), "x") + 60;
-    element.style.left = `${Math.min(Math.max(8, x + 12), Math.max(8, box.width - 270))}px`;
+    const x = event ? placeOn(chart.element, event).sx : chart.plot.valToPos(chart.xOf(channel), "x") + 60;
+    element.style.left = `${clamp(x + 12, 8, Math.max(8, chart.element.clientWidth - 270))}px`;
     back = chart.focusable;
     const values = chart.series.find((s) => s.values.length)?.values ?? [];
     const place = (app.calibrating || !app.energyOf) && values.length ? centreOf(values, channel) : channel;
@@ -50,14 +49,14 @@ export function createPeaks(app, chart) {
     const title = app.calibrating
       ? `${energy}: which line is it? (${pairs.length + 1} of 2)` : energy;
     const doubt = found.length && found.reduce((sum, c) => sum + c.likely, 0) < 0.4
-      ? h("p", { class: "xfm-muted" }, "There is hardly a peak here.") : [];
+      ? h("p.xfm-muted", {}, "There is hardly a peak here.") : [];
     const buttons = found.slice(0, 6).map((c) => candidateButton(c, place));
     const nothing = app.energyOf ? "No line lies near." :
       "This map has no energies: name the line by which it is to be calibrated.";
     fill(element,
-      h("div", { class: "xfm-row" }, h("strong", {}, title), h("span", { class: "xfm-space" }),
+      h("div.xfm-row", {}, h("strong", {}, title), space(),
         iconButton("remove", "Close", close)),
-      doubt, buttons.length ? buttons : h("p", { class: "xfm-muted" }, nothing),
+      doubt, buttons.length ? buttons : h("p.xfm-muted", {}, nothing),
       lineInput(place));
     element.hidden = false;
     (element.querySelector("button.xfm-line") ?? element.querySelector("input")).focus();
@@ -73,24 +72,24 @@ export function createPeaks(app, chart) {
     const per = Math.round(100 * (likely ?? 0));
     const meter = h("meter", { min: 0, max: 1, value: likely ?? 0, "aria-hidden": "true" });
     return h("button", {
-      type: "button", class: "xfm-line", onfocus: point, onmouseenter: point,
+      class: "xfm-line", onfocus: point, onmouseenter: point,
       onclick: () => choose(line, place),
       title: `Likely: ${per} of 100, judged by the element's other lines`,
-    }, h("span", {}, lineLabel(line)), h("span", { class: "xfm-muted" }, `${energy.toFixed(3)} keV`),
+    }, h("span", {}, lineLabel(line)), h("span.xfm-muted", {}, `${energy.toFixed(3)} keV`),
       meter);
   }
 
   /** Any line can be typed. */
   function lineInput(place) {
-    const input = h("input", { type: "text", placeholder: app.energyOf ? "Another line: Fe Ka" : "Its line: Fe Ka", size: 16,
-      "aria-label": "Another line, such as Fe Ka" });
+    const input = h("input", { placeholder: app.energyOf ? "Another line: Fe Ka" : "Its line: Fe Ka", size: 16,
+      label: "Another line, such as Fe Ka" });
     const accept = (event) => {
       event.preventDefault();
       const line = parseLine(input.value);
       if (line) choose(line, place);
       else input.setAttribute("aria-invalid", "true");
     };
-    return h("form", { class: "xfm-row", onsubmit: accept }, input,
+    return h("form.xfm-row", { onsubmit: accept }, input,
       h("button", { type: "submit" }, "Take it"));
   }
 
@@ -100,10 +99,7 @@ export function createPeaks(app, chart) {
     const element_ = line.split("_")[0];
     const { elements } = store.get();
     app.chooseLine(element_, line);
-    store.set({
-      elements: elements.includes(element_) ? elements : [...elements, element_],
-      image: `e:${line}`, rgb: null, ratio: null,
-    });
+    app.showImage(`e:${line}`, { elements: elements.includes(element_) ? elements : [...elements, element_] });
     return null;
   }
 

@@ -35,12 +35,9 @@ export function withChanged(state, id, change) {
 
 export const activeOf = (state) => state.regions.find((r) => r.id === state.active) ?? null;
 
-/**
- * Begin to draw: put(term) while dragging, done(term) at the end. The mode says what becomes of
- * it: "new" a region of its own, "add" and "take" change the active one.
- */
+/** Begin to draw: put(term) while dragging, done(term). Modes "add" and "take" change the active region. */
 export function beginTerm(app, mode) {
-  const base = app.store.get();
+  const base = app.state;
   const active = activeOf(base);
   const part = (term) => {
     if (mode === "new" || !active) return withRegion(base, formatRegion([{ ...term, minus: false }]));
@@ -56,7 +53,7 @@ export function beginTerm(app, mode) {
 
 /** Move or stretch the active region that was drawn; false if there is none. */
 export function nudge(app, dy, dx, stretch = false) {
-  const active = activeOf(app.store.get());
+  const active = activeOf(app.state);
   if (!active || !isDrawn(parseRegion(active.region))) return false;
   const terms = parseRegion(active.region);
   let next = moved(terms, dy, dx);
@@ -65,13 +62,14 @@ export function nudge(app, dy, dx, stretch = false) {
     const to = [y0, x0, Math.max(y0 + 1, y1 + dy), Math.max(x0 + 1, x1 + dx)];
     next = placed(terms, [y0, x0, y1, x1], to);
   }
-  const change = withChanged(app.store.get(), active.id, () => ({ region: formatRegion(next) }));
+  const change = withChanged(app.state, active.id, () => ({ region: formatRegion(next) }));
   app.store.set(change, { merge: `nudge ${active.id}` });
+  app.tellRegion();
   return true;
 }
 
 export function remove(app, id) {
-  const state = app.store.get();
+  const state = app.state;
   const at = state.regions.findIndex((r) => r.id === id);
   if (at < 0) return;
   const regions = state.regions.filter((r) => r.id !== id);
@@ -81,9 +79,10 @@ export function remove(app, id) {
 
 /** The next region becomes the active one. */
 export function chooseNext(app, step = 1) {
-  const { regions, active } = app.store.get();
+  const { regions, active } = app.state;
   if (!regions.length) return;
   const at = regions.findIndex((r) => r.id === active);
   const next = (at + step + regions.length) % regions.length;
   app.store.set({ active: regions[next].id }, { step: false });
+  app.tellRegion();
 }

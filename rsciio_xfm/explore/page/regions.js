@@ -11,22 +11,23 @@ const numbers = (text) => text.split(",").map((part) => (part.trim() ? Number(pa
 const short = (v) => String(Math.round(v * 100) / 100);
 const joined = (values) => values.map(short).join(",");
 
+/** Four numbers and their names. */
+const named = (...names) => ({
+  parse(text) {
+    const values = numbers(text);
+    return Object.fromEntries(names.map((name, k) => [name, values[k] ?? NaN]));
+  },
+  format: (t) => joined(names.map((name) => t[name])),
+});
+
 const KINDS = {
   r: {
-    parse(text) {
-      const [y0, x0, y1, x1] = numbers(text);
-      return { y0, x0, y1, x1 };
-    },
-    format: (t) => joined([t.y0, t.x0, t.y1, t.x1]),
+    ...named("y0", "x0", "y1", "x1"),
     bounds: (t) => [t.y0, t.x0, t.y1, t.x1],
     place: (t, [y0, x0, y1, x1]) => ({ ...t, y0, x0, y1, x1 }),
   },
   o: {
-    parse(text) {
-      const [cy, cx, ry, rx] = numbers(text);
-      return { cy, cx, ry, rx };
-    },
-    format: (t) => joined([t.cy, t.cx, t.ry, t.rx]),
+    ...named("cy", "cx", "ry", "rx"),
     bounds: (t) => [t.cy - t.ry, t.cx - t.rx, t.cy + t.ry, t.cx + t.rx],
     place: (t, [y0, x0, y1, x1]) => ({
       ...t, cy: (y0 + y1) / 2, cx: (x0 + x1) / 2, ry: (y1 - y0) / 2, rx: (x1 - x0) / 2,

@@ -5,14 +5,14 @@ import { countOf, statistics } from "./masks.js";
 import { imageLabel, shown } from "./names.js";
 import { remove, withChanged, withRegion } from "./region_edit.js";
 import { parseRegion } from "./regions.js";
-import { areaText } from "./scale_bar.js";
+import { sizeText } from "./scale_bar.js";
 
 export function createRegionsPanel(app) {
   const { store } = app;
   const counts = new WeakMap(); // of a mask: how many pixels
   const list = h("div");
   const values = h("div");
-  const element = h("div", { class: "xfm-panel" }, list, values);
+  const element = h("div.xfm-panel", {}, list, values);
 
   const change = (region, part, options) =>
     store.set(withChanged(store.get(), region.id, () => part), options);
@@ -36,13 +36,11 @@ export function createRegionsPanel(app) {
     change(region, { region: [region.region, ...added].join("|") });
   }
 
-  function sizeText(region) {
+  function sizeOf(region) {
     const mask = app.maskOf(region.region);
     if (!mask) return "...";
     if (!counts.has(mask)) counts.set(mask, countOf(mask));
-    const pixels = counts.get(mask);
-    const area = areaText(pixels, app.info.pixel);
-    return `${shown(pixels)} px${area ? ` · ${area}` : ""}`;
+    return sizeText(counts.get(mask), app.info.pixel);
   }
 
   function row(region, state) {
@@ -51,23 +49,24 @@ export function createRegionsPanel(app) {
     const choose = () => region.id !== store.get().active &&
       store.set({ active: region.id }, { step: false });
     return h("li", { class: isActive ? "xfm-active" : "", "data-id": region.id, onclick: choose },
-      h("input", { type: "checkbox", checked: region.on, "data-key": `on ${region.id}`,
-        "aria-label": `Show ${region.name}`, title: "Show or hide",
+      h("input", { type: "checkbox", checked: region.on, key: `on ${region.id}`,
+        label: `Show ${region.name}`, title: "Show or hide",
         onchange: (e) => change(region, { on: e.target.checked }) }),
-      coloured(h("button", { type: "button", class: "xfm-swatch", "data-key": `colour ${region.id}`,
-        "aria-label": `Colour of ${region.name}: another one`, title: "Another colour",
+      coloured(h("button", { class: `xfm-swatch ${region.region.startsWith("c:") ? "xfm-round" : ""}`,
+        key: `colour ${region.id}`,
+        label: `Colour of ${region.name}: another one`, title: "Another colour",
         onclick: () => change(region, { colour: nextColour(region) }) }), region.colour),
-      h("input", { type: "text", value: region.name, maxlength: 60, "data-key": `name ${region.id}`,
-        "aria-label": `Name of ${region.name}`, class: "xfm-name",
+      h("input", { value: region.name, maxlength: 60, key: `name ${region.id}`,
+        label: `Name of ${region.name}`, class: "xfm-name",
         onfocus: choose,
         onchange: (e) => change(region, { name: e.target.value.trim() || region.name }) }),
-      h("span", { class: "xfm-size" }, sizeText(region)),
-      others.length ? choice("Join with another region", [["", "∪ −"],
-        ...others.map((o) => [`add ${o.id}`, `and ${o.name}`]),
-        ...others.map((o) => [`take ${o.id}`, `without ${o.name}`])], "",
-      (value) => combine(region, value), { class: "xfm-small", "data-key": `join ${region.id}` }) : null,
+      h("span.xfm-size", {}, sizeOf(region)),
+      others.length ? choice("Join with another region", [["", "Join"],
+        ...others.map((o) => [`add ${o.id}`, `add ${o.name}`]),
+        ...others.map((o) => [`take ${o.id}`, `take away ${o.name}`])], "",
+      (value) => combine(region, value), { class: "xfm-small", key: `join ${region.id}` }) : null,
       iconButton("remove", `Remove ${region.name}`, () => remove(app, region.id),
-        { "data-key": `remove ${region.id}` }));
+        { key: `remove ${region.id}` }));
   }
 
   const HINT = "No region yet. Choose a shape at the left of the map and drag on the map: " +
@@ -107,12 +106,12 @@ export function createRegionsPanel(app) {
     const state = store.get();
     fill(list,
       state.regions.length
-        ? h("ul", { class: "xfm-regions", "aria-label": "Regions" }, state.regions.map((r) => row(r, state)))
-        : h("p", { class: "xfm-muted" }, HINT),
-      state.regions.length ? h("div", { class: "xfm-row" },
-        h("button", { type: "button", "data-key": "rest", onclick: rest,
+        ? h("ul.xfm-regions", { label: "Regions" }, state.regions.map((r) => row(r, state)))
+        : h("p.xfm-muted", {}, HINT),
+      state.regions.length ? h("div.xfm-row", {},
+        h("button", { key: "rest", onclick: rest,
           title: "A region of all pixels that are not in the chosen one" }, "All but the chosen one"),
-        h("span", { class: "xfm-muted" },
+        h("span.xfm-muted", {},
           "Move (V): arrow keys move it, with Alt they change its size.")) : null);
     drawValues();
   }
@@ -130,13 +129,13 @@ export function createRegionsPanel(app) {
     const items = [...list.querySelectorAll("li")];
     if (items.length !== regions.length) return draw();
     return regions.forEach((region, k) => {
-      items[k].querySelector(".xfm-size").textContent = sizeText(region);
+      items[k].querySelector(".xfm-size").textContent = sizeOf(region);
     });
   });
-  store.on((_, keys, live) => {
-    if (keys.has("regions") && live) drawSizes();
-    else if (keys.has("regions")) draw();
-    else if (keys.has("active")) mark();
+  store.on((_, has, live) => {
+    if (has("regions") && live) drawSizes();
+    else if (has("regions")) draw();
+    else if (has("active")) mark();
   });
   app.on("images", () => (list.textContent.includes("...") ? draw() : drawValues()));
   app.on("shown", drawValues);

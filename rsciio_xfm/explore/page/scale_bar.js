@@ -41,6 +41,12 @@ export function areaText(pixels, pixel) {
   return area >= 1e5 ? `${tidy(area / 1e6)} mm²` : `${tidy(area)} µm²`;
 }
 
+/** "600 px", with the area where the size of a pixel is known. */
+export function sizeText(pixels, pixel) {
+  const area = areaText(pixels, pixel);
+  return `${shown(pixels)} px${area ? ` · ${area}` : ""}`;
+}
+
 /** Draw it at the lower left of a canvas. */
 export function drawScaleBar(context, { pixels, text }, { x, y, scale = 1 }) {
   const height = 5 * scale;

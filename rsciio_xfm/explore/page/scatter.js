@@ -1,8 +1,8 @@
 /** Two images against each other; brushing both ways. */
-import { choice, fill, h, numberInput, onceAFrame, prepared, styleOf } from "./dom.js";
+import { FONT, choice, dragged, fill, h, numberInput, onceAFrame, placeOn, prepared, putPixels, styleOf } from "./dom.js";
 import { colourTable } from "./colours.js";
 import { imageChoices } from "./image_bar.js";
-import { latest } from "./latest.js";
+import { trying } from "./latest.js";
 import { shown } from "./names.js";
 import { activeOf, beginTerm } from "./region_edit.js";
 
@@ -12,35 +12,28 @@ const BOTTOM = 34;
 
 export function createScatter(app) {
   const { store } = app;
-  const bar = h("div", { class: "xfm-bar" });
-  const canvas = h("canvas", { class: "xfm-scatter", role: "img",
-    "aria-label": "Scatter of two images; the numbers above do what the mouse does here" });
-  const hint = h("p", { class: "xfm-muted" });
-  const element = h("div", { class: "xfm-panel xfm-scatter-panel" }, bar, hint, canvas);
+  const bar = h("div.xfm-bar");
+  const canvas = h("canvas.xfm-scatter", { role: "img",
+    label: "Scatter of two images; the numbers above do what the mouse does here" });
+  const hint = h("p.xfm-muted");
+  const element = h("div.xfm-panel.xfm-scatter-panel", {}, bar, hint, canvas);
   let found = null; // {key, histogram, x: [lo, hi], y: [lo, hi]}
   let brush = null; // [x0, x1, y0, y1] while it is dragged
-  const failed = new Set();
 
-  const keyOf = ({ x, y }) => `${x}|${y}|${store.get().energy ?? ""}`;
-  const poke = latest(
-    () => {
+  const keyOf = ({ x, y }) => `${x}|${y}|${app.data.wishesOf(x)}${app.data.wishesOf(y)}`;
+  const { poke, retry } = trying(app,
+    (isFine) => {
       const { scatter } = store.get();
-      if (!scatter || element.hidden) return null;
-      return found?.key === keyOf(scatter) || failed.has(keyOf(scatter)) ? null : scatter;
+      if (!scatter || element.hidden || !app.info || ![scatter.x, scatter.y].every(app.isMade)) return null;
+      return found?.key !== keyOf(scatter) && isFine(scatter) && scatter;
     },
     async (scatter) => {
       const key = keyOf(scatter);
-      try {
-        const { header, arrays } = await app.data.ask("scatter", { ...scatter, bins: BINS });
-        found = { key, histogram: arrays.histogram, x: header.x, y: header.y };
-      } catch (error) {
-        failed.add(key);
-        app.tell(error);
-      }
+      const { header, arrays } = await app.data.question("scatter", { ...scatter, bins: BINS });
+      found = { key, histogram: arrays.histogram, x: header.x, y: header.y };
       drawBar();
       draw();
-    },
-  );
+    }, keyOf);
 
   function place() {
     const [w, h_] = [canvas.clientWidth, canvas.clientHeight];
@@ -74,11 +67,7 @@ export function createScatter(app) {
 
   /** How many pixels in each cell; cells of the active region's pixels in its colour. */
   function cells() {
-    const picture = document.createElement("canvas");
-    picture.width = picture.height = BINS;
-    const context = picture.getContext("2d");
-    const data = context.createImageData(BINS, BINS);
-    const pixels = new Uint32Array(data.data.buffer);
+    const pixels = new Uint32Array(BINS * BINS);
     const table = colourTable(store.get().cmap);
     const most = Math.log1p(found.histogram.reduce((a, b) => Math.max(a, b), 0));
     const chosen = chosenCells();
@@ -90,8 +79,7 @@ export function createScatter(app) {
         else if (n) pixels[at] = table[40 + Math.round((215 * Math.log1p(n)) / most)];
       }
     }
-    context.putImageData(data, 0, 0);
-    return picture;
+    return putPixels(h("canvas"), pixels, BINS, BINS);
   }
   function chosenCells() {
     const state = store.get();
@@ -114,7 +102,7 @@ export function createScatter(app) {
     context.fillStyle = context.strokeStyle = styleOf(canvas, "--text");
     context.lineWidth = 1;
     context.strokeRect(LEFT - 0.5, 7.5, at.width + 1, at.height + 1);
-    context.font = "12px system-ui, sans-serif";
+    context.font = FONT;
     context.textBaseline = "top";
     context.textAlign = "left";
     context.fillText(shown(found.x[0], 3), LEFT, height - BOTTOM + 4);
@@ -139,10 +127,11 @@ export function createScatter(app) {
   }
   canvas.addEventListener("pointerdown", (event) => {
     if (!found || event.button !== 0) return;
-    canvas.setPointerCapture(event.pointerId);
-    const box = canvas.getBoundingClientRect();
     const at = place();
-    const read = (e) => [at.xOf(e.clientX - box.left), at.yOf(e.clientY - box.top)];
+    const read = (e) => {
+      const { sx, sy } = placeOn(canvas, e);
+      return [at.xOf(sx), at.yOf(sy)];
+    };
     const start = read(event);
     const term = beginTerm(app, app.mode);
     const grow = (e) => {
@@ -152,25 +141,21 @@ export function createScatter(app) {
       draw();
       return termOf(brush);
     };
-    const move = (e) => term.put(grow(e));
-    const up = (e) => {
-      canvas.removeEventListener("pointermove", move);
-      if (Math.hypot(e.clientX - event.clientX, e.clientY - event.clientY) > 3) term.done(grow(e));
+    dragged(canvas, event, (e) => term.put(grow(e)), (e, isDrag) => {
+      if (isDrag) term.done(grow(e));
       else term.cancel();
       brush = null;
       draw();
-    };
-    canvas.addEventListener("pointermove", move);
-    canvas.addEventListener("pointerup", up, { once: true });
+    });
   });
 
   /** Brushing by numbers. */
   function limits() {
     const inputs = ["x from", "x to", "y from", "y to"].map((label, k) => numberInput(label,
-      tidy((k < 2 ? found.x : found.y)[k % 2]), () => {}, { step: "any", "data-key": label }));
+      tidy((k < 2 ? found.x : found.y)[k % 2]), () => {}, { step: "any", key: label }));
     const make = () => beginTerm(app, app.mode).done(termOf(inputs.map((i) => i.valueAsNumber)));
-    return h("details", {}, h("summary", {}, "By numbers"), h("div", { class: "xfm-row" }, inputs,
-      h("button", { type: "button", onclick: make }, "Region")));
+    return h("details", {}, h("summary", {}, "By numbers"), h("div.xfm-row", {}, inputs,
+      h("button", { onclick: make }, "Region")));
   }
 
   function drawBar() {
@@ -178,11 +163,11 @@ export function createScatter(app) {
     const choices = imageChoices(app, scatter ? [scatter.x, scatter.y] : []);
     const now = scatter ?? { x: choices[0][0], y: (choices[1] ?? choices[0])[0] };
     const set = (part) => store.set({ scatter: { ...now, ...part } });
-    fill(bar, "Across", choice("Across", choices, now.x, (x) => set({ x }), { "data-key": "x" }),
-      "up", choice("Up", choices, now.y, (y) => set({ y }), { "data-key": "y" }),
-      scatter ? h("button", { type: "button", "data-key": "off",
+    fill(bar, "Across", choice("Across", choices, now.x, (x) => set({ x }), { key: "x" }),
+      "up", choice("Up", choices, now.y, (y) => set({ y }), { key: "y" }),
+      scatter ? h("button", { key: "off",
         onclick: () => store.set({ scatter: null }) }, "Off")
-        : h("button", { type: "button", "data-key": "off", onclick: () => set({}) }, "Show"),
+        : h("button", { key: "off", onclick: () => set({}) }, "Show"),
       scatter && found ? limits() : null);
     hint.hidden = Boolean(scatter);
     canvas.title = "Drag here: the pixels are marked in the map. The chosen region is marked here.";
@@ -195,13 +180,16 @@ export function createScatter(app) {
     draw();
     poke();
   }
-  store.on((_, keys, live) => {
-    const wanted = ["scatter", "elements", "window", "energy"];
-    if (!live && wanted.some((key) => keys.has(key))) all();
-    else if (["regions", "active", "cmap", "dark"].some((key) => keys.has(key))) draw();
+  store.on((_, has, live) => {
+    if (!live && has("scatter", "elements", "window", "energy", "excitation")) all();
+    else if (has("regions", "active", "cmap", "dark")) draw();
   });
   app.on("images", draw);
-  app.on("choices", all);
+  app.on("choices", () => {
+    drawBar();
+    draw();
+    retry();
+  });
   new ResizeObserver(draw).observe(canvas);
   return { element, draw: all };
 }

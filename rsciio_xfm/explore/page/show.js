@@ -1,5 +1,5 @@
 /** Which images and spectra are wanted by the state, asked one after the other. */
-import { latest } from "./latest.js";
+import { trying } from "./latest.js";
 import { imagesOf, maskOf } from "./masks.js";
 import { parseRegion } from "./regions.js";
 
@@ -11,7 +11,6 @@ export const wantedImages = (state) => state.rgb ?? state.ratio ?? [state.image]
 /** Keeps app.shown = {kind, specs, answers} up to date; tells "shown". */
 export function createShow(app) {
   const { store, data } = app;
-  const failed = new Set();
   let live = false;
 
   /** Of a large map, a window is shown coarsely while it is dragged. */
@@ -27,20 +26,14 @@ export function createShow(app) {
     const scatter = state.scatter ? [state.scatter.x, state.scatter.y] : [];
     return [...wantedImages(state), ...regions, ...scatter].filter(app.isMade);
   }
-  function next() {
+  function next(isFine) {
     if (!app.info) return null;
-    const spec = needed().find((s) => !data.isHere(s) && !data.isHere(s, stepOf(s)) && !failed.has(s));
-    return spec === undefined ? null : { spec, step: stepOf(spec) };
+    const questions = needed().map((spec) => ({ spec, step: stepOf(spec) }));
+    return questions.find((q) => !data.isHere(q.spec) && !data.isHere(q.spec, q.step) && isFine(q));
   }
   async function ask({ spec, step }) {
-    try {
-      const answer = await data.image(spec, step);
-      show(answer);
-      app.emit("images");
-    } catch (error) {
-      failed.add(spec);
-      app.tell(error);
-    }
+    show(await data.image(spec, step));
+    app.emit("images");
   }
   /** What came last is shown while a window is dragged, though another is wanted by now. */
   function show(answer) {
@@ -60,28 +53,23 @@ export function createShow(app) {
     app.shown = found;
     if (!isSame) app.emit("shown");
   }
-  const poke = latest(next, ask);
+  const { poke, retry } = trying(app, next, ask, ({ spec }) => `${spec} ${data.wishesOf(spec)}`);
   return {
     changed(isLive) {
       live = isLive;
       show(null);
       poke();
     },
-    retry() {
-      failed.clear();
-      poke();
-    },
+    retry,
   };
 }
 
 /** Keeps app.spectra, a Map of {id, region, exact, values, header}; tells "spectra". */
 export function createSpectra(app) {
   const { store, data } = app;
-  const failed = new Set();
   let live = false;
 
-  const keyOf = (region) => `${region} ${store.get().energy ?? ""} ${app.versions.file} ` +
-    (region.includes("c:") ? app.versions.class : "");
+  const keyOf = (region) => `${region} ${data.wishesOf(region)}`;
 
   function wanted() {
     const { regions, active, spectrum } = store.get();
@@ -99,24 +87,16 @@ export function createSpectra(app) {
     const more = isPart && kept.rows < app.info.overview.rows_done;
     return !more && (kept.exact || live);
   }
-  function next() {
-    if (!app.info) return null;
-    return wanted().find((w) => !isHere(w) && !failed.has(w.key)) ?? null;
-  }
+  const next = (isFine) => app.info && wanted().find((w) => !isHere(w) && isFine(w));
   async function ask({ id, region, key }) {
     const rows = app.info.overview.rows_done;
     const exact = !live;
-    try {
-      const { header, arrays } = await data.spectrum(region, exact);
-      const values = Float64Array.from(arrays.spectrum);
-      app.spectra.set(id, { id, region, key, exact, isExact: header.exact, values, header, rows });
-      app.emit("spectra");
-    } catch (error) {
-      failed.add(key);
-      app.tell(error);
-    }
+    const { header, arrays } = await data.question("spectrum", exact ? { region, exact: 1 } : { region });
+    const values = Float64Array.from(arrays.spectrum);
+    app.spectra.set(id, { id, region, key, exact, isExact: header.exact, values, header, rows });
+    app.emit("spectra");
   }
-  const poke = latest(next, ask);
+  const { poke, retry } = trying(app, next, ask, ({ key }) => key);
   return {
     changed(isLive) {
       live = isLive;
@@ -125,10 +105,7 @@ export function createSpectra(app) {
       app.emit("spectra");
       poke();
     },
-    retry() {
-      failed.clear();
-      poke();
-    },
+    retry,
   };
 }
 

@@ -1,6 +1,6 @@
 /** Spectra of the map and its regions, with uPlot. */
-import { DASHES } from "./colours.js";
-import { h, onceAFrame, styleOf } from "./dom.js";
+import { DASHES, legible } from "./colours.js";
+import { FONT, clamp, h, onceAFrame, styleOf } from "./dom.js";
 import { shown } from "./names.js";
 import { drawMarks } from "./spectrum_marks.js";
 import uPlot from "./vendor/uPlot.js";
@@ -14,22 +14,21 @@ export function divisorOf(per, header) {
   return 1;
 }
 
-/** The most of any pixel is of one pixel, in each channel another, so that it has no live time. */
-const divisorOfMost = (per) => (per === "s" ? null : 1);
-
 /** Series in the order of the regions: {id, name, colour, dash, values, pixels, isExact}. */
 export function seriesOf(app, element) {
-  const { regions, spectrum } = app.store.get();
+  const { regions, spectrum } = app.state;
+  const ground = styleOf(element, "--ground");
   const named = [
     { id: "whole", name: "Whole map", colour: styleOf(element, "--muted"), dash: [] },
     { id: "max", name: "Most in any pixel", colour: styleOf(element, "--text"), dash: [1, 2] },
     ...regions.filter((r) => r.on).map((r) => ({
-      ...r, dash: DASHES[regions.indexOf(r) % DASHES.length],
+      ...r, colour: legible(r.colour, ground), dash: DASHES[regions.indexOf(r) % DASHES.length],
     })),
   ];
   return named.filter(({ id }) => app.spectra.has(id)).map((series) => {
     const { values, header, isExact } = app.spectra.get(series.id);
-    const divisor = series.id === "max" ? divisorOfMost(spectrum.per) : divisorOf(spectrum.per, header);
+    // The most of any pixel is in each channel of another pixel: it has no live time.
+    const divisor = divisorOf(spectrum.per, series.id === "max" ? { pixels: 1 } : header);
     const scaled = divisor === null ? [] : divisor === 1 ? values : values.map((v) => v / divisor);
     return { ...series, values: scaled, pixels: header.pixels, isExact };
   });
@@ -43,7 +42,7 @@ function roomFor(_, values) {
 
 export function createSpectrum(app) {
   const { store } = app;
-  const box = h("div", { class: "xfm-plot" });
+  const box = h("div.xfm-plot");
   const chart = {
     element: box, plot: null, series: [], marks: [], faint: [], cursor: null, window: null,
   };
@@ -61,7 +60,7 @@ export function createSpectrum(app) {
   function options(series, y) {
     const [text, grid] = [styleOf(box, "--text"), styleOf(box, "--grid")];
     const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
-    const font = "12px system-ui, sans-serif";
+    const font = FONT;
     return {
       width: box.clientWidth, height: box.clientHeight, padding: [TOP, 12, 0, 0],
       legend: { show: false },
@@ -126,10 +125,10 @@ export function createSpectrum(app) {
     let next = null;
     if (x && x[1] - x[0] < high - low) {
       const size = Math.max(x[1] - x[0], (8 * (high - low)) / app.info.shape[2]);
-      const first = Math.min(Math.max(x[0], low), high - size);
+      const first = clamp(x[0], low, high - size);
       next = [first, first + size];
     }
-    store.set({ spectrum: { ...store.get().spectrum, x: next } }, { merge: "zoom" });
+    app.setSpectrum({ x: next }, { merge: "zoom" });
   };
 
   new ResizeObserver(() => {
@@ -140,14 +139,14 @@ export function createSpectrum(app) {
   app.on("spectra", chart.update);
   app.on("lines", chart.redraw);
   app.on("dark", chart.update);
-  store.on((state, keys) => {
-    if (["regions", "spectrum", "active"].some((key) => keys.has(key))) chart.update();
-    if (keys.has("spectrum")) chart.rescale();
-    if (keys.has("energy")) {
+  store.on((state, has) => {
+    if (has("regions", "spectrum", "active")) chart.update();
+    if (has("spectrum")) chart.rescale();
+    if (has("energy")) {
       built = "";
       chart.update();
     }
-    if (keys.has("window") || keys.has("image") || keys.has("elements")) chart.redraw();
+    if (has("window", "image", "elements")) chart.redraw();
   });
   return chart;
 }

@@ -1,5 +1,5 @@
 /** In the spectrum: the window, lines of the elements with labels, the cross of the keyboard. */
-import { styleOf } from "./dom.js";
+import { pixelRatio, styleOf } from "./dom.js";
 import { placeLabels } from "./labels.js";
 import { lineLabel } from "./names.js";
 
@@ -8,7 +8,7 @@ const LEAST = 0.04; // lines weaker than this part of the strongest have no labe
 
 export function drawMarks(plot, app, chart) {
   const { ctx: context } = plot;
-  const scale = window.devicePixelRatio || 1;
+  const scale = pixelRatio();
   const { left, top, width, height } = plot.bbox;
   const x = (value) => plot.valToPos(value, "x", true);
   const area = { left, top, right: left + width, bottom: top + height, scale };

@@ -1,21 +1,20 @@
 /** In the spectrum: drag a window, click a peak, zoom, pan; all of it by keyboard too. */
+import { clamp, dragged, placeOn } from "./dom.js";
 import { shown } from "./names.js";
 
-const CLICK = 4; // pixels of the screen that a click may move
 const EDGE = 6; // pixels from the border of the window: it is taken hold of
 
 export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
   const { store } = app;
 
-  const xAt = (over, event) =>
-    chart.plot.posToVal(event.clientX - over.getBoundingClientRect().left, "x");
+  const xAt = (over, event) => chart.plot.posToVal(placeOn(over, event).sx, "x");
 
   /** Set the window while dragging or for good; its image is shown. */
   function setWindow(a, b, live) {
     const n = app.info.shape[2];
-    const [low, high] = [Math.min(a, b), Math.max(a, b)].map((c) => Math.min(Math.max(c, 0), n - 1));
+    const [low, high] = [Math.min(a, b), Math.max(a, b)].map((c) => clamp(c, 0, n - 1));
     const range = [low, high + 1];
-    store.set({ window: range, image: `w:${range.join(":")}`, rgb: null, ratio: null }, { live });
+    app.showImage(`w:${range.join(":")}`, { window: range }, { live });
   }
   chart.setWindow = setWindow;
 
@@ -49,7 +48,7 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
   function edgeAt(over, event) {
     const { window: range } = store.get();
     if (!range || !/^w:/.test(store.get().image)) return null;
-    const sx = event.clientX - over.getBoundingClientRect().left;
+    const { sx } = placeOn(over, event);
     const [a, b] = [range[0] - 0.5, range[1] - 0.5].map((c) => chart.plot.valToPos(chart.xOf(c), "x"));
     const [near, far] = [Math.abs(sx - a), Math.abs(sx - b)];
     if (Math.min(near, far) >= EDGE) return null;
@@ -60,17 +59,13 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
     if (event.button === 2) return;
     event.preventDefault();
     chart.focusable.focus({ preventScroll: true });
-    over.setPointerCapture(event.pointerId);
     const isPan = event.button === 1 || event.altKey;
     const isZoom = event.shiftKey || app.zooming;
     const from = edgeAt(over, event) ?? chart.channelAt(xAt(over, event));
     const range = store.get().spectrum.x ?? chart.full();
     const width = over.clientWidth;
-    let dragged = false;
     const move = (moving) => {
       const dx = moving.clientX - event.clientX;
-      dragged ||= Math.abs(dx) > CLICK;
-      if (!dragged) return;
       const to = chart.channelAt(xAt(over, moving));
       if (isPan) {
         const shift = (-dx / width) * (range[1] - range[0]);
@@ -80,16 +75,14 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
         chart.redraw();
       } else setWindow(from, to, true);
     };
-    const up = (last) => {
-      over.removeEventListener("pointermove", move);
+    const up = (last, isDrag) => {
       const to = chart.channelAt(xAt(over, last));
       chart.window = null;
-      if (!dragged) return onPeak(peakNear(to, over), last);
+      if (!isDrag) return onPeak(peakNear(to, over), last);
       if (isZoom && !isPan) chart.setX([chart.xOf(Math.min(from, to)), chart.xOf(Math.max(from, to))]);
       else if (!isPan) setWindow(from, to, false);
     };
-    over.addEventListener("pointermove", move);
-    over.addEventListener("pointerup", up, { once: true });
+    dragged(over, event, move, up);
   }
 
   /** The channel of the top of the peak that was clicked: the highest near the mouse. */
@@ -116,7 +109,7 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
   function key(event) {
     const n = app.info.shape[2];
     const [low, high] = (store.get().spectrum.x ?? chart.full()).map(chart.channelAt);
-    chart.cursor = Math.min(Math.max(chart.cursor ?? Math.round((low + high) / 2), 0), n - 1);
+    chart.cursor = clamp(chart.cursor ?? Math.round((low + high) / 2), 0, n - 1);
     const acts = {
       ArrowLeft: () => step(event.shiftKey ? -10 : -1),
       ArrowRight: () => step(event.shiftKey ? 10 : 1),
@@ -137,15 +130,15 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
     return true;
   }
   function step(by) {
-    chart.cursor = Math.min(Math.max(chart.cursor + by, 0), app.info.shape[2] - 1);
+    chart.cursor = clamp(chart.cursor + by, 0, app.info.shape[2] - 1);
     onHover(chart.cursor);
   }
 }
 
 function topNear(chart, channel, reach, app) {
-  const values = (chart.series.find((s) => s.id === app.store.get().active) ?? chart.series[0])?.values;
+  const values = (chart.series.find((s) => s.id === app.state.active) ?? chart.series[0])?.values;
   if (!values?.length) return channel;
-  let best = Math.min(Math.max(channel, 0), values.length - 1);
+  let best = clamp(channel, 0, values.length - 1);
   for (let c = Math.max(0, channel - reach); c <= Math.min(values.length - 1, channel + reach); c++) {
     if (values[c] > values[best]) best = c;
   }

@@ -1,5 +1,5 @@
 /** The spectrum with its buttons, the legend and the line that says what is under the mouse. */
-import { coloured, fill, h, segments } from "./dom.js";
+import { coloured, fill, h, segments, space } from "./dom.js";
 import { createPeaks } from "./peaks.js";
 import { createSpectrum, divisorOf } from "./spectrum.js";
 import { addSpectrumMouse, readout } from "./spectrum_mouse.js";
@@ -9,19 +9,19 @@ export function createSpectrumPanel(app) {
   const chart = createSpectrum(app);
   const peaks = createPeaks(app, chart);
   app.chart = chart;
-  const bar = h("div", { class: "xfm-bar" });
-  const legend = h("div", { class: "xfm-legend", "aria-label": "Spectra shown" });
-  const line = h("div", { class: "xfm-readout", "aria-live": "polite" });
+  const bar = h("div.xfm-bar");
+  const legend = h("div.xfm-legend", { label: "Spectra shown" });
+  const line = h("div.xfm-readout", { "aria-live": "polite" });
   const frame = h("div", {
-    class: "xfm-plot-box", tabindex: 0, role: "application", "data-key": "spectrum",
-    "aria-label": "Spectrum. Arrow keys move the cross, Enter asks which line it is, [ and ] set " +
+    class: "xfm-plot-box", tabindex: 0, role: "application", key: "spectrum",
+    label: "Spectrum. Arrow keys move the cross, Enter asks which line it is, [ and ] set " +
       "the window; ? for all keys.",
   }, chart.element, legend, peaks.element);
-  const element = h("section", { class: "xfm-spectrum", "aria-label": "Spectrum" }, bar, frame, line);
+  const element = h("section.xfm-spectrum", { label: "Spectrum" }, bar, frame, line);
 
   const hint = () => (app.energyOf || !app.info
-    ? "Drag: image of these energies. Click a peak: which element is it? Wheel: zoom."
-    : "This map has no energies yet: press Calibrate, then click two peaks that you know.");
+    ? "Drag: image of these energies. Click a peak: its element. Wheel: zoom."
+    : "No energies yet: press Calibrate, then click two peaks that you know.");
   const say = (channel) => {
     line.textContent = channel === null ? hint() : readout(app, chart, channel);
   };
@@ -30,9 +30,9 @@ export function createSpectrumPanel(app) {
   frame.addEventListener("keydown", (event) => event.key === "Escape" && !peaks.element.hidden && peaks.close());
   say(null);
 
-  const set = (part) => store.set({ spectrum: { ...store.get().spectrum, ...part } });
+  const set = (part) => app.setSpectrum(part);
   const toggle = (text, title, pressed, onclick, key) => h("button", {
-    type: "button", title, "aria-pressed": String(pressed), onclick, "data-key": key,
+    title, "aria-pressed": String(pressed), onclick, key,
   }, text);
 
   function draw() {
@@ -53,7 +53,7 @@ export function createSpectrumPanel(app) {
         () => set({ whole: !spectrum.whole }), "whole"),
       toggle("Max", "Show the most that any pixel has in each channel: rare elements stand out",
         spectrum.max, () => set({ max: !spectrum.max }), "max"),
-      h("span", { class: "xfm-space" }),
+      space(),
       toggle("Zoom", "Drag enlarges (also Shift and drag); double click shows all", app.zooming,
         () => {
           app.zooming = !app.zooming;
@@ -71,12 +71,12 @@ export function createSpectrumPanel(app) {
       values.length ? "" : " (no live time)")));
   }
   function swatchOf(colour, dash) {
-    const swatch = h("span", { class: "xfm-key", "aria-hidden": "true" });
+    const swatch = h("span.xfm-key", { "aria-hidden": "true" });
     swatch.style.borderTopColor = colour;
     swatch.style.borderTopStyle = dash.length ? (dash[0] > 2 ? "dashed" : "dotted") : "solid";
     return coloured(swatch, "transparent");
   }
-  store.on((_, keys) => (keys.has("spectrum") || keys.has("energy")) && draw());
+  store.on((_, has) => (has("spectrum", "energy")) && draw());
   app.on("calibrating", () => {
     draw();
     line.textContent = app.calibrating ? "Calibrate: click a peak whose line you know." : hint();

@@ -1,7 +1,4 @@
-/**
- * What is seen: one plain object, which is the part of the address behind `#`, the file of a
- * session and one step of undo.
- */
+/** What is seen: one plain object, which is the address behind `#`, a session and a step of undo. */
 import { parseRegion } from "./regions.js";
 
 const CONTRAST = { low: 0, high: 99.8, gamma: 1 };
@@ -23,6 +20,7 @@ export const DEFAULT = Object.freeze({
   spectrum: { y: "log", x: null, per: "sum", whole: true, max: false },
   scatter: null, // {x, y}: two images
   fit: null, // elements that were fitted, [] found by the fit; it is done again for a link
+  excitation: null, // as users say it, such as "Rh 50 kV"; as the file says, if null
   classes: null, // {n, method} of the classes that were made
   view: { x: null, y: null, zoom: null }, // all of the map, if null
   dark: null, // as the system has it, if null
@@ -65,6 +63,7 @@ const CHECKS = {
   active: orNull(isText),
   elements: isElements,
   fit: orNull(isElements),
+  excitation: orNull((v) => isText(v) && v.length <= 40),
   classes: orNull((v) => isNumber(v?.n) && v.n >= 2 && v.n <= 20 && isText(v.method)),
   spectrum: (v) =>
     ["lin", "sqrt", "log"].includes(v?.y) && ["sum", "pixel", "s"].includes(v.per) &&
@@ -108,11 +107,9 @@ export function fromHash(hash) {
 }
 
 /**
- * Holds the state, tells of changes, goes back and forth.
- *
- * set(part): one step of undo. set(part, {live: true}): while something is dragged; becomes one
- * step with the next set. set(part, {step: false}): no step. {merge: "nudge"}: one step with the
- * one before of that name.
+ * Holds the state, tells of changes, goes back and forth. set(part): one step of undo;
+ * {live: true}: while something is dragged, one step with the next set; {step: false}: no step;
+ * {merge: "nudge"}: one step with the one before of that name.
  */
 export function createStore(initial) {
   let state = initial;
@@ -126,7 +123,8 @@ export function createStore(initial) {
     const last = state;
     state = next;
     const keys = Object.keys(next).filter((key) => next[key] !== last[key]);
-    if (keys.length || !live) listeners.forEach((tell) => tell(state, new Set(keys), live));
+    const has = (...names) => names.some((name) => keys.includes(name));
+    if (keys.length || !live) listeners.forEach((tell) => tell(state, has, live));
   }
   function move(from, to) {
     if (!from.length) return false;

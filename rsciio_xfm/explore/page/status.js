@@ -1,77 +1,111 @@
 /** The line at the bottom: value under the mouse, what is being done, what went wrong. */
+import { createBanner } from "./banner.js";
 import { fill, h, iconButton } from "./dom.js";
+import { countOf } from "./masks.js";
 import { shown } from "./names.js";
+import { activeOf } from "./region_edit.js";
+import { boundsOfAll, isDrawn, parseRegion } from "./regions.js";
 
 export function createStatus(app) {
-  const value = h("span", { class: "xfm-value", "aria-live": "polite" });
-  const work = h("span", { class: "xfm-work" });
-  const message = h("span", { class: "xfm-message", role: "status", "aria-live": "polite" });
-  const element = h("footer", { class: "xfm-status" }, value, message, work);
-  const banner = h("div", { class: "xfm-banner", role: "alert", hidden: true });
+  const value = h("span.xfm-value", { "aria-live": "polite" });
+  const work = h("span.xfm-work");
+  const message = h("span.xfm-message", { role: "status", "aria-live": "polite" });
+  const element = h("footer.xfm-status", {}, value, message, work);
+  const banner = createBanner(app);
   let timer = null;
+  let place = null; // the pixel under the mouse or the cross
+  let hint = "";
+  let told = ""; // what is wrong with the file
+  let region = ""; // what is said of one that keys have moved
 
-  app.on("hover", (place) => {
-    if (!place) return fill(value);
-    const { x, y } = place;
+  function valuesAt({ x, y }) {
     const at = y * app.info.shape[1] + x;
     const values = app.shown?.kind === "ratio" ? [["", app.map.imageShown()[at]]]
       : (app.shown?.answers ?? []).map(({ spec, image }) => [`${app.labelOf(spec)} `, image[at]]);
-    const texts = values.map(([label, v]) => `${label}${shown(v)}`);
-    value.textContent = `x ${x}, y ${y}: ${texts.join(" · ")}`;
-    return null;
+    return `x ${x}, y ${y}: ${values.map(([label, v]) => `${label}${shown(v)}`).join(" · ")}`;
+  }
+  function drawValue() {
+    const text = [region || (place && app.info ? valuesAt(place) : ""), hint].filter(Boolean).join(" · ");
+    if (value.textContent !== text) value.textContent = value.title = text;
+  }
+  app.on("hover", (found) => {
+    [place, region] = [found, ""];
+    drawValue();
   });
+  app.on("hint", (text) => {
+    hint = text;
+    drawValue();
+  });
+  app.on("shown", drawValue);
+  /** Where the chosen region is and how large, after it was moved or chosen by keys. */
+  app.tellRegion = () => {
+    const active = activeOf(app.state);
+    const mask = active && app.maskOf(active.region);
+    const terms = active ? parseRegion(active.region) : [];
+    const [y0, x0, y1, x1] = isDrawn(terms) ? boundsOfAll(terms).map(Math.round) : [];
+    region = active ? [`${active.name}: `, isDrawn(terms) ? `x ${x0} to ${x1 - 1}, y ${y0} to ${y1 - 1}, ` : "",
+      mask ? `${shown(countOf(mask))} pixels` : ""].join("") : "No region is chosen";
+    drawValue();
+  };
 
-  app.say = (text) => {
+  const put = (text, ...more) => {
     clearTimeout(timer);
-    fill(message, document.createTextNode(text));
+    fill(message, h("span", { title: text }, text), ...more);
+  };
+  app.say = (text) => {
+    put(text);
     message.classList.remove("xfm-error");
     timer = setTimeout(() => fill(message), 12000);
   };
   /** An error, in the words of the server; it stays until it is put away. */
   app.tell = (error) => {
-    clearTimeout(timer);
-    const text = [error.message, error.hint].filter(Boolean).join(" ");
-    fill(message, document.createTextNode(text), iconButton("remove", "Put away", () => fill(message)));
+    if (error.isPending) return;
+    if (error.isStop) return app.say(error.message);
+    put([error.message, error.hint].filter(Boolean).join(" "), iconButton("remove", "Put away", () => fill(message)));
     message.classList.add("xfm-error");
   };
 
-  const changed = () => {
-    fill(banner, "The file has been replaced or changed since it was opened. ",
-      h("button", { type: "button", onclick: () => app.reopen() }, "Open it anew"));
-    banner.hidden = false;
-  };
-  app.onServer = ({ gone, changed: isChanged, locked }) => {
-    if (isChanged) changed();
-    else if (locked) {
-      fill(banner, document.createTextNode("The explorer was started anew: open the address that it printed, " +
-        `then put behind it what is behind # here, and you go on where you were.`));
-      banner.hidden = false;
-    }
-    else if (gone) {
-      fill(banner, document.createTextNode("The server does not answer. It is asked again until it does; nothing is lost."));
-      banner.hidden = false;
-    } else if (gone === false) {
-      banner.hidden = true;
+  app.onServer = ({ gone, changed, locked }) => {
+    if (changed) {
+      if (!app.info?.file_gone) banner.show("changed");
+      app.watchNow?.(); // whether it is there at all
+    } else if (locked) banner.show("locked");
+    else if (gone) banner.show("gone");
+    else if (gone === false) {
+      banner.hide("gone", "locked", "kernel");
       app.say("The server is there again.");
     }
   };
-
   app.on("reopened", () => {
-    banner.hidden = true;
+    banner.hide("changed", "missing");
     fill(message); // that the file was changed
   });
   app.on("info", () => {
-    const { overview, cache, file_changed: isChanged, error } = app.info;
-    if (isChanged) changed();
-    if (error) app.tell(new Error(error));
-    if (!overview.done) progress(`Reading: row ${overview.rows_done} of ${overview.rows}`,
-      overview.rows_done / overview.rows);
-    else if (cache?.state === "making") progress("Making the cache, which makes all faster", cache.progress);
-    else if (cache?.state === "off" && cache.why) fill(work, document.createTextNode(`No cache. ${cache.why}`));
-    else fill(work);
+    const { file_changed: changed, file_gone: gone, error } = app.info;
+    if (gone) banner.show("missing");
+    else if (changed) banner.show("changed");
+    else banner.hide("missing", "changed");
+    const wrong = [error, ...(app.info.warnings ?? [])].filter(Boolean).join(" ");
+    if (wrong && wrong !== told) app.tell(new Error(told = wrong));
+    drawWork();
   });
-  function progress(text, part) {
-    fill(work, document.createTextNode(`${text} `), h("progress", { max: 1, value: part, "aria-label": text }));
+  app.on("task", drawWork);
+
+  /** A task with its Stop; else how far the first pass or the cache is. */
+  function drawWork() {
+    const [task] = app.tasks.values();
+    const { overview, cache } = app.info ?? {};
+    if (task) {
+      progress(`${task.text} ...`, task.progress, h("button", { key: "stop", onclick: task.stop }, "Stop"));
+    } else if (!app.info) progress("The map is being opened ...", null);
+    else if (!overview.done) {
+      progress(`Reading: row ${overview.rows_done} of ${overview.rows}`, overview.rows_done / overview.rows);
+    } else if (cache?.state === "making") progress("Making the cache, which makes all faster", cache.progress);
+    else fill(work, cache?.state === "off" && cache.why ? h("span", { title: cache.why }, `No cache. ${cache.why}`) : null);
   }
-  return { element, banner };
+  drawWork();
+  function progress(text, part, more = null) {
+    fill(work, h("span", { title: text }, text), h("progress", { max: 1, value: part, label: text }), more);
+  }
+  return { element, banner: banner.element };
 }
