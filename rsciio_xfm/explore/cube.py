@@ -7,7 +7,7 @@ spectra of blocks of pixels. It is made in one pass, in the user's cache folder.
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.explore.cube_border import Border, add_border, check_cancel
 from rsciio_xfm.explore.cube_layout import GROUP, Layout, split_window
 from rsciio_xfm.explore.cube_making import Watch, fill, read_summary
+from rsciio_xfm.explore.cube_pixels import add_kept
 from rsciio_xfm.explore.cube_store import (
     CacheFullError,
     CacheLostError,
@@ -176,7 +177,8 @@ class Cube:
         mask
             bool, shape (rows, columns).
         source
-            The map, of which the pixels at the border of the region are read.
+            The map, of which the pixels at the border of the region are read, if the cache
+            does not have them.
         exact
             If not, of each block of pixels at the border its share is taken.
         cancel
@@ -219,8 +221,20 @@ class Cube:
         if source is not None:
             is_border = (shares > 0) & (shares < 1)
             border = Border(mask, is_border, is_taken, self.layout.block, cancel)
+            if self.layout.keeps_pixels and is_border.any():
+                border = replace(border, is_border=self._add_kept(border, summed))
             add_border(source, border, summed)
         return summed
+
+    def _add_kept(self, border: Border, total: np.ndarray) -> np.ndarray:
+        """Add the pixels of a border that are kept; return at which blocks others are left."""
+        if not self.is_current():
+            raise CorruptFileError(
+                f"{self.files[0][0]}: the file was changed since its map was cached (byte 0). "
+                "Load it again."
+            )
+        with self.opened() as reader:
+            return add_kept(reader, self.layout, border, total)
 
     def _add_blocks(self, weights: np.ndarray, total: np.ndarray) -> None:
         """Add blocks, by their weights; of whole fields, what is kept of them."""

@@ -36,16 +36,18 @@ from rsciio_xfm.core.config import (
 )
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.source import LocalFile, Source, open_unbuffered, read_into
+from rsciio_xfm.explore.cube_border import plain_of
 from rsciio_xfm.explore.cube_layout import Layout
 
 EXTRA = "explore"
 SWITCH = "RSCIIO_XFM_CUBES"
 BUDGET = "RSCIIO_XFM_CUBE_BYTES"
-KIND = "cube-1"
+KIND = "cube-2"
 _FOLDER = "cubes"
 _INDEX, _DATA, _META, _PART = "index", "data", "meta.json", ".part"
 _ENTRY = np.dtype([("offset", "<u8"), ("size", "<u4"), ("check", "<u4")])
-_BITSHUFFLE = 2
+_AS_IT_IS, _BITSHUFFLE = 0, 2
+_FINISHED, _WITH_PIXELS = 1, 2  # of the mark of a cell
 _LEVEL = 9
 _HEADER = 16  # bytes of Blosc's
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -232,7 +234,10 @@ class Place:
         """Return the place of a map; see :meth:`Identity.of`."""
         height, width, n_channels = source.shape
         shape = (int(height), int(width), int(n_channels))
-        layout = Layout.of(shape, source.dtype.name, source.dtype.itemsize)
+        # Where spectra lie as they are, those at a border are read as fast from the file.
+        keeps_pixels = plain_of(source)[0] is None
+        dtype = source.dtype
+        layout = Layout.of(shape, dtype.name, dtype.itemsize, keeps_pixels)
         return cls(Identity.of(source), layout)
 
     @property
@@ -573,23 +578,37 @@ class ChunkWriter:
         highest
             The highest of them, if it is known; nothing is written of zeros.
         """
-        first = self.n_done * self._layout.n_chunks
-        self._entries[number] = self._write(first + number, array, highest)
+        self.put_packed(number, self._pack(array, highest))
 
-    def _write(self, number: int, array: np.ndarray, highest: int | None) -> tuple:
+    def put_packed(self, number: int, raw: bytes) -> None:
+        """Write a chunk of the cell that is under way, which is compressed already."""
+        first = self.n_done * self._layout.n_chunks
+        self._entries[number] = self._write(first + number, raw)
+
+    def _pack(self, array: np.ndarray, highest: int | None) -> bytes:
         high = int(array.max(initial=0)) if highest is None else int(highest)
         if high == 0:
-            return self.n_bytes, 0, zlib.crc32(b"", _seed(number))
+            return b""
         array = np.ascontiguousarray(narrow(array, high))
-        raw = self._blosc.compress(array, b"lz4", _LEVEL, _BITSHUFFLE, 0)
+        return bytes(self._blosc.compress(array, b"lz4", _LEVEL, _BITSHUFFLE, 0))
+
+    def pack_words(self, words: np.ndarray) -> bytes:
+        """Compress words whose bits are sorted already; nothing is left of none."""
+        if not words.size:
+            return b""
+        raw = words.reshape(-1).view(np.uint8)
+        return bytes(self._blosc.compress(raw, b"lz4", _LEVEL, _AS_IT_IS, 0))
+
+    def _write(self, number: int, raw: bytes) -> tuple[int, int, int]:
         self._data.write(raw)
         offset, self.n_bytes = self.n_bytes, self.n_bytes + len(raw)
         return offset, len(raw), zlib.crc32(raw, _seed(number))
 
-    def finish_cell(self) -> None:
-        """Say that all chunks of the cell are written."""
+    def finish_cell(self, has_pixels: bool = False) -> None:
+        """Say that all chunks of the cell are written, perhaps pixels of blocks too."""
         self._data.flush()
-        self._entries[-1] = (self.n_bytes, 1, 0)
+        mark = _WITH_PIXELS if has_pixels else _FINISHED
+        self._entries[-1] = (self.n_bytes, mark, 0)
         self._entries["check"][-1] = _mark(self._entries, self.n_done)
         self._write_index(self.n_done * self._layout.n_chunks, self._entries)
         self.n_done += 1
@@ -597,7 +616,7 @@ class ChunkWriter:
 
     def put_field(self, number: int, array: np.ndarray) -> None:
         """Write a chunk of fields, after all cells."""
-        entry = np.array([self._write(number, array, None)], dtype=_ENTRY)
+        entry = np.array([self._write(number, self._pack(array, None))], dtype=_ENTRY)
         self._data.flush()
         self._write_index(number, entry)
 
@@ -635,6 +654,11 @@ class ChunkReader:
         """Return how many cells of a cache are finished, and how many bytes these have."""
         return _find_finished(self._index, os.fstat(self._data.fileno()).st_size, layout)
 
+    def has_pixels(self, layout: Layout, cell: int) -> bool:
+        """Tell whether the pixels of the blocks of a cell were kept."""
+        (end,) = self.entries(cell * layout.n_chunks + layout.end, 1)
+        return end[1] == _WITH_PIXELS
+
     def entries(self, first: int, n: int) -> list[tuple[int, int, int]]:
         """Return where chunks that follow each other are, their sizes and checksums."""
         found = np.empty(n, dtype=_ENTRY)
@@ -656,7 +680,7 @@ class ChunkReader:
         number
             Of the chunk.
         shape
-            Of what it holds.
+            Of what it holds; its first size may be -1, as many as there are.
         entry
             Where it is, if that is known.
 
@@ -677,12 +701,16 @@ class ChunkReader:
         return self._decode(raw, shape) if size else None
 
     def _decode(self, raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        n, width = math.prod(shape), int(raw[3])
-        if raw.size < _HEADER or width not in _WIDTHS or self._n_plain(raw) != n * width:
+        width = int(raw[3]) if raw.size >= _HEADER else 0
+        if width not in _WIDTHS:
+            raise DamagedError("a chunk is not of whole numbers")
+        n_plain, n_one = self._n_plain(raw), math.prod(shape[1:]) * width
+        n = n_plain if shape[0] < 0 else shape[0] * n_one
+        if n_plain != n or n % n_one:
             raise DamagedError("a chunk has another size")
-        if n * width > self._plain.size:
-            self._plain = np.empty(n * width, dtype=np.uint8)
-        plain = self._plain[: n * width]
+        if n > self._plain.size:
+            self._plain = np.empty(n, dtype=np.uint8)
+        plain = self._plain[:n]
         try:
             self._blosc.decompress(raw, plain)
         except (RuntimeError, ValueError) as exc:
