@@ -14,6 +14,8 @@ from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.cube_layout import GROUP, Layout
 from rsciio_xfm.explore.cube_pixels import most_bytes, put_pixels
 from rsciio_xfm.explore.cube_store import (
+    FAST,
+    SMALL,
     ChunkReader,
     ChunkWriter,
     CubeError,
@@ -26,6 +28,8 @@ from rsciio_xfm.kernels.transpose import copy
 
 # Sums of so many counts in a map would not fit 64 bits for certain.
 _MOST_COUNTS = 2**40
+# Pixels of blocks take up at least such a share of what all else does.
+_LEAST_PIXELS = 0.6
 _TYPES = [np.dtype(t) for t in ("u1", "u2", "u4", "u8")]
 
 
@@ -173,8 +177,7 @@ def _make_cell(
         n_bytes = writer.n_bytes - before
         most = most_bytes(source, place) - n_bytes
         n_bits = int(highest.max()).bit_length()
-        # Pixels take up more than half of what all else does.
-        if 2 * most > n_bytes:
+        if most > _LEAST_PIXELS * n_bytes:
             has_pixels = put_pixels(planes, n_bits, writer, layout, most)
     writer.finish_cell(has_pixels)
     return counts, spectra
@@ -231,6 +234,7 @@ def _put_planes(
     flat = planes.reshape(n_channels, -1)
     _, (eights, _), (more, _) = watch.layout.levels
     kind = _sum_type(planes.dtype)
+    codec = SMALL if watch.layout.keeps_pixels else FAST  # to make room for these
     wide = np.zeros(flat.shape[1], dtype=kind)
     counts = np.zeros(flat.shape[1], dtype=np.uint64)
     for start in range(0, n_channels, GROUP):
@@ -239,7 +243,7 @@ def _put_planes(
         total = np.zeros(flat.shape[1], dtype=kind)
         sum_planes(group, total, high)
         for k, plane in enumerate(group):
-            writer.put(start + k, plane, int(high[k]))
+            writer.put(start + k, plane, int(high[k]), codec)
         writer.put(eights + start // GROUP, total)
         wide += total
         if (start // GROUP + 1) % GROUP == 0 or start + GROUP >= n_channels:

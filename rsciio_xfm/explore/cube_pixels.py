@@ -6,13 +6,16 @@ pixels as words of 64 bits, one for each channel and bit of the counts, compress
 takes some of the bits, and to count them is fast.
 """
 
+import itertools
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from rsciio_xfm.core.array import FileArray, Range
 from rsciio_xfm.core.stream import RecordStream
 from rsciio_xfm.explore.cube_border import Border, check_cancel
 from rsciio_xfm.explore.cube_layout import Layout
-from rsciio_xfm.explore.cube_store import ChunkReader, ChunkWriter
+from rsciio_xfm.explore.cube_store import FAST, SMALL, ChunkReader, ChunkWriter
 from rsciio_xfm.kernels.cubes import add_pixels, pack_pixels
 
 # Of the bytes that a file takes up, or is decoded to, a cache with pixels has at most so many.
@@ -63,37 +66,44 @@ def put_pixels(
     bool
         Whether they were written.
     """
-    packed, left = [], most
-    for top in range(0, planes.shape[1], layout.block[0]):
-        for raw in _pack_row(planes, top, n_bits, writer, layout):
-            packed.append(raw)
-            left -= len(raw)
-            if left < 0:
-                return False
     across = -(-planes.shape[2] // layout.block[1])
-    for k, raw in enumerate(packed):
-        row, column = divmod(k, across)
-        number = layout.first_pixels + row * layout.cell_blocks[1] + column
-        writer.put_packed(number, raw)
-    return True
+    for codec in (FAST, SMALL):
+        blocks = _pack(planes, n_bits, layout.block)
+        packed = _within((writer.pack_words(words, codec) for words in blocks), most)
+        for k, raw in enumerate(packed or ()):
+            row, column = divmod(k, across)
+            number = layout.first_pixels + row * layout.cell_blocks[1] + column
+            writer.put_packed(number, raw)
+        if packed is not None:
+            return True
+    return False
 
 
-def _pack_row(
-    planes: np.ndarray, top: int, n_bits: int, writer: ChunkWriter, layout: Layout
-) -> list[bytes]:
-    """Compress the blocks of a row of them."""
-    n_channels, _, width = planes.shape
-    packed = []
-    step = _AT_ONCE * layout.block[1]
-    for left in range(0, width, step):
+def _within(chunks: Iterable[bytes], most: int) -> list[bytes] | None:
+    """Return chunks, None if they have more bytes than they may together."""
+    found = []
+    for raw in chunks:
+        found.append(raw)
+        most -= len(raw)
+        if most < 0:
+            return None
+    return found
+
+
+def _pack(
+    planes: np.ndarray, n_bits: int, block: tuple[int, int]
+) -> Iterator[np.ndarray]:
+    """Yield the words of each block, row by row."""
+    n_channels, height, width = planes.shape
+    step = _AT_ONCE * block[1]
+    for top, left in itertools.product(range(0, height, block[0]), range(0, width, step)):
         end = min(width, left + step)
-        n_blocks = -(-(end - left) // layout.block[1])
+        n_blocks = -(-(end - left) // block[1])
         words = np.zeros((n_blocks, n_bits, n_channels), dtype=np.uint64)
         seen = np.zeros(n_blocks, dtype=np.uint64)
-        pack_pixels(planes, (top, left, end), layout.block, words, seen)
+        pack_pixels(planes, (top, left, end), block, words, seen)
         for own, bits in zip(words, seen.tolist(), strict=True):
-            packed.append(writer.pack_words(own[: bits.bit_length()]))
-    return packed
+            yield own[: bits.bit_length()]
 
 
 def add_kept(

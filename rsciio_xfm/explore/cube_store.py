@@ -36,6 +36,7 @@ from rsciio_xfm.core.config import (
 )
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.source import LocalFile, Source, open_unbuffered, read_into
+from rsciio_xfm.core.stream import RecordStream
 from rsciio_xfm.explore.cube_border import plain_of
 from rsciio_xfm.explore.cube_layout import Layout
 
@@ -47,11 +48,13 @@ _FOLDER = "cubes"
 _INDEX, _DATA, _META, _PART = "index", "data", "meta.json", ".part"
 _ENTRY = np.dtype([("offset", "<u8"), ("size", "<u4"), ("check", "<u4")])
 _AS_IT_IS, _BITSHUFFLE = 0, 2
+FAST, SMALL = (b"lz4", 9), (b"zstd", 1)  # codecs and levels; a chunk says which it has
 _FINISHED, _WITH_PIXELS = 1, 2  # of the mark of a cell
-_LEVEL = 9
+_SLOWER = 4  # times as long as numbers take records to be read, of as many bytes
 _HEADER = 16  # bytes of Blosc's
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PLAIN = frozenset((str, bytes, bool, int, float, type(None)))
+Codec = tuple[bytes, int]
 _WIDTHS = {width: np.dtype(f"u{width}") for width in (1, 2, 4, 8)}
 
 
@@ -128,6 +131,8 @@ def why_not(source: FileArray) -> str:
         The map.
     """
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
+    if isinstance(source, RecordStream):
+        n_bytes = min(n_bytes, _SLOWER * source.file_bytes())
     small = "The map is small: it is as fast from the file."
     return unsuited(source) or (small if n_bytes < CUBE_MAP_BYTES else "")
 
@@ -566,7 +571,13 @@ class ChunkWriter:
         with contextlib.suppress(OSError):  # of a full disk, that was told already
             self._data.close()
 
-    def put(self, number: int, array: np.ndarray, highest: int | None = None) -> None:
+    def put(
+        self,
+        number: int,
+        array: np.ndarray,
+        highest: int | None = None,
+        codec: Codec = FAST,
+    ) -> None:
         """Write a chunk of the cell that is under way.
 
         Parameters
@@ -577,27 +588,31 @@ class ChunkWriter:
             Unsigned integers.
         highest
             The highest of them, if it is known; nothing is written of zeros.
+        codec
+            To be decoded fast, or small.
         """
-        self.put_packed(number, self._pack(array, highest))
+        self.put_packed(number, self._pack(array, highest, codec))
 
     def put_packed(self, number: int, raw: bytes) -> None:
         """Write a chunk of the cell that is under way, which is compressed already."""
         first = self.n_done * self._layout.n_chunks
         self._entries[number] = self._write(first + number, raw)
 
-    def _pack(self, array: np.ndarray, highest: int | None) -> bytes:
+    def _pack(
+        self, array: np.ndarray, highest: int | None = None, codec: Codec = FAST
+    ) -> bytes:
         high = int(array.max(initial=0)) if highest is None else int(highest)
         if high == 0:
             return b""
         array = np.ascontiguousarray(narrow(array, high))
-        return bytes(self._blosc.compress(array, b"lz4", _LEVEL, _BITSHUFFLE, 0))
+        return bytes(self._blosc.compress(array, *codec, _BITSHUFFLE, 0))
 
-    def pack_words(self, words: np.ndarray) -> bytes:
+    def pack_words(self, words: np.ndarray, codec: Codec) -> bytes:
         """Compress words whose bits are sorted already; nothing is left of none."""
         if not words.size:
             return b""
         raw = words.reshape(-1).view(np.uint8)
-        return bytes(self._blosc.compress(raw, b"lz4", _LEVEL, _AS_IT_IS, 0))
+        return bytes(self._blosc.compress(raw, *codec, _AS_IT_IS, 0))
 
     def _write(self, number: int, raw: bytes) -> tuple[int, int, int]:
         self._data.write(raw)
@@ -616,7 +631,7 @@ class ChunkWriter:
 
     def put_field(self, number: int, array: np.ndarray) -> None:
         """Write a chunk of fields, after all cells."""
-        entry = np.array([self._write(number, self._pack(array, None))], dtype=_ENTRY)
+        entry = np.array([self._write(number, self._pack(array))], dtype=_ENTRY)
         self._data.flush()
         self._write_index(number, entry)
 

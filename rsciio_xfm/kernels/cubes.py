@@ -130,7 +130,8 @@ def add_chosen(spectra, weights, total):
 # the counts, so that counts of any of the pixels are counted bits.
 
 _EIGHT = np.uint64(8)
-_GATHER = np.uint64(0x0102040810204080)  # the lowest bits of bytes come to the highest byte
+# Times this, the lowest bits of eight bytes come to the highest byte.
+_GATHER = np.uint64(0x0102040810204080)
 _BYTE = np.uint64(255)
 
 
@@ -170,6 +171,7 @@ def pack_pixels(planes, place, block, words, seen):
         uint64 zeros, shape (blocks,): all counts of a block, or'ed.
     """
     top, left, end = place
+    # Eight pixels of a row are a group: one byte of each of their counts fits a word.
     groups = block[1] // 8  # of eight pixels, in each row of a block
     held = np.zeros(8, dtype=np.uint64)
     for c in range(planes.shape[0]):
