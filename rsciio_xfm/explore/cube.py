@@ -19,6 +19,7 @@ from rsciio_xfm.explore.cube_border import Border, add_border, check_cancel
 from rsciio_xfm.explore.cube_layout import GROUP, Layout, split_window
 from rsciio_xfm.explore.cube_making import Watch, fill, read_summary
 from rsciio_xfm.explore.cube_pixels import add_kept
+from rsciio_xfm.explore.cube_planes import PlaneAdder
 from rsciio_xfm.explore.cube_store import (
     CacheFullError,
     CacheLostError,
@@ -37,7 +38,7 @@ from rsciio_xfm.explore.cube_store import (
     unsuited,
     why_not,
 )
-from rsciio_xfm.kernels.cubes import add_chosen, add_plane, count_blocks, take_plane
+from rsciio_xfm.kernels.cubes import add_chosen, count_blocks
 
 __all__ = [
     "CacheFullError",
@@ -114,26 +115,13 @@ class Cube:
             )
         most = np.iinfo(layout.dtype).max * (stop - first)
         image = np.zeros(layout.shape[:2], dtype=np.uint32 if most < 2**32 else np.uint64)
-        planes = split_window(layout, first, stop)
         with self.opened() as reader:
+            planes = PlaneAdder(reader, split_window(layout, first, stop))
             for cell in range(layout.n_cells):
                 check_cancel(cancel)
                 part = image[tuple(slice(*ends) for ends in layout.place(cell))]
-                self._add_planes(reader, cell, planes, part)
+                planes.add(cell * layout.n_chunks, part)
         return image
-
-    def _add_planes(
-        self,
-        reader: ChunkReader,
-        cell: int,
-        planes: list[tuple[int, int]],
-        image: np.ndarray,
-    ) -> None:
-        first = cell * self.layout.n_chunks
-        for plane, sign in planes:
-            counts = reader.chunk(first + plane, image.shape)
-            if counts is not None:
-                (add_plane if sign > 0 else take_plane)(counts, image)
 
     def overview(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the image of all counts, and the sum and the maximum of all spectra.

@@ -52,6 +52,9 @@ FAST, SMALL = (b"lz4", 9), (b"zstd", 1)  # codecs and levels; a chunk says which
 _FINISHED, _WITH_PIXELS = 1, 2  # of the mark of a cell
 _SLOWER = 4  # times as long as numbers take records to be read, of as many bytes
 _HEADER = 16  # bytes of Blosc's
+_VERSION = 2  # of Blosc's format
+_HOW, _BITS_SORTED = 0b111, 0b100  # flags: bytes sorted, stored as it is, bits sorted
+_NEAR = 256  # chunks, whose entries are read together
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PLAIN = frozenset((str, bytes, bool, int, float, type(None)))
 Codec = tuple[bytes, int]
@@ -660,6 +663,7 @@ class ChunkReader:
             self._index = stack.enter_context(open_unbuffered(self._place / _INDEX))
             self._data = stack.enter_context(open_unbuffered(self._place / _DATA))
             self._files = stack.pop_all()
+        self._n_data = 0
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -682,12 +686,7 @@ class ChunkReader:
             raise DamagedError("the index ends early")
         return [(int(a), int(b), int(c)) for a, b, c in found.tolist()]
 
-    def chunk(
-        self,
-        number: int,
-        shape: tuple[int, ...],
-        entry: tuple[int, int, int] | None = None,
-    ) -> np.ndarray | None:
+    def chunk(self, number: int, shape: tuple[int, ...]) -> np.ndarray | None:
         """Return a chunk, in memory that the next one is read into; None if it is zeros.
 
         Parameters
@@ -696,26 +695,54 @@ class ChunkReader:
             Of the chunk.
         shape
             Of what it holds; its first size may be -1, as many as there are.
-        entry
-            Where it is, if that is known.
 
         Raises
         ------
         DamagedError
             It is not what was written.
         """
-        offset, size, check = entry or self.entries(number, 1)[0]
-        if size and offset + size > os.fstat(self._data.fileno()).st_size:
-            raise DamagedError(f"chunk {number} is beyond the end")
+        (raw,) = self.raws([number])
+        return None if raw is None else self.decode(raw, shape)
+
+    def raws(self, numbers: list[int]) -> Iterator[np.ndarray | None]:
+        """Yield chunks as they lie, in memory that is used again; None for zeros.
+
+        Parameters
+        ----------
+        numbers
+            Of the chunks, in ascending order.
+
+        Raises
+        ------
+        DamagedError
+            One is not what was written.
+        """
+        for run in _runs(numbers, _NEAR):
+            entries = self.entries(run[0], run[-1] - run[0] + 1)
+            found = [(number, *entries[number - run[0]]) for number in run]
+            for group in _neighbours(found):
+                offset, size = group[0][1], sum(size for _, _, size, _ in group)
+                raw = self._read(offset, size)
+                for number, at, n, check in group:
+                    own = raw[at - offset : at - offset + n] if n else raw[:0]
+                    if zlib.crc32(own.data, _seed(number)) != check:
+                        raise DamagedError(f"chunk {number} is not what was written")
+                    yield own if n else None
+
+    def _read(self, offset: int, size: int) -> np.ndarray:
+        if size and offset + size > self._n_data:
+            self._n_data = os.fstat(self._data.fileno()).st_size  # it may be made now
+            if offset + size > self._n_data:
+                raise DamagedError("a chunk is beyond the end")
         if size > self._raw.size:
             self._raw = np.empty(size, dtype=np.uint8)
         raw = self._raw[:size]
-        n_read = read_into(self._data, offset, raw, size) if size else 0
-        if n_read != size or zlib.crc32(raw.data, _seed(number)) != check:
-            raise DamagedError(f"chunk {number} is not what was written")
-        return self._decode(raw, shape) if size else None
+        if size and read_into(self._data, offset, raw, size) != size:
+            raise DamagedError("the data end early")
+        return raw
 
-    def _decode(self, raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    def decode(self, raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Decode a chunk; see :meth:`chunk`."""
         width = int(raw[3]) if raw.size >= _HEADER else 0
         if width not in _WIDTHS:
             raise DamagedError("a chunk is not of whole numbers")
@@ -723,6 +750,38 @@ class ChunkReader:
         n = n_plain if shape[0] < 0 else shape[0] * n_one
         if n_plain != n or n % n_one:
             raise DamagedError("a chunk has another size")
+        return self._decompress(raw, n).view(_WIDTHS[width]).reshape(shape)
+
+    def words(self, raw: np.ndarray, n: int) -> np.ndarray | None:
+        """Decode a chunk of numbers to their bits, as they are sorted in it.
+
+        Parameters
+        ----------
+        raw
+            The chunk.
+        n
+            How many numbers it has, a multiple of 64.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            uint64, shape (bits, n / 64), from the lowest bits on; None if it is compressed
+            in another way, or in several parts.
+        """
+        width = int(raw[3]) if raw.size >= _HEADER else 0
+        n_bytes = n * width
+        is_one = width in _WIDTHS and self._n_plain(raw) == n_bytes <= self._n_plain(
+            raw, 8
+        )
+        # See README_CHUNK_FORMAT of Blosc 1: its version, and what was done to the numbers.
+        if not is_one or raw[0] != _VERSION or raw[2] & _HOW != _BITS_SORTED:
+            return None
+        raw[2] &= ~_BITS_SORTED & 0xFF  # so that the bits are left as they are
+        plain = self._decompress(raw, n_bytes)
+        raw[2] |= _BITS_SORTED
+        return plain.view("<u8").reshape(8 * width, -1)
+
+    def _decompress(self, raw: np.ndarray, n: int) -> np.ndarray:
         if n > self._plain.size:
             self._plain = np.empty(n, dtype=np.uint8)
         plain = self._plain[:n]
@@ -730,8 +789,34 @@ class ChunkReader:
             self._blosc.decompress(raw, plain)
         except (RuntimeError, ValueError) as exc:
             raise DamagedError("a chunk cannot be decompressed") from exc
-        return plain.view(_WIDTHS[width]).reshape(shape)
+        return plain
 
     @staticmethod
-    def _n_plain(raw: np.ndarray) -> int:
-        return int.from_bytes(raw[4:8].tobytes(), "little")
+    def _n_plain(raw: np.ndarray, at: int = 4) -> int:
+        return int.from_bytes(raw[at : at + 4].tobytes(), "little")
+
+
+def _runs(numbers: list[int], most: int) -> Iterator[list[int]]:
+    """Put numbers together that are not far from each other."""
+    run: list[int] = []
+    for number in numbers:
+        if run and number - run[-1] > most:
+            yield run
+            run = []
+        run.append(number)
+    if run:
+        yield run
+
+
+def _neighbours(
+    entries: list[tuple[int, int, int, int]],
+) -> Iterator[list[tuple[int, int, int, int]]]:
+    """Put chunks together that follow each other in the file."""
+    group: list[tuple[int, int, int, int]] = []
+    for entry in entries:
+        if group and entry[1] != group[-1][1] + group[-1][2]:
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group

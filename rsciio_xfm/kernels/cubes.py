@@ -232,3 +232,97 @@ def add_pixels(words, chosen, is_less, total):
             n += n >> _QUARTER
             n = ((n + (n >> _HALF)) & _MOST) << bit
             total[c] += -n if is_less else n
+
+
+# Planes of counts as they lie in the cache: of 64 pixels a word for each bit. Many of them are
+# added 64 pixels at a time, and turned to numbers once.
+
+_LANES = np.uint64(7), np.uint64(0x00AA00AA00AA00AA)
+_TWICE = np.uint64(14), np.uint64(0x0000CCCC0000CCCC)
+_AGAIN = np.uint64(28), np.uint64(0x00000000F0F0F0F0)
+
+
+@kernel
+def add_bits(bits, total, carry):
+    """Add counts to others, both given by their bits.
+
+    Parameters
+    ----------
+    bits
+        uint64, shape (bits, words): the lowest ones first.
+    total
+        The same with more bits, so many as the sum has.
+    carry
+        Memory, shape (words,).
+
+    Returns
+    -------
+    bool
+        False if there are bits beyond the eighth: then nothing is added.
+    """
+    n = 0
+    for k in range(bits.shape[0]):
+        for i in range(bits.shape[1]):
+            if bits[k, i] != 0:
+                n = k + 1
+                break
+    if n > 8:
+        return False
+    carry[:] = 0
+    for k in range(total.shape[0]):
+        own, left = total[k], np.uint64(0)
+        if k < n:
+            row = bits[k]
+            for i in range(own.size):
+                a, b, c = own[i], row[i], carry[i]
+                own[i] = a ^ b ^ c
+                carry[i] = (a & b) | (c & (a ^ b))
+                left |= carry[i]
+        else:
+            for i in range(own.size):
+                a, c = own[i], carry[i]
+                own[i] = a ^ c
+                carry[i] = a & c
+                left |= carry[i]
+        if k + 1 >= n and left == 0:
+            break
+    return True
+
+
+@kernel
+def add_numbers(bits, first, is_less, total):
+    """Add eight bits of counts, from one on, to a total of numbers, or take them away.
+
+    Parameters
+    ----------
+    bits
+        uint64, shape (bits, words).
+    first
+        The bit.
+    is_less
+        Whether they are taken away.
+    total
+        Shape (pixels,), 64 for each word.
+    """
+    shift = np.uint64(first)
+    for w in range(bits.shape[1]):
+        any_ = np.uint64(0)
+        for k in range(8):
+            any_ |= bits[first + k, w]
+        if any_ == 0:
+            continue
+        for g in range(8):
+            x, at = np.uint64(0), np.uint64(8 * g)
+            for k in range(8):
+                byte = (bits[first + k, w] >> at) & _BYTE
+                x |= byte << np.uint64(8 * k)
+            t = (x ^ (x >> _LANES[0])) & _LANES[1]
+            x ^= t ^ (t << _LANES[0])
+            t = (x ^ (x >> _TWICE[0])) & _TWICE[1]
+            x ^= t ^ (t << _TWICE[0])
+            t = (x ^ (x >> _AGAIN[0])) & _AGAIN[1]
+            x ^= t ^ (t << _AGAIN[0])
+            eight = total[64 * w + 8 * g : 64 * w + 8 * g + 8]
+            for j in range(8):
+                n = total.dtype.type(((x >> np.uint64(8 * j)) & _BYTE) << shift)
+                eight[j] += -n if is_less else n

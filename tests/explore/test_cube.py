@@ -512,6 +512,37 @@ def test_planes_of_windows(n_channels):
         assert len(planes) <= 16 + n_channels // 128
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_planes_added_bit_by_bit(monkeypatch, dtype, is_plain):
+    """Where 64 pixels fill words, all planes but those of high counts are."""
+    monkeypatch.setattr(cube_layout, "STRIP_BYTES", 16 * 64 * 300)
+    counts = make_counts((48, 64, 300), dtype)
+    counts[:, :, 100:120] *= 40
+    if dtype != "u1":
+        counts[20, 3, 50] = 60000  # its plane is added as numbers
+    source = in_memory(counts) if is_plain else PieceByRow(counts)
+    cube = make(source)
+    windows = [(3, 4), (40, 60), (50, 51), (7, 251), (90, 119), (0, 300)]
+    decoded, original = [], cube_store.ChunkReader.decode
+
+    def decode(self, raw, shape):
+        decoded.append(shape)
+        return original(self, raw, shape)
+
+    monkeypatch.setattr(cube_store.ChunkReader, "decode", decode)
+    for first, stop in windows:
+        expected = window_images(counts, [(first, stop)])[0]
+        np.testing.assert_array_equal(cube.image(first, stop), expected)
+    n_planes = 3 * sum(len(split_window(cube.layout, *w)) for w in windows)
+    assert len(decoded) < n_planes / 4
+    monkeypatch.setattr(cube_store, "_VERSION", 0)  # Blosc's format were another one
+    for first, stop in windows:
+        expected = window_images(counts, [(first, stop)])[0]
+        np.testing.assert_array_equal(cube.image(first, stop), expected)
+    assert len(decoded) >= n_planes
+
+
 # While it is made ------------------------------------------------------------------------
 
 
