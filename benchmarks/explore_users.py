@@ -6,18 +6,19 @@ makes a map of 800 x 1024 pixels and 3000 channels of a byte (2.46 GB; ``--size 
 of its rows) as ``.spd`` and ``.spc``, and serves it twice: with its cache, and without one
 (``--no-map-cache``). Each time
 
-- one Chromium, driven by playwright, drags a rectangle (60 moves of the mouse), a window in the
-  spectrum (30 moves) and clicks a peak. Times are taken in the page, from the event of the
-  mouse to the spectrum or the image that is drawn; "behind" is how long it takes until a move is
-  seen, those included for which no question was asked as the last was not answered yet;
+- one Chromium, driven by playwright, drags a rectangle (60 moves of the mouse), a window in
+  the spectrum (30 moves) and clicks a peak. Times are taken in the page, from the event of the
+  mouse to the spectrum or the image that is drawn; "behind" is how long it takes until a move
+  is seen, those included for which nothing was asked as the last answer was not there yet;
 - twenty clients on loopback, each let in by itself, drag a rectangle and then a window: 60
   questions each, the next one when the last is answered and the mouse (60 Hz) has moved on.
 
 It prints a table with both side by side, and which targets hold. On two free cores all of it
-takes about four minutes; it ends by itself after ``--limit`` seconds, and leaves nothing behind.
-A machine that does other things as well makes the times longer: how much of it others used is
-printed. It needs 3 GB of disk, Chromium, and ``pip install playwright`` (no ``playwright install``).
-Linux only: processor time and memory of the server are read from /proc.
+takes about four minutes; it ends by itself after ``--limit`` seconds and leaves nothing
+behind. A machine that does other things as well makes the times longer: how much of it others
+used is printed. It needs 3 GB of disk, Chromium, and ``pip install playwright`` (but no
+``playwright install``). Linux only: processor time and memory of the server are read from
+/proc.
 """
 
 import argparse
@@ -113,7 +114,8 @@ WATCH = """(() => {
     const dialog = document.querySelector("[role=dialog] button.xfm-line");
     if (dialog && found.opened === null) found.opened = performance.now();
   }).observe(document, {
-    subtree: true, childList: true, attributes: true, attributeFilter: ["data-updates", "hidden"],
+    subtree: true, childList: true, attributes: true,
+    attributeFilter: ["data-updates", "hidden"],
   });
 })()"""
 

@@ -7,8 +7,8 @@ import numpy as np
 from rsciio_xfm.explore.cube_store import ChunkReader
 from rsciio_xfm.kernels.cubes import add_bits, add_numbers, add_plane, take_plane
 
-_BYTES = 2  # of sums of planes that are added bit by bit
-_MOST_PLANES = 256  # of a byte each, whose sum fits
+_BYTES = 3  # of sums of planes that are added bit by bit
+_MOST_PLANES = 256  # of two bytes each, whose sum fits
 _PIXELS = 64  # of a word
 
 

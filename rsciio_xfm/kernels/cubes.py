@@ -258,7 +258,7 @@ def add_bits(bits, total, carry):
     Returns
     -------
     bool
-        False if there are bits beyond the eighth: then nothing is added.
+        False if there are bits beyond the sixteenth: then nothing is added.
     """
     n = 0
     for k in range(bits.shape[0]):
@@ -266,7 +266,7 @@ def add_bits(bits, total, carry):
             if bits[k, i] != 0:
                 n = k + 1
                 break
-    if n > 8:
+    if n > 16:
         return False
     carry[:] = 0
     for k in range(total.shape[0]):
