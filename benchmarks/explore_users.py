@@ -70,7 +70,9 @@ FLAGS = (
 )
 # Put into the page before its own modules. An answer is drawn by the first redraw after it.
 WATCH = """(() => {
-  const found = window.found = { moves: [], updates: [], clicked: null, opened: null };
+  const found = window.found = {
+    moves: [], updates: [], clicked: null, opened: null, underWay: 0,
+  };
   performance.setResourceTimingBufferSize(20000);
   let moved = 0, painted = false;
   const waiting = { spectrum: null, image: null };
@@ -78,6 +80,7 @@ WATCH = """(() => {
     if (!waiting[kind]) return;
     found.updates.push({ ...waiting[kind], kind, drawn: performance.now() });
     waiting[kind] = null;
+    found.underWay--;
   };
   for (const name of ["pointerdown", "pointermove", "pointerup"]) {
     addEventListener(name, (event) => {
@@ -90,11 +93,17 @@ WATCH = """(() => {
   window.fetch = async (address, ...rest) => {
     const kind = /\\/(spectrum|image)\\?/.exec(String(address))?.[1];
     const event = moved;
+    if (kind) found.underWay++;
     const answer = await ask(address, ...rest);
-    if (!kind || !answer.ok) return answer;
+    if (!kind) return answer;
+    if (!answer.ok) {
+      found.underWay--;
+      return answer;
+    }
     const read = answer.arrayBuffer.bind(answer);
     answer.arrayBuffer = async () => {
       const bytes = await read();
+      if (waiting[kind]) found.underWay--; // it is not drawn by itself
       waiting[kind] = { event, bytes: bytes.byteLength, exact: /exact=1/.test(address) };
       if (kind === "image") painted = false;
       return bytes;
@@ -380,10 +389,12 @@ class Hands:
         return sum(sizes) / 1e3
 
     def settle(self):
-        self.page.wait_for_timeout(200)
-        self.page.wait_for_selector(
-            ".xfm-plot[data-exact=true][data-series]", timeout=60_000
-        )
+        """Wait until all that was asked is drawn."""
+        quiet, deadline = 0, time.perf_counter() + 30
+        while quiet < 3 and time.perf_counter() < deadline:
+            self.page.wait_for_timeout(100)
+            quiet = 0 if self.page.evaluate("found.underWay > 0") else quiet + 1
+        self.page.wait_for_selector(".xfm-plot[data-exact=true][data-series]")
 
     def place(self, selector, across, down):
         box = self.page.locator(selector).bounding_box()
@@ -406,7 +417,6 @@ class Hands:
             self.page.wait_for_timeout(50)
             mouse.up()
             self.settle()
-            self.page.wait_for_timeout(300)
         return self.page.evaluate("found"), meter
 
 
@@ -418,7 +428,6 @@ def figures(found, kind, meter):
         **spread(times),
         **used(meter, len(times)),
         "behind": spread(behind(found["moves"], updates))["p95"],
-        "bytes": max((u["bytes"] for u in updates), default=0) / 1e3,
     }
 
 
@@ -442,11 +451,12 @@ def measure_browser(server, chromium):
     found["region"] = figures(*insert(hands.drag(*corners, MOVES), "spectrum"))
     ends = [hands.place(".u-over", *at) for at in ((0.1, 0.5), (0.2, 0.5))]
     found["window"] = figures(*insert(hands.drag(*ends, WINDOW_MOVES), "image"))
-    sizes = hands.page.evaluate(
-        "performance.getEntriesByType('resource').filter((e) => /step=/.test(e.name))"
-        ".map((e) => e.encodedBodySize)"
+    sent = hands.page.evaluate(
+        "performance.getEntriesByType('resource').filter((e) => /of=w:/.test(e.name))"
+        ".map((e) => [/step=/.test(e.name), e.encodedBodySize])"
     )
-    found["image"] = max(sizes, default=1e3 * found["window"]["bytes"]) / 1e3
+    is_coarse = any(coarse for coarse, _ in sent)  # then the last one is not asked live
+    found["image"] = max(size for coarse, size in sent if coarse == is_coarse) / 1e3
     hands.page.evaluate("found.opened = null")
     hands.page.mouse.click(*hands.place(".u-over", 0.02, 0.5))
     hands.page.wait_for_selector("[role=dialog] button.xfm-line", timeout=30_000)
