@@ -34,11 +34,16 @@ LARGE_ROWS = 9600
 def open_map(path):
     """Return a map as it lies in the file."""
     from rsciio_xfm.core.to_dask import source_of
+    from rsciio_xfm.explore import cube_store
     from rsciio_xfm.formats import edax, geopixe
 
     reader = geopixe if path.endswith("GeoPIXE") else edax
     source = source_of(reader.file_reader(path, lazy=True)[0]["data"])
-    return repeat(source) if Path(path).stem == "large" else source
+    if Path(path).stem != "large":
+        return source
+    # It has the cache of the .spd that it repeats.
+    cube_store.plain_of = lambda own: (own, (0, 0))
+    return repeat(source)
 
 
 def repeat(source):

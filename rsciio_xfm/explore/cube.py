@@ -7,7 +7,7 @@ spectra of blocks of pixels. It is made in one pass, in the user's cache folder.
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.explore.cube_border import Border, add_border, check_cancel
 from rsciio_xfm.explore.cube_layout import GROUP, Layout, split_window
 from rsciio_xfm.explore.cube_making import Watch, fill, read_summary
+from rsciio_xfm.explore.cube_pixels import add_kept
+from rsciio_xfm.explore.cube_planes import PlaneAdder
 from rsciio_xfm.explore.cube_store import (
     CacheFullError,
     CacheLostError,
@@ -36,7 +38,7 @@ from rsciio_xfm.explore.cube_store import (
     unsuited,
     why_not,
 )
-from rsciio_xfm.kernels.cubes import add_chosen, add_plane, count_blocks, take_plane
+from rsciio_xfm.kernels.cubes import add_chosen, count_blocks
 
 __all__ = [
     "CacheFullError",
@@ -113,26 +115,13 @@ class Cube:
             )
         most = np.iinfo(layout.dtype).max * (stop - first)
         image = np.zeros(layout.shape[:2], dtype=np.uint32 if most < 2**32 else np.uint64)
-        planes = split_window(layout, first, stop)
         with self.opened() as reader:
+            planes = PlaneAdder(reader, split_window(layout, first, stop))
             for cell in range(layout.n_cells):
                 check_cancel(cancel)
                 part = image[tuple(slice(*ends) for ends in layout.place(cell))]
-                self._add_planes(reader, cell, planes, part)
+                planes.add(cell * layout.n_chunks, part)
         return image
-
-    def _add_planes(
-        self,
-        reader: ChunkReader,
-        cell: int,
-        planes: list[tuple[int, int]],
-        image: np.ndarray,
-    ) -> None:
-        first = cell * self.layout.n_chunks
-        for plane, sign in planes:
-            counts = reader.chunk(first + plane, image.shape)
-            if counts is not None:
-                (add_plane if sign > 0 else take_plane)(counts, image)
 
     def overview(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the image of all counts, and the sum and the maximum of all spectra.
@@ -176,7 +165,8 @@ class Cube:
         mask
             bool, shape (rows, columns).
         source
-            The map, of which the pixels at the border of the region are read.
+            The map, of which the pixels at the border of the region are read, if the cache
+            does not have them.
         exact
             If not, of each block of pixels at the border its share is taken.
         cancel
@@ -219,8 +209,20 @@ class Cube:
         if source is not None:
             is_border = (shares > 0) & (shares < 1)
             border = Border(mask, is_border, is_taken, self.layout.block, cancel)
+            if self.layout.keeps_pixels and is_border.any():
+                border = replace(border, is_border=self._add_kept(border, summed))
             add_border(source, border, summed)
         return summed
+
+    def _add_kept(self, border: Border, total: np.ndarray) -> np.ndarray:
+        """Add the pixels of a border that are kept; return at which blocks others are left."""
+        if not self.is_current():
+            raise CorruptFileError(
+                f"{self.files[0][0]}: the file was changed since its map was cached (byte 0). "
+                "Load it again."
+            )
+        with self.opened() as reader:
+            return add_kept(reader, self.layout, border, total)
 
     def _add_blocks(self, weights: np.ndarray, total: np.ndarray) -> None:
         """Add blocks, by their weights; of whole fields, what is kept of them."""

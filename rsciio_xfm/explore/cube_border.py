@@ -106,8 +106,8 @@ def _add_plain(source: FileArray, border: Border, total: np.ndarray) -> bool:
 
     Each row of a border is some pixels long: a kernel reads them one after the other.
     """
-    plain, corner = _plain_of(source)
-    if plain is None:
+    plain, corner = plain_of(source)
+    if plain is None or not can_stream:
         return False
     table = plain.table
     sums = np.zeros((2, total.size), dtype=np.uint64)
@@ -132,7 +132,7 @@ def _add_plain(source: FileArray, border: Border, total: np.ndarray) -> bool:
     return True
 
 
-def _plain_of(source: FileArray) -> tuple[ChunkedArray | None, tuple[int, int]]:
+def plain_of(source: FileArray) -> tuple[ChunkedArray | None, tuple[int, int]]:
     """Return the array in whose file the spectra lie one after the other, and the corner."""
     corner = (0, 0)
     channels = (0, source.shape[-1])
@@ -142,8 +142,7 @@ def _plain_of(source: FileArray) -> tuple[ChunkedArray | None, tuple[int, int]]:
         channels = channels[0] + own[0], channels[1] + own[0]
         source = source.source
     is_plain = (
-        can_stream
-        and isinstance(source, ChunkedArray)
+        isinstance(source, ChunkedArray)
         and source.decoder.is_plain
         and source.is_as_stored
         and channels == (0, source.shape[-1])

@@ -22,8 +22,8 @@ class Layout:
     A map is cut into cells, strips of rows wherever rows are not very long. Of each cell there
     are chunks: a plane of each channel, planes of the sums of 8 and of 64 channels and of all,
     the sum and the maximum of its spectra, and spectra of blocks of pixels, some blocks to a
-    tile. Spectra of 8 x 8 blocks are the fields, that come after all cells. All chunks have
-    numbers.
+    tile. Of some maps there are the pixels of each block as well. Spectra of 8 x 8 blocks are
+    the fields, that come after all cells. All chunks have numbers.
 
     Attributes
     ----------
@@ -35,20 +35,29 @@ class Layout:
         Rows and columns of a cell.
     block
         Rows and columns of a block.
+    keeps_pixels
+        Whether the pixels of blocks are kept.
     """
 
     shape: tuple[int, int, int]
     dtype: str
     cell: tuple[int, int]
     block: tuple[int, int]
+    keeps_pixels: bool = False
 
     @classmethod
-    def of(cls, shape: tuple[int, int, int], dtype: str, itemsize: int) -> "Layout":
+    def of(
+        cls,
+        shape: tuple[int, int, int],
+        dtype: str,
+        itemsize: int,
+        keeps_pixels: bool = False,
+    ) -> "Layout":
         """Lay out the cache of a map.
 
         Parameters
         ----------
-        shape, dtype
+        shape, dtype, keeps_pixels
             See :class:`Layout`.
         itemsize
             Bytes of a number.
@@ -62,7 +71,7 @@ class Layout:
         if rows * width * pixel > MOST_STRIP_BYTES:
             unit = GROUP * block[1]
             columns = max(1, MOST_STRIP_BYTES // (rows * pixel * unit)) * unit
-        return cls(shape, dtype, (rows, columns), block)
+        return cls(shape, dtype, (rows, columns), block, keeps_pixels)
 
     @cached_property
     def grid(self) -> tuple[int, int]:
@@ -160,9 +169,15 @@ class Layout:
         return self.spectra + 1
 
     @property
+    def first_pixels(self) -> int:
+        """Number within a cell of the pixels of its first block, if any are kept."""
+        return self.first_tile + math.prod(self.tiles)
+
+    @property
     def end(self) -> int:
         """Number within a cell of the mark that it is finished."""
-        return self.first_tile + math.prod(self.tiles)
+        n_blocks = math.prod(self.cell_blocks) if self.keeps_pixels else 0
+        return self.first_pixels + n_blocks
 
     @property
     def n_chunks(self) -> int:

@@ -12,7 +12,10 @@ from rsciio_xfm.core.config import CUBE_POLL_SECONDS
 from rsciio_xfm.core.source import workplace
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.cube_layout import GROUP, Layout
+from rsciio_xfm.explore.cube_pixels import most_bytes, put_pixels
 from rsciio_xfm.explore.cube_store import (
+    FAST,
+    SMALL,
     ChunkReader,
     ChunkWriter,
     CubeError,
@@ -25,6 +28,8 @@ from rsciio_xfm.kernels.transpose import copy
 
 # Sums of so many counts in a map would not fit 64 bits for certain.
 _MOST_COUNTS = 2**40
+# Pixels of blocks take up at least such a share of what all else does.
+_LEAST_PIXELS = 0.6
 _TYPES = [np.dtype(t) for t in ("u1", "u2", "u4", "u8")]
 
 
@@ -132,7 +137,6 @@ def fill(source: FileArray, place: Place, watch: Watch) -> None:
         for cell in range(writer.n_done, layout.n_cells):
             room.check(writer.n_done, writer.n_bytes)
             counts, spectra = _make_cell(source, writer, memory, watch)
-            writer.finish_cell()
             watch.finished(cell, counts, spectra)
             watch.check()
         room.check(writer.n_done, writer.n_bytes)
@@ -157,17 +161,25 @@ class _Memory:
 def _make_cell(
     source: FileArray, writer: ChunkWriter, memory: _Memory, watch: Watch
 ) -> tuple[np.ndarray, np.ndarray]:
-    layout, cell = watch.layout, writer.n_done
+    layout, place = watch.layout, watch.layout.place(writer.n_done)
+    before = writer.n_bytes
     with workplace():
-        planes, blocks = _gather(source, layout.place(cell), memory, watch)
+        planes, blocks = _gather(source, place, memory, watch)
     total = blocks.sum(axis=(0, 1), dtype=np.uint64)
     highest = np.zeros(layout.shape[2], dtype=planes.dtype)
     counts = _put_planes(planes, highest, writer, watch)
-    for number in range(layout.first_tile, layout.end):
-        rows, columns = layout.tile_place(cell, number - layout.first_tile)
+    for number, rows, columns in layout.tile_blocks(writer.n_done):
         writer.put(number, blocks[slice(*rows), slice(*columns)])
     spectra = np.stack([total, highest.astype(np.uint64)])
     writer.put(layout.spectra, spectra)
+    has_pixels = False
+    if layout.keeps_pixels:
+        n_bytes = writer.n_bytes - before
+        most = most_bytes(source, place) - n_bytes
+        n_bits = int(highest.max()).bit_length()
+        if most > _LEAST_PIXELS * n_bytes:
+            has_pixels = put_pixels(planes, n_bits, writer, layout, most)
+    writer.finish_cell(has_pixels)
     return counts, spectra
 
 
@@ -222,6 +234,7 @@ def _put_planes(
     flat = planes.reshape(n_channels, -1)
     _, (eights, _), (more, _) = watch.layout.levels
     kind = _sum_type(planes.dtype)
+    codec = SMALL if watch.layout.keeps_pixels else FAST  # to make room for these
     wide = np.zeros(flat.shape[1], dtype=kind)
     counts = np.zeros(flat.shape[1], dtype=np.uint64)
     for start in range(0, n_channels, GROUP):
@@ -230,7 +243,7 @@ def _put_planes(
         total = np.zeros(flat.shape[1], dtype=kind)
         sum_planes(group, total, high)
         for k, plane in enumerate(group):
-            writer.put(start + k, plane, int(high[k]))
+            writer.put(start + k, plane, int(high[k]), codec)
         writer.put(eights + start // GROUP, total)
         wide += total
         if (start // GROUP + 1) % GROUP == 0 or start + GROUP >= n_channels:

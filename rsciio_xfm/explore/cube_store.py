@@ -36,20 +36,28 @@ from rsciio_xfm.core.config import (
 )
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.source import LocalFile, Source, open_unbuffered, read_into
+from rsciio_xfm.core.stream import RecordStream
+from rsciio_xfm.explore.cube_border import plain_of
 from rsciio_xfm.explore.cube_layout import Layout
 
 EXTRA = "explore"
 SWITCH = "RSCIIO_XFM_CUBES"
 BUDGET = "RSCIIO_XFM_CUBE_BYTES"
-KIND = "cube-1"
+KIND = "cube-2"
 _FOLDER = "cubes"
 _INDEX, _DATA, _META, _PART = "index", "data", "meta.json", ".part"
 _ENTRY = np.dtype([("offset", "<u8"), ("size", "<u4"), ("check", "<u4")])
-_BITSHUFFLE = 2
-_LEVEL = 9
+_AS_IT_IS, _BITSHUFFLE = 0, 2
+FAST, SMALL = (b"lz4", 9), (b"zstd", 1)  # codecs and levels; a chunk says which it has
+_FINISHED, _WITH_PIXELS = 1, 2  # of the mark of a cell
+_SLOWER = 4  # times as long as numbers take records to be read, of as many bytes
 _HEADER = 16  # bytes of Blosc's
+_VERSION = 2  # of Blosc's format
+_HOW, _BITS_SORTED = 0b111, 0b100  # flags: bytes sorted, stored as it is, bits sorted
+_NEAR = 256  # chunks, whose entries are read together
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PLAIN = frozenset((str, bytes, bool, int, float, type(None)))
+Codec = tuple[bytes, int]
 _WIDTHS = {width: np.dtype(f"u{width}") for width in (1, 2, 4, 8)}
 
 
@@ -126,6 +134,8 @@ def why_not(source: FileArray) -> str:
         The map.
     """
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
+    if isinstance(source, RecordStream):
+        n_bytes = min(n_bytes, _SLOWER * source.file_bytes())
     small = "The map is small: it is as fast from the file."
     return unsuited(source) or (small if n_bytes < CUBE_MAP_BYTES else "")
 
@@ -232,7 +242,10 @@ class Place:
         """Return the place of a map; see :meth:`Identity.of`."""
         height, width, n_channels = source.shape
         shape = (int(height), int(width), int(n_channels))
-        layout = Layout.of(shape, source.dtype.name, source.dtype.itemsize)
+        # Where spectra lie as they are, those at a border are read as fast from the file.
+        keeps_pixels = plain_of(source)[0] is None
+        dtype = source.dtype
+        layout = Layout.of(shape, dtype.name, dtype.itemsize, keeps_pixels)
         return cls(Identity.of(source), layout)
 
     @property
@@ -561,7 +574,13 @@ class ChunkWriter:
         with contextlib.suppress(OSError):  # of a full disk, that was told already
             self._data.close()
 
-    def put(self, number: int, array: np.ndarray, highest: int | None = None) -> None:
+    def put(
+        self,
+        number: int,
+        array: np.ndarray,
+        highest: int | None = None,
+        codec: Codec = FAST,
+    ) -> None:
         """Write a chunk of the cell that is under way.
 
         Parameters
@@ -572,24 +591,42 @@ class ChunkWriter:
             Unsigned integers.
         highest
             The highest of them, if it is known; nothing is written of zeros.
+        codec
+            To be decoded fast, or small.
         """
-        first = self.n_done * self._layout.n_chunks
-        self._entries[number] = self._write(first + number, array, highest)
+        self.put_packed(number, self._pack(array, highest, codec))
 
-    def _write(self, number: int, array: np.ndarray, highest: int | None) -> tuple:
+    def put_packed(self, number: int, raw: bytes) -> None:
+        """Write a chunk of the cell that is under way, which is compressed already."""
+        first = self.n_done * self._layout.n_chunks
+        self._entries[number] = self._write(first + number, raw)
+
+    def _pack(
+        self, array: np.ndarray, highest: int | None = None, codec: Codec = FAST
+    ) -> bytes:
         high = int(array.max(initial=0)) if highest is None else int(highest)
         if high == 0:
-            return self.n_bytes, 0, zlib.crc32(b"", _seed(number))
+            return b""
         array = np.ascontiguousarray(narrow(array, high))
-        raw = self._blosc.compress(array, b"lz4", _LEVEL, _BITSHUFFLE, 0)
+        return bytes(self._blosc.compress(array, *codec, _BITSHUFFLE, 0))
+
+    def pack_words(self, words: np.ndarray, codec: Codec) -> bytes:
+        """Compress words whose bits are sorted already; nothing is left of none."""
+        if not words.size:
+            return b""
+        raw = words.reshape(-1).view(np.uint8)
+        return bytes(self._blosc.compress(raw, *codec, _AS_IT_IS, 0))
+
+    def _write(self, number: int, raw: bytes) -> tuple[int, int, int]:
         self._data.write(raw)
         offset, self.n_bytes = self.n_bytes, self.n_bytes + len(raw)
         return offset, len(raw), zlib.crc32(raw, _seed(number))
 
-    def finish_cell(self) -> None:
-        """Say that all chunks of the cell are written."""
+    def finish_cell(self, has_pixels: bool = False) -> None:
+        """Say that all chunks of the cell are written, perhaps pixels of blocks too."""
         self._data.flush()
-        self._entries[-1] = (self.n_bytes, 1, 0)
+        mark = _WITH_PIXELS if has_pixels else _FINISHED
+        self._entries[-1] = (self.n_bytes, mark, 0)
         self._entries["check"][-1] = _mark(self._entries, self.n_done)
         self._write_index(self.n_done * self._layout.n_chunks, self._entries)
         self.n_done += 1
@@ -597,7 +634,7 @@ class ChunkWriter:
 
     def put_field(self, number: int, array: np.ndarray) -> None:
         """Write a chunk of fields, after all cells."""
-        entry = np.array([self._write(number, array, None)], dtype=_ENTRY)
+        entry = np.array([self._write(number, self._pack(array))], dtype=_ENTRY)
         self._data.flush()
         self._write_index(number, entry)
 
@@ -626,6 +663,7 @@ class ChunkReader:
             self._index = stack.enter_context(open_unbuffered(self._place / _INDEX))
             self._data = stack.enter_context(open_unbuffered(self._place / _DATA))
             self._files = stack.pop_all()
+        self._n_data = 0
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -635,6 +673,11 @@ class ChunkReader:
         """Return how many cells of a cache are finished, and how many bytes these have."""
         return _find_finished(self._index, os.fstat(self._data.fileno()).st_size, layout)
 
+    def has_pixels(self, layout: Layout, cell: int) -> bool:
+        """Tell whether the pixels of the blocks of a cell were kept."""
+        (end,) = self.entries(cell * layout.n_chunks + layout.end, 1)
+        return end[1] == _WITH_PIXELS
+
     def entries(self, first: int, n: int) -> list[tuple[int, int, int]]:
         """Return where chunks that follow each other are, their sizes and checksums."""
         found = np.empty(n, dtype=_ENTRY)
@@ -643,12 +686,7 @@ class ChunkReader:
             raise DamagedError("the index ends early")
         return [(int(a), int(b), int(c)) for a, b, c in found.tolist()]
 
-    def chunk(
-        self,
-        number: int,
-        shape: tuple[int, ...],
-        entry: tuple[int, int, int] | None = None,
-    ) -> np.ndarray | None:
+    def chunk(self, number: int, shape: tuple[int, ...]) -> np.ndarray | None:
         """Return a chunk, in memory that the next one is read into; None if it is zeros.
 
         Parameters
@@ -656,39 +694,129 @@ class ChunkReader:
         number
             Of the chunk.
         shape
-            Of what it holds.
-        entry
-            Where it is, if that is known.
+            Of what it holds; its first size may be -1, as many as there are.
 
         Raises
         ------
         DamagedError
             It is not what was written.
         """
-        offset, size, check = entry or self.entries(number, 1)[0]
-        if size and offset + size > os.fstat(self._data.fileno()).st_size:
-            raise DamagedError(f"chunk {number} is beyond the end")
+        (raw,) = self.raws([number])
+        return None if raw is None else self.decode(raw, shape)
+
+    def raws(self, numbers: list[int]) -> Iterator[np.ndarray | None]:
+        """Yield chunks as they lie, in memory that is used again; None for zeros.
+
+        Parameters
+        ----------
+        numbers
+            Of the chunks, in ascending order.
+
+        Raises
+        ------
+        DamagedError
+            One is not what was written.
+        """
+        for run in _runs(numbers, _NEAR):
+            entries = self.entries(run[0], run[-1] - run[0] + 1)
+            found = [(number, *entries[number - run[0]]) for number in run]
+            for group in _neighbours(found):
+                offset, size = group[0][1], sum(size for _, _, size, _ in group)
+                raw = self._read(offset, size)
+                for number, at, n, check in group:
+                    own = raw[at - offset : at - offset + n] if n else raw[:0]
+                    if zlib.crc32(own.data, _seed(number)) != check:
+                        raise DamagedError(f"chunk {number} is not what was written")
+                    yield own if n else None
+
+    def _read(self, offset: int, size: int) -> np.ndarray:
+        if size and offset + size > self._n_data:
+            self._n_data = os.fstat(self._data.fileno()).st_size  # it may be made now
+            if offset + size > self._n_data:
+                raise DamagedError("a chunk is beyond the end")
         if size > self._raw.size:
             self._raw = np.empty(size, dtype=np.uint8)
         raw = self._raw[:size]
-        n_read = read_into(self._data, offset, raw, size) if size else 0
-        if n_read != size or zlib.crc32(raw.data, _seed(number)) != check:
-            raise DamagedError(f"chunk {number} is not what was written")
-        return self._decode(raw, shape) if size else None
+        if size and read_into(self._data, offset, raw, size) != size:
+            raise DamagedError("the data end early")
+        return raw
 
-    def _decode(self, raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        n, width = math.prod(shape), int(raw[3])
-        if raw.size < _HEADER or width not in _WIDTHS or self._n_plain(raw) != n * width:
+    def decode(self, raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Decode a chunk; see :meth:`chunk`."""
+        width = int(raw[3]) if raw.size >= _HEADER else 0
+        if width not in _WIDTHS:
+            raise DamagedError("a chunk is not of whole numbers")
+        n_plain, n_one = self._n_plain(raw), math.prod(shape[1:]) * width
+        n = n_plain if shape[0] < 0 else shape[0] * n_one
+        if n_plain != n or n % n_one:
             raise DamagedError("a chunk has another size")
-        if n * width > self._plain.size:
-            self._plain = np.empty(n * width, dtype=np.uint8)
-        plain = self._plain[: n * width]
+        return self._decompress(raw, n).view(_WIDTHS[width]).reshape(shape)
+
+    def words(self, raw: np.ndarray, n: int) -> np.ndarray | None:
+        """Decode a chunk of numbers to their bits, as they are sorted in it.
+
+        Parameters
+        ----------
+        raw
+            The chunk.
+        n
+            How many numbers it has, a multiple of 64.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            uint64, shape (bits, n / 64), from the lowest bits on; None if it is compressed
+            in another way, or in several parts.
+        """
+        width = int(raw[3]) if raw.size >= _HEADER else 0
+        n_bytes = n * width
+        is_one = width in _WIDTHS and self._n_plain(raw) == n_bytes <= self._n_plain(
+            raw, 8
+        )
+        # See README_CHUNK_FORMAT of Blosc 1: its version, and what was done to the numbers.
+        if not is_one or raw[0] != _VERSION or raw[2] & _HOW != _BITS_SORTED:
+            return None
+        raw[2] &= ~_BITS_SORTED & 0xFF  # so that the bits are left as they are
+        plain = self._decompress(raw, n_bytes)
+        raw[2] |= _BITS_SORTED
+        return plain.view("<u8").reshape(8 * width, -1)
+
+    def _decompress(self, raw: np.ndarray, n: int) -> np.ndarray:
+        if n > self._plain.size:
+            self._plain = np.empty(n, dtype=np.uint8)
+        plain = self._plain[:n]
         try:
             self._blosc.decompress(raw, plain)
         except (RuntimeError, ValueError) as exc:
             raise DamagedError("a chunk cannot be decompressed") from exc
-        return plain.view(_WIDTHS[width]).reshape(shape)
+        return plain
 
     @staticmethod
-    def _n_plain(raw: np.ndarray) -> int:
-        return int.from_bytes(raw[4:8].tobytes(), "little")
+    def _n_plain(raw: np.ndarray, at: int = 4) -> int:
+        return int.from_bytes(raw[at : at + 4].tobytes(), "little")
+
+
+def _runs(numbers: list[int], most: int) -> Iterator[list[int]]:
+    """Put numbers together that are not far from each other."""
+    run: list[int] = []
+    for number in numbers:
+        if run and number - run[-1] > most:
+            yield run
+            run = []
+        run.append(number)
+    if run:
+        yield run
+
+
+def _neighbours(
+    entries: list[tuple[int, int, int, int]],
+) -> Iterator[list[tuple[int, int, int, int]]]:
+    """Put chunks together that follow each other in the file."""
+    group: list[tuple[int, int, int, int]] = []
+    for entry in entries:
+        if group and entry[1] != group[-1][1] + group[-1][2]:
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group

@@ -201,7 +201,7 @@ def candidates(
     found = []
     for element, lines in table().items():
         for name, (energy, weight) in lines.items():
-            if abs(energy - kev) > _FAR * width:
+            if weight <= 0 or abs(energy - kev) > _FAR * width:
                 continue
             score = math.exp(-4 * math.log(2) * ((energy - kev) / width) ** 2)
             score *= math.sqrt(weight) * _plausible(element)

@@ -124,3 +124,205 @@ def add_chosen(spectra, weights, total):
         row = spectra[i]
         for j in range(total.size):
             total[j] += total.dtype.type(row[j]) * weight
+
+
+# The pixels of a block are the bits of a word of 64 bits: one word for each channel and bit of
+# the counts, so that counts of any of the pixels are counted bits.
+
+_EIGHT = np.uint64(8)
+# Times this, the lowest bits of eight bytes come to the highest byte.
+_GATHER = np.uint64(0x0102040810204080)
+_BYTE = np.uint64(255)
+
+
+@kernel
+def _low_bytes(row, x, n, byte):
+    """Return one byte of each of eight numbers, and whatever bits any of them has."""
+    found, any_ = np.uint64(0), np.uint64(0)
+    if n >= 8 and byte == 0:
+        eight = row[x : x + 8]
+        for j in range(8):
+            number = np.uint64(eight[j])
+            any_ |= number
+            found |= (number & _BYTE) << np.uint64(8 * j)
+    else:
+        for j in range(min(8, n)):
+            number = np.uint64(row[x + j]) >> np.uint64(8 * byte)
+            any_ |= number
+            found |= (number & _BYTE) << np.uint64(8 * j)
+    return found, any_
+
+
+@kernel
+def pack_pixels(planes, place, block, words, seen):
+    """Put some blocks of pixels into words.
+
+    Parameters
+    ----------
+    planes
+        Counts, shape (channels, rows, columns).
+    place
+        First row and column of the first block, and end of the columns.
+    block
+        Rows and columns of a block, 64 pixels; of the latter a multiple of 8.
+    words
+        uint64 zeros, shape (blocks, bits, channels).
+    seen
+        uint64 zeros, shape (blocks,): all counts of a block, or'ed.
+    """
+    top, left, end = place
+    # Eight pixels of a row are a group: one byte of each of their counts fits a word.
+    groups = block[1] // 8  # of eight pixels, in each row of a block
+    held = np.zeros(8, dtype=np.uint64)
+    for c in range(planes.shape[0]):
+        for b in range(words.shape[0]):
+            byte, rest = 0, np.uint64(1)
+            while rest != 0:  # one byte of the counts after the other
+                rest = np.uint64(0)
+                for i in range(8):
+                    y, x = top + i // groups, left + b * block[1] + 8 * (i % groups)
+                    held[i] = 0
+                    if y < planes.shape[1] and x < end:
+                        held[i], any_ = _low_bytes(planes[c, y], x, end - x, byte)
+                        rest |= any_
+                seen[b] |= rest << np.uint64(8 * byte)
+                bit = 8 * byte
+                for k in range(8):
+                    if rest >> np.uint64(k) == 0:
+                        break
+                    word = np.uint64(0)
+                    for i in range(8):
+                        bits = ((held[i] >> np.uint64(k)) & _ONES) * _GATHER >> _LAST
+                        word |= bits << np.uint64(8 * i)
+                    words[b, bit + k, c] = word
+                rest >>= _EIGHT
+                byte += 1
+
+
+_PAIRS = np.uint64(1), np.uint64(0x5555555555555555)
+_FOURS = np.uint64(2), np.uint64(0x3333333333333333)
+_EIGHTS = np.uint64(4), np.uint64(0x0F0F0F0F0F0F0F0F)
+_MOST = np.uint64(127)
+_HALF, _QUARTER = np.uint64(32), np.uint64(16)
+
+
+@kernel
+def add_pixels(words, chosen, is_less, total):
+    """Add the spectra of pixels of a block to a total, or take them away.
+
+    Parameters
+    ----------
+    words
+        uint64, shape (bits, channels).
+    chosen
+        uint64, the pixels.
+    is_less
+        Whether they are taken away.
+    total
+        uint64, shape (channels,).
+    """
+    for k in range(words.shape[0]):
+        row, bit = words[k], np.uint64(k)
+        for c in range(total.size):
+            n = row[c] & chosen
+            n -= (n >> _PAIRS[0]) & _PAIRS[1]
+            n = (n & _FOURS[1]) + ((n >> _FOURS[0]) & _FOURS[1])
+            n = (n + (n >> _EIGHTS[0])) & _EIGHTS[1]
+            n += n >> _EIGHT
+            n += n >> _QUARTER
+            n = ((n + (n >> _HALF)) & _MOST) << bit
+            total[c] += -n if is_less else n
+
+
+# Planes of counts as they lie in the cache: of 64 pixels a word for each bit. Many of them are
+# added 64 pixels at a time, and turned to numbers once.
+
+_LANES = np.uint64(7), np.uint64(0x00AA00AA00AA00AA)
+_TWICE = np.uint64(14), np.uint64(0x0000CCCC0000CCCC)
+_AGAIN = np.uint64(28), np.uint64(0x00000000F0F0F0F0)
+
+
+@kernel
+def add_bits(bits, total, carry):
+    """Add counts to others, both given by their bits.
+
+    Parameters
+    ----------
+    bits
+        uint64, shape (bits, words): the lowest ones first.
+    total
+        The same with more bits, so many as the sum has.
+    carry
+        Memory, shape (words,).
+
+    Returns
+    -------
+    bool
+        False if there are bits beyond the sixteenth: then nothing is added.
+    """
+    n = 0
+    for k in range(bits.shape[0]):
+        for i in range(bits.shape[1]):
+            if bits[k, i] != 0:
+                n = k + 1
+                break
+    if n > 16:
+        return False
+    carry[:] = 0
+    for k in range(total.shape[0]):
+        own, left = total[k], np.uint64(0)
+        if k < n:
+            row = bits[k]
+            for i in range(own.size):
+                a, b, c = own[i], row[i], carry[i]
+                own[i] = a ^ b ^ c
+                carry[i] = (a & b) | (c & (a ^ b))
+                left |= carry[i]
+        else:
+            for i in range(own.size):
+                a, c = own[i], carry[i]
+                own[i] = a ^ c
+                carry[i] = a & c
+                left |= carry[i]
+        if k + 1 >= n and left == 0:
+            break
+    return True
+
+
+@kernel
+def add_numbers(bits, first, is_less, total):
+    """Add eight bits of counts, from one on, to a total of numbers, or take them away.
+
+    Parameters
+    ----------
+    bits
+        uint64, shape (bits, words).
+    first
+        The bit.
+    is_less
+        Whether they are taken away.
+    total
+        Shape (pixels,), 64 for each word.
+    """
+    shift = np.uint64(first)
+    for w in range(bits.shape[1]):
+        any_ = np.uint64(0)
+        for k in range(8):
+            any_ |= bits[first + k, w]
+        if any_ == 0:
+            continue
+        for g in range(8):
+            x, at = np.uint64(0), np.uint64(8 * g)
+            for k in range(8):
+                byte = (bits[first + k, w] >> at) & _BYTE
+                x |= byte << np.uint64(8 * k)
+            t = (x ^ (x >> _LANES[0])) & _LANES[1]
+            x ^= t ^ (t << _LANES[0])
+            t = (x ^ (x >> _TWICE[0])) & _TWICE[1]
+            x ^= t ^ (t << _TWICE[0])
+            t = (x ^ (x >> _AGAIN[0])) & _AGAIN[1]
+            x ^= t ^ (t << _AGAIN[0])
+            eight = total[64 * w + 8 * g : 64 * w + 8 * g + 8]
+            for j in range(8):
+                n = total.dtype.type(((x >> np.uint64(8 * j)) & _BYTE) << shift)
+                eight[j] += -n if is_less else n

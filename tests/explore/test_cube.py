@@ -26,7 +26,7 @@ from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.source import LocalFile, Memory, Source
 from rsciio_xfm.core.to_dask import from_source, source_of, take
 from rsciio_xfm.exceptions import CorruptFileError, PassCancelledError
-from rsciio_xfm.explore import cube_layout, cube_making, cube_store
+from rsciio_xfm.explore import cube_layout, cube_making, cube_pixels, cube_store
 from rsciio_xfm.explore.cube import (
     CacheFullError,
     CacheLostError,
@@ -260,6 +260,191 @@ def test_rows_left_out():
     check(make(source), source, counts, [disc()], [(3, 20)])
 
 
+# Pixels of blocks -------------------------------------------------------------------------
+
+
+def kept_of(cube):
+    """Tell of each cell whether the pixels of its blocks were kept."""
+    with cube.opened() as reader:
+        cells = range(cube.layout.n_cells)
+        return [reader.has_pixels(cube.layout, cell) for cell in cells]
+
+
+@dataclass(frozen=True, eq=False)
+class Unreadable(PieceByRow):
+    """The same array, of which nobody may read anything any more."""
+
+    def read(self, ranges):
+        raise AssertionError("The file is read.")
+
+
+@SETTINGS
+@given(maps(), STRIPS, MOST)
+def test_random_maps_with_pixels(monkeypatch, found, strip, most):
+    """Exact regions of a map whose pixels are kept need no file."""
+    counts, rng = found
+    monkeypatch.setattr(cube_layout, "STRIP_BYTES", strip)
+    monkeypatch.setattr(cube_layout, "MOST_STRIP_BYTES", most)
+    monkeypatch.setattr(cube_pixels, "MOST_SHARE", 1000)
+    monkeypatch.setattr(cube_making, "_LEAST_PIXELS", 0)
+    cube = make(PieceByRow(counts))
+    assert all(kept_of(cube))
+    shape = counts.shape[:2]
+    speckles = rng.random(shape) < rng.random()
+    masks = [disc(shape), ~disc(shape), speckles, speckles & disc(shape)]
+    check(cube, Unreadable(counts), counts, masks)
+    shutil.rmtree(cube.folder)
+
+
+def test_many_random_maps_with_pixels_in_memory(monkeypatch):
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        shape = tuple(rng.integers(1, (30, 150, 70)).tolist())
+        counts = rng.poisson(rng.choice([0.02, 2, 300, 70000]), shape).astype("u4")
+        monkeypatch.setattr(cube_layout, "STRIP_BYTES", int(rng.integers(1, 2**18)))
+        monkeypatch.setattr(cube_pixels, "MOST_SHARE", 1000)
+        cube = make(PieceByRow(counts))
+        assert all(kept_of(cube))
+        check(cube, Unreadable(counts), counts, [rng.random(shape[:2]) < 0.4])
+        shutil.rmtree(cube.folder)
+
+
+def test_pixels_kept_as_long_as_there_is_room(monkeypatch):
+    """Of cells that would become too large there are none: these are read from the file."""
+    counts = make_counts(dtype="u2")
+    counts[:32] *= np.random.default_rng(1).integers(1, 500, SHAPE, dtype="u2")[:32]
+    monkeypatch.setattr(cube_pixels, "MOST_SHARE", 1.5)
+    source = PieceByRow(counts)
+    cube = make(source)
+    kept = kept_of(cube)
+    assert any(kept)
+    assert not all(kept)
+    cells = [0] * len(kept)
+    index = np.fromfile(cube.folder / "index", dtype=cube_store._ENTRY)
+    ends = index["offset"][cube.layout.end :: cube.layout.n_chunks][: len(kept)]
+    cells = np.diff(ends.astype(int), prepend=0)
+    for cell, size in enumerate(cells):
+        most = cube_pixels.most_bytes(source, cube.layout.place(cell))
+        assert size <= most or not kept[cell]
+    check(cube, source, counts, [disc(), ~disc()], [(3, 20)])
+
+
+def test_pixels_that_need_the_smaller_codec(monkeypatch):
+    """Fast to decode is what has room for it; what has not may have room if it is small."""
+    counts = np.random.default_rng(0).poisson(0.1, (64, 64, 400)).astype("u2")
+    monkeypatch.setattr(cube_layout, "STRIP_BYTES", 2**26)
+    sizes = []
+    for share in (0, 1000):
+        monkeypatch.setattr(cube_pixels, "MOST_SHARE", share)
+        cube = make(PieceByRow(counts))
+        assert kept_of(cube) == [share > 0] * cube.layout.n_cells
+        sizes.append((cube.folder / "data").stat().st_size)
+        shutil.rmtree(cube.folder)
+    share = (0.1 * sizes[0] + 0.9 * sizes[1]) / counts.nbytes
+    monkeypatch.setattr(cube_pixels, "MOST_SHARE", share)
+    cube = make(PieceByRow(counts))
+    assert all(kept_of(cube))
+    assert (cube.folder / "data").stat().st_size <= share * counts.nbytes
+    check(cube, Unreadable(counts), counts, [disc((64, 64))])
+
+
+def test_pixels_of_plain_files_are_not_kept(source):
+    cube = make(source)
+    assert not cube.layout.keeps_pixels
+    assert not any(kept_of(cube))
+
+
+def made_of_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(cube_pixels, "MOST_SHARE", 1000)
+    path = tmp_path / "pieces.raw"
+    path.write_bytes(b"any")
+    return PieceByRow(make_counts(), LocalFile.of(path))
+
+
+def test_pixels_interrupted(tmp_path, monkeypatch):
+    """What is made in two goes is byte for byte what is made in one."""
+    source = made_of_pieces(tmp_path, monkeypatch)
+    cube = make(source)
+    contents = [(cube.folder / name).read_bytes() for name in ("data", "index")]
+    shutil.rmtree(cube.folder)
+    with pytest.raises(PassCancelledError):
+        make(source, **cancel_after(2))
+    (part,) = cube_store.folder().iterdir()
+    with (part / "data").open("ab") as file:  # of a cell that was not finished
+        file.write(b"pixels" * 100)
+    cells = count_cells(monkeypatch)
+    cube = make(source)
+    assert len(cells) == 3
+    assert all(kept_of(cube))
+    assert contents == [(cube.folder / name).read_bytes() for name in ("data", "index")]
+    check(cube, Unreadable(source.counts), source.counts, [disc()], [(3, 20)])
+
+
+def test_pixels_of_a_changed_file(tmp_path, monkeypatch):
+    source = made_of_pieces(tmp_path, monkeypatch)
+    cube = make(source)
+    os.utime(tmp_path / "pieces.raw", ns=(0, 10**18))
+    with pytest.raises(CorruptFileError, match="changed since its map was cached"):
+        cube.spectrum(disc(), source)
+
+
+def test_pixels_damaged(tmp_path, monkeypatch):
+    """Wherever it is damaged: the answer is right, or the cache is thrown away."""
+    source = made_of_pieces(tmp_path, monkeypatch)
+    cube = make(source)
+    kept = cube.folder.with_name("kept")
+    shutil.copytree(cube.folder, kept)
+    rng = np.random.default_rng(0)
+    mask = rng.random(SHAPE[:2]) < 0.5  # of every block some pixels
+    expected = source.counts[mask].sum(axis=0)
+    n_lost = 0
+    for name in ("data", "index"):
+        size = (kept / name).stat().st_size
+        for position in rng.integers(0, size, 40).tolist():
+            shutil.rmtree(cube.folder, ignore_errors=True)
+            shutil.copytree(kept, cube.folder)
+            content = bytearray((kept / name).read_bytes())
+            content[position] ^= 1 << int(rng.integers(8))
+            (cube.folder / name).write_bytes(content)
+            try:
+                np.testing.assert_array_equal(cube.spectrum(mask, source), expected)
+            except CacheLostError:
+                n_lost += 1
+    assert n_lost > 10
+
+
+def test_cache_of_another_version(source, counts):
+    """One of a version that had no pixels is not used, and made anew."""
+    cube = make(source)
+    meta = cube_store.read_meta(cube.folder)
+    cube_store.write_meta(cube.folder, {**meta, "kind": "cube-1"})
+    assert find(source) is None
+    assert make(source) == cube == find(source)
+    check(cube, source, counts, [disc()], [(3, 20)])
+    assert folders() == [cube.folder.name]
+
+
+def test_processor_time_of_pixels_of_a_geopixe_file(tmp_path, monkeypatch):
+    """They make exact regions fast, and the cache at most 30 % of the file."""
+    from rsciio_xfm import data
+
+    monkeypatch.setattr(cube_layout, "STRIP_BYTES", 2**25)
+    path = data.thin_section(tmp_path / "map.GeoPIXE", (64, 128)).path
+    geopixe = importlib.import_module("rsciio_xfm.formats.geopixe")
+    lazy = geopixe.file_reader(path, lazy=True)[0]["data"]
+    source = source_of(lazy)
+    cube = make(source)
+    assert all(kept_of(cube))
+    assert cube.n_bytes < 0.3 * path.stat().st_size
+    mask = np.zeros((64, 128), dtype=bool)
+    mask[3:60, 5:118] = True
+    np.testing.assert_array_equal(
+        cube.spectrum(mask, source), region_spectra(lazy, [mask])[0]
+    )
+    cached = processor_time(lambda: cube.spectrum(mask, source))
+    assert 3 * cached < processor_time(lambda: region_spectra(lazy, [mask]))
+
+
 def test_nothing_measured():
     counts = np.zeros(SHAPE, dtype=np.uint16)
     source = in_memory(counts)
@@ -325,6 +510,39 @@ def test_planes_of_windows(n_channels):
         expected[first:stop] = 1
         assert times.tolist() == expected.tolist()
         assert len(planes) <= 16 + n_channels // 128
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_planes_added_bit_by_bit(monkeypatch, dtype, is_plain):
+    """Where 64 pixels fill words, all planes but those of high counts are."""
+    monkeypatch.setattr(cube_layout, "STRIP_BYTES", 16 * 64 * 300)
+    counts = make_counts((48, 64, 300), dtype)
+    counts[:, :, 100:120] *= 40
+    if dtype != "u1":
+        counts[20, 3, 50] = 60000
+    if dtype == "u4":
+        counts[20, 3, 51] = 70000  # the planes that it is in are added as numbers
+    source = in_memory(counts) if is_plain else PieceByRow(counts)
+    cube = make(source)
+    windows = [(3, 4), (40, 60), (50, 51), (7, 251), (90, 119), (0, 300)]
+    decoded, original = [], cube_store.ChunkReader.decode
+
+    def decode(self, raw, shape):
+        decoded.append(shape)
+        return original(self, raw, shape)
+
+    monkeypatch.setattr(cube_store.ChunkReader, "decode", decode)
+    for first, stop in windows:
+        expected = window_images(counts, [(first, stop)])[0]
+        np.testing.assert_array_equal(cube.image(first, stop), expected)
+    n_planes = sum(len(split_window(cube.layout, *w)) for w in windows)
+    assert len(decoded) <= (4 if dtype == "u4" else 0)
+    monkeypatch.setattr(cube_store, "_VERSION", 0)  # Blosc's format were another one
+    for first, stop in windows:
+        expected = window_images(counts, [(first, stop)])[0]
+        np.testing.assert_array_equal(cube.image(first, stop), expected)
+    assert len(decoded) >= n_planes * cube.layout.n_cells
 
 
 # While it is made ------------------------------------------------------------------------
@@ -794,6 +1012,13 @@ def test_which_maps_have_one(source, monkeypatch):
     assert why_not(source) == "The map is small: it is as fast from the file."
     monkeypatch.setattr(cube_store, "CUBE_MAP_BYTES", 1000)
     assert why_not(source) == ""
+    records = importlib.import_module("tests.builders.geopixe").write_map
+    path = records(source.table.sources[0].name + ".GeoPIXE")
+    geopixe = importlib.import_module("rsciio_xfm.formats.geopixe")
+    sparse = source_of(geopixe.file_reader(path, lazy=True)[0]["data"])
+    assert why_not(sparse) == ""
+    monkeypatch.setattr(cube_store, "CUBE_MAP_BYTES", 5 * sparse.file_bytes())
+    assert why_not(sparse) == "The map is small: it is as fast from the file."
     for counts in (make_counts(dtype="f4"), make_counts(dtype="i2"), make_counts()[0]):
         assert "maps of counts" in why_not(in_memory(counts))
         with pytest.raises(CubeError):
