@@ -3,26 +3,32 @@
 import inspect
 import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.matrix import (
-    dead_channels,
-    make_projection,
-    region_areas,
-)
+from rsciio_xfm.analysis.fit.matrix import dead_channels
 from rsciio_xfm.analysis.fit.model import Fit, Model, calibrated, floored
 from rsciio_xfm.analysis.fit.project import Projected
+from rsciio_xfm.analysis.fit.suits import Comparison, Move, find_move
 from rsciio_xfm.analysis.fit.unexplained import unexplained
 from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.warning import warn
 
 # Root mean square, of the counts: no model of these spectra, or not of this map's.
 _MOST_MISFIT, _MOST_OF_MAPS = 0.5, 0.3
-_MOST_CHI2, _MOST_PEAKS = 10.0, 3  # times that of a good fit; peaks that are told
+_BAD_CHI2, _MOST_PEAKS = 10.0, 3  # times that of a good fit; peaks that are told
+# Of a map that a model was not fitted to: what it leaves at least, of the counts, and times
+# what it left where it was fitted; mean shift of peaks, of their width, and how much wider;
+# part of what is left that these explain.
+_LEAST_OF_MAP, _WORSE, _MOST_SHIFT, _MOST_WIDER, _LEAST_EXPLAINED = (
+    0.03,
+    1.5,
+    0.05,
+    0.1,
+    0.5,
+)
 _CLEAR, _BIAS = 5, 0.02  # standard errors of a mean, and what it may be off
 _MOST_SHOWN = 5
 # Relative, of lines and background: tables, shapes of peaks and phases of a sample differ from
@@ -85,7 +91,7 @@ def _left_of(model: Model) -> str:
 
 def is_bad(fit: Fit) -> bool:
     """Tell whether a fit is so far from a good one that its counts are wrong."""
-    return fit.chi2 > _MOST_CHI2 * fair_chi2(fit)
+    return fit.chi2 > _BAD_CHI2 * fair_chi2(fit)
 
 
 def show_chi2(fit: Fit) -> str:
@@ -114,15 +120,15 @@ def _noise_of(fit: Fit) -> float:
     return float(((spectrum - fit.basis.expected) ** 2).sum() / np.abs(spectrum).sum())
 
 
-def used_channels(model: Model, spectrum: np.ndarray | None = None) -> np.ndarray | None:
+def used_channels(model: Model, compared: Comparison | None = None) -> np.ndarray | None:
     """Return which channels maps are made of: all but dead ones; None: all.
 
     Parameters
     ----------
     model
         Fitted.
-    spectrum
-        The sum of some spectra of the map, all channels, if the model is of another one.
+    compared
+        With the sum of some spectra of the map, if the model is of another one.
 
     Warns
     -----
@@ -131,10 +137,8 @@ def used_channels(model: Model, spectrum: np.ndarray | None = None) -> np.ndarra
     """
     fit = calibrated(model)
     dead = dead_channels(fit.basis, fit.spectrum)
-    if spectrum is not None and np.isfinite(spectrum).all():
-        areas, _ = region_areas(make_projection(fit.basis, used=~dead), spectrum)
-        own = replace(fit.basis, areas=np.maximum(areas, 0))
-        new = np.flatnonzero(dead_channels(own, spectrum) & ~dead)
+    if compared is not None:
+        new = np.flatnonzero(compared.dead & ~dead)
         if new.size:
             warn(
                 f"There are no counts in channels {_ranges(new)} of the map, where there are "
@@ -142,6 +146,69 @@ def used_channels(model: Model, spectrum: np.ndarray | None = None) -> np.ndarra
             )
         dead[new] = True
     return ~dead if dead.any() else None
+
+
+def warn_of_another_map(
+    models: Sequence[Model],
+    spectra: Sequence[np.ndarray],
+    compared: Sequence[Comparison],
+) -> bool:
+    """Warn, once, of a map that models which were fitted to other spectra do not suit.
+
+    Parameters
+    ----------
+    models
+        Of each detector.
+    spectra
+        Sums of some spectra of each.
+    compared
+        Them with the models.
+
+    Returns
+    -------
+    bool
+        Whether there is something wrong.
+
+    Warns
+    -----
+    UserWarning
+        Peaks lie elsewhere or are wider than the model's, or the model does not describe
+        the spectra, by far more than noise and what it lacks where it was fitted.
+    """
+    for i, (model, own) in enumerate(zip(models, compared, strict=True)):
+        known = _misfit_of(calibrated(model))
+        noise = _CLEAR * math.sqrt(2 * own.n_channels)
+        if own.excess < noise or own.misfit < max(_LEAST_OF_MAP, _WORSE * known):
+            continue
+        words = _words_of(find_move(model, spectra[i], 1, own.excess))
+        if words:
+            detector = f"detector {i + 1} of the map" if len(models) > 1 else "the map"
+            warn(f"The model does not suit the spectra of {detector}: {words}")
+            return True
+    return False
+
+
+def _words_of(move: Move) -> str:
+    """Say what is wrong with a model, if it is the peaks, or very much is left."""
+    is_moved = move.share > _MOST_SHIFT or abs(move.wider) > _MOST_WIDER
+    if move.explained > _LEAST_EXPLAINED and is_moved:
+        kind = "wider" if move.wider > 0 else "narrower"
+        return (
+            f"their peak at {move.energy:.2f} keV is {1000 * move.shift:+.1f} eV from where "
+            f"the model has it, and {100 * abs(move.wider):.0f} % {kind}; peaks are off by "
+            f"{100 * move.share:.0f} % of their width on average, expected at most "
+            f"{100 * _MOST_SHIFT:.0f} %. Counts of elements are wrong by that, as of a model "
+            "of another instrument or another day: fit it to this map, model.fit(s), and "
+            "calibrate the energies if their axis is wrong too, s.calibrate_energy(...)."
+        )
+    left = _left_of(move.model)
+    if not left:
+        return ""
+    return (
+        f"chi2/n is {show_chi2(calibrated(move.model))}{left}. Has it other elements than "
+        "the model? What is found is wrong then: make a model for this map, "
+        "s.create_element_model(...)."
+    )
 
 
 def _misfit_of(fit: Fit) -> float:

@@ -1,13 +1,12 @@
-"""Channels that are added up before spectra are fitted: as many as peaks allow, here and there.
+"""Channels that are added up before spectra are fitted: as many as peaks allow.
 
 A bin that takes in several channels loses what tells them apart. With e counts expected in a
-channel and the row g of the matrix that makes areas of channels, the variance of an area is the
-sum of ``e g^2``, and what a bin adds to it is, to first order, the sum of ``e (g - mean)^2`` over
-its channels, of the mean of g weighted with e: much on the flanks of peaks, next to nothing
-between them. A bin is as wide as it can be for the same loss everywhere.
+channel and the row g of the matrix that makes areas of channels, the variance of an area is
+the sum of ``e g^2``, and what a bin adds to it is, to first order, the sum of
+``e (g - mean)^2`` over its channels, of the mean of g weighted with e: much on the flanks of
+peaks, next to nothing between them. Bins are as wide as they can be for the same loss in all.
 """
 
-import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,7 +21,7 @@ _WORSE = 1.01  # sigma in bins, relative to that in channels, at most
 _SINGULAR = 1e-12  # the square of the shortest sum of columns of length 1, told from 0
 MOST_BINNED = 16  # channels of a bin
 _BASES = 1, 2, 3, 4  # channels that are always added up, as kernels.project has them
-_N_STEPS = 12  # of bisection, for how much a bin may lose
+_N_STEPS = 8  # of bisection, for how much a bin may lose
 # A bin costs as much of the time of a pass as so many sums of channels that bins are made of.
 _PER_BIN = 8
 
@@ -117,7 +116,10 @@ def best_bins(basis: Basis, inside: np.ndarray) -> Bins:
     relative = areas / np.sqrt(least)
     best, allowed = one, _WORSE**2 - 1
     for base in _BASES:
-        bins = _bins_of(base, inside, (counts, relative), allowed)
+        losses = _losses_of(base, inside, (counts, relative))
+        if (losses[0].sum(axis=0) > allowed).any():
+            break  # and of more channels too
+        bins = Bins(base, _picks_of(base, losses, allowed), inside)
         if _cost(bins) < _cost(best) and _are_fine(basis, bins, least):
             best = bins
     return best
@@ -151,28 +153,20 @@ def _areas_of(basis: Basis, bins: Bins) -> tuple[np.ndarray | None, np.ndarray]:
     return weights[:, np.newaxis] * (columns @ solved), variances
 
 
-def _bins_of(
-    base: int, inside: np.ndarray, given: tuple[np.ndarray, np.ndarray], allowed: float
-) -> Bins:
-    """Return bins that add a share of its variance to each area, all bins about as much.
-
-    `given` are the counts that are expected of channels, and what makes areas of them,
-    relative to their sigma.
-    """
-    losses = _losses_of(base, inside, given)
+def _picks_of(base: int, losses: list[np.ndarray], allowed: float) -> np.ndarray:
+    """Return which bins add a share of its variance to each area, all about as much."""
     worst = [own.max(axis=1) for own in losses]
-    low, high = 1e-6 * allowed, allowed
+    low, high = 1e-4 * allowed, allowed
     for _ in range(_N_STEPS):
         middle = float(np.sqrt(low * high))
         chosen = _chosen_of(worst, middle)
-        total = sum(own[which].sum(axis=0) for own, which in zip(losses, chosen, strict=True))
+        pairs = zip(losses, chosen, strict=True)
+        total = sum(own[which].sum(axis=0) for own, which in pairs)
         low, high = (middle, high) if (total <= allowed).all() else (low, middle)
     chosen = _chosen_of(worst, low)
-    starts = np.concatenate(
-        [base * 2**i * np.flatnonzero(which) for i, which in enumerate(chosen)]
-    )
-    picks = np.flatnonzero(np.concatenate(chosen))[np.argsort(starts)]
-    return Bins(base, picks, inside)
+    firsts = [base * 2**i * np.flatnonzero(which) for i, which in enumerate(chosen)]
+    picks: np.ndarray = np.flatnonzero(np.concatenate(chosen))
+    return picks[np.argsort(np.concatenate(firsts))]
 
 
 def _losses_of(
@@ -202,6 +196,7 @@ def _losses_of(
 def _chosen_of(worst: list[np.ndarray], most: float) -> list[np.ndarray]:
     """Return which bins of each size are the largest that lose at most so much each."""
     allowed = [np.ones(len(worst[0]), dtype=bool), *(own <= most for own in worst[1:])]
-    for own, larger in itertools.pairwise(allowed):
-        own &= ~np.repeat(larger, 2)[: len(own)]
-    return allowed
+    within = [np.repeat(larger, 2) for larger in allowed[1:]]
+    return [
+        own & ~larger[: len(own)] for own, larger in zip(allowed, within, strict=False)
+    ] + allowed[-1:]

@@ -5,10 +5,10 @@ With the columns C of a model and weights W the areas of a spectrum y are ``y G`
 component its own counts and none of any other, the least noisy one if W is 1 / expected
 counts. Counting noise gives them the variance ``y G^2``. The background is several of the
 columns, as it is not the same everywhere, and its area is the sum of theirs. Channels that are
-narrow beside the peaks are added up to bins first, see :mod:`rsciio_xfm.analysis.fit.bins`, and
-G is the same in all channels of a bin: y, W and C are those of the bins then, and nothing else
-changes. C. G. Ryan and D. N. Jamieson, Nucl. Instrum. Methods B 77 (1993) 203; C. G. Ryan, Int.
-J. Imaging Syst. Technol. 11 (2000) 219.
+narrow beside the peaks are added up to bins first, :mod:`rsciio_xfm.analysis.fit.bins`, and G
+is the same in all channels of a bin: y, W and C are those of the bins then, and nothing else
+changes. C. G. Ryan and D. N. Jamieson, Nucl. Instrum. Methods B 77 (1993) 203; C. G. Ryan,
+Int. J. Imaging Syst. Technol. 11 (2000) 219.
 """
 
 from collections.abc import Sequence

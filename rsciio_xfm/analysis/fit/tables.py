@@ -70,7 +70,9 @@ class Tables:
     @functools.cached_property
     def matrices(self) -> Matrices:
         """All numbers of the weights of the whole, side by side."""
-        return Matrices(_padded(self.products, LANES)[0], self.weights[0].copy(), self.bins.numbers)
+        return Matrices(
+            _padded(self.products, LANES)[0], self.weights[0].copy(), self.bins.numbers
+        )
 
     @contextmanager
     def buffers(self, n_spectra: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
