@@ -20,15 +20,9 @@ from rsciio_xfm.core.warning import warn
 _MOST_MISFIT, _MOST_OF_MAPS = 0.5, 0.3
 _BAD_CHI2, _MOST_PEAKS = 10.0, 3  # times that of a good fit; peaks that are told
 # Of a map that a model was not fitted to: what it leaves at least, of the counts, and times
-# what it left where it was fitted; mean shift of peaks, of their width, and how much wider;
-# part of what is left that these explain.
-_LEAST_OF_MAP, _WORSE, _MOST_SHIFT, _MOST_WIDER, _LEAST_EXPLAINED = (
-    0.03,
-    1.5,
-    0.05,
-    0.1,
-    0.5,
-)
+# what it left where it was fitted; and of what it leaves, which part moved peaks explain.
+_LEAST_OF_MAP, _WORSE, _LEAST_EXPLAINED = 0.03, 1.5, 0.5
+_MOST_SHIFT, _MOST_WIDER = 0.03, 0.06  # of peaks, mean, of their width
 _CLEAR, _BIAS = 5, 0.02  # standard errors of a mean, and what it may be off
 _MOST_SHOWN = 5
 # Relative, of lines and background: tables, shapes of peaks and phases of a sample differ from
@@ -182,24 +176,31 @@ def warn_of_another_map(
             continue
         words = _words_of(find_move(model, spectra[i], 1, own.excess))
         if words:
-            detector = f"detector {i + 1} of the map" if len(models) > 1 else "the map"
-            warn(f"The model does not suit the spectra of {detector}: {words}")
+            detector = f"detector {i} of the map" if len(models) > 1 else "the map"
+            warn(f"The model does not suit {detector}: {words}")
             return True
     return False
 
 
 def _words_of(move: Move) -> str:
     """Say what is wrong with a model, if it is the peaks, or very much is left."""
-    is_moved = move.share > _MOST_SHIFT or abs(move.wider) > _MOST_WIDER
-    if move.explained > _LEAST_EXPLAINED and is_moved:
+    wrong = []
+    if move.share > _MOST_SHIFT:
+        wrong.append(
+            f"its peaks are off by {100 * move.share:.0f} % of their width on average, "
+            f"expected at most {100 * _MOST_SHIFT:.0f} %: that at {move.energy:.2f} keV is "
+            f"{1000 * move.shift:+.1f} eV from where the model has it"
+        )
+    if abs(move.wider) > _MOST_WIDER:
         kind = "wider" if move.wider > 0 else "narrower"
+        wrong.append(
+            f"its peaks are {100 * abs(move.wider):.0f} % {kind} than the model's"
+        )
+    if move.explained > _LEAST_EXPLAINED and wrong:
         return (
-            f"their peak at {move.energy:.2f} keV is {1000 * move.shift:+.1f} eV from where "
-            f"the model has it, and {100 * abs(move.wider):.0f} % {kind}; peaks are off by "
-            f"{100 * move.share:.0f} % of their width on average, expected at most "
-            f"{100 * _MOST_SHIFT:.0f} %. Counts of elements are wrong by that, as of a model "
-            "of another instrument or another day: fit it to this map, model.fit(s), and "
-            "calibrate the energies if their axis is wrong too, s.calibrate_energy(...)."
+            f"{', and '.join(wrong)}. Counts of elements are wrong by that, as with a model "
+            "of another instrument or another day. Fit it to this map, model.fit(s); if the "
+            "energy axis is off too, calibrate it first, s.calibrate_energy(...)."
         )
     left = _left_of(move.model)
     if not left:
