@@ -12,7 +12,7 @@ from rsciio_xfm.analysis.fit.detectors import calibrate_each
 from rsciio_xfm.analysis.fit.find import find_elements
 from rsciio_xfm.analysis.fit.lines import SHELLS
 from rsciio_xfm.analysis.fit.matrix import Projection, make_projection, region_areas
-from rsciio_xfm.analysis.fit.model import Model, make_model
+from rsciio_xfm.analysis.fit.model import Model, calibrated, make_model
 from rsciio_xfm.analysis.fit.project import project
 from rsciio_xfm.analysis.fit.suits import compare
 from rsciio_xfm.core.eds import PER_KEV
@@ -315,7 +315,7 @@ def get_element_maps(
     assert models is not None
     compared, is_other = [None] * len(models), False
     if not needs_sum:
-        compared, is_other = _compared(models, _spectra_of(signal, sums))
+        compared, is_other = _compared(models, _spectra_of(signal, sums, models))
     projections = [
         make_projection(
             one.basis,
@@ -347,9 +347,16 @@ def get_element_maps(
     return ElementMaps(frame, models, found, totals, tables, nonnegative, live)
 
 
-def _spectra_of(signal: BaseSignal, sums: Sums | None) -> list[Any]:
+def _spectra_of(
+    signal: BaseSignal, sums: Sums | None, models: list[ElementModel]
+) -> list[Any]:
     """Return the spectrum of each detector, of all or enough of the map."""
-    return list(sum_sample(signal) if sums is None else sums.detectors)
+    if sums is not None:
+        return list(sums.detectors)
+    fits = [calibrated(one.model) for one in models]
+    return list(
+        sum_sample(signal, min(one.spectrum.sum() / one.n_pixels for one in fits))
+    )
 
 
 def _compared(
