@@ -17,7 +17,7 @@ from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.warning import warn
 
 # Root mean square, of the counts: no model of these spectra, or not of this map's.
-_MOST_MISFIT, _MOST_OF_MAPS = 0.5, 0.3
+_MOST_MISFIT, _MOST_OF_MAPS = 0.5, 0.2
 _BAD_CHI2, _MOST_PEAKS = 10.0, 3  # times that of a good fit; peaks that are told
 # Of a map that a model was not fitted to: what it leaves at least, of the counts, and times
 # what it left where it was fitted; and of what it leaves, which part moved peaks explain.
@@ -256,8 +256,8 @@ def _warn_of_misfit(projected: Projected) -> None:
         return
     excess = chi2.mean() - 1
     is_clear = excess > _CLEAR * chi2.std() / math.sqrt(chi2.size) + _BIAS
-    n_channels = max(len(own.columns) for own in projected.projections)
-    misfit = math.sqrt(max(0.0, excess) * n_channels / counts.mean())
+    n_bins = max(own.weights.shape[1] for own in projected.projections)
+    misfit = math.sqrt(max(0.0, excess) * n_bins / counts.mean())
     if is_clear and misfit > _MOST_OF_MAPS:
         warn(
             f"The model does not describe the spectra of the map: chi2/n of a pixel is "

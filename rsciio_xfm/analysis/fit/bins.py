@@ -176,7 +176,8 @@ def _losses_of(
     counts, relative = given
     counted = counts[:, np.newaxis] * relative
     sums = [counts[:, np.newaxis], counted, counted * relative, inside[:, np.newaxis]]
-    sums, sizes, losses = [own.astype(float) for own in sums], np.ones(len(counts)), []
+    sums, sizes = [own.astype(float) for own in sums], np.ones(len(counts))
+    losses: list[np.ndarray] = []
     step = size = base
     while True:
         starts = np.arange(0, len(sizes), step)

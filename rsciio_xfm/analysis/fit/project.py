@@ -218,7 +218,7 @@ class ElementMaps(Reduction):
         with table.buffers(len(rows)) as out:
             prepare_spectra(_as_native(rows), channels, (order, which), bins, out)
             for start, stop in itertools.pairwise(edges):
-                one = tuple(numbers[start:stop] for numbers in out)
+                one = out[0][start:stop], out[1][start:stop]
                 self._multiply(table, int(which[start]), one, made[:, start:stop])
         if len(edges) == 2:
             return made
