@@ -36,13 +36,13 @@ class Matrices(NamedTuple):
         :data:`rsciio_xfm.kernels.project.LANES` numbers.
     squares
         float32, shape (bins,): weights of the squares of the counts.
-    binned
-        How many channels make a bin; the last one may have fewer.
+    bins
+        Whole numbers, shape (channels,): the bin of each channel.
     """
 
     products: np.ndarray
     squares: np.ndarray
-    binned: int
+    bins: np.ndarray
 
 
 class ArrayLike(ABC):

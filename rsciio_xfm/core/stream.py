@@ -312,7 +312,7 @@ class RecordStream(FileArray):
         n_bins = len(matrices.products)
         pixel = Pixel(
             np.zeros(n_bins, dtype=np.uint32),
-            np.arange(box.n_wanted) // (box.rebin * matrices.binned),
+            matrices.bins[np.arange(box.n_wanted) // box.rebin],
             np.empty(n_bins + 1, dtype=np.int64),
             np.array([0, -1, -1, -1]),
             np.zeros(dense.shape[:-1], dtype=np.bool_),

@@ -6,8 +6,6 @@ import numpy as np
 
 from rsciio_xfm.kernels.compiled import kernel
 
-MOST_BINNED = 4  # channels that are one for areas
-PAIRED = 2  # bins that are one for variances
 LANES = 64  # numbers that a loop of known length goes through
 _SWEEPS = 1000  # of coordinate descent, at most
 
@@ -43,7 +41,17 @@ def _add_bins(spectrum, binned, values):
 
 
 @_reordered
-def prepare_spectra(rows, channels, order, weights, out):
+def _add_pairs(sums, pairs):
+    """Add up two sums at a time, vectors of them as these are other arrays."""
+    n_whole = sums.size // 2
+    for j in range(n_whole):
+        pairs[j] = sums[2 * j] + sums[2 * j + 1]
+    if sums.size % 2:
+        pairs[n_whole] = sums[sums.size - 1]
+
+
+@_reordered
+def prepare_spectra(rows, channels, order, bins, out):
     """Make spectra ready for matrix products.
 
     Parameters
@@ -51,29 +59,35 @@ def prepare_spectra(rows, channels, order, weights, out):
     rows
         Numbers, shape (spectra, channels).
     channels
-        First and last that are fitted, half-open; and how many make a bin, 1 to
-        :data:`MOST_BINNED`.
+        First and last that are fitted, half-open; and how many are added up at least, 1 to 4.
     order
         Numbers of the spectra, in the order in which they are wanted, and those of the
         weights of each.
-    weights
-        float32, shape (classes, bins): one for each bin that is fitted.
+    bins
+        The number of each bin among all sums of so many channels, then of two of these, and
+        so on; and its weights, float32, shape (classes, bins).
     out
-        Arrays that are filled, zeros before: the bins as float32, shape (n, bins), with a
-        multiple of :data:`PAIRED` bins; sums of so many of them, float32; and the weighted sum
-        of the squares of each spectrum, float64, shape (n,).
+        Arrays that are filled: the bins as float32, shape (n, bins), and the weighted sum of
+        the squares of each spectrum, float64, shape (n,).
     """
-    floats, pairs, squares = out
-    (start, stop, binned), (wanted, which) = channels, order
+    floats, squares = out
+    (start, stop, base), (wanted, which), (picks, weights) = channels, order, bins
+    n_first, n_sums = -(-(stop - start) // base), picks.max() + 1
+    sums = np.empty(2 * max(n_first, n_sums) + 1, dtype=np.float32)
     for i in range(wanted.size):
-        weight, values, sums = weights[which[i]], floats[i], pairs[i]
-        _add_bins(rows[wanted[i], start:stop], binned, values)
+        weight, values = weights[which[i]], floats[i]
+        _add_bins(rows[wanted[i], start:stop], base, sums)
+        begin, end = 0, n_first
+        while end < n_sums:
+            n_pairs = (end - begin + 1) // 2
+            _add_pairs(sums[begin:end], sums[end : end + n_pairs])
+            begin, end = end, end + n_pairs
         total = np.float32(0)
-        for j in range(weight.size):
-            total += weight[j] * values[j] * values[j]
+        for j in range(picks.size):
+            value = sums[picks[j]]
+            values[j] = value
+            total += weight[j] * value * value
         squares[i] = total
-        for j in range(sums.size):
-            sums[j] = values[PAIRED * j] + values[PAIRED * j + 1]
 
 
 @_reordered

@@ -27,7 +27,7 @@ from rsciio_xfm.signals.fit_sums import Wish, sum_up
 SURE, CLEAR = "sure", "clear"
 FINE = (SURE, CLEAR)  # said of elements that nobody needs to doubt
 _SURE, _CLEAR = 30.0, 10.0  # sigma
-_MOST_CHI2 = 1.5  # times that of a good fit
+_FAIR_CHI2 = 1.5  # times that of a good fit
 _ANODES = ("Mo", "Rh", "Pd", "Ag")  # of tubes, and rare in samples
 _LEAST_CHANNELS = 64
 
@@ -140,7 +140,7 @@ class Elements(Sequence[Found]):
             yield f"Counts of what is {IN_PART} are those of that part."
         yield from self._of_the_tube()
         fit = calibrated(self.model)
-        if fit.chi2 > _MOST_CHI2 * fair_chi2(fit):
+        if fit.chi2 > _FAIR_CHI2 * fair_chi2(fit):
             yield (
                 f"chi2/n of the fit is {fit.chi2:.1f}: it does not describe the spectrum as "
                 f"models do, and elements below {_SURE:g} sigma may make up for that."

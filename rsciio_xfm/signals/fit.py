@@ -12,8 +12,9 @@ from rsciio_xfm.analysis.fit.detectors import calibrate_each
 from rsciio_xfm.analysis.fit.find import find_elements
 from rsciio_xfm.analysis.fit.lines import SHELLS
 from rsciio_xfm.analysis.fit.matrix import Projection, make_projection, region_areas
-from rsciio_xfm.analysis.fit.model import Model, make_model
+from rsciio_xfm.analysis.fit.model import Model, calibrated, make_model
 from rsciio_xfm.analysis.fit.project import project
+from rsciio_xfm.analysis.fit.suits import compare
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.watch import begin
 from rsciio_xfm.signals.areas import Areas
@@ -32,6 +33,7 @@ from rsciio_xfm.signals.excitation import (
 from rsciio_xfm.signals.fit_checks import (
     check_watch,
     used_channels,
+    warn_of_another_map,
     warn_of_fit,
     warn_of_maps,
 )
@@ -313,13 +315,14 @@ def get_element_maps(
         sums = sum_up(signal, wish, show_progressbar)
         models = _calibrated(signal, models, sums, (excitation, ends))
     assert models is not None
-    # What was fitted to other spectra does not know the dead channels of these.
-    own = [None] * len(models) if needs_sum else _spectra_of(signal, sums)
+    compared, is_other = [None] * len(models), False
+    if not needs_sum:
+        compared, is_other = _compared(models, _spectra_of(signal, sums, models))
     projections = [
         make_projection(
             one.basis,
             sums.classes[k] if sums and parts else None,
-            used_channels(one.model, own[k]),
+            used_channels(one.model, compared[k]),
         )
         for k, one in enumerate(models)
     ]
@@ -329,7 +332,7 @@ def get_element_maps(
         found = project(
             signal.data, chosen, nonnegative=nonnegative, labels=labels, **watch
         )
-    warn_of_maps(found, is_new=not needs_sum)
+    warn_of_maps(found, is_new=not needs_sum and not is_other)
     if nonnegative:
         assert sums is not None
         totals, *of_regions = _areas_of_sums(
@@ -337,7 +340,7 @@ def get_element_maps(
         )
         tables = dict(zip(named, of_regions, strict=True))
     else:
-        notes, everything = models[0].notes, {"": np.arange(found.chi2.size)}
+        notes, everything = models[0].notes, {"": np.ones(found.chi2.shape, bool)}
         (totals,) = areas_of_regions(found, notes, everything).values()
         totals = replace(totals, notes={**totals.notes, **find_in_parts(found, totals)})
         tables = areas_of_regions(found, notes, named)
@@ -347,9 +350,30 @@ def get_element_maps(
     return ElementMaps(frame, models, found, totals, tables, nonnegative, live)
 
 
-def _spectra_of(signal: BaseSignal, sums: Sums | None) -> list[Any]:
+def _spectra_of(
+    signal: BaseSignal, sums: Sums | None, models: list[ElementModel]
+) -> list[Any]:
     """Return the spectrum of each detector, of all or enough of the map."""
-    return list(sum_sample(signal) if sums is None else sums.detectors)
+    if sums is not None:
+        return list(sums.detectors)
+    fits = [calibrated(one.model) for one in models]
+    return list(
+        sum_sample(signal, min(one.spectrum.sum() / one.n_pixels for one in fits))
+    )
+
+
+def _compared(
+    models: list[ElementModel], spectra: list[np.ndarray]
+) -> tuple[list[Any], bool]:
+    """Compare models with spectra that they were not fitted to, and warn if they differ.
+
+    Only the map knows its dead channels, and whether its peaks are where the model's are.
+    """
+    if not all(np.isfinite(spectrum).all() for spectrum in spectra):
+        return [None] * len(models), False
+    each = [model.model for model in models]
+    compared = [compare(own, s) for own, s in zip(each, spectra, strict=True)]
+    return compared, warn_of_another_map(each, spectra, compared)
 
 
 def _areas_of_sums(

@@ -3,26 +3,26 @@
 import inspect
 import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.matrix import (
-    dead_channels,
-    make_projection,
-    region_areas,
-)
+from rsciio_xfm.analysis.fit.matrix import dead_channels
 from rsciio_xfm.analysis.fit.model import Fit, Model, calibrated, floored
 from rsciio_xfm.analysis.fit.project import Projected
+from rsciio_xfm.analysis.fit.suits import Comparison, Move, find_move
 from rsciio_xfm.analysis.fit.unexplained import unexplained
 from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.warning import warn
 
 # Root mean square, of the counts: no model of these spectra, or not of this map's.
-_MOST_MISFIT, _MOST_OF_MAPS = 0.5, 0.3
-_MOST_CHI2, _MOST_PEAKS = 10.0, 3  # times that of a good fit; peaks that are told
+_MOST_MISFIT, _MOST_OF_MAPS = 0.5, 0.2
+_BAD_CHI2, _MOST_PEAKS = 10.0, 3  # times that of a good fit; peaks that are told
+# Of a map that a model was not fitted to: what it leaves at least, of the counts, and times
+# what it left where it was fitted; and of what it leaves, which part moved peaks explain.
+_LEAST_OF_MAP, _WORSE, _LEAST_EXPLAINED = 0.03, 1.5, 0.5
+_MOST_SHIFT, _MOST_WIDER = 0.03, 0.06  # of peaks, mean, of their width
 _CLEAR, _BIAS = 5, 0.02  # standard errors of a mean, and what it may be off
 _MOST_SHOWN = 5
 # Relative, of lines and background: tables, shapes of peaks and phases of a sample differ from
@@ -85,7 +85,7 @@ def _left_of(model: Model) -> str:
 
 def is_bad(fit: Fit) -> bool:
     """Tell whether a fit is so far from a good one that its counts are wrong."""
-    return fit.chi2 > _MOST_CHI2 * fair_chi2(fit)
+    return fit.chi2 > _BAD_CHI2 * fair_chi2(fit)
 
 
 def show_chi2(fit: Fit) -> str:
@@ -114,15 +114,15 @@ def _noise_of(fit: Fit) -> float:
     return float(((spectrum - fit.basis.expected) ** 2).sum() / np.abs(spectrum).sum())
 
 
-def used_channels(model: Model, spectrum: np.ndarray | None = None) -> np.ndarray | None:
+def used_channels(model: Model, compared: Comparison | None = None) -> np.ndarray | None:
     """Return which channels maps are made of: all but dead ones; None: all.
 
     Parameters
     ----------
     model
         Fitted.
-    spectrum
-        The sum of some spectra of the map, all channels, if the model is of another one.
+    compared
+        With the sum of some spectra of the map, if the model is of another one.
 
     Warns
     -----
@@ -131,10 +131,8 @@ def used_channels(model: Model, spectrum: np.ndarray | None = None) -> np.ndarra
     """
     fit = calibrated(model)
     dead = dead_channels(fit.basis, fit.spectrum)
-    if spectrum is not None and np.isfinite(spectrum).all():
-        areas, _ = region_areas(make_projection(fit.basis, used=~dead), spectrum)
-        own = replace(fit.basis, areas=np.maximum(areas, 0))
-        new = np.flatnonzero(dead_channels(own, spectrum) & ~dead)
+    if compared is not None:
+        new = np.flatnonzero(compared.dead & ~dead)
         if new.size:
             warn(
                 f"There are no counts in channels {_ranges(new)} of the map, where there are "
@@ -142,6 +140,76 @@ def used_channels(model: Model, spectrum: np.ndarray | None = None) -> np.ndarra
             )
         dead[new] = True
     return ~dead if dead.any() else None
+
+
+def warn_of_another_map(
+    models: Sequence[Model],
+    spectra: Sequence[np.ndarray],
+    compared: Sequence[Comparison],
+) -> bool:
+    """Warn, once, of a map that models which were fitted to other spectra do not suit.
+
+    Parameters
+    ----------
+    models
+        Of each detector.
+    spectra
+        Sums of some spectra of each.
+    compared
+        Them with the models.
+
+    Returns
+    -------
+    bool
+        Whether there is something wrong.
+
+    Warns
+    -----
+    UserWarning
+        Peaks lie elsewhere or are wider than the model's, or the model does not describe
+        the spectra, by far more than noise and what it lacks where it was fitted.
+    """
+    for i, (model, own) in enumerate(zip(models, compared, strict=True)):
+        known = _misfit_of(calibrated(model))
+        noise = _CLEAR * math.sqrt(2 * own.n_channels)
+        if own.excess < noise or own.misfit < max(_LEAST_OF_MAP, _WORSE * known):
+            continue
+        words = _words_of(find_move(model, spectra[i], 1, own.excess))
+        if words:
+            detector = f"detector {i} of the map" if len(models) > 1 else "the map"
+            warn(f"The model does not suit {detector}: {words}")
+            return True
+    return False
+
+
+def _words_of(move: Move) -> str:
+    """Say what is wrong with a model, if it is the peaks, or very much is left."""
+    wrong = []
+    if move.share > _MOST_SHIFT:
+        wrong.append(
+            f"its peaks are off by {100 * move.share:.0f} % of their width on average, "
+            f"expected at most {100 * _MOST_SHIFT:.0f} %: that at {move.energy:.2f} keV is "
+            f"{1000 * move.shift:+.1f} eV from where the model has it"
+        )
+    if abs(move.wider) > _MOST_WIDER:
+        kind = "wider" if move.wider > 0 else "narrower"
+        wrong.append(
+            f"its peaks are {100 * abs(move.wider):.0f} % {kind} than the model's"
+        )
+    if move.explained > _LEAST_EXPLAINED and wrong:
+        return (
+            f"{', and '.join(wrong)}. Counts of elements are wrong by that, as with a model "
+            "of another instrument or another day. Fit it to this map, model.fit(s); if the "
+            "energy axis is off too, calibrate it first, s.calibrate_energy(...)."
+        )
+    left = _left_of(move.model)
+    if not left:
+        return ""
+    return (
+        f"chi2/n is {show_chi2(calibrated(move.model))}{left}. Has it other elements than "
+        "the model? What is found is wrong then: make a model for this map, "
+        "s.create_element_model(...)."
+    )
 
 
 def _misfit_of(fit: Fit) -> float:
@@ -188,8 +256,8 @@ def _warn_of_misfit(projected: Projected) -> None:
         return
     excess = chi2.mean() - 1
     is_clear = excess > _CLEAR * chi2.std() / math.sqrt(chi2.size) + _BIAS
-    n_channels = max(len(own.columns) for own in projected.projections)
-    misfit = math.sqrt(max(0.0, excess) * n_channels / counts.mean())
+    n_bins = max(own.weights.shape[1] for own in projected.projections)
+    misfit = math.sqrt(max(0.0, excess) * n_bins / counts.mean())
     if is_clear and misfit > _MOST_OF_MAPS:
         warn(
             f"The model does not describe the spectra of the map: chi2/n of a pixel is "

@@ -94,9 +94,9 @@ def _edges_of(projected: Projected) -> list[np.ndarray] | None:
 
 def _sum_blocks(maps: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
     """Return sums of blocks, float64, shape (blocks, components)."""
-    summed = maps.astype(np.float64)
-    for axis, starts in enumerate(edges, 1):
-        summed = np.add.reduceat(summed, starts, axis=axis)
+    summed = maps
+    for axis, starts in reversed([*enumerate(edges, 1)]):
+        summed = np.add.reduceat(summed, starts, axis=axis, dtype=np.float64)
     return summed.reshape(len(maps), -1).T
 
 

@@ -104,13 +104,15 @@ def sum_up(signal: BaseSignal, wish: Wish, show_progressbar: bool | None = None)
     return replace(sums, live_times=_live_times_of(signal))
 
 
-def sum_sample(signal: BaseSignal) -> np.ndarray:
+def sum_sample(signal: BaseSignal, counts: float = 0.0) -> np.ndarray:
     """Add up spectra of rows in the middle of a map: as many as tell which channels count.
 
     Parameters
     ----------
     signal
         A map; its detectors may be apart.
+    counts
+        Of a spectrum, about, where that is known: then one look is mostly enough.
 
     Returns
     -------
@@ -119,17 +121,18 @@ def sum_sample(signal: BaseSignal) -> np.ndarray:
     """
     axis = int(is_stack(signal))
     shape = signal.data.shape[axis:-1]
-    wanted = math.ceil(_FIRST_PIXELS / math.prod(shape[1:]))
+    n_pixels = max(_FIRST_PIXELS, 1.5 * _ENOUGH / counts) if counts > 0 else _FIRST_PIXELS
+    wanted = math.ceil(n_pixels / math.prod(shape[1:]))
     while True:
         n = min(wanted, shape[0])
         first = (shape[0] - n) // 2
         key = (*[slice(None)] * axis, slice(first, first + n))
         found = _sum_up(take(signal.data, key), Wish(), 1 + axis).detectors
-        counts = float(np.nan_to_num(found.sum(axis=1)).min())
-        if n == shape[0] or counts >= _ENOUGH:
+        seen = float(np.nan_to_num(found.sum(axis=1)).min())
+        if n == shape[0] or seen >= _ENOUGH:
             return found
         # Half as many again as it takes if the map is everywhere as it is here.
-        wanted = math.ceil(n * max(2, 1.5 * _ENOUGH / max(counts, 1)))
+        wanted = math.ceil(n * max(2, 1.5 * _ENOUGH / max(seen, 1)))
 
 
 def live_map_of(signal: BaseSignal) -> np.ndarray | None:

@@ -139,7 +139,7 @@ def test_areas_are_those_of_weighted_least_squares_in_bins(model, spectrum):
     """By numpy, with the columns of the maps: all parts of the background, bins, weights."""
     basis = model.fit.basis
     projection = make_projection(basis)
-    edges = np.arange(0, len(basis.columns), projection.binned)
+    edges = projection.bins.firsts
     columns = np.add.reduceat(basis.resolved, edges)
     counts = np.add.reduceat(spectrum[basis.first : basis.stop], edges)
     roots = np.sqrt(projection.weights[0])

@@ -13,9 +13,11 @@ from scipy.optimize import nnls
 from threadpoolctl import threadpool_info
 
 from rsciio_xfm import edax, geopixe
+from rsciio_xfm.analysis.fit import bins as binning
 from rsciio_xfm.analysis.fit import project as projecting
 from rsciio_xfm.analysis.fit.background import cut_background, make_splines
 from rsciio_xfm.analysis.fit.basis import Basis
+from rsciio_xfm.analysis.fit.bins import MOST_BINNED, Bins
 from rsciio_xfm.analysis.fit.matrix import (
     Projection,
     dead_channels,
@@ -24,13 +26,13 @@ from rsciio_xfm.analysis.fit.matrix import (
 )
 from rsciio_xfm.analysis.fit.project import ElementMaps, project
 from rsciio_xfm.analysis.fit.projected import Projected
-from rsciio_xfm.analysis.fit.tables import Tables
 from rsciio_xfm.analysis.maps import Regions, Total, Windows
 from rsciio_xfm.core.one_thread import _matrix_libraries, one_thread
 from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.stream import RecordStream
 from rsciio_xfm.core.to_dask import take
 from rsciio_xfm.exceptions import CorruptFileError, PassCancelledError
+from rsciio_xfm.kernels.project import prepare_spectra
 from tests.builders import edax as edax_builder
 from tests.builders import geopixe as geopixe_builder
 
@@ -76,9 +78,14 @@ def make_counts(basis, shape, counts=300.0, dtype="u2", seed=0):
     return rng.poisson(expected).astype(dtype), truth
 
 
-def in_bins(columns, size):
-    """Channels along the first axis, so many of them added up; the last bin may have fewer."""
-    return np.array([columns[i : i + size].sum(0) for i in range(0, len(columns), size)])
+def in_bins(columns, bins):
+    """Channels along the first axis, added up as bins say."""
+    ends = [*bins.firsts[1:], len(columns)]
+    return np.array([columns[a:b].sum(0) for a, b in zip(bins.firsts, ends, strict=True)])
+
+
+def is_binned(projection):
+    return len(projection.bins.firsts) < projection.stop - projection.first
 
 
 def reference(basis, projection, spectra, weights=None):
@@ -88,7 +95,7 @@ def reference(basis, projection, spectra, weights=None):
     columns = np.concatenate([basis.columns[:, :-1], basis.parts], axis=1)
     columns = columns if basis.parts.size else basis.columns
     flat, columns = (
-        in_bins(c, projection.binned) for c in (own.reshape(-1, STOP - FIRST).T, columns)
+        in_bins(c, projection.bins) for c in (own.reshape(-1, STOP - FIRST).T, columns)
     )
     areas = np.linalg.lstsq(root * columns, root * flat, rcond=None)[0]
     n = len(NAMES) - 1
@@ -103,11 +110,11 @@ def sigma_of(projection, spectra):
     return np.moveaxis(np.sqrt(own @ projection.gamma**2), -1, 0)
 
 
-def poisson_weights(basis, size):
+def poisson_weights(basis, bins):
     """What is said to be the weights, written down again."""
     expected = basis.columns @ basis.areas
     least = np.full(len(expected), max(1e-3 * expected.mean(), 1.0))
-    return 1 / np.maximum(in_bins(expected, size), in_bins(least, size))
+    return 1 / np.maximum(in_bins(expected, bins), in_bins(least, bins))
 
 
 def with_parts(basis, n=3):
@@ -130,8 +137,8 @@ def projection(basis):
 
 def test_the_matrix_is_weighted_least_squares(basis, projection):
     counts, _ = make_counts(basis, (4, 5))
-    assert projection.binned > 1
-    weights = poisson_weights(basis, projection.binned)
+    assert is_binned(projection)
+    weights = poisson_weights(basis, projection.bins)
     expected = reference(basis, projection, counts, weights)
     found = counts[..., FIRST:STOP] @ projection.gamma
     np.testing.assert_allclose(np.moveaxis(found, -1, 0), expected, rtol=1e-9, atol=1e-9)
@@ -151,8 +158,7 @@ def test_maps_of_any_type_are_least_squares(basis, projection, dtype):
     assert np.abs((found.maps - expected) / sigma).max() < 1e-3
     own = np.asarray(counts, dtype=float)[..., FIRST:STOP]
     np.testing.assert_allclose(found.counts, own.sum(axis=-1), rtol=1e-6)
-    means = found.own_variance.mean(axis=(1, 2)), (sigma**2).mean(axis=(1, 2))
-    np.testing.assert_allclose(*means, rtol=0.05)
+    np.testing.assert_allclose(found.own_variance, sigma**2, rtol=1e-5)
 
 
 def test_bool_spectra(basis, projection):
@@ -349,7 +355,8 @@ def test_narrow_peaks_are_not_binned():
                            + [columns[4]]).T  # fmt: skip
         basis = replaced(columns=columns)
         projection = make_projection(basis)
-        sizes.append(projection.binned)
+        n_channels = np.diff(projection.bins.firsts, append=STOP - FIRST)
+        sizes.append(len(n_channels))
         root = 1 / np.sqrt(
             np.maximum(basis.expected, max(1e-3 * basis.expected.mean(), 1))
         )
@@ -357,9 +364,45 @@ def test_narrow_peaks_are_not_binned():
         bound = np.sqrt(np.diag(np.linalg.inv(scaled.T @ scaled)))
         sigmas = np.sqrt(basis.expected @ projection.gamma**2)
         assert (sigmas < 1.025 * bound).all()
-        assert (np.diff(projection.gamma[: projection.binned], axis=0) == 0).all()
-    assert sizes[0] == 1 < sizes[-1]
-    assert sorted(sizes) == sizes
+        assert (bound < 1.0001 * sigmas).all()
+        first, widest = projection.bins.firsts[n_channels.argmax()], n_channels.max()
+        assert (np.diff(projection.gamma[first : first + widest], axis=0) == 0).all()
+        assert 3 < widest <= MOST_BINNED
+    assert max(sizes) < 100
+    assert sizes[-1] < sizes[0]
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 37, 64, 101])
+@pytest.mark.parametrize("base", [1, 2, 3, 4])
+def test_bins_cover_channels_once(n_channels, base):
+    rng = np.random.default_rng(n_channels)
+    inside = rng.random(n_channels) < 0.9
+    counts = rng.uniform(1, 9, n_channels) * inside
+    areas = np.cumsum(rng.normal(size=(n_channels, 3)), axis=0)
+    for allowed in (0.0, 0.1, 100.0):
+        losses = binning._losses_of(base, inside, (counts, areas))
+        picks = binning._picks_of(base, losses, allowed)
+        bins = Bins(base, picks, inside)
+        sizes = np.bincount(bins.numbers)
+        assert (np.sort(bins.firsts) == bins.firsts).all()
+        assert (np.cumsum(sizes)[:-1] == bins.firsts[1:]).all()
+        assert sizes.sum() == n_channels
+        assert (sizes <= MOST_BINNED).all()
+        # What the kernel picks of all sums.
+        rows = rng.integers(0, 200, (3, n_channels + 2)).astype("u1")
+        weights = rng.random((1, len(sizes))).astype("f4")
+        out = np.empty((3, len(sizes)), "f4"), np.empty(3)
+        which = np.arange(3), np.zeros(3, dtype=int)
+        channels = 1, 1 + n_channels, base
+        prepare_spectra(rows, channels, which, (bins.picks, weights), out)
+        expected = in_bins(rows[:, 1:-1].T.astype(float), bins).T
+        np.testing.assert_array_equal(out[0], expected)
+        np.testing.assert_allclose(out[1], expected**2 @ weights[0], rtol=1e-5)
+        # Channels that are not used cost no others than those of the smallest bins.
+        lost = np.repeat(bins.used, sizes) < inside
+        assert (sizes[np.unique(bins.numbers[lost])] <= base).all()
+        if base == 1:
+            assert not lost.any()
 
 
 def test_classes_have_weights_of_their_own(basis):
@@ -449,12 +492,12 @@ def test_noise_is_the_bound_and_known(basis, counts):
 def test_chi2_tells_what_does_not_fit(basis, projection):
     counts, _ = make_counts(basis, (20, 20), counts=1000)
     own = np.asarray(counts, dtype=float)[..., FIRST:STOP]
-    size, weights = projection.binned, projection.weights[0]
+    bins, weights = projection.bins, projection.weights[0]
     # By hand, from each spectrum: what is left of it, and what is expected to be left of
     # independent counts.
     root = np.sqrt(weights)[:, np.newaxis]
-    columns, left = in_bins(basis.resolved, size), np.empty((len(weights), 400))
-    flat = in_bins(own.reshape(400, -1).T, size)
+    columns, left = in_bins(basis.resolved, bins), np.empty((len(weights), 400))
+    flat = in_bins(own.reshape(400, -1).T, bins)
     hat = columns @ np.linalg.pinv(root * columns) @ np.diag(root[:, 0])
     left = flat - hat @ flat
     kept = np.eye(len(weights)) - hat
@@ -471,10 +514,10 @@ def test_chi2_tells_what_does_not_fit(basis, projection):
 def test_positive_areas_are_those_of_nnls(basis, projection):
     counts, _ = make_counts(basis, (6, 5), counts=60)
     found = project(counts, projection, nonnegative=True)
-    root, size = np.sqrt(projection.weights[0]), projection.binned
-    columns = root[:, np.newaxis] * in_bins(basis.resolved, size)
+    root, bins = np.sqrt(projection.weights[0]), projection.bins
+    columns = root[:, np.newaxis] * in_bins(basis.resolved, bins)
     for place in np.ndindex(6, 5):
-        own = in_bins(counts[(*place, slice(FIRST, STOP))].astype(float), size)
+        own = in_bins(counts[(*place, slice(FIRST, STOP))].astype(float), bins)
         expected = nnls(columns, root * own)[0] @ basis.adding
         np.testing.assert_allclose(found.maps[(slice(None), *place)], expected, atol=2e-3)
     assert (found.maps >= 0).all()
@@ -491,10 +534,10 @@ def test_positive_areas_of_a_background_of_many_parts():
     projection = make_projection(own)
     counts, _ = make_counts(basis, (8, 8), counts=600)
     found = project(counts, projection, nonnegative=True)
-    root, size = np.sqrt(projection.weights[0]), projection.binned
-    columns = root[:, np.newaxis] * in_bins(own.resolved, size)
+    root, bins = np.sqrt(projection.weights[0]), projection.bins
+    columns = root[:, np.newaxis] * in_bins(own.resolved, bins)
     for place in np.ndindex(8, 8):
-        binned = in_bins(counts[(*place, slice(FIRST, STOP))].astype(float), size)
+        binned = in_bins(counts[(*place, slice(FIRST, STOP))].astype(float), bins)
         expected = nnls(columns, root * binned)[0] @ own.adding
         np.testing.assert_allclose(found.maps[(slice(None), *place)], expected, atol=0.01)
 
@@ -523,24 +566,19 @@ def test_weights_of_classes_are_the_best_for_them(basis):
 # Variances of pixels.
 
 
-def test_variances_of_fine_channels_are_made_of_bins(basis):
+def test_variances_are_those_of_channels(basis):
     fine = make_fine(basis)
-    assert len(Tables.of(make_projection(fine)).variances[0]) == 179 // 2 + 1
-    coarse = make_projection(replaced(columns=basis.columns[::4]))
-    assert len(Tables.of(coarse).variances[0]) == 46
     rng = np.random.default_rng(0)
     truth = 600 * rng.gamma(4, 0.25, (20, 20, 5)) * basis.areas / basis.areas.sum()
     counts = rng.poisson(truth @ fine.columns.T).astype("u2")
     found = project(counts, make_projection(fine))
     exact = np.moveaxis(counts @ make_projection(fine).gamma ** 2, -1, 0)
-    means = found.own_variance.mean(axis=(1, 2)), exact.mean(axis=(1, 2))
-    np.testing.assert_allclose(*means, rtol=0.01)
-    np.testing.assert_allclose(found.own_variance, exact, rtol=0.5)
+    np.testing.assert_allclose(found.own_variance, exact, rtol=1e-5)
     # A pixel that is nothing like the sum: only iron.
     lonely = np.round(5000 * fine.columns[:, 2]).astype("u2")[np.newaxis]
     found = project(lonely, make_projection(fine))
     exact = lonely @ make_projection(fine).gamma ** 2
-    np.testing.assert_allclose(found.own_variance[2], exact[:, 2], rtol=0.1)
+    np.testing.assert_allclose(found.own_variance, exact.T, rtol=1e-5)
 
 
 def mean_of_neighbours(images):
@@ -693,11 +731,13 @@ def test_a_spectrum_of_few_counts_has_even_weights():
     few, many = (
         make_projection(make_basis(n * np.array([1, 0, 2, 0, 5]))) for n in (1, 1e6)
     )
-    ratio = [own.weights[0].max() / own.weights[0].min() for own in (few, many)]
+    each = [own.weights[0] * np.bincount(own.bins.numbers) for own in (few, many)]
+    ratio = [own.max() / own.min() for own in each]
     assert ratio[0] < 10
     assert ratio[1] > 20
-    weights = make_projection(make_basis(np.zeros(5))).weights[0]
-    assert (weights[:-1] == weights[0]).all()
+    nothing = make_projection(make_basis(np.zeros(5)))
+    each = nothing.weights[0] * np.bincount(nothing.bins.numbers)
+    np.testing.assert_allclose(each, each[0])
 
 
 def test_maps_that_do_not_suit(basis, projection):
@@ -824,7 +864,8 @@ def test_records_give_what_spectra_give(
         columns = 1.1 + np.cos(x * np.arange(len(NAMES)))
     own = replaced(columns=columns)
     projection = make_projection(with_parts(own, 2) if is_smooth else own)
-    assert (projection.binned > 1) == (is_smooth and n_fitted > 50)
+    is_coarse = 2 * len(projection.bins.firsts) < n_fitted
+    assert is_coarse == (is_smooth and n_fitted > 50)
     found = project(data, projection)
     assert multiplied
     assert all(is_made for _, is_made in multiplied)

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import pickle
+import re
 import threading
 import warnings
 
@@ -20,6 +21,7 @@ from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.signals import fit, fit_drawing, fit_sums
 from rsciio_xfm.signals.areas import Areas
 from rsciio_xfm.signals.element_maps import _remark
+from tests.builders import xrf
 from tests.signals.test_element_model import (  # noqa: F401 (fixtures)
     ELEMENTS,
     ENERGY,
@@ -666,3 +668,66 @@ def test_a_model_of_found_elements_knows_how_many_spectra_it_is_of(phantom):  # 
     found = make(phantom.counts).get_element_maps(excitation=ENERGY)
     n_pixels = phantom.counts[..., 0].size
     assert found.model.model.fit.n_pixels == found.model.areas.n_pixels == n_pixels
+
+
+def warnings_of_maps(fitted, **phantom_options):  # noqa: F811
+    """What is said of a map that was made with other options."""
+    options = {"shape": (24, 20), "counts": 600, "excitation": ENERGY, "seed": 5}
+    counts = xrf.make(**options | phantom_options).counts
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        make(counts).get_element_maps(fitted)
+    return [str(one.message) for one in said]
+
+
+@pytest.mark.parametrize(
+    ("detector", "words"),
+    [
+        ({"zero": 0.004}, r"\d+ % of their width .* keV is -1[56]\.\d eV from"),
+        ({"gain": 0.010005}, r"\d+ % of their width .* keV is \+1\d\.\d eV from"),
+        ({"fwhm": 0.158}, r"its peaks are 1[3-7] % wider than the model's"),
+    ],
+)
+def test_a_model_of_another_instrument_is_told_once(fitted, detector, words):  # noqa: F811
+    (said,) = warnings_of_maps(fitted, detector=xrf.Detector(**detector))
+    assert re.search(f"The model does not suit the map: .*{words}", said)
+    assert "model.fit(s)" in said and "s.calibrate_energy" in said
+
+
+def test_of_several_detectors_the_one_that_is_off_is_told(phantom, fitted):  # noqa: F811
+    off = xrf.make((24, 20), 600, xrf.Detector(zero=0.008), ENERGY, seed=5)
+    s = make(np.stack([phantom.counts, off.counts]))
+    s.axes_manager._axes[0].name = DETECTOR_AXIS
+    with pytest.warns(
+        UserWarning, match="does not suit detector 1 of the map: its peaks"
+    ):
+        s.get_element_maps(fitted)
+
+
+def only(*names):
+    return {name: own for name, own in xrf.PHASES.items() if name in names}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"phases": only("silicate")},
+        {"phases": only("oxide")},
+        {"phases": only("steel", "sulphide")},
+        {"detector": xrf.Detector(zero=-0.010)},
+        {"counts": 20},
+        {"counts": 2, "detector": xrf.Detector(zero=0.004)},
+        {"counts": 5000, "pile_up": 0.008},
+        {"counts": 5000, "sample": 3.5},
+    ],
+)
+def test_other_maps_of_the_same_instrument_are_not_told(fitted, options):  # noqa: F811
+    assert warnings_of_maps(fitted, **options) == []
+
+
+def test_other_elements_are_told_as_such(fitted):  # noqa: F811
+    cobalt = {name: ({**a, "Co": 0.5}, b, c) for name, (a, b, c) in xrf.PHASES.items()}
+    (said,) = warnings_of_maps(fitted, phases=cobalt)
+    assert "does not suit the map: chi2/n is" in said and "Co_K" in said
+    assert "Has it other elements than the model?" in said

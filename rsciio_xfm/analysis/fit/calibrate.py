@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rsciio_xfm.analysis.fit.background import WIDE_KEV, cut_background
+from rsciio_xfm.analysis.fit.background import KNOT_KEV, WIDE_KEV, cut_background
 from rsciio_xfm.analysis.fit.basis import (
     BACKGROUND,
     ELEMENT,
@@ -21,14 +21,17 @@ from rsciio_xfm.analysis.fit.problem import (
     SIGNIFICANT,
     Problem,
     State,
+    absorbed,
     informed,
     less_sure,
+    line_columns,
     make_problem,
     minimise,
     reweighted,
     significances,
     slopes_at,
     solve_at,
+    solve_by,
     splines_of,
 )
 from rsciio_xfm.analysis.fit.scatter import Scatter
@@ -183,14 +186,15 @@ def with_continuum(model: Model, counts: np.ndarray, values: dict[str, float]) -
     """
     if model.excitation is None or model.excitation.kind != "electrons":
         return model
-    found = {}
-    for edge in EDGES:
-        trial = replace(model, response=replace(model.response, continuum=float(edge)))
-        problem = make_problem(trial, counts, values)
-        state = solve_at(problem, values)
-        misfit = (problem.spectrum - state.expected) * problem.roots
-        found[float(misfit @ misfit)] = trial
-    return found[min(found)]
+    problem = make_problem(model, counts, values)
+    splines = splines_of(model, values, KNOT_KEV)
+    columns, found = line_columns(problem, values), {}
+    for edge in EDGES.tolist():
+        trial = replace(problem, splines=absorbed(splines, model, values, edge))
+        state = solve_by(trial, values, columns)
+        misfit = (trial.spectrum - state.expected) * trial.roots
+        found[float(misfit @ misfit)] = edge
+    return replace(model, response=replace(model.response, continuum=found[min(found)]))
 
 
 def seen_scatter(model: Model, counts: np.ndarray, values: dict[str, float]) -> Scatter:
@@ -318,10 +322,11 @@ def finish(
     """
     values = values_of(model)
     problem = replace(make_problem(model, counts, values), names=tuple(names))
-    state = solve_at(problem, values, signed=True)
+    made = line_columns(problem, values)
+    state = solve_by(problem, values, made, signed=True)
     for _ in range(_REWEIGHTINGS):
         problem = reweighted(problem, state)
-        state = solve_at(problem, values, signed=True)
+        state = solve_by(problem, values, made, signed=True)
     misfit = (problem.spectrum - state.expected) * problem.roots
     chi2 = float(misfit @ misfit / np.count_nonzero(problem.roots))
     # Where the model is not right its parameters are not known as well as the counts tell.

@@ -5,10 +5,10 @@ With the columns C of a model and weights W the areas of a spectrum y are ``y G`
 component its own counts and none of any other, the least noisy one if W is 1 / expected
 counts. Counting noise gives them the variance ``y G^2``. The background is several of the
 columns, as it is not the same everywhere, and its area is the sum of theirs. Channels that are
-narrow beside the peaks are added up to bins first, and G is the same in all channels of a bin:
-y, W and C are those of the bins then, and nothing else changes. C. G. Ryan and D. N. Jamieson,
-Nucl. Instrum. Methods B 77 (1993) 203; C. G. Ryan, Int. J. Imaging Syst. Technol. 11 (2000)
-219.
+narrow beside the peaks are added up to bins first, :mod:`rsciio_xfm.analysis.fit.bins`, and G
+is the same in all channels of a bin: y, W and C are those of the bins then, and nothing else
+changes. C. G. Ryan and D. N. Jamieson, Nucl. Instrum. Methods B 77 (1993) 203; C. G. Ryan,
+Int. J. Imaging Syst. Technol. 11 (2000) 219.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import Basis
+from rsciio_xfm.analysis.fit.bins import Bins, best_bins
 from rsciio_xfm.analysis.fit.problem import find_dead
-from rsciio_xfm.kernels.project import MOST_BINNED
 
-# Below this share of the mean of a spectrum, or one count, no channel is expected to be: what
-# is left of a model there is not right to better than that.
-_LEAST_SHARE = 1e-3
 # Of columns of length 1: the shortest sum of them that can be told from 0.
 _SINGULAR = 1e-6
-_WORSE = 1.02  # sigma in bins, relative to that in channels, at most; the median is 1.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +38,8 @@ class Projection:
     gammas
         float64, shape (classes, channels, components): the areas of a spectrum are
         ``spectrum[first:stop] @ gammas[0]``.
-    binned
-        How many channels make a bin, from `first` on; the last bin may have fewer.
+    bins
+        Which channels are added up, from `first` on.
     resolved
         float64, shape (classes, bins, all columns): makes the areas of all columns, parts of
         the background apart, from the counts of bins.
@@ -74,7 +70,7 @@ class Projection:
     first: int
     columns: np.ndarray
     gammas: np.ndarray
-    binned: int
+    bins: Bins
     resolved: np.ndarray
     adding: np.ndarray
     weights: np.ndarray
@@ -164,7 +160,7 @@ def make_projection(
     inside = _in_range(used, basis, "used").astype(bool)
     _check_columns(basis, columns, inside)
     basis = replace(basis, parts=basis.parts[:, basis.parts[inside].any(axis=0)])
-    bins = _best_bins(basis, inside)
+    bins = best_bins(basis, inside)
     every = bins.add(basis.resolved)
     whole = _solve(basis, every, basis.expected, bins)
     solved = [(basis.expected, *whole)]
@@ -185,7 +181,7 @@ def make_projection(
         first=int(basis.first),
         columns=columns,
         gammas=gammas,
-        binned=bins.size,
+        bins=bins,
         resolved=resolved,
         adding=basis.adding,
         weights=own_weights,
@@ -348,67 +344,11 @@ def _check_columns(basis: Basis, columns: np.ndarray, inside: np.ndarray) -> Non
         )
 
 
-@dataclass(frozen=True)
-class _Bins:
-    """Channels that are fitted, so many of them added up at a time.
-
-    Attributes
-    ----------
-    size
-        Channels of a bin.
-    inside
-        bool, shape (channels,): which of them are used. Bins with others are left out.
-    """
-
-    size: int
-    inside: np.ndarray
-
-    def add(self, columns: np.ndarray) -> np.ndarray:
-        """Add up channels, along the first axis."""
-        edges = np.arange(0, len(columns), self.size)
-        return np.add.reduceat(columns, edges, axis=0)
-
-    def spread(self, gammas: np.ndarray) -> np.ndarray:
-        """Give each channel what its bin has, along the second axis."""
-        return np.repeat(gammas, self.size, axis=1)[:, : len(self.inside)]
-
-    @property
-    def used(self) -> np.ndarray:
-        """Which bins are used, bool."""
-        return self.add(~self.inside) == 0
-
-
-def _best_bins(basis: Basis, inside: np.ndarray) -> _Bins:
-    """Return the widest bins that make no component noticeably less sure."""
-    one = _Bins(1, inside)
-    least = _variances(basis, one)
-    for size in range(MOST_BINNED, 1, -1):
-        bins = _Bins(size, inside)
-        if (_variances(basis, bins) <= _WORSE**2 * least).all():
-            return bins
-    return one
-
-
-def _variances(basis: Basis, bins: _Bins) -> np.ndarray:
-    """Return the variances of the areas of a spectrum such as the calibration's."""
-    expected, used = bins.add(basis.expected), bins.used
-    weights = np.where(used, _weights(expected, bins), 0)
-    scaled = np.sqrt(weights)[:, np.newaxis] * bins.add(basis.resolved)
-    lengths = np.sqrt((scaled**2).sum(axis=0))
-    if not lengths.all():
-        return np.full(len(basis.names), np.inf)
-    gram = (scaled / lengths).T @ (scaled / lengths)
-    if np.linalg.eigvalsh(gram)[0] < _SINGULAR**2:
-        return np.full(len(basis.names), np.inf)
-    adding = basis.adding / lengths[:, np.newaxis]
-    return np.einsum("ji,ji->i", adding, np.linalg.solve(gram, adding))
-
-
 def _solve(
-    basis: Basis, columns: np.ndarray, expected: np.ndarray, bins: _Bins
+    basis: Basis, columns: np.ndarray, expected: np.ndarray, bins: Bins
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the matrix, the weights, the products of the columns, and the leverages."""
-    weights = np.where(bins.used, _weights(bins.add(expected), bins), 0)
+    weights = bins.weights(expected)
     root = np.sqrt(weights)[:, np.newaxis]
     scaled = root * columns
     lengths = np.sqrt((scaled**2).sum(axis=0))
@@ -424,15 +364,3 @@ def _solve(
     gamma = root * q @ np.linalg.inv(r).T / lengths
     leverages = weights * (1 - (q**2).sum(axis=1))
     return gamma, weights, scaled.T @ scaled, leverages
-
-
-def _weights(expected: np.ndarray, bins: _Bins) -> np.ndarray:
-    """Return 1 / expected counts of bins, of a spectrum that is scaled to a sum of 1."""
-    used = bins.used
-    n_channels = bins.add(np.ones(len(bins.inside)))
-    total = float(expected[used].sum())
-    mean = total / max(float(n_channels[used].sum()), 1.0)
-    if not mean > 0:
-        return len(bins.inside) / n_channels
-    least = max(_LEAST_SHARE * mean, min(1.0, mean))
-    return total / np.maximum(expected, least * n_channels)

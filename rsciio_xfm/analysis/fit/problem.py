@@ -115,8 +115,8 @@ def make_problem(model: Model, spectrum: np.ndarray, values: dict[str, float]) -
     first, stop = channels_of(model, values)
     peaks = model.sum_peaks.peaks
     lines = gather_lines(model.groups, model.response, model.scatter, peaks)
-    splines = splines_of(model, values, KNOT_KEV) * _passing(model, values)
-    splines = splines / splines.sum(axis=1, keepdims=True)
+    splines = splines_of(model, values, KNOT_KEV)
+    splines = absorbed(splines, model, values, model.response.continuum)
     counts = spectrum[first:stop]
     box = np.ones(min(_SMOOTHING, len(counts)))
     smooth = np.convolve(counts, box, "same") / np.convolve(
@@ -136,13 +136,26 @@ def splines_of(model: Model, values: dict[str, float], step: float) -> np.ndarra
     return make_splines(energies, step, soft)
 
 
-def _passing(model: Model, values: dict[str, float]) -> np.ndarray:
-    """Return which share of the continuum is not absorbed, by channel; a little always is."""
+def absorbed(
+    splines: np.ndarray, model: Model, values: dict[str, float], edge: float
+) -> np.ndarray:
+    """Return splines of a continuum that is absorbed, of one count each.
+
+    Parameters
+    ----------
+    splines
+        From :func:`splines_of`.
+    model, values
+        They say where the channels are.
+    edge
+        See :attr:`rsciio_xfm.analysis.fit.response.Response.continuum`, keV.
+    """
     energies = values["zero"] + values["gain"] * np.arange(*channels_of(model, values))
-    edge = model.response.continuum
     depth = (edge / np.maximum(energies, _LEAST_KEV)) ** ABSORPTION_POWER
-    passing: np.ndarray = np.maximum(np.exp(-depth), _LEAST_PASSING)
-    return passing
+    # A little always passes.
+    passing = splines * np.maximum(np.exp(-depth), _LEAST_PASSING)
+    cut: np.ndarray = passing / passing.sum(axis=1, keepdims=True)
+    return cut
 
 
 def find_dead(counts: np.ndarray, expected: np.ndarray | None = None) -> np.ndarray:
@@ -184,7 +197,18 @@ def solve_at(problem: Problem, values: dict[str, float], signed: bool = False) -
     signed
         Whether all components but the background may be negative.
     """
-    columns = make_spectra(problem.lines, values, problem.channels)
+    return solve_by(problem, values, line_columns(problem, values), signed)
+
+
+def line_columns(problem: Problem, values: dict[str, float]) -> np.ndarray:
+    """Return the columns of all components but the background."""
+    return make_spectra(problem.lines, values, problem.channels)
+
+
+def solve_by(
+    problem: Problem, values: dict[str, float], columns: np.ndarray, signed: bool = False
+) -> State:
+    """Return the best areas, of columns that :func:`line_columns` has made."""
     columns = np.concatenate([columns, problem.splines])
     may_be_negative = np.full(len(columns), signed)
     may_be_negative[problem.lines.n_columns :] = False
@@ -196,14 +220,15 @@ def solve_at(problem: Problem, values: dict[str, float], signed: bool = False) -
 def slopes_at(problem: Problem, state: State, names: Sequence[str]) -> np.ndarray:
     """Return how the expected spectrum changes with parameters, with the areas as they are."""
     found = np.empty((len(names), len(problem.spectrum)))
-    every = state.solution.areas[: problem.lines.n_columns]
+    n_lines = problem.lines.n_columns
     for k, name in enumerate(names):
-        areas = np.where(changed_by(problem.lines, name), every, 0.0)
+        is_changed = changed_by(problem.lines, name)
+        areas = np.where(is_changed, state.solution.areas[:n_lines], 0.0)
         step = prior(name, problem.start["gain"]).step
         moved = state.values | {name: state.values.get(name, 1.0) + step}
-        now = make_spectra(problem.lines, state.values, problem.channels, areas)
+        now = areas[is_changed] @ state.columns[:n_lines][is_changed]
         then = make_spectra(problem.lines, moved, problem.channels, areas)
-        found[k] = (then[0] - now[0]) / step
+        found[k] = (then[0] - now) / step
     return found
 
 

@@ -176,7 +176,7 @@ class ElementMaps(Reduction):
                 n = len(rows) // len(detectors)
                 for i, detector in enumerate(detectors):
                     made = self._make(detector, rows[i * n : (i + 1) * n], first, place)
-                    state.put(place, made.T, self.is_stack)
+                    state.put(place, made, self.is_stack)
         return state
 
     def merge(self, states: list[Any]) -> list[tuple[Ranges, np.ndarray]]:
@@ -209,22 +209,21 @@ class ElementMaps(Reduction):
     def _make(
         self, detector: int, rows: np.ndarray, first: int, place: Ranges
     ) -> np.ndarray:
-        """Return the numbers of some spectra, shape (spectra, images)."""
+        """Return the numbers of some spectra, shape (images, spectra)."""
         own, table = self.projections[detector], self._tables[detector]
         order, which, edges = self._sort(own, place, len(rows))
-        made = np.empty((len(rows), 2 * self.n_components + _OTHERS), dtype=np.float32)
+        made = np.empty((2 * self.n_components + _OTHERS, len(rows)), dtype=np.float32)
+        channels = (first + own.first, first + own.stop, table.bins.base)
+        bins = table.bins.picks, table.weights
         with table.buffers(len(rows)) as out:
-            channels = (first + own.first, first + own.stop, table.binned)
-            prepare_spectra(
-                _as_native(rows), channels, (order, which), table.weights, out
-            )
+            prepare_spectra(_as_native(rows), channels, (order, which), bins, out)
             for start, stop in itertools.pairwise(edges):
-                one = tuple(numbers[start:stop] for numbers in out)
-                self._multiply(table, int(which[start]), one, made[start:stop])
+                one = out[0][start:stop], out[1][start:stop]
+                self._multiply(table, int(which[start]), one, made[:, start:stop])
         if len(edges) == 2:
             return made
         back = np.empty_like(made)
-        back[order] = made
+        back[:, order] = made
         return back
 
     def _sort(
@@ -245,19 +244,15 @@ class ElementMaps(Reduction):
         self,
         table: "Tables",
         k: int,
-        prepared: tuple[np.ndarray, ...],
+        prepared: tuple[np.ndarray, np.ndarray],
         made: np.ndarray,
     ) -> None:
-        """Multiply spectra by the matrices of one set of weights."""
-        floats, pairs, squares = prepared
-        n = self.n_components
+        """Multiply spectra by the matrix of one set of weights."""
+        floats, squares = prepared
         with np.errstate(all="ignore"):  # of NaN and infinity
-            products = floats @ table.areas[k]
-            counted = pairs if table.is_paired else floats
-            np.matmul(counted, table.variances[k], out=made[:, n + 2 : -1])
-            self._put_areas(table, k, products, squares, made)
+            self._put(table, k, floats @ table.products[k], squares, made)
 
-    def _put_areas(
+    def _put(
         self,
         table: "Tables",
         k: int,
@@ -265,16 +260,16 @@ class ElementMaps(Reduction):
         squares: np.ndarray,
         made: np.ndarray,
     ) -> None:
-        """Put areas, the expected residual, counts and, last, the residual of spectra."""
+        """Put areas, the expected residual, counts, variances and, last, the residual."""
         n, n_columns = self.n_components, table.n_columns
         areas, gram = products[:, :n_columns].astype(np.float64), table.grams[k]
         found = areas @ gram
         if self.nonnegative:
             make_positive(areas, table.spreads[k], _STEP * squares)
             found = 2 * found - areas @ gram
-        made[:, :n] = areas @ table.adding
-        made[:, n : n + 2] = products[:, n_columns:]
-        made[:, -1] = squares - np.einsum("ij,ij->i", areas, found)
+        made[:n] = table.adding.T @ areas.T
+        made[n:-1] = products[:, n_columns : n_columns + n + 2].T
+        made[-1] = squares - np.einsum("ij,ij->i", areas, found)
 
     def matrices(self) -> Matrices | None:
         """Return what makes the numbers of spectra, if all have the same weights."""
@@ -286,14 +281,11 @@ class ElementMaps(Reduction):
     ) -> None:
         """Put the numbers of a block where it lies."""
         products = products.reshape(-1, products.shape[-1])
-        table, n = self._tables[0], self.n_components
-        n_areas = table.n_columns + 2
-        made = np.empty((len(products), 2 * n + _OTHERS), dtype=np.float32)
-        made[:, n + 2 : -1] = products[:, n_areas : n_areas + n]
+        made = np.empty((2 * self.n_components + _OTHERS, len(products)), np.float32)
         squares = products[:, -1].astype(np.float64)
         with one_thread():
-            self._put_areas(table, 0, products[:, :n_areas], squares, made)
-        state.put(ranges, made.T, False)
+            self._put(self._tables[0], 0, products[:, :-1], squares, made)
+        state.put(ranges, made, False)
 
     def _projected(self, numbers: np.ndarray) -> Projected:
         n, first = self.n_components, self.projections[0]

@@ -101,7 +101,10 @@ class Projected:
         return areas, sigma
 
     def _sum(self, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        inside: np.ndarray | slice
         inside = np.flatnonzero(region) if region.dtype == bool else region
+        if region.dtype == bool and region.all():
+            inside = slice(None)  # which is much faster
         parts = self._sum_classes(inside)
         variance = np.maximum(_sum_pixels(self.own_variance, inside), 0)
         for own, share in zip(self.projections, shares_of(self.projections), strict=True):
@@ -109,7 +112,7 @@ class Projected:
             variance = variance + np.diagonal(tilted)
         return parts.sum(axis=0), np.sqrt(variance)
 
-    def _sum_classes(self, inside: np.ndarray) -> np.ndarray:
+    def _sum_classes(self, inside: np.ndarray | slice) -> np.ndarray:
         """Return the areas of some pixels, of each set of weights."""
         n_classes = max(own.n_classes for own in self.projections)
         if self.labels is None or not n_classes:
@@ -117,7 +120,9 @@ class Projected:
             parts[0] = _sum_pixels(self.maps, inside)
             return parts
         which = weights_of(self.labels.reshape(-1)[inside], n_classes)
-        pixels = [inside[which == k] for k in range(n_classes + 1)]
+        pixels = [
+            np.arange(self.chi2.size)[inside][which == k] for k in range(n_classes + 1)
+        ]
         return np.stack([_sum_pixels(self.maps, own) for own in pixels])
 
 
@@ -135,7 +140,7 @@ def weights_of(labels: np.ndarray, n_classes: int) -> np.ndarray:
     return np.where(is_class, labels, -1).astype(np.int64) + 1
 
 
-def _sum_pixels(images: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def _sum_pixels(images: np.ndarray, inside: np.ndarray | slice) -> np.ndarray:
     """Return the sums of some pixels of images, float64."""
     return np.array([image.reshape(-1)[inside].sum(dtype=np.float64) for image in images])
 

@@ -192,7 +192,7 @@ def _candidates(model: Model, problem: Problem, state: State) -> list[Candidate]
     first, stop = problem.channels
     values = state.values
     low, high = (values["zero"] + values["gain"] * i for i in (first, stop))
-    high = min(high, _limit(model, problem, values))
+    high = min(high, _limit(model, values))
     pairs = combinations_with_replacement(clusters, 2)
     made = [(add_clusters(a, b), _product(a, b)) for a, b in pairs]
     made = [(group, n) for group, n in made if low < group.energy < high]
@@ -228,7 +228,7 @@ def _clusters(model: Model, problem: Problem, state: State) -> list[Cluster]:
     return [one for one in strongest if one.counts.sum() > 0]
 
 
-def _limit(model: Model, problem: Problem, values: Values) -> float:
+def _limit(model: Model, values: Values) -> float:
     """Return the energy below which sum peaks are looked for, keV."""
     excitation = model.excitation
     if excitation is None or excitation.kind == "electrons":
