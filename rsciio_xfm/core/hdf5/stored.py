@@ -8,7 +8,7 @@ import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from errno import ENOENT
 from pathlib import Path
 from typing import Any
@@ -384,6 +384,8 @@ class Arrangement:
         up.
     n_rows
         How many entries of the first axis of the dataset are taken; all if None.
+    is_unsigned
+        Whether signed integers are counts that went beyond the largest of them.
     """
 
     order: tuple[int, ...] = ()
@@ -391,6 +393,7 @@ class Arrangement:
     detector_axis: int | None = None
     detectors: tuple[int, ...] = ()
     n_rows: int | None = None
+    is_unsigned: bool = False
 
 
 AS_STORED = Arrangement()
@@ -433,6 +436,8 @@ def make_source(
     source: FileArray = find_chunks(
         file, dataset, stored, arrangement.n_rows
     ) or _through_hdf5(file, dataset, stored, arrangement.n_rows, sources)
+    if arrangement.is_unsigned:
+        source = _as_unsigned(source)
     if detector_axis is not None:
         where = f"{file.name}: {dataset.name}"
         source = Detectors(source, arrangement.detectors, where)
@@ -440,6 +445,19 @@ def make_source(
         turned = tuple(grid.is_reversed.tolist()) if grid.is_reversed.any() else ()
         source = Placed(source, grid.shape, grid.n_points, turned)
     return source
+
+
+def _as_unsigned(source: FileArray) -> FileArray:
+    """Take the bits of signed integers for unsigned ones."""
+    if source.dtype.kind != "i":
+        return source
+    if isinstance(source, ChunkedArray):
+        stored = source.table.dtype
+        dtype = np.dtype(f"u{stored.itemsize}").newbyteorder(stored.byteorder)
+        fill = int(source.table.fill) % 2 ** (8 * stored.itemsize)
+        return replace(source, table=replace(source.table, dtype=dtype, fill=fill))
+    assert isinstance(source, Hdf5Array)
+    return replace(source, dtype=np.dtype(f"u{source.dtype.itemsize}"))
 
 
 def _through_hdf5(

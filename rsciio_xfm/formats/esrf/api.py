@@ -35,6 +35,7 @@ _OPTIONS = {
         "dataset_path",
         "navigation_shape",
         "select_type='counters'",
+        "series",
         "sum_detectors",
     },
     "SPEC": {
@@ -195,6 +196,9 @@ def file_reader(
                 roles,
                 detector,
                 bool(sum_detectors),
+                series,
+                allow_outside_links,
+                OUTSIDE_LINKS,
             )
             read = read_counters if is_counters else read_hdf5
             with open_checked(path, identity, allow_outside_links, OUTSIDE_LINKS) as hdf5:

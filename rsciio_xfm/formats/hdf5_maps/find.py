@@ -1,5 +1,6 @@
 """Where the maps are in an HDF5 file, through all links."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from errno import ENOENT
@@ -18,12 +19,12 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps.layout import (
     INSTRUMENT,
     INTERPRETATION,
-    MAPS_RAW,
-    MAPS_SPECTRA,
     MEASUREMENT,
     SPECTRA,
     XRM_ROOTS,
 )
+from rsciio_xfm.formats.hdf5_maps.layouts import Match, match
+from rsciio_xfm.formats.hdf5_maps.series import natural
 
 IMAGE = ("image", "rgb-image", "rgba-image")
 _MOST_DEPTH = 32
@@ -49,8 +50,14 @@ class Found:
     entry
         The scan that it belongs to, if any.
     layout
-        ``"scan"``, ``"nexus"``, ``"map"`` (PyXRF, xraylarch), ``"MAPS"``, ``"MAPS_RAW"``,
-        ``"saved"`` (here) or ``""``.
+        ``"scan"``, ``"nexus"``, ``"map"`` (PyXRF, xraylarch), ``"saved"`` (here), the name of
+        one of :data:`rsciio_xfm.formats.hdf5_maps.layouts.LAYOUTS`, or ``""``.
+    root
+        The file that was opened first.
+    match
+        How it is one of `LAYOUTS`.
+    rows
+        Of a master, the parts of the map: by what tells them apart, None if not there.
     """
 
     name: str
@@ -58,6 +65,9 @@ class Found:
     parents: list[h5py.Group] = field(default_factory=list)
     entry: h5py.Group | None = None
     layout: str = ""
+    root: Group | None = None
+    match: Match | None = None
+    rows: dict[str, "Found | None"] = field(default_factory=dict)
 
     @property
     def interpretation(self) -> str:
@@ -129,6 +139,7 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
                 contents.missing[path] = _target(group, key)
             elif isinstance(item, h5py.Dataset):
                 _add(contents, path, item, group, entry)
+                contents.datasets[_identity(item)].root = file
             elif isinstance(item, h5py.Group) and depth < _MOST_DEPTH:
                 identity = _identity(item)
                 if identity not in seen and len(seen) < _MOST_OBJECTS:
@@ -137,6 +148,39 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
     for found in contents.datasets.values():
         found.layout = _layout_of(found)
     return contents
+
+
+def join_rows(contents: Contents, chosen: list[Found]) -> list[Found]:
+    """Put the parts of maps that masters link to together.
+
+    Parameters
+    ----------
+    contents
+        The file; links to what is missing are parts as well.
+    chosen
+        Datasets.
+
+    Returns
+    -------
+    list of Found
+        One for each map and detector, with its `rows`.
+    """
+    joined: dict[tuple, Found] = {}
+    others = []
+    for found in chosen:
+        if found.match is None or "row" not in found.match.groups:
+            others.append(found)
+            continue
+        # What comes before it is of all parts.
+        row = found.match.groups["row"]
+        matched = re.fullmatch(found.match.layout.spectra, found.name)
+        place = found.name[: matched.start("row")] if matched else found.name
+        joined.setdefault((found.layout, place), found).rows[row] = found
+    for (_, place), first in joined.items():
+        gone = [n[len(place) :] for n in contents.missing if n.startswith(place)]
+        first.rows |= {name: None for name in gone if "/" not in name}
+        first.rows = {key: first.rows[key] for key in sorted(first.rows, key=natural)}
+    return [*others, *joined.values()]
 
 
 def _where_to_begin(
@@ -273,10 +317,9 @@ def _layout_of(found: Found) -> str:
         return "saved"
     if not is_numeric(dataset) or dataset.ndim < 2:
         return ""
-    if name in MAPS_SPECTRA and dataset.ndim == 3:
-        return "MAPS"
-    if MAPS_RAW.fullmatch(name) and dataset.ndim == 3:
-        return "MAPS_RAW"
+    found.match = match(found)
+    if found.match is not None:
+        return found.match.layout.name
     root, *rest = name.split("/")
     if root in XRM_ROOTS:
         is_counts = dataset.ndim == 3 and len(rest) == 2 and rest[1] == "counts"
