@@ -12,7 +12,7 @@ import numpy as np
 from rsciio_xfm.core.array import CountedArray, FileArray, Matrices, Pieces, Range
 from rsciio_xfm.core.config import PIECE_BYTES
 from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
-from rsciio_xfm.core.wide import add_exactly, check_unsigned
+from rsciio_xfm.core.wide import add_exactly, check_unsigned, is_wide
 from rsciio_xfm.exceptions import CorruptFileError
 
 Ranges = tuple[Range, ...]
@@ -524,20 +524,35 @@ class Detectors(CountedArray):
 
     def sum_navigation(self, ranges: Ranges) -> np.ndarray:
         """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
-        if not self._fits:
-            return super().sum_navigation(ranges)
         return self.source.sum_navigation((self._all, *ranges))
 
     def sum_signal(self, ranges: Ranges) -> np.ndarray:
         """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
-        if not self._fits:
-            return super().sum_signal(ranges)
-        return self.source.sum_signal((self._all, *ranges)).sum(axis=0, dtype=np.uint64)
+        sums = self.source.sum_signal((self._all, *ranges))
+        if not is_wide(self.dtype):
+            return sums.sum(axis=0, dtype=np.uint64)
+        total = sums[0]
+        for part in sums[1:]:
+            add_exactly(total, part, self.where)
+        return total
 
-    @property
-    def _fits(self) -> bool:
-        """Whether no sum of the detectors can be too large for its type."""
-        return len(self.numbers) == 1 or self.source.dtype.itemsize < self.dtype.itemsize
+
+def with_detectors(source: FileArray, numbers: tuple[int, ...]) -> FileArray:
+    """Return the same of other detectors.
+
+    Parameters
+    ----------
+    source
+        :class:`Detectors`, or such that are :class:`Joined`.
+    numbers
+        Which, one after the other.
+    """
+    if isinstance(source, Detectors):
+        return replace(source, numbers=numbers)
+    if not isinstance(source, Joined):
+        return source
+    parts = (None if p is None else with_detectors(p, numbers) for p in source.parts)
+    return replace(source, parts=tuple(parts))
 
 
 def _pieces_of_rows(array: FileArray, ranges: Ranges, step: int) -> Pieces:

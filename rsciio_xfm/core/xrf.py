@@ -136,10 +136,11 @@ def _by_ticks(find: Find) -> Way:
     ticks, dead, events = find(TICKS), find(DEAD_TICKS), find(ALL_EVENTS)
     if ticks is None or (dead is None and events is None):
         return "", None
-    if dead is None:
+    if dead is None and events is not None:
         width, resets = find(EVENT_WIDTH), find(RESET_TICKS)
         dead = events * (_USUAL_WIDTH if width is None else width + 1)
         dead = dead if resets is None else dead + resets
+    assert dead is not None
     is_known = (ticks >= _LEAST_TICKS) & (dead >= 0) & (dead < ticks)
     part = np.where(is_known, dead, 0) / np.where(is_known, ticks, 1)
     return "clock ticks", np.where(is_known, 100 * part, np.nan)

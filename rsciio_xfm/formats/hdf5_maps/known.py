@@ -21,7 +21,7 @@ from rsciio_xfm.core.hdf5.small import MOST_SMALL, read_small, text_of
 from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
 from rsciio_xfm.core.scan import Grid, Planned, make_grid, parse_command
 from rsciio_xfm.core.to_dask import load
-from rsciio_xfm.core.views import Detectors, Joined, Placed
+from rsciio_xfm.core.views import Joined, Placed, with_detectors
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import ELAPSED, LIVE, TICKS
 from rsciio_xfm.exceptions import FileFormatError
@@ -383,11 +383,7 @@ def _measure(
     taken = () if axis is None else (0,)
     lies = Arrangement(order, None, axis, taken, is_unsigned=matched.layout.is_unsigned)
     source = make_source(path, dataset, lies)
-    sources = [
-        replace(source, numbers=(i,)) if isinstance(source, Detectors) and i is not None
-        else source
-        for i in detectors
-    ]  # fmt: skip
+    sources = [source if i is None else with_detectors(source, (i,)) for i in detectors]
     pixels = source.shape[:-1]
     numbers = [matched.detector if i is None else i for i in detectors]
     times = [_read_times(path, found, pixels, number) for number in numbers]
@@ -603,10 +599,11 @@ def _grid(where: str, path: Path, found: Found, whole: Whole, shape: Any) -> Gri
         ]
         return make_grid(where, n, positions=positions, planned=planned)
     positions = {k: v for k, v in positions.items() if len(v[0]) >= n}
-    for axis in parse_command(command):
+    for planned_axis in parse_command(command):
         # Of motors sx and sy, positions x and y are kept.
-        if axis.motor not in positions and axis.motor[-1:] in positions:
-            positions = {axis.motor: positions[axis.motor[-1:]]} | positions
+        motor = planned_axis.motor
+        if motor not in positions and motor[-1:] in positions:
+            positions = {motor: positions[motor[-1:]]} | positions
     return make_grid(where, n, command, positions, navigation_shape=shape)
 
 

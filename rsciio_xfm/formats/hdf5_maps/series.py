@@ -32,17 +32,25 @@ def list_numbered(path: Path) -> dict[int, Path]:
     >>> _NAME.fullmatch("det2_0017.hdf5").groups()[:3]
     ('det2_', '0017', '.hdf5')
     """
-    own = _NAME.fullmatch(path.name)
+    own = _match(path.name)
     if own is None:
         return {}
     found = {}
     for entry in os.scandir(path.parent):
-        match = _NAME.fullmatch(entry.name)
+        match = _match(entry.name)
         if match is None or not entry.is_file():
             continue
         if (match["prefix"], match["suffix"]) == (own["prefix"], own["suffix"]):
             found[int(match["number"])] = path.parent / entry.name
     return dict(sorted(found.items()))
+
+
+def _match(name: str) -> re.Match | None:
+    """Return the parts of a name; None if its only number is in its extension, as of .h5."""
+    found = _NAME.fullmatch(name)
+    if found is None or found["suffix"] or found["prefix"].endswith("."):
+        return found
+    return None if "." in found["prefix"] else found
 
 
 def find_rows(path: Path, series: bool | str) -> list[Path | None]:
