@@ -1,8 +1,8 @@
 """Layouts of beamlines in HDF5: each is read back exactly, however it is asked for."""
 
+import importlib.util
 import pickle
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -14,7 +14,7 @@ import pytest
 from rsciio_xfm import esrf
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.formats.hdf5_maps.layouts import LAYOUTS
+from rsciio_xfm.formats.hdf5_maps.layouts import LAYOUTS, shown
 from tests.builders import esrf as esrf_builder
 from tests.builders import hdf5_layouts as build
 from tests.conftest import DATA
@@ -105,7 +105,7 @@ def write_maps(folder):
 EVERY = {
     "areaDetector": write_area,
     "areaDetector, odd chunks": write_odd,
-    "areaDetector, xspress3": write_xspress3,
+    "Xspress3": write_xspress3,
     "areaDetector, rows": write_rows,
     "areaDetector, GSECARS": write_gsecars,
     "APS-U master": write_aps_u,
@@ -185,6 +185,7 @@ class TestEveryLayout:
                 dead_time_of(signal), truth["dead_time"], rtol=1e-9
             )
 
+    @pytest.mark.thorough
     def test_one_detector(self, case):
         path, truth, options = case
         if len(truth["counts"]) == 1:
@@ -202,6 +203,7 @@ class TestEveryLayout:
         with dask.config.set(scheduler="processes", num_workers=2):
             np.testing.assert_array_equal(data.compute(), truth["counts"][-1])
 
+    @pytest.mark.thorough
     def test_info(self, case, run):
         path, _, options = case
         if options:  # series and shapes are for Python
@@ -509,11 +511,34 @@ class TestPetra:
         (tmp_path / "xspress3_00012_00001.nxs").write_bytes(path.read_bytes())
         check(read(path, **SHAPE), truth)
 
-    def test_missing_part_of_a_master(self, tmp_path):
-        build.write_p06(tmp_path, missing=(1,), master=True)
-        with pytest.warns(UserWarning, match=r"1 of 3 parts .*not there: 00001"):
+    @pytest.mark.parametrize("part", [0, 1])
+    def test_missing_part_of_a_master(self, tmp_path, part):
+        truth = build.write_p06(tmp_path, missing=(part,), master=True)
+        with pytest.warns(UserWarning) as caught:
             signals = esrf.file_reader(tmp_path / "scan_00012.nxs")
-        assert values(signals[0]).shape == (4, 5, build.N_CHANNELS)
+        check(signals, truth)
+        texts = " ".join(str(w.message) for w in caught)
+        assert f"channel00_f0000{part} is /entry" in texts
+        assert "8 points are in none of 2 files" in texts
+
+    def test_without_numbers(self, tmp_path):
+        """Parts that are missing are as long as the others."""
+        truth = build.write_p06(tmp_path, missing=(1,), master=True)
+        for path in tmp_path.glob("xspress3*.nxs"):
+            with h5py.File(path, "r+") as file:
+                del file["entry/instrument/detector"]
+        with pytest.warns(UserWarning) as caught:
+            signals = esrf.file_reader(tmp_path / "scan_00012.nxs")
+        check(signals, truth)
+        texts = " ".join(str(w.message) for w in caught)
+        assert "1 of 3 parts of PETRA III master are not there: 00001" in texts
+
+    def test_numbers_that_are_no_sequence(self, tmp_path):
+        build.write_p06(tmp_path)
+        with h5py.File(tmp_path / "xspress3_00012_00002.nxs", "r+") as file:
+            file["entry/instrument/detector/sequence_number"][...] += 10**9
+        with pytest.raises(FileFormatError, match=r"numbered 1000000017 to"):
+            esrf.file_reader(tmp_path / "xspress3_00012_00000.nxs")
 
 
 class TestOthers:
@@ -579,9 +604,16 @@ class TestOthers:
         assert {s["data"].dtype for s in signals} == {np.dtype("u2")}
 
 
-def test_tables_of_the_documentation():
-    """The page says of each layout what the table does."""
-    page = Path(__file__).parents[2] / "docs" / "formats" / "hdf5_maps.rst"
-    text = page.read_text(encoding="utf-8")
-    for layout in {replace(layout, spectra="", beside=()) for layout in LAYOUTS}:
+def test_table_of_the_documentation():
+    """It is made of the table of layouts, so that it says what is read."""
+    docs = Path(__file__).parents[2] / "docs"
+    spec = importlib.util.spec_from_file_location("layouts_table", docs / "layouts.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = module.table()
+    for layout in LAYOUTS:
         assert f"* - {layout.name}\n" in text
+        assert f"``{shown(layout.spectra)}``" in text
+    assert "``CHAN<n>DTFactor``; else ``CHAN<n>DTPercent``; else" in text
+    page = (docs / "formats" / "hdf5_maps.rst").read_text(encoding="utf-8")
+    assert ".. include:: _layouts.txt" in page

@@ -32,6 +32,7 @@ from rsciio_xfm.formats.hdf5_maps.layouts import (
     PARTS,
     Counter,
     Match,
+    child,
     group_at,
     match,
 )
@@ -39,6 +40,7 @@ from rsciio_xfm.formats.hdf5_maps.series import find_rows, list_numbered
 
 _LEAST_TICKS = 5  # of a frame that was measured: the first one of a row may be none
 _SHOWN = 8
+_MOST_GAP, _MOST_GAPS = 2**20, 100  # points that may be missing: at all, for each one
 _KEPT = "beside the spectra: dataset_path reads them"
 
 Times = dict[tuple[str, ...], np.ndarray]
@@ -102,7 +104,7 @@ class Whole:
 
     def places(self) -> tuple[tuple[int, int, int], ...]:
         """Return what is taken of each part, and how large it is."""
-        width = self.width or self.first.size
+        width = self.width or max(part.size for part in self.parts if part is not None)
         return tuple((0, 0, width) if p is None else p.place for p in self.parts)
 
     def source(self, i: int) -> FileArray:
@@ -255,7 +257,7 @@ def _collect(
         if layout.rows == FILES and POINT in roles and options.navigation_shape is None:
             _tell_of_rows(path)
     if layout.rows == PARTS:
-        return _in_sequence(path, [part for part in parts if part is not None])
+        return _in_sequence(path, parts)
     return parts
 
 
@@ -344,26 +346,33 @@ def _continue(
     is_one = len(known) == len(parts) and all(
         a[1] < b[0] for a, b in itertools.pairwise(known)
     )
-    return _in_sequence(path, parts) if parts and is_one else [own]
+    return _in_sequence(path, [*parts]) if parts and is_one else [own]
 
 
-def _in_sequence(path: Path, parts: list[Part]) -> list[Part | None]:
-    """Leave room for points whose numbers are missing."""
+def _in_sequence(path: Path, parts: list[Part | None]) -> list[Part | None]:
+    """Leave room for points whose numbers are missing, if points have numbers."""
+    there = [part for part in parts if part is not None]
+    if not all(part.numbers for part in there):
+        return parts
     found: list[Part | None] = []
-    last, n_missing = 0, 0
-    for part in parts:
-        if part.numbers is not None:
-            gap = part.numbers[0] - 1 - last
-            if found and gap > 0:
-                n_missing += gap
-                found.append(replace(part, name="", start=0, stop=0, size=gap, times=[
-                    {} for _ in part.times
-                ]))  # fmt: skip
-            last = part.numbers[1]
+    last, n_missing, n_there = 0, 0, sum(part.size for part in there)
+    for part in there:
+        first, end = part.numbers or (0, 0)
+        gap = first - 1 - last
+        if gap < 0 or gap > max(_MOST_GAP, _MOST_GAPS * n_there):
+            raise FileFormatError(
+                f"{path}: the points of {part.name} are numbered {first} to {end}, expected "
+                f"numbers from {last + 1} on, as {n_there} points are there (byte unknown)."
+            )
+        if gap:
+            n_missing += gap
+            times: list[Times] = [{} for _ in part.times]
+            found.append(replace(part, times=times, start=0, stop=0, size=gap))
         found.append(part)
+        last = end
     if n_missing:
         warn(
-            f"{path}: {n_missing} points are in none of {len(parts)} files, by their numbers: "
+            f"{path}: {n_missing} points are in none of {len(there)} files, by their numbers: "
             "they are zeros without dead times."
         )
     return found
@@ -419,24 +428,12 @@ def _read_times(
     for counter in matched.layout.counters:
         key = matched.fill(counter.name, number=(number or 0) + 1)
         for group in groups:
-            item = _child(group, key)
+            item = child(group, key)
             values = _values(path, item, counter, pixels, number)
             if values is not None:
                 times.setdefault(counter.meaning, values)
                 break
     return times
-
-
-def _child(group: Any, name: str) -> Any:
-    """Return what has a name in a group, whatever its letters are."""
-    if not isinstance(group, h5py.Group):
-        return None
-    item = get(group, name)
-    if item is not None:
-        return item
-    keys = [key for key in group if isinstance(key, str)] if "CHAN" in name else []
-    same = [key for key in keys if key.lower() == name.lower()]
-    return get(group, same[0]) if same else None
 
 
 def _values(

@@ -5,8 +5,8 @@ them. Sources: xraylarch ``larch/io/xsp3_hdf5.py`` (areaDetector); XRF-Maps
 ``src/io/file/hdf5_io.h`` (areaDetector, masters of APS-U, MAPS); nanomax-analysis-utils and
 xsocs (NanoMAX); NexDATAS nxstools and P61A-Viewer (PETRA III); orange-spectroscopy
 ``io/cls.py`` (SGM). Of SOLEIL's flyscans public sources name ``channel00`` and ``deadtime00``;
-the other counters are from memory, and so are ``deadtimeticks``, ``totalticks`` and
-``sequence_number`` of PETRA III.
+the other counters are from memory. ``deadtimeticks``, ``totalticks`` and ``sequence_number``
+of PETRA III are those of GeoPIXE's device for P06.
 """
 
 import re
@@ -77,8 +77,8 @@ class Layout:
     axes
         What the axes of the spectra are, one text for each number of axes.
     beside
-        Paths of which one has to be there, the last part a regular expression without regard
-        to case. None if the path of the spectra is enough.
+        Paths of which one has to be there, the last part in any letters. None if the path of
+        the spectra is enough.
     places
         Groups in which counters, energies and calibrations are looked for; ``""`` are those
         that the spectra are in.
@@ -130,13 +130,13 @@ _ATTRIBUTES = (
     "/entry/instrument/detector/NDAttributes",
     "/entry/instrument/NDAttributes",
 )
-_OF_CHANNELS = r"chan\d+(sca\d|dtfactor|dtpercent|eventwidth)"
+_SURE = ("CHAN1SCA0", "CHAN1DTFactor", "CHAN1DTPercent")
 _DATA = r"(entry/(data|instrument/(detector|xspress3))|data)/data"
 _XSPRESS3 = Layout(
     "areaDetector",
     spectra=_DATA,
     axes=("point detector channel", "y x detector channel"),
-    beside=tuple(f"{place}/{_OF_CHANNELS}" for place in _ATTRIBUTES),
+    beside=tuple(f"{place}/{name}" for place in _ATTRIBUTES for name in _SURE),
     places=_ATTRIBUTES,
     counters=(
         Counter(FACTOR, "CHAN{number}DTFactor"),
@@ -175,7 +175,7 @@ _P06 = Layout(
     counters=(Counter(TICKS, "totalticks"), Counter(DEAD_TICKS, "deadtimeticks")),
     ways=("ticks",),
     rows=PARTS,
-    sequence="/{entry}/instrument/detector/sequence_number",
+    sequence="/entry/instrument/detector/sequence_number",
     label="channel{detector}",
 )
 
@@ -229,7 +229,6 @@ LAYOUTS = (
         ),
         positions=(("{entry}/data/*",), ()),
         command=("{entry}/program_name@scan_command", "{entry}/title"),
-        sequence="",
     ),
     _P06,
     Layout(
@@ -257,7 +256,7 @@ LAYOUTS = (
     ),
     replace(
         _XSPRESS3,
-        name="areaDetector",
+        name="Xspress3",
         spectra=r"entry/instrument/xspress3/data",
         beside=(),
     ),
@@ -340,15 +339,42 @@ def _is_likely(shape: tuple[int, ...], roles: tuple[str, ...]) -> bool:
 def _is_beside(matched: Match, found: Any) -> bool:
     """Tell whether what has to lie beside spectra does."""
     for path in matched.layout.beside:
-        place, own = path.rsplit("/", 1)
-        group = group_at(found, matched.fill(place))
-        keys = group if isinstance(group, h5py.Group) else ()
-        if any(re.fullmatch(own, k, re.IGNORECASE) for k in keys if isinstance(k, str)):
+        place, own = matched.fill(path).rsplit("/", 1)
+        group = group_at(found, place)
+        if child(group, own) is not None:
             return True
     return False
+
+
+def child(group: Any, name: str) -> Any:
+    """Return what has a name in a group, whatever its letters are."""
+    if not isinstance(group, h5py.Group):
+        return None
+    item = get(group, name)
+    if item is not None:
+        return item
+    same = [k for k in group if isinstance(k, str) and k.lower() == name.lower()]
+    return get(group, same[0]) if same else None
 
 
 def group_at(found: Any, place: str) -> Any:
     """Return what lies at a place of a layout: see :class:`Layout`."""
     root = found.dataset.place.root if place.startswith("/") else found.root
     return get(root, place.strip("/"))
+
+
+def shown(expression: str) -> str:
+    r"""Return the path of spectra as the documentation shows it.
+
+    Examples
+    --------
+    >>> shown(r"(?P<entry>[^/]+)/scan_data/channel(?P<detector>\d+)")
+    '<entry>/scan_data/channel<detector>'
+    """
+    text = re.sub(r"\(\?P<(\w+)>((?:[^()]|\([^()]*\))*)\)", _shown_group, expression)
+    return text.replace("[^/]+", "*")
+
+
+def _shown_group(found: re.Match) -> str:
+    name, inner = found.groups()
+    return f"({inner})" if re.fullmatch(r"[\w|]+", inner) else f"<{name}>"
