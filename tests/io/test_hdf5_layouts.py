@@ -468,6 +468,37 @@ class TestMasters:
         with pytest.raises(FileNotFoundError, match=match):
             read(path)
 
+    def test_many_rows(self, tmp_path):
+        """More files than a process may have open: one at a time."""
+        resource = pytest.importorskip("resource")
+        path, truth = build.write_aps_u(tmp_path, (300, 2), missing=(0, 7))
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+        try:
+            with pytest.warns(UserWarning) as caught:
+                signals = esrf.file_reader(path, lazy=True)
+            check(signals, truth)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        texts = " ".join(str(w.message) for w in caught)
+        assert "2 of 300 parts of APS-U master are not there: scan_0007_00001.h5" in texts
+
+    def test_too_many_files(self, tmp_path):
+        """Files that cannot be opened are not called missing."""
+        resource = pytest.importorskip("resource")
+        links = {}
+        for i in range(100):
+            esrf_builder.write_nexus(tmp_path / f"{i}.h5", shape=(1, 2), n=1)
+            links[f"scan{i}"] = (tmp_path / f"{i}.h5", "/entry")
+        esrf_builder.write_bliss_master(tmp_path / "master.h5", links)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (90, limits[1]))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                esrf.file_reader(tmp_path / "master.h5")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
     def test_positions(self, tmp_path):
         path, _ = build.write_aps_u(tmp_path, is_snake=True)
         signal = read(path)[0]

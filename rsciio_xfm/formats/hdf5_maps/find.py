@@ -23,7 +23,7 @@ from rsciio_xfm.formats.hdf5_maps.layout import (
     SPECTRA,
     XRM_ROOTS,
 )
-from rsciio_xfm.formats.hdf5_maps.layouts import Match, match
+from rsciio_xfm.formats.hdf5_maps.layouts import MASTER_ROWS, Match, match
 from rsciio_xfm.formats.hdf5_maps.series import natural
 
 IMAGE = ("image", "rgb-image", "rgba-image")
@@ -32,6 +32,7 @@ _MOST_OBJECTS = 2**20
 _MOST_OPENED = 256  # objects beside a dataset that is named
 _UNREADABLE = "what HDF5 cannot read"
 _SHOWN = 12
+_MOST_LINKED = 32  # rows that a master links to and that are opened together
 _SAVED = "biufc"  # kinds of numbers that are written here
 
 
@@ -67,7 +68,7 @@ class Found:
     layout: str = ""
     root: Group | None = None
     match: Match | None = None
-    rows: dict[str, "Found | None"] = field(default_factory=dict)
+    rows: dict[str, "Found | Link | None"] = field(default_factory=dict)
 
     @property
     def interpretation(self) -> str:
@@ -78,6 +79,23 @@ class Found:
             if text_of(group.attrs.get("signal")) == name:
                 own = own or text_of(group.attrs.get(INTERPRETATION))
         return own
+
+
+@dataclass(frozen=True)
+class Link:
+    """A row that a master links to, in a file that was not opened.
+
+    Attributes
+    ----------
+    group, name
+        The link.
+    path
+        Of the spectra, from where it leads.
+    """
+
+    group: Group
+    name: str
+    path: str
 
 
 @dataclass
@@ -92,11 +110,15 @@ class Contents:
         Scans, by the path of their group.
     missing
         By the path of a link, what it points to and is not there.
+    unopened
+        By the path of the link to a row of a map, the group that it is in: of many, one is
+        opened.
     """
 
     datasets: dict[tuple[int, int], Found] = field(default_factory=dict)
     entries: dict[str, h5py.Group] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    unopened: dict[str, Group] = field(default_factory=dict)
 
     def maps(self) -> list[Found]:
         """Return the maps of spectra, in order of their paths."""
@@ -133,6 +155,8 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
             entry = group
             contents.entries[name] = group
         keys = _ordered(group if ways is None else ways.keys(group, measurement))
+        if ways is None and MASTER_ROWS.fullmatch(name) and len(keys) > _MOST_LINKED:
+            keys = _leave_rows(contents, name, group, keys)
         for key, item in get_each(group, keys):
             path = f"{name}/{key}" if name else key
             if item is None:
@@ -148,6 +172,18 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
     for found in contents.datasets.values():
         found.layout = _layout_of(found)
     return contents
+
+
+def _leave_rows(
+    contents: Contents, name: str, group: Group, keys: list[str]
+) -> list[str]:
+    """Return all names but those of rows after the first one that is there."""
+    rows = [key for key in keys if isinstance(link_of(group, key), h5py.ExternalLink)]
+    rows.sort(key=natural)
+    n = next((i for i, key in enumerate(rows) if get(group, key) is not None), len(rows))
+    left = rows[n + 1 :]
+    contents.unopened |= {f"{name}/{key}": group for key in left}
+    return [key for key in keys if key not in set(left)]
 
 
 def join_rows(contents: Contents, chosen: list[Found]) -> list[Found]:
@@ -179,6 +215,11 @@ def join_rows(contents: Contents, chosen: list[Found]) -> list[Found]:
     for (_, place), first in joined.items():
         gone = [n[len(place) :] for n in contents.missing if n.startswith(place)]
         first.rows |= {name: None for name in gone if "/" not in name}
+        rest = first.name[len(place) :].split("/", 1)[-1]
+        for path, group in contents.unopened.items():
+            if path.startswith(place):
+                name = path[len(place) :]
+                first.rows[name] = Link(group, name, rest)
         first.rows = {key: first.rows[key] for key in sorted(first.rows, key=natural)}
     return [*others, *joined.values()]
 

@@ -15,7 +15,7 @@ from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.eds import build_axis, clean_units
-from rsciio_xfm.core.hdf5.links import get, open_checked
+from rsciio_xfm.core.hdf5.links import Group, get, open_checked
 from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.hdf5.small import MOST_SMALL, read_small, text_of
 from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
@@ -26,7 +26,7 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import ELAPSED, LIVE, TICKS
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps.axes import DETECTOR, POINT, detector_axis, order_of
-from rsciio_xfm.formats.hdf5_maps.find import Found, listed_axes
+from rsciio_xfm.formats.hdf5_maps.find import Found, Link, listed_axes
 from rsciio_xfm.formats.hdf5_maps.layouts import (
     FILES,
     PARTS,
@@ -234,11 +234,8 @@ def _collect(
 
     layout = _matched(found).layout
     if found.rows:
-        parts = [
-            None if one is None else measure(one, name)
-            for name, one in found.rows.items()
-        ]
-        _warn_missing(path, found)
+        parts = [_follow(found, one, name, measure) for name, one in found.rows.items()]
+        _warn_missing(path, found, [part is None for part in parts])
     elif options.series:
         if layout.rows not in (FILES, PARTS):
             raise FileFormatError(
@@ -308,8 +305,27 @@ def _check_like(path: Path, first: Found, one: Found, name: str) -> None:
         )
 
 
-def _warn_missing(path: Path, found: Found) -> None:
-    gone = [name for name, one in found.rows.items() if one is None]
+def _follow(
+    first: Found,
+    one: Found | Link | None,
+    name: str,
+    measure: Callable[[Found, str], Part],
+) -> Part | None:
+    """Measure a row that a master links to, whose file may have to be opened."""
+    if not isinstance(one, Link):
+        return None if one is None else measure(one, name)
+    with one.group.linked_briefly(one.name) as item:
+        dataset = get(item, one.path) if isinstance(item, Group) else None
+        if not isinstance(dataset, h5py.Dataset) or not is_numeric(dataset):
+            return None
+        parents = [dataset.parent]
+        own = Found(first.name, dataset, parents, None, first.layout, first.root)
+        own.match = first.match
+        return measure(own, name)
+
+
+def _warn_missing(path: Path, found: Found, is_gone: list[bool]) -> None:
+    gone = [name for name, gone in zip(found.rows, is_gone, strict=True) if gone]
     if gone:
         warn(
             f"{path}: {len(gone)} of {len(found.rows)} parts of {found.layout} are not there: "

@@ -179,6 +179,9 @@ _P06 = Layout(
     label="channel{detector}",
 )
 
+# Groups of a master of which each link is a row of a map.
+MASTER_ROWS = re.compile(r"detectors/[^/]+")
+
 # The first one that fits is taken.
 LAYOUTS = (
     _MAPS,
