@@ -323,8 +323,30 @@ class TestAreaDetector:
         np.testing.assert_array_equal(s.sum().data, total.sum((0, 1)))
         np.testing.assert_array_equal(s.inav[1:4, 2:].data.compute(), total[2:, 1:4])
 
+    def test_on_the_command_line(self, tmp_path, run):
+        truth = build.write_rows(tmp_path / "rows")
+        path, out = tmp_path / "rows" / "row_0001.h5", tmp_path / "a.npy"
+        run("export", path, "--series", "--detector", 1, "-o", out)
+        np.testing.assert_array_equal(np.load(out), truth["counts"][1])
+        truth = build.write_area_detector(tmp_path / "a.h5")
+        shape = ("--navigation-shape", "5x4")
+        run(
+            "export", tmp_path / "a.h5", *shape, "--detector", 1, "-o", tmp_path / "b.npy"
+        )
+        np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), truth["counts"][1])
+        text = run("info", path, "--navigation-shape", "5", code=2)
+        assert "5 is no shape, expected one as 201x101" in text
+
 
 class TestRows:
+    def test_pattern_of_hyperspy(self, tmp_path):
+        """All files are named: the map is loaded once."""
+        truth = build.write_rows(tmp_path / "rows", n_detectors=1)
+        options = {"file_format": "ESRF", "series": True}
+        s = hs.load(str(tmp_path / "rows" / "row_*.h5"), **options)
+        s = s[0] if isinstance(s, list) else s
+        np.testing.assert_array_equal(s.data, truth["counts"][0])
+
     def rewrite(self, path, change):
         """Change the numbers of points in a file of a row."""
         with h5py.File(path, "r+") as file:

@@ -12,6 +12,7 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edf.api import read_images
 from rsciio_xfm.formats.hdf5_maps.api import read_counters, read_hdf5
 from rsciio_xfm.formats.hdf5_maps.axes import parse_axes
+from rsciio_xfm.formats.hdf5_maps.series import list_series
 from rsciio_xfm.formats.hdf5_maps.spectra import Options
 from rsciio_xfm.formats.spec.api import Options as SpecOptions
 from rsciio_xfm.formats.spec.api import is_spec, read_spec
@@ -205,7 +206,10 @@ def file_reader(
             )
             read = read_counters if is_counters else read_hdf5
             with open_checked(path, identity, allow_outside_links, OUTSIDE_LINKS) as hdf5:
-                return read(path, hdf5, options)
+                signals = read(path, hdf5, options)
+            if series:
+                load_once(path, list_series(path, series))
+            return signals
         if kind == "SPEC":
             is_sum = bool(sum_detectors) and not is_counters
             spec = (lazy, chunks, wanted, is_counters, navigation_shape, is_sum)

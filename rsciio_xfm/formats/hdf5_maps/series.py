@@ -53,6 +53,16 @@ def _match(name: str) -> re.Match | None:
     return None if "." in found["prefix"] else found
 
 
+def list_series(path: Path, series: bool | str) -> set[Path]:
+    """Return the files of a series, whatever their order: see :func:`find_rows`."""
+    found = (
+        path.parent.glob(series)
+        if isinstance(series, str)
+        else list_numbered(path).values()
+    )
+    return set(found)
+
+
 def find_rows(path: Path, series: bool | str) -> list[Path | None]:
     """Return the files of a series; None for those whose numbers are missing.
 
