@@ -524,17 +524,32 @@ class Detectors(CountedArray):
 
     def sum_navigation(self, ranges: Ranges) -> np.ndarray:
         """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
-        return self.source.sum_navigation((self._all, *ranges))
+        if not self._is_exact:
+            return super().sum_navigation(ranges)
+        sums = self.source.sum_navigation((self._all, *ranges))
+        return sums if self._fit(sums) else super().sum_navigation(ranges)
 
     def sum_signal(self, ranges: Ranges) -> np.ndarray:
         """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
-        sums = self.source.sum_signal((self._all, *ranges))
-        if not is_wide(self.dtype):
-            return sums.sum(axis=0, dtype=np.uint64)
-        total = sums[0]
-        for part in sums[1:]:
-            add_exactly(total, part, self.where)
-        return total
+        if not self._is_exact:
+            return super().sum_signal(ranges)
+        sums = self.source.sum_signal((self._all, *ranges)).sum(axis=0, dtype=np.uint64)
+        return sums if self._fit(sums) else super().sum_signal(ranges)
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether sums of all detectors are as exact as of one."""
+        return len(self.numbers) == 1 or not is_wide(self.dtype)
+
+    def _fit(self, sums: np.ndarray) -> bool:
+        """Tell whether no sum of the detectors can be too large for its type.
+
+        None is larger than what it is added to.
+        """
+        is_one = (
+            len(self.numbers) == 1 or self.source.dtype.itemsize < self.dtype.itemsize
+        )
+        return is_one or int(sums.max(initial=0)) <= np.iinfo(self.dtype).max
 
 
 def with_detectors(source: FileArray, numbers: tuple[int, ...]) -> FileArray:
