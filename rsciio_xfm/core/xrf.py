@@ -134,8 +134,6 @@ def _by_percent(find: Find) -> Way:
 def _by_ticks(find: Find) -> Way:
     """Compare ticks of a clock, as xraylarch does (``larch/io/xsp3_hdf5.py``)."""
     ticks, dead, events = find(TICKS), find(DEAD_TICKS), find(ALL_EVENTS)
-    if ticks is None or (dead is None and events is None):
-        return "", None
     if dead is None and events is not None:
         width, resets = find(EVENT_WIDTH), find(RESET_TICKS)
         dead = events * (_USUAL_WIDTH if width is None else width + 1)

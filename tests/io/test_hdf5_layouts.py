@@ -445,6 +445,12 @@ class TestRows:
         with pytest.raises(FileFormatError, match=r"of row_0002.h5 is \(5, 3, 128\)"):
             esrf.file_reader(path, series=True)
 
+    def test_counters(self, tmp_path):
+        build.write_rows(tmp_path / "rows")
+        path = tmp_path / "rows" / "row_0001.h5"
+        with pytest.raises(ValueError, match="series is given, expected None"):
+            esrf.file_reader(path, series=True, select_type="counters")
+
     def test_numbers_that_are_far_apart(self, tmp_path):
         build.write_rows(tmp_path / "rows", (2, 5))
         path = tmp_path / "rows" / "row_9999.h5"
@@ -563,6 +569,12 @@ class TestPetra:
         path = tmp_path / "xspress3_00012_00000.nxs"
         (tmp_path / "xspress3_00012_00001.nxs").write_bytes(path.read_bytes())
         check(read(path, **SHAPE), truth)
+
+    def test_files_of_something_else(self, tmp_path):
+        truth = build.write_p06(tmp_path, per_file=100)
+        with h5py.File(tmp_path / "xspress3_00012_00001.nxs", "w") as file:
+            file["other"] = [1]
+        check(read(tmp_path / "xspress3_00012_00000.nxs", **SHAPE), truth)
 
     @pytest.mark.parametrize("part", [0, 1])
     def test_missing_part_of_a_master(self, tmp_path, part):

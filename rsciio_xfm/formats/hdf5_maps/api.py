@@ -79,11 +79,14 @@ def choose_detector(path: Path, chosen: list[Found], number: Any) -> list[Found]
 
 def read_counters(path: Path, file: Group, options: Options) -> list[dict[str, Any]]:
     """Read what was counted at each point, see :func:`read_hdf5`."""
-    if options.axes is not None or options.detector is not None:
-        raise ValueError(
-            f"{path}: {'axes' if options.axes is not None else 'detector'} is given, expected "
-            "None for counters."
-        )
+    given = {
+        "axes": options.axes is not None,
+        "detector": options.detector is not None,
+        "series": bool(options.series),
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise ValueError(f"{path}: {name} is given, expected None for counters.")
     contents = find_contents(file, options.paths)
     signals = bliss.read_counters(path, contents, options.paths, options.navigation_shape)
     signals = signals or read_scalers(path, file)

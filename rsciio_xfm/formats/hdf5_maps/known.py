@@ -1,6 +1,5 @@
 """The one reader of all layouts in the table: spectra, their parts, counters, positions."""
 
-import itertools
 import math
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
@@ -353,16 +352,18 @@ def _continue(
     options: Any,
 ) -> list[Part | None]:
     """Find the other parts of a scan, if the numbers of their points say that they are."""
-    parts = [
-        own if file == path else _open(path, file, found, measure, options)
-        for file in list_numbered(path).values()
-    ]
-    ranges = [part.numbers for part in parts]
-    known = [r for r in ranges if r is not None]
-    is_one = len(known) == len(parts) and all(
-        a[1] < b[0] for a, b in itertools.pairwise(known)
-    )
-    return _in_sequence(path, [*parts]) if parts and is_one else [own]
+    parts: list[Part | None] = []
+    last = 0
+    for file in list_numbered(path).values():
+        try:
+            part = own if file == path else _open(path, file, found, measure, options)
+        except FileFormatError:
+            return [own]  # of something else
+        if part.numbers is None or part.numbers[0] <= last:
+            return [own]
+        parts.append(part)
+        last = part.numbers[1]
+    return _in_sequence(path, parts or [own])
 
 
 def _in_sequence(path: Path, parts: list[Part | None]) -> list[Part | None]:
