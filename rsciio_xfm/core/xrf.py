@@ -138,7 +138,8 @@ def _by_ticks(find: Find) -> Way:
         width, resets = find(EVENT_WIDTH), find(RESET_TICKS)
         dead = events * (_USUAL_WIDTH if width is None else width + 1)
         dead = dead if resets is None else dead + resets
-    assert dead is not None
+    if ticks is None or dead is None:
+        return "", None
     is_known = (ticks >= _LEAST_TICKS) & (dead >= 0) & (dead < ticks)
     part = np.where(is_known, dead, 0) / np.where(is_known, ticks, 1)
     return "clock ticks", np.where(is_known, 100 * part, np.nan)

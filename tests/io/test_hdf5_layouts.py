@@ -478,6 +478,20 @@ class TestRows:
         ]
         truth = {"counts": counts, "dead_time": np.concatenate(dead_times, axis=1)}
         check(read(tmp_path / "2.h5", series=True), truth)
+        source = source_of(read(tmp_path / "2.h5", series=True, lazy=True)[1]["data"])
+        found = np.zeros_like(counts[1])
+        for held, part in source.pieces(((1, 4), (0, 5), (0, 128))):
+            found[tuple(slice(*r) for r in held)] = part
+        np.testing.assert_array_equal(found[1:], counts[1, 1:])
+        assert not found[0].any()
+
+    def test_windows_of_rows(self, tmp_path):
+        truth = build.write_rows(tmp_path / "rows")
+        options = {"file_format": "ESRF", "lazy": True, "series": True}
+        s = hs.load(tmp_path / "rows" / "row_0001.h5", sum_detectors=True, **options)
+        image = s.get_window_images({"a": (10, 20)}, show_progressbar=False)["a"].data
+        expected = truth["counts"].sum(0)[..., 10:20].sum(-1)
+        np.testing.assert_array_equal(image, expected)
 
 
 class TestMasters:

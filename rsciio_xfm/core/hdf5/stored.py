@@ -486,8 +486,9 @@ def _as_unsigned(source: FileArray) -> FileArray:
         dtype = np.dtype(f"u{stored.itemsize}").newbyteorder(stored.byteorder)
         fill = int(source.table.fill) % 2 ** (8 * stored.itemsize)
         return replace(source, table=replace(source.table, dtype=dtype, fill=fill))
-    assert isinstance(source, Hdf5Array)
-    return replace(source, dtype=np.dtype(f"u{source.dtype.itemsize}"))
+    if isinstance(source, Hdf5Array):
+        return replace(source, dtype=np.dtype(f"u{source.dtype.itemsize}"))
+    return source
 
 
 def _through_hdf5(

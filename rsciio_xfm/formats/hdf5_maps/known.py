@@ -183,7 +183,8 @@ def read_known(path: Path, found: Found, options: Any) -> list[dict[str, Any]]:
 
 
 def _matched(found: Found) -> Match:
-    assert found.match is not None
+    if found.match is None:
+        raise ValueError(f"{found.name} is of no layout, expected one of the table.")
     return found.match
 
 
