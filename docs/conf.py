@@ -1,6 +1,7 @@
 """Sphinx configuration; nothing is fetched from the network."""
 
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -107,5 +108,15 @@ def write_format_table(app):
     table.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def write_layouts(app):
+    """Make the table of HDF5 layouts from the one that is read with."""
+    sys.path.insert(0, str(app.confdir))
+    import layouts
+
+    table = Path(app.srcdir, "formats", "_layouts.txt")
+    table.write_text(layouts.table(), encoding="utf-8")
+
+
 def setup(app):
     app.connect("builder-inited", write_format_table)
+    app.connect("builder-inited", write_layouts)

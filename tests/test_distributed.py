@@ -24,6 +24,7 @@ from tests.builders import large, xrf
 from tests.builders import oxford as oxford_builder
 from tests.builders import ripple as ripple_builder
 from tests.builders.large import load
+from tests.io.test_hdf5_layouts import EVERY
 
 distributed = pytest.importorskip("distributed")
 
@@ -102,6 +103,24 @@ def test_small_maps_of_esrf(tmp_path, client):
         s = hs.load(tmp_path / name, lazy=True, file_format="ESRF", chunks=(2, 3, -1))
         s = s[0] if isinstance(s, list) else s
         np.testing.assert_array_equal(s.data.compute(), expected)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", EVERY)
+def test_hdf5_layouts(tmp_path, client, name):
+    """Each layout of the table: spectra, detectors added up, and their sums."""
+    path, truth, options = EVERY[name](tmp_path)
+    options = {"lazy": True, "file_format": "ESRF"} | options
+    counts = truth["counts"]
+    if len(counts) > 1 and counts.dtype.kind == "u":
+        options["sum_detectors"], counts = True, counts.sum(0, keepdims=True)
+    s = hs.load(path, chunks=(2, 3, -1), **options)
+    for signal, expected in zip(s if isinstance(s, list) else [s], counts, strict=True):
+        np.testing.assert_array_equal(signal.data.compute(), expected)
+        total = signal.sum().data.compute()
+        np.testing.assert_array_equal(total, expected.sum((0, 1)))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import math
+import re
 import sys
 import time
 import warnings
@@ -31,6 +32,8 @@ _CHOSEN = {
     "dataset_path": "--dataset is for files of several maps",
     "axes": "--axes is for HDF5 files",
     "allow_outside_links": "--allow-outside-links is for HDF5 files",
+    "series": "--series is for HDF5 files and images",
+    "navigation_shape": "--navigation-shape is for HDF5 and SPEC files",
 }
 
 
@@ -140,16 +143,40 @@ def dataset_option(command: Callable) -> Callable:
         "PATH",
         "This map of a file that holds several, as `tree` lists them.",
     )(command)
+    command = _reader_option(
+        "--navigation-shape",
+        "navigation_shape",
+        "XxY",
+        "Columns and rows of an HDF5 or SPEC map that does not say them: 201x101.",
+        _read_shape,
+    )(command)
+    command = _flag_option(
+        "--series", "series", "Files whose names differ in the last number are one map."
+    )(command)
     return outside_links_option(command)
 
 
-def _reader_option(option: str, name: str, metavar: str, text: str) -> Callable:
+def _read_shape(text: str) -> tuple[int, ...]:
+    """Read columns and rows."""
+    sizes = re.fullmatch(r"([1-9]\d{0,8})[xX,]([1-9]\d{0,8})", text)
+    if sizes is None:
+        raise click.BadParameter(f"{text} is no shape, expected one as 201x101.")
+    return int(sizes[1]), int(sizes[2])
+
+
+def _reader_option(
+    option: str,
+    name: str,
+    metavar: str,
+    text: str,
+    read: Callable[[str], Any] = str,
+) -> Callable:
     """Make an option whose value is kept for `chosen_options`."""
 
     def keep(context: click.Context, _: click.Parameter, value: str | None) -> None:
         options = context.find_object(dict)
         if value is not None and options is not None:
-            options[name] = value
+            options[name] = read(value)
 
     return click.option(
         option, metavar=metavar, expose_value=False, callback=keep, help=text
@@ -158,19 +185,21 @@ def _reader_option(option: str, name: str, metavar: str, text: str) -> Callable:
 
 def outside_links_option(command: Callable) -> Callable:
     """Let the user allow links out of the folder of a file: used by `load`."""
+    text = "Follow links of HDF5 files out of the file's folder."
+    return _flag_option("--allow-outside-links", "allow_outside_links", text)(command)
+
+
+def _flag_option(option: str, name: str, text: str) -> Callable:
+    """Make an option that is kept for `chosen_options`, as True."""
 
     def keep(context: click.Context, _: click.Parameter, value: bool) -> None:
         options = context.find_object(dict)
         if value and options is not None:
-            options["allow_outside_links"] = True
+            options[name] = True
 
     return click.option(
-        "--allow-outside-links",
-        is_flag=True,
-        expose_value=False,
-        callback=keep,
-        help="Follow links of HDF5 files out of the file's folder.",
-    )(command)
+        option, is_flag=True, expose_value=False, callback=keep, help=text
+    )
 
 
 def chosen_options(file: Path, reader: Any) -> dict[str, Any]:

@@ -124,10 +124,10 @@ def parse_command(text: str) -> list[Planned]:
 
     Notes
     -----
-    ``mesh``, ``amesh``, ``dmesh``: motor, start, end, intervals for each axis, the fastest
-    one first. ``fscan2d``: motor, start, step, points, the slowest one first. ``ascan``,
-    ``dscan``: a line, intervals; ``fscan``: a line, points. ``loopscan``, ``timescan``:
-    points without a motor.
+    ``mesh``, ``amesh``, ``dmesh``, and ``npointflyscan`` of MAX IV: motor, start, end,
+    intervals for each axis, the fastest one first. ``fscan2d``: motor, start, step, points,
+    the slowest one first. ``ascan``, ``dscan``: a line, intervals; ``fscan``: a line, points.
+    ``loopscan``, ``timescan``: points without a motor.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def parse_command(text: str) -> list[Planned]:
         rest = [*rest[:3], *rest[3 * n_motors : 3 * n_motors + 1]]
     groups = _groups(rest)
     is_fly = re.fullmatch(r"fscan(\dd)?", name) is not None
-    is_mesh = name.endswith("mesh")
+    is_mesh = name.endswith("mesh") or name == "npointflyscan"
     is_line = re.fullmatch(r"(a|d|a\d|d\d)scan(ct)?|lup", name) is not None
     if not is_fly and not is_mesh and len(groups) < 2 and not is_line:
         return []

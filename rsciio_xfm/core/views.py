@@ -1,5 +1,7 @@
 """Views of arrays over files: blocks, points in their places of a map, detectors."""
 
+import bisect
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +12,7 @@ import numpy as np
 from rsciio_xfm.core.array import CountedArray, FileArray, Matrices, Pieces, Range
 from rsciio_xfm.core.config import PIECE_BYTES
 from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
+from rsciio_xfm.core.wide import add_exactly, check_unsigned, is_wide
 from rsciio_xfm.exceptions import CorruptFileError
 
 Ranges = tuple[Range, ...]
@@ -260,6 +263,117 @@ class Placed(CountedArray):
 
 
 @dataclass(frozen=True, eq=False)
+class Joined(CountedArray):
+    """Arrays one after the other along their first axis, as rows or parts of a map in files.
+
+    Attributes
+    ----------
+    parts
+        The arrays, of one type and alike in their other axes; None is not there.
+    places
+        ``(start, stop, size)`` of each: which of its entries are taken, and how many it is
+        given. What it lacks of these, at the end, is zeros.
+    """
+
+    parts: tuple[FileArray | None, ...]
+    places: tuple[tuple[int, int, int], ...]
+
+    @cached_property
+    def _first(self) -> FileArray:
+        return next(part for part in self.parts if part is not None)
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """All entries, and what an entry is."""
+        return (self._edges[-1], *self._first.shape[1:])
+
+    @cached_property
+    def _edges(self) -> tuple[int, ...]:
+        return (0, *itertools.accumulate(size for *_, size in self.places))
+
+    @cached_property
+    def dtype(self) -> np.dtype:
+        """Of the parts."""
+        return self._first.dtype
+
+    @cached_property
+    def stored_chunks(self) -> tuple[int, ...] | None:
+        """Those of a part: they begin anew with each."""
+        stored = self._first.stored_chunks
+        return None if stored is None else (1, *stored[1:])
+
+    def row_axis(self) -> int:
+        """Return the first axis."""
+        return 0
+
+    def file_bytes(self) -> int:
+        """Return the size of all parts."""
+        return sum(part.file_bytes() for part in self.parts if part is not None)
+
+    def by_detector(self) -> FileArray | None:
+        """Return the same with the detectors apart."""
+        stacks = [None if part is None else part.by_detector() for part in self.parts]
+        found = [stack for stack in stacks if stack is not None]
+        is_each = len(found) == sum(part is not None for part in self.parts)
+        if not is_each or not all(isinstance(stack, StackedMaps) for stack in found):
+            return None
+        every = [None if s is None else s.parts for s in stacks]  # type: ignore[attr-defined]
+        n = len(next(parts for parts in every if parts is not None))
+        return StackedMaps(
+            tuple(
+                replace(self, parts=tuple(None if p is None else p[i] for p in every))
+                for i in range(n)
+            )
+        )
+
+    def _cut(self, rows: Range) -> Iterator[tuple[FileArray, Range, int]]:
+        """Yield what there is of some entries: part, its entries, and where they begin."""
+        first = bisect.bisect_right(self._edges, rows[0]) - 1
+        for i in range(first, len(self.parts)):
+            edge, (start, stop, _) = self._edges[i], self.places[i]
+            if edge >= rows[1]:
+                break
+            low = max(rows[0], edge)
+            high = min(rows[1], edge + min(stop - start, self.places[i][2]))
+            part = self.parts[i]
+            if part is not None and low < high:
+                yield part, (start + low - edge, start + high - edge), low
+
+    def read(self, ranges: Ranges) -> np.ndarray:
+        """Read a block; see :meth:`ArrayLike.read`."""
+        block = np.zeros([stop - start for start, stop in ranges], dtype=self.dtype)
+        for part, own, at in self._cut(ranges[0]):
+            low = at - ranges[0][0]
+            block[low : low + own[1] - own[0]] = part.read((own, *ranges[1:]))
+        return block
+
+    def pieces(self, ranges: Ranges) -> Pieces:
+        """Read a block piece by piece; see :meth:`FileArray.pieces`."""
+        for part, own, at in self._cut(ranges[0]):
+            for ((start, stop), *inner), counts in part.pieces((own, *ranges[1:])):
+                shift = at - own[0]
+                yield ((start + shift, stop + shift), *inner), counts
+
+    def sum_navigation(self, ranges: Ranges) -> np.ndarray:
+        """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
+        check_unsigned(self.dtype)
+        total = np.zeros(ranges[-1][1] - ranges[-1][0], dtype=np.uint64)
+        for part, own, _ in self._cut(ranges[0]):
+            add_exactly(total, part.sum_navigation((own, *ranges[1:])))
+        return total
+
+    def sum_signal(self, ranges: Ranges) -> np.ndarray:
+        """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
+        check_unsigned(self.dtype)
+        total = np.zeros([stop - start for start, stop in ranges[:-1]], dtype=np.uint64)
+        for part, own, at in self._cut(ranges[0]):
+            low = at - ranges[0][0]
+            sums = part.sum_signal((own, *ranges[1:]))
+            total[low : low + own[1] - own[0]] = sums
+        return total
+
+
+@dataclass(frozen=True, eq=False)
 class Unsigned(CountedArray):
     """Counts that are stored as signed integers, of which none may be negative.
 
@@ -410,20 +524,50 @@ class Detectors(CountedArray):
 
     def sum_navigation(self, ranges: Ranges) -> np.ndarray:
         """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
-        if not self._fits:
+        if not self._is_exact:
             return super().sum_navigation(ranges)
-        return self.source.sum_navigation((self._all, *ranges))
+        sums = self.source.sum_navigation((self._all, *ranges))
+        return sums if self._fit(sums) else super().sum_navigation(ranges)
 
     def sum_signal(self, ranges: Ranges) -> np.ndarray:
         """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
-        if not self._fits:
+        if not self._is_exact:
             return super().sum_signal(ranges)
-        return self.source.sum_signal((self._all, *ranges)).sum(axis=0, dtype=np.uint64)
+        sums = self.source.sum_signal((self._all, *ranges)).sum(axis=0, dtype=np.uint64)
+        return sums if self._fit(sums) else super().sum_signal(ranges)
 
     @property
-    def _fits(self) -> bool:
-        """Whether no sum of the detectors can be too large for its type."""
-        return len(self.numbers) == 1 or self.source.dtype.itemsize < self.dtype.itemsize
+    def _is_exact(self) -> bool:
+        """Whether sums of all detectors are as exact as of one."""
+        return len(self.numbers) == 1 or not is_wide(self.dtype)
+
+    def _fit(self, sums: np.ndarray) -> bool:
+        """Tell whether no sum of the detectors can be too large for its type.
+
+        None is larger than what it is added to.
+        """
+        is_one = (
+            len(self.numbers) == 1 or self.source.dtype.itemsize < self.dtype.itemsize
+        )
+        return is_one or int(sums.max(initial=0)) <= np.iinfo(self.dtype).max
+
+
+def with_detectors(source: FileArray, numbers: tuple[int, ...]) -> FileArray:
+    """Return the same of other detectors.
+
+    Parameters
+    ----------
+    source
+        :class:`Detectors`, or such that are :class:`Joined`.
+    numbers
+        Which, one after the other.
+    """
+    if isinstance(source, Detectors):
+        return replace(source, numbers=numbers)
+    if not isinstance(source, Joined):
+        return source
+    parts = (None if p is None else with_detectors(p, numbers) for p in source.parts)
+    return replace(source, parts=tuple(parts))
 
 
 def _pieces_of_rows(array: FileArray, ranges: Ranges, step: int) -> Pieces:
@@ -456,9 +600,23 @@ def add_detectors(sources: Sequence[FileArray]) -> FileArray | None:
             return None
         source = add_detectors([s.source for s in placed])
         return None if source is None else replace(first, source=source)
+    if isinstance(first, Joined):
+        joined = [s for s in sources if isinstance(s, Joined)]
+        if len(joined) < len(sources) or len({s.places for s in joined}) > 1:
+            return None
+        each = [_add_parts(same) for same in zip(*(s.parts for s in joined), strict=True)]
+        is_summed = any(each) and all(
+            (a is None) == (b is None) for a, b in zip(each, first.parts, strict=True)
+        )
+        return replace(first, parts=tuple(each)) if is_summed else None
     parts = [s for s in sources if isinstance(s, Detectors)]
     if len(parts) < max(2, len(sources)) or len({s.source._token for s in parts}) > 1:
         return None
     numbers = tuple(number for part in parts for number in part.numbers)
     is_range = numbers == tuple(range(numbers[0], numbers[0] + len(numbers)))
     return replace(parts[0], numbers=numbers) if is_range else None
+
+
+def _add_parts(parts: tuple[FileArray | None, ...]) -> FileArray | None:
+    found = [part for part in parts if part is not None]
+    return add_detectors(found) if found and len(found) == len(parts) else None

@@ -33,6 +33,8 @@ _UNEVEN = 0.1  # by which times may differ from their mean without a warning
 _UNEVEN_LIVE = 0.2  # where they are all there is: dead times vary
 _MOST_BEAM_KEV = 1000.0
 _MOST_KEPT = 4096  # numbers of an array in original_metadata
+_LEAST_TICKS = 10  # of a spectrum that was measured
+_USUAL_WIDTH = 6.0  # ticks that an event takes, where it is not said
 
 Find = Callable[[tuple[str, ...]], np.ndarray | None]
 # Names of counters of a detector, in the order in which they are looked for. Times in s,
@@ -46,6 +48,15 @@ OUTPUT_EVENTS = ("events",)
 TRIGGER_LIVE = ("trigger_live_time", "trigger_livetime")
 DEAD_FRACTION = ("fractional_dead_time",)  # from 0 to 1
 PRESET = ("preset_time",)
+# Of Xspress3, as areaDetector and others keep them.
+FACTOR = ("dead_time_factor",)  # real time / live time
+PERCENT = ("dead_time_percent",)
+TICKS = ("clock_ticks",)
+RESET_TICKS = ("reset_ticks",)
+ALL_EVENTS = ("all_events",)
+EVENT_WIDTH = ("event_width",)  # ticks - 1
+DEAD_TICKS = ("dead_time_ticks",)
+WAYS = ("factor", "percent", "ticks", "times", "rates", "fraction")
 COUNTERS = (
     *ELAPSED,
     *LIVE,
@@ -59,13 +70,17 @@ COUNTERS = (
 )
 
 
-def find_dead_time(find: Find) -> tuple[np.ndarray | None, str]:
+def find_dead_time(
+    find: Find, ways: Iterable[str] = WAYS
+) -> tuple[np.ndarray | None, str]:
     """Compute dead times from what a detector's counters say.
 
     Parameters
     ----------
     find
         Returns the values of the first counter of some names, None if there is none.
+    ways
+        Of those in `WAYS`, in the order in which they are tried for each spectrum.
 
     Returns
     -------
@@ -76,30 +91,16 @@ def find_dead_time(find: Find) -> tuple[np.ndarray | None, str]:
 
     Notes
     -----
-    Live time / elapsed time; where the live time is missing, OCR / ICR; where that is, the
-    fraction that the electronics give. The live time of the trigger (the fast channel) is
-    none of the spectrum.
+    By default the factor or percentage that the electronics give; ticks of the clock that
+    were dead; live time / elapsed time; where the live time is missing, OCR / ICR; where that
+    is, the fraction that the electronics give. The live time of the trigger (the fast channel)
+    is none of the spectrum.
     """
-    elapsed, live = find(ELAPSED), find(LIVE)
-    input_rate = find(INPUT_RATE)
-    output_rate = find(OUTPUT_RATE)
-    if input_rate is None:
-        input_rate = _ratio(find(INPUT_EVENTS), find(TRIGGER_LIVE))
-    if output_rate is None:
-        output_rate = _ratio(find(OUTPUT_EVENTS), elapsed)
-    fraction = find(DEAD_FRACTION)
-    ways = []
-    if live is not None and elapsed is not None:
-        ways.append(("live time / elapsed time", dead_time_of_times(live, elapsed)))
-    if input_rate is not None and output_rate is not None:
-        ways.append(("OCR / ICR", dead_time_of_rates(input_rate, output_rate)))
-    if fraction is not None:
-        is_fraction = (fraction > 0) & (fraction <= 1)  # 0 where there are no rates
-        ways.append(
-            ("fractional dead time", np.where(is_fraction, 100.0 * fraction, np.nan))
-        )
     found, used = None, []
-    for source, values in ways:
+    for way in ways:
+        source, values = _WAYS[way](find)
+        if values is None:
+            continue
         if found is None:
             found, is_new = values, ~np.isnan(values)
         else:
@@ -108,6 +109,76 @@ def find_dead_time(find: Find) -> tuple[np.ndarray | None, str]:
         if is_new.any():
             used.append(source)
     return found, ", else ".join(used)
+
+
+Way = tuple[str, np.ndarray | None]
+
+
+def _by_factor(find: Find) -> Way:
+    factor = find(FACTOR)
+    if factor is None:
+        return "", None
+    is_factor = np.isfinite(factor) & (factor >= 1)
+    dead_time = 100 * (1 - 1 / np.where(is_factor, factor, 1))
+    return "dead-time factor", np.where(is_factor, dead_time, np.nan)
+
+
+def _by_percent(find: Find) -> Way:
+    percent = find(PERCENT)
+    if percent is None:
+        return "", None
+    is_percent = (percent >= 0) & (percent <= 100)
+    return "dead-time percentage", np.where(is_percent, percent, np.nan)
+
+
+def _by_ticks(find: Find) -> Way:
+    """Compare ticks of a clock, as xraylarch does (``larch/io/xsp3_hdf5.py``)."""
+    ticks, dead, events = find(TICKS), find(DEAD_TICKS), find(ALL_EVENTS)
+    if dead is None and events is not None:
+        width, resets = find(EVENT_WIDTH), find(RESET_TICKS)
+        dead = events * (_USUAL_WIDTH if width is None else width + 1)
+        dead = dead if resets is None else dead + resets
+    if ticks is None or dead is None:
+        return "", None
+    is_known = (ticks >= _LEAST_TICKS) & (dead >= 0) & (dead < ticks)
+    part = np.where(is_known, dead, 0) / np.where(is_known, ticks, 1)
+    return "clock ticks", np.where(is_known, 100 * part, np.nan)
+
+
+def _by_times(find: Find) -> Way:
+    elapsed, live = find(ELAPSED), find(LIVE)
+    if live is None or elapsed is None:
+        return "", None
+    return "live time / elapsed time", dead_time_of_times(live, elapsed)
+
+
+def _by_rates(find: Find) -> Way:
+    input_rate, output_rate = find(INPUT_RATE), find(OUTPUT_RATE)
+    if input_rate is None:
+        input_rate = _ratio(find(INPUT_EVENTS), find(TRIGGER_LIVE))
+    if output_rate is None:
+        output_rate = _ratio(find(OUTPUT_EVENTS), find(ELAPSED))
+    if input_rate is None or output_rate is None:
+        return "", None
+    return "OCR / ICR", dead_time_of_rates(input_rate, output_rate)
+
+
+def _by_fraction(find: Find) -> Way:
+    fraction = find(DEAD_FRACTION)
+    if fraction is None:
+        return "", None
+    is_fraction = (fraction > 0) & (fraction <= 1)  # 0 where there are no rates
+    return "fractional dead time", np.where(is_fraction, 100.0 * fraction, np.nan)
+
+
+_WAYS: dict[str, Callable[[Find], Way]] = {
+    "factor": _by_factor,
+    "percent": _by_percent,
+    "ticks": _by_ticks,
+    "times": _by_times,
+    "rates": _by_rates,
+    "fraction": _by_fraction,
+}
 
 
 def _ratio(counts: np.ndarray | None, times: np.ndarray | None) -> np.ndarray | None:

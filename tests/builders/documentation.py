@@ -11,6 +11,7 @@ from rsciio_xfm import data, datastack
 from tests.builders import bruker as bruker_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
+from tests.builders import hdf5_layouts as layouts_builder
 from tests.builders import jeol as jeol_builder
 from tests.builders import oxford as oxford_builder
 
@@ -35,6 +36,7 @@ PREAMBLES = {
     "docs/formats/emd.rst": _LOADED,
     "docs/formats/esrf.rst": _LOADED + 'images = hs.load("images_before.edf")\n',
     "docs/formats/geopixe.rst": _LOADED,
+    "docs/formats/hdf5_maps.rst": "import hyperspy.api as hs\n",
     "docs/formats/jeol.rst": "import hyperspy.api as hs\n",
     "docs/formats/msa.rst": _LOADED,
     "docs/formats/oxford.rst": "import hyperspy.api as hs\n",
@@ -71,6 +73,23 @@ def write_velox(folder):
     rng = np.random.default_rng(0)
     counts = rng.poisson(0.02, (2, 3, 16, 20, 4096)).astype(np.uint16)
     emd_builder.write_velox(folder / "map.emd", counts)
+
+
+def write_master(folder):
+    layouts_builder.write_aps_u(folder)
+
+
+def write_xspress3(folder):
+    layouts_builder.write_area_detector(folder / "xspress3_0042.h5", (101, 201), 1)
+
+
+def write_rows(folder):
+    layouts_builder.write_rows(folder)
+
+
+def write_own(folder):
+    with h5py.File(folder / "own.h5", "w") as file:
+        file["a/b"] = layouts_builder.make_counts().transpose(1, 2, 0, 3)
 
 
 def write_h5oina(folder):
@@ -142,6 +161,10 @@ _WRITERS = {
     "map.spd": write_spd,
     "map.emd": write_velox,
     "map.h5oina": write_h5oina,
+    "scan_0007_master.h5": write_master,
+    "xspress3_0042.h5": write_xspress3,
+    "row_0001.h5": write_rows,
+    "own.h5": write_own,
     "scan.raw": write_raw,
     "next.raw": lambda folder: data.painting(folder / "next.raw", (60, 80)),
     "scan.datastack": write_stack,
@@ -186,6 +209,9 @@ _READ = {
     ],
     "docs/formats/geopixe.rst": ["map.GeoPIXE", "map.spd"],
     "docs/formats/jeol.rst": ["map.pts", "project.asw"],
+    "docs/formats/hdf5_maps.rst": [
+        *("scan_0007_master.h5", "xspress3_0042.h5", "row_0001.h5", "own.h5"),
+    ],
     "docs/formats/oxford.rst": ["map.h5oina"],
     "docs/formats/ripple.rst": ["scan.raw"],
     "docs/robustness.rst": ["map.GeoPIXE", "processed.h5"],

@@ -36,6 +36,7 @@ from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import hdf5_layouts as layouts_builder
 from tests.builders import jeol as jeol_builder
 from tests.builders import msa as msa_builder
 from tests.builders import oxford as oxford_builder
@@ -633,6 +634,12 @@ SAMPLES = {
                 ),
                 ("XRF-Maps", esrf_builder.write_maps, {}),
                 ("NeXus", esrf_builder.write_nexus, {}),
+                (
+                    "areaDetector",
+                    layouts_builder.write_area_detector,
+                    {"n_detectors": 1, "compression": "gzip"},
+                ),
+                ("MAPS_RAW", layouts_builder.write_maps_raw, {}),
             )
         ),
     )

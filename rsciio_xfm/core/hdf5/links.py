@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from errno import EMFILE, ENFILE
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -312,13 +313,39 @@ class Group(h5py.Group):
 
     def _open_linked(self, name: str) -> Place:
         """Open the file that an external link names."""
-        files = self.place.files
+        target = self._find_linked(name)
+        if target is None:
+            raise KeyError(f"Unable to open the external file {name!r}")
+        return self.place.files.open_linked(target)
+
+    def _find_linked(self, name: str) -> str | None:
+        """Return the path of the file that an external link names, None if there is none."""
         for target in candidates(self.place.path, name, "link"):
             if os.path.exists(target):
-                files.allowed.check(self.place.path, name, target)
+                self.place.files.allowed.check(self.place.path, name, target)
                 if h5py.is_hdf5(target):
-                    return files.open_linked(target)
-        raise KeyError(f"Unable to open the external file {name!r}")
+                    return target
+                with open_unbuffered(target):  # too many files may be open
+                    pass
+        return None
+
+    @contextmanager
+    def linked_briefly(self, name: str) -> Iterator[Any]:
+        """Follow an external link, and close its file afterwards: there may be thousands.
+
+        Yields
+        ------
+        Group, Dataset or None
+            None if nothing is there.
+        """
+        raw = name.encode("utf-8")
+        file, path = self.id.links.get_val(raw)
+        target = self._find_linked(os.fsdecode(file))
+        if target is None:
+            yield None
+            return
+        with self.place.files.open_briefly(target) as place:
+            yield get(place.root, path.decode("utf-8", "replace"))
 
 
 class Dataset(h5py.Dataset):
@@ -391,7 +418,11 @@ def get(group: Group, name: str) -> Any:
         return group.get(name)
     except _REFUSED:
         raise
-    except (KeyError, OSError, RuntimeError, ValueError):
+    except OSError as exc:
+        if exc.errno in (EMFILE, ENFILE):  # it is there
+            raise
+        return None
+    except (KeyError, RuntimeError, ValueError):
         return None
 
 

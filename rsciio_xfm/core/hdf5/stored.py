@@ -4,11 +4,12 @@ HDF5 lets one thread in at a time. Chunks, and numbers without chunks, stand in 
 places that HDF5 tells. They are read from the file and decompressed in any number of threads.
 """
 
+import itertools
 import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from errno import ENOENT
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from rsciio_xfm.core.hdf5.open import is_elsewhere, open_dataset
 from rsciio_xfm.core.hdf5.sizes import check_size, is_plain_type
 from rsciio_xfm.core.scan import Grid
 from rsciio_xfm.core.source import LocalFile
-from rsciio_xfm.core.views import Detectors, Placed
+from rsciio_xfm.core.views import Detectors, Joined, Placed
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.kernels.transpose import copy
 
@@ -41,6 +42,7 @@ _KNOWN: tuple[tuple[int, ...], ...] = (
     (_SHUFFLE, _LZF),
 )
 _MOST_CHUNKS = 2**22
+_LEAST_RUN = 8  # chunks that follow each other, on average
 _NUMBERS = "iufc"
 
 
@@ -384,6 +386,8 @@ class Arrangement:
         up.
     n_rows
         How many entries of the first axis of the dataset are taken; all if None.
+    is_unsigned
+        Whether signed integers are counts that went beyond the largest of them.
     """
 
     order: tuple[int, ...] = ()
@@ -391,6 +395,7 @@ class Arrangement:
     detector_axis: int | None = None
     detectors: tuple[int, ...] = ()
     n_rows: int | None = None
+    is_unsigned: bool = False
 
 
 AS_STORED = Arrangement()
@@ -433,12 +438,56 @@ def make_source(
     source: FileArray = find_chunks(
         file, dataset, stored, arrangement.n_rows
     ) or _through_hdf5(file, dataset, stored, arrangement.n_rows, sources)
+    if arrangement.is_unsigned:
+        source = _as_unsigned(source)
     if detector_axis is not None:
         where = f"{file.name}: {dataset.name}"
-        source = Detectors(source, arrangement.detectors, where)
+        runs = _find_runs(source) if isinstance(source, ChunkedArray) else [source]
+        each = tuple(Detectors(run, arrangement.detectors, where) for run in runs)
+        places = tuple((0, run.shape[0], run.shape[0]) for run in each)
+        source = each[0] if len(each) == 1 else Joined(each, places)
     if grid is not None:
         turned = tuple(grid.is_reversed.tolist()) if grid.is_reversed.any() else ()
         source = Placed(source, grid.shape, grid.n_points, turned)
+    return source
+
+
+def _find_runs(source: ChunkedArray) -> list[ChunkedArray]:
+    """Put small plain chunks together that follow each other in the file.
+
+    Those that areaDetector writes are a point each; to go through them one by one takes longer
+    than to read them.
+    """
+    table = source.table
+    n_rows, offsets = table.chunks[0], table.offsets.ravel()
+    is_whole = table.chunks[1:] == table.shape[1:] and source.axes[1:2] == (0,)
+    is_plain = source.decoder.is_plain and not (offsets == NO_CHUNK).any()
+    if not is_whole or not is_plain or len(offsets) < _LEAST_RUN:
+        return [source]
+    starts = np.flatnonzero(np.diff(offsets) != table.chunk_bytes) + 1
+    if _LEAST_RUN * (len(starts) + 1) > len(offsets):
+        return [source]
+    runs = []
+    edges = [0, *starts.tolist(), len(offsets)]
+    for start, stop in itertools.pairwise(edges):
+        shape = (min(stop * n_rows, table.shape[0]) - start * n_rows, *table.shape[1:])
+        offset = int(offsets[start])
+        run = Table.of_run(table.sources[0], offset, shape, table.dtype)
+        runs.append(ChunkedArray(run, PLAIN, source.order))
+    return runs
+
+
+def _as_unsigned(source: FileArray) -> FileArray:
+    """Take the bits of signed integers for unsigned ones."""
+    if source.dtype.kind != "i":
+        return source
+    if isinstance(source, ChunkedArray):
+        stored = source.table.dtype
+        dtype = np.dtype(f"u{stored.itemsize}").newbyteorder(stored.byteorder)
+        fill = int(source.table.fill) % 2 ** (8 * stored.itemsize)
+        return replace(source, table=replace(source.table, dtype=dtype, fill=fill))
+    if isinstance(source, Hdf5Array):
+        return replace(source, dtype=np.dtype(f"u{source.dtype.itemsize}"))
     return source
 
 

@@ -12,6 +12,7 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edf.api import read_images
 from rsciio_xfm.formats.hdf5_maps.api import read_counters, read_hdf5
 from rsciio_xfm.formats.hdf5_maps.axes import parse_axes
+from rsciio_xfm.formats.hdf5_maps.series import list_series
 from rsciio_xfm.formats.hdf5_maps.spectra import Options
 from rsciio_xfm.formats.spec.api import Options as SpecOptions
 from rsciio_xfm.formats.spec.api import is_spec, read_spec
@@ -35,6 +36,7 @@ _OPTIONS = {
         "dataset_path",
         "navigation_shape",
         "select_type='counters'",
+        "series",
         "sum_detectors",
     },
     "SPEC": {
@@ -69,7 +71,8 @@ def file_reader(
     filename
         Path of an EDF file, or an image of any other format that fabio reads; of one of the
         files of an XIA map (``*_xia00_0001_0000_0003.edf``), which stands for all of them; of
-        a SPEC file; or of an HDF5 file of Bliss, PyXRF, xraylarch, XRF-Maps or NeXus.
+        a SPEC file; or of an HDF5 file of Bliss, PyXRF, xraylarch, NeXus, or one of the
+        layouts of beamlines (areaDetector, MAPS, NanoMAX, ...).
     lazy
         If True, ``data`` are dask arrays, of which each chunk is read when it is needed.
     chunks
@@ -86,10 +89,11 @@ def file_reader(
         HDF5 and SPEC: sizes of the map, x first, where the command of the scan does not tell.
     series
         Images: True reads all files whose names differ from this one's in the last number; a
-        pattern, such as ``"image_*.edf"``, those beside it that match.
+        pattern, such as ``"image_*.edf"``, those beside it that match. HDF5 of areaDetector
+        and MAPS_RAW: the same, of files that are rows of one map.
     detector
-        XIA maps, and HDF5 datasets with an axis of detectors: read this detector only. Of
-        HDF5, numbers begin with 0.
+        XIA maps, HDF5 datasets with an axis of detectors, and those of the layouts of
+        beamlines: read this detector only. Of HDF5, numbers begin with 0.
     sum_detectors
         XIA maps: add the detectors up, which is done by default; if False, they are a further
         axis, the first one of the array. HDF5 of Bliss and NeXus, SPEC: if True, add up the
@@ -141,10 +145,11 @@ def file_reader(
     Notes
     -----
     Dead time = 1 - live time / elapsed time; where the live time is missing, 1 - OCR / ICR.
+    Of Xspress3 what the electronics say comes first: factor, percentage, ticks of the clock.
     The live time of the trigger is not used. Live and real time in the metadata are those of
     one spectrum, the mean.
 
-    Source of the formats: see ``layout.py``.
+    Source of the formats: see ``layout.py`` and ``hdf5_maps/layouts.py``.
 
     Examples
     --------
@@ -195,10 +200,16 @@ def file_reader(
                 roles,
                 detector,
                 bool(sum_detectors),
+                series,
+                allow_outside_links,
+                OUTSIDE_LINKS,
             )
             read = read_counters if is_counters else read_hdf5
             with open_checked(path, identity, allow_outside_links, OUTSIDE_LINKS) as hdf5:
-                return read(path, hdf5, options)
+                signals = read(path, hdf5, options)
+            if series:
+                load_once(path, list_series(path, series))
+            return signals
         if kind == "SPEC":
             is_sum = bool(sum_detectors) and not is_counters
             spec = (lazy, chunks, wanted, is_counters, navigation_shape, is_sum)

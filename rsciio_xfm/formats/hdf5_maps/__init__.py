@@ -1,1 +1,1 @@
-"""Maps in HDF5 files of Bliss, PyXRF, xraylarch, XRF-Maps and NeXus."""
+"""Maps in HDF5 files of Bliss, PyXRF, xraylarch, XRF-Maps, NeXus and beamlines."""

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.hdf5.links import Group
 from rsciio_xfm.core.xrf import add_maps
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps import bliss
 from rsciio_xfm.formats.hdf5_maps.bliss import Scan
-from rsciio_xfm.formats.hdf5_maps.find import Found, choose, find_contents
+from rsciio_xfm.formats.hdf5_maps.find import Found, choose, find_contents, join_rows
+from rsciio_xfm.formats.hdf5_maps.known import check_kinds
 from rsciio_xfm.formats.hdf5_maps.programs import read_scalers
 from rsciio_xfm.formats.hdf5_maps.spectra import Options, read_dataset
 
@@ -28,6 +30,9 @@ def read_hdf5(path: Path, file: Group, options: Options) -> list[dict[str, Any]]
     """
     contents = find_contents(file, options.paths)
     chosen = choose(path, contents, options.paths, file)
+    chosen = choose_detector(path, join_rows(contents, chosen), options.detector)
+    if options.series:
+        check_kinds(path, chosen)
     if options.is_sum:
         check_parts(path, chosen)
     scans: dict[int, Scan] = {}
@@ -35,20 +40,53 @@ def read_hdf5(path: Path, file: Group, options: Options) -> list[dict[str, Any]]
     pairs = [
         (found, signal)
         for found in chosen
-        for signal in read_dataset(path, found, scans, each)
+        for signal in read_dataset(path, found, scans, _for_one(found, each))
     ]
     if options.is_sum:
         return add_detectors(path, pairs, options.lazy, options.chunks)
     return [signal for _, signal in pairs]
 
 
+def _for_one(found: Found, options: Options) -> Options:
+    """Return the options for a dataset, of one that was chosen by its detector without it."""
+    is_own = found.match is not None and "detector" in found.match.groups
+    return replace(options, detector=None) if is_own else options
+
+
+def choose_detector(path: Path, chosen: list[Found], number: Any) -> list[Found]:
+    """Leave out the other detectors, where each is a dataset of its own.
+
+    Raises
+    ------
+    ValueError
+        There is no such detector.
+    """
+    own = [f for f in chosen if f.match is not None and "detector" in f.match.groups]
+    if number is None or not own:
+        return chosen
+    names = [f.match.detector for f in own if f.match is not None]
+    numbers = [i if n is None else n for i, n in enumerate(names)]
+    kept = [
+        f for f, n in zip(own, numbers, strict=True) if is_whole(number) and n == number
+    ]
+    if not kept:
+        raise ValueError(
+            f"{path}: detector is {number!r}, expected one of "
+            f"{', '.join(map(str, dict.fromkeys(numbers)))}."
+        )
+    return kept
+
+
 def read_counters(path: Path, file: Group, options: Options) -> list[dict[str, Any]]:
     """Read what was counted at each point, see :func:`read_hdf5`."""
-    if options.axes is not None or options.detector is not None:
-        raise ValueError(
-            f"{path}: {'axes' if options.axes is not None else 'detector'} is given, expected "
-            "None for counters."
-        )
+    given = {
+        "axes": options.axes is not None,
+        "detector": options.detector is not None,
+        "series": bool(options.series),
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise ValueError(f"{path}: {name} is given, expected None for counters.")
     contents = find_contents(file, options.paths)
     signals = bliss.read_counters(path, contents, options.paths, options.navigation_shape)
     signals = signals or read_scalers(path, file)

@@ -1,5 +1,6 @@
 """Where the maps are in an HDF5 file, through all links."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from errno import ENOENT
@@ -18,12 +19,12 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps.layout import (
     INSTRUMENT,
     INTERPRETATION,
-    MAPS_RAW,
-    MAPS_SPECTRA,
     MEASUREMENT,
     SPECTRA,
     XRM_ROOTS,
 )
+from rsciio_xfm.formats.hdf5_maps.layouts import MASTER_ROWS, Match, match
+from rsciio_xfm.formats.hdf5_maps.series import natural
 
 IMAGE = ("image", "rgb-image", "rgba-image")
 _MOST_DEPTH = 32
@@ -31,6 +32,7 @@ _MOST_OBJECTS = 2**20
 _MOST_OPENED = 256  # objects beside a dataset that is named
 _UNREADABLE = "what HDF5 cannot read"
 _SHOWN = 12
+_MOST_LINKED = 32  # rows that a master links to and that are opened together
 _SAVED = "biufc"  # kinds of numbers that are written here
 
 
@@ -49,8 +51,14 @@ class Found:
     entry
         The scan that it belongs to, if any.
     layout
-        ``"scan"``, ``"nexus"``, ``"map"`` (PyXRF, xraylarch), ``"MAPS"``, ``"MAPS_RAW"``,
-        ``"saved"`` (here) or ``""``.
+        ``"scan"``, ``"nexus"``, ``"map"`` (PyXRF, xraylarch), ``"saved"`` (here), the name of
+        one of :data:`rsciio_xfm.formats.hdf5_maps.layouts.LAYOUTS`, or ``""``.
+    root
+        The file that was opened first.
+    match
+        How it is one of `LAYOUTS`.
+    rows
+        Of a master, the parts of the map: by what tells them apart, None if not there.
     """
 
     name: str
@@ -58,6 +66,9 @@ class Found:
     parents: list[h5py.Group] = field(default_factory=list)
     entry: h5py.Group | None = None
     layout: str = ""
+    root: Group | None = None
+    match: Match | None = None
+    rows: dict[str, "Found | Link | None"] = field(default_factory=dict)
 
     @property
     def interpretation(self) -> str:
@@ -68,6 +79,23 @@ class Found:
             if text_of(group.attrs.get("signal")) == name:
                 own = own or text_of(group.attrs.get(INTERPRETATION))
         return own
+
+
+@dataclass(frozen=True)
+class Link:
+    """A row that a master links to, in a file that was not opened.
+
+    Attributes
+    ----------
+    group, name
+        The link.
+    path
+        Of the spectra, from where it leads.
+    """
+
+    group: Group
+    name: str
+    path: str
 
 
 @dataclass
@@ -82,11 +110,15 @@ class Contents:
         Scans, by the path of their group.
     missing
         By the path of a link, what it points to and is not there.
+    unopened
+        By the path of the link to a row of a map, the group that it is in: of many, one is
+        opened.
     """
 
     datasets: dict[tuple[int, int], Found] = field(default_factory=dict)
     entries: dict[str, h5py.Group] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    unopened: dict[str, Group] = field(default_factory=dict)
 
     def maps(self) -> list[Found]:
         """Return the maps of spectra, in order of their paths."""
@@ -123,12 +155,15 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
             entry = group
             contents.entries[name] = group
         keys = _ordered(group if ways is None else ways.keys(group, measurement))
+        if ways is None and MASTER_ROWS.fullmatch(name) and len(keys) > _MOST_LINKED:
+            keys = _leave_rows(contents, name, group, keys)
         for key, item in get_each(group, keys):
             path = f"{name}/{key}" if name else key
             if item is None:
                 contents.missing[path] = _target(group, key)
             elif isinstance(item, h5py.Dataset):
                 _add(contents, path, item, group, entry)
+                contents.datasets[_identity(item)].root = file
             elif isinstance(item, h5py.Group) and depth < _MOST_DEPTH:
                 identity = _identity(item)
                 if identity not in seen and len(seen) < _MOST_OBJECTS:
@@ -137,6 +172,56 @@ def find_contents(file: Group, wanted: list[str] | None = None) -> Contents:
     for found in contents.datasets.values():
         found.layout = _layout_of(found)
     return contents
+
+
+def _leave_rows(
+    contents: Contents, name: str, group: Group, keys: list[str]
+) -> list[str]:
+    """Return all names but those of rows after the first one that is there."""
+    rows = [key for key in keys if isinstance(link_of(group, key), h5py.ExternalLink)]
+    rows.sort(key=natural)
+    n = next((i for i, key in enumerate(rows) if get(group, key) is not None), len(rows))
+    left = rows[n + 1 :]
+    contents.unopened |= {f"{name}/{key}": group for key in left}
+    return [key for key in keys if key not in set(left)]
+
+
+def join_rows(contents: Contents, chosen: list[Found]) -> list[Found]:
+    """Put the parts of maps that masters link to together.
+
+    Parameters
+    ----------
+    contents
+        The file; links to what is missing are parts as well.
+    chosen
+        Datasets.
+
+    Returns
+    -------
+    list of Found
+        One for each map and detector, with its `rows`.
+    """
+    joined: dict[tuple, Found] = {}
+    others = []
+    for found in chosen:
+        if found.match is None or "row" not in found.match.groups:
+            others.append(found)
+            continue
+        # What comes before it is of all parts.
+        row = found.match.groups["row"]
+        matched = re.fullmatch(found.match.layout.spectra, found.name)
+        place = found.name[: matched.start("row")] if matched else found.name
+        joined.setdefault((found.layout, place), found).rows[row] = found
+    for (_, place), first in joined.items():
+        gone = [n[len(place) :] for n in contents.missing if n.startswith(place)]
+        first.rows |= {name: None for name in gone if "/" not in name}
+        rest = first.name[len(place) :].split("/", 1)[-1]
+        for path, group in contents.unopened.items():
+            if path.startswith(place):
+                name = path[len(place) :]
+                first.rows[name] = Link(group, name, rest)
+        first.rows = {key: first.rows[key] for key in sorted(first.rows, key=natural)}
+    return [*others, *joined.values()]
 
 
 def _where_to_begin(
@@ -273,10 +358,9 @@ def _layout_of(found: Found) -> str:
         return "saved"
     if not is_numeric(dataset) or dataset.ndim < 2:
         return ""
-    if name in MAPS_SPECTRA and dataset.ndim == 3:
-        return "MAPS"
-    if MAPS_RAW.fullmatch(name) and dataset.ndim == 3:
-        return "MAPS_RAW"
+    found.match = match(found)
+    if found.match is not None:
+        return found.match.layout.name
     root, *rest = name.split("/")
     if root in XRM_ROOTS:
         is_counts = dataset.ndim == 3 and len(rest) == 2 and rest[1] == "counts"

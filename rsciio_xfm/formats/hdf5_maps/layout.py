@@ -5,8 +5,6 @@ files that ewoksfluo 1.3 simulates, PyMca 5.9 (NeXus), PyXRF 1.0, xraylarch 2026
 XRF-Maps.
 """
 
-import re
-
 MEASUREMENT = "measurement"
 INSTRUMENT = "instrument"
 FSCAN = "fscan_parameters"
@@ -25,6 +23,3 @@ SCALERS = (
     ("Scalers/Names", "Scalers/Values", 0),
     ("scaler_names", "scalers", 0),
 )
-MAPS_SPECTRA = ("MAPS/Spectra/mca_arr", "MAPS/mca_arr")
-# As measured, before XRF-Maps: a dataset for each detector, channels first.
-MAPS_RAW = re.compile(r"MAPS_RAW/data_[a-z]")

@@ -13,7 +13,7 @@ from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.hdf5.small import MOST_SMALL, read_small, text_of
 from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
 from rsciio_xfm.core.to_dask import load
-from rsciio_xfm.core.xrf import ELAPSED, INPUT_RATE, LIVE, OUTPUT_RATE, line_of_positions
+from rsciio_xfm.core.xrf import ELAPSED, LIVE, line_of_positions
 from rsciio_xfm.formats.hdf5_maps.find import Found
 from rsciio_xfm.formats.hdf5_maps.layout import MAPS, SCALERS, XRM_ROOTS
 
@@ -116,80 +116,6 @@ def _axes_of_positions(
         axes[1] |= line_of_positions(values[..., 0].mean(axis=0))
         axes[0] |= line_of_positions(values[..., 1].mean(axis=1))
     return axes
-
-
-def read_maps(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any]:
-    """Read a map of MAPS or XRF-Maps: channels are the first axis."""
-    dataset, where = found.dataset, f"{path}: {found.name}"
-    n_channels, *shape = dataset.shape
-    root = dataset.place.root[MAPS]
-    group = found.parents[0]  # of version 9 the root
-    times: dict[tuple[str, ...], np.ndarray] = {}
-    for key, aliases in (
-        ("Elapsed_Livetime", LIVE),
-        ("Elapsed_Realtime", ELAPSED),
-        ("Input_Counts", INPUT_RATE),
-        ("Output_Counts", OUTPUT_RATE),
-    ):
-        values = read_small(path, group, key, (tuple(shape),))
-        if values is not None:
-            times[aliases] = values
-    calibration = None
-    for key in ("Energy_Calibration", "energy_calib"):
-        values = read_small(path, group, key, ((3,), (3, 1), (2,)))
-        calibration = calibration if values is None else tuple(values.ravel())
-    for key in ("Energy", "energy"):
-        values = read_small(path, group, key, ((n_channels,),))
-        if values is not None and calibration is None:
-            calibration = meta.line_of(values)
-    axes = []
-    for name, size in zip("yx", shape, strict=True):
-        axis = build_axis(name, size, None, None)
-        for key in (f"{name}_axis", f"Scan/{name}_axis"):
-            axis |= line_of_positions(read_small(path, root, key, ((size,),)))
-        axes.append(axis)
-    axes.append(meta.energy_axis(where, n_channels, calibration))
-    signal = _build(path, path.stem, axes, times, {"dataset": found.name})
-    source = make_source(path, dataset, Arrangement((1, 2, 0)))
-    signal["data"] = load(source, path, lazy, chunks)
-    signal["original_metadata"] = {}
-    return signal
-
-
-def read_maps_raw(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any]:
-    """Read a map of one detector that MAPS keeps as measured: channels are the first axis.
-
-    Parameters
-    ----------
-    path, found
-        The file, and the dataset: ``data_a`` is that of the first detector.
-    lazy, chunks
-        See :func:`rsciio_xfm.esrf.file_reader`.
-    """
-    dataset, group = found.dataset, found.parents[0]
-    n_channels, *shape = dataset.shape
-    name = found.name.rsplit("/", 1)[-1]
-    number = ord(name[-1]) - ord("a")
-    times: dict[tuple[str, ...], np.ndarray] = {}
-    for key, aliases in (
-        ("livetime", LIVE),
-        ("realtime", ELAPSED),
-        ("inputcounts", INPUT_RATE),
-        ("ouputcounts", OUTPUT_RATE),  # as MAPS spells it
-    ):
-        item = get(group, key)
-        if isinstance(item, h5py.Dataset) and item.shape[1:] == tuple(shape):
-            values = read_small(path, group, key, (item.shape,))
-            if values is not None and number < len(values):
-                times[aliases] = values[number]
-    axes = [build_axis(n, size, None, None) for n, size in zip("yx", shape, strict=True)]
-    axes.append(meta.energy_axis(f"{path}: {found.name}", n_channels, None))
-    instrument = {"dataset": found.name, "detector": number}
-    signal = _build(path, f"{path.stem} {name}", axes, times, instrument)
-    source = make_source(path, dataset, Arrangement((1, 2, 0)))
-    signal["data"] = load(source, path, lazy, chunks)
-    signal["original_metadata"] = {}
-    return signal
 
 
 def read_scalers(path: Path, file: h5py.File) -> list[dict[str, Any]]:

@@ -26,11 +26,18 @@ from rsciio_xfm.core.scan import Grid
 from rsciio_xfm.core.to_dask import load
 from rsciio_xfm.core.xrf import ELAPSED, LIVE, PRESET, line_of_positions
 from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.formats.hdf5_maps.axes import (
+    DETECTOR,
+    POINT,
+    find_axes,
+    order_of,
+    take_detector,
+)
 from rsciio_xfm.formats.hdf5_maps.axes import detector_axis as axis_of_detectors
-from rsciio_xfm.formats.hdf5_maps.axes import find_axes, order_of, take_detector
 from rsciio_xfm.formats.hdf5_maps.bliss import Detector, Scan, grid_of, read_counter
 from rsciio_xfm.formats.hdf5_maps.find import IMAGE, Found, listed_axes
-from rsciio_xfm.formats.hdf5_maps.programs import read_map, read_maps, read_maps_raw
+from rsciio_xfm.formats.hdf5_maps.known import read_known
+from rsciio_xfm.formats.hdf5_maps.programs import read_map
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,10 @@ class Options:
         From :func:`rsciio_xfm.formats.hdf5_maps.axes.parse_axes`.
     is_sum
         ``sum_detectors``.
+    series
+        As there: files that are rows or parts of one map.
+    allow_outside, advice
+        See :func:`rsciio_xfm.core.hdf5.links.open_checked`.
     """
 
     lazy: bool = False
@@ -56,9 +67,12 @@ class Options:
     axes: tuple[str, ...] | None = None
     detector: int | None = None
     is_sum: bool = False
+    series: bool | str = False
+    allow_outside: bool = False
+    advice: str = ""
 
 
-_TOLD = ("saved", "MAPS", "MAPS_RAW", "map")  # layouts whose axes are known
+_TOLD = ("saved", "map")  # layouts whose axes are known
 
 
 def read_dataset(
@@ -85,11 +99,20 @@ def read_dataset(
         Axes are given for what says itself what it is; there is no such detector.
     """
     axes = options.axes
+    is_told = found.layout in _TOLD
+    if found.match is not None:
+        is_free = POINT in found.match.roles
+        is_told = axes is not None and not is_free
+        has_detectors = DETECTOR in (axes or found.match.roles)
+        is_told |= options.detector is not None and not has_detectors
+        if not is_told:
+            _check_kind(path, found, axes)
+            return read_known(path, found, options)
     if axes is None and options.detector is None:
         known = _read_known(path, found, options)
         if known is not None:
             return [known]
-    elif found.layout in _TOLD:
+    elif is_told:
         raise ValueError(
             f"{path}: {'axes' if axes is not None else 'detector'} is given, expected None "
             f"for {found.name}: its axes are known, and detectors are datasets of their own."
@@ -109,8 +132,7 @@ def _read_known(path: Path, found: Found, options: Options) -> dict[str, Any] | 
             return _restore(path, found, signal, lazy, chunks)
     if _is_counter(found):
         return read_counter(path, found, options.navigation_shape)
-    readers = {"MAPS": read_maps, "MAPS_RAW": read_maps_raw, "map": read_map}
-    reader = readers.get(found.layout)
+    reader = read_map if found.layout == "map" else None
     if reader is None and found.interpretation in IMAGE:
         reader = _read_image
     if reader is None:

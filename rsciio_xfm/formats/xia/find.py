@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -48,12 +49,19 @@ def is_single(path: Path) -> bool:
     return XIA_SINGLE.fullmatch(path.name) is not None
 
 
-def load_once(path: Path) -> None:
+def load_once(path: Path, own: Container[Path] = ()) -> None:
     """Let ``hs.load`` of several files of a map load it once.
 
     It calls the reader for each of them, and stacks what it gets: as many maps as the map has
     rows. The reader has no say in that, so the files that the map was made of are taken from
     the list of those that are still to be loaded. Nothing is done if there is no such list.
+
+    Parameters
+    ----------
+    path
+        Of the file that was loaded.
+    own
+        The other files of the map, where they are not those of an XIA map.
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None and (
@@ -63,9 +71,13 @@ def load_once(path: Path) -> None:
     waiting = None if frame is None else frame.f_locals.get("filenames")
     if not isinstance(waiting, list) or str(path) not in waiting:
         return
-    own = _map_of(path)
+    same = _map_of(path)
     after = waiting.index(str(path)) + 1
-    waiting[after:] = [name for name in waiting[after:] if _map_of(Path(name)) != own]
+    waiting[after:] = [
+        name
+        for name in waiting[after:]
+        if (Path(name) not in own if same is None else _map_of(Path(name)) != same)
+    ]
 
 
 def _map_of(path: Path) -> tuple[str, ...] | None:
