@@ -19,6 +19,7 @@ _FORMATS = (
     "esrf",
     "geopixe",
     "jeol",
+    "mda",
     "msa",
     "oxford",
     "ripple",

@@ -1,7 +1,6 @@
 """``file_reader`` for ``.mda`` files."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,17 @@ from rsciio_xfm.core.eds import DETECTOR_AXIS, build_axis
 from rsciio_xfm.core.to_dask import in_memory, load
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import ELAPSED, INPUT_RATE, LIVE, OUTPUT_RATE
-from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
+from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.mda import layout
 from rsciio_xfm.formats.mda.data import make_spectra
 from rsciio_xfm.formats.mda.override import Override, find_override
-from rsciio_xfm.formats.mda.parse import File, Scan, find_inner, opened, read_extra, read_scan
+from rsciio_xfm.formats.mda.parse import (
+    File,
+    Scan,
+    opened,
+    read_extra,
+    read_scan,
+)
 from rsciio_xfm.formats.mda.pixels import (
     Rows,
     count_all,
@@ -190,7 +195,11 @@ def _say_where(path: Path) -> str:
     """Say where the spectra of a fly scan are."""
     beside = sorted(
         other.name
-        for folder in (path.parent, path.parent.parent / "flyXRF.h5", path.parent / "flyXRF")
+        for folder in (
+            path.parent,
+            path.parent.parent / "flyXRF.h5",
+            path.parent / "flyXRF",
+        )
         if folder.is_dir()
         for other in folder.glob(f"{_escape(path.stem)}*")
         if other.suffix.lower() in _BESIDE
@@ -234,7 +243,9 @@ def _read_spectra(
     if not is_sum and len(names) > 1:
         axes.insert(0, build_axis(DETECTOR_AXIS, len(names), None, None))
     energy = _energy_axis(path, file, rows, names, override, first.n_points)
-    times = [_read_times(file, rows, n, i, override) for n, i in zip(names, order, strict=True)]
+    times = [
+        _read_times(file, rows, n, i, override) for n, i in zip(names, order, strict=True)
+    ]
     dead, origin = _dead_times(times, places)
     real = [meta.mean_time(own.get(ELAPSED)) for own in times]
     known = [seconds for seconds in real if seconds is not None]
@@ -269,8 +280,8 @@ def _warn_of_repeats(path: Path, first: Scan) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         warn(
-            f"{path}: {', '.join(repeated[:4])} is there more than once, expected each detector "
-            f"once: the first one is read (byte {first.at})."
+            f"{path}: {', '.join(repeated[:4])} is there more than once, expected each "
+            f"detector once: the first one is read (byte {first.at})."
         )
 
 
@@ -341,7 +352,11 @@ def _recorded_terms(file: File, rows: Rows, name: str) -> tuple[float, ...] | No
             for i in wanted
             if i is not None and scan.n_done and scan.end <= file.source.size
         ]
-        if len(found) == len(layout.CALIBRATION) and np.isfinite(found).all() and found[1] > 0:
+        if (
+            len(found) == len(layout.CALIBRATION)
+            and np.isfinite(found).all()
+            and found[1] > 0
+        ):
             # As they were written: float32 has some further digits.
             return tuple(float(f"{term:.7g}") for term in found)
     return None
@@ -360,9 +375,12 @@ def _read_times(
         return {}
     parts = _parts(name)
     own = (layout.LIVE, layout.REAL, layout.INPUT, layout.OUTPUT)
-    found = {}
+    found: dict[tuple[str, ...], np.ndarray] = {}
     for key, text, label in zip(
-        (LIVE, ELAPSED, INPUT_RATE, OUTPUT_RATE), own, layout.OVERRIDE_COUNTERS, strict=True
+        (LIVE, ELAPSED, INPUT_RATE, OUTPUT_RATE),
+        own,
+        layout.OVERRIDE_COUNTERS,
+        strict=True,
     ):
         names = [text.format(**parts)] if parts else []
         if key == ELAPSED and parts:
@@ -382,7 +400,9 @@ def _dead_times(
     """Return dead times, (detector, y, x): by the rates, else by the times."""
     found, origin = [], ""
     for own in times:
-        rates = {key: own[key] for key in (INPUT_RATE, OUTPUT_RATE) if key in own}
+        rates: dict[tuple[str, ...], np.ndarray] = {
+            key: own[key] for key in (INPUT_RATE, OUTPUT_RATE) if key in own
+        }
         dead, source = meta.find_dead_time(rates.get)
         if dead is None or np.isnan(dead).all():
             dead, source = meta.find_dead_time(own.get)
@@ -396,7 +416,9 @@ def _dead_times(
 # Counters.
 
 
-def _read_counters(path: Path, file: File, options: _Options, n_more: int) -> dict[str, Any]:
+def _read_counters(
+    path: Path, file: File, options: _Options, n_more: int
+) -> dict[str, Any]:
     """Read what was counted; `n_more`: how many ranks there are that are not of pixels."""
     if options.detector is not None:
         raise ValueError(f"{path}: detector is given, expected None for counters.")
@@ -413,13 +435,16 @@ def _read_counters(path: Path, file: File, options: _Options, n_more: int) -> di
         path.stem,
         counters,
         rows.axes(file),
-        {"scan": file.number, "positioners": [_describe(s) for s in _each_level(rows, file)]},
+        {
+            "scan": file.number,
+            "positioners": [_describe(s) for s in _each_level(rows, file)],
+        },
         parse_datetime(file.scan.time),
     )
     if signal is None:
         raise FileFormatError(
-            f"{path}: nothing was counted at the points, expected detectors of the scans (byte "
-            f"{rows.first.at})."
+            f"{path}: nothing was counted at the points, expected detectors of the scans "
+            f"(byte {rows.first.at})."
         )
     if options.lazy:
         signal["data"] = in_memory(signal["data"], options.chunks)
@@ -443,6 +468,10 @@ def _original(file: File, innermost: Scan) -> dict[str, Any]:
         if not known.size:
             break
         scan = read_scan(file.source, file.reader, int(known[0]), scan.rank - 1)
-    head = {"version": round(file.version, 4), "scan": file.number, "shape": list(file.shape)}
+    head = {
+        "version": round(file.version, 4),
+        "scan": file.number,
+        "shape": list(file.shape),
+    }
     variables = [[name, value] for name, value in read_extra(file).items()]
     return meta.clean(head | {"scans": scans, "variables": dict(enumerate(variables))})

@@ -1,25 +1,27 @@
 """The layout of ``.mda`` files: what comes after what, and names of process variables.
 
-All is big-endian, and as XDR has it: whole numbers and float32 have 4 bytes, texts their length
-twice (once, if it is 0) and bytes up to a multiple of 4. Positions are bytes of the file, in 32
-bits with a sign.
+All is big-endian, and as XDR has it: whole numbers and float32 have 4 bytes, texts their
+length twice (once, if it is 0) and bytes up to a multiple of 4. Positions are bytes of the
+file, in 32 bits with a sign.
 
-- File: float32 version; int32 number of the scan, rank, size along each axis (outermost first, as
-  planned), whether it is regular, position of further variables (0: none); the outermost scan.
-- Scan: int32 rank, points, points that are done; of a rank above 1 the position of the scan of each
-  point (0: not done); texts name and time; int32 numbers of positioners, detectors, triggers; each
-  of them; for each positioner a float64, for each detector a float32 of each point.
-- Positioner: int32 number; texts name, description, step mode, unit; name, description and unit of
-  what is read back. Detector: int32 number; texts name, description, unit. Trigger: int32 number;
-  text name; float32 command.
+- File: float32 version; int32 number of the scan, rank, size along each axis (outermost first,
+  as planned), whether it is regular, position of further variables (0: none); the outermost
+  scan.
+- Scan: int32 rank, points, points that are done; of a rank above 1 the position of the scan of
+  each point (0: not done); texts name and time; int32 numbers of positioners, detectors,
+  triggers; each of them; for each positioner a float64, for each detector a float32 of each
+  point.
+- Positioner: int32 number; texts name, description, step mode, unit; name, description and unit
+  of what is read back. Detector: int32 number; texts name, description, unit. Trigger: int32
+  number; text name; float32 command.
 - Further variables: int32 how many; of each texts name and description, int32 type; a text, or
   int32 count, text unit and the values.
 
-A map of spectra has a rank more than axes: the innermost scan has no positioners, its points are
-channels and its detectors those of X-rays.
+A map of spectra has a rank more than axes: the innermost scan has no positioners, its points
+are channels and its detectors those of X-rays.
 
-Source: EPICS' saveData (synApps, module sscan, ``saveData_fileFormat.txt``); files of the Advanced
-Photon Source, beamline 2-ID-E, which mdaviz 1.4.2 reads alike.
+Source: EPICS' saveData (synApps, module sscan, ``saveData_fileFormat.txt``); files of the
+Advanced Photon Source, beamline 2-ID-E, which mdaviz 1.4.2 reads alike.
 """
 
 import re
@@ -41,7 +43,9 @@ MOST_EXACT = 2**24
 
 # Arrays of an MCA, as dxpXMAP:mca1.VAL or XSP3:MCA2:ArrayData. What a scaler or an ADC records
 # during a fly scan has the same record, and its points are pixels.
-SPECTRUM = re.compile(r"(?P<prefix>.*?)mca(?P<number>\d*)(\.VAL|:ArrayData)?", re.I | re.S)
+SPECTRUM = re.compile(
+    r"(?P<prefix>.*?)mca(?P<number>\d*)(\.VAL|:ArrayData)?", re.I | re.S
+)
 NO_SPECTRUM = re.compile(r"[:_](mcs|adc|sis|scaler)\w*:", re.I)
 # Beside it, counters of such a detector for each pixel.
 LIVE, REAL = "{prefix}mca{number}.ELTM", "{prefix}mca{number}.ERTM"
@@ -49,7 +53,11 @@ INPUT = "{prefix}dxp{number}:InputCountRate"
 OUTPUT = "{prefix}dxp{number}:OutputCountRate"
 ELAPSED = "{prefix}ElapsedReal"  # of all detectors
 # In a scan around it, a, b and c of its energies, keV.
-CALIBRATION = ("{prefix}mca{number}.CALO", "{prefix}mca{number}.CALS", "{prefix}mca{number}.CALQ")
+CALIBRATION = (
+    "{prefix}mca{number}.CALO",
+    "{prefix}mca{number}.CALS",
+    "{prefix}mca{number}.CALQ",
+)
 
 # The text file of MAPS and XRF-Maps beside a scan: NAME: VALUE, the first of each counts.
 OVERRIDE = "maps_fit_parameters_override.txt"

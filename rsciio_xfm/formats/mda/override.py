@@ -41,7 +41,9 @@ class Override:
     counters: dict[str, str] = field(default_factory=dict)
 
 
-def find_override(path: Path, chosen: str | Path | None, numbers: Sequence[int], n: int) -> Override:
+def find_override(
+    path: Path, chosen: str | Path | None, numbers: Sequence[int], n: int
+) -> Override:
     """Find and read the file.
 
     Parameters
@@ -64,7 +66,9 @@ def find_override(path: Path, chosen: str | Path | None, numbers: Sequence[int],
     if chosen is not None:
         own = Path(chosen)
         if not own.is_file():
-            raise FileNotFoundError(ENOENT, "calibration is no file, expected one", str(own))
+            raise FileNotFoundError(
+                ENOENT, "calibration is no file, expected one", str(own)
+            )
         return _read(own, n)
     candidates = [path.with_name(OVERRIDE)]
     if len(numbers) == 1:
@@ -92,8 +96,8 @@ def _read(path: Path, n: int | None) -> Override:
     claimed = _number(path, found, N_DETECTORS)
     if n is not None and claimed is not None and claimed != n:
         warn(
-            f"{path}: {N_DETECTORS} is {claimed:g}, expected {n}, as the scan has: its energies "
-            "are taken for all of them. Check them, or name another file with calibration=..."
+            f"{path}: {N_DETECTORS} is {claimed:g}, expected {n}, as the scan has: its "
+            "energies are taken for all of them. Check them, or name another file with calibration=..."
         )
     terms = tuple(_number(path, found, name) for name in TERMS)
     counters = {
@@ -107,7 +111,9 @@ def _read(path: Path, n: int | None) -> Override:
         else (terms[0], terms[1], terms[2] or 0.0)
     )
     if known is None:
-        warn(f"{path}: {TERMS[0]} and {TERMS[1]} are not there, expected keV of channels.")
+        warn(
+            f"{path}: {TERMS[0]} and {TERMS[1]} are not there, expected keV of channels."
+        )
     return Override(path, known, _number(path, found, BEAM), counters)
 
 

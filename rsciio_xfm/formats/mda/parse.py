@@ -59,8 +59,6 @@ class Scan:
         In the order of their values.
     data
         Byte at which values begin.
-    names_at, time_at
-        Ranges of bytes, from `at` on, of the name, and of the time.
     head
         All bytes before the values.
     """
@@ -296,6 +294,26 @@ def _fixed(scan: Scan) -> tuple[slice, slice, slice]:
     return slice(names, start), slice(start, start + 8), slice(stop, None)
 
 
+def check_positions(name: str | Path, outer: Scan, positions: np.ndarray) -> None:
+    """Refuse positions of scans that are none, or twice the same.
+
+    Parameters
+    ----------
+    name
+        Of the file.
+    outer
+        The scan that has them, or the first of them.
+    positions
+        0 for none.
+    """
+    known = positions[positions > 0]
+    if (positions < 0).any() or np.unique(known).size < known.size:
+        raise CorruptFileError(
+            f"{name}: positions of the scans of points are negative, or twice the same, "
+            f"expected each once (byte {outer.at + 12})."
+        )
+
+
 def find_inner(file: File, outer: Scan) -> list[Scan | None]:
     """Return the scan of each point of another; None where there is none.
 
@@ -305,12 +323,7 @@ def find_inner(file: File, outer: Scan) -> list[Scan | None]:
         A position is none within the file, or two points have the same.
     """
     positions = outer.inner
-    known = positions[positions > 0]
-    if (positions < 0).any() or len(set(known.tolist())) < len(known):
-        raise CorruptFileError(
-            f"{file.source.name}: positions of the scans of points are negative, or twice the "
-            f"same, expected each once (byte {outer.at + 12})."
-        )
+    check_positions(file.source.name, outer, positions)
     found: list[Scan | None] = []
     first = None
     for at in positions.tolist():

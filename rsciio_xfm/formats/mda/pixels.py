@@ -12,7 +12,7 @@ from rsciio_xfm.core.eds import build_axis, clean_units
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.mda.layout import POSITION, VALUE
-from rsciio_xfm.formats.mda.parse import File, Scan, Variable, find_inner
+from rsciio_xfm.formats.mda.parse import File, Scan, Variable, check_positions, find_inner
 
 _MOST_EMPTY = 2**20  # pixels that may be missing, whatever was measured
 _JITTER = 0.75  # of a step: positions further off the line are no axis
@@ -63,10 +63,14 @@ class Rows:
         found = np.full(self.shape, NO_CHUNK, dtype=np.int64)
         for place, scan in self.scans.items():
             inner = scan.inner[: scan.n_done]
+            check_positions(self.path, scan, inner)
             self.put(place, np.where(inner > 0, inner, NO_CHUNK), found)
+        check_positions(self.path, self.first, found[found != NO_CHUNK])
         return found
 
-    def values(self, file: File, name: str, is_positioner: bool = False) -> np.ndarray | None:
+    def values(
+        self, file: File, name: str, is_positioner: bool = False
+    ) -> np.ndarray | None:
         """Return what was counted at each pixel, NaN where nothing was; None if never."""
         found = None
         for place, scan in self.scans.items():
@@ -115,18 +119,21 @@ class Rows:
         values = values.reshape(-1, values.shape[-1])
         count = np.isfinite(values).sum(axis=0)
         with np.errstate(invalid="ignore"):
-            return np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
+            return np.where(
+                count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan
+            )
 
     def _warn_of_positions(self, file: File, i: int, label: str) -> None:
         """Say so if positioners moved, and not along a line."""
         scans = self.scans if i == len(self.shape) - 1 else self.outer[i]
-        for item in next(iter(scans.values())).positioners:
+        first = next(iter(scans.values()))
+        for item in first.positioners:
             means = self._means(file, item, i)
             known = np.empty(0) if means is None else means[np.isfinite(means)]
             if known.size > 2 and np.ptp(known) > 0:
                 warn(
-                    f"{self.path}: positions of {item.name} are not evenly spaced, expected an "
-                    f"axis: {label} is counted in pixels (byte {next(iter(scans.values())).data})."
+                    f"{self.path}: positions of {item.name} are not evenly spaced, expected "
+                    f"an axis: {label} is counted in pixels (byte {first.data})."
                 )
                 return
 
@@ -176,7 +183,9 @@ def find_rows(path: Path, file: File, n_axes: int) -> Rows:
             f"{file.scan.at})."
         )
     shape = _shape(path, outer, level, n_there) if n_axes else ()
-    level = {place: scan for place, scan in level.items() if place[:1] < shape[:1] or not place}
+    level = {
+        place: scan for place, scan in level.items() if place[:1] < shape[:1] or not place
+    }
     _warn_of_missing(path, shape, level, n_there, file.scan.at)
     rows = Rows(path, shape, level, outer, frozenset(), n_there)
     return Rows(path, shape, level, outer, _find_reversed(file, rows), n_there)
@@ -231,8 +240,8 @@ def _warn_of_missing(
     n_all = int(np.prod(shape, dtype=np.int64))
     if n_there < n_all and len(lengths) == 1:
         warn(
-            f"{path}: {n_there} of {n_all} points are there: the scan was stopped, and the rest "
-            f"of the map is zeros without dead times (byte {at})."
+            f"{path}: {n_there} of {n_all} points are there: the scan was stopped, and the "
+            f"rest of the map is zeros without dead times (byte {at})."
         )
 
 
@@ -250,13 +259,15 @@ def _find_reversed(file: File, rows: Rows) -> frozenset[tuple[int, ...]]:
     return frozenset(place for place, sign in directions.items() if sign == -forward)
 
 
-def drop_beyond(path: Path, places: np.ndarray, record_bytes: int, size: int) -> np.ndarray:
+def drop_beyond(
+    path: Path, places: np.ndarray, record_bytes: int, size: int
+) -> np.ndarray:
     """Leave out records that are beyond the end of the file, and say how many."""
     is_beyond = places + record_bytes > size
     if is_beyond.any():
         warn(
-            f"{path}: the file ends early: the spectra of {np.count_nonzero(is_beyond)} points "
-            f"are missing, and are zeros without dead times (byte {size})."
+            f"{path}: the file ends early: the spectra of {np.count_nonzero(is_beyond)} "
+            f"points are missing, and are zeros without dead times (byte {size})."
         )
     return np.where(is_beyond, NO_CHUNK, places)
 
