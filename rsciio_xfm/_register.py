@@ -68,18 +68,37 @@ def extension(file: Path) -> str:
 def readers() -> dict[str, str]:
     """Return the modules of ours that read lazily, by extension in small letters."""
     found: dict[str, str] = {}
-    for specification in read_specifications():
-        others = specification.get("other_extensions", [])
-        for one in [*specification["file_extensions"], *others]:
+    # Those that are chosen by content come last: they stand for no extension of another.
+    for specification in sorted(read_specifications(), key=_is_by_content):
+        for one in _extensions(specification):
             if specification["lazy"]:
-                found.setdefault(one.lower(), specification["api"])
+                found.setdefault(one, specification["api"])
     return found
 
 
+def _is_by_content(specification: dict) -> bool:
+    return bool(specification.get("by_content"))
+
+
+def _extensions(specification: dict) -> list[str]:
+    others = specification.get("other_extensions", [])
+    return [one.lower() for one in [*specification["file_extensions"], *others]]
+
+
 def find_reader(file: Path) -> Any:
-    """Return the module of ours that reads files of an extension, or None."""
-    module = readers().get(extension(file))
-    return None if module is None else importlib.import_module(module)
+    """Return the module of ours that reads a file, or None.
+
+    The extension tells, but for formats that are ``by_content`` in their specification: their
+    module has a function ``is_own(path)``.
+    """
+    own = extension(file)
+    for specification in filter(_is_by_content, _read_specifications()):
+        if own in _extensions(specification):
+            module = importlib.import_module(specification["api"])
+            if module.is_own(file):
+                return module
+    name = readers().get(own)
+    return None if name is None else importlib.import_module(name)
 
 
 def takes_over() -> bool:

@@ -11,7 +11,7 @@ file, in 32 bits with a sign.
   each point (0: not done); texts name and time; int32 numbers of positioners, detectors,
   triggers; each of them; for each positioner a float64, for each detector a float32 of each
   point.
-- Positioner: int32 number; texts name, description, step mode, unit; name, description and unit
+- Positioner: int32 number; texts name, description, step mode, unit; name, description, unit
   of what is read back. Detector: int32 number; texts name, description, unit. Trigger: int32
   number; text name; float32 command.
 - Further variables: int32 how many; of each texts name and description, int32 type; a text, or

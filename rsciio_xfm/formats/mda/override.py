@@ -97,7 +97,8 @@ def _read(path: Path, n: int | None) -> Override:
     if n is not None and claimed is not None and claimed != n:
         warn(
             f"{path}: {N_DETECTORS} is {claimed:g}, expected {n}, as the scan has: its "
-            "energies are taken for all of them. Check them, or name another file with calibration=..."
+            "energies are taken for all of them. Check them, or name another file with "
+            "calibration=..."
         )
     terms = tuple(_number(path, found, name) for name in TERMS)
     counters = {

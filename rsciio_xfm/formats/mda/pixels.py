@@ -9,13 +9,13 @@ import numpy as np
 
 from rsciio_xfm.core.chunks import NO_CHUNK
 from rsciio_xfm.core.eds import build_axis, clean_units
+from rsciio_xfm.core.scan import fit_line
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.mda.layout import POSITION, VALUE
 from rsciio_xfm.formats.mda.parse import File, Scan, Variable, check_positions, find_inner
 
 _MOST_EMPTY = 2**20  # pixels that may be missing, whatever was measured
-_JITTER = 0.75  # of a step: positions further off the line are no axis
 _NAMES = ("x", "y", "z")
 
 
@@ -96,9 +96,9 @@ class Rows:
             label = _NAMES[place] if place < len(_NAMES) else f"axis{i}"
             axis = build_axis(label, size, None, None)
             for item in next(iter(scans.values())).positioners:
-                means = self._means(file, item, i)
-                line = None if means is None else _line(means)
-                if line is not None:
+                found = self._positions(file, item, i)
+                line = None if found is None else fit_line(found, i)
+                if line is not None and line[1]:
                     units = clean_units(item.units)
                     axis |= {"offset": line[0], "scale": line[1], "units": units}
                     break
@@ -107,48 +107,26 @@ class Rows:
             axes.append(axis)
         return axes
 
-    def _means(self, file: File, item: Variable, i: int) -> np.ndarray | None:
-        """Return the position along an axis, the mean of all rows; NaN where none is known."""
-        if i == len(self.shape) - 1:
-            values = self.values(file, item.name, is_positioner=True)
-        else:
-            part = Rows(self.path, self.shape[: i + 1], self.outer[i], [], frozenset(), 0)
-            values = part.values(file, item.name, is_positioner=True)
-        if values is None:
-            return None
-        values = values.reshape(-1, values.shape[-1])
-        count = np.isfinite(values).sum(axis=0)
-        with np.errstate(invalid="ignore"):
-            return np.where(
-                count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan
-            )
+    def _positions(self, file: File, item: Variable, i: int) -> np.ndarray | None:
+        """Return positions along an axis, those of axes within it left out."""
+        rows = self
+        if i < len(self.shape) - 1:
+            rows = Rows(self.path, self.shape[: i + 1], self.outer[i], [], frozenset(), 0)
+        return rows.values(file, item.name, is_positioner=True)
 
     def _warn_of_positions(self, file: File, i: int, label: str) -> None:
         """Say so if positioners moved, and not along a line."""
         scans = self.scans if i == len(self.shape) - 1 else self.outer[i]
         first = next(iter(scans.values()))
         for item in first.positioners:
-            means = self._means(file, item, i)
-            known = np.empty(0) if means is None else means[np.isfinite(means)]
-            if known.size > 2 and np.ptp(known) > 0:
+            found = self._positions(file, item, i)
+            known = np.empty(0) if found is None else found[np.isfinite(found)]
+            if self.shape[i] > 2 and known.size > 2 and np.ptp(known) > 0:
                 warn(
                     f"{self.path}: positions of {item.name} are not evenly spaced, expected "
                     f"an axis: {label} is counted in pixels (byte {first.data})."
                 )
                 return
-
-
-def _line(values: np.ndarray) -> tuple[float, float] | None:
-    """Return offset and scale of the line along which positions are, None if they are not."""
-    index = np.flatnonzero(np.isfinite(values))
-    if index.size < 2:
-        return None
-    scale, offset = np.polyfit(index, values[index], 1)
-    off = np.abs(offset + scale * index - values[index]).max()
-    if not scale or not np.isfinite(off) or off > _JITTER * abs(scale):
-        return None
-    # Rounding of what was even before.
-    return float(np.round(offset, 12)), float(np.round(scale, 12))
 
 
 def find_rows(path: Path, file: File, n_axes: int) -> Rows:
