@@ -68,37 +68,41 @@ def extension(file: Path) -> str:
 def readers() -> dict[str, str]:
     """Return the modules of ours that read lazily, by extension in small letters."""
     found: dict[str, str] = {}
-    # Those that are chosen by content come last: they stand for no extension of another.
-    for specification in sorted(read_specifications(), key=_is_by_content):
-        for one in _extensions(specification):
+    # What is told by its content comes last: it is not the usual reader of an extension.
+    for specification in sorted(
+        read_specifications(), key=lambda one: bool(one.get("by_content"))
+    ):
+        others = specification.get("other_extensions", [])
+        for one in [*specification["file_extensions"], *others]:
             if specification["lazy"]:
-                found.setdefault(one, specification["api"])
+                found.setdefault(one.lower(), specification["api"])
     return found
 
 
-def _is_by_content(specification: dict) -> bool:
-    return bool(specification.get("by_content"))
-
-
-def _extensions(specification: dict) -> list[str]:
-    others = specification.get("other_extensions", [])
-    return [one.lower() for one in [*specification["file_extensions"], *others]]
+@functools.cache
+def _readers_by_content() -> dict[str, list[str]]:
+    """Return the modules that tell their files from others of the same extension."""
+    found: dict[str, list[str]] = {}
+    for specification in read_specifications():
+        if specification.get("by_content"):
+            others = specification.get("other_extensions", [])
+            for one in {*specification["file_extensions"], *others}:
+                found.setdefault(one.lower(), []).append(specification["api"])
+    return found
 
 
 def find_reader(file: Path) -> Any:
-    """Return the module of ours that reads a file, or None.
+    """Return the module of ours that reads a file, by its extension, or None.
 
-    The extension tells, but for formats that are ``by_content`` in their specification: their
-    module has a function ``is_own(path)``.
+    Where formats share the extension, one that recognizes the file by its content comes first.
     """
-    own = extension(file)
-    for specification in filter(_is_by_content, _read_specifications()):
-        if own in _extensions(specification):
-            module = importlib.import_module(specification["api"])
-            if module.is_own(file):
-                return module
-    name = readers().get(own)
-    return None if name is None else importlib.import_module(name)
+    suffix = extension(file)
+    for name in _readers_by_content().get(suffix, []):
+        module = importlib.import_module(name)
+        if readers()[suffix] != name and module.recognizes(file):
+            return module
+    usual = readers().get(suffix)
+    return None if usual is None else importlib.import_module(usual)
 
 
 def takes_over() -> bool:

@@ -1,8 +1,8 @@
 """``.HDF5`` files of CRONO, the scanner of paintings of XGLab, now Bruker's."""
 
-from rsciio_xfm.formats.crono.api import file_reader, is_own
+from rsciio_xfm.formats.crono.api import file_reader, recognizes
 
-__all__ = ["file_reader", "is_own"]
+__all__ = ["file_reader", "recognizes"]
 
 
 def __dir__() -> list[str]:

@@ -20,9 +20,9 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.crono import layout
 from rsciio_xfm.formats.crono.data import Selected
-from rsciio_xfm.formats.crono.parse import File, find_spectra, is_own, read_index
+from rsciio_xfm.formats.crono.parse import File, find_spectra, read_index, recognizes
 
-__all__ = ["file_reader", "is_own"]
+__all__ = ["file_reader", "recognizes"]
 
 _SELECTIONS = (None, "spectrum_image", "counters", "window_integral")
 _MOST_WINDOWS = 1000

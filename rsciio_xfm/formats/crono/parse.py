@@ -96,7 +96,7 @@ def is_crono(root: Group) -> bool:
     return all(isinstance(get(root, name), Dataset) for name in (SPECTRA, SELECTED))
 
 
-def is_own(path: str | Path) -> bool:
+def recognizes(path: str | Path) -> bool:
     """Tell by its content whether a file is one of CRONO's.
 
     Parameters
@@ -106,8 +106,8 @@ def is_own(path: str | Path) -> bool:
 
     Examples
     --------
-    >>> from rsciio_xfm.formats.crono import is_own
-    >>> is_own("painting.HDF5")
+    >>> from rsciio_xfm.formats.crono import recognizes
+    >>> recognizes("painting.HDF5")
     True
     """
     if not h5py.is_hdf5(path):
@@ -129,7 +129,7 @@ def find_spectra(path: Path, root: Group) -> File:
     """
     item = get(root, SPECTRA)
     if not isinstance(item, Dataset):
-        names = ", ".join(list(root)[:8])
+        names = ", ".join(str(name) for name in list(root)[:8])
         raise FileFormatError(
             f"{path}: the file has no dataset {SPECTRA}, expected it of CRONO's (byte 0). "
             f'What is there: {names or "nothing"}. Other HDF5 files: file_format="ESRF".'
