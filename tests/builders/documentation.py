@@ -9,9 +9,11 @@ from PIL import Image
 
 from rsciio_xfm import data, datastack
 from tests.builders import bruker as bruker_builder
+from tests.builders import crono as crono_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import jeol as jeol_builder
+from tests.builders import mda as mda_builder
 from tests.builders import oxford as oxford_builder
 
 # What a page that is about something else takes for granted.
@@ -30,12 +32,14 @@ PREAMBLES = {
     "docs/opening.rst": _LOADED,
     "docs/saving.rst": _LOADED + "region = s.inav[2:6, 1:3].sum()\n",
     "docs/formats/bruker.rst": _LOADED.replace("GeoPIXE", "bcf"),
+    "docs/formats/crono.rst": "import hyperspy.api as hs\n",
     "docs/formats/datastack.rst": "import numpy as np\n",
     "docs/formats/edax.rst": _LOADED,
     "docs/formats/emd.rst": _LOADED,
     "docs/formats/esrf.rst": _LOADED + 'images = hs.load("images_before.edf")\n',
     "docs/formats/geopixe.rst": _LOADED,
     "docs/formats/jeol.rst": "import hyperspy.api as hs\n",
+    "docs/formats/mda.rst": "import hyperspy.api as hs\n",
     "docs/formats/msa.rst": _LOADED,
     "docs/formats/oxford.rst": "import hyperspy.api as hs\n",
     "docs/formats/ripple.rst": "import hyperspy.api as hs\n",
@@ -75,6 +79,16 @@ def write_velox(folder):
 
 def write_h5oina(folder):
     oxford_builder.write_map(folder / "map.h5oina", (20, 30, 1024), n_detectors=2)
+
+
+def write_mda(folder):
+    shape, terms = (20, 30, 1024), (0.0, 0.01, 0.0)
+    mda_builder.write_map(folder / "scan_0001.mda", shape, terms=terms)
+    mda_builder.write_override(folder, terms=terms, name="others.txt")
+
+
+def write_crono(folder):
+    crono_builder.write_map(folder / "painting.HDF5", (20, 30, 1024))
 
 
 def write_raw(folder):
@@ -142,6 +156,8 @@ _WRITERS = {
     "map.spd": write_spd,
     "map.emd": write_velox,
     "map.h5oina": write_h5oina,
+    "scan_0001.mda": write_mda,
+    "painting.HDF5": write_crono,
     "scan.raw": write_raw,
     "next.raw": lambda folder: data.painting(folder / "next.raw", (60, 80)),
     "scan.datastack": write_stack,
@@ -173,6 +189,7 @@ _READ = {
     "docs/classify.rst": ["map.GeoPIXE", "map.emd"],
     "docs/element_maps.rst": ["map.GeoPIXE", "scan.raw"],
     "docs/formats/bruker.rst": ["map.bcf"],
+    "docs/formats/crono.rst": ["painting.HDF5"],
     "docs/formats/datastack.rst": ["scan.raw", "painting.datastack"],
     "docs/formats/edax.rst": ["map.GeoPIXE", "map.spd"],
     "docs/formats/emd.rst": ["map.GeoPIXE", "map.emd"],
@@ -186,6 +203,7 @@ _READ = {
     ],
     "docs/formats/geopixe.rst": ["map.GeoPIXE", "map.spd"],
     "docs/formats/jeol.rst": ["map.pts", "project.asw"],
+    "docs/formats/mda.rst": ["scan_0001.mda"],
     "docs/formats/oxford.rst": ["map.h5oina"],
     "docs/formats/ripple.rst": ["scan.raw"],
     "docs/robustness.rst": ["map.GeoPIXE", "processed.h5"],

@@ -180,6 +180,13 @@ def convert_map(
     ------
     ValueError
         The signal is no map of x, y and energy, or not of a file; see :func:`convert`.
+
+    Examples
+    --------
+    >>> from rsciio_xfm import crono, datastack
+    >>> (map_,) = crono.file_reader("painting.HDF5", lazy=True)
+    >>> datastack.convert_map(map_, "painting.HDF5", "map.datastack")
+    PosixPath('map.datastack')
     """
     how = _How(
         _check_sigma(sigma),

@@ -56,7 +56,9 @@ class Record(Decoder):
         stored = raw[n_head:].view(VALUE).reshape(-1, self.n_channels)
         counts = out.view(COUNTS)
         words = stored.view(COUNTS)
-        is_fast = _IS_LITTLE and words.flags.aligned and len(self.detectors) <= _MOST_ADDED
+        is_fast = (
+            _IS_LITTLE and words.flags.aligned and len(self.detectors) <= _MOST_ADDED
+        )
         if not is_fast or not add_counts(words, np.array(self.detectors), counts):
             self._add_exactly(stored[list(self.detectors)], counts, place)
 
