@@ -97,13 +97,13 @@ def write(path, n_rows):
 
     def row(y, inner):
         counters = [(f"2xfm:scaler{i}", np.zeros(N_COLUMNS)) for i in range(58)]
-        for i in range(N_DETECTORS):
-            for kind, values in zip(("Input", "Output"), rates, strict=True):
-                counters.append(
-                    (f"{mda.CRATE}:dxp{i + 1}:{kind}CountRate", values[y, :, i])
-                )
-        for own in names:
-            counters.append((own.replace(".VAL", ".ERTM"), np.full(N_COLUMNS, 0.5)))
+        counters += [
+            (f"{mda.CRATE}:dxp{i + 1}:{kind}CountRate", values[y, :, i])
+            for i in range(N_DETECTORS)
+            for kind, values in zip(("Input", "Output"), rates, strict=True)
+        ]
+        real = np.full(N_COLUMNS, 0.5)
+        counters += [(own.replace(".VAL", ".ERTM"), real) for own in names]
         items = (
             [("2xfm:m24.VAL", "samX", 0.1 * np.arange(N_COLUMNS))],
             counters,
@@ -112,8 +112,11 @@ def write(path, n_rows):
         return mda.scan(0, 2, N_COLUMNS, N_COLUMNS, inner, "2xfm:scan1", items)
 
     def outer(inner):
-        terms = [(own.replace(".VAL", f".CAL{k}"), np.full(n_rows, term))
-                 for own in names for k, term in zip("OSQ", (0.0, 0.01, 0.0), strict=True)]  # fmt: skip
+        terms = [
+            (own.replace(".VAL", f".CAL{key}"), np.full(n_rows, term))
+            for own in names
+            for key, term in zip("OSQ", (0.0, 0.01, 0.0), strict=True)
+        ]
         items = [("2xfm:m13.VAL", "samY", 0.1 * np.arange(n_rows))], terms, "trigger"
         return mda.scan(0, 3, n_rows, n_rows, inner, "2xfm:scan2", items)
 
