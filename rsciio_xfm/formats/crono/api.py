@@ -272,7 +272,7 @@ def _read_images(file: File, pixels: _Pixels) -> dict[str, Any]:
     n = (getattr(get(file.root, layout.IMAGES), "shape", None) or ())[-1:]
     if n:
         images = file.numbers(layout.IMAGES, (*pixels.shape, *n))
-    found = {}
+    found: dict[str, np.ndarray] = {}
     if images is not None:
         for i, name in enumerate(file.names(images.shape[-1])):
             found[meta.new_name(name, found)] = images[..., i]
@@ -305,11 +305,12 @@ def _original(file: File) -> dict[str, Any]:
     points = file.numbers(layout.POINTS, (2, 2))
     if points is not None:
         found["calibration_points"] = points.tolist()
-    shape = getattr(get(file.root, layout.WINDOWS), "shape", None) or ()
-    if len(shape) == 2 and shape[1] == 2 and shape[0] <= _MOST_WINDOWS:
-        windows = file.numbers(layout.WINDOWS, shape)
+    shape = getattr(get(file.root, layout.WINDOWS), "shape", None)
+    n = shape[0] if shape else 0
+    if 0 < n <= _MOST_WINDOWS:
+        windows = file.numbers(layout.WINDOWS, (n, 2))
         if windows is not None:
-            names = file.names(shape[0])
+            names = file.names(n)
             found["windows"] = {
                 n: w.tolist() for n, w in zip(names, windows, strict=True)
             }

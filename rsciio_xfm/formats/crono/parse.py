@@ -96,13 +96,13 @@ def is_crono(root: Group) -> bool:
     return all(isinstance(get(root, name), Dataset) for name in (SPECTRA, SELECTED))
 
 
-def recognizes(path: str | Path) -> bool:
+def recognizes(filename: str | Path) -> bool:
     """Tell by its content whether a file is one of CRONO's.
 
     Parameters
     ----------
-    path
-        Of any file.
+    filename
+        Path of any file.
 
     Examples
     --------
@@ -110,10 +110,10 @@ def recognizes(path: str | Path) -> bool:
     >>> recognizes("painting.HDF5")
     True
     """
-    if not h5py.is_hdf5(path):
+    if not h5py.is_hdf5(filename):
         return False
     try:
-        with open_checked(path) as root:
+        with open_checked(filename) as root:
             return is_crono(root)
     except (OSError, ValueError):
         return False

@@ -143,7 +143,7 @@ def convert(
 
 def convert_map(
     signal: dict[str, Any],
-    path: str | Path,
+    filename: str | Path,
     destination: str | Path | None = None,
     sigma: float = 7,
     flip_horizontal: bool = False,
@@ -162,10 +162,10 @@ def convert_map(
     ----------
     signal
         Dictionary of the lazy map of a file, from a reader of this package.
-    path
-        Of that file.
+    filename
+        Path of that file.
     destination
-        Path of the new file; by default `path` with the extension ``.datastack``.
+        Path of the new file; by default `filename` with the extension ``.datastack``.
     sigma, flip_horizontal, flip_vertical, chunks, compressor, show_progressbar
         See :func:`convert`.
     keep_integers, zarr_format, overwrite
@@ -197,7 +197,7 @@ def convert_map(
         keep_integers,
         zarr_format,
     )
-    path = Path(path)
+    path = Path(filename)
     destination = _checked(path, destination, how)
     check_destination(path, destination, overwrite, is_original)
     source, energy = source_of(signal["data"]), signal["axes"][-1]
