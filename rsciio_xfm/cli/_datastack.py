@@ -146,7 +146,7 @@ def convert(
         if is_other:
             if rpl is not None:
                 raise click.ClickException(f"{file}: --rpl is for a .raw file")
-            write = partial(datastack.convert_map, _read_map(file), file)
+            write = partial(datastack.convert_map, file, _read_map(file))
         else:
             write = partial(datastack.convert, raw, rpl)
         with timed() as took:

@@ -142,8 +142,8 @@ def convert(
 
 
 def convert_map(
-    signal: dict[str, Any],
     filename: str | Path,
+    signal: dict[str, Any],
     destination: str | Path | None = None,
     sigma: float = 7,
     flip_horizontal: bool = False,
@@ -160,10 +160,10 @@ def convert_map(
 
     Parameters
     ----------
-    signal
-        Dictionary of the lazy map of a file, from a reader of this package.
     filename
-        Path of that file.
+        Path of the file that the map is in.
+    signal
+        Dictionary of its lazy map, from a reader of this package.
     destination
         Path of the new file; by default `filename` with the extension ``.datastack``.
     sigma, flip_horizontal, flip_vertical, chunks, compressor, show_progressbar
@@ -185,7 +185,7 @@ def convert_map(
     --------
     >>> from rsciio_xfm import crono, datastack
     >>> (map_,) = crono.file_reader("painting.HDF5", lazy=True)
-    >>> datastack.convert_map(map_, "painting.HDF5", "map.datastack")
+    >>> datastack.convert_map("painting.HDF5", map_, "map.datastack")
     PosixPath('map.datastack')
     """
     how = _How(

@@ -41,6 +41,7 @@ def add_counts(words, rows, out):
         for c in range(n):
             number = numbers[c]
             count = np.int32(number)
-            is_odd |= np.float32(count) != number or count < 0 or count > MOST_EXACT
+            if np.float32(count) != number or count < 0 or count > MOST_EXACT:
+                is_odd = True
             out[c] += np.uint32(count)
     return not is_odd
