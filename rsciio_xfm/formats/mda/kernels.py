@@ -1,5 +1,7 @@
 """Counts that are stored as big-endian float32."""
 
+from typing import Any
+
 import numpy as np
 
 from rsciio_xfm.formats.mda.layout import MOST_EXACT
@@ -27,7 +29,7 @@ def add_counts(words, rows, out):
     n = out.size
     swapped = np.empty(n, np.uint32)
     numbers = swapped.view(np.float32)
-    n_odd = 0
+    n_odd: Any = 0
     out[:] = 0
     for row in rows:
         for c in range(n):
