@@ -95,7 +95,7 @@ class Writer:
             self.parts["header"].append((at, len(self.raw) - n_data))
             self.parts["data"].append((len(self.raw) - n_data, len(self.raw)))
             return at
-        n = self.shape[len(place)]
+        n = self._length(place)
         reserved = len(self._points(at, rank, place, 0, [0] * n))
         self.raw += bytes(reserved)
         inner, done = [0] * n, 0
@@ -112,6 +112,11 @@ class Writer:
         self.parts["header"] += [(at, at + 12), (at + 12 + 4 * n, at + reserved)]
         return at
 
+    def _length(self, place):
+        lengths = self.options["lengths"]
+        is_row = lengths is not None and len(place) == len(self.shape) - 2
+        return lengths[place[-1]] if is_row else self.shape[len(place)]
+
     def _is_whole(self, place):
         pixels = np.zeros(self.shape[:-1], bool)
         pixels.ravel()[: self.options["done"]] = True
@@ -126,7 +131,7 @@ class Writer:
     def _points(self, at, rank, place, done, inner):
         axis = rank - 2
         name, description, first, step = AXES[axis]
-        n = self.shape[len(place)]
+        n = self._length(place)
         positions = first + step * np.arange(n)
         is_back = axis == 0 and self.options["is_snake"] and place and place[-1] % 2
         positions = positions[::-1].copy() if is_back else positions
@@ -136,7 +141,7 @@ class Writer:
             for i, own in enumerate(self.options["names"]):
                 number = own.split("mca")[-1].removesuffix(".VAL")
                 for kind, values in zip(("Input", "Output"), self.rates, strict=True):
-                    row = np.where(np.arange(n) < done, values[place][:, i], 0)
+                    row = np.where(np.arange(n) < done, values[place][:n, i], 0)
                     detectors.append((f"{CRATE}:dxp{number}:{kind}CountRate", row))
                 detectors.append((f"{CRATE}:mca{number}.ERTM", np.full(n, 0.5)))
         if rank == len(self.shape) and self.options["terms"] is not None:
@@ -150,11 +155,13 @@ class Writer:
 
 
 def write_map(path, shape=(4, 5, 64), n_detectors=2, counts=None, done=None, names=None,
-              rates=True, terms=CALIBRATION, is_snake=False, has_extra=True):  # fmt: skip
+              rates=True, terms=CALIBRATION, is_snake=False, has_extra=True,
+              lengths=None):  # fmt: skip
     """Write a scan and return its path.
 
     `shape`: sizes of the axes, channels last; of one size, a point. `done`: how many pixels
-    were measured, in the order of the scan. `counts`, `rates`: in that order.
+    were measured, in the order of the scan. `counts`, `rates`: in that order. `lengths`: of
+    each row, which may be shorter.
     """
     if counts is None:
         counts = make_counts(shape, n_detectors)
@@ -164,7 +171,7 @@ def write_map(path, shape=(4, 5, 64), n_detectors=2, counts=None, done=None, nam
     n_pixels = int(np.prod(shape[:-1], dtype=int))
     names = names or [f"{CRATE}:mca{i + 1}.VAL" for i in range(n_detectors)]
     options = {"done": n_pixels if done is None else done, "names": names, "terms": terms,
-               "is_snake": is_snake}  # fmt: skip
+               "is_snake": is_snake, "lengths": lengths}  # fmt: skip
     writer = Writer(shape, counts, rates or None, options)
     rank = len(shape)
     head = struct.pack(f">fii{rank}i", 1.4, 7, rank, *shape) + struct.pack(">ii", 1, 0)

@@ -239,6 +239,30 @@ def test_stopped(tmp_path, counts, done, is_snake):
     np.testing.assert_array_equal(np.isnan(dead[0]), expected.sum(axis=2) == 0)
 
 
+def test_rows_of_different_length(tmp_path, counts):
+    path = builder.write_map(tmp_path / "a.mda", lengths=[5, 3, 5, 4])
+    with pytest.warns(UserWarning, match=r"rows have 3 to 5 points, expected the same"):
+        (found,) = mda.file_reader(path)
+    expected = counts.sum(axis=2)
+    expected[1, 3:] = expected[3, 4:] = 0
+    np.testing.assert_array_equal(found["data"], expected)
+    node = found["metadata"]["Acquisition_instrument"]["SEM"]["Detector"]["EDS"]
+    assert np.isnan(node["_sig_dead_time"]["data"]).sum() == 2 * 3
+
+
+def test_positions_that_are_no_axis(path):
+    """One row is enough: all others are alike."""
+    raw = path.read_bytes()
+    for row in builder.read_scan(raw, 32)["inner"]:
+        at = builder.read_scan(raw, row)["data"]
+        rewrite(path, at, ">5d", 0.0, 7.0, 1.0, 9.0, 2.0)
+    with pytest.warns(
+        UserWarning, match=r"positions of 2xfm:m24\.VAL are not evenly spaced"
+    ):
+        s = hs.load(path, lazy=True)
+    assert s.axes_manager["x"].units != "mm" and s.axes_manager["y"].units == "mm"
+
+
 def test_nothing_measured(tmp_path):
     path = builder.write_map(tmp_path / "a.mda", done=0)
     with pytest.raises(
