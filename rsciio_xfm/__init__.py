@@ -13,12 +13,14 @@ __version__ = "0.1.0"
 
 _FORMATS = (
     "bruker",
+    "crono",
     "datastack",
     "edax",
     "emd",
     "esrf",
     "geopixe",
     "jeol",
+    "mda",
     "msa",
     "oxford",
     "ripple",

@@ -16,11 +16,13 @@ from rsciio_xfm.analysis.maps import Wanted, make_maps, region_spectra
 from rsciio_xfm.core import to_dask
 from rsciio_xfm.exceptions import PassCancelledError
 from tests.builders import bruker as bruker_builder
+from tests.builders import crono as crono_builder
 from tests.builders import edax as edax_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
 from tests.builders import jeol as jeol_builder
 from tests.builders import large, xrf
+from tests.builders import mda as mda_builder
 from tests.builders import oxford as oxford_builder
 from tests.builders import ripple as ripple_builder
 from tests.builders.large import load
@@ -226,6 +228,23 @@ def test_detectors_of_h5oina(client, tmp_path):
     s = hs.load(path, lazy=True, chunks=(5, 7, -1))
     np.testing.assert_array_equal(s.data.compute(), counts)
     np.testing.assert_array_equal(s.sum().data.compute(), counts.sum((0, 1)))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_records_of_mda_and_chosen_spectra_of_crono(client, tmp_path):
+    """Workers turn float32 into counts, and gather the spectra of pixels."""
+    shape = (12, 7, 32)
+    scan = mda_builder.write_map(tmp_path / "a.mda", shape)
+    chosen = crono_builder.write_map(tmp_path / "a.HDF5", shape)
+    for path, counts, options in (
+        (scan, mda_builder.make_counts(shape, 2).sum(axis=2), {}),
+        (chosen, crono_builder.read_map(chosen), {"file_format": "CRONO"}),
+    ):
+        s = hs.load(path, lazy=True, chunks=(5, 7, -1), **options)
+        np.testing.assert_array_equal(s.data.compute(), counts)
+        np.testing.assert_array_equal(s.sum().data.compute(), counts.sum((0, 1)))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -22,6 +22,8 @@ FILES = (
     "map.pts",
     "map.spd",
     "map.h5oina",
+    "scan_0001.mda",
+    "painting.HDF5",
     "map.emd",
     "scan.raw",
     "painting.datastack",
@@ -82,6 +84,16 @@ def test_examples_are_run():
         for test in EXAMPLES.values()
         for example in test.examples
     )
-    names = "bruker", "geopixe", "edax", "emd", "datastack", "esrf", "jeol", "oxford"
-    for name in names:
+    names = (
+        "bruker",
+        "crono",
+        "geopixe",
+        "edax",
+        "emd",
+        "datastack",
+        "esrf",
+        "jeol",
+        "mda",
+    )
+    for name in (*names, "oxford"):
         assert f"rsciio_xfm.formats.{name}.api.file_reader" in EXAMPLES

@@ -1,6 +1,7 @@
 """``rsciio-xfm convert``, ``preview``, ``tree`` and ``repack``."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from rsciio_xfm.cli._common import (
     chosen_options,
     errors_as_messages,
     extension,
+    find_reader,
     load_map,
+    one_map,
     outside_links_option,
+    read_lazily,
     refuse_existing,
     show_size,
     timed,
@@ -23,6 +27,7 @@ from rsciio_xfm.cli._common import (
 )
 from rsciio_xfm.cli._elements import KNOWN, write_energies
 from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf
+from rsciio_xfm.cli._info import is_map
 
 _RAW = {"raw", "rpl"}
 
@@ -119,14 +124,16 @@ def convert(
 ) -> None:
     """Convert FILE, a .raw with its .rpl, to a .datastack of smoothed spectra.
 
-    An EDF or SPEC file, or one of the EDF files of a map, is converted to HDF5; the options
-    but -o and --overwrite are for the others.
+    So is a map of CRONO, or, if -o is a .datastack, of any other format. An EDF or SPEC file,
+    or one of the EDF files of a map, is converted to HDF5; the options but -o and --overwrite
+    are for the others.
     """
     with errors_as_messages():
         if is_esrf(file):
             convert_to_hdf5(file, output, overwrite)
             return
-        raw, rpl = _find_pair(file, rpl)
+        is_other = _is_map_of_other_format(file, output)
+        raw, rpl = (file, rpl) if is_other else _find_pair(file, rpl)
         output = raw.with_suffix(".datastack") if output is None else output
         check_extension(output, (".datastack",))
         refuse_existing([output], overwrite)
@@ -136,10 +143,14 @@ def convert(
             raise click.ClickException("--calibrate and --kev-per-channel are given")
         from rsciio_xfm import datastack
 
+        if is_other:
+            if rpl is not None:
+                raise click.ClickException(f"{file}: --rpl is for a .raw file")
+            write = partial(datastack.convert_map, file, _read_map(file))
+        else:
+            write = partial(datastack.convert, raw, rpl)
         with timed() as took:
-            datastack.convert(
-                raw,
-                rpl,
+            write(
                 output,
                 sigma,
                 flip_horizontal,
@@ -161,6 +172,26 @@ def convert(
             f"{output}: {shape[1]} x {shape[0]} pixels, {shape[2]} channels, {size}, "
             f"{took[0]:.1f} s"
         )
+
+
+def _is_map_of_other_format(file: Path, output: Path | None) -> bool:
+    """Tell whether a file is a map, rather than raw numbers, that a stack is made of."""
+    reader = find_reader(file)
+    if reader is None or extension(file) in _RAW:
+        return False
+    is_asked = output is not None and extension(output) == "datastack"
+    return is_asked or reader.__name__ == "rsciio_xfm.formats.crono"
+
+
+def _read_map(file: Path) -> dict[str, Any]:
+    """Return the one map of a file, lazily."""
+    signals = read_lazily(file)
+    found = one_map(signals, is_map)
+    if found is None:
+        raise click.ClickException(
+            f"{file} holds {len(signals)} signals, expected one map of X-ray spectra"
+        )
+    return found
 
 
 def _calibrate(output: Path, known: Any) -> None:

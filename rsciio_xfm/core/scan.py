@@ -462,7 +462,24 @@ def _measured_line(
     size = grid.shape[i]
     if position is None or size < 2 or grid.n_points < 2:
         return None
-    placed = grid.place(position[0][: grid.n_points])
+    return fit_line(grid.place(position[0][: grid.n_points]), i)
+
+
+def fit_line(placed: np.ndarray, i: int) -> tuple[float, float] | None:
+    """Return offset and scale of the line along which positions are.
+
+    Parameters
+    ----------
+    placed
+        Position of each pixel, NaN where it is not known.
+    i
+        The axis along which they change; of the others, the mean is taken.
+
+    Returns
+    -------
+    tuple of float or None
+        None if there is none, or positions are off it by most of a step.
+    """
     others = tuple(axis for axis in range(placed.ndim) if axis != i)
     count = np.isfinite(placed).sum(axis=others)
     index = np.flatnonzero(count)

@@ -9,10 +9,12 @@ from PIL import Image
 
 from rsciio_xfm import data, datastack
 from tests.builders import bruker as bruker_builder
+from tests.builders import crono as crono_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import hdf5_layouts as layouts_builder
 from tests.builders import jeol as jeol_builder
+from tests.builders import mda as mda_builder
 from tests.builders import oxford as oxford_builder
 
 # What a page that is about something else takes for granted.
@@ -31,6 +33,7 @@ PREAMBLES = {
     "docs/opening.rst": _LOADED,
     "docs/saving.rst": _LOADED + "region = s.inav[2:6, 1:3].sum()\n",
     "docs/formats/bruker.rst": _LOADED.replace("GeoPIXE", "bcf"),
+    "docs/formats/crono.rst": "import hyperspy.api as hs\n",
     "docs/formats/datastack.rst": "import numpy as np\n",
     "docs/formats/edax.rst": _LOADED,
     "docs/formats/emd.rst": _LOADED,
@@ -38,6 +41,7 @@ PREAMBLES = {
     "docs/formats/geopixe.rst": _LOADED,
     "docs/formats/hdf5_maps.rst": "import hyperspy.api as hs\n",
     "docs/formats/jeol.rst": "import hyperspy.api as hs\n",
+    "docs/formats/mda.rst": "import hyperspy.api as hs\n",
     "docs/formats/msa.rst": _LOADED,
     "docs/formats/oxford.rst": "import hyperspy.api as hs\n",
     "docs/formats/ripple.rst": "import hyperspy.api as hs\n",
@@ -94,6 +98,16 @@ def write_own(folder):
 
 def write_h5oina(folder):
     oxford_builder.write_map(folder / "map.h5oina", (20, 30, 1024), n_detectors=2)
+
+
+def write_mda(folder):
+    shape, terms = (20, 30, 1024), (0.0, 0.01, 0.0)
+    mda_builder.write_map(folder / "scan_0001.mda", shape, terms=terms)
+    mda_builder.write_override(folder, terms=terms, name="others.txt")
+
+
+def write_crono(folder):
+    crono_builder.write_map(folder / "painting.HDF5", (20, 30, 1024))
 
 
 def write_raw(folder):
@@ -165,6 +179,8 @@ _WRITERS = {
     "xspress3_0042.h5": write_xspress3,
     "row_0001.h5": write_rows,
     "own.h5": write_own,
+    "scan_0001.mda": write_mda,
+    "painting.HDF5": write_crono,
     "scan.raw": write_raw,
     "next.raw": lambda folder: data.painting(folder / "next.raw", (60, 80)),
     "scan.datastack": write_stack,
@@ -196,6 +212,7 @@ _READ = {
     "docs/classify.rst": ["map.GeoPIXE", "map.emd"],
     "docs/element_maps.rst": ["map.GeoPIXE", "scan.raw"],
     "docs/formats/bruker.rst": ["map.bcf"],
+    "docs/formats/crono.rst": ["painting.HDF5"],
     "docs/formats/datastack.rst": ["scan.raw", "painting.datastack"],
     "docs/formats/edax.rst": ["map.GeoPIXE", "map.spd"],
     "docs/formats/emd.rst": ["map.GeoPIXE", "map.emd"],
@@ -212,6 +229,7 @@ _READ = {
     "docs/formats/hdf5_maps.rst": [
         *("scan_0007_master.h5", "xspress3_0042.h5", "row_0001.h5", "own.h5"),
     ],
+    "docs/formats/mda.rst": ["scan_0001.mda"],
     "docs/formats/oxford.rst": ["map.h5oina"],
     "docs/formats/ripple.rst": ["scan.raw"],
     "docs/robustness.rst": ["map.GeoPIXE", "processed.h5"],

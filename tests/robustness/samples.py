@@ -18,6 +18,7 @@ import numpy as np
 
 from rsciio_xfm import (
     bruker,
+    crono,
     datastack,
     edax,
     emd,
@@ -31,6 +32,7 @@ from rsciio_xfm import (
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import CorruptFileError
 from tests.builders import bruker as bruker_builder
+from tests.builders import crono as crono_builder
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
@@ -614,6 +616,13 @@ SAMPLES = {
             _write(oxford_builder.write_map, "map.h5oina", n_detectors=2),
             _read(oxford.file_reader),
             parts_of_hdf5,
+        ),
+        Sample(
+            "CRONO",
+            _write(crono_builder.write_map, "map.HDF5"),
+            _read(crono.file_reader),
+            parts_of_hdf5,
+            decode=lambda path: [crono_builder.read_map(path)],
         ),
         *(
             Sample(

@@ -21,11 +21,13 @@ from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.signals import EDSXFMSpectrum
 from tests.builders import bruker as bruker_builder
+from tests.builders import crono as crono_builder
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import mda as mda_builder
 from tests.builders import oxford as oxford_builder
 
 EDS = "Acquisition_instrument.SEM.Detector.EDS"
@@ -434,6 +436,32 @@ def _oxford(folder: Path) -> Start:
     return _loader(path), Model(
         counts.astype(np.uint32), axes, Times(*times, has_map=True)
     )
+
+
+@_format("MDA")
+def _mda(folder: Path) -> Start:
+    """Of two detectors, back and forth, with the rates of each pixel."""
+    shape = (4, 5, 12)
+    path = mda_builder.write_map(folder / "map.mda", shape, is_snake=True)
+    counts = mda_builder.make_counts(shape, 2).sum(axis=2).astype(np.uint32)
+    icr, ocr = (np.moveaxis(one, 2, 0) for one in mda_builder.make_rates(shape, 2))
+    live = 0.5 * ocr.astype(float) / icr
+    counts[1::2] = counts[1::2, ::-1].copy()
+    live[:, 1::2] = live[:, 1::2, ::-1].copy()
+    axes = _axes(("y", 0.2, 2.5), ("x", 0.1, -1.5), energy=(0.02, -0.1))
+    times = Times(np.full_like(live, 0.5), live, has_map=True)
+    return _loader(path), Model(counts, axes, times)
+
+
+@_format("CRONO")
+def _crono(folder: Path) -> Start:
+    path = crono_builder.write_map(folder / "map.HDF5", (4, 5, 12))
+    index = crono_builder.make_index((4, 5), 28).astype(int)
+    real, live = (1e-6 * one[index][np.newaxis] for one in crono_builder.make_times(28))
+    counts = crono_builder.make_spectra(28, 12)[index].astype(np.uint16)
+    axes = _axes(("y", 0.25, 20.0), ("x", 0.5, 10.0), energy=(0.02, -1.17))
+    load = _loader(path, file_format="CRONO")
+    return load, Model(counts, axes, Times(real, live, has_map=True))
 
 
 # Operations -----------------------------------------------------------------------------

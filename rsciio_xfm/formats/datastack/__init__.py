@@ -1,7 +1,7 @@
 """``.datastack`` files of MA-XRF scans: maxrf4u's zip of zarr arrays, and raw files."""
 
 from rsciio_xfm.formats.datastack.api import file_reader, file_writer
-from rsciio_xfm.formats.datastack.convert import convert
+from rsciio_xfm.formats.datastack.convert import convert, convert_map
 from rsciio_xfm.formats.datastack.grow import (
     append,
     append_list,
@@ -18,6 +18,7 @@ __all__ = [
     "append",
     "append_list",
     "convert",
+    "convert_map",
     "file_reader",
     "file_writer",
     "latest",

@@ -13,7 +13,9 @@ from dask.system import CPU_COUNT
 from rsciio_xfm.core.array import ArrayLike, Range
 from rsciio_xfm.core.atomic import check_destination, locked_if_there, replacing
 from rsciio_xfm.core.chunks import ChunkedArray
+from rsciio_xfm.core.eds import TO_KEV
 from rsciio_xfm.core.progress import bytes_bar, is_wanted
+from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.formats.datastack.layout import ATTRIBUTES, ATTRIBUTES_VERSION, ENERGIES
 from rsciio_xfm.formats.datastack.raw import energies, parse_map, raw_array
 from rsciio_xfm.formats.datastack.write import (
@@ -120,51 +122,170 @@ def convert(
     >>> datastack.convert("scan.raw", "scan.rpl", flip_vertical=True)
     PosixPath('scan.datastack')
     """
+    how = _How(
+        _check_sigma(sigma),
+        (bool(flip_vertical), bool(flip_horizontal), False),
+        chunks,
+        compressor,
+        show_progressbar,
+        keep_integers,
+        zarr_format,
+    )
     raw = Path(raw)
-    destination = raw.with_suffix(EXTENSION) if destination is None else Path(destination)
+    destination = _checked(raw, destination, how)
+    for read in (raw, rpl):
+        check_destination(read, destination, overwrite, is_original)
+    ripple = parse_map(rpl)
+    source = raw_array(raw, ripple)
+    _write(_Map(source, energies(ripple), {"rpl": ripple.fields}, raw), destination, how)
+    return destination
+
+
+def convert_map(
+    filename: str | Path,
+    signal: dict[str, Any],
+    destination: str | Path | None = None,
+    sigma: float = 7,
+    flip_horizontal: bool = False,
+    flip_vertical: bool = False,
+    chunks: Any = "auto",
+    compressor: Any = "blosc",
+    show_progressbar: bool | None = None,
+    *,
+    keep_integers: bool = False,
+    zarr_format: int = 3,
+    overwrite: bool = False,
+) -> Path:
+    """Convert a map of another format into a ``.datastack`` file, in one pass.
+
+    Parameters
+    ----------
+    filename
+        Path of the file that the map is in.
+    signal
+        Dictionary of its lazy map, from a reader of this package.
+    destination
+        Path of the new file; by default `filename` with the extension ``.datastack``.
+    sigma, flip_horizontal, flip_vertical, chunks, compressor, show_progressbar
+        See :func:`convert`.
+    keep_integers, zarr_format, overwrite
+        See :func:`convert`.
+
+    Returns
+    -------
+    pathlib.Path
+        The new file, as of :func:`convert`; ``maxrf_energies`` are those of the map.
+
+    Raises
+    ------
+    ValueError
+        The signal is no map of x, y and energy, or not of a file; see :func:`convert`.
+
+    Examples
+    --------
+    >>> from rsciio_xfm import crono, datastack
+    >>> (map_,) = crono.file_reader("painting.HDF5", lazy=True)
+    >>> datastack.convert_map("painting.HDF5", map_, "map.datastack")
+    PosixPath('map.datastack')
+    """
+    how = _How(
+        _check_sigma(sigma),
+        (bool(flip_vertical), bool(flip_horizontal), False),
+        chunks,
+        compressor,
+        show_progressbar,
+        keep_integers,
+        zarr_format,
+    )
+    path = Path(filename)
+    destination = _checked(path, destination, how)
+    check_destination(path, destination, overwrite, is_original)
+    source, energy = source_of(signal["data"]), signal["axes"][-1]
+    if source is None or source.ndim != 3 or energy["navigate"]:
+        raise ValueError(
+            f"{path}: the signal is {signal['data'].shape}, expected the lazy map of a file "
+            "with the axes y, x and energy."
+        )
+    kev = None
+    if energy["units"] in TO_KEV:
+        channels = np.arange(source.shape[-1])
+        kev = (energy["offset"] + energy["scale"] * channels) * TO_KEV[energy["units"]]
+    _write(_Map(source, kev, {"file": path.name}, path), destination, how)
+    return destination
+
+
+@dataclass(frozen=True)
+class _How:
+    """Options of :func:`convert`; `flips` are of each axis."""
+
+    sigma: float
+    flips: tuple[bool, bool, bool]
+    chunks: Any
+    compressor: Any
+    show_progressbar: bool | None
+    keep_integers: bool
+    zarr_format: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """What is converted: counts, energies in keV, what is kept of its file, and that."""
+
+    source: ArrayLike
+    kev: np.ndarray | None
+    about: dict[str, Any]
+    path: Path
+
+
+def _checked(path: Path, destination: str | Path | None, how: _How) -> Path:
+    """Return the path of the new file, if all that is asked for can be."""
+    destination = (
+        path.with_suffix(EXTENSION) if destination is None else Path(destination)
+    )
     if destination.suffix.lower() != EXTENSION:
         raise ValueError(
             f"{destination}: the extension is {destination.suffix!r}, expected {EXTENSION}."
         )
-    sigma = _check_sigma(sigma)
-    if keep_integers and sigma:
+    if how.keep_integers and how.sigma:
         raise ValueError(
-            f"keep_integers is True and sigma {sigma:g}, expected sigma=0: smoothed counts "
-            "are no integers."
+            f"keep_integers is True and sigma {how.sigma:g}, expected sigma=0: smoothed "
+            "counts are no integers."
         )
-    check_format(zarr_format)
-    codec = make_codec(compressor)
-    for read in (raw, rpl):
-        check_destination(read, destination, overwrite, is_original)
-    ripple = parse_map(rpl)
-    source: Any = raw_array(raw, ripple)
+    check_format(how.zarr_format)
+    make_codec(how.compressor)
+    return destination
+
+
+def _write(map_: _Map, destination: Path, how: _How) -> None:
+    source: Any = map_.source
     dtype = np.dtype(np.float32)
-    if keep_integers and ripple.dtype.kind in "iu":
-        dtype = ripple.dtype.newbyteorder("=")
-    rows = {} if source.is_as_stored else {"rows": _image_rows(source)}
-    chosen = choose_chunks(source.shape, dtype, chunks, **rows)
-    if flip_horizontal or flip_vertical:
-        source = Flipped(source, (bool(flip_vertical), bool(flip_horizontal), False))
-    kev = energies(ripple)
+    if how.keep_integers and source.dtype.kind in "iu":
+        dtype = source.dtype.newbyteorder("=")
+    is_images = isinstance(source, ChunkedArray) and not source.is_as_stored
+    rows = {"rows": _image_rows(source)} if is_images else {}
+    chosen = choose_chunks(source.shape, dtype, how.chunks, **rows)
+    if any(how.flips):
+        source = Flipped(source, how.flips)
     own = {
         "version": ATTRIBUTES_VERSION,
-        "sigma": sigma,
-        "rpl": ripple.fields,
-        "flip_horizontal": bool(flip_horizontal),
-        "flip_vertical": bool(flip_vertical),
+        "sigma": how.sigma,
+        **map_.about,
+        "flip_horizontal": how.flips[1],
+        "flip_vertical": how.flips[0],
     }
-    cube = Cube(source, chosen, dtype, {ATTRIBUTES: own}, sigma, raw)
+    cube = Cube(source, chosen, dtype, {ATTRIBUTES: own}, how.sigma, map_.path)
+    is_shown = is_wanted(how.show_progressbar)
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     with (
         locked_if_there(destination),
         replacing(destination) as file,
         zipfile.ZipFile(file, "w") as archive,
-        bytes_bar(n_bytes, f"Converting {raw.name}", is_wanted(show_progressbar)) as bar,
+        bytes_bar(n_bytes, f"Converting {map_.path.name}", is_shown) as bar,
     ):
-        store = Store(archive, zarr_format, codec)
+        store = Store(archive, how.zarr_format, make_codec(how.compressor))
         write_root(store)
-        write_cube(store, cube, {} if kev is None else {ENERGIES: kev}, bar.update)
-    return destination
+        energies_of = {} if map_.kev is None else {ENERGIES: map_.kev}
+        write_cube(store, cube, energies_of, bar.update)
 
 
 def _check_sigma(sigma: Any) -> float:
