@@ -1,0 +1,22 @@
+"""How each dialect of spectra as text begins, and what its keywords are.
+
+Source: Amptek's DPPMCA and files that it wrote; GSECARS' ``epicsMCA`` files and xraylarch's
+reader of them (``larch/io/gse_mcafile.py``); AXIL's and QXAS' ``.spe`` as PyMca reads it
+(``PyMcaIO/specfilewrapper.py``), which gamma spectroscopy uses too; ``colonneXrighe.txt`` and
+``config.cfg`` of XISMuS (``Engine/SpecRead.py``).
+"""
+
+AMPTEK = b"<<PMCA SPECTRUM>>"
+AMPTEK_DATA, AMPTEK_END = b"<<DATA>>", b"<<END>>"
+EPICS = b"VERSION:"
+AXIL = b"$"
+MSA = b"#FORMAT"
+
+# Files beside the spectra of a folder that say how many there are: rows and columns, in Italian.
+SHAPE_FILE = "colonneXrighe.txt"
+ROWS, COLUMNS = "righe", "colonne"
+CONFIG_FILE = "config.cfg"
+SNAKE = ("pingpong", "snake")
+
+# Of files that can be spectra of a folder.
+EXTENSIONS = (".mca", ".spe", ".msa", ".emsa", ".txt", ".dat", ".asc", ".csv")
