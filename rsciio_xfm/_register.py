@@ -76,10 +76,30 @@ def readers() -> dict[str, str]:
     return found
 
 
+@functools.cache
+def _readers_by_content() -> dict[str, list[str]]:
+    """Return the modules that tell their files from others of the same extension."""
+    found: dict[str, list[str]] = {}
+    for specification in read_specifications():
+        if specification.get("by_content"):
+            others = specification.get("other_extensions", [])
+            for one in {*specification["file_extensions"], *others}:
+                found.setdefault(one.lower(), []).append(specification["api"])
+    return found
+
+
 def find_reader(file: Path) -> Any:
-    """Return the module of ours that reads files of an extension, or None."""
-    module = readers().get(extension(file))
-    return None if module is None else importlib.import_module(module)
+    """Return the module of ours that reads a file, by its extension, or None.
+
+    Where formats share the extension, one that recognizes the file by its content comes first.
+    """
+    suffix = extension(file)
+    for name in _readers_by_content().get(suffix, []):
+        module = importlib.import_module(name)
+        if readers()[suffix] != name and module.recognizes(file):
+            return module
+    usual = readers().get(suffix)
+    return None if usual is None else importlib.import_module(usual)
 
 
 def takes_over() -> bool:

@@ -1,4 +1,4 @@
-"""Spectra as text, one a file: Amptek and EPICS ``.mca``, AXIL ``.spe``, columns of numbers."""
+"""Spectra as text: Amptek and EPICS ``.mca``, AXIL ``.spe``, columns of numbers."""
 
 from rsciio_xfm.formats.text_spectra.api import file_reader
 from rsciio_xfm.formats.text_spectra.convert import convert

@@ -19,7 +19,6 @@ from rsciio_xfm.formats.text_spectra.parse import (
     find_dialect,
     parse_moment,
     read_text,
-    tail_of,
 )
 from rsciio_xfm.formats.text_spectra.times import combine
 
@@ -145,7 +144,9 @@ def build_signal(path: Path, spectrum: Spectrum, is_sum: bool) -> dict[str, Any]
     axes = [energy_axis(path, spectrum, n_channels)]
     if counts.ndim > 1:
         axes.insert(0, build_axis(DETECTOR_AXIS, n_detectors, None, None))
-    times = combine(*(_each(seconds, n_detectors) for seconds in (spectrum.live, spectrum.real)))
+    times = combine(
+        *(_each(seconds, n_detectors) for seconds in (spectrum.live, spectrum.real))
+    )
     signal = meta.build_map(
         path,
         path.stem,
@@ -160,7 +161,7 @@ def build_signal(path: Path, spectrum: Spectrum, is_sum: bool) -> dict[str, Any]
     )
     return signal | {
         "data": to_counts(counts),
-        "original_metadata": meta.clean(spectrum.keywords | tail_of(spectrum)),
+        "original_metadata": meta.clean(spectrum.keywords()),
     }
 
 

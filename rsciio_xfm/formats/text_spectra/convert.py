@@ -39,7 +39,6 @@ from rsciio_xfm.formats.text_spectra.parse import (
     Spectrum,
     parse_moment,
     read_spectrum,
-    tail_of,
 )
 from rsciio_xfm.formats.text_spectra.times import combine, put_share
 
@@ -256,6 +255,8 @@ class _Pass:
         Files that have another calibration, and the first of them.
     n_unread, unread
         Files that cannot be read, and the first of them.
+    odd
+        Files that have other channels or detectors.
     """
 
     def __init__(self, files: _Files, first: Spectrum, scratch: _Scratch) -> None:
@@ -266,6 +267,7 @@ class _Pass:
         self.real = self.live.copy()
         self.n_others, self.others = 0, list[str]()
         self.n_unread, self.unread = 0, list[str]()
+        self.odd = list[str]()
         self.lock = threading.Lock()
 
     def read_batch(self, start: int, stop: int) -> tuple[np.ndarray, np.dtype]:
@@ -277,7 +279,9 @@ class _Pass:
             spectrum = self._read_one(pixel)
             if spectrum is not None:
                 own = spectrum.counts
-                counts[pixel - start] = own[:, 0] if own.shape[1] == 1 else own.sum(axis=1)
+                counts[pixel - start] = (
+                    own[:, 0] if own.shape[1] == 1 else own.sum(axis=1)
+                )
                 if spectrum.live:
                     self.live[:, pixel] = spectrum.live
                 if spectrum.real:
@@ -298,7 +302,10 @@ class _Pass:
             if spectrum.is_cut and spectrum.counts.shape[1] == self.n_detectors:
                 self._note_unread(path, spectrum.problems[0])
                 return None
-            raise _OtherShapeError(path.name, spectrum.counts.shape)
+            with self.lock:
+                n_channels, n_detectors = spectrum.counts.shape
+                self.odd.append(f"{path.name} has {n_channels} x {n_detectors}")
+            return None
         if spectrum.calibrations != self.first.calibrations and self._is_apart(spectrum):
             with self.lock:
                 self.n_others += 1
@@ -323,10 +330,6 @@ class _Pass:
             self.n_unread += 1
             text = problem.removeprefix(f"{path}: ").partition("(byte")[0].rstrip(" .")
             self.unread = [*self.unread, f"{path.name} ({text})"][:_NAMED]
-
-
-class _OtherShapeError(Exception):
-    """A file has other channels or detectors than the others."""
 
 
 def _look_at_some(files: _Files) -> tuple[Spectrum]:
@@ -370,8 +373,6 @@ def _read_all(pass_: _Pass, is_shown: bool) -> None:
                     _take(waiting, pass_, bar.update)
             while waiting:
                 _take(waiting, pass_, bar.update)
-        except _OtherShapeError as exc:
-            raise _several_shapes(pass_, exc) from None
         finally:
             for future in waiting:
                 future.cancel()
@@ -386,18 +387,22 @@ def _n_threads() -> int:
 
 def _take(waiting: deque[Future], pass_: _Pass, advance: Callable[[int], Any]) -> None:
     counts, dtype = waiting.popleft().result()
+    _check_shapes(pass_)
     pass_.scratch.append(counts, dtype)
     advance(len(counts))
 
 
-def _several_shapes(pass_: _Pass, exc: Exception) -> CorruptFileError:
-    name, shape = exc.args
-    usual = pass_.first.counts.shape
-    return CorruptFileError(
-        f"{pass_.files.folder}: {name} has {shape[0]} channels of {shape[1]} detectors, expected "
-        f"{usual[0]} of {usual[1]}, as others of {pass_.files.family.pattern} have (the whole "
-        "file). Choose those of one map by pattern=, or --pattern on the command line."
-    )
+def _check_shapes(pass_: _Pass) -> None:
+    """Refuse files of other channels or detectors, as soon as some were found."""
+    if pass_.odd:
+        n, n_channels, n_detectors = len(pass_.odd), pass_.n_channels, pass_.n_detectors
+        more = f" and {n - _NAMED} more" if n > _NAMED else ""
+        raise CorruptFileError(
+            f"{pass_.files.folder}: {', '.join(pass_.odd[:_NAMED])}{more}, expected "
+            f"{n_channels} channels x {n_detectors} detectors, as others of "
+            f"{pass_.files.family.pattern} have (the whole files). Choose those of one map by "
+            "pattern=, or --pattern on the command line."
+        )
 
 
 def _warn(pass_: _Pass) -> None:
@@ -467,13 +472,11 @@ def _build_signal(
         LocalFile.of(scratch.path), 0, (height, width, pass_.n_channels), scratch.dtype
     )
     signal["data"] = from_source(ChunkedArray(table))
-    signal["original_metadata"] = meta.clean(first.keywords | tail_of(first))
+    signal["original_metadata"] = meta.clean(first.keywords())
     return signal
 
 
-def _save(
-    signal: dict[str, Any], destination: Path, options: dict[str, Any]
-) -> None:
+def _save(signal: dict[str, Any], destination: Path, options: dict[str, Any]) -> None:
     """Write a map as HyperSpy does, which chooses the writer by the extension."""
     from hyperspy.io import dict2signal
 

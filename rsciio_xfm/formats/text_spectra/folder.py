@@ -141,7 +141,9 @@ def _names(folder: Path, pattern: str | None) -> Iterator[str]:
 def _choose(folder: Path, families: list[Family], pattern: str | None) -> Family:
     """Return the one family that has several files, or the only one."""
     if not families:
-        what = f"files {pattern}" if pattern else f"files *{', *'.join(layout.EXTENSIONS)}"
+        what = (
+            f"files {pattern}" if pattern else f"files *{', *'.join(layout.EXTENSIONS)}"
+        )
         raise FileFormatError(
             f"{folder}: the folder has no {what}, expected spectra, one file a pixel."
         )
@@ -250,9 +252,9 @@ def place(folder: Path, family: Family, wanted: Wanted) -> Grid:
         grid = _place_by_one(folder, family, wanted)
     height, width = grid.shape
     if wanted.is_snake:
-        grid.files.reshape(height, width)[1::2] = (
-            grid.files.reshape(height, width)[1::2, ::-1].copy()
-        )
+        grid.files.reshape(height, width)[1::2] = grid.files.reshape(height, width)[
+            1::2, ::-1
+        ].copy()
     return grid
 
 
@@ -285,8 +287,8 @@ def _place_by_two(
     shape = (int(y.max()) + 1, int(x.max()) + 1)
     if wanted.shape is not None and wanted.shape != shape:
         raise ValueError(
-            f"{folder}: the shape is {_as_text(wanted.shape)}, expected {_as_text(shape)}: in the "
-            f"names {family.pattern} are rows {first[0]} to {first[0] + shape[0] - 1} and "
+            f"{folder}: the shape is {_as_text(wanted.shape)}, expected {_as_text(shape)}: in "
+            f"the names {family.pattern} are rows {first[0]} to {first[0] + shape[0] - 1} and "
             f"columns {first[1]} to {first[1] + shape[1] - 1}. {_ADVICE}"
         )
     if _is_empty(shape, len(family)):
@@ -339,14 +341,11 @@ def _place_by_one(folder: Path, family: Family, wanted: Wanted) -> Grid:
         wanted.is_unfinished and not _is_empty(wanted.shape, n)
     )
     if span > n_pixels or is_short:
+        advice = " If the scan was stopped, say so: unfinished=True, or --unfinished."
         raise ValueError(
-            f"{folder}: the shape is {_as_text(wanted.shape)}, {n_pixels} pixels, and the folder "
-            f"has {_count(n, span)}, expected as many; possible are {_possible(span, n)}."
-            + (
-                " If the scan was stopped, say so: unfinished=True, or --unfinished."
-                if is_short
-                else ""
-            )
+            f"{folder}: the shape is {_as_text(wanted.shape)}, {n_pixels} pixels, and the "
+            f"folder has {_count(n, span)}, expected as many; possible are "
+            f"{_possible(span, n)}.{advice if is_short else ''}"
         )
     files = np.full(n_pixels, -1, np.int64)
     files[places] = np.arange(n)

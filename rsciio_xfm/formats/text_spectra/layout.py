@@ -8,11 +8,12 @@ reader of them (``larch/io/gse_mcafile.py``); AXIL's and QXAS' ``.spe`` as PyMca
 
 AMPTEK = b"<<PMCA SPECTRUM>>"
 AMPTEK_DATA, AMPTEK_END = b"<<DATA>>", b"<<END>>"
+AMPTEK_CALIBRATION = b"<<CALIBRATION>>"
 EPICS = b"VERSION:"
 AXIL = b"$"
 MSA = b"#FORMAT"
 
-# Files beside the spectra of a folder that say how many there are: rows and columns, in Italian.
+# Files beside the spectra that say how many rows and columns there are, in Italian.
 SHAPE_FILE = "colonneXrighe.txt"
 ROWS, COLUMNS = "righe", "colonne"
 CONFIG_FILE = "config.cfg"

@@ -1,9 +1,11 @@
 """The dialects of spectra as text: what each begins with, and how it is read."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from rsciio_xfm.formats.text_spectra.kernels import DECIMAL, DIVIDES, LONG, read
 
 # More is no spectrum: 2^24 channels of one digit.
 _MOST_BYTES = 2**25
+_USUAL_BYTES = 2**16
 _MOST_KEYWORDS = 2**12
 _MOST_TIME = 1e9  # s
 _SHOWN = 24
@@ -34,7 +37,9 @@ _AXIL_SECTION = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*\$([A-Za-z_0-9]+):?[ \t]*")
 _LINE = re.compile(rb"[^\r\n]+")
 _DASH = b" -"
 # By which a file of another dialect is told whose beginning is damaged.
-_MARKS = re.compile(rb"<<DATA>>|(?:^|[\r\n])(?:DATA:|[ \t]*\$DATA|#SPECTRUM)", re.IGNORECASE)
+_MARKS = re.compile(
+    rb"<<DATA>>|(?:^|[\r\n])(?:DATA:|[ \t]*\$DATA|#SPECTRUM)", re.IGNORECASE
+)
 _TIMES = {
     "live": re.compile(r"\blive[ _]?time\b[^\d\r\n+-]*([\d.,]+)\s*(ms)?", re.I),
     "real": re.compile(r"\breal[ _]?time\b[^\d\r\n+-]*([\d.,]+)\s*(ms)?", re.I),
@@ -62,9 +67,7 @@ class Spectrum:
     first
         Number of the first channel.
     keywords
-        As in the file.
-    tail
-        What follows the counts.
+        Returns those of the file: of the thousands of a map they are not asked for.
     date
         When it was measured.
     beam_energy
@@ -81,8 +84,7 @@ class Spectrum:
     real: list[float] = field(default_factory=list)
     calibrations: list[Calibration] = field(default_factory=list)
     first: float = 0.0
-    keywords: dict[str, Any] = field(default_factory=dict)
-    tail: bytes = b""
+    keywords: Callable[[], dict[str, Any]] = dict
     date: str = ""
     beam_energy: float | None = None
     problems: list[str] = field(default_factory=list)
@@ -132,7 +134,9 @@ def read_spectrum(path: Path) -> Spectrum:
 def read_text(path: Path) -> bytes:
     """Read a file, but none that is larger than any spectrum."""
     with open_unbuffered(path) as file:
-        content = file.read(_MOST_BYTES + 1)
+        content = file.read(_USUAL_BYTES)
+        if len(content) == _USUAL_BYTES:
+            content += file.read(_MOST_BYTES + 1 - _USUAL_BYTES)
     if len(content) > _MOST_BYTES:
         raise FileFormatError(
             f"{path}: the file has more than {_MOST_BYTES} bytes, expected a spectrum as "
@@ -220,7 +224,7 @@ def _times(values: list[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class _Block:
-    """Numbers of a part of a file: where it begins, how they are in lines, and what ended it."""
+    """Numbers of a part of a file, how they are in lines, and the byte that ended it."""
 
     values: np.ndarray
     width: int
@@ -308,7 +312,7 @@ def _first_text(value: Any) -> str:
 
 
 def fit_calibration(pairs: list[list[float]]) -> list[Calibration]:
-    """Return the straight line through pairs of channel and energy; of one through 0 as well."""
+    """Return the line through pairs of channel and energy; of one pair, that through 0."""
     points = np.array(pairs + ([[0.0, 0.0]] if len(pairs) == 1 else []))
     if len(points) < 2 or np.ptp(points[:, 0]) == 0:
         return []
@@ -332,22 +336,20 @@ def _parse_amptek(path: Path, content: bytes) -> Spectrum:
     end = content.find(layout.AMPTEK_END, at)
     start = at + len(layout.AMPTEK_DATA)
     found = _read_block(path, content, start, len(content) if end < 0 else end)
-    is_next = content[found.at : found.at + 2] == b"<<"  # another section, without <<END>>
+    is_next = (
+        content[found.at : found.at + 2] == b"<<"
+    )  # another section, without <<END>>
     if not found.is_done and not is_next:
         raise _strange(path, content, found.at)
     if not found.values.size:
         raise _no_numbers(path, content, "<<DATA>>")
-    _, *parts = _AMPTEK_SECTION.split(content[:at])
-    sections = dict(zip(parts[::2], parts[1::2], strict=True))
-    keywords = _texts(_pairs_in(parts[1], _DASH))
+    header = content[:at]
     spectrum = Spectrum(
         "Amptek",
         found.values.reshape(-1, 1),
-        _times(_numbers(_first_text(keywords.get("LIVE_TIME")))[:1]),
-        _times(_numbers(_first_text(keywords.get("REAL_TIME")))[:1]),
-        keywords=keywords,
-        tail=content[found.at :],
-        date=_first_text(keywords.get("START_TIME")),
+        *(_amptek_time(header, name) for name in (b"LIVE_TIME", b"REAL_TIME")),
+        keywords=partial(_amptek_keywords, header, content[found.at :]),
+        date=_after(header, b"START_TIME"),
         is_cut=end < 0 and not is_next,
     )
     if spectrum.is_cut:
@@ -355,27 +357,39 @@ def _parse_amptek(path: Path, content: bytes) -> Spectrum:
             f"the file has no <<END>>: it may have had more than {found.values.size} "
             f"channels, and of its last number more digits (byte {len(content)})"
         )
-    pairs = _amptek_pairs(sections.get(b"CALIBRATION", b""), keywords, spectrum.problems)
-    spectrum.calibrations = fit_calibration(pairs) if pairs else []
-    regions = _pairs_of(sections.get(b"ROI", b""))
-    if regions:
-        keywords["ROI"] = regions
+    begin = header.find(layout.AMPTEK_CALIBRATION)
+    if begin >= 0:
+        spectrum.calibrations = list(_amptek_calibration(header[begin:]))
     return spectrum
 
 
-def _amptek_pairs(
-    section: bytes, keywords: dict[str, Any], problems: list[str]
-) -> list[list[float]]:
-    """Return channels and energies of a calibration."""
-    if not section.strip():
-        return []
-    own: dict[str, Any] = _texts(_pairs_in(section, _DASH))
-    pairs = _pairs_of(section)
-    keywords["CALIBRATION"] = own | {"pairs": pairs}
-    label = _first_text(own.get("LABEL"))
-    if label.lower() == "ev":
+def _after(header: bytes, name: bytes) -> str:
+    """Return the value of a keyword."""
+    at = header.find(b"\n" + name + _DASH)
+    if at < 0:
+        return ""
+    return _LINE.match(header, at + 1)[0][len(name) + len(_DASH) :].decode("latin-1")  # type: ignore[index]
+
+
+def _amptek_time(header: bytes, name: bytes) -> list[float]:
+    return _times(_numbers(_after(header, name))[:1])
+
+
+@lru_cache(maxsize=64)
+def _amptek_calibration(text: bytes) -> tuple[Calibration, ...]:
+    """Return the line through the pairs of a header; of one and the same it is asked often."""
+    sections = _amptek_sections(text)
+    own = sections.get("CALIBRATION", b"")
+    pairs = _pairs_of(own)
+    if _first_text(_texts(_pairs_in(own, _DASH)).get("LABEL")).lower() == "ev":
         pairs = [[channel, energy / 1000] for channel, energy in pairs]
-    return pairs
+    return tuple(fit_calibration(pairs)) if pairs else ()
+
+
+def _amptek_sections(text: bytes) -> dict[str, bytes]:
+    _, *parts = _AMPTEK_SECTION.split(text)
+    names = [name.decode("latin-1") for name in parts[::2]]
+    return dict(zip(names, parts[1::2], strict=True))
 
 
 def _pairs_of(section: bytes) -> list[list[float]]:
@@ -383,15 +397,18 @@ def _pairs_of(section: bytes) -> list[list[float]]:
     return [row for row in rows if len(row) == 2]
 
 
-def tail_of(spectrum: Spectrum) -> dict[str, Any]:
-    """Return what Amptek's electronics say of themselves behind the counts."""
-    found: dict[str, Any] = {}
-    _, *parts = _AMPTEK_SECTION.split(spectrum.tail)
-    for name, text in zip(parts[::2], parts[1::2], strict=True):
+def _amptek_keywords(header: bytes, tail: bytes) -> dict[str, Any]:
+    """Return all that is in a file but the counts."""
+    sections = _amptek_sections(header)
+    found = _texts(_pairs_in(sections.pop("PMCA SPECTRUM", b""), _DASH))
+    for name, text in sections.items():
+        found[name] = _texts(_pairs_in(text, _DASH)) | {"pairs": _pairs_of(text)}
+    # What the electronics say of themselves.
+    for name, text in _amptek_sections(tail).items():
         mark = b"=" if b"=" in text else b":"
         pairs = _texts((k, v.partition(b";")[0]) for k, v in _pairs_in(text, mark))
         if pairs:
-            found[name.decode("latin-1")] = pairs
+            found[name] = pairs
     return found
 
 
@@ -417,8 +434,8 @@ def _parse_epics(path: Path, content: bytes) -> Spectrum:
     said = number(_first_text(keywords.get("ELEMENTS")))
     if said is not None and said != n_elements:
         raise CorruptFileError(
-            f"{path}: ELEMENTS is {said:g}, expected {n_elements}, as many as the first line of "
-            f"data has numbers (byte {mark.end()})."
+            f"{path}: ELEMENTS is {said:g}, expected {n_elements}, as many as the first line "
+            f"of data has numbers (byte {mark.end()})."
         )
     if values.size % n_elements or found.ragged >= 0:
         n_whole = values.size // n_elements * n_elements
@@ -444,7 +461,7 @@ def _parse_epics(path: Path, content: bytes) -> Spectrum:
         _times(lists["LIVE_TIME"]),
         _times(lists["REAL_TIME"]),
         [tuple(own) for own in zip(*terms, strict=True)] if is_known else [],
-        keywords=keywords,
+        keywords=lambda: keywords,
         date=_first_text(keywords.get("DATE")),
         beam_energy=_beam_energy(keywords.get("ENVIRONMENT")),
         problems=problems,
@@ -512,7 +529,7 @@ def _parse_axil(path: Path, content: bytes) -> Spectrum:
         _times(times[1:2]),
         _axil_calibration(keywords),
         first if 0 <= first < 2**31 else 0.0,
-        keywords,
+        lambda: keywords,
         date=_first_text(keywords.get("DATE_MEA")),
         problems=problems,
         is_cut=planned > counts.size,
@@ -569,7 +586,7 @@ def _parse_columns(path: Path, content: bytes) -> Spectrum:
         table,
         times["live"],
         times["real"],
-        keywords={"comments": comments} if comments else {},
+        keywords=lambda: {"comments": comments} if comments else {},
     )
     if found.width > 1:
         _take_second_column(path, spectrum, start)
@@ -579,8 +596,8 @@ def _parse_columns(path: Path, content: bytes) -> Spectrum:
 def _meaning_of_comma(text: bytes) -> int:
     """Tell whether commas divide numbers, or their decimals.
 
-    Where numbers are divided by something else, a comma is a decimal point; else it divides, if
-    what is before it counts up.
+    Where numbers are divided by something else, a comma is a decimal point; else it divides,
+    if what is before it counts up.
     """
     lines = [line.strip() for line in _LINE.findall(text)[:64]]
     if not any(b"," in line for line in lines):
@@ -592,7 +609,7 @@ def _meaning_of_comma(text: bytes) -> int:
         return DIVIDES
     before = [number(line.split(b",")[0].decode("latin-1")) for line in lines]
     known = [value for value in before if value is not None]
-    steps = {b - a for a, b in zip(known, known[1:])}  # noqa: B905
+    steps = {b - a for a, b in itertools.pairwise(known)}
     return DIVIDES if len(steps) == 1 and steps != {0.0} else DECIMAL
 
 
@@ -651,7 +668,7 @@ def _parse_msa(path: Path, content: bytes) -> Spectrum:
         times["LIVETIME"],
         times["REALTIME"],
         [tuple(term * (unit or 1.0) for term in numbers)] if is_known else [],
-        keywords=dict(keywords),
+        keywords=lambda: dict(keywords),
         date=f"{keywords.get('DATE') or ''} {keywords.get('TIME') or ''}",
         problems=found.problems,
         is_cut=isinstance(planned, float) and planned > len(found.tokens),
@@ -675,11 +692,13 @@ _BEGINNINGS = {
 
 
 def parse_moment(text: str) -> datetime | None:
-    """Return a date and time; of 11/10/2020 the month is first, as Amptek and AXIL write it."""
+    """Return a date and time; of 11/10/2020 the month is first, as Amptek writes it."""
     found = _AMERICAN.match(text.strip())
     if found is None:
         return parse_datetime(text.strip())
     month, day, year, clock = found.groups()
     if int(month) > 12:
         month, day = day, month
-    return parse_datetime(f"{year}-{month:0>2}-{day:0>2}" + (f" {clock}" if clock else ""))
+    return parse_datetime(
+        f"{year}-{month:0>2}-{day:0>2}" + (f" {clock}" if clock else "")
+    )
