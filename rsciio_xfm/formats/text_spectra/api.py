@@ -173,7 +173,7 @@ def _each(seconds: list[float], n: int) -> np.ndarray:
 def _instrument(spectrum: Spectrum, dead: np.ndarray | None) -> dict[str, Any]:
     found: dict[str, Any] = {"file": spectrum.dialect}
     if dead is not None:
-        percent = dead[:, 0].tolist()
+        percent = dead[:, 0].round(6).tolist()
         found["dead_time"] = percent[0] if len(percent) == 1 else percent
     return found
 

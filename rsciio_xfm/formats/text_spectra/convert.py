@@ -255,6 +255,8 @@ class _Pass:
         Files that have another calibration, and the first of them.
     n_unread, unread
         Files that cannot be read, and the first of them.
+    n_said, said
+        Files of which something is wrong, and what it is of the first of them.
     odd
         Files that have other channels or detectors.
     """
@@ -267,6 +269,7 @@ class _Pass:
         self.real = self.live.copy()
         self.n_others, self.others = 0, list[str]()
         self.n_unread, self.unread = 0, list[str]()
+        self.n_said, self.said = 0, ""
         self.odd = list[str]()
         self.lock = threading.Lock()
 
@@ -306,6 +309,10 @@ class _Pass:
                 n_channels, n_detectors = spectrum.counts.shape
                 self.odd.append(f"{path.name} has {n_channels} x {n_detectors}")
             return None
+        if spectrum.problems:
+            with self.lock:
+                self.n_said += 1
+                self.said = self.said or f"{path.name}, {'; '.join(spectrum.problems)}"
         if spectrum.calibrations != self.first.calibrations and self._is_apart(spectrum):
             with self.lock:
                 self.n_others += 1
@@ -419,6 +426,11 @@ def _warn(pass_: _Pass) -> None:
         warn(
             f"{folder}: {n} of {n_files} files cannot be read, {unread}{more}: their pixels "
             "are zeros without dead times."
+        )
+    if pass_.n_said:
+        warn(
+            f"{folder}: something is wrong with {pass_.n_said} of {n_files} files, as "
+            f"{pass_.said}."
         )
     if pass_.n_others:
         n = pass_.n_others

@@ -75,10 +75,18 @@ class Family:
 
     def name_of(self, numbers: Iterable[int]) -> str:
         """Return what a file would be called that has other numbers; for messages."""
-        digits = map("{:0{}d}".format, numbers, self.widths[: self.n_numbers])
+        digits = map("{:0{}d}".format, numbers, self._padding)
         return self.parts[0] + "".join(
             a + b for a, b in zip(digits, self.parts[1:], strict=True)
         )
+
+    @cached_property
+    def _padding(self) -> list[int]:
+        """How many digits each number has at least: that of one with zeros before it."""
+        widths = np.frombuffer(self.widths, np.uint8).reshape(-1, self.n_numbers)
+        least = np.maximum(self.table, 1)
+        is_padded = (widths > 1) & (least < 10.0 ** (widths - 1.0))
+        return np.where(is_padded, widths, 1).max(axis=0).tolist()
 
 
 def find_files(folder: Path, pattern: str | None) -> Family:
@@ -330,11 +338,11 @@ def _place_by_one(folder: Path, family: Family, wanted: Wanted) -> Grid:
             "--shape on the command line."
         )
     n_pixels = wanted.shape[0] * wanted.shape[1]
-    if span < n_pixels and step == 1:
-        # A scan counts from 0 or 1, though its first files may be missing.
-        base = {n_pixels: 1, n_pixels - 1: 0}.get(int(numbers.max()))
-        if base is not None and base < numbers.min():
-            places, span = numbers - base, n_pixels
+    if step == 1 and numbers.min() > 1 and numbers.max() == n_pixels:
+        places, span = (
+            numbers - 1,
+            n_pixels,
+        )  # it counts from 1, and its first are missing
     if span > n_pixels == n:  # the numbers are no counts
         places, span = np.argsort(np.argsort(numbers)), n
     is_short = span < n_pixels and not (
@@ -370,8 +378,8 @@ def _warn_of_missing(folder: Path, names: list[str], n: int) -> None:
     if n:
         more = f" and {n - len(names)} more" if n > len(names) else ""
         warn(
-            f"{folder}: {', '.join(names)}{more} missing: {n} pixels are zeros without dead "
-            "times."
+            f"{folder}: missing: {', '.join(names)}{more}. Their pixels are zeros without "
+            "dead times."
         )
 
 

@@ -142,7 +142,8 @@ def read_text(path: Path) -> bytes:
             f"{path}: the file has more than {_MOST_BYTES} bytes, expected a spectrum as "
             "text, which has less (byte 0)."
         )
-    return content.removeprefix(_MARK).rstrip(_PADDING)
+    content = content.removeprefix(_MARK).rstrip(_PADDING)
+    return content if b"\n" in content else content.replace(b"\r", b"\n")
 
 
 def find_dialect(path: Path, content: bytes) -> Dialect:
@@ -232,6 +233,16 @@ class _Block:
     last: int
     at: int
     is_done: bool
+
+    def without_cut(self, content: bytes, n: int = 1) -> list[str]:
+        """Take the last numbers for 0 if the file may have been cut within them; say so."""
+        if not self.is_done or self.at < len(content) or content[-1:].isspace():
+            return []
+        self.values[-n:] = 0
+        return [
+            "the file ends without the end of a line: its last number, which may have been "
+            f"longer, is taken for 0 (byte {len(content)})"
+        ]
 
 
 def _read_block(
@@ -350,12 +361,18 @@ def _parse_amptek(path: Path, content: bytes) -> Spectrum:
         *(_amptek_time(header, name) for name in (b"LIVE_TIME", b"REAL_TIME")),
         keywords=partial(_amptek_keywords, header, content[found.at :]),
         date=_after(header, b"START_TIME"),
+        problems=found.without_cut(content),
         is_cut=end < 0 and not is_next,
     )
+    n = found.values.size
     if spectrum.is_cut:
         spectrum.problems.append(
-            f"the file has no <<END>>: it may have had more than {found.values.size} "
-            f"channels, and of its last number more digits (byte {len(content)})"
+            f"the file has no <<END>>: it may have had more than {n} channels (byte "
+            f"{len(content)})"
+        )
+    elif n & (n - 1):
+        spectrum.problems.append(
+            f"the file has {n} channels, expected a power of 2, as Amptek's have"
         )
     begin = header.find(layout.AMPTEK_CALIBRATION)
     if begin >= 0:
@@ -426,7 +443,7 @@ def _parse_epics(path: Path, content: bytes) -> Spectrum:
     if not found.is_done:
         raise _strange(path, content, found.at)
     keywords = _texts(_pairs_in(content[: mark.start()], b":"))
-    problems: list[str] = []
+    problems = found.without_cut(content, max(1, found.last))
     values, is_cut = found.values, False
     if not values.size:
         raise _no_numbers(path, content, "DATA:")
@@ -515,7 +532,7 @@ def _parse_axil(path: Path, content: bytes) -> Spectrum:
     planned = last - first + 1
     keywords = {name: text.strip() for name, text in _texts(sections).items()}
     keywords["DATA"] = f"{first:g} {last:g}"
-    problems = []
+    problems = found.without_cut(content)
     if planned != counts.size:
         problems.append(
             f"$DATA: is {first:g} to {last:g}, {planned:g} channels, and {counts.size} are "
@@ -588,6 +605,11 @@ def _parse_columns(path: Path, content: bytes) -> Spectrum:
         times["real"],
         keywords=lambda: {"comments": comments} if comments else {},
     )
+    if not content[-1:].isspace():
+        spectrum.problems.append(
+            f"the file ends with its last number, which may have been longer (byte "
+            f"{len(content)})"
+        )
     if found.width > 1:
         _take_second_column(path, spectrum, start)
     return spectrum
@@ -637,7 +659,7 @@ def _take_second_column(path: Path, spectrum: Spectrum, start: int) -> None:
         spectrum.first = float(x[0])
         return
     gain, zero = np.polyfit(np.arange(x.size), x, 1)
-    off = np.abs(zero + gain * np.arange(x.size) - x).max() / gain
+    off = np.abs(zero + gain * np.arange(x.size) - x).max() / steps.min()
     if off > 1:
         raise FileFormatError(
             f"{path}: the energies are up to {off:.2g} channels off a straight line, expected "
