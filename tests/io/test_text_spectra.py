@@ -275,7 +275,7 @@ def test_recognizes(tmp_path):
     ("content", "error", "said"),
     [
         (b"", FileFormatError, r"empty \(0 bytes\), expected a spectrum as"),
-        (b"\x00\x01rubbish\n\xff", FileFormatError, r"begins with b'\\x00\\x01rubbish.*byte 0"),
+        (b"\x00\x01rubbish\n\xff", FileFormatError, r"with b'\\x00\\x01rubbish.*byte 0"),
         (b"some words\nand more\n", FileFormatError, r"begins with b'some words"),
         (b"<<PMCA SPECTRUM>>\nLIVE_TIME - 1\n", TruncatedFileError,
          r"before <<DATA>>.*byte 32"),
