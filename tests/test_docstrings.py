@@ -27,6 +27,8 @@ FILES = (
     "painting.datastack",
     "sample_0001.h5",
     "scans.dat",
+    "point.mca",
+    "spectra",
 )
 
 
@@ -60,6 +62,7 @@ def test_example(name, files, tmp_path, monkeypatch, capsys):
     for path in files.iterdir():
         # Stacks grow in place; all else is replaced when it is written.
         put = shutil.copy if path.suffix == ".datastack" else os.link
+        put = shutil.copytree if path.is_dir() else put
         put(path, tmp_path / path.name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(hs.preferences.General, "show_progressbar", False)
@@ -82,6 +85,16 @@ def test_examples_are_run():
         for test in EXAMPLES.values()
         for example in test.examples
     )
-    names = "bruker", "geopixe", "edax", "emd", "datastack", "esrf", "jeol", "oxford"
+    names = (
+        "bruker",
+        "geopixe",
+        "edax",
+        "emd",
+        "datastack",
+        "esrf",
+        "jeol",
+        "oxford",
+        "text_spectra",
+    )
     for name in names:
         assert f"rsciio_xfm.formats.{name}.api.file_reader" in EXAMPLES

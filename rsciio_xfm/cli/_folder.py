@@ -11,7 +11,6 @@ from click.core import ParameterSource
 from rsciio_xfm.cli._common import (
     check_extension,
     extension,
-    load_map,
     refuse_existing,
     show_size,
     timed,
@@ -120,11 +119,6 @@ def convert_folder(folder: Path, output: Path | None, options: dict[str, Any]) -
             options=writer if is_stack else None,
             overwrite=options["overwrite"],
         )
-    axes = load_map(output, None, n_axes=(1, 2)).axes_manager
-    pixels = " x ".join(str(n) for n in axes.navigation_shape)
     size = sum(p.stat().st_size for p in [output, *output.rglob("*")] if p.is_file())
-    click.echo(
-        f"{output}: {pixels} pixels, {axes[-1].size} channels, {show_size(size)}, "
-        f"{took[0]:.1f} s"
-    )
+    click.echo(f"{output}: {show_size(size)}, {took[0]:.1f} s")
     return output
