@@ -216,7 +216,7 @@ class Wanted:
 
 def read_shape(folder: Path) -> Wanted:
     """Return what XISMuS' files in a folder say of the map."""
-    found = {}
+    found: dict[str, str] = {}
     for name in (layout.SHAPE_FILE, layout.CONFIG_FILE):
         for line in _lines_of(folder / name):
             key, *rest = re.split(r"[\s=:]+", line.strip().lower(), maxsplit=1)

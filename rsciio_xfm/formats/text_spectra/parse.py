@@ -261,7 +261,8 @@ def _read_long(path: Path, content: bytes, start: int, stop: int, comma: int) ->
     """Read numbers of more digits than the kernel does."""
     text = content[start:stop].replace(b"D", b"e").replace(b"d", b"e")
     text = text.replace(b";", b" ").replace(b",", b"." if comma == DECIMAL else b" ")
-    values, width, ragged, last = [], 0, -1, 0
+    values: list[float] = []
+    width, ragged, last = 0, -1, 0
     for line in _LINE.finditer(text):
         words = line[0].split()
         for word in words:
@@ -358,7 +359,8 @@ def _parse_amptek(path: Path, content: bytes) -> Spectrum:
     spectrum = Spectrum(
         "Amptek",
         found.values.reshape(-1, 1),
-        *(_amptek_time(header, name) for name in (b"LIVE_TIME", b"REAL_TIME")),
+        _amptek_time(header, b"LIVE_TIME"),
+        _amptek_time(header, b"REAL_TIME"),
         keywords=partial(_amptek_keywords, header, content[found.at :]),
         date=_after(header, b"START_TIME"),
         problems=found.without_cut(content),
