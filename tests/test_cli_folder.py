@@ -29,8 +29,9 @@ def test_convert(run, folder, tmp_path):
 
 def test_datastack(run, folder, tmp_path):
     pytest.importorskip("numcodecs")
+    folder = folder.rename(tmp_path / "spectra.v2")
     run("convert", folder, "--shape", "6X4", "--compressor", "none", "--integers")
-    s = hs.load(tmp_path / "spectra.datastack")
+    s = hs.load(tmp_path / "spectra.v2.datastack")
     assert s.data.dtype.kind == "u"
     text = run("convert", folder, "--shape", "6x4", "--sigma", 3, "--overwrite", code=1)
     assert "--sigma is not for a folder of spectra and .datastack" in text

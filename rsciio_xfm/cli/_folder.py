@@ -88,7 +88,7 @@ def convert_folder(folder: Path, output: Path | None, options: dict[str, Any]) -
     from rsciio_xfm import text_spectra
     from rsciio_xfm.formats.text_spectra.convert import DESTINATIONS
 
-    output = folder.resolve().with_suffix(".datastack") if output is None else output
+    output = Path(f"{folder.resolve()}.datastack") if output is None else output
     check_extension(output, DESTINATIONS)
     is_stack = extension(output) == "datastack"
     allowed = _COMMON | _OWN | ({*_OF_DATASTACK, "calibrate"} if is_stack else set())

@@ -266,6 +266,11 @@ def test_recognizes(tmp_path):
     assert find_reader(path).__name__.endswith("text_spectra")
     path.write_bytes(b"#F a\n#S 1 ascan\n1 2\n")
     assert find_reader(path).__name__.endswith("esrf")
+    path = tmp_path / "a.MCA"
+    path.write_bytes(b"words\n")
+    assert find_reader(path).__name__.endswith("text_spectra")
+    path.write_bytes(b"#F a\n#S 1 ascan\n1 2\n")
+    assert find_reader(path).__name__.endswith("esrf")
 
 
 # Bad input --------------------------------------------------------------------------------

@@ -209,8 +209,8 @@ class _Scratch:
     dtype: np.dtype = field(default_factory=lambda: np.dtype(np.uint16))
 
     def append(self, counts: np.ndarray, dtype: np.dtype) -> None:
+        # Where one has a sign and the other 64 bits, float64 holds what is up to 2**53.
         wider = np.result_type(self.dtype, dtype)
-        # uint64 and negative numbers have no type of integers in common.
         if wider != self.dtype:
             self._widen(wider)
         self.file.write(np.ascontiguousarray(counts.astype(self.dtype)).data)

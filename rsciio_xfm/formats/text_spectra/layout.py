@@ -19,5 +19,7 @@ ROWS, COLUMNS = "righe", "colonne"
 CONFIG_FILE = "config.cfg"
 SNAKE = ("pingpong", "snake")
 
+# Of files that are nothing else, if they are no SPEC files.
+OWN_EXTENSIONS = (".mca", ".spe")
 # Of files that can be spectra of a folder.
 EXTENSIONS = (".mca", ".spe", ".msa", ".emsa", ".txt", ".dat", ".asc", ".csv")

@@ -173,12 +173,13 @@ def _find_dialect(content: bytes) -> Dialect | None:
 
 
 def recognizes(filename: str | Path) -> bool:
-    """Tell by its content whether a file is a spectrum as text.
+    """Tell by its content whether a file is a spectrum as text, or else can be nothing other.
 
     Parameters
     ----------
     filename
-        Path of the file. Of one that cannot be read the answer is no.
+        Path of the file. Of one that cannot be opened, and of a SPEC file, the answer is no;
+        of others that are called ``.mca`` or ``.spe`` it is yes.
 
     Examples
     --------
@@ -192,7 +193,10 @@ def recognizes(filename: str | Path) -> bool:
     except (OSError, ValueError):
         return False
     content = content.removeprefix(_MARK)
-    return not is_spec(content) and _find_dialect(content) is not None
+    if is_spec(content):
+        return False
+    is_called_so = Path(filename).suffix.lower() in layout.OWN_EXTENSIONS
+    return is_called_so or _find_dialect(content) is not None
 
 
 # Numbers --------------------------------------------------------------------------------
