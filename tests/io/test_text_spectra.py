@@ -358,7 +358,7 @@ def test_too_large(tmp_path):
         text_spectra.file_reader(path)
 
 
-def test_long_lines_take_no_time(tmp_path):
+def test_time_and_memory_of_long_lines(tmp_path):
     """Of a header that is one long line, and of digits without end."""
     for text in (b"a" * 2**21, b"1" * 2**21, b" -" * 2**20, b"live time " * 2**17):
         for mark in (b"<<PMCA SPECTRUM>>\n", b"VERSION:", b"$SPEC_ID:\n", b"# "):

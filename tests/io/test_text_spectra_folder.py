@@ -393,7 +393,7 @@ class _Entry:
         return True
 
 
-def test_many_files(monkeypatch):
+def test_many_files_in_memory(monkeypatch):
     """A hundred thousand are 10 bytes each and a number."""
     n = 100_000
 
@@ -422,7 +422,7 @@ def test_many_files(monkeypatch):
         folders.find_files(Path("x"), None)
 
 
-def test_many_batches(tmp_path, monkeypatch):
+def test_many_batches_in_threads(tmp_path, monkeypatch):
     """In threads, whatever becomes ready first."""
     monkeypatch.setitem(text_spectra.convert.__globals__, "_MOST_FILES", 2)
     counts = builder.write_folder(tmp_path / "spectra", (20, 15))
