@@ -84,11 +84,11 @@ def pymca(folder, repeats):
     """Return the same of PyMca, whose fit iterates the composition itself."""
     import numpy as np
     from PyMca5.PyMcaIO.ConfigDict import ConfigDict
+    from PyMca5.PyMcaIO.specfilewrapper import Specfile
     from PyMca5.PyMcaPhysics.xrf.ClassMcaTheory import McaTheory
     from PyMca5.PyMcaPhysics.xrf.ConcentrationsTool import ConcentrationsTool
 
-    text = (folder / "Steel.spe").read_text().split("$DATA:")[1].split("$")[0].split()
-    counts = np.array(text[2:], dtype=float)
+    counts = Specfile(str(folder / "Steel.spe"))[0].mca(1)
 
     def fit(order, is_apart=False):
         config = ConfigDict()

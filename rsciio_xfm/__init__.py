@@ -24,6 +24,7 @@ _FORMATS = (
     "msa",
     "oxford",
     "ripple",
+    "text_spectra",
 )
 _MODULES = ("analysis", "data", "exceptions", "explore", "formats", "signals")
 # Functions of signals of any type, by the module of signals that they are in.

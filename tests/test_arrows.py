@@ -21,7 +21,11 @@ LAYERS = (
 )
 TOP = ("cli", "explore")  # over all of them, not over each other
 # These say which of several formats a file is of, and import no more of them than that.
-FAMILIES = {"emd": {"ncem", "velox"}, "esrf": {"edf", "hdf5_maps", "spec", "xia"}}
+FAMILIES = {
+    "emd": {"ncem", "velox"},
+    "esrf": {"edf", "hdf5_maps", "spec", "xia"},
+    "text_spectra": {"esrf", "msa", "spec"},
+}
 # What is made of files of another format.
 MADE_OF = {"datastack": {"ripple"}, "xia": {"edf"}}
 

@@ -29,6 +29,8 @@ FILES = (
     "painting.datastack",
     "sample_0001.h5",
     "scans.dat",
+    "point.mca",
+    "spectra",
 )
 
 
@@ -62,6 +64,7 @@ def test_example(name, files, tmp_path, monkeypatch, capsys):
     for path in files.iterdir():
         # Stacks grow in place; all else is replaced when it is written.
         put = shutil.copy if path.suffix == ".datastack" else os.link
+        put = shutil.copytree if path.is_dir() else put
         put(path, tmp_path / path.name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(hs.preferences.General, "show_progressbar", False)
@@ -94,6 +97,8 @@ def test_examples_are_run():
         "esrf",
         "jeol",
         "mda",
+        "oxford",
+        "text_spectra",
     )
-    for name in (*names, "oxford"):
+    for name in names:
         assert f"rsciio_xfm.formats.{name}.api.file_reader" in EXAMPLES

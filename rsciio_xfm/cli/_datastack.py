@@ -27,6 +27,11 @@ from rsciio_xfm.cli._common import (
 )
 from rsciio_xfm.cli._elements import KNOWN, write_energies
 from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf
+from rsciio_xfm.cli._folder import (
+    convert_folder,
+    folder_options,
+    refuse_folder_options,
+)
 from rsciio_xfm.cli._info import is_map
 
 _RAW = {"raw", "rpl"}
@@ -61,7 +66,8 @@ def _output_options(default: str) -> Callable:
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@folder_options
 @_raw_options
 @click.option(
     "--sigma",
@@ -121,14 +127,28 @@ def convert(
     zarr_format: str,
     overwrite: bool,
     output: Path | None,
+    **folder: Any,
 ) -> None:
     """Convert FILE, a .raw with its .rpl, to a .datastack of smoothed spectra.
 
     So is a map of CRONO, or, if -o is a .datastack, of any other format. An EDF or SPEC file,
     or one of the EDF files of a map, is converted to HDF5; the options but -o and --overwrite
     are for the others.
+
+    A folder of spectra as text, one file a pixel, is converted to a map of counts; the
+    extension of -o chooses its format: .datastack, .h5, .rpl, .GeoPIXE, .hspy, .zspy or .emd.
     """
     with errors_as_messages():
+        if kev_of_channel_0 and kev_per_channel is None:
+            raise click.ClickException("--kev-of-channel-0 needs --kev-per-channel")
+        if calibrate and kev_per_channel is not None:
+            raise click.ClickException("--calibrate and --kev-per-channel are given")
+        if file.is_dir():
+            stack = convert_folder(file, output, click.get_current_context().params)
+            if calibrate:
+                _calibrate(stack, calibrate)
+            return
+        refuse_folder_options(file)
         if is_esrf(file):
             convert_to_hdf5(file, output, overwrite)
             return
@@ -137,10 +157,6 @@ def convert(
         output = raw.with_suffix(".datastack") if output is None else output
         check_extension(output, (".datastack",))
         refuse_existing([output], overwrite)
-        if kev_of_channel_0 and kev_per_channel is None:
-            raise click.ClickException("--kev-of-channel-0 needs --kev-per-channel")
-        if calibrate and kev_per_channel is not None:
-            raise click.ClickException("--calibrate and --kev-per-channel are given")
         from rsciio_xfm import datastack
 
         if is_other:

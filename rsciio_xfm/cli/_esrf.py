@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from rsciio_xfm.cli._common import (
     check_extension,
@@ -14,6 +13,7 @@ from rsciio_xfm.cli._common import (
     show_size,
     timed,
 )
+from rsciio_xfm.cli._folder import given_options
 
 _HDF5 = (".h5", ".hdf5", ".nxs")
 _COMMON = {"file", "output", "overwrite"}
@@ -27,13 +27,8 @@ def is_esrf(file: Path) -> bool:
 
 def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:
     """Convert an EDF or SPEC file, or a map of EDF files."""
-    context = click.get_current_context()
-    given = [
-        name
-        for name in context.params
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
-    ]
-    unused = [f"--{name.replace('_', '-')}" for name in given if name not in _COMMON]
+    given = sorted(given_options() - _COMMON)
+    unused = [f"--{name.replace('_', '-')}" for name in given]
     if unused:
         raise click.ClickException(f"{file}: {', '.join(unused)} is for .raw and .rpl")
     if file.suffix.lower() in _HDF5:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("xraylib")
+from rsciio_xfm import text_spectra
 from rsciio_xfm.analysis.fit.background import make_splines
 from rsciio_xfm.analysis.fit.calibrate import finish
 from rsciio_xfm.analysis.fit.candidates import make_candidates
@@ -314,8 +315,7 @@ def test_a_steel():
     path = DATA / "fit" / "Steel.spe"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
-    numbers = path.read_text().split("$DATA:")[1].split("$")[0].split()
-    spectrum = np.array(numbers[2:], dtype=float)
+    spectrum = text_spectra.file_reader(path)[0]["data"].astype(float)
     response = Response(gain=0.012, layers=(air(1.0),))
     each, _ = find_elements(spectrum, parse_excitation(16.0), response)
     got = symbols(each)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from rsciio_xfm import text_spectra
 from rsciio_xfm.analysis.fit.calibrate import calibrate
 from rsciio_xfm.analysis.fit.excitation import Layer, air
 from rsciio_xfm.analysis.fit.matrix import make_projection, region_areas
@@ -508,8 +509,7 @@ def test_steel_of_pymcas_example():
     path = DATA / "fit" / "Steel.spe"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
-    text = path.read_text().split("$DATA:")[1].split("$")[0].split()
-    counts = np.array([float(word) for word in text[2:]])
+    counts = text_spectra.file_reader(path)[0]["data"].astype(float)
     layers = (air(5.0), Layer("Be", 1.848, 0.002))
     response = Response(-0.00612, 0.011928, 0.127, 0.101, thickness=0.035, layers=layers)
     elements = ["V", "Cr", "Mn", "Fe", "Ni", "Cu", "As", "W_L", "Pb_L"]

@@ -16,6 +16,7 @@ from tests.builders import hdf5_layouts as layouts_builder
 from tests.builders import jeol as jeol_builder
 from tests.builders import mda as mda_builder
 from tests.builders import oxford as oxford_builder
+from tests.builders import text_spectra as text_builder
 
 # What a page that is about something else takes for granted.
 _LOADED = """
@@ -158,6 +159,13 @@ def write_images(folder):
     hs.signals.Signal2D(np.full((40, 50), 90, np.uint16)).save(folder / "dark.edf")
 
 
+def write_point(folder):
+    """Write a spectrum in two of the ways that there are."""
+    text_builder.write_map(folder / "point.mca", 2048)
+    counts = text_builder.make_counts(256)
+    (folder / "point.dat").write_text("".join(f"{count}\n" for count in counts))
+
+
 def write_processed(folder):
     """Write a file that leads to a map in a folder beside its own."""
     raw = folder.with_name(f"{folder.name}_raw")
@@ -191,6 +199,8 @@ _WRITERS = {
     "scans.dat": write_spec,
     "edf": write_images,
     "processed.h5": write_processed,
+    "point.mca": write_point,
+    "spectra": lambda folder: text_builder.write_folder(folder / "spectra"),
 }
 # The files that each page reads; those that it makes itself are not there before.
 _READ = {
@@ -208,6 +218,8 @@ _READ = {
         "sample_0001.h5",
         "zap_xia00_0001_0000_0000.edf",
         "scans.dat",
+        "spectra",
+        "point.mca",
     ],
     "docs/classify.rst": ["map.GeoPIXE", "map.emd"],
     "docs/element_maps.rst": ["map.GeoPIXE", "scan.raw"],
@@ -232,6 +244,7 @@ _READ = {
     "docs/formats/mda.rst": ["scan_0001.mda"],
     "docs/formats/oxford.rst": ["map.h5oina"],
     "docs/formats/ripple.rst": ["scan.raw"],
+    "docs/formats/text_spectra.rst": ["point.mca", "spectra"],
     "docs/robustness.rst": ["map.GeoPIXE", "processed.h5"],
 }
 

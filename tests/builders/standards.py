@@ -2,7 +2,7 @@
 
 SRM 1155 is a steel of NIST (16 keV, PyMca's training data); the AXO film lies on silicon
 nitride (10 keV, Advanced Photon Source 2-ID-E); the pure metals and a steel under a Rh tube
-are NIST's. Nothing of the package is used here.
+are NIST's. Of the package only the reader of the spectra is used here.
 """
 
 import configparser
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from rsciio_xfm import text_spectra
 
 # Certified and, of As, W and Pb, informative values, mass %.
 SRM_1155 = {"V": 0.05, "Cr": 18.37, "Mn": 1.619, "Fe": 64.3, "Ni": 12.35, "Cu": 0.175,
@@ -51,7 +53,7 @@ def read_steel(folder: Path) -> Steel:
     detector = thick.pop("Detector")
     known, scale = ini["concentrations"], ini["detector"]
     return Steel(
-        counts=read_spe(folder / "Steel.spe"),
+        counts=text_spectra.file_reader(folder / "Steel.spe")[0]["data"].astype(float),
         energy=float(_split(ini["fit"]["energy"])[0]),
         flux=float(known["flux"]),
         time=float(known["time"]),
@@ -63,14 +65,6 @@ def read_steel(folder: Path) -> Steel:
         detector=detector,
         scale={name: float(scale[name]) for name in ("zero", "gain", "noise", "fano")},
     )
-
-
-def read_spe(path: Path) -> np.ndarray:
-    """Read the counts of a spectrum."""
-    first, last, *words = path.read_text().split("$DATA:")[1].split("$")[0].split()
-    counts = np.array(words, dtype=float)
-    assert len(counts) == int(last) - int(first) + 1
-    return counts
 
 
 def _split(text):

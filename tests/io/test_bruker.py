@@ -534,9 +534,27 @@ def test_spx(tmp_path):
         bruker.file_reader(path, downsample=2)
     path = builder.write_spectrum(tmp_path / "point.spx", tube="", beam="200")
     assert hs.load(path)._signal_type == "EDS_TEM"
+    path = builder.write_spectrum(tmp_path / "point.spx", tube="", beam="30")
+    assert hs.load(path)._signal_type == "EDS_SEM"
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(FileFormatError, match=r"XML cannot be read .*\(byte 0\)"):
         bruker.file_reader(path)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("kilovolts", ["40", "50"])
+def test_spx_of_a_tube_that_is_not_described(tmp_path, kilovolts, lazy):
+    """More than any SEM has, less than TEMs; RosettaSciIO takes it for that of a TEM."""
+    path = builder.write_spectrum(tmp_path / "point.spx", tube="", beam=kilovolts)
+    s = hs.load(path, lazy=lazy)
+    assert s._signal_type == "EDS_XFM"
+    instrument = s.metadata.Acquisition_instrument
+    assert instrument.SEM.beam_energy == float(kilovolts)
+    assert instrument.SEM.Detector.EDS.live_time == 0.9
+    assert not instrument.has_item("TEM")
+    upstream = rsciio.bruker.file_reader(str(path))
+    np.testing.assert_array_equal(s.data, upstream[0]["data"])
+    assert upstream[0]["metadata"]["Signal"]["signal_type"] == "EDS_TEM"
 
 
 # Options ----------------------------------------------------------------------------------

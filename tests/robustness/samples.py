@@ -28,6 +28,7 @@ from rsciio_xfm import (
     msa,
     oxford,
     ripple,
+    text_spectra,
 )
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import CorruptFileError
@@ -43,6 +44,7 @@ from tests.builders import jeol as jeol_builder
 from tests.builders import msa as msa_builder
 from tests.builders import oxford as oxford_builder
 from tests.builders import ripple as ripple_builder
+from tests.builders import text_spectra as text_builder
 
 Regions = dict[str, list[tuple[int, int]]]
 # Name of the region where there are counts, which are any numbers.
@@ -579,6 +581,18 @@ SAMPLES = {
             _write(msa_builder.write_spectrum, "sum.msa"),
             _read(msa.file_reader),
             parts_of_msa,
+        ),
+        *(
+            Sample(
+                f"text_spectra, {name}",
+                _write(write, f"point.{extension}"),
+                _read(text_spectra.file_reader),
+                text_builder.find_parts,
+            )
+            for name, write, extension in (
+                ("EPICS", text_builder.write_epics, "mca"),
+                ("AXIL", text_builder.write_axil, "spe"),
+            )
         ),
         Sample(
             "bruker, compressed",

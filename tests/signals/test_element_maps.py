@@ -307,9 +307,12 @@ class TestWays:
             signal.sum().get_element_maps(fitted)
 
 
+SINGLE = ("msa", "text_spectra")  # formats of one spectrum a file
+
+
 @pytest.mark.parametrize(
     "specification",
-    [s for s in read_specifications() if s["lazy"] and short_name(s) != "msa"],
+    [s for s in read_specifications() if s["lazy"] and short_name(s) not in SINGLE],
     ids=lambda s: s["name"],
 )
 @pytest.mark.filterwarnings("ignore:A channel is:UserWarning")  # maps are small

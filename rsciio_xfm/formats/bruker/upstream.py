@@ -11,6 +11,8 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.bruker.metadata import describe_tube
 from rsciio_xfm.formats.bruker.parse import read_spx
 
+_MOST_OF_SEM, _LEAST_OF_TEM = 30.0, 60.0  # kV
+
 # What its reader raises on damaged files; SyntaxError of their XML.
 _FAULTS = (*UPSTREAM, SyntaxError, UnboundLocalError, zlib.error)
 
@@ -54,6 +56,14 @@ def read_images(
     return []
 
 
+def is_of_tube(kilovolts: float | None) -> bool:
+    """Tell whether a voltage is that of an X-ray tube, if nothing else says what it is of.
+
+    SEMs have less, and TEMs that are used for EDS more.
+    """
+    return kilovolts is not None and _MOST_OF_SEM < kilovolts < _LEAST_OF_TEM
+
+
 def read_spectrum(path: Path, lazy: bool) -> list[dict[str, Any]]:
     """Read an ``.spx`` file; a spectrum that an X-ray tube excited is none of a TEM.
 
@@ -74,9 +84,9 @@ def read_spectrum(path: Path, lazy: bool) -> list[dict[str, Any]]:
         ) from exc
     for signal in signals:
         order_axes_of(signal)
-        if spectrum.tube:
-            metadata = signal["metadata"]
-            (node,) = metadata["Acquisition_instrument"].values()
+        metadata = signal["metadata"]
+        (node,) = metadata["Acquisition_instrument"].values()
+        if spectrum.tube or is_of_tube(node.get("beam_energy")):
             nodes = {"SEM": node, "XRF": describe_tube(spectrum)}
             metadata["Acquisition_instrument"] = nodes
             metadata["Signal"]["signal_type"] = SIGNAL_TYPE

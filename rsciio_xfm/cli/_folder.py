@@ -1,0 +1,124 @@
+"""``rsciio-xfm convert`` of a folder of spectra."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from rsciio_xfm.cli._common import (
+    check_extension,
+    extension,
+    refuse_existing,
+    show_size,
+    timed,
+)
+
+_OWN = {"shape", "snake", "pattern", "unfinished"}
+_COMMON = {"file", "output", "overwrite", "kev_per_channel", "kev_of_channel_0"}
+# Of the writer of .datastack.
+_OF_DATASTACK = {"integers", "compressor", "zarr_format"}
+
+
+class _Shape(click.ParamType):
+    """Columns and rows, as 40x30."""
+
+    name = "shape"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        found = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", str(value), re.ASCII)
+        if found is None or not int(found[1]) or not int(found[2]):
+            self.fail(
+                f"{value!r} is no shape, expected columns and rows, 40x30", param, ctx
+            )
+        return int(found[1]), int(found[2])
+
+
+def folder_options(command: Callable) -> Callable:
+    """Let the user say what a folder of spectra is the map of."""
+    for option in (
+        click.option(
+            "--unfinished",
+            is_flag=True,
+            help="The scan was stopped: pixels that are missing at its end are zeros.",
+        ),
+        click.option(
+            "--pattern",
+            help='Names of the spectra of a folder, if there are others, too: "scan_*.mca".',
+        ),
+        click.option(
+            "--snake/--no-snake",
+            default=None,
+            help="Every other row of a folder's spectra was measured backwards.",
+        ),
+        click.option(
+            "--shape",
+            type=_Shape(),
+            metavar="WxH",
+            help="Columns and rows of the map that a folder's spectra make: 40x30.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def given_options() -> set[str]:
+    """Return the names of the options that the user gave."""
+    context = click.get_current_context()
+    return {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+    }
+
+
+def refuse_folder_options(file: Path) -> None:
+    """Refuse options of folders for a file."""
+    unused = [f"--{name}" for name in sorted(given_options() & _OWN)]
+    if unused:
+        raise click.ClickException(
+            f"{file}: {', '.join(unused)} is for folders of spectra"
+        )
+
+
+def convert_folder(folder: Path, output: Path | None, options: dict[str, Any]) -> Path:
+    """Convert a folder of spectra to a map; return its file."""
+    from rsciio_xfm import text_spectra
+    from rsciio_xfm.formats.text_spectra.convert import DESTINATIONS
+
+    output = Path(f"{folder.resolve()}.datastack") if output is None else output
+    check_extension(output, DESTINATIONS)
+    is_stack = extension(output) == "datastack"
+    allowed = _COMMON | _OWN | ({*_OF_DATASTACK, "calibrate"} if is_stack else set())
+    unused = sorted(given_options() - allowed)
+    if unused:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        raise click.ClickException(
+            f"{folder}: {names} is not for a folder of spectra and {output.suffix}, whose "
+            "counts are stored as they are"
+        )
+    refuse_existing([output], options["overwrite"])
+    kev = options["kev_per_channel"]
+    compressor = options["compressor"]
+    writer = {
+        "keep_integers": options["integers"],
+        "compressor": None if compressor == "none" else compressor,
+        "zarr_format": int(options["zarr_format"]),
+    }
+    with timed() as took:
+        text_spectra.convert(
+            folder,
+            output,
+            options["shape"],
+            options["snake"],
+            options["pattern"],
+            unfinished=options["unfinished"],
+            calibration=None if kev is None else (options["kev_of_channel_0"], kev),
+            options=writer if is_stack else None,
+            overwrite=options["overwrite"],
+        )
+    size = sum(p.stat().st_size for p in [output, *output.rglob("*")] if p.is_file())
+    click.echo(f"{output}: {show_size(size)}, {took[0]:.1f} s")
+    return output
