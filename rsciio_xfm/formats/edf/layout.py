@@ -23,6 +23,6 @@ STORAGE_KEYS = {
     "size",
     "visualisation",
 }
-# What this package keeps of a signal in the header of its first frame.
-EXTRA = "rsciio_xfm"
-EXTRA_VERSION = 1
+# Bytes of what this package keeps of a signal in the header of its first frame: fabio gives
+# a header up after a limit of its own, 512 blocks of 512 bytes.
+MOST_EXTRA = 128 * 1024

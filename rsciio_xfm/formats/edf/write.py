@@ -10,10 +10,10 @@ import numpy as np
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.core.blocks import blocks
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.packed import EXTRA, LEFT_OUT, pack
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.formats.edf.header import LEFT_OUT, pack
-from rsciio_xfm.formats.edf.layout import EXTRA, PIXEL_SIZES, STORAGE_KEYS
+from rsciio_xfm.formats.edf.layout import MOST_EXTRA, PIXEL_SIZES, STORAGE_KEYS
 
 # Of numbers that the format has names for.
 _EDF_TYPES = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
@@ -97,7 +97,7 @@ def _edf_header(
         metres = _METRES.get(axis.get("units"))
         if metres is not None:
             header[key] = f"{axis['scale'] * metres:.12g}"
-    return header | {EXTRA: pack(path, signal, axes) or LEFT_OUT}
+    return header | {EXTRA: pack(path, signal, axes, MOST_EXTRA) or LEFT_OUT}
 
 
 def _is_storage(key: str) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 
 from rsciio_xfm.core.atomic import refuse_original
 from rsciio_xfm.core.hdf5.write import is_original_hdf5
+from rsciio_xfm.core.packed import EXTRA
 from rsciio_xfm.core.writers import check_plain
-from rsciio_xfm.formats.edf.layout import EXTRA
 from rsciio_xfm.formats.edf.write import write_edf
 from rsciio_xfm.formats.hdf5_maps.write import write_hdf5
 
