@@ -18,6 +18,7 @@ _FORMATS = (
     "emd",
     "esrf",
     "geopixe",
+    "hmsa",
     "jeol",
     "msa",
     "oxford",

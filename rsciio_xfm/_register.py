@@ -78,8 +78,18 @@ def readers() -> dict[str, str]:
 
 def find_reader(file: Path) -> Any:
     """Return the module of ours that reads files of an extension, or None."""
-    module = readers().get(extension(file))
+    module = readers().get(extension(file)) or _reader_of_pair(file)
     return None if module is None else importlib.import_module(module)
+
+
+def _reader_of_pair(file: Path) -> str | None:
+    """Return the module that reads a file only because of another beside it, or None."""
+    for specification in read_specifications():
+        other = specification.get("beside", {}).get(extension(file))
+        names = () if other is None else (other, other.upper())
+        if any(file.with_suffix(f".{name}").is_file() for name in names):
+            return specification["api"]
+    return None
 
 
 def takes_over() -> bool:

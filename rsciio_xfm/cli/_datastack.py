@@ -21,6 +21,7 @@ from rsciio_xfm.cli._common import (
     timed,
     wrong_extension,
 )
+from rsciio_xfm.cli._convert import OTHERS, convert_to_other
 from rsciio_xfm.cli._elements import KNOWN, write_energies
 from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf
 
@@ -119,10 +120,14 @@ def convert(
 ) -> None:
     """Convert FILE, a .raw with its .rpl, to a .datastack of smoothed spectra.
 
-    An EDF or SPEC file, or one of the EDF files of a map, is converted to HDF5; the options
-    but -o and --overwrite are for the others.
+    An EDF or SPEC file, or one of the EDF files of a map, is converted to HDF5. A map or
+    spectrum of any format is converted to HMSA, if the extension of OUTPUT is .hmsa; the
+    options but -o and --overwrite are for the others.
     """
     with errors_as_messages():
+        if output is not None and extension(output) in OTHERS:
+            convert_to_other(file, output, overwrite)
+            return
         if is_esrf(file):
             convert_to_hdf5(file, output, overwrite)
             return

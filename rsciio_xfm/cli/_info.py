@@ -35,7 +35,7 @@ def info(file: Path) -> None:
 def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]:
     """Yield lines that say what a file holds."""
     signals = read_lazily(file, **options or {})
-    map_ = one_map(signals, _is_map) or signals[0]
+    map_ = one_map(signals, is_map) or signals[0]
     data = map_["data"]
     instruments = map_["metadata"].get("Acquisition_instrument", {})
     instrument = instruments.get("SEM") or instruments.get("TEM") or {}
@@ -98,7 +98,8 @@ def _is_own_type(signal: dict[str, Any]) -> bool:
     return signal["metadata"]["Signal"].get("signal_type") == SIGNAL_TYPE
 
 
-def _is_map(signal: dict[str, Any]) -> bool:
+def is_map(signal: dict[str, Any]) -> bool:
+    """Tell whether it is a map, or a line, of X-ray spectra."""
     roles = [axis["navigate"] for axis in signal["axes"]]
     is_eds = signal["metadata"]["Signal"].get("signal_type", "").startswith("EDS")
     return is_eds and len(roles) > 1 and roles == [True] * (len(roles) - 1) + [False]
