@@ -73,7 +73,7 @@ class TestInfo:
             command, *rest = arguments
             text = run(command, tmp_path / "a.txt", *rest, code=1)
             assert (
-                ".geopixe or .h5 or .h5oina or .hdf5 or .hspy or .img or .lsd or .map or .mas"
+                ".geopixe or .h5 or .h5oina or .hdf5 or .hmsa or .hspy or .img or .lsd or .map"
                 in text
             )
 

@@ -22,6 +22,7 @@ FILES = (
     "map.pts",
     "map.spd",
     "map.h5oina",
+    "map.hmsa",
     "map.emd",
     "scan.raw",
     "painting.datastack",

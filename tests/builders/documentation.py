@@ -11,6 +11,7 @@ from rsciio_xfm import data, datastack
 from tests.builders import bruker as bruker_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
+from tests.builders import hmsa as hmsa_builder
 from tests.builders import jeol as jeol_builder
 from tests.builders import oxford as oxford_builder
 
@@ -75,6 +76,10 @@ def write_velox(folder):
 
 def write_h5oina(folder):
     oxford_builder.write_map(folder / "map.h5oina", (20, 30, 1024), n_detectors=2)
+
+
+def write_hmsa(folder):
+    hmsa_builder.write_map(folder / "map.hmsa")
 
 
 def write_raw(folder):
@@ -142,6 +147,7 @@ _WRITERS = {
     "map.spd": write_spd,
     "map.emd": write_velox,
     "map.h5oina": write_h5oina,
+    "map.hmsa": write_hmsa,
     "scan.raw": write_raw,
     "next.raw": lambda folder: data.painting(folder / "next.raw", (60, 80)),
     "scan.datastack": write_stack,

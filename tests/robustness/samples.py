@@ -23,6 +23,7 @@ from rsciio_xfm import (
     emd,
     esrf,
     geopixe,
+    hmsa,
     jeol,
     msa,
     oxford,
@@ -36,6 +37,7 @@ from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import hmsa as hmsa_builder
 from tests.builders import jeol as jeol_builder
 from tests.builders import msa as msa_builder
 from tests.builders import oxford as oxford_builder
@@ -588,6 +590,13 @@ SAMPLES = {
             _write(bruker_builder.write_map, "map.bcf", images=_PICTURE),
             _read(bruker.file_reader),
             bruker_builder.find_parts,
+        ),
+        Sample(
+            "HMSA, text",
+            _write(hmsa_builder.write_map, "map.hmsa"),
+            _read(hmsa.file_reader),
+            parts_of_all,
+            damage=".xml",
         ),
         Sample(
             "bruker, .spx",

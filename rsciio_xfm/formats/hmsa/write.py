@@ -156,7 +156,7 @@ def file_writer(
     --------
     >>> from rsciio_xfm import edax, hmsa
     >>> (map_,) = edax.file_reader("map.spd", lazy=True)
-    >>> hmsa.file_writer("map.hmsa", map_)
+    >>> hmsa.file_writer("joint.hmsa", map_)
     """
     path = Path(filename)
     if path.suffix.lower() not in EXTENSIONS:
