@@ -12,6 +12,7 @@ from rsciio_xfm._register import register
 __version__ = "0.1.0"
 
 _FORMATS = (
+    "apex",
     "bruker",
     "datastack",
     "edax",

@@ -21,6 +21,7 @@ FILES = (
     "map.bcf",
     "map.pts",
     "map.spd",
+    "map.edaxh5",
     "map.h5oina",
     "map.hmsa",
     "map.emd",

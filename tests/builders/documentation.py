@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from rsciio_xfm import data, datastack
+from tests.builders import apex as apex_builder
 from tests.builders import bruker as bruker_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
@@ -82,6 +83,10 @@ def write_hmsa(folder):
     hmsa_builder.write_map(folder / "map.hmsa")
 
 
+def write_edaxh5(folder):
+    apex_builder.write_map(folder / "map.edaxh5")
+
+
 def write_raw(folder):
     data.painting(folder / "scan.raw")
 
@@ -146,6 +151,7 @@ _WRITERS = {
     "map.GeoPIXE": write_geopixe,
     "map.spd": write_spd,
     "map.emd": write_velox,
+    "map.edaxh5": write_edaxh5,
     "map.h5oina": write_h5oina,
     "map.hmsa": write_hmsa,
     "scan.raw": write_raw,

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm import (
+    apex,
     bruker,
     datastack,
     edax,
@@ -31,6 +32,7 @@ from rsciio_xfm import (
 )
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import CorruptFileError
+from tests.builders import apex as apex_builder
 from tests.builders import bruker as bruker_builder
 from tests.builders import datastack as datastack_builder
 from tests.builders import edax as edax_builder
@@ -303,7 +305,11 @@ def decode_hdf5(path: Path) -> list[np.ndarray]:
                 item = group[name]
                 if isinstance(item, h5py.Group) and depth < 6:
                     visit(item, depth + 1)
-                elif item.dtype.kind in "iuf" and item.ndim > 1 and item.nbytes < 2**24:
+                elif (
+                    item.dtype.base.kind in "iuf"
+                    and item[:0].ndim > 1
+                    and item.nbytes < 2**24
+                ):
                     array = item[()]
                     found.extend([array, np.moveaxis(array, 0, -1), array.T])
 
@@ -590,6 +596,13 @@ SAMPLES = {
             _write(bruker_builder.write_map, "map.bcf", images=_PICTURE),
             _read(bruker.file_reader),
             bruker_builder.find_parts,
+        ),
+        Sample(
+            "APEX",
+            _write(apex_builder.write_map, "map.edaxh5"),
+            _read(apex.file_reader),
+            parts_of_hdf5,
+            decode=decode_hdf5,
         ),
         Sample(
             "HMSA, text",
