@@ -66,7 +66,7 @@ class TestInfo:
         (tmp_path / "a.txt").write_text("no map")
         text = run("info", tmp_path / "a.txt", code=1)
         assert (
-            "the extension is '.txt', expected .asw or .bcf or .dat or .datastack or .de5"
+            "the extension is '.txt', expected .asw or .bcf or .cbf or .dat or .datastack"
             in text
         )
         for arguments in (("spectrum", "-o", tmp_path / "b.msa"), ("demo",)):

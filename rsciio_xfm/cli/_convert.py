@@ -18,7 +18,8 @@ from rsciio_xfm.cli._info import is_map
 from rsciio_xfm.core.atomic import check_destination
 
 # Modules of formats by extension; each has a writer, and `write.is_original`.
-OTHERS = {"hmsa": "hmsa"}
+IMAGES = ("edf", "cbf", "tif", "tiff", "pgm", "sfrm")
+OTHERS = {"hmsa": "hmsa"} | dict.fromkeys(IMAGES, "esrf")
 
 
 def convert_to_other(file: Path, output: Path, overwrite: bool) -> None:

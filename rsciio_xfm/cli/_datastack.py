@@ -120,9 +120,10 @@ def convert(
 ) -> None:
     """Convert FILE, a .raw with its .rpl, to a .datastack of smoothed spectra.
 
-    An EDF or SPEC file, or one of the EDF files of a map, is converted to HDF5. A map or
-    spectrum of any format is converted to HMSA, if the extension of OUTPUT is .hmsa; the
-    options but -o and --overwrite are for the others.
+    An EDF or SPEC file, or one of the EDF files of a map, is converted to HDF5. Any map
+    or spectrum is converted to HMSA if the extension of OUTPUT is .hmsa; an image to EDF,
+    CBF, TIFF, PGM or SFRM if it is one of theirs. The options but -o and --overwrite are for
+    the others.
     """
     with errors_as_messages():
         if output is not None and extension(output) in OTHERS:

@@ -307,7 +307,7 @@ def decode_hdf5(path: Path) -> list[np.ndarray]:
                     visit(item, depth + 1)
                 elif (
                     item.dtype.base.kind in "iuf"
-                    and item[:0].ndim > 1
+                    and item.ndim > 1
                     and item.nbytes < 2**24
                 ):
                     array = item[()]

@@ -209,7 +209,7 @@ def _build(
         if step is not None and step > 0:
             axis |= {"scale": step * 1e6, "units": "µm"}
         axes.append(axis)
-    title = path.stem
+    title = (headers[0].get("title") if EXTRA in headers[0] else "") or path.stem
     if isinstance(series, str):
         title = re.split(r"[*?\[]", series)[0].rstrip("_-. ") or title
     elif series and (own := SERIES.fullmatch(path.name)):
