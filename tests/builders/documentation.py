@@ -39,6 +39,8 @@ PREAMBLES = {
     "docs/formats/geopixe.rst": _LOADED,
     "docs/formats/jeol.rst": "import hyperspy.api as hs\n",
     "docs/formats/msa.rst": _LOADED,
+    "docs/formats/apex.rst": "import hyperspy.api as hs\n",
+    "docs/formats/hmsa.rst": "import hyperspy.api as hs\n",
     "docs/formats/oxford.rst": "import hyperspy.api as hs\n",
     "docs/formats/ripple.rst": "import hyperspy.api as hs\n",
     "docs/robustness.rst": _LOADED,
