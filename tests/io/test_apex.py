@@ -100,7 +100,7 @@ def test_hyperspy(path):
     assert one.metadata.get_item(".".join(EDS) + ".live_time") == pytest.approx(1.0)
 
 
-def test_pickled(path):
+def test_pickled_to_processes(path):
     counts = builder.read_counts(path)
     data = pickle.loads(pickle.dumps(read(path, lazy=True)["data"]))
     with dask.config.set(scheduler="processes"):

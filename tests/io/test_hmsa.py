@@ -148,7 +148,7 @@ class TestMaps:
         s = hs.load(path.with_suffix(".xml"), file_format="HMSA")
         np.testing.assert_array_equal(s.data, counts)
 
-    def test_pickled(self, path):
+    def test_pickled_to_processes(self, path):
         counts = builder.read_counts(path, (4, 5, 48))
         data = pickle.loads(pickle.dumps(read(path, lazy=True)["data"]))
         with dask.config.set(scheduler="processes"):
