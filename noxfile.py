@@ -79,6 +79,24 @@ def pymca(session: nox.Session) -> None:
 
 
 @nox.session(tags=["tests"])
+def pyhmsa(session: nox.Session) -> None:
+    """Exchange HMSA files with pyhmsa, which needs an older setuptools."""
+    session.install(
+        ".", "pyhmsa==0.2.0", "setuptools<81", "hypothesis", "psutil", "pytest"
+    )
+    tests = "tests/io/test_hmsa_pyhmsa.py"
+    session.run("pytest", *ALL, "-p", "no:cacheprovider", tests)
+
+
+@nox.session(tags=["tests"])
+def scifireaders(session: nox.Session) -> None:
+    """Read EDAX APEX files next to SciFiReaders, which needs more than a GiB."""
+    session.install(".", "SciFiReaders==0.12.7", "hypothesis", "psutil", "pytest")
+    tests = "tests/io/test_apex_scifireaders.py"
+    session.run("pytest", *ALL, "-p", "no:cacheprovider", tests)
+
+
+@nox.session(tags=["tests"])
 def fisx(session: nox.Session) -> None:
     """Compare yields with those of fisx, which has no wheels for Linux: needs a compiler."""
     session.install(

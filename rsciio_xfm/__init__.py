@@ -12,6 +12,7 @@ from rsciio_xfm._register import register
 __version__ = "0.1.0"
 
 _FORMATS = (
+    "apex",
     "bruker",
     "crono",
     "datastack",
@@ -19,6 +20,7 @@ _FORMATS = (
     "emd",
     "esrf",
     "geopixe",
+    "hmsa",
     "jeol",
     "mda",
     "msa",

@@ -101,8 +101,18 @@ def find_reader(file: Path) -> Any:
         module = importlib.import_module(name)
         if readers()[suffix] != name and module.recognizes(file):
             return module
-    usual = readers().get(suffix)
+    usual = readers().get(suffix) or _reader_of_pair(file)
     return None if usual is None else importlib.import_module(usual)
+
+
+def _reader_of_pair(file: Path) -> str | None:
+    """Return the module that reads a file only because of another beside it, or None."""
+    for specification in read_specifications():
+        other = specification.get("beside", {}).get(extension(file))
+        names = () if other is None else (other, other.upper())
+        if any(file.with_suffix(f".{name}").is_file() for name in names):
+            return specification["api"]
+    return None
 
 
 def takes_over() -> bool:

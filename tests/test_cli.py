@@ -66,14 +66,14 @@ class TestInfo:
         (tmp_path / "a.txt").write_text("no map")
         text = run("info", tmp_path / "a.txt", code=1)
         assert (
-            "the extension is '.txt', expected .asw or .bcf or .dat or .datastack or .de5"
+            "the extension is '.txt', expected .asw or .bcf or .cbf or .dat or .datastack"
             in text
         )
         for arguments in (("spectrum", "-o", tmp_path / "b.msa"), ("demo",)):
             command, *rest = arguments
             text = run(command, tmp_path / "a.txt", *rest, code=1)
             assert (
-                ".geopixe or .h5 or .h5oina or .hdf5 or .hspy or .img or .lsd or .map or .mas"
+                ".geopixe or .h5 or .h5oina or .hdf5 or .hmsa or .hspy or .img or .lsd or .map"
                 in text
             )
 

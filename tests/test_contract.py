@@ -11,6 +11,8 @@ import rsciio_xfm
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import FileFormatError
 
+# Formats that are experimental say so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*experimental. Hold:UserWarning")
 ROOT = Path(__file__).parents[1]
 # What writes a file of a format, where it is not tests.builders.<format>.write_map.
 BUILDERS = {

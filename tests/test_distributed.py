@@ -15,11 +15,13 @@ from rsciio_xfm.analysis.fit.project import project
 from rsciio_xfm.analysis.maps import Wanted, make_maps, region_spectra
 from rsciio_xfm.core import to_dask
 from rsciio_xfm.exceptions import PassCancelledError
+from tests.builders import apex as apex_builder
 from tests.builders import bruker as bruker_builder
 from tests.builders import crono as crono_builder
 from tests.builders import edax as edax_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import hmsa as hmsa_builder
 from tests.builders import jeol as jeol_builder
 from tests.builders import large, xrf
 from tests.builders import mda as mda_builder
@@ -245,6 +247,26 @@ def test_records_of_mda_and_chosen_spectra_of_crono(client, tmp_path):
         s = hs.load(path, lazy=True, chunks=(5, 7, -1), **options)
         np.testing.assert_array_equal(s.data.compute(), counts)
         np.testing.assert_array_equal(s.sum().data.compute(), counts.sum((0, 1)))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*experimental. Hold:UserWarning")
+def test_spectra_of_hmsa_and_edaxh5(client, tmp_path):
+    """Workers read rows that lie in a file, and elements of HDF5 that are arrays."""
+    shape = (12, 7, 32)
+    path = hmsa_builder.write_map(tmp_path / "a.hmsa", shape)
+    other = apex_builder.write_map(tmp_path / "a.edaxh5", shape)
+    for file, counts in (
+        (path, hmsa_builder.read_counts(path, shape)),
+        (other, apex_builder.read_counts(other)),
+    ):
+        s = hs.load(file, lazy=True, chunks=(5, 7, -1))
+        np.testing.assert_array_equal(s.data.compute(), counts)
+        np.testing.assert_array_equal(s.sum().data.compute(), counts.sum((0, 1)))
+    s.save(tmp_path / "b.hmsa")
+    np.testing.assert_array_equal(hs.load(tmp_path / "b.hmsa").data, counts)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

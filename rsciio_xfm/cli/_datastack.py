@@ -25,6 +25,7 @@ from rsciio_xfm.cli._common import (
     timed,
     wrong_extension,
 )
+from rsciio_xfm.cli._convert import OTHERS, convert_to_other
 from rsciio_xfm.cli._elements import KNOWN, write_energies
 from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf
 from rsciio_xfm.cli._folder import (
@@ -132,8 +133,9 @@ def convert(
     """Convert FILE, a .raw with its .rpl, to a .datastack of smoothed spectra.
 
     So is a map of CRONO, or, if -o is a .datastack, of any other format. An EDF or SPEC file,
-    or one of the EDF files of a map, is converted to HDF5; the options but -o and --overwrite
-    are for the others.
+    or one of the EDF files of a map, is converted to HDF5. Any map or spectrum is converted to
+    HMSA if the extension of -o is .hmsa; an image to EDF, CBF, TIFF, PGM or SFRM if it is one
+    of theirs. The options but -o and --overwrite are for the others.
 
     A folder of spectra as text, one file a pixel, is converted to a map of counts; the
     extension of -o chooses its format: .datastack, .h5, .rpl, .GeoPIXE, .hspy, .zspy or .emd.
@@ -149,8 +151,7 @@ def convert(
                 _calibrate(stack, calibrate)
             return
         refuse_folder_options(file)
-        if is_esrf(file):
-            convert_to_hdf5(file, output, overwrite)
+        if _converts_to_others(file, output, overwrite):
             return
         is_other = _is_map_of_other_format(file, output)
         raw, rpl = (file, rpl) if is_other else _find_pair(file, rpl)
@@ -188,6 +189,17 @@ def convert(
             f"{output}: {shape[1]} x {shape[0]} pixels, {shape[2]} channels, {size}, "
             f"{took[0]:.1f} s"
         )
+
+
+def _converts_to_others(file: Path, output: Path | None, overwrite: bool) -> bool:
+    """Convert to another format than .datastack, or return False."""
+    if output is not None and extension(output) in OTHERS:
+        convert_to_other(file, output, overwrite)
+    elif is_esrf(file):
+        convert_to_hdf5(file, output, overwrite)
+    else:
+        return False
+    return True
 
 
 def _is_map_of_other_format(file: Path, output: Path | None) -> bool:

@@ -27,10 +27,7 @@ def is_esrf(file: Path) -> bool:
 
 def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:
     """Convert an EDF or SPEC file, or a map of EDF files."""
-    given = sorted(given_options() - _COMMON)
-    unused = [f"--{name.replace('_', '-')}" for name in given]
-    if unused:
-        raise click.ClickException(f"{file}: {', '.join(unused)} is for .raw and .rpl")
+    refuse_other_options(file)
     if file.suffix.lower() in _HDF5:
         raise click.ClickException(f"{file} is an HDF5 file already")
     output = file.with_suffix(".h5") if output is None else output
@@ -41,6 +38,14 @@ def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:
     with timed() as took:
         esrf.convert(file, output, overwrite=overwrite)
     click.echo(f"{output}: {show_size(output.stat().st_size)}, {took[0]:.1f} s")
+
+
+def refuse_other_options(file: Path) -> None:
+    """Refuse options of `convert` that would do nothing."""
+    given = sorted(given_options() - _COMMON)
+    unused = [f"--{name.replace('_', '-')}" for name in given]
+    if unused:
+        raise click.ClickException(f"{file}: {', '.join(unused)} is for .raw and .rpl")
 
 
 def describe_tree(file: Path) -> Iterator[tuple[str, ...]]:

@@ -22,9 +22,19 @@ from rsciio_xfm.cli._common import (
 )
 from rsciio_xfm.cli._elements import KNOWN
 
-_FORMATS = (".npy", ".csv", ".hspy", ".zspy", ".emd", ".GeoPIXE", ".datastack", ".h5")
+_FORMATS = (
+    ".npy",
+    ".csv",
+    ".hspy",
+    ".zspy",
+    ".emd",
+    ".GeoPIXE",
+    ".datastack",
+    ".h5",
+    ".hmsa",
+)
 # Written here; HyperSpy's writers have bars of their own.
-_OWN = ("geopixe", "emd", "datastack", "h5")
+_OWN = ("geopixe", "emd", "datastack", "h5", "hmsa")
 
 
 @click.command()
@@ -57,8 +67,8 @@ def export(
 
     The extension of OUTPUT chooses the format: .npy is a plain array, .hspy, .zspy and .emd
     are HyperSpy's, .GeoPIXE holds any map of counts, .datastack is maxrf4u's, .h5 is for
-    PyMca and silx. .csv is a table of x, y, detector, dead time, counts and length of each
-    record of a whole .GeoPIXE map.
+    PyMca and silx, .hmsa for programs of microscopists. .csv is a table of x, y, detector,
+    dead time, counts and length of each record of a whole .GeoPIXE map.
     """
     with errors_as_messages():
         check_extension(output, _FORMATS)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import dask
 import dask.array as da
@@ -64,6 +64,35 @@ def _one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator
             waiting = following
         if waiting is not None:
             yield waiting.result()
+
+
+def write_block(
+    file: BinaryIO,
+    shape: tuple[int, ...],
+    place: tuple[slice, ...],
+    block: np.ndarray,
+    start: int = 0,
+) -> None:
+    """Write a block of an array where it belongs in a file, in runs as long as can be.
+
+    Parameters
+    ----------
+    file
+        That is written, at any place.
+    shape
+        Of the array.
+    place, block
+        From :func:`blocks`; `block` is C-contiguous, of the type and byte order of the file.
+    start
+        Byte at which the array begins.
+    """
+    partial = [i for i, n in enumerate(block.shape) if n < shape[i]]
+    n_outer = max(partial, default=0)
+    for index in np.ndindex(block.shape[:n_outer]):
+        first = [p.start + i for p, i in zip(place, index, strict=False)]
+        first += [p.start for p in place[n_outer:]]
+        file.seek(start + int(np.ravel_multi_index(first, shape)) * block.itemsize)
+        file.write(block[index].data.cast("B"))
 
 
 def choose_stored(

@@ -366,6 +366,23 @@ def check_regular(filename: str | Path) -> None:
         )
 
 
+def find_beside(path: Path, extension: str) -> Path:
+    """Return the name of the other file of a pair, in capitals or not.
+
+    Parameters
+    ----------
+    path
+        Of one of them.
+    extension
+        Of the other, in small letters: the name has it if no such file is there.
+    """
+    names = [
+        path.with_suffix(spelled)
+        for spelled in (extension, extension.upper(), extension.title())
+    ]
+    return next((name for name in names if name.is_file()), names[0])
+
+
 def identify(file: BinaryIO) -> tuple[int, ...]:
     """Return what changes when a file is written again or replaced.
 

@@ -8,11 +8,13 @@ import numpy as np
 from PIL import Image
 
 from rsciio_xfm import data, datastack
+from tests.builders import apex as apex_builder
 from tests.builders import bruker as bruker_builder
 from tests.builders import crono as crono_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import hdf5_layouts as layouts_builder
+from tests.builders import hmsa as hmsa_builder
 from tests.builders import jeol as jeol_builder
 from tests.builders import mda as mda_builder
 from tests.builders import oxford as oxford_builder
@@ -44,6 +46,8 @@ PREAMBLES = {
     "docs/formats/jeol.rst": "import hyperspy.api as hs\n",
     "docs/formats/mda.rst": "import hyperspy.api as hs\n",
     "docs/formats/msa.rst": _LOADED,
+    "docs/formats/apex.rst": "import hyperspy.api as hs\n",
+    "docs/formats/hmsa.rst": "import hyperspy.api as hs\n",
     "docs/formats/oxford.rst": "import hyperspy.api as hs\n",
     "docs/formats/ripple.rst": "import hyperspy.api as hs\n",
     "docs/robustness.rst": _LOADED,
@@ -109,6 +113,14 @@ def write_mda(folder):
 
 def write_crono(folder):
     crono_builder.write_map(folder / "painting.HDF5", (20, 30, 1024))
+
+
+def write_hmsa(folder):
+    hmsa_builder.write_map(folder / "map.hmsa")
+
+
+def write_edaxh5(folder):
+    apex_builder.write_map(folder / "map.edaxh5")
 
 
 def write_raw(folder):
@@ -182,6 +194,7 @@ _WRITERS = {
     "map.GeoPIXE": write_geopixe,
     "map.spd": write_spd,
     "map.emd": write_velox,
+    "map.edaxh5": write_edaxh5,
     "map.h5oina": write_h5oina,
     "scan_0007_master.h5": write_master,
     "xspress3_0042.h5": write_xspress3,
@@ -189,6 +202,7 @@ _WRITERS = {
     "own.h5": write_own,
     "scan_0001.mda": write_mda,
     "painting.HDF5": write_crono,
+    "map.hmsa": write_hmsa,
     "scan.raw": write_raw,
     "next.raw": lambda folder: data.painting(folder / "next.raw", (60, 80)),
     "scan.datastack": write_stack,
@@ -220,6 +234,7 @@ _READ = {
         "scans.dat",
         "spectra",
         "point.mca",
+        "edf",
     ],
     "docs/classify.rst": ["map.GeoPIXE", "map.emd"],
     "docs/element_maps.rst": ["map.GeoPIXE", "scan.raw"],
@@ -242,6 +257,8 @@ _READ = {
         *("scan_0007_master.h5", "xspress3_0042.h5", "row_0001.h5", "own.h5"),
     ],
     "docs/formats/mda.rst": ["scan_0001.mda"],
+    "docs/formats/apex.rst": ["map.edaxh5"],
+    "docs/formats/hmsa.rst": ["map.GeoPIXE", "map.hmsa"],
     "docs/formats/oxford.rst": ["map.h5oina"],
     "docs/formats/ripple.rst": ["scan.raw"],
     "docs/formats/text_spectra.rst": ["point.mca", "spectra"],

@@ -112,7 +112,9 @@ class TestEDF:
         assert path.read_bytes() == b"before"
 
     def test_options(self, tmp_path):
-        with pytest.raises(ValueError, match="compression given, expected none for EDF"):
+        with pytest.raises(
+            ValueError, match="compression given, expected none for images"
+        ):
             hs.signals.Signal2D(FRAMES).save(tmp_path / "a.edf", compression="gzip")
 
 

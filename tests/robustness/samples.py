@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm import (
+    apex,
     bruker,
     crono,
     datastack,
@@ -24,6 +25,7 @@ from rsciio_xfm import (
     emd,
     esrf,
     geopixe,
+    hmsa,
     jeol,
     msa,
     oxford,
@@ -32,6 +34,7 @@ from rsciio_xfm import (
 )
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.exceptions import CorruptFileError
+from tests.builders import apex as apex_builder
 from tests.builders import bruker as bruker_builder
 from tests.builders import crono as crono_builder
 from tests.builders import datastack as datastack_builder
@@ -40,6 +43,7 @@ from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
 from tests.builders import hdf5_layouts as layouts_builder
+from tests.builders import hmsa as hmsa_builder
 from tests.builders import jeol as jeol_builder
 from tests.builders import msa as msa_builder
 from tests.builders import oxford as oxford_builder
@@ -306,7 +310,11 @@ def decode_hdf5(path: Path) -> list[np.ndarray]:
                 item = group[name]
                 if isinstance(item, h5py.Group) and depth < 6:
                     visit(item, depth + 1)
-                elif item.dtype.kind in "iuf" and item.ndim > 1 and item.nbytes < 2**24:
+                elif (
+                    item.dtype.base.kind in "iuf"
+                    and item.ndim > 1
+                    and item.nbytes < 2**24
+                ):
                     array = item[()]
                     found.extend([array, np.moveaxis(array, 0, -1), array.T])
 
@@ -605,6 +613,20 @@ SAMPLES = {
             _write(bruker_builder.write_map, "map.bcf", images=_PICTURE),
             _read(bruker.file_reader),
             bruker_builder.find_parts,
+        ),
+        Sample(
+            "APEX",
+            _write(apex_builder.write_map, "map.edaxh5"),
+            _read(apex.file_reader),
+            parts_of_hdf5,
+            decode=decode_hdf5,
+        ),
+        Sample(
+            "HMSA, text",
+            _write(hmsa_builder.write_map, "map.hmsa"),
+            _read(hmsa.file_reader),
+            parts_of_all,
+            damage=".xml",
         ),
         Sample(
             "bruker, .spx",

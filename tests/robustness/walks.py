@@ -27,6 +27,7 @@ from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import esrf as esrf_builder
 from tests.builders import geopixe as geopixe_builder
+from tests.builders import hmsa as hmsa_builder
 from tests.builders import mda as mda_builder
 from tests.builders import oxford as oxford_builder
 
@@ -420,6 +421,15 @@ def _bruker(folder: Path) -> Start:
     axes = _axes(("height", 0.25, 0.0), ("width", 0.5, 0.0), energy=(0.01, -0.48))
     load = _loader(path, select_type="spectrum_image", signal_type="EDS_XFM")
     return load, Model(counts, axes, Times(real, live, has_map=True))
+
+
+@_format("HMSA")
+def _hmsa(folder: Path) -> Start:
+    path = hmsa_builder.write_map(folder / "map.hmsa", (4, 5, 12))
+    counts = hmsa_builder.read_counts(path, (4, 5, 12))
+    axes = _axes(("y", 0.25, 0.0), ("x", 0.5, 0.0), energy=(0.01, -0.1))
+    times = np.full((1, 4, 5), 0.25), np.full((1, 4, 5), 0.2)
+    return _loader(path), Model(counts, axes, Times(*times, has_map=False))
 
 
 @_format("H5OINA")

@@ -61,6 +61,7 @@ _CANNOT = (
     "No NumPy equivalent",
     "Unknown string encoding",
     "Python int too large",
+    "Zero-sized dimension",
 )
 
 

@@ -108,7 +108,8 @@ def find_chunks(
     """
     if not _is_plain(dataset):
         return None
-    shape = dataset.shape if n_rows is None else (n_rows, *dataset.shape[1:])
+    shape = shape_of(dataset)
+    shape = shape if n_rows is None else (n_rows, *shape[1:])
     if dataset.chunks is None:
         table = find_run(file, dataset, shape, n_rows)
         return None if table is None else ChunkedArray(table, PLAIN, order)
@@ -124,8 +125,20 @@ def find_chunks(
     width = dataset.dtype.itemsize if _SHUFFLE in filters else 1
     if _LZF in filters:
         return ChunkedArray(table, Lzf(width), order)
+    if dataset.dtype.subdtype is not None:
+        return ChunkedArray(table, Deflate(width, _DEFLATE in filters), order)
     decoder = Filtered(width, _DEFLATE in filters, file=file, dataset=dataset.name)
     return ChunkedArray(table, decoder, order)
+
+
+def number_type(dataset: h5py.Dataset) -> np.dtype:
+    """Return the type of the numbers of a dataset, whose elements may be arrays of them."""
+    return dataset.dtype.base
+
+
+def shape_of(dataset: h5py.Dataset) -> tuple[int, ...]:
+    """Return the shape of the numbers of a dataset; axes of its elements are the last."""
+    return (*dataset.shape, *dataset.dtype.shape)
 
 
 def _is_plain(dataset: h5py.Dataset) -> bool:
@@ -134,7 +147,7 @@ def _is_plain(dataset: h5py.Dataset) -> bool:
     return (
         bool(dataset.shape)
         and 0 not in dataset.shape
-        and dataset.dtype.kind in _NUMBERS
+        and number_type(dataset).kind in _NUMBERS
         and not is_elsewhere(dataset)
         and not creation.get_userblock()
         and is_plain_type(dataset)
@@ -178,13 +191,14 @@ def find_run(
     if offset is None:
         return None
     n_rows = shape[0] if n_present is None else n_present
-    end = offset + n_rows * math.prod(shape[1:]) * dataset.dtype.itemsize
+    dtype = number_type(dataset)
+    end = offset + n_rows * math.prod(shape[1:]) * dtype.itemsize
     if end > file.size:
         raise CorruptFileError(
             f"{file.name}: {dataset.name} ends at byte {end}, expected at most {file.size}, "
             f"the size of the file: it is cut (the numbers begin at byte {offset})."
         )
-    return Table.of_run(file, offset, shape, dataset.dtype, n_rows)
+    return Table.of_run(file, offset, shape, dtype, n_rows)
 
 
 def _find_table(
@@ -194,8 +208,9 @@ def _find_table(
 
     `left_out` is the mask of the filter that whole chunks, and no others, may lack.
     """
-    pairs = zip(shape, dataset.chunks, strict=True)
-    grid = tuple(-(-whole // size) for whole, size in pairs)
+    inner = dataset.dtype.shape  # of each element: all of them are in a chunk
+    chunks = (*dataset.chunks, *inner)
+    grid = tuple(-(-whole // size) for whole, size in zip(shape, chunks, strict=True))
     if math.prod(grid) > _MOST_CHUNKS or not hasattr(dataset.id, "chunk_iter"):
         return None
     offsets = np.full(grid, NO_CHUNK, dtype=np.int64)
@@ -205,7 +220,7 @@ def _find_table(
 
     def visit(info: Any) -> None:
         pairs = zip(info.chunk_offset, dataset.chunks, strict=True)
-        index = tuple(at // size for at, size in pairs)
+        index = (*(at // size for at, size in pairs), *(0 for _ in inner))
         if all(i < n for i, n in zip(index, grid, strict=True)):
             offsets[index] = info.byte_offset
             n_bytes[index] = info.size
@@ -216,16 +231,18 @@ def _find_table(
     is_beyond = (offsets + n_bytes > file.size).any()
     most = 2 * chunk_bytes + 2**16
     is_filtered = masks <= {0}  # else another filter was left out of some chunk
-    if not is_filtered or is_beyond or n_bytes.max(initial=0) > most:
+    fill = np.asarray(dataset.fillvalue)
+    is_even = not inner or not fill.any()
+    if not is_filtered or is_beyond or not is_even or n_bytes.max(initial=0) > most:
         return None
     return Table(
         (file,),
         tuple(shape),
-        dataset.chunks,
-        dataset.dtype,
+        chunks,
+        number_type(dataset),
         offsets,
         n_bytes,
-        fill=dataset.fillvalue.item(),
+        fill=0 if inner else fill.item(),
     )
 
 
@@ -301,7 +318,8 @@ class Hdf5Array(CountedArray):
 
     def _read(self, dataset: h5py.Dataset, ranges: Ranges) -> np.ndarray:
         stored = [slice(*ranges[self.axes.index(i)]) for i in range(len(ranges))]
-        found = np.asarray(dataset[tuple(stored)], dtype=self.dtype)
+        outer, inner = stored[: dataset.ndim], stored[dataset.ndim :]
+        found = np.asarray(dataset[tuple(outer)][(..., *inner)], dtype=self.dtype)
         turned = found.transpose(self.axes)
         if turned.flags.c_contiguous:
             return turned
@@ -426,7 +444,7 @@ def make_source(
     sources = find_sources(path, dataset)
     file = LocalFile.of(file_of(path, dataset))
     grid, detector_axis = arrangement.grid, arrangement.detector_axis
-    order = arrangement.order or tuple(range(dataset.ndim))
+    order = arrangement.order or tuple(range(len(shape_of(dataset))))
     # A line is its points, unless some of them were never measured.
     if grid is not None and grid.shape == (dataset.shape[order[0]],):
         grid = None
@@ -498,9 +516,10 @@ def _through_hdf5(
     n_rows: int | None,
     sources: tuple[LocalFile, ...],
 ) -> Hdf5Array:
-    shape: Any = dataset.shape if n_rows is None else (n_rows, *dataset.shape[1:])
-    dtype = dataset.dtype.newbyteorder("=")
-    chunks = dataset.chunks or dataset.shape
+    shape: Any = shape_of(dataset)
+    shape = shape if n_rows is None else (n_rows, *shape[1:])
+    dtype = number_type(dataset).newbyteorder("=")
+    chunks = (*(dataset.chunks or dataset.shape), *dataset.dtype.shape)
     return Hdf5Array(file, dataset.name, shape, dtype, chunks, order, sources)
 
 

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 from rsciio.utils.xml import XmlToDict
 
+from rsciio_xfm.core import xml
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import number
 from rsciio_xfm.exceptions import FileFormatError, TruncatedFileError
@@ -28,15 +29,12 @@ from rsciio_xfm.formats.bruker.container import (
 _MOST_BYTES = 2**28  # of a header; 3 MB in the files seen
 _GRANTED_BYTES = 2**26  # to the header of any file, however few bytes that has
 _MOST_TIMES = 16  # larger than its file a larger header may be, as it is compressed
-# Of the nodes of XML, and of the attributes: each takes some hundred bytes of memory.
-_MOST_NODES = 2**20
 _MOST_LAYERS = 2**20  # bytes of the description of a detector's window, decompressed
 _PLANE = b"<Data>"
 _LEAST_PLANE = 4096  # bytes of a plane that is worth to be cut out
 _SPECTRA = re.compile(re.escape(layout.SPECTRA) + r"(\d+)")
 # Numbers with a comma, as of a German Windows; lists of two numbers are none.
 _COMMA = re.compile(rb"(?<!<LineCounter)(?<!<Channels)(>-?\d+),(\d*([Ee]-?\d*)?<)")
-_NO_XML = "expected XML without declarations of its own"
 _to_dict = XmlToDict(dub_attr_pre_str="XmlClass", tags_to_flatten="ClassInstance")
 
 
@@ -225,19 +223,7 @@ def parse_xml(text: bytes, name: str, byte: int) -> ElementTree.Element:
     FileFormatError
         It is none.
     """
-    problem = "declares a type of its own, or is UTF-16"
-    n_nodes = max(text.count(b"<"), text.count(b"="))
-    if n_nodes > _MOST_NODES:
-        problem = f"has {n_nodes} tags or attributes, more than {_MOST_NODES}"
-    elif not any(part in text for part in (b"<!DOCTYPE", b"<!ENTITY", b"\0")):
-        try:
-            return ElementTree.fromstring(_COMMA.sub(rb"\1.\2", text))  # noqa: S314
-        except (ElementTree.ParseError, LookupError, ValueError) as exc:
-            problem = f"cannot be read ({exc})"
-    raise FileFormatError(
-        f"{name}: the XML {problem}, {_NO_XML} (byte {byte}). The file is damaged, or of "
-        "another program."
-    )
+    return xml.parse_xml(_COMMA.sub(rb"\1.\2", text), name, byte)
 
 
 def parse_spectrum(node: ElementTree.Element) -> Spectrum:

@@ -15,13 +15,12 @@ from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
 from rsciio_xfm.core.codecs import PLAIN, Padded
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.eds import build_axis, order_axes
+from rsciio_xfm.core.packed import EXTRA, restore
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import default_chunks, from_source, read_all
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.formats.edf.fabio_files import check_packed, opened
-from rsciio_xfm.formats.edf.header import restore
 from rsciio_xfm.formats.edf.layout import (
-    EXTRA,
     FIRST_CHANNEL,
     PAIRS,
     PIXEL_SIZES,
@@ -191,7 +190,7 @@ def _build(
 ) -> dict[str, Any]:
     """Make a signal of images, or of the spectra that a header with a calibration has."""
     is_one = len(headers) == 1 and not series
-    saved = restore(path, headers[0], data.shape)
+    saved = restore(path, headers[0].get(EXTRA), data.shape)
     if saved is not None:
         return saved | {"data": data}
     calibration = find_calibration(headers[0])
@@ -210,7 +209,7 @@ def _build(
         if step is not None and step > 0:
             axis |= {"scale": step * 1e6, "units": "µm"}
         axes.append(axis)
-    title = path.stem
+    title = (headers[0].get("title") if EXTRA in headers[0] else "") or path.stem
     if isinstance(series, str):
         title = re.split(r"[*?\[]", series)[0].rstrip("_-. ") or title
     elif series and (own := SERIES.fullmatch(path.name)):

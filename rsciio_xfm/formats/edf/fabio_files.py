@@ -64,7 +64,7 @@ def opened(path: str | Path) -> Iterator[Any]:
     fabio = require("fabio", "esrf")
     _bound_ranks(require("fabio.edfimage", "esrf").EdfFrame)
     size = os.stat(path).st_size
-    with _quiet():
+    with quiet():
         try:
             image = fabio.open(str(path))
         except Exception as exc:
@@ -111,7 +111,7 @@ def _bound_ranks(frame_class: Any) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep fabio from logging what is said here, in any number of threads."""
     logger = logging.getLogger("fabio")
     with _logging:

@@ -23,6 +23,26 @@ STORAGE_KEYS = {
     "size",
     "visualisation",
 }
-# What this package keeps of a signal in the header of its first frame.
-EXTRA = "rsciio_xfm"
-EXTRA_VERSION = 1
+# Texts in headers of CBF and TIFF, and what fabio says there of how the numbers are stored.
+CBF_TEXT, TIFF_TEXT = "_array_data.header_contents", "imageDescription"
+TEXTS = ("header_contents", TIFF_TEXT)  # as HyperSpy has them, how they end
+STORAGE_WORDS = ("edf_", "content-", "x-binary-")
+STORAGE_KEYS |= {
+    "bits",
+    "colormap",
+    "compression_type",
+    "conversions",
+    "info",
+    "nbits",
+    "ncolumns",
+    "nrows",
+    "photometricinterpretation",
+    "rowsperstrip",
+    "sampleformat",
+    "software",
+    "stripbytecounts",
+    "stripoffsets",
+}
+# Bytes of what this package keeps of a signal in the header of its first frame: fabio gives
+# a header up after a limit of its own, 512 blocks of 512 bytes.
+MOST_EXTRA = 128 * 1024

@@ -11,12 +11,15 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.chunks import NO_CHUNK
+from rsciio_xfm.core.packed import EXTRA
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.edf.fabio_files import opened
 from rsciio_xfm.formats.edf.layout import (
     CALIBRATION_KEYS,
     CALIBRATION_LIST,
+    CBF_TEXT,
+    TIFF_TEXT,
 )
 
 _KINDS = "biufc"
@@ -209,8 +212,17 @@ def _describe(path: Path, image: Any, number: int) -> Frame:
     data = np.asarray(frame.data)
     _check_image(path, data.shape, data.dtype, number)
     header = {str(key): str(value) for key, value in frame.header.items()}
+    header |= _saved_within(header)
     dtype = data.dtype.newbyteorder("=")
     return Frame(number, NO_CHUNK, data.shape[0], data.shape, dtype, header)
+
+
+def _saved_within(header: dict[str, str]) -> dict[str, str]:
+    """Return keys and values of a header that were saved here in one text of it."""
+    text = header.get(CBF_TEXT) or header.get(TIFF_TEXT) or ""
+    lines = (line.lstrip("# ").partition("=") for line in text.splitlines())
+    found = {key.strip(): value.strip() for key, is_pair, value in lines if is_pair}
+    return found if EXTRA in found else {}
 
 
 def _check_image(

@@ -10,10 +10,16 @@ import numpy as np
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.core.blocks import blocks
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.packed import EXTRA, LEFT_OUT, pack
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.formats.edf.header import LEFT_OUT, pack
-from rsciio_xfm.formats.edf.layout import EXTRA, PIXEL_SIZES, STORAGE_KEYS
+from rsciio_xfm.formats.edf.layout import (
+    MOST_EXTRA,
+    PIXEL_SIZES,
+    STORAGE_KEYS,
+    STORAGE_WORDS,
+    TEXTS,
+)
 
 # Of numbers that the format has names for.
 _EDF_TYPES = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
@@ -41,7 +47,8 @@ def write_edf(
             f"{path}: the data are {data.dtype}, expected real numbers of 8 to 64 bits: "
             "convert them with the signal's change_dtype."
         )
-    header = _edf_header(path, signal, axes)
+    header = make_header(path, signal, axes)
+    header[EXTRA] = pack(path, signal, axes, MOST_EXTRA) or LEFT_OUT
     changing = _changing(signal, data.shape[0] if data.ndim == 3 else 1)
     with (
         replacing(path) as file,
@@ -67,17 +74,17 @@ def _images(data: np.ndarray | da.Array) -> Iterator[np.ndarray]:
         yield from block
 
 
-def _edf_header(
+def make_header(
     path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]
 ) -> dict[str, str]:
-    """Make the header of the first frame."""
-    original = signal.get("original_metadata", {})
-    held = original.get("header", {}) if isinstance(original, dict) else {}
+    """Make the header of the first frame: that it was loaded with, title and pixel sizes."""
     header: dict[str, str] = {}
     left_out = []
     n_bytes = 0
-    for key, value in held.items() if isinstance(held, dict) else ():
-        if not isinstance(value, str) or _is_storage(key):
+    for key, value in held_header(signal).items():
+        # A text that was saved here is there in pairs, too.
+        is_ours = key.endswith(TEXTS) and EXTRA in value
+        if _is_storage(key) or is_ours:
             continue
         n_bytes += len(key) + len(value) + 6
         if _fits(key) and _fits(value) and n_bytes <= _MOST_HEADER:
@@ -97,13 +104,21 @@ def _edf_header(
         metres = _METRES.get(axis.get("units"))
         if metres is not None:
             header[key] = f"{axis['scale'] * metres:.12g}"
-    return header | {EXTRA: pack(path, signal, axes) or LEFT_OUT}
+    return header
+
+
+def held_header(signal: dict[str, Any]) -> dict[str, str]:
+    """Return the texts of the header that images were loaded with."""
+    original = signal.get("original_metadata", {})
+    held = original.get("header", {}) if isinstance(original, dict) else {}
+    pairs = held.items() if isinstance(held, dict) else ()
+    return {key: value for key, value in pairs if isinstance(value, str)}
 
 
 def _is_storage(key: str) -> bool:
     folded = key.lower()
     own = {kept.lower() for kept in _KEPT}
-    return folded in STORAGE_KEYS | own or folded.startswith("edf_")
+    return folded in STORAGE_KEYS | own or folded.startswith(STORAGE_WORDS)
 
 
 def _fits(text: str) -> bool:

@@ -10,6 +10,7 @@ from rsciio.exceptions import VisibleDeprecationWarning
 
 from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import SIGNAL_TYPE, order_axes
+from rsciio_xfm.core.source import find_beside
 from rsciio_xfm.core.to_dask import (
     check_worth_reading,
     from_source,
@@ -27,7 +28,6 @@ from rsciio_xfm.formats.ripple.parse import (
 )
 from rsciio_xfm.formats.ripple.rpl import (
     Ripple,
-    find_beside,
     make_ripple,
     parse_rpl,
     raw_array,

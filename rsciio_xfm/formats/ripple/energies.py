@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from rsciio_xfm.core.atomic import replacing
-from rsciio_xfm.formats.ripple.rpl import find_beside, parse_rpl
+from rsciio_xfm.core.source import find_beside
+from rsciio_xfm.formats.ripple.rpl import parse_rpl
 
 # What tells of the energies, HyperSpy's keys first: of others the numbers would contradict.
 _KEYS = re.compile(

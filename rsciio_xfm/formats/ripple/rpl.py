@@ -236,23 +236,6 @@ def _read_dtype(filename: str | Path, fields: dict[str, str]) -> np.dtype:
     return np.dtype(f"{order}{_KINDS[kind]}{length}")
 
 
-def find_beside(path: Path, extension: str) -> Path:
-    """Return the name of the other file of a pair, in capitals or not.
-
-    Parameters
-    ----------
-    path
-        Of one of them.
-    extension
-        Of the other, in small letters: the name has it if no such file is there.
-    """
-    names = [
-        path.with_suffix(spelled)
-        for spelled in (extension, extension.upper(), extension.title())
-    ]
-    return next((name for name in names if name.is_file()), names[0])
-
-
 def to_number(text: str) -> float | None:
     """Return the number that a text is, perhaps with a decimal comma, or None."""
     if _DECIMAL_COMMA.fullmatch(text):

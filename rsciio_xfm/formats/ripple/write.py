@@ -4,16 +4,16 @@ import re
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import holding_interrupts, refuse_original, replacing
-from rsciio_xfm.core.blocks import blocks
+from rsciio_xfm.core.blocks import blocks, write_block
 from rsciio_xfm.core.eds import with_times_of_one_spectrum
+from rsciio_xfm.core.source import find_beside
 from rsciio_xfm.core.writers import check_plain
-from rsciio_xfm.formats.ripple.rpl import find_beside
 
 _EXTENSIONS = (".rpl", ".raw")
 # The first line of a .rpl file that was saved.
@@ -106,7 +106,7 @@ def file_writer(
         described.flush()
         for place, block in blocks(data):
             whole = np.ascontiguousarray(block, dtype=data.dtype)
-            _write_block(file, data.shape, place, whole)
+            write_block(file, data.shape, place, whole)
         file.flush()
         with holding_interrupts():  # nor one between them
             # The numbers first: an old text with new numbers is noticed, unless it fits them.
@@ -164,16 +164,3 @@ def _in_order_of_file(signal: dict[str, Any]) -> np.ndarray | da.Array:
     data = signal["data"].transpose(order)
     # A block of a part of the channels would be written number by number.
     return data.rechunk({data.ndim - 1: -1}) if isinstance(data, da.Array) else data
-
-
-def _write_block(
-    file: BinaryIO, shape: tuple[int, ...], place: tuple[slice, ...], block: np.ndarray
-) -> None:
-    """Write a block of an array where it belongs in the file, in runs as long as can be."""
-    partial = [i for i, n in enumerate(block.shape) if n < shape[i]]
-    n_outer = max(partial, default=0)
-    for index in np.ndindex(block.shape[:n_outer]):
-        first = [p.start + i for p, i in zip(place, index, strict=False)]
-        first += [p.start for p in place[n_outer:]]
-        file.seek(int(np.ravel_multi_index(first, shape)) * block.itemsize)
-        file.write(block[index].data.cast("B"))

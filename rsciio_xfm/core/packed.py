@@ -1,4 +1,4 @@
-"""What is kept of a signal in the header of an EDF file: axes and metadata."""
+"""What is kept of a signal as one value of a header that is text: axes and metadata."""
 
 import base64
 import binascii
@@ -12,17 +12,18 @@ import numpy as np
 from rsciio_xfm.core.eds import keep_dead_time_with_its_class
 from rsciio_xfm.core.tree import decode_signal, digest, encode_signal
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.formats.edf.layout import EXTRA, EXTRA_VERSION
 
-# Of the text: fabio gives a header up after a limit of its own, 512 blocks of 512 bytes.
-_MOST_BYTES = 128 * 1024
-_MOST_UNPACKED = 2**24
-LEFT_OUT = (
-    "left_out"  # instead of what is too long: it tells that the file was written here
-)
+EXTRA = "rsciio_xfm"  # the key
+_VERSION = 1
+_MOST_UNPACKED = 2**24  # bytes, or as much more as what is packed has
+_MOST_TIMES = 16
+# Instead of what is too long: it tells that the file was written here.
+LEFT_OUT = "left_out"
 
 
-def pack(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str | None:
+def pack(
+    path: Path, signal: dict[str, Any], axes: list[dict[str, Any]], most_bytes: int
+) -> str | None:
     """Turn all of a signal but its data into one value of a header.
 
     Parameters
@@ -33,6 +34,8 @@ def pack(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str 
         Dictionary of a signal, as HyperSpy passes it to a writer.
     axes
         Of it, in the order of the array's axes.
+    most_bytes
+        That the header has room for.
 
     Returns
     -------
@@ -41,7 +44,7 @@ def pack(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str 
     """
     text, arrays = encode_signal(path, signal, axes)
     tree = {
-        "version": EXTRA_VERSION,
+        "version": _VERSION,
         "signal": text.tobytes().decode("utf-8"),
         "sha256": digest(text, arrays),
         "arrays": [
@@ -54,30 +57,30 @@ def pack(path: Path, signal: dict[str, Any], axes: list[dict[str, Any]]) -> str 
         ],
     }
     packed = base64.b64encode(zlib.compress(json.dumps(tree).encode("utf-8"), 9)).decode()
-    if len(packed) > _MOST_BYTES:
+    if len(packed) > most_bytes:
         warn(
             f"{path}: axes and metadata take {len(packed)} bytes, expected at most "
-            f"{_MOST_BYTES} in the header of an EDF file: they are left out. Save as .emd or "
-            ".hspy to keep them."
+            f"{most_bytes} in its header: they are left out. Save as .emd or .hspy to keep "
+            "them."
         )
         return None
     return packed
 
 
 def restore(
-    path: Path, header: dict[str, str], shape: tuple[int, ...]
+    path: Path, packed: str | None, shape: tuple[int, ...]
 ) -> dict[str, Any] | None:
     """Return what :func:`pack` made; None if there is nothing or damage (with a warning)."""
-    packed = header.get(EXTRA)
-    if packed in (None, LEFT_OUT):
+    if packed is None or packed == LEFT_OUT:
         return None
     try:
         stream = zlib.decompressobj()
-        raw = stream.decompress(base64.b64decode(packed, validate=True), _MOST_UNPACKED)
+        most = max(_MOST_UNPACKED, _MOST_TIMES * len(packed))
+        raw = stream.decompress(base64.b64decode(packed, validate=True), most)
         if stream.unconsumed_tail or not stream.eof:
             raise ValueError("it is too long, or cut")
         tree = json.loads(raw)
-        if tree["version"] > EXTRA_VERSION:
+        if tree["version"] > _VERSION:
             raise ValueError(f"it is of version {tree['version']}")
         arrays = [
             np.frombuffer(base64.b64decode(data), dtype=np.dtype(dtype)).reshape(size)

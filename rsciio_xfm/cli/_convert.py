@@ -1,0 +1,42 @@
+"""``rsciio-xfm convert`` of any map to a format that another program asks for."""
+
+import importlib
+from pathlib import Path
+
+import click
+
+from rsciio_xfm.cli._common import (
+    extension,
+    one_map,
+    read_lazily,
+    refuse_existing,
+    show_size,
+    timed,
+)
+from rsciio_xfm.cli._esrf import refuse_other_options
+from rsciio_xfm.cli._info import is_map
+from rsciio_xfm.core.atomic import check_destination
+
+# Modules of formats by extension; each has a writer, and `write.is_original`.
+IMAGES = ("edf", "cbf", "tif", "tiff", "pgm", "sfrm")
+OTHERS = {"hmsa": "hmsa"} | dict.fromkeys(IMAGES, "esrf")
+
+
+def convert_to_other(file: Path, output: Path, overwrite: bool) -> None:
+    """Convert the one map, spectrum or image of a file."""
+    refuse_other_options(file)
+    refuse_existing([output], overwrite)
+    name = f"rsciio_xfm.formats.{OTHERS[extension(output)]}"
+    is_original = importlib.import_module(f"{name}.write").is_original
+    check_destination(file, output, overwrite, is_original)
+    signals = read_lazily(file)
+    signal = one_map(signals, is_map)
+    if signal is None:
+        raise click.ClickException(
+            f"{file} holds {len(signals)} signals, expected one: choose one with hs.load, and "
+            "save that"
+        )
+    with timed() as took:
+        importlib.import_module(name).file_writer(output, signal)
+    size = " x ".join(str(n) for n in signal["data"].shape[::-1])
+    click.echo(f"{output}: {size}, {show_size(output.stat().st_size)}, {took[0]:.1f} s")
