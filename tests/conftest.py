@@ -34,6 +34,7 @@ THOROUGH = (
     HERE / "signals" / "test_elements.py",
     HERE / "test_cli_classify.py",
     HERE / "test_cli_elements.py",
+    HERE / "test_cli_folder.py",
     HERE / "test_cli_maps.py",
     HERE / "test_cli_quantify.py",
     HERE / "test_distributed.py",
