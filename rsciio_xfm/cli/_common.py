@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from rsciio_xfm._register import extension, find_reader, readers
 from rsciio_xfm.core.progress import bar_options, shown
@@ -461,6 +462,16 @@ def half_open(name: str, ends: tuple[int, int] | None, size: int) -> slice:
 
 def region_size(region: Any) -> str:
     return " x ".join(str(n) for n in region.axes_manager.navigation_shape)
+
+
+def given_options() -> set[str]:
+    """Return the names of the options that the user gave."""
+    context = click.get_current_context()
+    return {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+    }
 
 
 def refuse_existing(paths: list[Path], overwrite: bool) -> None:

@@ -9,11 +9,11 @@ from rsciio_xfm.cli._common import (
     check_extension,
     chosen_options,
     find_reader,
+    given_options,
     refuse_existing,
     show_size,
     timed,
 )
-from rsciio_xfm.cli._folder import given_options
 
 _HDF5 = (".h5", ".hdf5", ".nxs")
 _COMMON = {"file", "output", "overwrite"}

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from rsciio_xfm.cli._common import (
     check_extension,
     extension,
+    given_options,
     refuse_existing,
     show_size,
     timed,
@@ -62,16 +62,6 @@ def folder_options(command: Callable) -> Callable:
     ):
         command = option(command)
     return command
-
-
-def given_options() -> set[str]:
-    """Return the names of the options that the user gave."""
-    context = click.get_current_context()
-    return {
-        name
-        for name in context.params
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
-    }
 
 
 def refuse_folder_options(file: Path) -> None:
