@@ -48,8 +48,10 @@ def test_what_is_not_added_up():
     assert found.tolist() == image[::2, ::2].tolist()
 
 
-@pytest.mark.parametrize("mean", [0.3, 30, 3000, 1e6])
-@pytest.mark.parametrize("shape", [(800, 1024), (4800, 1024), (1, 10**6)])
+@pytest.mark.parametrize(
+    ("shape", "mean"),
+    [((400, 512), 0.3), ((400, 512), 1e6), ((2400, 1024), 30), ((1, 10**6), 3000)],
+)
 def test_noise_is_small_enough(shape, mean):
     image = noise(shape, mean)
     found, step = coarsen(image, 2, True)
