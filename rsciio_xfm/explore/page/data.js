@@ -19,7 +19,7 @@ export function createData(app) {
     return { ...query, [name === "candidates" ? "calibration" : "energy"]: energy.join(",") };
   }
 
-  /** Ask with all that belongs to the question; `get` sends it. */
+  /** Ask with all that belongs to it; what the server has no more is made again. */
   async function question(name, query, get = plain) {
     const state = app.state;
     const whole = own(name, { ...namedWishes(query, state), ...query });
@@ -30,9 +30,9 @@ export function createData(app) {
       return answer;
     } catch (error) {
       if (!error.again || repeated.delete(key)) throw error;
-      // The server has it no more.
-      repeated.add(key);
-      throw Object.assign(error, { isPending: true, made: app.runTask(error.again, wishOf(error.again, state)) });
+      const made = app.runTask(error.again, wishOf(error.again, state));
+      made.then(() => repeated.add(key), () => {});
+      throw Object.assign(error, { isPending: true, made });
     }
   }
 

@@ -73,6 +73,23 @@ test("what the server has no more is made once more, and asked again", async () 
   assert.deepEqual([app.fitted, app.told], [["Fe_K"], []]);
 });
 
+test("what is asked twice while it is made is no error", async () => {
+  let [release, isThere] = [null, false];
+  const app = appOf(async (path) => {
+    if (!path.includes("task")) return isThere ? image : gone;
+    await new Promise((free) => { release = free; });
+    isThere = true;
+    return done;
+  });
+  const ask = () => app.data.question("image", { of: "fit:Fe_K" }).catch((error) => error);
+  const [first, second] = [await ask(), await ask()];
+  assert.deepEqual([first.isPending, second.isPending], [true, true]);
+  release();
+  await Promise.all([first.made, second.made]);
+  assert.deepEqual((await ask()).arrays, image.arrays);
+  assert.deepEqual([app.asked.filter(([path]) => path === "task/fit").length, app.told], [1, []]);
+});
+
 test("what is still not there then is an error; what is asked to be saved waits for it", async () => {
   const app = appOf((path) => (path.includes("task") ? done : gone));
   await assert.rejects(app.data.ask("export/image.tif", { of: "fit:Fe_K" }), { message: "It was forgotten." });
