@@ -15,8 +15,7 @@ from rsciio_xfm.core.warning import warn
 
 EXTRA = "rsciio_xfm"  # the key
 _VERSION = 1
-_MOST_UNPACKED = 2**24  # bytes, or as much more as what is packed has
-_MOST_TIMES = 16
+_MOST_UNPACKED = 2**26  # bytes
 # Instead of what is too long: it tells that the file was written here.
 LEFT_OUT = "left_out"
 
@@ -56,12 +55,13 @@ def pack(
             for a in arrays
         ],
     }
-    packed = base64.b64encode(zlib.compress(json.dumps(tree).encode("utf-8"), 9)).decode()
-    if len(packed) > most_bytes:
+    raw = json.dumps(tree).encode("utf-8")
+    packed = base64.b64encode(zlib.compress(raw, 9)).decode()
+    if len(packed) > most_bytes or len(raw) > _MOST_UNPACKED:
         warn(
-            f"{path}: axes and metadata take {len(packed)} bytes, expected at most "
-            f"{most_bytes} in its header: they are left out. Save as .emd or .hspy to keep "
-            "them."
+            f"{path}: axes and metadata take {len(packed)} bytes, {len(raw)} unpacked, "
+            f"expected at most {most_bytes} and {_MOST_UNPACKED} in its header: they are left "
+            "out. Save as .emd or .hspy to keep them."
         )
         return None
     return packed
@@ -75,8 +75,7 @@ def restore(
         return None
     try:
         stream = zlib.decompressobj()
-        most = max(_MOST_UNPACKED, _MOST_TIMES * len(packed))
-        raw = stream.decompress(base64.b64decode(packed, validate=True), most)
+        raw = stream.decompress(base64.b64decode(packed, validate=True), _MOST_UNPACKED)
         if stream.unconsumed_tail or not stream.eof:
             raise ValueError("it is too long, or cut")
         tree = json.loads(raw)
