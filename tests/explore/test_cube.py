@@ -459,6 +459,7 @@ def test_counts_that_would_not_fit():
     assert not folders()
 
 
+@pytest.mark.filterwarnings("ignore:.*experimental. Hold:UserWarning")
 @pytest.mark.parametrize("specification", read_specifications(), ids=lambda s: s["name"])
 def test_formats(specification, tmp_path):
     name = specification["api"].rsplit(".", 1)[-1]

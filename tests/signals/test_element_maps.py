@@ -316,6 +316,7 @@ SINGLE = ("msa", "text_spectra")  # formats of one spectrum a file
     ids=lambda s: s["name"],
 )
 @pytest.mark.filterwarnings("ignore:A channel is:UserWarning")  # maps are small
+@pytest.mark.filterwarnings("ignore:.*experimental. Hold:UserWarning")
 def test_formats(specification, tmp_path):
     """Maps of each format, lazy and not: those of its counts as an array."""
     name = short_name(specification)
