@@ -7,7 +7,6 @@ through a release up to the upload; ``nox -s javascript``, with npm, lints the e
 """
 
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
@@ -204,7 +203,8 @@ def _try_wheel(session: nox.Session, dist: Path, pins: list[str]) -> None:
     (built,) = dist.glob("*.whl")
     with tempfile.TemporaryDirectory() as folder:
         _python(session, "-m", "venv", f"{folder}/venv")
-        python = str(next(Path(folder, "venv").glob("*/python*")))
+        scripts = "Scripts" if sys.platform == "win32" else "bin"
+        python = str(Path(folder, "venv", scripts, "python"))
         tools = ("hypothesis", "psutil", "pytest")
         install = ("-m", "pip", "install", "--quiet", "--no-compile")
         needed = (f"{built}[explore,fit]", *tools, *pins)
@@ -213,9 +213,8 @@ def _try_wheel(session: nox.Session, dist: Path, pins: list[str]) -> None:
         shutil.copy("pyproject.toml", folder)
         options = LENIENT if pins else LENIENT[2:]
         with session.chdir(folder):
-            environment = {**os.environ, "PYTHONPATH": ""}
             tests = ("-m", "pytest", *ALL, *options, "tests/test_installed.py")
-            session.run(python, *tests, external=True, env=environment)
+            session.run(python, *tests, external=True, env={"PYTHONPATH": ""})
 
 
 def _python(session: nox.Session, *arguments: str) -> None:

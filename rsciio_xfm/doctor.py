@@ -1,7 +1,7 @@
 """What of the package works here: versions, extras, caches, kernels, registration.
 
 ``rsciio-xfm doctor`` prints it, and ``python -m rsciio_xfm.doctor`` where not even the command
-line starts: only the standard library is imported before something is looked at, and what
+line starts: numpy, dask, numba and others are imported when they are looked at, and what
 cannot be imported is part of the report.
 """
 
@@ -13,10 +13,14 @@ import platform
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 import rsciio_xfm
 from rsciio_xfm._register import read_specifications, takes_over
@@ -63,6 +67,7 @@ _BROKEN = (
     SystemError,
     TypeError,
     ValueError,
+    yaml.YAMLError,
 )
 
 
@@ -213,20 +218,20 @@ def _extras() -> Iterator[Finding]:
 
 def _imports() -> Iterator[Finding]:
     """Import what is installed, and last the signals, which need HyperSpy and exspy whole."""
-    needed = [one for extra in ("", *PURPOSES) for one in _requirements(extra)]
-    names = dict.fromkeys(_MODULES.get(n, n.replace("-", "_")) for n, _ in needed)
-    installed = [name for name in names if _is_there(name)]
-    for module in (*installed, f"{NAME}.signals"):
+    needed = [one for extra in ("", *PURPOSES) for one, _ in _requirements(extra)]
+    modules = {one: _MODULES.get(one, one.replace("-", "_")) for one in needed}
+    modules[NAME] = f"{NAME}.signals"
+    installed = {name: module for name, module in modules.items() if _is_there(module)}
+    for name, module in installed.items():
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             try:
                 importlib.import_module(module)
             except _BROKEN as exc:
                 found = f"cannot be imported: {_said(exc)}"
-                package = module.partition(".")[0]
-                remedy = f"Install it again: pip install --force-reinstall {package}"
-                yield Finding("Imports", module, found, remedy)
-    yield Finding("Imports", "imported", f"{len(installed)} packages that are installed")
+                remedy = f"Install it again: pip install --force-reinstall {name}"
+                yield Finding("Imports", name, found, remedy)
+    yield Finding("Imports", "tried", f"{len(installed)} packages")
 
 
 def _is_there(module: str) -> bool:
@@ -258,6 +263,17 @@ def _formats() -> Iterator[Finding]:
         yield Finding("Formats", "HyperSpy", "does not find them by itself", how)
     whose = "RosettaSciIO's: RSCIIO_XFM_TAKE_OVER is off" if left else "ours"
     yield Finding("Formats", "read by both", f"{', '.join(replacing)}; used are {whose}")
+    shared = ", ".join(f".{one}" for one in _shared(IO_PLUGINS))
+    how = f"{shared}: say which one, hs.load(..., file_format=...)" if shared else "none"
+    yield Finding("Formats", "of several readers", how)
+
+
+def _shared(plugins: list[dict]) -> list[str]:
+    """Return extensions of ours that another reader has as well: HyperSpy asks which."""
+    extensions = {p["api"]: {e.lower() for e in p["file_extensions"]} for p in plugins}
+    counts = Counter(one for found in extensions.values() for one in found)
+    ours = [found for api, found in extensions.items() if api.startswith(f"{NAME}.")]
+    return sorted(one for one in set().union(*ours) if counts[one] > 1)
 
 
 # Caches, kernels, machine -----------------------------------------------------------------
@@ -315,13 +331,15 @@ def _why_unwritable(folder: Path) -> str:
 def _kernels() -> Iterator[Finding]:
     import numba
 
-    from rsciio_xfm.kernels.sums import add_rows
+    from rsciio_xfm.kernels import sums
 
-    if numba.config.DISABLE_JIT:
+    settings: Any = numba.config
+    if settings.DISABLE_JIT:
         how = "Unset NUMBA_DISABLE_JIT: without kernels all is a hundred times slower."
         yield Finding("Kernels", "numba", "is told not to compile", how)
         return
-    place = add_rows.stats.cache_path
+    kernel: Any = sums.add_rows
+    place = kernel.stats.cache_path
     why = "no folder was found" if place is None else _why_unwritable(Path(place))
     if why:
         how = (
@@ -329,10 +347,8 @@ def _kernels() -> Iterator[Finding]:
         )
         yield Finding("Kernels", "kept in", f"{place}, cannot be written ({why})", how)
         return
-    n_kernels = sum(1 for _ in Path(str(place)).glob("*.nbi"))
-    yield Finding(
-        "Kernels", "kept in", f"{place}, {n_kernels} of the engine are compiled"
-    )
+    n_kernels = len(list(Path(str(place)).glob("*.nbi")))
+    yield Finding("Kernels", "kept in", f"{place}, {n_kernels} of the engine so far")
 
 
 def _machine() -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 
 import rsciio_xfm
 from rsciio_xfm import doctor
@@ -112,6 +113,16 @@ def test_formats_that_are_not_registered(monkeypatch):
     assert "RosettaSciIO's" in find("Formats", "read by both").found
 
 
+def test_extensions_of_several_readers(monkeypatch):
+    import rsciio
+
+    one = find("Formats", "of several readers")
+    assert ".hdf5" in one.found and ".spd" not in one.found and not one.remedy
+    another = {"api": "another", "name": "Another", "file_extensions": ["SPD"]}
+    monkeypatch.setattr(rsciio, "IO_PLUGINS", [*rsciio.IO_PLUGINS, another])
+    assert ".spd" in find("Formats", "of several readers").found
+
+
 def test_cache_that_cannot_be_written(tmp_path, monkeypatch, run):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("RSCIIO_XFM_CACHE_DIR", str(tmp_path / "file"))
@@ -165,6 +176,14 @@ def test_purposes_are_those_of_the_extras():
     assert set(doctor.PURPOSES) == set(extras) - {"all", "tests", "doc", "dev"}
 
 
+def test_broken_specification(monkeypatch):
+    def read():
+        yaml.safe_load("not: [yaml")
+
+    monkeypatch.setattr(doctor, "read_specifications", read)
+    assert find("Formats", "not seen").found.startswith("ParserError: while parsing")
+
+
 def test_broken_section(monkeypatch):
     """A package that cannot even be looked at is told, and the rest is looked at."""
     monkeypatch.setitem(sys.modules, "psutil", None)
@@ -196,7 +215,8 @@ def test_broken_imports(tmp_path, name):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr and "noise" not in done.stdout
     said = "cannot be imported: AttributeError: no such symbol"
-    assert re.search(rf"^  {name}\S* +{said}$", done.stdout, re.M)
+    assert re.search(rf"^  {name} +{said}$", done.stdout, re.M)
+    assert f"pip install --force-reinstall {name}" in done.stdout
 
 
 def test_without_imports_of_hyperspy():
