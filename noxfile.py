@@ -1,11 +1,15 @@
-"""Tests in environments of their own, checks, and the skeleton of a format.
+"""Tests in environments of their own, checks, releases, and the skeleton of a format.
 
 ``nox`` runs the tests, ``nox -s maxrf4u`` one of them; ``nox -s lint types docs`` what else
-has to pass; ``nox -s javascript``, with npm, lints the explorer's page; ``nox -s new-format --
-NAME`` begins a format.
+has to pass; ``nox -s wheel`` tries what is built of the package, and ``nox -s release`` goes
+through a release up to the upload; ``nox -s javascript``, with npm, lints the explorer's page;
+``nox -s new-format -- NAME`` begins a format.
 """
 
+import hashlib
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -16,15 +20,15 @@ nox.options.tags = ["tests"]
 
 # Of what pyproject.toml allows; scipy, h5py and others have no older wheels for numpy 2.
 OLDEST = """
-    click==8.1.0 dask[array]==2025.1.0 distributed==2025.1.0 exspy==0.3.2
+    anywidget==0.9.0 click==8.1.0 dask[array]==2025.1.0 distributed==2025.1.0 exspy==0.3.2
     fabio==2024.9.0 h5py==3.11.0 hdf5plugin==4.4.0 hyperspy==2.5.0 hypothesis==6.100.0
     imageio==2.27.0 ipykernel==6.29.0 matplotlib-scalebar==0.8.0 matplotlib==3.9.0
-    nbclient==0.10.0 numba==0.61.0 numcodecs==0.13.0 numpy==2.0.2 pandas==2.2.2
-    pillow==10.0.0
+    nbclient==0.10.0 numba==0.61.0 numcodecs==0.13.0 numpy==2.0.2
+    packaging==22.0 pandas==2.2.2 pillow==10.0.0
     pint==0.24.4 pooch==1.8.0 psutil==5.9.0 pytest-xdist==3.6.1 pytest==8.2.0
     pyyaml==6.0 rosettasciio==0.15.0 scikit-learn==1.5.0 scipy==1.13.0 silx==2.1.0
-    sparse==0.15.4 threadpoolctl==3.1.0 tifffile==2023.4.12 tqdm==4.66.0
-    umap-learn==0.5.7 zarr==2.18.3
+    sparse==0.15.4 starlette==0.40.0 threadpoolctl==3.1.0 tifffile==2023.4.12 tqdm==4.66.0
+    umap-learn==0.5.7 uvicorn==0.30.0 xraylib==4.1.3 zarr==2.18.3
 """
 # The thorough tests too.
 ALL = ("-m", "")
@@ -161,6 +165,56 @@ def docs(session: nox.Session) -> None:
 def new_format(session: nox.Session) -> None:
     """Make the skeleton of a format and of its tests: ``nox -s new-format -- NAME``."""
     _python(session, "docs/new_format/make.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def wheel(session: nox.Session) -> None:
+    """Build the package, and test what was built, where this folder is not at hand.
+
+    ``nox -s wheel -- oldest`` does so with the oldest packages that pyproject.toml allows.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        dist = _build(session, Path(folder, "dist"))
+        _try_wheel(session, dist, OLDEST.split() if "oldest" in session.posargs else [])
+
+
+@nox.session(venv_backend="none")
+def release(session: nox.Session) -> None:
+    """Check that this commit is a release, build and try it; uploading it is left to you."""
+    _python(session, "docs/release/check.py")
+    shutil.rmtree("dist", ignore_errors=True)
+    dist = _build(session, Path("dist").resolve())
+    _try_wheel(session, dist, [])
+    for path in sorted(dist.iterdir()):
+        session.log(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
+    session.log("To upload it: python -m twine upload dist/*")
+
+
+def _build(session: nox.Session, dist: Path) -> Path:
+    """Build an sdist, and a wheel of the sdist, into a folder; check what is in them."""
+    _python(session, "-m", "build", "--outdir", str(dist))
+    _python(session, "-m", "twine", "check", "--strict", *map(str, dist.iterdir()))
+    _python(session, "docs/release/check.py", str(dist))
+    return dist
+
+
+def _try_wheel(session: nox.Session, dist: Path, pins: list[str]) -> None:
+    """Test a wheel in an environment of its own, with the tests but without this folder."""
+    (built,) = dist.glob("*.whl")
+    with tempfile.TemporaryDirectory() as folder:
+        _python(session, "-m", "venv", f"{folder}/venv")
+        scripts = "Scripts" if sys.platform == "win32" else "bin"
+        python = str(Path(folder, "venv", scripts, "python"))
+        tools = ("hypothesis", "psutil", "pytest")
+        install = ("-m", "pip", "install", "--quiet", "--no-compile")
+        needed = (f"{built}[explore,fit]", *tools, *pins)
+        session.run(python, *install, *needed, external=True)
+        shutil.copytree("tests", f"{folder}/tests")
+        shutil.copy("pyproject.toml", folder)
+        options = LENIENT if pins else LENIENT[2:]
+        with session.chdir(folder):
+            tests = ("-m", "pytest", *ALL, *options, "tests/test_installed.py")
+            session.run(python, *tests, external=True, env={"PYTHONPATH": ""})
 
 
 def _python(session: nox.Session, *arguments: str) -> None:

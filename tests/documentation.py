@@ -37,11 +37,12 @@ SETUP = re.compile(r"-m venv|pip install")
 LONG = re.compile(
     r"benchmarks/|tests\.robustness|^maxrf|-m venv maxrf|atheris|nox|\.ci/run|-m pytest"
     r"|sphinx-build|ruff|tests\.documentation|docs/notebooks|pre-commit|activate"
-    r"|rsciio-xfm explore|rsciio-xfm serve|^ssh |^rm "
+    r"|rsciio-xfm explore|rsciio-xfm serve|^ssh |^rm |^docker |^git tag|twine upload"
 )
 # Of these, what changes the clone, what fails on purpose, and what waits for Ctrl-C.
 NEVER = re.compile(
     r"new-format|pre-commit install|test_toymap|rsciio-xfm explore|rsciio-xfm serve|^ssh |^rm "
+    r"|^docker |^git tag|twine upload|nox -s release"
 )
 _RST = re.compile(
     r"^\.\. code-block:: (\w+)\n(?:    ?:.*\n)*\n((?:(?:    .*)?\n)+)", re.MULTILINE

@@ -12,6 +12,7 @@ from rsciio_xfm.cli._classify import classify
 from rsciio_xfm.cli._common import FiniteRange
 from rsciio_xfm.cli._datastack import convert, preview, repack, tree
 from rsciio_xfm.cli._demo import demo
+from rsciio_xfm.cli._doctor import doctor
 from rsciio_xfm.cli._elements import calibrate, elements
 from rsciio_xfm.cli._explore import explore, serve
 from rsciio_xfm.cli._export import export
@@ -93,6 +94,7 @@ for command in (
     tree,
     repack,
     demo,
+    doctor,
     explore,
     serve,
 ):
