@@ -9,6 +9,7 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import FileArray
+from rsciio_xfm.core.checks import check_choice
 from rsciio_xfm.core.eds import (
     ELECTRONS,
     ELEMENTS,
@@ -131,11 +132,7 @@ def file_reader(
     (4, 5, 48)
     """
     path = Path(filename)
-    if select_type not in _SELECTIONS:
-        raise ValueError(
-            f"select_type is {select_type!r:.40}, expected "
-            f"{', '.join(repr(s) for s in _SELECTIONS)}."
-        )
+    check_choice("select_type", select_type, _SELECTIONS)
     options = _Options(lazy, chunks, [])
     with open_checked(path) as root, np.errstate(all="ignore"):
         items = find_items(path, root)

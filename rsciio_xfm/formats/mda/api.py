@@ -9,7 +9,7 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import FileArray
-from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.core.checks import check_choice, is_whole
 from rsciio_xfm.core.chunks import NO_CHUNK
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.detectors import StackedMaps
@@ -130,11 +130,7 @@ def file_reader(
     (20, 30, 1024)
     """
     path = Path(filename)
-    if select_type not in _SELECTIONS:
-        raise ValueError(
-            f"select_type is {select_type!r:.40}, expected "
-            f"{', '.join(repr(s) for s in _SELECTIONS)}."
-        )
+    check_choice("select_type", select_type, _SELECTIONS)
     options = _Options(lazy, chunks, detector, sum_detectors, calibration)
     with opened(path) as file, np.errstate(all="ignore"):
         innermost = _find_innermost(file)
