@@ -13,6 +13,7 @@ from rsciio_xfm.core.checks import check_choice
 from rsciio_xfm.core.eds import (
     ELECTRONS,
     ELEMENTS,
+    MOST_SEM_KV,
     build_axis,
     build_live_time,
     order_axes,
@@ -33,7 +34,6 @@ from rsciio_xfm.formats.apex.layout import (
     IMAGE_STEPS,
     IMAGES,
     LIVE,
-    MOST_SEM_KEV,
     N_POINTS,
     N_SPECTRA,
     OFFSET,
@@ -342,7 +342,7 @@ def _describe(item: Item, axes: list[dict[str, Any]]) -> dict[str, Any]:
         beam_energy=beam,
     )
     metadata = signal["metadata"]
-    if beam is not None and beam > MOST_SEM_KEV:
+    if beam is not None and beam > MOST_SEM_KV:
         metadata["Signal"]["signal_type"] = "EDS_TEM"
     for name, key in DETECTOR.items():
         value = item.number(key)
