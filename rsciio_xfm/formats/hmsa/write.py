@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -253,7 +254,7 @@ def _finish(root: Element, numbers: str) -> bytes:
     checksum = SubElement(root[0], "Checksum", {"Algorithm": "SHA-1"})
     checksum.text = found.hexdigest().upper()
     indent(root, "\t")
-    return b"\xef\xbb\xbf" + tostring(root, encoding="UTF-8", xml_declaration=True)
+    return BOM_UTF8 + tostring(root, encoding="UTF-8", xml_declaration=True)
 
 
 # The text.
