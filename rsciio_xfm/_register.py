@@ -92,9 +92,10 @@ def _readers_by_content() -> dict[str, list[str]]:
 
 
 def find_reader(file: Path) -> Any:
-    """Return the module of ours that reads a file, by its extension, or None.
+    """Return the module of ours that reads a file, or None.
 
-    Where formats share the extension, one that recognizes the file by its content comes first.
+    The extension tells; where formats share it, one that recognizes the file by its content
+    comes first; where none has it, another file beside this one tells.
     """
     suffix = extension(file)
     for name in _readers_by_content().get(suffix, []):
@@ -107,10 +108,11 @@ def find_reader(file: Path) -> Any:
 
 def _reader_of_pair(file: Path) -> str | None:
     """Return the module that reads a file only because of another beside it, or None."""
+    from rsciio_xfm.core.source import find_beside
+
     for specification in read_specifications():
         other = specification.get("beside", {}).get(extension(file))
-        names = () if other is None else (other, other.upper())
-        if any(file.with_suffix(f".{name}").is_file() for name in names):
+        if other is not None and find_beside(file, f".{other}").is_file():
             return specification["api"]
     return None
 

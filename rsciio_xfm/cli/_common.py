@@ -149,7 +149,7 @@ def dataset_option(command: Callable) -> Callable:
         "navigation_shape",
         "XxY",
         "Columns and rows of an HDF5 or SPEC map that does not say them: 201x101.",
-        _read_shape,
+        Shape(),
     )(command)
     command = _flag_option(
         "--series", "series", "Files whose names differ in the last number are one map."
@@ -157,12 +157,17 @@ def dataset_option(command: Callable) -> Callable:
     return outside_links_option(command)
 
 
-def _read_shape(text: str) -> tuple[int, ...]:
-    """Read columns and rows."""
-    sizes = re.fullmatch(r"([1-9]\d{0,8})[xX,]([1-9]\d{0,8})", text)
-    if sizes is None:
-        raise click.BadParameter(f"{text} is no shape, expected one as 201x101.")
-    return int(sizes[1]), int(sizes[2])
+class Shape(click.ParamType):
+    """Columns and rows of a map, as 40x30."""
+
+    name = "shape"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        sizes = re.fullmatch(r"([1-9]\d{0,8})[xX,]([1-9]\d{0,8})", str(value), re.ASCII)
+        if sizes is None:
+            text = f"{value!r} is no shape, expected columns and rows, 40x30"
+            self.fail(text, param, ctx)
+        return int(sizes[1]), int(sizes[2])
 
 
 def _reader_option(
@@ -170,17 +175,17 @@ def _reader_option(
     name: str,
     metavar: str,
     text: str,
-    read: Callable[[str], Any] = str,
+    kind: click.ParamType = click.STRING,
 ) -> Callable:
     """Make an option whose value is kept for `chosen_options`."""
 
-    def keep(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
         options = context.find_object(dict)
         if value is not None and options is not None:
-            options[name] = read(value)
+            options[name] = value
 
     return click.option(
-        option, metavar=metavar, expose_value=False, callback=keep, help=text
+        option, type=kind, metavar=metavar, expose_value=False, callback=keep, help=text
     )
 
 
@@ -472,6 +477,14 @@ def given_options() -> set[str]:
         for name in context.params
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
     }
+
+
+def refuse_given(names: set[str], where: Path, why: str) -> None:
+    """Refuse options that would do nothing, if the user gave some of them."""
+    given = sorted(given_options() & names)
+    if given:
+        shown = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise click.ClickException(f"{where}: {shown} is {why}")
 
 
 def refuse_existing(paths: list[Path], overwrite: bool) -> None:

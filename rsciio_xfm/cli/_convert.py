@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,14 +30,20 @@ def convert_to_other(file: Path, output: Path, overwrite: bool) -> None:
     name = f"rsciio_xfm.formats.{OTHERS[extension(output)]}"
     is_original = importlib.import_module(f"{name}.write").is_original
     check_destination(file, output, overwrite, is_original)
-    signals = read_lazily(file)
-    signal = one_map(signals, is_map)
-    if signal is None:
-        raise click.ClickException(
-            f"{file} holds {len(signals)} signals, expected one: choose one with hs.load, and "
-            "save that"
-        )
+    signal = read_one(file)
     with timed() as took:
         importlib.import_module(name).file_writer(output, signal)
     size = " x ".join(str(n) for n in signal["data"].shape[::-1])
     click.echo(f"{output}: {size}, {show_size(output.stat().st_size)}, {took[0]:.1f} s")
+
+
+def read_one(file: Path) -> dict[str, Any]:
+    """Return the one map of a file, or the one signal that it holds, lazily."""
+    signals = read_lazily(file)
+    found: dict[str, Any] | None = one_map(signals, is_map)
+    if found is None:
+        raise click.ClickException(
+            f"{file} holds {len(signals)} signals, expected one map of X-ray spectra, or one "
+            "signal: choose one with hs.load, and save that"
+        )
+    return found

@@ -17,15 +17,13 @@ from rsciio_xfm.cli._common import (
     extension,
     find_reader,
     load_map,
-    one_map,
     outside_links_option,
-    read_lazily,
     refuse_existing,
     show_size,
     timed,
     wrong_extension,
 )
-from rsciio_xfm.cli._convert import OTHERS, convert_to_other
+from rsciio_xfm.cli._convert import OTHERS, convert_to_other, read_one
 from rsciio_xfm.cli._elements import KNOWN, write_energies
 from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf
 from rsciio_xfm.cli._folder import (
@@ -33,7 +31,6 @@ from rsciio_xfm.cli._folder import (
     folder_options,
     refuse_folder_options,
 )
-from rsciio_xfm.cli._info import is_map
 
 _RAW = {"raw", "rpl"}
 
@@ -163,7 +160,7 @@ def convert(
         if is_other:
             if rpl is not None:
                 raise click.ClickException(f"{file}: --rpl is for a .raw file")
-            write = partial(datastack.convert_map, file, _read_map(file))
+            write = partial(datastack.convert_map, file, read_one(file))
         else:
             write = partial(datastack.convert, raw, rpl)
         with timed() as took:
@@ -209,17 +206,6 @@ def _is_map_of_other_format(file: Path, output: Path | None) -> bool:
         return False
     is_asked = output is not None and extension(output) == "datastack"
     return is_asked or reader.__name__ == "rsciio_xfm.formats.crono"
-
-
-def _read_map(file: Path) -> dict[str, Any]:
-    """Return the one map of a file, lazily."""
-    signals = read_lazily(file)
-    found = one_map(signals, is_map)
-    if found is None:
-        raise click.ClickException(
-            f"{file} holds {len(signals)} signals, expected one map of X-ray spectra"
-        )
-    return found
 
 
 def _calibrate(output: Path, known: Any) -> None:

@@ -11,6 +11,7 @@ from rsciio_xfm.cli._common import (
     find_reader,
     given_options,
     refuse_existing,
+    refuse_given,
     show_size,
     timed,
 )
@@ -42,10 +43,7 @@ def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:
 
 def refuse_other_options(file: Path) -> None:
     """Refuse options of `convert` that would do nothing."""
-    given = sorted(given_options() - _COMMON)
-    unused = [f"--{name.replace('_', '-')}" for name in given]
-    if unused:
-        raise click.ClickException(f"{file}: {', '.join(unused)} is for .raw and .rpl")
+    refuse_given(given_options() - _COMMON, file, "for .raw and .rpl")
 
 
 def describe_tree(file: Path) -> Iterator[tuple[str, ...]]:

@@ -1,6 +1,5 @@
 """``rsciio-xfm convert`` of a folder of spectra."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,12 @@ from typing import Any
 import click
 
 from rsciio_xfm.cli._common import (
+    Shape,
     check_extension,
     extension,
     given_options,
     refuse_existing,
+    refuse_given,
     show_size,
     timed,
 )
@@ -20,20 +21,6 @@ _OWN = {"shape", "snake", "pattern", "unfinished"}
 _COMMON = {"file", "output", "overwrite", "kev_per_channel", "kev_of_channel_0"}
 # Of the writer of .datastack.
 _OF_DATASTACK = {"integers", "compressor", "zarr_format"}
-
-
-class _Shape(click.ParamType):
-    """Columns and rows, as 40x30."""
-
-    name = "shape"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        found = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", str(value), re.ASCII)
-        if found is None or not int(found[1]) or not int(found[2]):
-            self.fail(
-                f"{value!r} is no shape, expected columns and rows, 40x30", param, ctx
-            )
-        return int(found[1]), int(found[2])
 
 
 def folder_options(command: Callable) -> Callable:
@@ -55,7 +42,7 @@ def folder_options(command: Callable) -> Callable:
         ),
         click.option(
             "--shape",
-            type=_Shape(),
+            type=Shape(),
             metavar="WxH",
             help="Columns and rows of the map that a folder's spectra make: 40x30.",
         ),
@@ -66,11 +53,7 @@ def folder_options(command: Callable) -> Callable:
 
 def refuse_folder_options(file: Path) -> None:
     """Refuse options of folders for a file."""
-    unused = [f"--{name}" for name in sorted(given_options() & _OWN)]
-    if unused:
-        raise click.ClickException(
-            f"{file}: {', '.join(unused)} is for folders of spectra"
-        )
+    refuse_given(_OWN, file, "for folders of spectra")
 
 
 def convert_folder(folder: Path, output: Path | None, options: dict[str, Any]) -> Path:
@@ -82,13 +65,8 @@ def convert_folder(folder: Path, output: Path | None, options: dict[str, Any]) -
     check_extension(output, DESTINATIONS)
     is_stack = extension(output) == "datastack"
     allowed = _COMMON | _OWN | ({*_OF_DATASTACK, "calibrate"} if is_stack else set())
-    unused = sorted(given_options() - allowed)
-    if unused:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
-        raise click.ClickException(
-            f"{folder}: {names} is not for a folder of spectra and {output.suffix}, whose "
-            "counts are stored as they are"
-        )
+    why = f"not for a folder of spectra and {output.suffix}, whose counts are not changed"
+    refuse_given(given_options() - allowed, folder, why)
     refuse_existing([output], options["overwrite"])
     kev = options["kev_per_channel"]
     compressor = options["compressor"]

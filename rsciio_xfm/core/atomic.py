@@ -63,6 +63,21 @@ def check_destination(
         refuse_original(destination, is_original)
 
 
+def refuse_half(path: Path, other: Path) -> None:
+    """Refuse to replace the other file of a pair: who asks was asked for the named one only.
+
+    Raises
+    ------
+    FileExistsError
+        The other one is there, and this one is not.
+    """
+    if other.exists() and not path.exists():
+        raise FileExistsError(
+            f"{other}: the file is there and {path.name} is not, expected both or none: it "
+            "belongs to something else. Choose another name, or delete it."
+        )
+
+
 def refuse_original(
     filename: str | Path,
     is_original: Callable[[Path], bool],

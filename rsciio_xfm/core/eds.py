@@ -19,6 +19,7 @@ INSTRUMENT = "Acquisition_instrument.SEM"
 XRF = "Acquisition_instrument.XRF"  # what exspy has no place for
 # What XRF.source is where only a microscope can have measured, whatever else is known of it.
 ELECTRONS = "electrons"
+MOST_SEM_KV = 30.0  # a microscope with a higher voltage is a TEM
 EDS_DETECTOR = f"{INSTRUMENT}.Detector.EDS"
 LIVE_TIME = f"{EDS_DETECTOR}.live_time"
 REAL_TIME = f"{EDS_DETECTOR}.real_time"

@@ -97,7 +97,7 @@ def restore(
     ) as exc:
         warn(
             f"{path}: {EXTRA} in the header cannot be read: {exc}. Expected what was "
-            "saved with the image: axes and metadata are those of the rest of the header."
+            "saved with the data: axes and metadata are those of the rest of the header."
         )
         return None
     return saved | {"post_process": [keep_dead_time_with_its_class]}

@@ -9,7 +9,7 @@ import os
 import stat
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -381,6 +381,23 @@ def find_beside(path: Path, extension: str) -> Path:
         for spelled in (extension, extension.upper(), extension.title())
     ]
     return next((name for name in names if name.is_file()), names[0])
+
+
+def pair_of(path: Path, extensions: Iterable[str]) -> tuple[Path, Path]:
+    """Return the names of both files of a pair: that which is given, and that of the other.
+
+    Parameters
+    ----------
+    path
+        Of one of them.
+    extensions
+        Of both, in small letters; see :func:`find_beside`.
+    """
+    first, second = (
+        path if path.suffix.lower() == extension else find_beside(path, extension)
+        for extension in extensions
+    )
+    return first, second
 
 
 def identify(file: BinaryIO) -> tuple[int, ...]:

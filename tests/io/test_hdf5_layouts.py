@@ -335,7 +335,7 @@ class TestAreaDetector:
         )
         np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), truth["counts"][1])
         text = run("info", path, "--navigation-shape", "5", code=2)
-        assert "5 is no shape, expected one as 201x101" in text
+        assert "'5' is no shape, expected columns and rows, 40x30" in text
 
 
 class TestRows:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from rsciio_xfm import geopixe, hmsa
+from rsciio_xfm._register import find_reader
 from rsciio_xfm.cli import main
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.hmsa import file_reader, file_writer
@@ -297,6 +298,12 @@ class TestDamaged:
         change(path, ">8</DataOffset", ">999999999999</DataOffset")
         with pytest.raises(TruncatedFileError, match="Too little is there"):
             read(path, lazy=True)
+
+    def test_either_file_of_a_pair_in_any_capitals_is_found(self, path):
+        path.rename(path.with_suffix(".Hmsa"))
+        assert find_reader(path.with_suffix(".xml")).__name__.endswith("hmsa")
+        assert read(path.with_suffix(".xml"))["data"].any()
+        assert find_reader(path.with_name("other.xml")) is None
 
     def test_other_xml(self, path):
         path.with_suffix(".xml").write_text("<html/>")

@@ -9,9 +9,11 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import FileArray
+from rsciio_xfm.core.checks import check_choice
 from rsciio_xfm.core.eds import (
     ELECTRONS,
     ELEMENTS,
+    MOST_SEM_KV,
     build_axis,
     build_live_time,
     order_axes,
@@ -32,7 +34,6 @@ from rsciio_xfm.formats.apex.layout import (
     IMAGE_STEPS,
     IMAGES,
     LIVE,
-    MOST_SEM_KEV,
     N_POINTS,
     N_SPECTRA,
     OFFSET,
@@ -131,11 +132,7 @@ def file_reader(
     (4, 5, 48)
     """
     path = Path(filename)
-    if select_type not in _SELECTIONS:
-        raise ValueError(
-            f"select_type is {select_type!r:.40}, expected "
-            f"{', '.join(repr(s) for s in _SELECTIONS)}."
-        )
+    check_choice("select_type", select_type, _SELECTIONS)
     options = _Options(lazy, chunks, [])
     with open_checked(path) as root, np.errstate(all="ignore"):
         items = find_items(path, root)
@@ -345,7 +342,7 @@ def _describe(item: Item, axes: list[dict[str, Any]]) -> dict[str, Any]:
         beam_energy=beam,
     )
     metadata = signal["metadata"]
-    if beam is not None and beam > MOST_SEM_KEV:
+    if beam is not None and beam > MOST_SEM_KV:
         metadata["Signal"]["signal_type"] = "EDS_TEM"
     for name, key in DETECTOR.items():
         value = item.number(key)

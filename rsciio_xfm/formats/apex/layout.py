@@ -40,4 +40,3 @@ DETECTOR = {  # degrees, eV
     "energy_resolution_MnKa": "detectorresoultion",  # sic
 }
 PEAKS = "atomicnumberofpeakids"
-MOST_SEM_KEV = 30.0  # electron microscopes with more are TEMs

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from rsciio_xfm.core.eds import ELEMENTS, SIGNAL_TYPE
+from rsciio_xfm.core.eds import ELEMENTS, MOST_SEM_KV, SIGNAL_TYPE
 from rsciio_xfm.core.xrf import clean, number
 from rsciio_xfm.formats.bruker.parse import Header, Spectrum
 
 _TITLE = "EDX"  # as of RosettaSciIO
 _MOST_KV = 3000.0
-_MOST_SEM_KV = 30.0  # of a beam above that it is a TEM
 # Names in metadata.Acquisition_instrument.XRF for keys of the header of a tube.
 _TUBE_ITEMS = {
     "tube_voltage": "Voltage",  # kV
@@ -37,7 +36,7 @@ def instrument_of(header: Header, spectrum: Spectrum, given: str | None) -> str:
     if spectrum.tube:
         return "XRF"
     volts = number(header.microscope.get("HV"))
-    return "TEM" if volts is not None and volts > _MOST_SEM_KV else "SEM"
+    return "TEM" if volts is not None and volts > MOST_SEM_KV else "SEM"
 
 
 def _kilovolts(value: Any) -> float | None:

@@ -4,14 +4,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from rsciio_xfm.core.eds import SIGNAL_TYPE
+from rsciio_xfm.core.eds import MOST_SEM_KV, SIGNAL_TYPE
 from rsciio_xfm.core.faults import UPSTREAM
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.bruker.metadata import describe_tube
 from rsciio_xfm.formats.bruker.parse import read_spx
 
-_MOST_OF_SEM, _LEAST_OF_TEM = 30.0, 60.0  # kV
+_LEAST_OF_TEM = 60.0  # kV, of those that are used for EDS
 
 # What its reader raises on damaged files; SyntaxError of their XML.
 _FAULTS = (*UPSTREAM, SyntaxError, UnboundLocalError, zlib.error)
@@ -61,7 +61,7 @@ def is_of_tube(kilovolts: float | None) -> bool:
 
     SEMs have less, and TEMs that are used for EDS more.
     """
-    return kilovolts is not None and _MOST_OF_SEM < kilovolts < _LEAST_OF_TEM
+    return kilovolts is not None and MOST_SEM_KV < kilovolts < _LEAST_OF_TEM
 
 
 def read_spectrum(path: Path, lazy: bool) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import FileArray
+from rsciio_xfm.core.checks import check_choice
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.dead_time import dead_time_of_times
 from rsciio_xfm.core.eds import build_axis, order_axes
@@ -120,11 +121,7 @@ def file_reader(
     (20, 30, 1024)
     """
     path = Path(filename)
-    if select_type not in _SELECTIONS:
-        raise ValueError(
-            f"select_type is {select_type!r:.40}, expected "
-            f"{', '.join(repr(s) for s in _SELECTIONS)}."
-        )
+    check_choice("select_type", select_type, _SELECTIONS)
     if dataset_path is not None and _strip(dataset_path) != layout.SPECTRA:
         raise ValueError(
             f"{path}: dataset_path is {dataset_path!r:.60}, expected None or "

@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import locked_if_there, refuse_original, replacing
+from rsciio_xfm.core.checks import check_choice
 from rsciio_xfm.core.eds import TO_KEV
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.tree import digest, encode_signal
@@ -121,11 +122,7 @@ def file_reader(
     (120, 160, 1024)
     """
     path = Path(filename)
-    if select_type not in _SELECTIONS:
-        raise ValueError(
-            f"select_type is {select_type!r:.40}, expected "
-            f"{', '.join(repr(s) for s in _SELECTIONS)}."
-        )
+    check_choice("select_type", select_type, _SELECTIONS)
     if select_type is not None and dataset_path is not None:
         raise ValueError("dataset_path and select_type are both given, expected one.")
     stack = read_stack(path)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.chunks import NO_CHUNK
+from rsciio_xfm.core.names import find_matching
 from rsciio_xfm.core.packed import EXTRA
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
@@ -79,16 +80,7 @@ def find_series(path: Path, series: bool | str) -> list[Path]:
         Numbers are missing between the first and the last one.
     """
     if isinstance(series, str):
-        if Path(series).is_absolute():
-            raise ValueError(
-                f"{path}: series is {series!r}, expected a pattern for files beside it."
-            )
-        found = [p for p in path.parent.glob(series) if p.is_file()]
-        if not found:
-            raise FileFormatError(
-                f"{path}: no file beside it matches the pattern {series!r}, expected some."
-            )
-        return sorted(found, key=lambda p: _numbers(p.name))
+        return find_matching(path, series)
     own = SERIES.fullmatch(path.name)
     if own is None:
         raise FileFormatError(
@@ -108,11 +100,6 @@ def find_series(path: Path, series: bool | str) -> list[Path]:
             "there: the others follow each other."
         )
     return [found_by_number[n] for n in numbers]
-
-
-def _numbers(name: str) -> list[tuple[int, str]]:
-    parts = re.split(r"(\d+)", name)
-    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]
 
 
 def find_frames(path: Path) -> list[Frame]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from rsciio_xfm.core.checks import check_choice
 from rsciio_xfm.core.hdf5.audit import check_links
 from rsciio_xfm.core.hdf5.links import open_checked
 from rsciio_xfm.core.hdf5.sizes import check_all_sizes
@@ -123,11 +124,7 @@ def file_reader(
     (16, 20, 4096)
     """
     path = Path(filename)
-    if select_type not in _SELECTIONS:
-        raise ValueError(
-            f"select_type is {select_type!r}, expected "
-            f"{', '.join(repr(s) for s in _SELECTIONS)}."
-        )
+    check_choice("select_type", select_type, _SELECTIONS)
     with open_unbuffered(path) as file:
         identity = identify(file)
     options = {

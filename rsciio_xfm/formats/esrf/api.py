@@ -6,6 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from rsciio_xfm.core.checks import check_choice
 from rsciio_xfm.core.hdf5.links import open_checked
 from rsciio_xfm.core.source import identify, open_unbuffered
 from rsciio_xfm.exceptions import FileFormatError
@@ -160,11 +161,7 @@ def file_reader(
     (20, 30, 1024)
     """
     path = Path(filename)
-    if select_type not in _SELECTIONS:
-        raise ValueError(
-            f"select_type is {select_type!r:.40}, expected "
-            f"{', '.join(repr(s) for s in _SELECTIONS)}."
-        )
+    check_choice("select_type", select_type, _SELECTIONS)
     if not isinstance(series, bool | str):
         raise ValueError(f"series is {series!r:.40}, expected True, False or a pattern.")
     if dataset_path is not None and not dataset_path:

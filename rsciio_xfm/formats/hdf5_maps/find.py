@@ -14,6 +14,7 @@ from rsciio_xfm.core.hdf5.extra import has_extra
 from rsciio_xfm.core.hdf5.links import Dataset, Group, get, get_each, link_of
 from rsciio_xfm.core.hdf5.sizes import is_numeric
 from rsciio_xfm.core.hdf5.small import text_of
+from rsciio_xfm.core.names import natural
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps.layout import (
@@ -24,7 +25,6 @@ from rsciio_xfm.formats.hdf5_maps.layout import (
     XRM_ROOTS,
 )
 from rsciio_xfm.formats.hdf5_maps.layouts import MASTER_ROWS, Match, match
-from rsciio_xfm.formats.hdf5_maps.series import natural
 
 IMAGE = ("image", "rgb-image", "rgba-image")
 _MOST_DEPTH = 32
@@ -305,17 +305,11 @@ def split_path(name: Any) -> list[str]:
 def _ordered(names: Iterable[str]) -> list[str]:
     """Sort the names in a group; measured values come first, under their usual names."""
     # A name that is no text is damaged.
-    keys = sorted((key for key in names if isinstance(key, str)), key=_natural)
+    keys = sorted((key for key in names if isinstance(key, str)), key=natural)
     if MEASUREMENT in keys:
         keys.remove(MEASUREMENT)
         keys.insert(0, MEASUREMENT)
     return keys
-
-
-def _natural(key: str) -> tuple:
-    """Sort 2.1 before 10.1."""
-    parts = key.replace("_", ".").split(".")
-    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts)
 
 
 def _identity(item: h5py.Group | h5py.Dataset) -> tuple[int, int]:

@@ -169,7 +169,7 @@ def read_known(path: Path, found: Found, options: Any) -> list[dict[str, Any]]:
     elif not is_points:
         _check_alike(where, whole)
     grid, axes = _navigation(path, found, whole, roles, options)
-    energy = _energy_axis(where, found, whole.first.sources[0].shape[-1])
+    energy = _energy_axis(path, found, whole.first.sources[0].shape[-1])
     signals = []
     for i, number in enumerate(detectors):
         signal = _build(path, found, _at(whole.times(i), grid), [*axes, energy], number)
@@ -270,17 +270,15 @@ def _open(
         return measure(found, path.name)
     with open_checked(file, None, options.allow_outside, options.advice) as root:
         dataset = get(root, found.name)
-        one = found
-        if isinstance(dataset, h5py.Dataset) and is_numeric(dataset):
-            way = found.name.rsplit("/", 1)
-            parents = [get(root, way[0])] if len(way) > 1 else [root]
-            one = Found(found.name, dataset, parents, None, found.layout, root)
-            one.match = match(one) or replace(_matched(found))
-        if one is found:
+        if not isinstance(dataset, h5py.Dataset) or not is_numeric(dataset):
             raise FileFormatError(
                 f"{file}: {found.name} is not there, expected spectra as in {path}, whose "
                 "row this file should be (byte 0, the whole file)."
             )
+        way = found.name.rsplit("/", 1)
+        parents = [get(root, way[0])] if len(way) > 1 else [root]
+        one = Found(found.name, dataset, parents, None, found.layout, root)
+        one.match = match(one) or found.match
         return measure(one, file.name)
 
 
@@ -536,7 +534,7 @@ def _warn_of_lengths(where: str, parts: list[Part], width: int) -> None:
 
 
 def _check_alike(where: str, whole: Whole) -> None:
-    """Refuse rows of maps whose other axes differ: they were looked at when measured."""
+    """Refuse a series with gaps if its files have several rows: they may differ in number."""
     if any(part is None for part in whole.parts) and whole.first.size > 1:
         raise FileFormatError(
             f"{where}: files of {whole.first.size} rows are a series and some are missing, "
@@ -665,9 +663,9 @@ def _positions(found: Found, name: str) -> Iterator[h5py.Dataset]:
                 yield item
 
 
-def _energy_axis(where: str, found: Found, n_channels: int) -> dict[str, Any]:
+def _energy_axis(path: Path, found: Found, n_channels: int) -> dict[str, Any]:
     """Make the energy axis from what lies beside the spectra."""
-    path, layout = Path(where.split(": ", maxsplit=1)[0]), _matched(found).layout
+    where, layout = f"{path}: {found.name}", _matched(found).layout
     groups = [found.dataset.parent, *found.parents]
     calibration = None
     for group in groups:
@@ -740,7 +738,6 @@ def check_kinds(path: Path, chosen: list[Found]) -> None:
     for found in chosen:
         if found.match is None:
             raise FileFormatError(
-                f"{path}: series given, expected of these the other options of HDF5 for "
-                f"{found.name}: rows in files are known of areaDetector, MAPS_RAW and PETRA "
-                "III."
+                f"{path}: series is given, expected False for {found.name}, whose layout is "
+                "not known: rows in files are known of areaDetector, MAPS_RAW and PETRA III."
             )

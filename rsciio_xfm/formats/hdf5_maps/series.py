@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from rsciio_xfm.core.names import find_matching
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 
@@ -11,12 +12,6 @@ from rsciio_xfm.exceptions import FileFormatError
 _NAME = re.compile(r"(?P<prefix>.*?)(?P<number>\d{1,18})(?P<suffix>\D*?(\.[A-Za-z]\w*)?)")
 _MOST_GAPS = 100  # files that are missing for each one that is there
 _SHOWN = 8
-
-
-def natural(name: str) -> tuple:
-    """Sort names by the numbers in them: row_2 before row_10."""
-    parts = re.split(r"(\d+)", name)
-    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p)
 
 
 def list_numbered(path: Path) -> dict[int, Path]:
@@ -82,16 +77,7 @@ def find_rows(path: Path, series: bool | str) -> list[Path | None]:
         Numbers are missing.
     """
     if isinstance(series, str):
-        if Path(series).is_absolute():
-            raise ValueError(
-                f"{path}: series is {series!r}, expected a pattern for files beside it."
-            )
-        found = [p for p in path.parent.glob(series) if p.is_file()]
-        if not found:
-            raise FileFormatError(
-                f"{path}: no file beside it matches the pattern {series!r}, expected some."
-            )
-        return [*sorted(found, key=lambda p: natural(p.name))]
+        return [*find_matching(path, series)]
     numbered = list_numbered(path)
     if not numbered:
         raise FileFormatError(

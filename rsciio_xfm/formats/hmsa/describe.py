@@ -9,12 +9,18 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.dates import parse_date, parse_time
-from rsciio_xfm.core.eds import ELECTRONS, ELEMENTS, build_axis, order_axes, put
+from rsciio_xfm.core.eds import (
+    ELECTRONS,
+    ELEMENTS,
+    MOST_SEM_KV,
+    build_axis,
+    order_axes,
+    put,
+)
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.hmsa.layout import (
     ELECTRON_PROBES,
     KEPT,
-    MOST_SEM_KEV,
     OF_DETECTOR,
     OF_POSITION,
     OF_PROBE,
@@ -292,7 +298,7 @@ def _choose_tem(metadata: dict[str, Any], probe: Element) -> None:
     """Make X-ray spectra of a transmission microscope what exspy takes for these."""
     instrument = metadata.get("Acquisition_instrument", {}).get("SEM", {})
     beam = instrument.get("beam_energy", 0)
-    is_tem = probe.get("Class") != "EM" or beam > MOST_SEM_KEV
+    is_tem = probe.get("Class") != "EM" or beam > MOST_SEM_KV
     if is_tem and metadata["Signal"]["signal_type"].startswith("EDS"):
         metadata["Signal"]["signal_type"] = "EDS_TEM"
 

@@ -97,6 +97,5 @@ KEPT = {
     "serial_number": "SerialNumber",
     "technology": "Technology",
 }
-MOST_SEM_KEV = 30.0  # electron microscopes with more are TEMs
 # Bytes of axes and metadata as they were saved here, in the header.
 MOST_EXTRA = 2**24

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from rsciio_xfm.core.atomic import (
     CREATOR,
     holding_interrupts,
+    refuse_half,
     refuse_original,
     replacing,
 )
@@ -29,7 +31,7 @@ from rsciio_xfm.core.eds import (
 )
 from rsciio_xfm.core.packed import EXTRA, LEFT_OUT, pack
 from rsciio_xfm.core.progress import bytes_bar
-from rsciio_xfm.core.source import find_beside
+from rsciio_xfm.core.source import pair_of
 from rsciio_xfm.core.writers import check_plain
 from rsciio_xfm.core.xrf import number
 from rsciio_xfm.formats.hmsa.layout import (
@@ -66,20 +68,11 @@ def is_original(path: Path) -> bool:
     path
         Of one of them; saving writes both.
     """
-    hmsa, xml = _pair_of(path)
+    hmsa, xml = pair_of(path, EXTENSIONS)
     if not xml.is_file():
         return hmsa.is_file()
     with open(xml, "rb") as file:
         return _MARK not in file.read(_MOST_HEAD)
-
-
-def _pair_of(path: Path) -> tuple[Path, Path]:
-    """Return the names of numbers and text; the other may be there in capitals."""
-    hmsa, xml = (
-        path if path.suffix.lower() == extension else find_beside(path, extension)
-        for extension in EXTENSIONS
-    )
-    return hmsa, xml
 
 
 @dataclass(frozen=True)
@@ -163,13 +156,8 @@ def file_writer(
         raise ValueError(
             f"{path}: the extension is {path.suffix!r}, expected .hmsa (or .xml)."
         )
-    hmsa, xml = _pair_of(path)
-    other = xml if path == hmsa else hmsa
-    if other.exists() and not path.exists():
-        raise FileExistsError(
-            f"{other}: the file is there and {path.name} is not, expected both or none: it "
-            "belongs to something else. Choose another name, or delete it."
-        )
+    hmsa, xml = pair_of(path, EXTENSIONS)
+    refuse_half(path, xml if path == hmsa else hmsa)
     for written in (hmsa, xml):
         refuse_original(written, is_original, replace_original)
     parts = _find_parts(path, signal)
@@ -266,7 +254,7 @@ def _finish(root: Element, numbers: str) -> bytes:
     checksum = SubElement(root[0], "Checksum", {"Algorithm": "SHA-1"})
     checksum.text = found.hexdigest().upper()
     indent(root, "\t")
-    return b"\xef\xbb\xbf" + tostring(root, encoding="UTF-8", xml_declaration=True)
+    return BOM_UTF8 + tostring(root, encoding="UTF-8", xml_declaration=True)
 
 
 # The text.

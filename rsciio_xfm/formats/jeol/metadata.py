@@ -3,12 +3,11 @@
 import math
 from typing import Any
 
-from rsciio_xfm.core.eds import build_dead_time, build_share
+from rsciio_xfm.core.eds import MOST_SEM_KV, build_dead_time, build_share
 from rsciio_xfm.core.xrf import number
 from rsciio_xfm.formats.jeol.parse import Header
 from rsciio_xfm.formats.jeol.times import Times
 
-_MOST_SEM_KV = 30.0  # of a beam above that it is a TEM
 # Names in Detector.EDS for keys of the header.
 _ANGLES = {
     "azimuth_angle": "DirAng",
@@ -20,7 +19,7 @@ _ANGLES = {
 def instrument_of(header: Header) -> str:
     """Return ``"SEM"`` or ``"TEM"``, as RosettaSciIO does: by the energy of the beam."""
     beam = header.beam_energy
-    return "TEM" if beam is not None and beam > _MOST_SEM_KV else "SEM"
+    return "TEM" if beam is not None and beam > MOST_SEM_KV else "SEM"
 
 
 def build_metadata(

@@ -9,7 +9,7 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import FileArray
-from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.core.checks import check_choice, is_whole
 from rsciio_xfm.core.chunks import NO_CHUNK
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.detectors import StackedMaps
@@ -130,14 +130,11 @@ def file_reader(
     (20, 30, 1024)
     """
     path = Path(filename)
-    if select_type not in _SELECTIONS:
-        raise ValueError(
-            f"select_type is {select_type!r:.40}, expected "
-            f"{', '.join(repr(s) for s in _SELECTIONS)}."
-        )
+    check_choice("select_type", select_type, _SELECTIONS)
     options = _Options(lazy, chunks, detector, sum_detectors, calibration)
     with opened(path) as file, np.errstate(all="ignore"):
-        innermost = _find_innermost(file)
+        scans = _first_of_each_rank(file)
+        innermost = scans[-1]
         # Who asks for spectra has those of detectors with any name.
         found = _find_spectra(innermost, is_forced=select_type == "spectrum_image")
         if select_type == "counters" or (found is None and select_type is None):
@@ -151,22 +148,24 @@ def file_reader(
             )
         else:
             signal = _read_spectra(path, file, found, options)
-        signal["original_metadata"] = _original(file, innermost)
+        signal["original_metadata"] = _original(file, scans)
     return [signal]
 
 
 # What is in a file.
 
 
-def _find_innermost(file: File) -> Scan:
-    """Return the first of the innermost scans; the last one before, where it was not begun."""
-    scan = file.scan
-    while scan.rank > 1:
-        known = scan.inner[(scan.inner > 0) & (scan.inner < file.source.size)]
+def _first_of_each_rank(file: File) -> list[Scan]:
+    """Return the first scan of each rank, outermost first, as far as they were begun."""
+    scans = [file.scan]
+    while scans[-1].rank > 1:
+        inner = scans[-1].inner
+        known = inner[(inner > 0) & (inner < file.source.size)]
         if not known.size:
-            return scan
-        scan = read_scan(file.source, file.reader, int(known[0]), scan.rank - 1)
-    return scan
+            break
+        at, rank = int(known[0]), scans[-1].rank - 1
+        scans.append(read_scan(file.source, file.reader, at, rank))
+    return scans
 
 
 def _find_spectra(innermost: Scan, is_forced: bool) -> dict[str, int] | None:
@@ -242,7 +241,7 @@ def _read_spectra(
     axes = rows.axes(file)
     if not is_sum and len(names) > 1:
         axes.insert(0, build_axis(DETECTOR_AXIS, len(names), None, None))
-    energy = _energy_axis(path, file, rows, names, override, first.n_points)
+    energy = _energy_axis(path, file, names, override, first.n_points)
     times = [
         _read_times(file, rows, n, i, override) for n, i in zip(names, order, strict=True)
     ]
@@ -252,7 +251,7 @@ def _read_spectra(
     instrument = {
         "scan": file.number,
         "detectors": names,
-        "positioners": [_describe(scan) for scan in _each_level(rows, file)],
+        "positioners": [_describe(scan) for scan in _each_level(rows)],
     }
     if origin:
         instrument["dead_time_from"] = origin
@@ -306,7 +305,7 @@ def _choose(path: Path, names: list[str], detector: int | str | None) -> list[st
     return same
 
 
-def _each_level(rows: Rows, file: File) -> list[Scan]:
+def _each_level(rows: Rows) -> list[Scan]:
     """Return a scan for each axis, slowest first."""
     if not rows.shape:
         return []
@@ -324,7 +323,6 @@ def _describe(scan: Scan) -> str:
 def _energy_axis(
     path: Path,
     file: File,
-    rows: Rows,
     names: list[str],
     override: Override,
     n_channels: int,
@@ -332,34 +330,27 @@ def _energy_axis(
     """Make the energy axis from the file beside the scan, else from what the scan recorded."""
     if override.terms is not None:
         return meta.energy_axis(str(override.path), n_channels, override.terms)
-    terms = [_recorded_terms(file, rows, name) for name in names]
+    terms = [_recorded_terms(file, name) for name in names]
     known = [own for own in terms if own is not None]
     meta.warn_of_calibrations(str(path), known, n_channels)
     return meta.energy_axis(str(path), n_channels, known[0] if known else None)
 
 
-def _recorded_terms(file: File, rows: Rows, name: str) -> tuple[float, ...] | None:
-    """Return a, b and c of a detector's energies, if a scan around the rows recorded them."""
-    scans = [scan for level in rows.outer for scan in level.values()] or [file.scan]
-    parts = _parts(name)
-    if not parts:
+def _recorded_terms(file: File, name: str) -> tuple[float, ...] | None:
+    """Return a, b and c of a detector's energies, if the outermost scan recorded them."""
+    scan, parts = file.scan, _parts(name)
+    if not parts or not scan.n_done or scan.end > file.source.size:
         return None
-    for scan in scans[:1]:
-        numbers = unique_names(scan.detectors)
-        wanted = [numbers.get(text.format(**parts)) for text in layout.CALIBRATION]
-        found = [
-            float(file.numbers(scan.value_at(i), 1, layout.VALUE)[0])
-            for i in wanted
-            if i is not None and scan.n_done and scan.end <= file.source.size
-        ]
-        if (
-            len(found) == len(layout.CALIBRATION)
-            and np.isfinite(found).all()
-            and found[1] > 0
-        ):
-            # As they were written: float32 has some further digits.
-            return tuple(float(f"{term:.7g}") for term in found)
-    return None
+    numbers = unique_names(scan.detectors)
+    wanted = [numbers.get(text.format(**parts)) for text in layout.CALIBRATION]
+    found = [
+        float(file.numbers(scan.value_at(i), 1, layout.VALUE)[0])
+        for i in wanted
+        if i is not None
+    ]
+    is_known = len(found) == len(wanted) and np.isfinite(found).all() and found[1] > 0
+    # As they were written: float32 has some further digits.
+    return tuple(float(f"{term:.7g}") for term in found) if is_known else None
 
 
 def _parts(name: str) -> dict[str, str]:
@@ -437,7 +428,7 @@ def _read_counters(
         rows.axes(file),
         {
             "scan": file.number,
-            "positioners": [_describe(s) for s in _each_level(rows, file)],
+            "positioners": [_describe(s) for s in _each_level(rows)],
         },
         parse_datetime(file.scan.time),
     )
@@ -451,27 +442,23 @@ def _read_counters(
     return signal
 
 
-def _original(file: File, innermost: Scan) -> dict[str, Any]:
+def _original(file: File, scans: list[Scan]) -> dict[str, Any]:
     """Return the headers as they are."""
-    scans, scan = {}, file.scan
-    while True:
-        scans[scan.name or f"rank {scan.rank}"] = {
+    described = {
+        scan.name or f"rank {scan.rank}": {
             "time": scan.time,
             "points": scan.n_points,
             "done": scan.n_done,
             "positioners": [[v.name, v.description, v.units] for v in scan.positioners],
             "detectors": [[v.name, v.description, v.units] for v in scan.detectors],
         }
-        if scan.rank == 1:
-            break
-        known = scan.inner[(scan.inner > 0) & (scan.inner < file.source.size)]
-        if not known.size:
-            break
-        scan = read_scan(file.source, file.reader, int(known[0]), scan.rank - 1)
+        for scan in scans
+    }
     head = {
         "version": round(file.version, 4),
         "scan": file.number,
         "shape": list(file.shape),
     }
     variables = [[name, value] for name, value in read_extra(file).items()]
-    return meta.clean(head | {"scans": scans, "variables": dict(enumerate(variables))})
+    found = {"scans": described, "variables": dict(enumerate(variables))}
+    return meta.clean(head | found)

@@ -1,7 +1,8 @@
 """Where the pixels of a scan are, and what was counted and read at each."""
 
 import itertools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,13 @@ class Rows:
         Scans around them, the outermost first, one for each slow axis.
     is_reversed
         Places of rows that were measured from their end.
-    n_there
-        How many pixels were measured.
     """
 
     path: Path
     shape: tuple[int, ...]
     scans: dict[tuple[int, ...], Scan]
     outer: list[dict[tuple[int, ...], Scan]]
-    is_reversed: frozenset[tuple[int, ...]]
-    n_there: int
+    is_reversed: frozenset[tuple[int, ...]] = frozenset()
 
     @property
     def first(self) -> Scan:
@@ -111,7 +109,7 @@ class Rows:
         """Return positions along an axis, those of axes within it left out."""
         rows = self
         if i < len(self.shape) - 1:
-            rows = Rows(self.path, self.shape[: i + 1], self.outer[i], [], frozenset(), 0)
+            rows = Rows(self.path, self.shape[: i + 1], self.outer[i], [])
         return rows.values(file, item.name, is_positioner=True)
 
     def _warn_of_positions(self, file: File, i: int, label: str) -> None:
@@ -165,8 +163,8 @@ def find_rows(path: Path, file: File, n_axes: int) -> Rows:
         place: scan for place, scan in level.items() if place[:1] < shape[:1] or not place
     }
     _warn_of_missing(path, shape, level, n_there, file.scan.at)
-    rows = Rows(path, shape, level, outer, frozenset(), n_there)
-    return Rows(path, shape, level, outer, _find_reversed(file, rows), n_there)
+    rows = Rows(path, shape, level, outer)
+    return replace(rows, is_reversed=_find_reversed(file, rows))
 
 
 def _n_there(scan: Scan) -> int:
@@ -183,9 +181,7 @@ def _shape(
 ) -> tuple[int, ...]:
     """Return the sizes of the map; rows that were not begun are left out of a huge one."""
     sizes = [max(scan.n_points for scan in scans.values()) for scans in (*outer, level)]
-    n_all = 1
-    for size in sizes:
-        n_all *= size
+    n_all = math.prod(sizes)
     most = max(_MOST_EMPTY, 4 * n_there)
     if n_all > most and len(sizes) > 1:
         n_rows = max(place[0] for place in level) + 1
@@ -215,7 +211,7 @@ def _warn_of_missing(
             f"{path}: rows have {min(lengths)} to {max(lengths)} points, expected the same "
             f"(byte {at}): what shorter ones lack is zeros without dead times."
         )
-    n_all = int(np.prod(shape, dtype=np.int64))
+    n_all = math.prod(shape)
     if n_there < n_all and len(lengths) == 1:
         warn(
             f"{path}: {n_there} of {n_all} points are there: the scan was stopped, and the "

@@ -11,7 +11,7 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.array import FileArray
-from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.core.checks import check_choice, is_whole
 from rsciio_xfm.core.detectors import StackedMaps, SummedMaps
 from rsciio_xfm.core.eds import DETECTOR_AXIS, build_axis, order_axes
 from rsciio_xfm.core.hdf5.links import Dataset, Group, get, open_checked
@@ -134,11 +134,7 @@ def file_reader(
     (20, 30, 1024)
     """
     path = Path(filename)
-    if select_type not in _SELECTIONS:
-        raise ValueError(
-            f"select_type is {select_type!r:.40}, expected "
-            f"{', '.join(repr(s) for s in _SELECTIONS)}."
-        )
+    check_choice("select_type", select_type, _SELECTIONS)
     options = _Options(lazy, chunks, select_type, detector, sum_detectors)
     read = {"image": _read_images, "spectrum_image": _read_spectra, None: _read_spectra}
     reader = read.get(select_type, _read_tables)

@@ -11,7 +11,7 @@ import numpy as np
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.dead_time import dead_time_of_times, live_fraction
-from rsciio_xfm.core.eds import ELECTRONS, ELEMENTS, build_share, put
+from rsciio_xfm.core.eds import ELECTRONS, ELEMENTS, MOST_SEM_KV, build_share, put
 from rsciio_xfm.core.hdf5.links import Dataset, Group, get
 from rsciio_xfm.core.hdf5.small import text_of
 from rsciio_xfm.core.warning import warn
@@ -41,7 +41,6 @@ from rsciio_xfm.formats.oxford.layout import (
 from rsciio_xfm.formats.oxford.parse import Part
 
 _EV = 1e-3  # keV
-_MOST_SEM_KEV = 30.0  # electron microscopes with more are TEMs
 _MOST_KEV = 1000.0
 _MOST_WIDTH, _MOST_START = 1e5, 1e6  # eV, of a channel and of the first one
 _ALIKE = 0.02  # by which live times may be more than real times, by their noise
@@ -202,7 +201,7 @@ def add_metadata(
     beam = first.number(BEAM)
     if beam is not None and not 0 <= beam <= _MOST_KEV:
         warn(f"{first.where}: {BEAM} is {beam:g}, expected kV: left out {first.byte}.")
-    elif beam is not None and beam > _MOST_SEM_KEV:
+    elif beam is not None and beam > MOST_SEM_KV:
         metadata["Signal"]["signal_type"] = "EDS_TEM"
     for name, value in _microscope(first).items():
         put(metadata, f"Acquisition_instrument.SEM.{name}", value)

@@ -9,10 +9,15 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from rsciio_xfm.core.atomic import holding_interrupts, refuse_original, replacing
+from rsciio_xfm.core.atomic import (
+    holding_interrupts,
+    refuse_half,
+    refuse_original,
+    replacing,
+)
 from rsciio_xfm.core.blocks import blocks, write_block
 from rsciio_xfm.core.eds import with_times_of_one_spectrum
-from rsciio_xfm.core.source import find_beside
+from rsciio_xfm.core.source import pair_of
 from rsciio_xfm.core.writers import check_plain
 
 _EXTENSIONS = (".rpl", ".raw")
@@ -29,23 +34,11 @@ def is_original(path: Path) -> bool:
     path
         Of one of them. Saving writes both, whichever of them is there.
     """
-    rpl, raw = _pair_of(path)
+    rpl, raw = pair_of(path, _EXTENSIONS)
     if not rpl.is_file():
         return raw.is_file()
     with open(rpl, "rb") as file:
         return not _SAVED.match(file.readline(_MOST_LINE))
-
-
-def _pair_of(path: Path) -> tuple[Path, Path]:
-    """Return the names of text and numbers: the one that is given, and that of the other.
-
-    The other may be there in capitals, as it is read.
-    """
-    rpl, raw = (
-        path if path.suffix.lower() == extension else find_beside(path, extension)
-        for extension in _EXTENSIONS
-    )
-    return rpl, raw
 
 
 def file_writer(
@@ -92,8 +85,8 @@ def file_writer(
     >>> ripple.file_writer("map.rpl", map_)
     """
     path = Path(filename)
-    rpl, raw = _pair_of(path)
-    _check_destination(path, raw if path == rpl else rpl)
+    rpl, raw = pair_of(path, _EXTENSIONS)
+    refuse_half(path, raw if path == rpl else rpl)
     for written in (rpl, raw):
         refuse_original(written, is_original, replace_original)
     check_plain(path, signal["data"])
@@ -111,15 +104,6 @@ def file_writer(
         with holding_interrupts():  # nor one between them
             # The numbers first: an old text with new numbers is noticed, unless it fits them.
             stack.close()
-
-
-def _check_destination(path: Path, other: Path) -> None:
-    """Refuse to replace the other file: whoever asked was asked for the named one only."""
-    if other.exists() and not path.exists():
-        raise FileExistsError(
-            f"{other}: the file is there and {path.name} is not, expected both or none: it "
-            "belongs to something else. Choose another name, or delete it."
-        )
 
 
 def _make_text(path: Path, signal: dict[str, Any], encoding: str) -> bytes:

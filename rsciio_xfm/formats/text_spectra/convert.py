@@ -26,9 +26,11 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.formats.text_spectra.api import dtype_of
 from rsciio_xfm.formats.text_spectra.folder import (
+    NAMED,
     Family,
     Grid,
     Wanted,
+    and_more,
     check_shape,
     find_files,
     place,
@@ -46,7 +48,6 @@ DESTINATIONS = (".datastack", ".h5", ".rpl", ".GeoPIXE", ".hspy", ".zspy", ".emd
 _BATCH_BYTES = 4 * 2**20
 _MOST_FILES = 512  # of a batch
 _SAMPLE = 9  # files by which most are told
-_NAMED = 5
 _APART = 0.5  # channels by which energies of files may differ without a warning
 
 
@@ -152,7 +153,7 @@ def convert(
         np.errstate(all="ignore"),
     ):
         files = _Files(folder, family, grid)
-        pass_ = _Pass(files, *_look_at_some(files), scratch)
+        pass_ = _Pass(files, _look_at_some(files), scratch)
         _read_all(pass_, is_wanted(show_progressbar))
         signal = _build_signal(pass_, calibration)
         _save(signal, destination, dict(options or {}))
@@ -316,7 +317,7 @@ class _Pass:
         if spectrum.calibrations != self.first.calibrations and self._is_apart(spectrum):
             with self.lock:
                 self.n_others += 1
-                self.others = sorted([*self.others, path.name])[:_NAMED]
+                self.others = sorted([*self.others, path.name])[:NAMED]
         return spectrum
 
     def _is_apart(self, spectrum: Spectrum) -> bool:
@@ -336,10 +337,10 @@ class _Pass:
         with self.lock:
             self.n_unread += 1
             text = problem.removeprefix(f"{path}: ").partition("(byte")[0].rstrip(" .")
-            self.unread = [*self.unread, f"{path.name} ({text})"][:_NAMED]
+            self.unread = [*self.unread, f"{path.name} ({text})"][:NAMED]
 
 
-def _look_at_some(files: _Files) -> tuple[Spectrum]:
+def _look_at_some(files: _Files) -> Spectrum:
     """Return the spectrum by which others are judged: of the shape that most of some have."""
     found: list[Spectrum] = []
     problem: Exception | None = None
@@ -355,7 +356,7 @@ def _look_at_some(files: _Files) -> tuple[Spectrum]:
     shapes = [spectrum.counts.shape for spectrum in found if not spectrum.is_cut]
     shapes = shapes or [spectrum.counts.shape for spectrum in found]
     usual = max(shapes, key=shapes.count)
-    return (next(s for s in found if s.counts.shape == usual),)
+    return next(s for s in found if s.counts.shape == usual)
 
 
 def _read_all(pass_: _Pass, is_shown: bool) -> None:
@@ -402,10 +403,10 @@ def _take(waiting: deque[Future], pass_: _Pass, advance: Callable[[int], Any]) -
 def _check_shapes(pass_: _Pass) -> None:
     """Refuse files of other channels or detectors, as soon as some were found."""
     if pass_.odd:
-        n, n_channels, n_detectors = len(pass_.odd), pass_.n_channels, pass_.n_detectors
-        more = f" and {n - _NAMED} more" if n > _NAMED else ""
+        n_channels, n_detectors = pass_.n_channels, pass_.n_detectors
+        more = and_more(len(pass_.odd) - NAMED)
         raise CorruptFileError(
-            f"{pass_.files.folder}: {', '.join(pass_.odd[:_NAMED])}{more}, expected "
+            f"{pass_.files.folder}: {', '.join(pass_.odd[:NAMED])}{more}, expected "
             f"{n_channels} channels x {n_detectors} detectors, as others of "
             f"{pass_.files.family.pattern} have (the whole files). Choose those of one map by "
             "pattern=, or --pattern on the command line."
@@ -416,7 +417,7 @@ def _warn(pass_: _Pass) -> None:
     """Say what files differ, and which cannot be read."""
     folder, n_files = pass_.files.folder, len(pass_.files.family)
     unread, n = "; ".join(pass_.unread), pass_.n_unread
-    more = f" and {n - _NAMED} more" if n > _NAMED else ""
+    more = and_more(n - NAMED)
     if 2 * n > n_files:
         raise FileFormatError(
             f"{folder}: {n} of {n_files} files cannot be read, expected most of them to be "
@@ -434,7 +435,7 @@ def _warn(pass_: _Pass) -> None:
         )
     if pass_.n_others:
         n = pass_.n_others
-        more = f" and {n - _NAMED} more" if n > _NAMED else ""
+        more = and_more(n - NAMED)
         warn(
             f"{folder}: the calibration of {n} of {n_files} files, {', '.join(pass_.others)}"
             f"{more}, is another than {pass_.first.calibrations} of the others: that is used "

@@ -18,7 +18,7 @@ from rsciio_xfm.formats.text_spectra import layout
 
 _DIGITS = re.compile(r"(\d{1,18})", re.ASCII)
 _MOST_FAMILIES = 2**10
-_NAMED = 5  # of several, in a message
+NAMED = 5  # of several, in a message
 _MOST_TEXT = 2**16  # bytes of a file that says the shape
 _MOST_MISSING = 64  # pixels for each file
 _LEAST_PIXELS = 2**10
@@ -68,17 +68,16 @@ class Family:
         """Return the name of a file, by its number in the table."""
         at = i * self.n_numbers
         own = slice(at, at + self.n_numbers)
-        digits = map("{:0{}d}".format, self.numbers[own], self.widths[own])
-        return self.parts[0] + "".join(
-            a + b for a, b in zip(digits, self.parts[1:], strict=True)
-        )
+        return self._join(self.numbers[own], self.widths[own])
 
     def name_of(self, numbers: Iterable[int]) -> str:
         """Return what a file would be called that has other numbers; for messages."""
-        digits = map("{:0{}d}".format, numbers, self._padding)
-        return self.parts[0] + "".join(
-            a + b for a, b in zip(digits, self.parts[1:], strict=True)
-        )
+        return self._join(numbers, self._padding)
+
+    def _join(self, numbers: Iterable[int], widths: Iterable[int]) -> str:
+        digits = map("{:0{}d}".format, numbers, widths)
+        pairs = zip(digits, self.parts[1:], strict=True)
+        return self.parts[0] + "".join(a + b for a, b in pairs)
 
     @cached_property
     def _padding(self) -> list[int]:
@@ -169,11 +168,15 @@ def _choose(folder: Path, families: list[Family], pattern: str | None) -> Family
     return large[0]
 
 
-def _join(names: Iterable[Any], most: int = _NAMED) -> str:
+def _join(names: Iterable[Any], most: int = NAMED) -> str:
     """Return the first of some names, and how many more there are."""
     every = [str(name) for name in names]
-    more = f" and {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + more
+    return ", ".join(every[:most]) + and_more(len(every) - most)
+
+
+def and_more(n: int) -> str:
+    """Say behind some names how many there are beside them, if there are any."""
+    return f" and {n} more" if n > 0 else ""
 
 
 # The map --------------------------------------------------------------------------------
@@ -260,18 +263,17 @@ def place(folder: Path, family: Family, wanted: Wanted) -> Grid:
         grid = _place_by_one(folder, family, wanted)
     height, width = grid.shape
     if wanted.is_snake:
-        grid.files.reshape(height, width)[1::2] = grid.files.reshape(height, width)[
-            1::2, ::-1
-        ].copy()
+        rows = grid.files.reshape(height, width)
+        rows[1::2] = rows[1::2, ::-1].copy()
     return grid
 
 
 def _find_grid(family: Family) -> tuple[int, int] | None:
     """Return which two numbers are row and column; None if one tells all files apart."""
     varying = family.varying
-    if len(varying) < 2 or _find_counter(family) is not None:
+    if len(varying) != 2 or _find_counter(family) is not None:
         return None
-    return (varying[0], varying[1]) if len(varying) == 2 else None
+    return varying[0], varying[1]
 
 
 def _find_counter(family: Family) -> int | None:
@@ -314,7 +316,7 @@ def _place_by_two(
         others[list(columns)] = at + first
         return family.name_of(others.tolist())
 
-    _warn_of_missing(folder, [name(at) for at in missing[:_NAMED]], len(missing))
+    _warn_of_missing(folder, [name(at) for at in missing[:NAMED]], len(missing))
     return Grid(shape, files.ravel())
 
 
@@ -339,10 +341,8 @@ def _place_by_one(folder: Path, family: Family, wanted: Wanted) -> Grid:
         )
     n_pixels = wanted.shape[0] * wanted.shape[1]
     if step == 1 and numbers.min() > 1 and numbers.max() == n_pixels:
-        places, span = (
-            numbers - 1,
-            n_pixels,
-        )  # it counts from 1, and its first are missing
+        # It counts from 1, and its first are missing.
+        places, span = numbers - 1, n_pixels
     if span > n_pixels == n:  # the numbers are no counts
         places, span = np.argsort(np.argsort(numbers)), n
     is_short = span < n_pixels and not (
@@ -362,7 +362,7 @@ def _place_by_one(folder: Path, family: Family, wanted: Wanted) -> Grid:
     if counter is not None:
         base = int(numbers[0] - places[0] * step)
         others = family.table[0].tolist()
-        for at in missing[:_NAMED].tolist():
+        for at in missing[:NAMED].tolist():
             others[counter] = base + at * step
             names.append(family.name_of(others))
     _warn_of_missing(folder, names, len(missing))
@@ -376,11 +376,8 @@ def _is_empty(shape: tuple[int, int], n_files: int) -> bool:
 
 def _warn_of_missing(folder: Path, names: list[str], n: int) -> None:
     if n:
-        more = f" and {n - len(names)} more" if n > len(names) else ""
-        warn(
-            f"{folder}: missing: {', '.join(names)}{more}. Their pixels are zeros without "
-            "dead times."
-        )
+        shown = ", ".join(names) + and_more(n - len(names))
+        warn(f"{folder}: missing: {shown}. Their pixels are zeros without dead times.")
 
 
 def _count(n: int, span: int) -> str:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,7 +26,6 @@ _USUAL_BYTES = 2**16
 _MOST_KEYWORDS = 2**12
 _MOST_TIME = 1e9  # s
 _SHOWN = 24
-_MARK = b"\xef\xbb\xbf"
 # What DOS ends a file with, and what a file that was not copied whole ends with.
 _PADDING = b"\x1a\0"
 
@@ -142,7 +142,7 @@ def read_text(path: Path) -> bytes:
             f"{path}: the file has more than {_MOST_BYTES} bytes, expected a spectrum as "
             "text, which has less (byte 0)."
         )
-    content = content.removeprefix(_MARK).rstrip(_PADDING)
+    content = content.removeprefix(BOM_UTF8).rstrip(_PADDING)
     return content if b"\n" in content else content.replace(b"\r", b"\n")
 
 
@@ -189,10 +189,10 @@ def recognizes(filename: str | Path) -> bool:
     """
     try:
         with open_unbuffered(filename) as file:
-            content = file.read(2**16)
+            content = file.read(_USUAL_BYTES)
     except (OSError, ValueError):
         return False
-    content = content.removeprefix(_MARK)
+    content = content.removeprefix(BOM_UTF8)
     if is_spec(content):
         return False
     is_called_so = Path(filename).suffix.lower() in layout.OWN_EXTENSIONS
@@ -352,9 +352,8 @@ def _parse_amptek(path: Path, content: bytes) -> Spectrum:
     end = content.find(layout.AMPTEK_END, at)
     start = at + len(layout.AMPTEK_DATA)
     found = _read_block(path, content, start, len(content) if end < 0 else end)
-    is_next = (
-        content[found.at : found.at + 2] == b"<<"
-    )  # another section, without <<END>>
+    # Another section, without <<END>>.
+    is_next = content[found.at : found.at + 2] == b"<<"
     if not found.is_done and not is_next:
         raise _strange(path, content, found.at)
     if not found.values.size:
