@@ -308,18 +308,28 @@ def warn_of_calibrations(
         )
 
 
-def line_of(energies: np.ndarray) -> tuple[float, ...] | None:
-    """Return a calibration from the energy of each channel, None if it is no energy axis."""
+def calibration_of(energies: np.ndarray) -> tuple[float, ...] | None:
+    """Return a, b and c of a calibration from the energy of each channel.
+
+    Parameters
+    ----------
+    energies
+        keV, one for each channel.
+
+    Returns
+    -------
+    tuple of float or None
+        See :func:`energy_axis`; None if they do not ascend, or only number the channels.
+    """
     energies = np.asarray(energies, dtype=float).ravel()
     if energies.size < 2 or not np.isfinite(energies).all():
         return None
     steps = np.diff(energies)
     if (steps <= 0).any() or np.array_equal(energies, np.arange(energies.size)):
         return None
-    if np.ptp(steps) > 1e-6 * steps.mean():
-        c, b, a = np.polyfit(np.arange(energies.size), energies, 2)
-    else:
+    if np.ptp(steps) <= 1e-6 * steps.mean():
         return float(energies[0]), float((energies[-1] - energies[0]) / steps.size), 0.0
+    c, b, a = np.polyfit(np.arange(energies.size), energies, 2)
     return float(a), float(b), float(c)
 
 

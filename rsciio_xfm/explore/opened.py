@@ -382,9 +382,8 @@ class Opened:
         held = [seen.counts, seen.total, seen.highest]
         held += [] if self._dead is None else [self._dead]
         n_bytes = sum(array.nbytes for array in held)
-        if (
-            not seen.is_done
-        ):  # counts are as wide as can be, and there are several of them
+        if not seen.is_done:
+            # Counts are as wide as can be, and there are several of them.
             n_bytes = max(n_bytes, math.prod(self.image_shape) * 16)
         return n_bytes + 2**20
 

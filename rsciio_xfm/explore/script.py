@@ -340,10 +340,11 @@ def _spectra(seen: Seen, state: State) -> Iterator[str]:
         yield "# The live time of the pixels is not known: spectra are sums."
     if per == "s":
         yield f"live_time = {live!r}  # in the metadata of a spectrum, s"
-    by = {
-        "pixel": " / regions[name].sum()",
-        "s": " / spectrum.metadata.get_item(live_time)",
-    }
+    # What a spectrum is divided by, of a region and of the whole map.
+    of_region, of_whole = {
+        "pixel": (" / regions[name].sum()", " / np.prod(shape)"),
+        "s": (" / spectrum.metadata.get_item(live_time)",) * 2,
+    }.get(per, ("", ""))
     if state.regions:
         is_plain = len(opened.nav_shape) == 2
         mask = "region" if is_plain else f"region.reshape({opened.nav_shape!r})"
@@ -353,7 +354,7 @@ def _spectra(seen: Seen, state: State) -> Iterator[str]:
         )
         yield "if filled:"
         yield "    for name, spectrum in get_region_spectra(s, filled).items():"
-        yield f"        spectra[name] = np.asarray(spectrum.data){by.get(per, '')}"
+        yield f"        spectra[name] = np.asarray(spectrum.data){of_region}"
     names = [name for name, _ in state.regions]
     is_whole = shown.is_whole or not names
     whole, highest = unique([*names, "Whole map", "Maximum"], " ")[-2:]
@@ -361,12 +362,8 @@ def _spectra(seen: Seen, state: State) -> Iterator[str]:
     if is_whole or is_max:
         yield "summary = get_summary(s)"
     if is_whole:
-        by = {
-            "pixel": " / np.prod(shape)",
-            "s": " / spectrum.metadata.get_item(live_time)",
-        }
         yield 'spectrum = summary["sum"]'
-        yield f"spectra[{whole!r}] = np.asarray(spectrum.data){by.get(per, '')}"
+        yield f"spectra[{whole!r}] = np.asarray(spectrum.data){of_whole}"
     if is_max:
         yield f'spectra[{highest!r}] = np.asarray(summary["max"].data)'
 

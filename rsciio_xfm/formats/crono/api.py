@@ -214,7 +214,7 @@ def _energy_axis(file: File) -> dict[str, Any]:
     energies = file.numbers(layout.ENERGIES, (n,))
     line = None
     if energies is not None:
-        line = meta.line_of(energies)
+        line = meta.calibration_of(energies)
         if line is None:
             warn(
                 f"{file.path}: {layout.ENERGIES} does not ascend, expected keV of each "

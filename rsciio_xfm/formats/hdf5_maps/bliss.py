@@ -270,7 +270,7 @@ class Detector:
             values = read_small(self.path, group, key, ((n_channels,),)) if key else None
             if values is not None:
                 unit = text_of(group[key].attrs.get("units")).lower()
-                line = meta.line_of(values)
+                line = meta.calibration_of(values)
                 if line is not None and unit in ("kev", "ev", ""):
                     scale = 1e-3 if unit == "ev" else 1.0
                     return tuple(scale * term for term in line), 0.0, 1.0

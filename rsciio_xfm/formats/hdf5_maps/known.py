@@ -678,7 +678,7 @@ def _energy_axis(path: Path, found: Found, n_channels: int) -> dict[str, Any]:
             item = get(group, key)
             values = read_small(path, group, key, ((n_channels,),))
             if values is not None and calibration is None:
-                calibration = meta.line_of(values)
+                calibration = meta.calibration_of(values)
             elif values is None and isinstance(item, h5py.Dataset) and item.ndim == 1:
                 warn(
                     f"{where}: {key} beside the spectra has {item.size} values, expected "

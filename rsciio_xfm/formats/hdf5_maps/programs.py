@@ -34,7 +34,7 @@ def read_map(path: Path, found: Found, lazy: bool, chunks: Any) -> dict[str, Any
         times.pop(LIVE, None)
         instrument["dead_time_corrected"] = True
     energies = read_small(path, group, "energy", ((n_channels,),))
-    calibration = None if energies is None else meta.line_of(energies)
+    calibration = None if energies is None else meta.calibration_of(energies)
     axes = _axes_of_positions(path, root, (n_rows, n_columns))
     axes.append(meta.energy_axis(where, n_channels, calibration))
     title = f"{path.stem} {found.name.split('/')[-2]}"
