@@ -8,7 +8,7 @@ from rsciio_xfm.explore.opened import smallest
 
 MOST_STEP = 64  # pixels
 MOST_BYTES = 145_000  # of an image, compressed as it is sent
-_LOOKED_AT = 2**15  # numbers, when it is estimated how well an image compresses
+_LOOKED_AT = 2**13  # numbers, when it is estimated how well an image compresses
 
 
 def coarsen(image: np.ndarray, step: int, is_summed: bool) -> tuple[np.ndarray, int]:

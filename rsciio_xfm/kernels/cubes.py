@@ -237,9 +237,11 @@ def add_pixels(words, chosen, is_less, total):
 # Planes of counts as they lie in the cache: of 64 pixels a word for each bit. Many of them are
 # added 64 pixels at a time, and turned to numbers once.
 
-_LANES = np.uint64(7), np.uint64(0x00AA00AA00AA00AA)
-_TWICE = np.uint64(14), np.uint64(0x0000CCCC0000CCCC)
-_AGAIN = np.uint64(28), np.uint64(0x00000000F0F0F0F0)
+# The bits of a byte, each as a byte.
+_SPREAD = np.array(
+    [sum((byte >> j & 1) << 8 * j for j in range(8)) for byte in range(256)],
+    dtype=np.uint64,
+)
 
 
 @kernel
@@ -304,25 +306,25 @@ def add_numbers(bits, first, is_less, total):
     total
         Shape (pixels,), 64 for each word.
     """
-    shift = np.uint64(first)
+    words = np.empty(8, dtype=np.uint64)
+    numbers = words.view(np.uint8)
     for w in range(bits.shape[1]):
-        any_ = np.uint64(0)
+        n = 0
         for k in range(8):
-            any_ |= bits[first + k, w]
-        if any_ == 0:
+            if bits[first + k, w] != 0:
+                n = k + 1
+        if n == 0:
             continue
-        for g in range(8):
-            x, at = np.uint64(0), np.uint64(8 * g)
-            for k in range(8):
-                byte = (bits[first + k, w] >> at) & _BYTE
-                x |= byte << np.uint64(8 * k)
-            t = (x ^ (x >> _LANES[0])) & _LANES[1]
-            x ^= t ^ (t << _LANES[0])
-            t = (x ^ (x >> _TWICE[0])) & _TWICE[1]
-            x ^= t ^ (t << _TWICE[0])
-            t = (x ^ (x >> _AGAIN[0])) & _AGAIN[1]
-            x ^= t ^ (t << _AGAIN[0])
-            eight = total[64 * w + 8 * g : 64 * w + 8 * g + 8]
-            for j in range(8):
-                n = total.dtype.type(((x >> np.uint64(8 * j)) & _BYTE) << shift)
-                eight[j] += -n if is_less else n
+        words[:] = 0
+        for k in range(n):
+            word, bit = bits[first + k, w], np.uint64(k)
+            for g in range(8):
+                words[g] |= _SPREAD[(word >> np.uint64(8 * g)) & _BYTE] << bit
+        own = total[64 * w : 64 * w + 64]
+        # Apart from the above, so that several of them are added at a time.
+        if is_less:
+            for j in range(64):
+                own[j] -= total.dtype.type(numbers[j]) << first
+        else:
+            for j in range(64):
+                own[j] += total.dtype.type(numbers[j]) << first

@@ -91,6 +91,14 @@ class Looking:
         self.page.wait_for_timeout(150)
         self.page.wait_for_selector(".xfm-plot[data-exact=true][data-series]")
 
+    def until(self, condition):
+        """Wait until something is true in the page."""
+        for _ in range(200):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(condition)
+
     @property
     def state(self):
         self.page.wait_for_timeout(350)  # until the address follows
@@ -1139,6 +1147,17 @@ record-by\tvector
 """
 
 
+# The size of each image that is put on a canvas.
+PUT = """(() => {
+  const canvas = CanvasRenderingContext2D.prototype, { putImageData: put } = canvas;
+  window.sizes = [];
+  canvas.putImageData = function (data, ...rest) {
+    sizes.push([data.height, data.width]);
+    return put.call(this, data, ...rest);
+  };
+})()"""
+
+
 def test_window_of_a_large_map(chromium, tmp_path):
     """Coarse while it is dragged, and exact in the end."""
     shape = (400, 600, 16)
@@ -1152,10 +1171,26 @@ def test_window_of_a_large_map(chromium, tmp_path):
     ) as server:
         looking = Looking(context.new_page())
         page, asked = looking.page, []
+        page.add_init_script(PUT)
         page.on("request", lambda r: "/image?" in r.url and asked.append(r.url))
         looking.open(server.address)
+        corners = [looking.place(".xfm-map", *at) for at in ((0.4, 0.4), (0.6, 0.6))]
+        looking.drag(*corners)
+        table = page.locator(".xfm-right table")
+        before = table.inner_text()
+        page.evaluate("sizes.length = 0")
         start, end = (looking.place(".u-over", across, 0.5) for across in (0.2, 0.6))
-        looking.drag(start, end, steps=12)
+        page.mouse.move(*start)
+        page.mouse.down()
+        page.mouse.move(*looking.place(".u-over", 0.4, 0.5), steps=6)
+        looking.until("sizes.length > 0")
+        # As it was sent, and nothing else is drawn anew.
+        assert page.evaluate("sizes.every(([y, x]) => y === 200 && x === 300)")
+        assert table.inner_text() == before
+        page.mouse.move(*end, steps=6)
+        page.mouse.up()
+        looking.until("sizes.at(-1).join() === '400,600'")
+        assert table.inner_text() != before
         first, stop = looking.state["window"]
         page.wait_for_timeout(1000)
         assert any(url.endswith("&step=2") for url in asked)

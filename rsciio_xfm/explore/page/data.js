@@ -1,6 +1,6 @@
 /** What was asked about the map, kept for as long as there is room. */
 import { recent } from "./latest.js";
-import { enlarged } from "./paint.js";
+import { meansOf } from "./paint.js";
 import { namedWishes, wishOf } from "./wish.js";
 
 export function createData(app) {
@@ -77,9 +77,9 @@ export function createData(app) {
       const query = step > 1 ? { of: spec, step } : { of: spec };
       asked.set(key, question("image", query, inTurn)
         .then(({ header, arrays }) => {
-          const isCoarse = header.step > 1;
-          const pixels = isCoarse ? enlarged(arrays.image, app.info.shape, header.step) : arrays.image;
-          const answer = { spec, header, image: pixels, rows };
+          const { image: all } = arrays;
+          const answer = { spec, header, rows,
+            image: header.step > 1 ? meansOf(all, app.info.shape, header.step) : all };
           images.set(key, answer);
           return answer;
         })

@@ -57,8 +57,7 @@ export function icon(name) {
 }
 
 export function iconButton(name, label, onclick, props = {}) {
-  return h("button", { title: label, label, onclick, ...props },
-    icon(name));
+  return h("button", { title: label, label, onclick, ...props }, icon(name));
 }
 
 /** A list to choose from: options are [value, text]. */
@@ -112,7 +111,7 @@ export const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
 /** Put pixels (32 bits each) on a canvas of their size; returns it. */
 export function putPixels(canvas, pixels, height, width) {
-  [canvas.width, canvas.height] = [width, height];
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
   const data = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
   canvas.getContext("2d").putImageData(data, 0, 0);
   return canvas;

@@ -98,17 +98,16 @@ export function createElementsPanel(app) {
     pictures.set(spec, canvas);
     const label = imageLabel(spec, app.energyOf);
     const isShown = !rgb && image === spec;
-    const channel = (k) => h("button", {
-      class: `xfm-${["red", "green", "blue"][k]}`, key: `${spec} ${k}`,
-      "aria-pressed": String(rgb?.[k] === spec), label: `${label} in ${["red", "green", "blue"][k]}`,
-      title: `Show in ${["red", "green", "blue"][k]}`, onclick: () => setRgb(k, spec),
-    }, "RGB"[k]);
+    const channels = ["red", "green", "blue"].map((colour, k) => h("button", {
+      class: `xfm-${colour}`, key: `${spec} ${k}`, "aria-pressed": String(rgb?.[k] === spec),
+      label: `${label} in ${colour}`, title: `Show in ${colour}`, onclick: () => setRgb(k, spec),
+    }, "RGB"[k]));
     const name = spec.startsWith("e:") ? spec.slice(2).split("_")[0] : null;
     return h("div.xfm-tile", { role: "listitem" },
       h("button.xfm-picture", { "aria-pressed": String(isShown),
         label: `Show ${label}`, key: spec, onclick: () => app.showImage(spec) }, canvas,
       h("span", {}, label)),
-      h("div.xfm-row", {}, channel(0), channel(1), channel(2),
+      h("div.xfm-row", {}, channels,
         name ? iconButton("remove", `Remove ${name}`, () => store.set({
           elements: store.get().elements.filter((e) => e !== name) })) : null));
   }
@@ -134,10 +133,9 @@ export function createElementsPanel(app) {
     const kept = app.data.kept(spec);
     const canvas = pictures.get(spec);
     if (!kept || !canvas) return;
-    const [height, width] = app.info.shape;
     const limits = limitsOf(sortedSample(kept.image), { low: 0, high: 99.8 });
     const pixels = paintOne(kept.image, limits, 1, colourTable(store.get().cmap));
-    putPixels(canvas, pixels, height, width);
+    putPixels(canvas, pixels, ...app.info.shape);
   }
   const { poke, retry } = trying(app,
     (isFine) => !element.hidden && app.info && specs().find((s) => !app.data.isHere(s) && isFine(s)),
@@ -146,7 +144,7 @@ export function createElementsPanel(app) {
       paint(spec);
     });
   store.on((_, has, live) => {
-    if (!live && has("elements", "image", "rgb", "ratio", "cmap", "energy", "excitation")) draw();
+    if (!live && has("elements", "image", "window", "rgb", "ratio", "cmap", "energy", "excitation")) draw();
   });
   app.on("choices", retry);
   app.on("info choices lines", draw);

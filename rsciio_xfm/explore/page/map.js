@@ -44,11 +44,11 @@ export function createMap(app) {
   const sorted = new WeakMap();
 
   const sortedOf = (image) => {
-    if (!sorted.has(image)) sorted.set(image, sortedSample(image));
+    if (!sorted.has(image)) sorted.set(image, sortedSample(image, app.shown.step > 1 ? 16384 : undefined));
     return sorted.get(image);
   };
 
-  /** The numbers that are seen: of a ratio those of the ratio. */
+  /** The numbers that are seen. */
   let ratio = { a: null, b: null, image: null };
   map.imageShown = () => {
     const { kind, answers } = app.shown;
@@ -61,7 +61,6 @@ export function createMap(app) {
   map.paint = () => {
     if (!app.shown) return;
     const state = store.get();
-    const [height, width] = app.info.shape;
     const { kind, answers } = app.shown;
     let pixels;
     if (kind === "rgb") {
@@ -74,9 +73,11 @@ export function createMap(app) {
       map.limits = [limitsOf(sortedOf(image), state.contrast)];
       pixels = paintOne(image, map.limits[0], state.contrast.gamma, colourTable(state.cmap));
     }
-    putPixels(painted, pixels, height, width);
+    putPixels(painted, pixels, ...sizeShown().map(Math.ceil));
     map.draw();
   };
+  /** Rows and columns of the image; of a coarse one the last ones are parts. */
+  const sizeShown = () => app.info.shape.map((size) => size / (app.shown.step ?? 1));
 
   map.geometry = () => geometry(app.info, store.get().view, {
     width: canvas.clientWidth, height: canvas.clientHeight,
@@ -87,9 +88,11 @@ export function createMap(app) {
     const { context, width, height } = prepared(canvas);
     const place = map.geometry();
     const [h_, w] = app.info.shape;
-    context.imageSmoothingEnabled = place.zoom * pixelRatio() < 1;
-    const box = [place.left, place.top, w * place.zoom, h_ * place.zoomY];
-    if (app.shown) context.drawImage(painted, ...box);
+    if (app.shown) {
+      const [rows, columns] = sizeShown();
+      context.imageSmoothingEnabled = place.zoom * pixelRatio() * w < columns;
+      context.drawImage(painted, 0, 0, columns, rows, place.left, place.top, w * place.zoom, h_ * place.zoomY);
+    }
     drawOverlay(context, app, map, place);
     const bar = scaleBar(app.info.pixel, place.zoom, Math.min(160, width / 4));
     drawScaleBar(context, bar, { x: 8, y: height - 8 });
@@ -137,7 +140,7 @@ export function createMap(app) {
   map.showAll = () => store.set({ view: { x: null, y: null, zoom: null } }, { step: false });
 
   new ResizeObserver(() => map.draw()).observe(canvas);
-  app.on("shown", map.paint);
+  app.on("seen", map.paint);
   app.on("images info", map.draw);
   store.on((state, has) => {
     if (has("contrast", "rgbContrast", "cmap")) map.paint();

@@ -4,14 +4,13 @@ import { CLASS_COLOURS, pixel, rgbOf } from "./colours.js";
 const MOST_SORTED = 65536;
 const NOTHING = pixel(128, 128, 128, 255);
 
-/** Values of an image, sorted; of a large one every so many pixels. */
-export function sortedSample(image) {
-  const step = Math.max(1, Math.floor(image.length / MOST_SORTED));
-  const sample = [];
-  for (let i = 0; i < image.length; i += step) {
-    if (!Number.isNaN(image[i])) sample.push(image[i]);
-  }
-  return Float64Array.from(sample).sort();
+/** Values of an image, sorted; of a large one some. */
+export function sortedSample(image, most = MOST_SORTED) {
+  const step = Math.max(1, Math.floor(image.length / most));
+  const sample = new Float64Array(Math.ceil(image.length / step));
+  let n = 0;
+  for (let i = 0; i < image.length; i += step) if (!Number.isNaN(image[i])) sample[n++] = image[i];
+  return sample.subarray(0, n).sort();
 }
 
 /** [low, high] of an image by percentiles; never equal. */
@@ -24,65 +23,46 @@ export function limitsOf(sorted, { low, high }) {
   return last > a ? [a, last] : [a - 0.5, a + 0.5];
 }
 
-/** For each pixel 0 to 255, or -1 where there is no number. */
-function levels(image, [low, high], gamma) {
-  const out = new Int16Array(image.length);
-  const steps = new Uint8Array(1025);
-  for (let i = 0; i <= 1024; i++) steps[i] = Math.round(255 * (i / 1024) ** (1 / gamma));
+/** 1025 numbers, 0 to 255. */
+const stepsOf = (gamma) => Uint32Array.from({ length: 1025 }, (_, i) => Math.round(255 * (i / 1024) ** (1 / gamma)));
+
+/** For each pixel one of 1025 values, or another where there is no number. */
+function levels(image, [low, high], values, nothing) {
+  const out = new Uint32Array(image.length);
   const scale = 1024 / (high - low);
-  for (let i = 0; i < image.length; i++) {
+  for (let i = 0; i < out.length; i++) {
     const at = (image[i] - low) * scale;
-    out[i] = Number.isNaN(at) ? -1 : steps[at <= 0 ? 0 : at >= 1024 ? 1024 : at | 0];
+    out[i] = at > 0 ? values[at < 1024 ? at | 0 : 1024] : at <= 0 ? values[0] : nothing;
   }
   return out;
 }
 
-export function paintOne(image, limits, gamma, table) {
-  const found = levels(image, limits, gamma);
-  const out = new Uint32Array(image.length);
-  for (let i = 0; i < out.length; i++) out[i] = found[i] < 0 ? NOTHING : table[found[i]];
-  return out;
-}
+export const paintOne = (image, limits, gamma, table) =>
+  levels(image, limits, stepsOf(gamma).map((step) => table[step]), NOTHING);
 
 /** Three images; `limits` and `gammas` of each. */
 export function paintRgb(images, limits, gammas) {
-  const parts = images.map((image, k) => levels(image, limits[k], gammas[k]));
-  const out = new Uint32Array(images[0].length);
-  const value = (k, i) => Math.max(0, parts[k][i]);
-  for (let i = 0; i < out.length; i++) out[i] = pixel(value(0, i), value(1, i), value(2, i));
-  return out;
+  const [red, green, blue] = images.map((image, k) => levels(image, limits[k], stepsOf(gammas[k]), 0));
+  return red.map((value, i) => pixel(value, green[i], blue[i]));
 }
 
 export function paintClasses(labels) {
   const colours = CLASS_COLOURS.map((colour) => pixel(...rgbOf(colour)));
-  const out = new Uint32Array(labels.length);
-  for (let i = 0; i < out.length; i++) {
-    out[i] = labels[i] < 0 ? NOTHING : colours[labels[i] % colours.length];
-  }
-  return out;
+  return Uint32Array.from(labels, (k) => (k < 0 ? NOTHING : colours[k % colours.length]));
 }
 
-/** An image of sums of step x step pixels as one of all pixels, each with its part. */
-export function enlarged(image, [height, width], step) {
-  const across = Math.ceil(width / step);
-  const out = new Float32Array(height * width);
-  for (let y = 0; y < height; y++) {
-    const [row, rows] = [Math.floor(y / step), Math.min(step, height - Math.floor(y / step) * step)];
-    for (let x = 0; x < width; x++) {
-      const column = Math.floor(x / step);
-      const columns = Math.min(step, width - column * step);
-      out[y * width + x] = image[row * across + column] / (rows * columns);
-    }
+/** Of sums of step x step pixels the means; there are fewer pixels at the borders. */
+export function meansOf(sums, [height, width], step) {
+  const out = new Float32Array(sums.length);
+  for (let i = 0, y = 0; y < height; y += step) {
+    const rows = Math.min(step, height - y);
+    for (let x = 0; x < width; x += step, i++) out[i] = sums[i] / (rows * Math.min(step, width - x));
   }
   return out;
 }
 
 /** The ratio of two images; no number where the second has nothing. */
-export function ratioOf(a, b) {
-  const out = new Float32Array(a.length);
-  for (let i = 0; i < a.length; i++) out[i] = b[i] > 0 ? a[i] / b[i] : NaN;
-  return out;
-}
+export const ratioOf = (a, b) => Float32Array.from(a, (v, i) => (b[i] > 0 ? v / b[i] : NaN));
 
 /** How many pixels have each value: `bins` counts between two limits. */
 export function histogramOf(image, [low, high], bins) {

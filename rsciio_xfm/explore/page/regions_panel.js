@@ -75,7 +75,7 @@ export function createRegionsPanel(app) {
 
   /** What the image shown is in each region. */
   function table(state) {
-    const shownOne = app.shown && ["one", "ratio"].includes(app.shown.kind);
+    const shownOne = ["one", "ratio"].includes(app.shown?.kind) && !(app.shown.step > 1);
     const regions = state.regions.filter((r) => r.on && app.maskOf(r.region));
     if (!shownOne || !regions.length) return null;
     const image = app.map.imageShown();

@@ -1,4 +1,5 @@
 /** Which images and spectra are wanted by the state, asked one after the other. */
+import { pixelRatio } from "./dom.js";
 import { trying } from "./latest.js";
 import { imagesOf, maskOf } from "./masks.js";
 import { parseRegion } from "./regions.js";
@@ -8,15 +9,17 @@ const COARSE = 205_000; // pixels of an image while a window is dragged
 /** The images of the map: one, three or two. */
 export const wantedImages = (state) => state.rgb ?? state.ratio ?? [state.image];
 
-/** Keeps app.shown = {kind, specs, answers} up to date; tells "shown". */
+/** Keeps app.shown = {kind, specs, answers, step}; tells "seen" and, where it is not coarse, "shown". */
 export function createShow(app) {
   const { store, data } = app;
   let live = false;
 
-  /** Of a large map, a window is shown coarsely while it is dragged. */
+  /** A window is shown as coarsely as the screen is while it is dragged, or more so. */
   function stepOf(spec) {
+    if (!live || !spec.startsWith("w:")) return 1;
     const [height, width] = app.info.shape;
-    return live && spec.startsWith("w:") ? Math.min(64, Math.ceil(Math.sqrt((height * width) / COARSE))) : 1;
+    const seen = 1 / (app.map.geometry().zoom * pixelRatio());
+    return Math.min(64, Math.ceil(Math.max(seen, Math.sqrt((height * width) / COARSE))));
   }
 
   function needed() {
@@ -32,10 +35,11 @@ export function createShow(app) {
     return questions.find((q) => !data.isHere(q.spec) && !data.isHere(q.spec, q.step) && isFine(q));
   }
   async function ask({ spec, step }) {
-    show(await data.image(spec, step));
-    app.emit("images");
+    const answer = await data.image(spec, step);
+    show(answer);
+    if (!(answer.header.step > 1)) app.emit("images");
   }
-  /** What came last is shown while a window is dragged, though another is wanted by now. */
+  /** What came last is shown while a window is dragged. */
   function show(answer) {
     const state = store.get();
     const specs = wantedImages(state);
@@ -44,14 +48,15 @@ export function createShow(app) {
     if (answers.every(Boolean)) {
       const kind = state.rgb ? "rgb" : state.ratio ? "ratio" : specs[0] === "class" ? "class" : "one";
       put({ kind, specs, answers });
-    } else if (isWindow) put({ kind: "one", specs: [answer.spec], answers: [answer] });
+    } else if (isWindow) put({ kind: "one", specs: [answer.spec], answers: [answer], step: answer.header.step });
   }
   function put(found) {
     const last = app.shown;
-    const isSame = last?.kind === found.kind && last.answers.length === found.answers.length &&
-      found.answers.every((answer, k) => answer === last.answers[k]);
     app.shown = found;
-    if (!isSame) app.emit("shown");
+    if (last?.kind === found.kind && `${last.specs}` === `${found.specs}` &&
+      found.answers.every((answer, k) => answer === last.answers[k])) return;
+    app.emit("seen");
+    if (!(found.step > 1)) app.emit("shown");
   }
   const { poke, retry } = trying(app, next, ask, ({ spec }) => `${spec} ${data.wishesOf(spec)}`);
   return {

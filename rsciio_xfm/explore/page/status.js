@@ -19,7 +19,8 @@ export function createStatus(app) {
   let region = ""; // what is said of one that keys have moved
 
   function valuesAt({ x, y }) {
-    const at = y * app.info.shape[1] + x;
+    const { step = 1 } = app.shown ?? {};
+    const at = Math.floor(y / step) * Math.ceil(app.info.shape[1] / step) + Math.floor(x / step);
     const values = app.shown?.kind === "ratio" ? [["", app.map.imageShown()[at]]]
       : (app.shown?.answers ?? []).map(({ spec, image }) => [`${app.labelOf(spec)} `, image[at]]);
     return `x ${x}, y ${y}: ${values.map(([label, v]) => `${label}${shown(v)}`).join(" · ")}`;

@@ -4,7 +4,7 @@ import { REGION_COLOURS, colourTable, nextColour, pixel } from "../../../rsciio_
 import { placeLabels } from "../../../rsciio_xfm/explore/page/labels.js";
 import { latest, recent } from "../../../rsciio_xfm/explore/page/latest.js";
 import { imageLabel, lineLabel, parseElements, parseLine, shown } from "../../../rsciio_xfm/explore/page/names.js";
-import { enlarged, histogramOf, limitsOf, paintOne, ratioOf, sortedSample } from "../../../rsciio_xfm/explore/page/paint.js";
+import { histogramOf, limitsOf, meansOf, paintOne, ratioOf, sortedSample } from "../../../rsciio_xfm/explore/page/paint.js";
 import { patient } from "../../../rsciio_xfm/explore/page/patient.js";
 import { areaText, lengthText, roundLength, scaleBar } from "../../../rsciio_xfm/explore/page/scale_bar.js";
 
@@ -110,8 +110,8 @@ test("contrast by percentiles, gamma, pixels without a number", () => {
   assert.deepEqual([...histogramOf([0, 1, 1, 2, 5], [0, 2], 2)], [1, 3]);
 });
 
-test("a coarse image has its counts in each pixel's part", () => {
-  assert.deepEqual([...enlarged([4, 2, 6, 5], [3, 3], 2)], [1, 1, 1, 1, 1, 1, 3, 3, 5]);
+test("a coarse image has means of its pixels, at its borders of fewer", () => {
+  assert.deepEqual([...meansOf([4, 2, 6, 5], [3, 3], 2)], [1, 1, 3, 5]);
 });
 
 test("colour maps are matplotlib's", () => {
