@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 from rsciio.utils.xml import XmlToDict
@@ -200,7 +200,7 @@ def _cut_planes(text: bytes) -> tuple[bytes, list[bytes]]:
     return b"".join([*kept, text[at:]]), planes
 
 
-def _put_back(base: ElementTree.Element, planes: list[bytes]) -> None:
+def _put_back(base: Element, planes: list[bytes]) -> None:
     """Give the times of pixels, the only plane that is read here, what was cut from them."""
     for node in base.findall("./ClassInstance[@Name='PixelTimes']/Plane0/Data"):
         of_number = {f"#{i}": plane for i, plane in enumerate(planes)}
@@ -208,7 +208,7 @@ def _put_back(base: ElementTree.Element, planes: list[bytes]) -> None:
             node.text = of_number[node.text].decode("latin-1")
 
 
-def parse_xml(text: bytes, name: str, byte: int) -> ElementTree.Element:
+def parse_xml(text: bytes, name: str, byte: int) -> Element:
     """Parse XML that declares nothing, so that it cannot become larger than it is.
 
     Parameters
@@ -226,7 +226,7 @@ def parse_xml(text: bytes, name: str, byte: int) -> ElementTree.Element:
     return xml.parse_xml(_COMMA.sub(rb"\1.\2", text), name, byte)
 
 
-def parse_spectrum(node: ElementTree.Element) -> Spectrum:
+def parse_spectrum(node: Element) -> Spectrum:
     """Take what is known of a spectrum from its node, ``TRTSpectrum``."""
     headers = "./TRTHeaderedClass/ClassInstance[@Type='{}']"
     detector = _tree(node.find(headers.format("TRTDetectorHeader")))
@@ -242,7 +242,7 @@ def parse_spectrum(node: ElementTree.Element) -> Spectrum:
     )
 
 
-def _build_header(base: ElementTree.Element, numbers: list[int], name: str) -> Header:
+def _build_header(base: Element, numbers: list[int], name: str) -> Header:
     instance = "./ClassInstance[@Type='{}']"
     spectra = {}
     for i in numbers:
@@ -268,7 +268,7 @@ def _build_header(base: ElementTree.Element, numbers: list[int], name: str) -> H
     )
 
 
-def _warn_unknown_images(base: ElementTree.Element, name: str) -> None:
+def _warn_unknown_images(base: Element, name: str) -> None:
     """Say so if something of an unknown type looks like an image."""
     nodes = [node for node in base if node.find("./Plane0") is not None]
     kinds = {node.get("Type", node.tag) for node in nodes} - {"TRTImageData"}
@@ -279,7 +279,7 @@ def _warn_unknown_images(base: ElementTree.Element, name: str) -> None:
         )
 
 
-def _tree(node: ElementTree.Element | None) -> dict[str, Any]:
+def _tree(node: Element | None) -> dict[str, Any]:
     """Return a node as a dictionary; empty if it is not there, or nested without end."""
     if node is None:
         return {}
@@ -290,7 +290,7 @@ def _tree(node: ElementTree.Element | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _date(node: ElementTree.Element | None) -> datetime | None:
+def _date(node: Element | None) -> datetime | None:
     if node is None:
         return None
     text = f"{node.findtext('./Date')} {node.findtext('./Time')}"
@@ -308,7 +308,7 @@ def _numbers(text: str | None) -> tuple[int, ...]:
     )
 
 
-def _elements(base: ElementTree.Element) -> dict[str, str]:
+def _elements(base: Element) -> dict[str, str]:
     """Return the elements that were chosen, and their lines as Bruker names them."""
     regions = base.find(
         "./ClassInstance[@Type='TRTContainerClass']/ChildClassInstances"
@@ -327,7 +327,7 @@ def _elements(base: ElementTree.Element) -> dict[str, str]:
     }
 
 
-def _plane(node: ElementTree.Element, name: str) -> np.ndarray | None:
+def _plane(node: Element, name: str) -> np.ndarray | None:
     """Return the first plane of an image, None if there is none."""
     width, height, size = (
         int(number(node.findtext(f"./{key}")) or 0)
@@ -358,7 +358,7 @@ def _layers(text: Any) -> dict[str, Any]:
         return {}
 
 
-def _find_problem(root: ElementTree.Element) -> str:
+def _find_problem(root: Element) -> str:
     """Return what is wrong with the layers of detectors' windows, if they are there."""
     for node in root.iter("DetLayers"):
         raw = _decode(node.text or "", base64.b64decode)
