@@ -28,7 +28,7 @@ OLDEST = """
     pint==0.24.4 pooch==1.8.0 psutil==5.9.0 pytest-xdist==3.6.1 pytest==8.2.0
     pyyaml==6.0 rosettasciio==0.15.0 scikit-learn==1.5.0 scipy==1.13.0 silx==2.1.0
     sparse==0.15.4 starlette==0.40.0 threadpoolctl==3.1.0 tifffile==2023.4.12 tqdm==4.66.0
-    umap-learn==0.5.7 uvicorn==0.30.0 xraylib==4.1.3 zarr==2.18.3
+    umap-learn==0.5.7 uvicorn==0.30.0 xraylib==4.1.5 zarr==2.18.3
 """
 # The thorough tests too.
 ALL = ("-m", "")
