@@ -1176,6 +1176,9 @@ def test_window_of_a_large_map(chromium, tmp_path):
         looking.open(server.address)
         corners = [looking.place(".xfm-map", *at) for at in ((0.4, 0.4), (0.6, 0.6))]
         looking.drag(*corners)
+        # The plot is built anew for it, which would end a drag in it.
+        expect(looking.plot).to_have_attribute("data-series", "whole r1")
+        looking.settle()
         table = page.locator(".xfm-right table")
         before = table.inner_text()
         page.evaluate("sizes.length = 0")
