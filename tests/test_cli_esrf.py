@@ -145,3 +145,11 @@ def test_axes(run, scan, tmp_path):
     geopixe_map = geopixe.write_map(tmp_path / "map.GeoPIXE")
     text = run("info", geopixe_map, "--axes", "y x channel", code=1)
     assert "--axes is for HDF5 files" in text
+
+
+def test_tree_of_hdf5_by_content(run, tmp_path):
+    with h5py.File(tmp_path / "map.edaxh5", "w") as file:
+        file["Project/Sample 1/SPD"] = np.zeros((2, 3, 4), np.uint16)
+    assert "Project/Sample 1/SPD" in run("tree", tmp_path / "map.edaxh5")
+    (tmp_path / "map.spd").write_bytes(bytes(9))
+    assert "expected .datastack" in run("tree", tmp_path / "map.spd", code=1)

@@ -25,6 +25,12 @@ def is_esrf(file: Path) -> bool:
     return reader is not None and reader.__name__ == "rsciio_xfm.formats.esrf"
 
 
+def is_hdf5(file: Path) -> bool:
+    """Tell by its first bytes whether a file is HDF5, whatever its extension."""
+    with open(file, "rb") as opened:
+        return opened.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
 def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:
     """Convert an EDF or SPEC file, or a map of EDF files."""
     refuse_other_options(file)
