@@ -16,6 +16,7 @@ from rsciio_xfm.cli._common import (
 )
 
 _HDF5 = (".h5", ".hdf5", ".nxs")
+_LONGEST_TYPE = 40
 _COMMON = {"file", "output", "overwrite"}
 
 
@@ -65,4 +66,7 @@ def describe_tree(file: Path) -> Iterator[tuple[str, ...]]:
         text = item["text"]
         if item.get("n_spectra"):
             text += f" ({item['n_spectra']} spectra)"
-        yield (name, item["kind"], shape, item["dtype"] or "", size, text)
+        dtype = item["dtype"] or ""
+        if len(dtype) > _LONGEST_TYPE:  # of records, which names all of their fields
+            dtype = dtype[:_LONGEST_TYPE] + "..."
+        yield (name, item["kind"], shape, dtype, size, text)
