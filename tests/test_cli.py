@@ -638,3 +638,12 @@ def test_installed_command(tmp_path):
                 [command, "-h"], check=True, capture_output=True, text=True
             ).stdout
         )
+
+
+def test_one_spectrum_where_a_map_is_expected(run, tmp_path):
+    edax_builder.write_spc(tmp_path / "point.spc", 1000, kV=15.0)
+    path = tmp_path / "point.spc"
+    text = run("spectrum", path, "-o", tmp_path / "a.msa", code=1)
+    assert "is one spectrum, expected a map of them" in text and ".save(" in text
+    text = run("convert", path, "-o", tmp_path / "a.h5", code=1)
+    assert "expected .raw or .rpl; rsciio-xfm export" in text

@@ -145,3 +145,14 @@ def test_axes(run, scan, tmp_path):
     geopixe_map = geopixe.write_map(tmp_path / "map.GeoPIXE")
     text = run("info", geopixe_map, "--axes", "y x channel", code=1)
     assert "--axes is for HDF5 files" in text
+
+
+def test_tree_of_hdf5_by_content(run, tmp_path):
+    with h5py.File(tmp_path / "map.edaxh5", "w") as file:
+        file["Project/Sample 1/SPD"] = np.zeros((2, 3, 4), np.uint16)
+        file["Project/SPC"] = np.zeros(1, [(f"Field{i}", "f4") for i in range(99)])
+    text = run("tree", tmp_path / "map.edaxh5")
+    assert "Project/Sample 1/SPD" in text and "[('Field0', '<f4'), " in text
+    assert max(map(len, text.splitlines())) < 120
+    (tmp_path / "map.spd").write_bytes(bytes(9))
+    assert "expected .datastack" in run("tree", tmp_path / "map.spd", code=1)

@@ -82,3 +82,9 @@ def test_spectra(run, folder, tmp_path):
         text = run("info", path)
         assert "Counts      uint32" in text
         assert ("live_time" in text) == (name != "a.dat")
+
+
+def test_where_a_file_is_expected(run, folder):
+    for command in ("info", "explore", "elements"):
+        text = run(command, folder, code=2)
+        assert "is a folder, expected a file" in text and "rsciio-xfm convert" in text

@@ -28,7 +28,23 @@ ERRORS = (
     TypeError,
     ValueError,
 )
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _File(click.Path):
+    """A file that is there; of a folder, the error says what makes a map of one."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if Path(value).is_dir():
+            self.fail(
+                f"{value} is a folder, expected a file. If its files are spectra as text, one "
+                "a pixel, rsciio-xfm convert makes a map of them.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+FILE = _File(exists=True, dir_okay=False, path_type=Path)
 _CHOSEN = {
     "dataset_path": "--dataset is for files of several maps",
     "axes": "--axes is for HDF5 files",
@@ -291,7 +307,10 @@ def load_map(
         )
     shape = signal.axes_manager.navigation_shape
     if not shape and 0 not in n_axes:
-        raise click.ClickException(f"{file} is one spectrum, expected a map of them")
+        raise click.ClickException(
+            f"{file} is one spectrum, expected a map of them. In Python, "
+            'hs.load(...).save("spectrum.msa") writes it in another format'
+        )
     if len(shape) not in n_axes:
         expected = "x and y" if n_axes == (2,) else "x, or x and y"
         raise click.ClickException(

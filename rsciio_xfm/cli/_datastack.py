@@ -25,7 +25,7 @@ from rsciio_xfm.cli._common import (
 )
 from rsciio_xfm.cli._convert import OTHERS, convert_to_other, read_one
 from rsciio_xfm.cli._elements import KNOWN, write_energies
-from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf
+from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf, is_hdf5
 from rsciio_xfm.cli._folder import (
     convert_folder,
     folder_options,
@@ -258,7 +258,7 @@ def preview(
 def tree(file: Path) -> None:
     """List what is in FILE: a .datastack, or an EDF, SPEC or HDF5 file."""
     with errors_as_messages():
-        if is_esrf(file):
+        if is_esrf(file) or is_hdf5(file):
             _print_table(list(describe_tree(file)))
             return
         _check_datastack(file)
@@ -333,7 +333,8 @@ def _print_table(rows: list[tuple[str, ...]]) -> None:
 def _find_pair(file: Path, rpl: Path | None) -> tuple[Path, Path]:
     """Return the raw file and the text that describes it, one of which is `file`."""
     if extension(file) not in _RAW:
-        raise wrong_extension(file, _RAW)
+        said = wrong_extension(file, _RAW).message
+        raise click.ClickException(f"{said}; rsciio-xfm export converts other maps")
     if rpl is not None:
         if extension(file) != "raw":
             raise click.ClickException(f"{file}: --rpl is for a .raw file")

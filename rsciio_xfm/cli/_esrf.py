@@ -17,6 +17,7 @@ from rsciio_xfm.cli._common import (
 )
 
 _HDF5 = (".h5", ".hdf5", ".nxs")
+_LONGEST_TYPE = 40
 _COMMON = {"file", "output", "overwrite"}
 
 
@@ -24,6 +25,12 @@ def is_esrf(file: Path) -> bool:
     """Tell by its extension whether a file is one of :mod:`rsciio_xfm.esrf`."""
     reader = find_reader(file)
     return reader is not None and reader.__name__ == "rsciio_xfm.formats.esrf"
+
+
+def is_hdf5(file: Path) -> bool:
+    """Tell by its first bytes whether a file is HDF5, whatever its extension."""
+    with open(file, "rb") as opened:
+        return opened.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
 def convert_to_hdf5(file: Path, output: Path | None, overwrite: bool) -> None:
@@ -57,4 +64,7 @@ def describe_tree(file: Path) -> Iterator[tuple[str, ...]]:
         text = item["text"]
         if item.get("n_spectra"):
             text += f" ({item['n_spectra']} spectra)"
-        yield (name, item["kind"], shape, item["dtype"] or "", size, text)
+        dtype = item["dtype"] or ""
+        if len(dtype) > _LONGEST_TYPE:  # of records, which names all of their fields
+            dtype = dtype[:_LONGEST_TYPE] + "..."
+        yield (name, item["kind"], shape, dtype, size, text)

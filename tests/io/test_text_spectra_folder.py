@@ -3,6 +3,7 @@
 import contextlib
 import os
 import warnings
+from array import array
 from pathlib import Path
 
 import hyperspy.api as hs
@@ -12,7 +13,7 @@ import pytest
 from rsciio_xfm import text_spectra
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.formats.text_spectra import folder as folders
-from rsciio_xfm.formats.text_spectra.convert import DESTINATIONS
+from rsciio_xfm.formats.text_spectra.convert import DESTINATIONS, _Files
 from tests.builders import msa as msa_builder
 from tests.builders import text_spectra as builder
 
@@ -429,3 +430,26 @@ def test_many_batches_in_threads(tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         np.testing.assert_array_equal(convert(tmp_path, (15, 20)).data, counts)
+
+
+def test_first_file_is_that_of_the_least_number(tmp_path):
+    """Not that which the file system lists first."""
+    family = folders.Family(("a_", ".mca"), array("q", [12, 3, 7]), array("B", [1] * 3))
+    grid = folders.Grid((1, 3), np.array([1, 2, 0]))
+    files = _Files(tmp_path, family, grid)
+    assert [files.path(i).name for i in files.pixels()] == [
+        "a_3.mca",
+        "a_7.mca",
+        "a_12.mca",
+    ]
+
+
+def test_date_is_that_of_the_first_file(tmp_path):
+    builder.write_folder(tmp_path / "spectra")
+    for i in range(24):
+        path = tmp_path / "spectra" / f"scan_{i + 1}.mca"
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b"11:47:50", f"11:{i:02d}:00".encode()))
+    s = convert(tmp_path, snake=True)
+    assert s.metadata.General.time == "11:00:00"
+    assert s.original_metadata.START_TIME == "11/10/2020 11:00:00"

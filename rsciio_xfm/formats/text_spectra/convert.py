@@ -196,9 +196,12 @@ class _Files:
         return self.folder / self.family.name(int(self.grid.files[pixel]))
 
     def pixels(self) -> np.ndarray:
-        """Return the pixels that have a file, in the order of the files."""
+        """Return the pixels that have a file, in the order of the numbers in the names."""
         there = np.flatnonzero(self.grid.files >= 0)
-        return there[np.argsort(self.grid.files[there])]
+        if not self.family.n_numbers:
+            return there
+        numbers = self.family.table[self.grid.files[there]]
+        return there[np.lexsort(numbers.T[::-1])]
 
 
 @dataclass
