@@ -45,6 +45,10 @@ _KEPT = "beside the spectra: dataset_path reads them"
 Times = dict[tuple[str, ...], np.ndarray]
 
 
+class _OtherFileError(FileFormatError):
+    """A file is of something else."""
+
+
 @dataclass
 class Part:
     """What a file, or a link of a master, holds of a map.
@@ -277,7 +281,7 @@ def _open(
             one = Found(found.name, dataset, parents, None, found.layout, root)
             one.match = match(one) or replace(_matched(found))
         if one is found:
-            raise FileFormatError(
+            raise _OtherFileError(
                 f"{file}: {found.name} is not there, expected spectra as in {path}, whose "
                 "row this file should be (byte 0, the whole file)."
             )
@@ -358,8 +362,14 @@ def _continue(
     for file in list_numbered(path).values():
         try:
             part = own if file == path else _open(path, file, found, measure, options)
-        except FileFormatError:
-            return [own]  # of something else
+        except _OtherFileError:
+            return [own]
+        except (FileFormatError, OSError) as exc:
+            warn(
+                f"{path}: {file.name} beside it may hold more points of the scan, and cannot "
+                f"be read with it: only the points of this file are read. {exc}"
+            )
+            return [own]
         if part.numbers is None or part.numbers[0] <= last:
             return [own]
         parts.append(part)
