@@ -366,6 +366,14 @@ def check_regular(filename: str | Path) -> None:
         )
 
 
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Tell whether what a folder lists is a file: a link that leads to itself is none."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
 def find_beside(path: Path, extension: str) -> Path:
     """Return the name of the other file of a pair, in capitals or not.
 

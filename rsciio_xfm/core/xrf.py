@@ -1,7 +1,7 @@
 """Metadata of maps: dead times, times, energies; values of headers as HyperSpy takes them."""
 
 import math
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _UNEVEN = 0.1  # by which times may differ from their mean without a warning
 _UNEVEN_LIVE = 0.2  # where they are all there is: dead times vary
 _MOST_BEAM_KEV = 1000.0
 _MOST_KEPT = 4096  # numbers of an array in original_metadata
+_MOST_UNDERSCORES = 8  # behind a name that is taken
 _LEAST_TICKS = 10  # of a spectrum that was measured
 _USUAL_WIDTH = 6.0  # ticks that an event takes, where it is not said
 
@@ -467,12 +468,20 @@ def number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def new_name(name: str, taken: Container[str]) -> str:
-    """Return a name that is not taken: as it is, or with underscores behind it."""
+def new_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: as it is, or with underscores behind it.
+
+    Where there are many, a number follows: names that grow with each would take forever.
+    """
     name = name or "unnamed"
-    while name in taken:
+    for _ in range(_MOST_UNDERSCORES):
+        if name not in taken:
+            return name
         name += "_"
-    return name
+    number = len(taken)
+    while f"{name}{number}" in taken:
+        number += 1
+    return f"{name}{number}"
 
 
 def clean(tree: dict[str, Any]) -> dict[str, Any]:

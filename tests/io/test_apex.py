@@ -180,6 +180,15 @@ class TestSum:
             axis = read(path)["axes"][-1]
         assert axis["units"] is None and axis["scale"] == 1.0
 
+    @pytest.mark.parametrize(
+        "record", [{"eVOffset": np.nan}, {"evPerChannel": -10.0}, {"eVOffset": 1e30}]
+    )
+    def test_energies_that_cannot_be(self, tmp_path, record):
+        path = builder.write_map(tmp_path / "a.edaxh5", record=record)
+        with pytest.warns(UserWarning, match="energies are not known, since evPer"):
+            axis = read(path)["axes"][-1]
+        assert axis["units"] is None and axis["offset"] == 0.0
+
     def test_more_channels_of_the_same(self, tmp_path):
         counts = builder.make_counts((4, 5, 48))
         total = np.pad(counts.sum((0, 1), dtype=np.uint32), (0, 16))

@@ -590,6 +590,20 @@ class TestPetra:
             file["other"] = [1]
         check(read(tmp_path / "xspress3_00012_00000.nxs", **SHAPE), truth)
 
+    def test_damaged_file_beside(self, tmp_path):
+        """That points are missing is said."""
+        build.write_p06(tmp_path)
+        (tmp_path / "xspress3_00012_00003.nxs").write_bytes(b"no HDF5")
+        with pytest.warns(UserWarning, match=r"00003\.nxs beside it .* begins with"):
+            signals = esrf.file_reader(tmp_path / "xspress3_00012_00000.nxs")
+        assert signals[0]["data"].shape[:-1] == (8,)
+
+    def test_link_that_leads_to_itself(self, tmp_path):
+        truth = build.write_p06(tmp_path)
+        link = tmp_path / "xspress3_00012_00003.nxs"
+        link.symlink_to(link)
+        check(read(tmp_path / "xspress3_00012_00000.nxs", **SHAPE), truth)
+
     @pytest.mark.parametrize("part", [0, 1])
     def test_missing_part_of_a_master(self, tmp_path, part):
         truth = build.write_p06(tmp_path, missing=(part,), master=True)

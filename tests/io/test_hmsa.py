@@ -348,6 +348,24 @@ class TestDamaged:
         assert read(path, verify_checksum=False)["data"].shape == (4, 5, 48)
 
 
+def test_many_of_one_name(tmp_path):
+    """Names that repeat do not grow with each: that would take minutes."""
+    path = builder.write_map(tmp_path / "a.hmsa", header="<Note>1</Note>" * 50_000)
+    header = read(path)["original_metadata"]["Header"]
+    assert len(header) == 50_000
+    assert [*header][:3] == ["Note", "Note_", "Note__"]
+    assert max(map(len, header)) < 20
+
+
+def test_energies_beyond_all_numbers(tmp_path):
+    calibration = builder.LINEAR.replace("10.", "1e308").replace("-100.", "1e308")
+    path = builder.write_map(tmp_path / "a.hmsa", calibration=calibration)
+    with pytest.warns(UserWarning, match="Linear") as caught:
+        signal = read(path)
+    assert len(caught) == 1
+    assert signal["axes"][-1]["units"] is None
+
+
 def make_signal(dtype=np.uint32, shape=(3, 4, 16)):
     s = hs.signals.Signal1D(builder.make_counts(shape, dtype))
     s.set_signal_type("EDS_XFM")
@@ -379,6 +397,12 @@ class TestWritten:
         assert found.axes_manager.as_dictionary() == s.axes_manager.as_dictionary()
         assert sorted(p.name for p in tmp_path.iterdir()) == ["a.hmsa", "a.xml"]
         read(path, verify_checksum=True)
+
+    def test_title_that_xml_cannot_hold(self, tmp_path):
+        s = make_signal()
+        s.metadata.General.title = "a\x00b\x0b \ud800"
+        s.save(tmp_path / "a.hmsa")
+        np.testing.assert_array_equal(read(tmp_path / "a.hmsa")["data"], s.data)
 
     def test_what_others_read(self, tmp_path):
         """Without what only we read, axes and times are those of the signal."""

@@ -198,6 +198,13 @@ def test_axil(tmp_path):
     assert (found["axes"][0]["offset"], found["axes"][0]["scale"]) == (0.1, 0.02)
 
 
+def test_axil_with_sections_that_repeat(tmp_path):
+    content = builder.axil([1, 2, 3]) + b"$REM:\r\na\r\n$REM:\r\nb\r\n"
+    found = read(tmp_path / "a.spe", content)
+    assert found["data"].tolist() == [1, 2, 3]
+    assert found["original_metadata"]["REM"] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("content", "counts", "first", "step"),
     [
@@ -302,7 +309,9 @@ def test_recognizes(tmp_path):
         (b"1\n2 3\n4\n", CorruptFileError, r"have b'2 3', expected 1 numbers in a line"),
         (b"1 2 3\n4 5 6\n", FileFormatError, r"has 3 columns of numbers"),
         (b"2 1\n1 1\n", FileFormatError, r"two of which the first rises"),
-        (b"1 1\n2 1\n40 1\n", FileFormatError, r"channels off a straight line"),
+        (b"1 1\n2.5 1\n40 1\n", FileFormatError, r"channels off a straight line"),
+        (b"0 5\n1 6\n3 7\n4 8\n", FileFormatError, r"counts channels, and 3 follows on 1"),
+        (b"nan\n1\n2\n", CorruptFileError, r"have b'nan', expected a number \(byte 0\)"),
         (b"1\n2\nnan\n", CorruptFileError, r"have b'nan'"),
         (b"1\n2\n1e999\n", CorruptFileError, r"a count is infinite"),
         (b"# a\nDATA:\n1\n2\n", FileFormatError, r"begins with b'# a"),
@@ -327,6 +336,8 @@ def test_bad(tmp_path, content, error, said):
         (builder.axil([1, 2, 3], last=9_999_999_999), [1, 2, 3],
          r"is 0 to 1e\+10, 1e\+10 channels, and 3 are there"),
         (builder.axil([1, 2, 3], last=1), [1, 2, 3], r"2 channels, and 3 are there"),
+        (builder.axil([1, 2, 3]) + b"$DATA:\r\n0 1\r\n4 5\r\n", [1, 2, 3],
+         r"\$DATA: is there 2 times: the first one is read"),
         (builder.epics([1, 2, 3]).replace(b"CHANNELS:   3", b"CHANNELS:   99999999999999"),
          [1, 2, 3], r"CHANNELS is 1e\+14, and 3 are there"),
         (builder.epics([[1, 1], [2, 2], [3, 3]])[:-3], [2, 4],

@@ -149,6 +149,13 @@ def test_other_shape(tmp_path, shape, said):
     assert [p.name for p in tmp_path.iterdir()] == ["spectra"]
 
 
+def test_links_that_lead_nowhere(tmp_path):
+    counts = builder.write_folder(tmp_path / "spectra")
+    for name, target in (("scan_25.mca", "scan_25.mca"), ("scan_26.mca", "nothing")):
+        (tmp_path / "spectra" / name).symlink_to(tmp_path / "spectra" / target)
+    np.testing.assert_array_equal(convert(tmp_path).data, counts)
+
+
 @pytest.mark.parametrize("numbers", [(1,), (24,), (5, 6, 7, 8, 9, 13), (1, 2, 24)])
 def test_missing(tmp_path, numbers):
     counts = builder.write_folder(tmp_path / "spectra", name="scan_{:04d}.mca")

@@ -297,11 +297,23 @@ def _energy_axis(
     item: Item, n: int, is_sum: bool | None, options: _Options
 ) -> dict[str, Any]:
     """Describe the energies: those of SPC, if it has as many channels or is the sum."""
-    width, offset = item.number(*EV), item.number(OFFSET) or 0.0
+    width, offset = item.number(*EV), item.number(OFFSET)
+    if offset is None and not item.has(OFFSET):
+        offset = 0.0
     own = item.total
     n_own = n if own is None else own.size
     points = meta.number(item.record.get(N_POINTS))
-    if width is None or not 0 < width <= _MOST_WIDTH or abs(offset) > _MOST_STEP:
+    if (
+        width is None
+        or offset is None
+        or not 0 < width <= _MOST_WIDTH
+        or abs(offset) > _MOST_STEP
+    ):
+        if item.has(*EV, OFFSET):
+            options.assumed.append(
+                f"{item.name}: energies are not known, since evPerChannel is {width} and "
+                f"eVOffset is {offset}"
+            )
         return meta.energy_axis(item.where, n, None)
     if item.kind != "spectrum" and n not in (n_own, points) and not is_sum:
         options.assumed.append(

@@ -84,6 +84,10 @@ class Item:
         is_spectrum = isinstance(found, np.ndarray) and found.ndim == 1 and found.size > 1
         return found if is_spectrum else None
 
+    def has(self, *names: str) -> bool:
+        """Tell whether one of some numbers is there, whatever it is."""
+        return any(name in self.record or name in self.own for name in names)
+
     def number(self, *names: str) -> float | None:
         """Return the first of some numbers that is there."""
         both = self.record | self.own

@@ -45,6 +45,10 @@ _KEPT = "beside the spectra: dataset_path reads them"
 Times = dict[tuple[str, ...], np.ndarray]
 
 
+class _OtherFileError(FileFormatError):
+    """A file is of something else."""
+
+
 @dataclass
 class Part:
     """What a file, or a link of a master, holds of a map.
@@ -271,14 +275,14 @@ def _open(
     with open_checked(file, None, options.allow_outside, options.advice) as root:
         dataset = get(root, found.name)
         if not isinstance(dataset, h5py.Dataset) or not is_numeric(dataset):
-            raise FileFormatError(
+            raise _OtherFileError(
                 f"{file}: {found.name} is not there, expected spectra as in {path}, whose "
                 "row this file should be (byte 0, the whole file)."
             )
         way = found.name.rsplit("/", 1)
         parents = [get(root, way[0])] if len(way) > 1 else [root]
         one = Found(found.name, dataset, parents, None, found.layout, root)
-        one.match = match(one) or found.match
+        one.match = match(one) or replace(_matched(found))
         return measure(one, file.name)
 
 
@@ -356,8 +360,14 @@ def _continue(
     for file in list_numbered(path).values():
         try:
             part = own if file == path else _open(path, file, found, measure, options)
-        except FileFormatError:
-            return [own]  # of something else
+        except _OtherFileError:
+            return [own]
+        except (FileFormatError, OSError) as exc:
+            warn(
+                f"{path}: {file.name} beside it may hold more points of the scan, and cannot "
+                f"be read with it: only the points of this file are read. {exc}"
+            )
+            return [own]
         if part.numbers is None or part.numbers[0] <= last:
             return [own]
         parts.append(part)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from rsciio_xfm.core.names import find_matching
+from rsciio_xfm.core.source import is_file
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 
@@ -31,12 +32,13 @@ def list_numbered(path: Path) -> dict[int, Path]:
     if own is None:
         return {}
     found = {}
-    for entry in os.scandir(path.parent):
-        match = _match(entry.name)
-        if match is None or not entry.is_file():
-            continue
-        if (match["prefix"], match["suffix"]) == (own["prefix"], own["suffix"]):
-            found[int(match["number"])] = path.parent / entry.name
+    with os.scandir(path.parent) as entries:
+        for entry in entries:
+            match = _match(entry.name)
+            if match is None or not is_file(entry):
+                continue
+            if (match["prefix"], match["suffix"]) == (own["prefix"], own["suffix"]):
+                found[int(match["number"])] = path.parent / entry.name
     return dict(sorted(found.items()))
 
 

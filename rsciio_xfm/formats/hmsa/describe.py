@@ -154,6 +154,7 @@ def _channels(
     return {"name": name, "axis": values, "units": unit or None, "navigate": False}
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of what is refused here
 def _calibrated(where: str, node: Element, n: int) -> np.ndarray | None:
     """Return what each channel stands for; None, with a warning, if that cannot be."""
     kind, channels = node.get("Class"), np.arange(n)

@@ -190,7 +190,8 @@ def _find_parts(path: Path, signal: dict[str, Any]) -> list[_Part]:
     axes = [axes[i] | {"size": data.shape[i]} for i in order]
     data = data.transpose(order)
     title = str(signal["metadata"].get("General", {}).get("title") or path.stem)
-    title = title.encode("ascii", "replace").decode().strip() or "Data"
+    title = title.encode("ascii", "replace").decode()
+    title = "".join(c for c in title if c.isprintable()).strip() or "Data"
     n_navigate = sum(axis["navigate"] for axis in axes)
     if n_navigate == 3 and axes[0]["name"] == DETECTOR_AXIS:
         parts = [

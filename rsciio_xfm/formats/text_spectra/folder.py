@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core.source import is_file
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.text_spectra import layout
@@ -141,7 +142,7 @@ def _names(folder: Path, pattern: str | None) -> Iterator[str]:
             else:
                 low = name.lower()
                 is_wanted = low.endswith(layout.EXTENSIONS) and low not in left_out
-            if is_wanted and entry.is_file():
+            if is_wanted and is_file(entry):
                 yield name
 
 

@@ -31,6 +31,10 @@ _PADDING = b"\x1a\0"
 
 _NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eEdD][+-]?\d+)?", re.ASCII)
 _BYTES_OF_NUMBER = re.compile(rb"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+# Also what stands in the place of one, and is refused there.
+_LIKE_A_NUMBER = re.compile(
+    _BYTES_OF_NUMBER.pattern + rb"|[+-]?(?:nan|inf|infinity)", re.IGNORECASE
+)
 _AMPTEK_SECTION = re.compile(rb"<<([^<>\r\n]{1,80})>>")
 _EPICS_START = re.compile(rb"(?:^|[\r\n])DATA:[ \t]*(?=[\r\n]|\Z)")
 _AXIL_SECTION = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*\$([A-Za-z_0-9]+):?[ \t]*")
@@ -535,9 +539,12 @@ def _parse_axil(path: Path, content: bytes) -> Spectrum:
     first, last = found.values[:2].tolist()
     counts = found.values[2:]
     planned = last - first + 1
-    keywords = {name: text.strip() for name, text in _texts(sections).items()}
+    keywords = _texts(sections)
     keywords["DATA"] = f"{first:g} {last:g}"
     problems = found.without_cut(content)
+    n_data = sum(name == b"DATA" for name, _ in sections)
+    if n_data > 1:
+        problems.append(f"$DATA: is there {n_data} times: the first one is read")
     if planned != counts.size:
         problems.append(
             f"$DATA: is {first:g} to {last:g}, {planned:g} channels, and {counts.size} are "
@@ -581,7 +588,7 @@ def _find_columns(content: bytes) -> int | None:
     """Return the byte at which the first line begins that is of numbers only."""
     for line in _LINE.finditer(content):
         words = line[0].translate(_COMMAS).split()
-        if words and all(_BYTES_OF_NUMBER.fullmatch(word) for word in words):
+        if words and all(_LIKE_A_NUMBER.fullmatch(word) for word in words):
             return line.start()
     return None
 
@@ -663,6 +670,12 @@ def _take_second_column(path: Path, spectrum: Spectrum, start: int) -> None:
     if (steps == 1).all() and x[0] == np.floor(x[0]):
         spectrum.first = float(x[0])
         return
+    if steps.min() == 1 and (x == np.floor(x)).all():
+        gap = int(np.argmax(steps > 1))
+        raise FileFormatError(
+            f"{path}: the first column counts channels, and {x[gap + 1]:g} follows on "
+            f"{x[gap]:g}, expected each channel (byte {start})."
+        )
     gain, zero = np.polyfit(np.arange(x.size), x, 1)
     off = np.abs(zero + gain * np.arange(x.size) - x).max() / steps.min()
     if off > 1:
