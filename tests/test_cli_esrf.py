@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from rsciio_xfm import esrf
+from rsciio_xfm import datastack, esrf
 from tests.builders import esrf as build
 from tests.builders import geopixe
 from tests.io.esrf_common import read_one, values
@@ -107,8 +107,21 @@ def test_convert(run, xia, tmp_path):
     text = run("convert", tmp_path / "a.dat", "--sigma", 3, "--overwrite", code=1)
     assert "--sigma is for .raw and .rpl" in text
     assert "is an HDF5 file already" in run("convert", tmp_path / "a.h5", code=1)
-    text = run("convert", path, "-o", tmp_path / "a.datastack", code=1)
+    text = run("convert", path, "-o", tmp_path / "a.zspy", code=1)
     assert "expected .h5 or .hdf5 or .nxs" in text
+
+
+def test_convert_to_a_datastack(run, xia, tmp_path):
+    """Any map is converted to one that is called so, HDF5 too."""
+    path, truth = xia
+    run("convert", path, "-o", tmp_path / "map.h5")
+    for file in (path, tmp_path / "map.h5"):
+        output = tmp_path / "map.datastack"
+        options = ("--sigma", 0, "--integers", "--overwrite")
+        run("convert", file, *options, "-o", output)
+        np.testing.assert_array_equal(
+            datastack.read(output, "maxrf_cube"), truth["counts"].sum(0)
+        )
 
 
 def test_pictures(run, xia, tmp_path):

@@ -190,9 +190,10 @@ def convert(
 
 def _converts_to_others(file: Path, output: Path | None, overwrite: bool) -> bool:
     """Convert to another format than .datastack, or return False."""
-    if output is not None and extension(output) in OTHERS:
+    wanted = "" if output is None else extension(output)
+    if output is not None and wanted in OTHERS:
         convert_to_other(file, output, overwrite)
-    elif is_esrf(file):
+    elif is_esrf(file) and wanted != "datastack":
         convert_to_hdf5(file, output, overwrite)
     else:
         return False
