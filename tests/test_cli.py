@@ -647,3 +647,9 @@ def test_one_spectrum_where_a_map_is_expected(run, tmp_path):
     assert "is one spectrum, expected a map of them" in text and ".save(" in text
     text = run("convert", path, "-o", tmp_path / "a.h5", code=1)
     assert "expected .raw or .rpl; rsciio-xfm export" in text
+    text = run("export", path, "-o", tmp_path / "a.npy", code=1)
+    assert "is one spectrum, expected a map of them" in text
+    text = run("export", path, "-o", tmp_path / "a.h5", "--x", 0, 1, code=1)
+    assert "--x and --y are for maps" in text
+    run("export", path, "-o", tmp_path / "a.h5")
+    assert "Energy      1000 from 0 to 9.99" in run("info", tmp_path / "a.h5")

@@ -34,6 +34,7 @@ _FORMATS = (
     ".hmsa",
 )
 # Written here; HyperSpy's writers have bars of their own.
+_MAPS_ONLY = {"npy", "geopixe", "datastack"}
 _OWN = ("geopixe", "emd", "datastack", "h5", "hmsa")
 
 
@@ -63,7 +64,7 @@ def export(
     output: Path,
     overwrite: bool,
 ) -> None:
-    """Write the map of FILE, or a part of it, to OUTPUT, chunk by chunk.
+    """Write the map of FILE, or a part of it, or its spectrum, to OUTPUT, chunk by chunk.
 
     The extension of OUTPUT chooses the format: .npy is a plain array, .hspy, .zspy and .emd
     are HyperSpy's, .GeoPIXE holds any map of counts, .datastack is maxrf4u's, .h5 is for
@@ -92,11 +93,15 @@ def export(
                 )
             if calibrate and kind == "npy":
                 raise click.ClickException("--calibrate: a .npy has no energies")
-            signal = load_map(file, detector, n_axes=(1, 2, 3), **separate)
+            n_axes = (1, 2, 3) if kind in _MAPS_ONLY else (0, 1, 2, 3)
+            signal = load_map(file, detector, n_axes=n_axes, **separate)
+            is_map = signal.axes_manager.navigation_dimension > 0
+            if not is_map and (x or y):
+                raise click.ClickException(f"{file}: --x and --y are for maps")
             if calibrate:
                 found = signal.calibrate_energy(calibrate, show_progressbar=False)
                 click.echo(str(found))
-            _write(select(signal, x, y), output, overwrite)
+            _write(select(signal, x, y) if is_map else signal, output, overwrite)
         click.echo(f"{output}: {show_size(_output_bytes(output))}")
 
 
