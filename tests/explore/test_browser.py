@@ -216,6 +216,27 @@ def test_window_by_mouse(looking):
     assert 710 <= looking.state["window"][1] <= 730
 
 
+def test_spectrum_that_comes_while_a_window_is_dragged(looking):
+    """The plot that it needs is built when the mouse is let go, not under it."""
+    held = []
+    looking.page.route(re.compile(r"/spectrum\?region=r"), lambda r: held.append(r))
+    looking.drag(looking.on_map(10, 10), looking.on_map(30, 40))
+    start, end = (looking.place(".u-over", across, 0.5) for across in (0.2, 0.4))
+    looking.page.mouse.move(*start)
+    looking.page.mouse.down()
+    looking.page.mouse.move(*end, steps=4)
+    looking.page.unroute(re.compile(r"/spectrum\?region=r"))
+    for route in held:
+        route.continue_()
+    expect(looking.plot).to_have_attribute("data-series", "whole r1")
+    looking.page.wait_for_timeout(300)
+    looking.page.mouse.up()
+    looking.settle()
+    assert looking.state["window"] is not None
+    assert looking.state["image"].startswith("w:")
+    looking.until("document.querySelectorAll('.u-series').length === 3")
+
+
 def test_click_a_peak(looking):
     looking.page.mouse.click(*looking.at_energy(6.4))
     dialog = looking.page.get_by_role("dialog", name="Which line is it?")

@@ -255,7 +255,7 @@ async function watch(app, changed) {
 function take(app, info, changed) {
   const before = app.info;
   app.info = info;
-  app.root.dataset.ready = String(Boolean(info.overview.done));
+  app.root.dataset.ready = Boolean(info.overview.done);
   if (JSON.stringify(info) !== JSON.stringify(before)) app.emit("info");
   if (before?.overview.rows_done !== info.overview.rows_done) changed();
   if (before) return;

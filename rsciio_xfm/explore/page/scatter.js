@@ -51,7 +51,7 @@ export function createScatter(app) {
   const draw = onceAFrame(() => {
     if (element.hidden || !canvas.clientWidth) return;
     const { context, width, height } = prepared(canvas);
-    canvas.dataset.ready = String(Boolean(found));
+    canvas.dataset.ready = Boolean(found);
     if (!found || !store.get().scatter) return;
     const at = place();
     context.imageSmoothingEnabled = false;

@@ -103,9 +103,10 @@ export function createSpectrum(app) {
     const wanted = JSON.stringify([look, spectrum.y, spectrum.per, active, app.isDark(),
       app.energyOf ? 1 : 0]);
     box.dataset.series = chart.series.map((s) => s.id).join(" ");
-    box.dataset.exact = String(chart.series.every((s) => s.isExact));
-    box.dataset.updates = String(++drawn);
+    box.dataset.exact = chart.series.every((s) => s.isExact);
+    box.dataset.updates = ++drawn;
     if (wanted === built) chart.plot.setData(data(spectrum.y));
+    else if (chart.plot?.over.matches(":active")) setTimeout(chart.update, 99);
     else {
       chart.plot?.destroy();
       chart.plot = new uPlot(options(chart.series, spectrum.y), data(spectrum.y), box);
@@ -163,7 +164,7 @@ function rangeOf(y, min, max) {
   return y === "log" ? [Math.min(min, max / 10), max * 1.5] : [0, max * 1.05];
 }
 
-/** The least count that is not zero, halved: where a logarithmic axis begins. */
+/** Half of the least count that is not zero. */
 function leastOf(series) {
   let least = Infinity;
   for (const { values } of series) {
@@ -172,7 +173,7 @@ function leastOf(series) {
   return Number.isFinite(least) ? least / 2 : 0.5;
 }
 
-/** Powers of ten, at most seven of them. */
+/** Powers of ten. */
 function decades(min, max) {
   const [first, last] = [Math.ceil(Math.log10(min)), Math.floor(Math.log10(max))];
   if (last - first < 2) return finer(min, max, first - 1, last);
