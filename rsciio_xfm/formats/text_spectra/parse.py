@@ -39,6 +39,7 @@ _AMPTEK_SECTION = re.compile(rb"<<([^<>\r\n]{1,80})>>")
 _EPICS_START = re.compile(rb"(?:^|[\r\n])DATA:[ \t]*(?=[\r\n]|\Z)")
 _AXIL_SECTION = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*\$([A-Za-z_0-9]+):?[ \t]*")
 _LINE = re.compile(rb"[^\r\n]+")
+_MOST_OFF_KEV = 0.2  # of pairs of a calibration from their line
 _DASH = b" -"
 # By which a file of another dialect is told whose beginning is damaged.
 _MARKS = re.compile(
@@ -385,7 +386,8 @@ def _parse_amptek(path: Path, content: bytes) -> Spectrum:
         )
     begin = header.find(layout.AMPTEK_CALIBRATION)
     if begin >= 0:
-        spectrum.calibrations = list(_amptek_calibration(header[begin:]))
+        spectrum.calibrations, problem = _amptek_calibration(header[begin:])
+        spectrum.problems += [problem] if problem else []
     return spectrum
 
 
@@ -402,14 +404,27 @@ def _amptek_time(header: bytes, name: bytes) -> list[float]:
 
 
 @lru_cache(maxsize=64)
-def _amptek_calibration(text: bytes) -> tuple[Calibration, ...]:
-    """Return the line through the pairs of a header; of one and the same it is asked often."""
+def _amptek_calibration(text: bytes) -> tuple[list[Calibration], str]:
+    """Return the line through the pairs of a header, and what is wrong with it.
+
+    Of one and the same header it is asked often.
+    """
     sections = _amptek_sections(text)
     own = sections.get("CALIBRATION", b"")
     pairs = _pairs_of(own)
     if _first_text(_texts(_pairs_in(own, _DASH)).get("LABEL")).lower() == "ev":
         pairs = [[channel, energy / 1000] for channel, energy in pairs]
-    return tuple(fit_calibration(pairs)) if pairs else ()
+    found = fit_calibration(pairs) if pairs else []
+    if any(len(row) == 1 for row in _rows_of(own)):
+        return found, "a line of its <<CALIBRATION>> is no channel and energy: left out"
+    for zero, gain, _ in found:
+        off = max(abs(zero + gain * channel - energy) for channel, energy in pairs)
+        if off > max(_MOST_OFF_KEV, 5 * abs(gain)):
+            return found, (
+                f"the pairs of its <<CALIBRATION>> are up to {off:.3g} keV off the line "
+                f"through them, {zero:.4g} + {gain:.4g} keV of the channel"
+            )
+    return found, ""
 
 
 def _amptek_sections(text: bytes) -> dict[str, bytes]:
@@ -419,8 +434,11 @@ def _amptek_sections(text: bytes) -> dict[str, bytes]:
 
 
 def _pairs_of(section: bytes) -> list[list[float]]:
-    rows = [_numbers(line.decode("latin-1")) for line in _LINE.findall(section)]
-    return [row for row in rows if len(row) == 2]
+    return [row for row in _rows_of(section) if len(row) == 2]
+
+
+def _rows_of(section: bytes) -> list[list[float]]:
+    return [_numbers(line.decode("latin-1")) for line in _LINE.findall(section)]
 
 
 def _amptek_keywords(header: bytes, tail: bytes) -> dict[str, Any]:
