@@ -52,6 +52,14 @@ class TestInfo:
         assert "Warning: " in text and "41 of 70 spectra" in text
         assert "1 dead times not recorded, 15 spectra missing" in text
 
+    def test_long_header(self, run, tmp_path):
+        header = builder.header_tree()
+        header["Notes"] = {f"line {k}": str(k) for k in range(300)}
+        path = builder.write(tmp_path / "a.GeoPIXE", header, builder.random_records())
+        text, whole = run("info", path), run("info", path, "--all")
+        assert "line 299" not in text and "more lines: --all" in text
+        assert "line 299" in whole and "more lines" not in whole
+
     def test_no_counts_are_read_and_hyperspy_is_not_imported(self, path):
         code = (
             "import sys; from rsciio_xfm import cli;"

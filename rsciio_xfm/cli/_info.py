@@ -20,20 +20,28 @@ from rsciio_xfm.cli._common import (
 from rsciio_xfm.core.eds import SIGNAL_TYPE
 
 _MOST_SHOWN = 16  # numbers of an array in the header
+_MOST_LINES = 200  # of the header
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @dataset_option
-def info(file: Path) -> None:
+@click.option("--all", "whole", is_flag=True, help="All lines of a long header.")
+def info(file: Path, whole: bool) -> None:
     """Print header, size, detectors and dead times of FILE, without reading counts."""
     with errors_as_messages():
-        for line in describe(file):
+        *lines, header = describe(file)
+        for line in lines:
             click.echo(line)
+        shown = header.splitlines()
+        for line in shown if whole else shown[:_MOST_LINES]:
+            click.echo(line)
+        if len(shown) > _MOST_LINES and not whole:
+            click.echo(f"  ... and {len(shown) - _MOST_LINES} more lines: --all")
 
 
 def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]:
-    """Yield lines that say what a file holds."""
+    """Yield lines that say what a file holds; last the header, all of it as YAML."""
     signals = read_lazily(file, **options or {})
     map_ = one_map(signals, is_map) or signals[0]
     data = map_["data"]
@@ -64,7 +72,7 @@ def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]
     yield "Header"
     tree = _plain(map_["original_metadata"])
     text = yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
-    yield from (f"  {line}" for line in text.splitlines())
+    yield "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _describe_axis(axis: dict[str, Any]) -> str:

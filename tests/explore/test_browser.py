@@ -219,7 +219,11 @@ def test_window_by_mouse(looking):
 def test_spectrum_that_comes_while_a_window_is_dragged(looking):
     """The plot that it needs is built when the mouse is let go, not under it."""
     held = []
-    looking.page.route(re.compile(r"/spectrum\?region=r"), lambda r: held.append(r))
+
+    def hold(route):
+        held.append(route)
+
+    looking.page.route(re.compile(r"/spectrum\?region=r"), hold)
     looking.drag(looking.on_map(10, 10), looking.on_map(30, 40))
     start, end = (looking.place(".u-over", across, 0.5) for across in (0.2, 0.4))
     looking.page.mouse.move(*start)

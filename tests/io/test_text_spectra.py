@@ -128,6 +128,18 @@ def test_calibration_of_pairs(tmp_path, pairs, expected):
     assert axis["units"] == (None if expected == (0.0, 1.0) else "keV")
 
 
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        (((1, 1), (2, 2), (3, 30)), "up to 9 keV off the line"),
+        (((1, "nan"), (5, 3)), "no channel and energy"),
+    ],
+)
+def test_calibrations_that_cannot_be(tmp_path, pairs, said):
+    with pytest.warns(UserWarning, match=said):
+        read(tmp_path / "a.mca", builder.amptek([1, 2], pairs=pairs))
+
+
 def test_decimal_commas(tmp_path):
     found = read(tmp_path / "a.mca", builder.amptek([1, 2], live="1,5", real="2,0"))
     assert (eds_of(found)["live_time"], eds_of(found)["real_time"]) == (1.5, 2.0)

@@ -419,7 +419,8 @@ def _amptek_calibration(text: bytes) -> tuple[list[Calibration], str]:
         return found, "a line of its <<CALIBRATION>> is no channel and energy: left out"
     for zero, gain, _ in found:
         off = max(abs(zero + gain * channel - energy) for channel, energy in pairs)
-        if off > max(_MOST_OFF_KEV, 5 * abs(gain)):
+        energies = [energy for _, energy in pairs]
+        if off > max(_MOST_OFF_KEV, 0.05 * (max(energies) - min(energies))):
             return found, (
                 f"the pairs of its <<CALIBRATION>> are up to {off:.3g} keV off the line "
                 f"through them, {zero:.4g} + {gain:.4g} keV of the channel"
