@@ -148,6 +148,10 @@ def test_axes(run, scan, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), counts[:, 3])
     text = run("export", path, *chosen, "-o", tmp_path / "b.npy", code=1)
     assert "choose with --dataset or --detector" in text
+    run("export", path, *chosen, "--detector", "sum", "-o", tmp_path / "d.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "d.npy"), counts.sum(axis=1))
+    text = run("export", path, *chosen, "--detector", "all", "-o", "e.npy", code=2)
+    assert "'all' is neither a number nor 'sum'" in text
     axes = ("--axes", "x y channel")
     run("export", path, "--dataset", "spectra", *axes, "-o", tmp_path / "c.npy")
     np.testing.assert_array_equal(

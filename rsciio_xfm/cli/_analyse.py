@@ -14,10 +14,12 @@ from rsciio_xfm.cli._common import (
     dask_bar,
     dataset_option,
     detector_option,
+    detector_options,
     errors_as_messages,
     excitation_option,
     extension,
     find_peaks_of,
+    find_reader,
     load_map,
     refuse_existing,
 )
@@ -47,7 +49,7 @@ from rsciio_xfm.core.warning import warn
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
 def analyse(
     file: Path,
-    detector: int | None,
+    detector: int | str | None,
     excitation: str | None,
     saturation: float,
     table: bool,
@@ -88,7 +90,7 @@ def _results(
     file: Path,
     signal: Any,
     saturation: float,
-    detector: int | None,
+    detector: int | str | None,
     excitation: Any,
 ) -> dict[str, Callable[[Path], None]]:
     """Return what writes each result, by its name."""
@@ -155,8 +157,8 @@ def _save(axes: Any, path: Path) -> None:
     save_figure(axes, path)
 
 
-def _write_info(file: Path, path: Path, detector: int | None) -> None:
-    lines = describe(file, {} if detector is None else {"detector": detector})
+def _write_info(file: Path, path: Path, detector: int | str | None) -> None:
+    lines = describe(file, detector_options(file, find_reader(file), detector))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -102,7 +102,7 @@ def classify(
     file: Path,
     x: tuple[int, int] | None,
     y: tuple[int, int] | None,
-    detector: int | None,
+    detector: int | str | None,
     n_classes: int | str,
     reducer: str,
     classifier: str,

@@ -45,6 +45,7 @@ class _File(click.Path):
 
 
 FILE = _File(exists=True, dir_okay=False, path_type=Path)
+SUM = "sum"  # of detectors
 _CHOSEN = {
     "dataset_path": "--dataset is for files of several maps",
     "axes": "--axes is for HDF5 files",
@@ -85,9 +86,31 @@ def region_options(command: Callable) -> Callable:
     return dataset_option(range_options(detector_option(command)))
 
 
+class _Detector(click.ParamType):
+    """A number, or all detectors added up."""
+
+    name = "detector"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int | str:
+        if value == SUM:
+            return SUM
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor {SUM!r}.", param, ctx)
+
+
 def detector_option(command: Callable) -> Callable:
-    text = "This detector only, 0 being the first, of .GeoPIXE, EDF and HDF5 maps."
-    return click.option("--detector", type=int, help=text)(command)
+    text = (
+        f"This detector only, 0 being the first; {SUM}: all of them added up, which HDF5 maps "
+        "are not without it."
+    )
+    return click.option("--detector", type=_Detector(), metavar="N", help=text)(command)
 
 
 def excitation_option(command: Callable) -> Callable:
@@ -279,17 +302,20 @@ def check_outputs(
     return outputs
 
 
-def detector_options(file: Path, reader: Any, detector: int | None) -> dict[str, int]:
+def detector_options(
+    file: Path, reader: Any, detector: int | str | None
+) -> dict[str, int | str]:
     """Return the detector that the user chose as an option of the reader."""
     if detector is None:
         return {}
-    if not has_option(reader, "detector"):
+    option = "sum_detectors" if detector == SUM else "detector"
+    if not has_option(reader, option):
         raise click.ClickException(f"{file}: --detector is for maps of several detectors")
-    return {"detector": detector}
+    return {option: True if detector == SUM else detector}
 
 
 def load_map(
-    file: Path, detector: int | None, n_axes: tuple[int, ...] = (1, 2), **kwds: Any
+    file: Path, detector: int | str | None, n_axes: tuple[int, ...] = (1, 2), **kwds: Any
 ) -> Any:
     """Load a map of x and y, or a line scan; with 0 among `n_axes` one spectrum, too."""
     reader = find_reader(file)
@@ -303,7 +329,11 @@ def load_map(
             f"{file} holds {len(signals)} signals, "
             f"{sum(map(_is_map, signals))} of them maps of X-ray spectra, not one: choose "
             "with --dataset"
-            + (" or --detector" if has_option(reader, "detector") else "")
+            + (
+                f" or --detector, a number or {SUM}"
+                if has_option(reader, "detector")
+                else ""
+            )
         )
     shape = signal.axes_manager.navigation_shape
     if not shape and 0 not in n_axes:
@@ -339,7 +369,7 @@ def load_spectra(
     file: Path,
     x: tuple[int, int] | None,
     y: tuple[int, int] | None,
-    detector: int | None,
+    detector: int | str | None,
 ) -> Any:
     """Load a map, or a part of it, or the one spectrum of a file."""
     signal = load_map(file, detector, (0, 1, 2))

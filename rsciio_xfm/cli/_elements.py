@@ -38,7 +38,7 @@ def elements(
     file: Path,
     x: tuple[int, int] | None,
     y: tuple[int, int] | None,
-    detector: int | None,
+    detector: int | str | None,
     elements: tuple[str, ...],
     exclude: tuple[str, ...],
     excitation: str | None,

@@ -55,7 +55,7 @@ def _cache_option(command: Callable) -> Callable:
 @_cache_option
 def explore(
     file: Path,
-    detector: int | None,
+    detector: int | str | None,
     no_browser: bool,
     port: int,
     memory: float,

@@ -58,7 +58,7 @@ def export(
     file: Path,
     x: tuple[int, int] | None,
     y: tuple[int, int] | None,
-    detector: int | None,
+    detector: int | str | None,
     separate_detectors: bool,
     calibrate: Any,
     output: Path,

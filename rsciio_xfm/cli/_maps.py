@@ -35,7 +35,7 @@ def maps(
     file: Path,
     x: tuple[int, int] | None,
     y: tuple[int, int] | None,
-    detector: int | None,
+    detector: int | str | None,
     elements: tuple[str, ...],
     excitation: str | None,
     energy: tuple[float, float] | None,
