@@ -1,6 +1,6 @@
 """What excited a sample, as metadata in HyperSpy's form say it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rsciio_xfm.core.eds import ELECTRONS, ELEMENTS, XRF
@@ -11,6 +11,13 @@ _ELECTRONS = ("EDS_SEM", "EDS_TEM")
 _MOST_KEV = 500.0
 # Returns the item of metadata at a path, None if there is none.
 Get = Callable[[str], Any]
+
+
+def find(tree: Any, path: str) -> Any:
+    """Return an item of nested dictionaries; None if it is not there."""
+    for name in path.split("."):
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def positive(value: Any, most: float) -> float | None:

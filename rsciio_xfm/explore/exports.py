@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 import rsciio_xfm
+from rsciio_xfm.core.beam import find
 from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV, TIME_MAPS, TIMES, put
 from rsciio_xfm.explore.lines import Axis
-from rsciio_xfm.explore.opened import Opened, find
+from rsciio_xfm.explore.opened import Opened
 
 _THUMBNAIL = 160  # pixels along the longer side
 _DARK, _BRIGHT = 1.0, 99.5  # percentiles

@@ -16,6 +16,7 @@ import numpy as np
 from rsciio_xfm._register import find_reader
 from rsciio_xfm.analysis.maps import Counts, Highest, Total
 from rsciio_xfm.core import beam
+from rsciio_xfm.core.beam import find
 from rsciio_xfm.core.cache import Entry
 from rsciio_xfm.core.dead_time import (
     combine_dead_time,
@@ -51,13 +52,6 @@ class Brightest(Images):
     def finish(self, state: Any, whole: Any) -> np.ndarray:
         """Return the result."""
         return super().finish(state, whole)[0]
-
-
-def find(tree: Any, path: str) -> Any:
-    """Return an item of nested dictionaries; None if it is not there."""
-    for name in path.split("."):
-        tree = tree.get(name) if isinstance(tree, Mapping) else None
-    return tree
 
 
 def read_signals(path: Path, options: Mapping[str, Any]) -> list[dict[str, Any]]:

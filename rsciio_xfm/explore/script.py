@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rsciio_xfm.core.beam import find
 from rsciio_xfm.core.eds import DETECTOR_NODES
 from rsciio_xfm.core.names import unique
 from rsciio_xfm.explore import regions
 from rsciio_xfm.explore.lines import energy_of
-from rsciio_xfm.explore.opened import Opened, find
+from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.regions import Term
 from rsciio_xfm.explore.wishes import (
     ClassWish,

@@ -404,13 +404,17 @@ class TestWritten:
         s.save(tmp_path / "a.hmsa")
         np.testing.assert_array_equal(read(tmp_path / "a.hmsa")["data"], s.data)
 
-    def test_what_others_read(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("XRF.source", "electrons"), ("SEM.working_distance", 10.0)],
+    )
+    def test_what_others_read(self, tmp_path, name, value):
         """Without what only we read, axes and times are those of the signal."""
         s = make_signal()
         s.metadata.set_item("Acquisition_instrument.SEM.Detector.EDS.real_time", 0.5)
         s.metadata.set_item("Acquisition_instrument.SEM.Detector.EDS.live_time", 0.375)
         s.metadata.set_item("Acquisition_instrument.SEM.beam_energy", 15.0)
-        s.metadata.set_item("Acquisition_instrument.XRF.source", "electrons")
+        s.metadata.set_item(f"Acquisition_instrument.{name}", value)
         path = tmp_path / "a.hmsa"
         s.save(path)
         change(path, "<rsciio_xfm>", "<other>")

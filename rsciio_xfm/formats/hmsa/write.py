@@ -6,6 +6,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -20,11 +21,11 @@ from rsciio_xfm.core.atomic import (
     refuse_original,
     replacing,
 )
+from rsciio_xfm.core.beam import find, is_electrons
 from rsciio_xfm.core.blocks import blocks, write_block
 from rsciio_xfm.core.dates import parse_date, parse_time
 from rsciio_xfm.core.eds import (
     DETECTOR_AXIS,
-    ELECTRONS,
     PER_KEV,
     clean_units,
     with_times_of_one_spectrum,
@@ -344,17 +345,16 @@ def _add_conditions(conditions: Element, metadata: dict[str, Any], part: _Part) 
     instruments = metadata.get("Acquisition_instrument", {})
     kind = str(metadata.get("Signal", {}).get("signal_type") or "")
     instrument = instruments.get("TEM" if kind == "EDS_TEM" else "SEM", {})
-    source = instruments.get("XRF", {}).get("source")
-    is_electrons = source == ELECTRONS or (kind.startswith("EDS") and kind != "EDS_XFM")
+    by_electrons = is_electrons(partial(find, metadata))
     beam = number(instrument.get("beam_energy"))
-    if is_electrons and beam is not None:
+    if by_electrons and beam is not None:
         probe = SubElement(conditions, "Probe", {"Class": "EM", "ID": "Probe0"})
         for name, (tag, unit) in OF_PROBE.items():
             _quantity(probe, tag, instrument.get(name), unit)
     eds = instrument.get("Detector", {}).get("EDS", {})
     units = clean_units(part.axes[-1].get("units"))
     if len(part.datum) == 1 and isinstance(units, str) and UNITS.fullmatch(units):
-        _add_detector(conditions, part.axes[-1], kind, is_electrons, eds)
+        _add_detector(conditions, part.axes[-1], kind, by_electrons, eds)
     _add_acquisition(conditions, part, eds)
 
 
@@ -368,13 +368,13 @@ def _add_detector(
     conditions: Element,
     axis: dict[str, Any],
     kind: str,
-    is_electrons: bool,
+    by_electrons: bool,
     eds: dict[str, Any],
 ) -> None:
     is_xray = kind.startswith("EDS")
     own = {"Class": XEDS if is_xray else "Spectrometer", "ID": "Detector0"}
     node = SubElement(conditions, "Detector", own)
-    xrays = "EDS" if is_electrons else "XRF"
+    xrays = "EDS" if by_electrons else "XRF"
     types = {ours: theirs for theirs, ours in SIGNAL_TYPES.items()}
     _text(node, "SignalType", xrays if is_xray else types.get(kind))
     for name, (tag, unit) in OF_DETECTOR.items():
