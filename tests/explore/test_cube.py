@@ -137,6 +137,7 @@ STRIPS = st.sampled_from([1, 1000, 20000, 2**26])
 MOST = st.sampled_from([1, 30000, 2**28])
 
 
+@pytest.mark.thorough
 @SETTINGS
 @given(maps(), STRIPS, MOST)
 def test_random_maps(monkeypatch, found, strip, most):
@@ -278,6 +279,7 @@ class Unreadable(PieceByRow):
         raise AssertionError("The file is read.")
 
 
+@pytest.mark.thorough
 @SETTINGS
 @given(maps(), STRIPS, MOST)
 def test_random_maps_with_pixels(monkeypatch, found, strip, most):
