@@ -32,6 +32,7 @@ def test_damaged(name):
     assert [o for o in outcomes if o.kind in BAD] == []
 
 
+@pytest.mark.filterwarnings("ignore:.*experimental. Hold:UserWarning")
 @pytest.mark.parametrize("name", SAMPLES)
 def test_samples(name, tmp_path):
     """What is damaged is what was meant: parts lie in the file, and others read the same."""
