@@ -59,7 +59,7 @@ def read_images(
 def is_of_tube(kilovolts: float | None) -> bool:
     """Tell whether a voltage is that of an X-ray tube, if nothing else says what it is of.
 
-    SEMs have less, and TEMs that are used for EDS more.
+    Scanning microscopes have less, and TEMs that are used for EDS more.
     """
     return kilovolts is not None and MOST_SEM_KV < kilovolts < _LEAST_OF_TEM
 
