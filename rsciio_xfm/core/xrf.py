@@ -27,6 +27,7 @@ from rsciio_xfm.core.views import add_detectors
 from rsciio_xfm.core.warning import warn
 
 _STRAIGHT = 0.5  # channels by which energies may bend without a warning
+_EVEN = 1e-6  # channels by which those of an even axis may
 _MOST_KEV = 500.0  # of the last channel: more is in eV
 _MOST_TIME = 1e9  # s
 _UNEVEN = 0.1  # by which times may differ from their mean without a warning
@@ -267,20 +268,64 @@ def energy_axis(
         return axis
     scale, offset = step * b, a + b * first
     if c:
-        scale, offset = np.polyfit(np.arange(n_channels), energies, 1)
-        straight = offset + scale * np.arange(n_channels)
-        bent = np.abs(straight - energies).max() / scale
-        if bent > _STRAIGHT:
-            warn(
-                f"{where}: the energies bend by {bent:.2g} channels (calibration {terms}), "
-                "expected a uniform axis: the nearest straight line is used."
-            )
+        offset, scale, bent = nearest_line(energies)
+        warn_of_bent(f"{where} (calibration {terms})", bent)
     unit = 1e-3 if energies[-1] > _MOST_KEV else 1.0
     return axis | {
         "offset": float(offset) * unit,
         "scale": float(scale) * unit,
         "units": "keV",
     }
+
+
+def nearest_line(energies: np.ndarray) -> tuple[float, float, float]:
+    """Return the straight line nearest to the energies of channels.
+
+    Parameters
+    ----------
+    energies
+        Of two channels or more.
+
+    Returns
+    -------
+    offset, scale : float
+        Of the line.
+    bent : float
+        By how many channels the energies are off it at most.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nearest_line(np.array([1.0, 3.0, 5.0]))
+    (1.0, 2.0, 0.0)
+    """
+    numbers = np.arange(energies.size)
+    step = rounded((energies[-1] - energies[0]) / (energies.size - 1))
+    offset, scale = rounded(energies[0]), step
+    bent = _bent(energies, offset, scale)
+    if bent > _EVEN:
+        scale, offset = (float(v) for v in np.polyfit(numbers, energies, 1))
+        bent = _bent(energies, offset, scale)
+    return offset, scale, bent
+
+
+def _bent(energies: np.ndarray, offset: float, scale: float) -> float:
+    off = np.abs(offset + scale * np.arange(energies.size) - energies).max()
+    return float(off / abs(scale)) if scale else math.inf
+
+
+def rounded(value: float) -> float:
+    """Return a number without the noise of sums and differences."""
+    return float(f"{value:.12g}")
+
+
+def warn_of_bent(where: str, bent: float) -> None:
+    """Say that energies are off their line by more than half a channel."""
+    if bent > _STRAIGHT:
+        warn(
+            f"{where}: the energies bend by {bent:.2g} channels, expected a uniform axis: the "
+            "nearest straight line is used."
+        )
 
 
 def warn_of_calibrations(

@@ -578,6 +578,7 @@ class TestDoubtfulMaps:
             make(counts).as_lazy().get_element_maps(fitted)
 
     def test_the_same_with_few_counts(self, phantom, fitted):  # noqa: F811
+        """Noise is not taken for another instrument: there is no warning."""
         counts = np.random.default_rng(1).binomial(phantom.counts, 0.02)
         make(counts).get_element_maps(fitted)
 

@@ -40,7 +40,6 @@ from rsciio_xfm.formats.hmsa.parse import (
     tree,
 )
 
-_STRAIGHT = 0.5  # channels by which energies may bend without a warning
 _EVEN = 1e-6  # of a step, by which steps may differ on an even axis
 _SEM = "Acquisition_instrument.SEM"
 
@@ -149,7 +148,7 @@ def _channels(
     scale = float(values[-1] - values[0]) / (n - 1)
     even = values[0] + scale * np.arange(n)
     if scale and np.abs(values - even).max() <= _EVEN * abs(scale):
-        own = {"scale": _rounded(scale), "offset": _rounded(values[0])}
+        own = {"scale": meta.rounded(scale), "offset": meta.rounded(values[0])}
         return axis | own | {"units": unit or None}
     return {"name": name, "axis": values, "units": unit or None, "navigate": False}
 
@@ -185,27 +184,11 @@ def _line(where: str, energies: np.ndarray | None) -> tuple[float, float] | None
     """Return the straight line nearest to energies, with a warning if they bend."""
     if energies is None:
         return None
-    n = energies.size
-    if n < 2:
+    if energies.size < 2:
         return float(energies[0]), 1.0
-    step = _rounded((energies[-1] - energies[0]) / (n - 1))
-    line = _rounded(energies[0]), step
-    off = np.abs(line[0] + step * np.arange(n) - energies).max() / abs(step)
-    if off > _EVEN:
-        step, start = np.polyfit(np.arange(n), energies, 1)
-        line = float(start), float(step)
-        off = np.abs(start + step * np.arange(n) - energies).max() / abs(step)
-    if off > _STRAIGHT:
-        warn(
-            f"{where}: the energies bend by {off:.2g} channels, expected a uniform axis: the "
-            "nearest straight line is used."
-        )
-    return line
-
-
-def _rounded(value: float) -> float:
-    """Return a number without the noise of sums and differences."""
-    return float(f"{value:.12g}")
+    offset, scale, bent = meta.nearest_line(energies)
+    meta.warn_of_bent(where, bent)
+    return offset, scale
 
 
 # Metadata.

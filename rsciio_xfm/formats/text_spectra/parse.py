@@ -14,6 +14,7 @@ import numpy as np
 
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.source import open_unbuffered
+from rsciio_xfm.core.xrf import nearest_line
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.msa.parse import parse as parse_msa
 from rsciio_xfm.formats.spec.api import is_spec
@@ -695,14 +696,14 @@ def _take_second_column(path: Path, spectrum: Spectrum, start: int) -> None:
             f"{path}: the first column counts channels, and {x[gap + 1]:g} follows on "
             f"{x[gap]:g}, expected each channel (byte {start})."
         )
-    gain, zero = np.polyfit(np.arange(x.size), x, 1)
-    off = np.abs(zero + gain * np.arange(x.size) - x).max() / steps.min()
+    zero, gain, bent = nearest_line(x)
+    off = bent * gain / steps.min()
     if off > 1:
         raise FileFormatError(
             f"{path}: the energies are up to {off:.2g} channels off a straight line, expected "
             f"steps of one size (byte {start})."
         )
-    spectrum.calibrations = [(float(zero), float(gain), 0.0)]
+    spectrum.calibrations = [(zero, gain, 0.0)]
 
 
 # MSA ------------------------------------------------------------------------------------
