@@ -18,7 +18,8 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.tags = ["tests"]
 
-# Of what pyproject.toml allows; scipy, h5py and others have no older wheels for numpy 2.
+# Of what pyproject.toml allows; h5py and others have no older wheels for numpy 2, and nnls of an
+# older scipy does not always end.
 OLDEST = """
     anywidget==0.9.0 click==8.1.0 dask[array]==2025.1.0 distributed==2025.1.0 exspy==0.3.2
     fabio==2024.9.0 h5py==3.11.0 hdf5plugin==4.4.0 hyperspy==2.5.0 hypothesis==6.100.0
@@ -26,7 +27,7 @@ OLDEST = """
     nbclient==0.10.0 numba==0.61.0 numcodecs==0.13.0 numpy==2.0.2
     packaging==22.0 pandas==2.2.2 pillow==10.0.0
     pint==0.24.4 pooch==1.8.0 psutil==5.9.0 pytest-xdist==3.6.1 pytest==8.2.0
-    pyyaml==6.0 rosettasciio==0.15.0 scikit-learn==1.5.0 scipy==1.13.0 silx==2.1.0
+    pyyaml==6.0 rosettasciio==0.15.0 scikit-learn==1.5.0 scipy==1.15.0 silx==2.1.0
     sparse==0.15.4 starlette==0.40.0 threadpoolctl==3.1.0 tifffile==2023.4.12 tqdm==4.66.0
     umap-learn==0.5.7 uvicorn==0.30.0 xraylib==4.1.5 zarr==2.18.3
 """
