@@ -14,7 +14,6 @@ from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.analysis.fit.response import line_share
 from rsciio_xfm.analysis.quantify.setup import Setup
-from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import (
     IN_PART,
     NOT_DETECTED,
@@ -35,6 +34,8 @@ from rsciio_xfm.signals.folders import (
     save_lines,
 )
 from rsciio_xfm.signals.made import Signals, blank_of, image_of, picture_of
+from rsciio_xfm.signals.map_drawing import COUNTS, Composite, Panel
+from rsciio_xfm.signals.pictures import plot_maps, plot_rgb
 from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_live_time
 from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.selections import resolve_regions
@@ -385,7 +386,10 @@ class ElementMaps(Mapping[str, BaseSignal]):
         return abs(own - fitted) <= _SAME * abs(fitted)
 
     def plot(
-        self, names: Iterable[str] | str | None = None, percentile: float = 99.5
+        self,
+        names: Iterable[str] | str | None = None,
+        percentile: float = 99.5,
+        **options: Any,
     ) -> np.ndarray:
         """Draw the maps side by side, with colour bars and a scale bar.
 
@@ -394,7 +398,11 @@ class ElementMaps(Mapping[str, BaseSignal]):
         names
             Of what is drawn; None: all elements.
         percentile
-            Of the pixels: what is as bright as can be.
+            Of the pixels: what is as bright as can be, if it is above 4 sigma of a pixel.
+            Zero and what is below it is black.
+        **options
+            Of :func:`rsciio_xfm.plot_maps`: ``cmap``, ``per_row``, ``scalebar``,
+            ``colorbar``, ``pixel_size``, ``labels``.
 
         Returns
         -------
@@ -407,6 +415,47 @@ class ElementMaps(Mapping[str, BaseSignal]):
         ValueError
             The signal had more than two axes to navigate.
         """
+        return plot_maps(self.as_panels(names), percentile=percentile, **options)
+
+    def plot_rgb(
+        self,
+        red: str | None = None,
+        green: str | None = None,
+        blue: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Draw up to three components as red, green and blue, with a legend.
+
+        Parameters
+        ----------
+        red, green, blue
+            Names of components; None leaves a colour out.
+        **options
+            Of :func:`rsciio_xfm.plot_rgb`: ``percentile``, ``scalebar``, ``pixel_size``,
+            ``labels``.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Those of the picture.
+
+        Raises
+        ------
+        ValueError
+            The maps are none of x and y, or no component is named.
+
+        Examples
+        --------
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
+        >>> ax = maps.plot_rgb("Fe_K", "Ca_K", "Ti_K")
+        >>> ax.figure.savefig("minerals.png", dpi=300)
+        """
+        each = (red, green, blue)
+        shown = [None if name is None else self.as_panels(name)[0] for name in each]
+        return plot_rgb(*shown, **options)
+
+    def as_panels(self, names: Iterable[str] | str | None = None) -> list[Panel]:
+        """Return maps as they are drawn, with what is known of them: see :meth:`plot`."""
         chosen = (
             [names] if isinstance(names, str) else [*(self if names is None else names)]
         )
@@ -415,19 +464,19 @@ class ElementMaps(Mapping[str, BaseSignal]):
         own = self._frame.axes_manager.navigation_axes
         if not 1 <= len(own) <= 2:
             raise ValueError(f"The maps have {len(own)} axes, expected x and y to plot.")
-        panels = [self._panel(name) for name in chosen]
-        steps = [
-            (axis.scale, axis.units if isinstance(axis.units, str) else None)
-            for axis in own
-        ]
-        return fit_drawing.draw_maps(panels, steps, percentile)
+        return [self._panel(name) for name in chosen]
 
-    def _panel(self, name: str) -> fit_drawing.Panel:
+    def _panel(self, name: str) -> Panel:
         k = index_of(name, self._names)
         name, variance = self._names[k], self._projected.own_variance[k]
         remark, is_found = _remark(self.totals.note(name) if name in self.totals else "")
         sigma = float(np.sqrt(max(0.0, float(np.nanmean(variance)))))
-        return fit_drawing.Panel(name, self._projected.maps[k], sigma, remark, is_found)
+        steps = [
+            (axis.scale, axis.units if isinstance(axis.units, str) else None)
+            for axis in self._frame.axes_manager.navigation_axes
+        ]
+        image = self._projected.maps[k]
+        return Panel(name, image, steps, "counts", COUNTS, sigma, remark, is_found)
 
     def rgb(
         self, red: str, green: str | None = None, blue: str | None = None,
@@ -445,7 +494,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
         Returns
         -------
         hyperspy.api.signals.BaseSignal
-            8-bit RGB: ``.plot()`` draws it, ``.save("map.png")`` writes it.
+            8-bit RGB, a pixel for each of the map: ``.save("map.png")`` writes it. For print,
+            with a legend, it is drawn by :meth:`plot_rgb`.
 
         Raises
         ------
@@ -460,19 +510,10 @@ class ElementMaps(Mapping[str, BaseSignal]):
         """
         if self._projected.chi2.ndim != 2:
             raise ValueError(f"The maps are of {self._frame}, expected a map of x and y.")
-        if red is green is blue is None:
-            raise ValueError("There is no map to draw, expected the name of an element.")
-        blank = np.zeros(self._projected.chi2.shape, dtype=np.float32)
-        images, limits, said = [], [], []
-        for colour, name in (("red", red), ("green", green), ("blue", blue)):
-            panel = None if name is None else self._panel(name)
-            images.append(blank if panel is None else panel.image)
-            limits.append(
-                1.0 if panel is None
-                else fit_drawing.brightest(panel.image, panel.sigma, percentile)
-            )  # fmt: skip
-            said += [] if panel is None else [f"{colour} {panel.name}"]
-        colours = fit_drawing.as_colours(images, limits)
+        each = {"red": red, "green": green, "blue": blue}
+        panels = {c: None if n is None else self._panel(n) for c, n in each.items()}
+        colours = Composite(list(panels.values()), percentile).colours
+        said = [f"{c} {panel.name}" for c, panel in panels.items() if panel is not None]
         return picture_of(self._frame, colours, ", ".join(said))
 
     def save(
