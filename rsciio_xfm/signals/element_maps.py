@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,56 @@ from rsciio_xfm.signals.selections import resolve_regions
 from rsciio_xfm.signals.standards import Standard
 
 _FILES = re.compile(
-    r"maps\.png|(elements|regions)\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml"
+    r"(maps|rgb|fit(_\d+)?)\.(png|pdf|svg)|(elements|regions)\.csv|model(_\d+)?\.yaml"
 )
 _SIGMA = "_sigma.tif"
+FORMATS = ("png", "pdf", "svg")  # of pictures
 _SAME = 1e-5  # relative, of counts that were added up in different ways
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How element maps are drawn into a folder.
+
+    Attributes
+    ----------
+    format
+        ``"png"``, ``"pdf"`` or ``"svg"``.
+    cmap
+        As of :func:`rsciio_xfm.plot_maps`.
+    rgb
+        Names of what is red, green and blue in a picture of its own; None: there is none.
+
+    Raises
+    ------
+    ValueError
+        The format is none of these.
+    """
+
+    format: str = "png"
+    cmap: str | None = None
+    rgb: Sequence[str | None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ValueError(
+                f"format is {self.format!r}, expected {' or '.join(FORMATS)}."
+            )
+
+    def writers(self, maps: "ElementMaps") -> Writers:
+        """Return what writes each picture, by the name of its file."""
+        own = {
+            f"maps.{self.format}": lambda path: save_figure(
+                maps.plot(cmap=self.cmap), path
+            )
+        }
+        if self.rgb is not None:
+            rgb = self.rgb
+            own[f"rgb.{self.format}"] = lambda path: save_figure(
+                maps.plot_rgb(*rgb), path
+            )
+        return own
 
 
 class ElementMaps(Mapping[str, BaseSignal]):
@@ -517,7 +563,11 @@ class ElementMaps(Mapping[str, BaseSignal]):
         return picture_of(self._frame, colours, ", ".join(said))
 
     def save(
-        self, folder: str | Path, overwrite: bool = False, sigma: bool = False
+        self,
+        folder: str | Path,
+        overwrite: bool = False,
+        sigma: bool = False,
+        pictures: Pictures | None = None,
     ) -> list[Path]:
         """Write the maps to a folder.
 
@@ -533,6 +583,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
             maps of elements that there were before and are not now.
         sigma
             Write the standard deviations of the pixels as well: ``Fe_K_sigma.tif``, ...
+        pictures
+            How the pictures are written; None: as ``.png`` of 300 dpi.
 
         Returns
         -------
@@ -556,9 +608,10 @@ class ElementMaps(Mapping[str, BaseSignal]):
         # Without our table, what is there is another's, and stays.
         has_maps = _maps_in(Path(folder)) is not None
         old = results_in(folder) if has_maps else []
-        return save_files(folder, self._writers(sigma), old, overwrite)
+        writers = self._writers(sigma, pictures or Pictures())
+        return save_files(folder, writers, old, overwrite)
 
-    def _writers(self, sigma: bool) -> Writers:
+    def _writers(self, sigma: bool, pictures: Pictures) -> Writers:
         """Return what writes each file, by its name."""
         found: dict[str, Callable[[Path], None]] = {}
         for name in self.names:
@@ -568,13 +621,13 @@ class ElementMaps(Mapping[str, BaseSignal]):
                     _save_map, self.sigma, name
                 )
         if self._projected.chi2.ndim <= 2:
-            found["maps.png"] = lambda path: save_figure(self.plot(), path)
+            found |= pictures.writers(self)
         found["elements.csv"] = lambda path: save_lines(self._rows(), path)
         if self.regions:
             found["regions.csv"] = lambda path: save_lines(self._region_rows(), path)
         for k, model in enumerate(self.models):
             number = f"_{k}" * (len(self.models) > 1)  # of the detector
-            found[f"fit{number}.png"] = partial(_save_fit, model)
+            found[f"fit{number}.{pictures.format}"] = partial(_save_fit, model)
             found[f"model{number}.yaml"] = model.save
         return found
 
