@@ -13,6 +13,7 @@ from rsciio_xfm.signals.map_drawing import (
     Style,
     class_colours,
     draw_map,
+    show_name,
 )
 from rsciio_xfm.signals.map_layout import PAGE
 from rsciio_xfm.signals.scale_bar import Scale
@@ -252,7 +253,7 @@ def draw_classes(
     colours = class_colours(len(spectra))
     axes = _class_axes(labels.shape, steps)
     if labels.ndim == 1:
-        labels, steps = labels[np.newaxis], (steps[0], (1.0, steps[0][1]))
+        labels, steps = labels[np.newaxis], (steps[0], (1.0, ""))  # no length
     draw_map(axes[0], Panel("Classes", labels, steps, kind=CLASSES), Style())
     _draw_embedding(axes[1], embedding, labels.ravel(), colours)
     names = [f"{k}: {100 * share:.1f} %" for k, share in enumerate(fractions)]
@@ -260,7 +261,7 @@ def draw_classes(
     for name, position in lines.items():
         axes[2].axvline(position, color="0.6", lw=0.6, zorder=0)
         axes[2].annotate(
-            name, (position, 1), xycoords=("data", "axes fraction"), rotation=90,
+            show_name(name), (position, 1), xycoords=("data", "axes fraction"), rotation=90,
             va="top", ha="right", fontsize=7,
         )  # fmt: skip
     axes[2].set_xlabel(f"Energy ({units})" if units else "Channel", fontsize=8)
@@ -271,23 +272,29 @@ def _class_axes(shape: tuple[int, ...], steps: Sequence[Scale]) -> np.ndarray:
     """Make axes for a map, an embedding beside it, or below a wide one, and spectra."""
     import matplotlib.pyplot as plt
 
-    ratio = 0.06
+    ratio = 0.0
     if len(shape) == 2:
         ratio = shape[0] * abs(steps[1][0]) / (shape[1] * abs(steps[0][0]))
     is_wide = ratio < 0.4
     ratio = float(np.clip(ratio, 0.06, 4.0))
-    width = min(PAGE[0] - 0.95, 3.6 / ratio) if is_wide else min(3.1, 3.4 / ratio)
-    top = width * ratio if is_wide else max(2.1, width * ratio)
-    low, wide = 2.0, PAGE[0] - 0.65  # of the spectra
-    height = 0.25 + top + 0.55 + low + 0.45
-    boxes = [(0.5, height - 0.25 - top, width, top)]
+    # Inches: room for the labels of an axis, a colour bar, the width of the page.
+    room, bar, page = 0.62, 0.45, PAGE[0]
+    width = page - bar - 0.1 if is_wide else min(3.3, 3.4 / ratio)
+    top, low = width * ratio if is_wide else max(2.1, width * ratio), 2.0
+    height = 0.25 + top + 0.6 + low + 0.45
+    first = height - 0.25 - top
+    edge = 0.06 if len(shape) == 2 else 0.25  # a line has ticks
+    boxes = [(edge, first, width - edge + 0.06, top)]
     if is_wide:
-        boxes += [(0.5, 0.45, 2.0, low), (3.1, 0.45, PAGE[0] - 3.2, low)]
+        boxes += [(room, 0.45, 1.9, low), (3.2, 0.45, page - 3.3, low)]
     else:
-        left = width + 1.45
-        boxes += [(left, boxes[0][1], PAGE[0] - left - 0.1, top), (0.5, 0.45, wide, low)]
-    figure = plt.figure(figsize=(PAGE[0], height))
-    size = np.array([PAGE[0], height, PAGE[0], height])
+        left = 0.06 + width + bar + room
+        boxes += [
+            (left, first, page - left - 0.1, top),
+            (room, 0.45, page - room - 0.1, low),
+        ]
+    figure = plt.figure(figsize=(page, height))
+    size = np.array([page, height, page, height])
     axes = [figure.add_axes(tuple(np.array(box) / size), anchor="NW") for box in boxes]
     for ax in axes:
         ax.tick_params(labelsize=7)
