@@ -1,4 +1,4 @@
-"""Drawing of dead times and colour maps: arrays in, matplotlib's axes out."""
+"""Drawing of dead times, classes and spectra: arrays in, matplotlib's axes out."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsciio_xfm.core.dead_time import SATURATION, is_recorded
+from rsciio_xfm.signals.map_drawing import (
+    CLASSES,
+    Panel,
+    Style,
+    class_colours,
+    draw_map,
+    show_name,
+)
+from rsciio_xfm.signals.map_layout import PAGE
+from rsciio_xfm.signals.scale_bar import Scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Scale = tuple[float, str | None]  # of an axis: step and units
 
 _MOST_POINTS = 20_000  # of a scatter plot, per detector
 _PANEL = 3.4  # inches
@@ -19,80 +27,12 @@ _LETTER, _LINE = 0.0038, 0.055  # half a letter and a line of text, of width and
 _HIGHEST = 1.1  # of names, of the height of the highest peak; what is crowded has none
 
 
-def new_axes(
-    n_panels: int = 1, shape: tuple[int, int] | None = None, is_wide: bool = False
-) -> np.ndarray:
-    """Make axes side by side.
-
-    Parameters
-    ----------
-    n_panels
-        How many.
-    shape
-        Rows and columns of the map that each shows; None for a graph.
-    is_wide
-        Of a graph: twice as wide as high.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of axes, shape (`n_panels`,).
-    """
+def new_axes(is_wide: bool = False) -> "Axes":
+    """Make axes for a graph, of which wide ones are twice as wide as high."""
     import matplotlib.pyplot as plt
 
-    ratio = (0.5 if is_wide else 0.75) if shape is None else shape[0] / shape[1]
-    is_flat = shape is not None and ratio < 0.5  # one above the other
-    width = 2 * _PANEL
-    height = np.clip(width * ratio * (1 if is_flat or n_panels == 1 else 0.6), 1.6, 12)
-    rows, columns = (n_panels, 1) if is_flat else (1, n_panels)
-    _, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(
-            width if columns == 1 else _PANEL * 1.25 * columns,
-            (height + 0.7) * rows,
-        ),
-        squeeze=False,
-        layout="constrained",
-    )
-    return axes.ravel()
-
-
-def draw_map(
-    ax: "Axes",
-    image: np.ndarray,
-    steps: Sequence[Scale],
-    title: str,
-    label: str | None = None,
-    **options: Any,
-) -> "Axes":
-    """Draw an image with its axes in their units.
-
-    Parameters
-    ----------
-    ax
-        Where to.
-    image
-        Shape (y, x), or (y, x, 3) for colours.
-    steps
-        Size and unit of a pixel along x and y.
-    title
-        Above it.
-    label
-        Of the colour bar; None leaves that out.
-    options
-        Of :meth:`matplotlib.axes.Axes.imshow`.
-    """
-    (x_step, x_units), (y_step, y_units) = steps
-    extent = (0, image.shape[1] * x_step, image.shape[0] * y_step, 0)
-    options = {"interpolation": "nearest"} | options
-    drawn = ax.imshow(image, extent=extent, **options)
-    if x_units != y_units:
-        ax.set_aspect("auto")
-    ax.set(title=title, xlabel=_with_unit("x", x_units), ylabel=_with_unit("y", y_units))
-    if label is not None:
-        ax.figure.colorbar(drawn, ax=ax, label=label)
-    return ax
+    height = 2 * _PANEL * (0.5 if is_wide else 0.75) + 0.7
+    return plt.subplots(figsize=(2 * _PANEL, height), layout="constrained")[1]
 
 
 def draw_histogram(
@@ -248,7 +188,7 @@ def draw_colour_map(
     picture
         uint8, shape (y, x, 3).
     steps, title
-        As of :func:`draw_map`.
+        Size and unit of a pixel along x and y; what is written above it.
     colours
         Of the channels, shape (channels, 3).
     energies
@@ -270,9 +210,9 @@ def draw_colour_map(
         height_ratios=(height, 0.25),
         layout="constrained",
     )
-    draw_map(axes[0], picture, steps, title)
+    draw_map(axes[0], Panel(title, picture, steps))
     axes[1].imshow(colours[np.newaxis], extent=(start, stop, 0, 1), aspect="auto")
-    axes[1].set(yticks=[], xlabel=_with_unit("Energy", units))
+    axes[1].set(yticks=[], xlabel=f"Energy ({units})" if units else "Channel")
     return axes
 
 
@@ -310,80 +250,93 @@ def draw_classes(
     numpy.ndarray
         Axes of map, embedding and spectra.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import ListedColormap
-
-    n_classes = len(spectra)
-    wheel = plt.get_cmap("tab10" if n_classes <= 10 else "turbo", max(n_classes, 1))
-    colours = [(0.85, 0.85, 0.85, 1.0), *(wheel(k) for k in range(n_classes))]
-    figure = plt.figure(figsize=(10, 7.5), layout="constrained")
-    axes = figure.subplot_mosaic(
-        [["map", "embedding"], ["spectra", "spectra"]], height_ratios=[3, 2]
-    )
-    image = np.atleast_2d(labels)
+    colours = class_colours(len(spectra))
+    axes = _class_axes(labels.shape, steps)
     if labels.ndim == 1:
-        steps = (steps[0], (1.0, None))
-    draw_map(
-        axes["map"],
-        image,
-        steps,
-        "Classes",
-        cmap=ListedColormap(colours),
-        vmin=-1.5,
-        vmax=n_classes - 0.5,
-        aspect="auto" if labels.ndim == 1 else None,
-    )
-    flat = labels.ravel()
+        labels, steps = labels[np.newaxis], (steps[0], (1.0, ""))  # no length
+    draw_map(axes[0], Panel("Classes", labels, steps, kind=CLASSES), Style())
+    _draw_embedding(axes[1], embedding, labels.ravel(), colours)
+    names = [f"{k}: {100 * share:.1f} %" for k, share in enumerate(fractions)]
+    _draw_class_spectra(axes[2], energy, dict(zip(names, spectra, strict=True)), colours)
+    for name, position in lines.items():
+        axes[2].axvline(position, color="0.6", lw=0.6, zorder=0)
+        axes[2].annotate(
+            show_name(name), (position, 1), xycoords=("data", "axes fraction"), rotation=90,
+            va="top", ha="right", fontsize=7,
+        )  # fmt: skip
+    axes[2].set_xlabel(f"Energy ({units})" if units else "Channel", fontsize=8)
+    return axes
+
+
+def _class_axes(shape: tuple[int, ...], steps: Sequence[Scale]) -> np.ndarray:
+    """Make axes for a map, an embedding beside it, or below a wide one, and spectra."""
+    import matplotlib.pyplot as plt
+
+    ratio = 0.0
+    if len(shape) == 2:
+        ratio = shape[0] * abs(steps[1][0]) / (shape[1] * abs(steps[0][0]))
+    is_wide = ratio < 0.4
+    ratio = float(np.clip(ratio, 0.06, 4.0))
+    # Inches: room for the labels of an axis, a colour bar, the width of the page.
+    room, bar, page = 0.62, 0.45, PAGE[0]
+    width = page - bar - 0.1 if is_wide else min(3.3, 3.4 / ratio)
+    top, low = width * ratio if is_wide else max(2.1, width * ratio), 2.0
+    height = 0.25 + top + 0.6 + low + 0.45
+    first = height - 0.25 - top
+    edge = 0.06 if len(shape) == 2 else 0.25  # a line has ticks
+    boxes = [(edge, first, width - edge + 0.06, top)]
+    if is_wide:
+        boxes += [(room, 0.45, 1.9, low), (3.2, 0.45, page - 3.3, low)]
+    else:
+        left = 0.06 + width + bar + room
+        boxes += [
+            (left, first, page - left - 0.1, top),
+            (room, 0.45, page - room - 0.1, low),
+        ]
+    figure = plt.figure(figsize=(page, height))
+    size = np.array([page, height, page, height])
+    axes = [figure.add_axes(tuple(np.array(box) / size), anchor="NW") for box in boxes]
+    for ax in axes:
+        ax.tick_params(labelsize=7)
+    return np.array(axes)
+
+
+def _draw_embedding(
+    ax: "Axes",
+    embedding: np.ndarray,
+    labels: np.ndarray,
+    colours: Sequence[tuple[float, float, float]],
+) -> None:
     shown = np.flatnonzero(np.isfinite(embedding[:, 0]))
     if shown.size > _MOST_POINTS:
         shown = np.random.default_rng(0).choice(shown, _MOST_POINTS, replace=False)
     second = embedding[:, 1] if embedding.shape[1] > 1 else np.zeros(len(embedding))
-    axes["embedding"].scatter(
-        embedding[shown, 0],
-        second[shown],
-        s=2,
-        linewidths=0,
-        c=[colours[k + 1] for k in flat[shown]],
-    )
-    axes["embedding"].set(title="Embedding", xlabel="Component 0", ylabel="Component 1")
+    known = [(0.85, 0.85, 0.85), *colours]
+    ax.scatter(
+        embedding[shown, 0], second[shown], s=2, linewidths=0, rasterized=True,
+        c=[known[k + 1] for k in labels[shown]],
+    )  # fmt: skip
+    ax.set_title("Embedding", loc="left", fontsize=8.5)
+    ax.set_xlabel("Component 0", fontsize=8)
+    ax.set_ylabel("Component 1", fontsize=8)
+
+
+def _draw_class_spectra(
+    ax: "Axes",
+    energy: np.ndarray,
+    spectra: Mapping[str, np.ndarray],
+    colours: Sequence[tuple[float, float, float]],
+) -> None:
     last = 1
-    for k, counts in enumerate(spectra):
+    for (name, counts), colour in zip(spectra.items(), colours, strict=True):
         floor = counts[counts > 0].min(initial=1.0) / 2
-        label = f"{k}: {100 * fractions[k]:.1f} %"
-        axes["spectra"].semilogy(
-            energy, np.maximum(counts, floor), lw=0.9, color=colours[k + 1], label=label
-        )
+        ax.semilogy(energy, np.maximum(counts, floor), lw=0.8, color=colour, label=name)
         last = max([last, *np.flatnonzero(counts).tolist()[-1:]])
-    for name, position in lines.items():
-        axes["spectra"].axvline(position, color="0.6", lw=0.6, zorder=0)
-        axes["spectra"].annotate(
-            name,
-            (position, 1),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            va="top",
-            ha="right",
-            fontsize="x-small",
-        )
-    axes["spectra"].set(
-        title="Average spectra",
-        xlabel=f"Energy ({units})" if units else "Channel",
-        ylabel="Counts per pixel",
-        xlim=(energy[0], energy[min(last, len(energy) - 1)]),
-    )
-    if n_classes:
-        axes["spectra"].legend(ncols=1 + n_classes // 7, fontsize="small")
-    return np.array([axes["map"], axes["embedding"], axes["spectra"]])
-
-
-def difference_limit(image: np.ndarray) -> float:
-    """Return the value that a scale around 0 should end at, whatever a few pixels do."""
-    finite = np.abs(image[np.isfinite(image)])
-    return float(np.percentile(finite, 99)) or 1.0 if finite.size else 1.0
-
-
-def _with_unit(name: str, units: str | None) -> str:
-    return f"{name} ({units})" if units else f"{name} (pixels)"
+    ax.set_title("Average spectra", loc="left", fontsize=8.5)
+    ax.set_ylabel("Counts per pixel", fontsize=8)
+    ax.set_xlim(energy[0], energy[min(last, len(energy) - 1)])
+    if spectra:
+        ax.legend(ncols=1 + len(spectra) // 7, fontsize=7, handlelength=1.2)
 
 
 def label_peaks(
