@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from rsciio_xfm._register import extension, find_reader, readers
-from rsciio_xfm.core.progress import bar_options, shown
+from rsciio_xfm.core.progress import progress
 
 # What is wrong with a file, an argument or the machine, rather than with this program.
 ERRORS = (
@@ -380,14 +380,6 @@ def load_spectra(
     return signal
 
 
-@contextlib.contextmanager
-def dask_bar(label: str) -> Iterator[None]:
-    from tqdm.dask import TqdmCallback
-
-    with TqdmCallback(desc=label, **bar_options()):
-        yield
-
-
 def read_lazily(file: Path, **options: Any) -> list[dict[str, Any]]:
     """Read signals as `load` does, without HyperSpy if the reader is ours."""
     reader = find_reader(file)
@@ -496,9 +488,9 @@ def find_peaks_of(total: Any, excitation: Any = None) -> list[tuple[str, float]]
         return []
 
 
-def compute(signal: Any, label: str) -> Any:
-    """Compute a lazy signal, with a progress bar."""
-    with dask_bar(label):
+def compute(signal: Any, doing: str) -> Any:
+    """Compute a lazy signal, and show its progress: `doing` says what it is, in words."""
+    with progress(doing=doing):
         signal.compute(show_progressbar=False)
     return signal
 
@@ -579,7 +571,7 @@ def _message(error: Exception) -> str:
 @contextlib.contextmanager
 def errors_as_messages() -> Iterator[None]:
     """Print this package's warnings and what is wrong with a file in a line each."""
-    with shown(), warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             yield

@@ -52,9 +52,7 @@ def elements(
         from rsciio_xfm.signals.elements import find_elements
 
         signal = load_spectra(file, x, y, detector)
-        found = find_elements(
-            signal, elements or None, exclude, excitation, show_progressbar=False
-        )
+        found = find_elements(signal, elements or None, exclude, excitation)
         click.echo(repr(found))
 
 
@@ -118,7 +116,7 @@ def calibrate(file: Path, known: Any, dry_run: bool, overwrite: bool) -> None:
                 f"{file} has energies, from {axis.offset:.6g} {axis.units} on in steps of "
                 f"{axis.scale:.6g} {axis.units}; use --overwrite to replace them"
             )
-        found = signal.calibrate_energy(known, show_progressbar=False)
+        found = signal.calibrate_energy(known)
         click.echo(str(found))
         if not dry_run:
             write_energies(file, found.zero, found.gain, axis.size)

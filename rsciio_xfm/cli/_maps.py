@@ -67,7 +67,6 @@ def maps(
             excitation=excitation,
             energy_range=energy,
             nonnegative=nonnegative,
-            show_progressbar=False,
         )
         head, _, table = repr(found).partition("\n")
         quality = head.partition(" pixels, ")[2]

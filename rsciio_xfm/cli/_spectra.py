@@ -14,7 +14,6 @@ from rsciio_xfm.cli._common import (
     check_extension,
     check_outputs,
     compute,
-    dask_bar,
     errors_as_messages,
     load_map,
     output_options,
@@ -90,20 +89,16 @@ def spectrum(
         kind = held if output.suffix.lower() == ".msa" else None
         if masks:
             regions = [_read_mask(mask, signal) for mask in masks]
-            with dask_bar("Summing spectra"):
-                found = signal.get_region_spectra(
-                    dict(zip(names, regions, strict=True)), show_progressbar=False
-                )
+            found = signal.get_region_spectra(dict(zip(names, regions, strict=True)))
             sizes = [f"{np.count_nonzero(region)}" for region in regions]
             totals = list(found.values())
         else:
             region = select(signal, x, y)
             sizes = [region_size(region)]
             if statistic == "sum":
-                totals = [compute(region.sum(), "Summing spectra")]
+                totals = [compute(region.sum(), "adding up the spectra")]
             else:
-                with dask_bar("Summing spectra"):
-                    found = region.get_summary(show_progressbar=False)
+                found = region.get_summary()
                 totals = [found[statistic]]
         for path, total, size in zip(outputs, totals, sizes, strict=True):
             if kind:
@@ -197,9 +192,8 @@ def image(
             )
         if region.axes_manager.signal_axes[0].units == "eV":
             windows |= {name: (1000 * a, 1000 * b) for name, (a, b) in pairs.items()}
-        with dask_bar("Images"):
-            windows = windows or {"counts": (0, region.axes_manager.signal_size)}
-            found = region.get_window_images(windows, width, show_progressbar=False)
+        windows = windows or {"counts": (0, region.axes_manager.signal_size)}
+        found = region.get_window_images(windows, width)
         images = list(found.values())
         for path, picture in zip(outputs, images, strict=True):
             _save_image(picture, path, scale_bar, overwrite)

@@ -15,7 +15,7 @@ from rsciio.utils.path import overwrite as ask
 
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.atomic import refuse_original, replacing_in
-from rsciio_xfm.signals.checks import progress
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.signals.timekeeping import give, is_ours, times_of
 from rsciio_xfm.signals.times import Times
 
@@ -97,7 +97,8 @@ def save(
     is_shown = kwds.pop("show_progressbar", None)
     if path.suffix.lower() in _HAS_BAR:
         kwds["show_progressbar"] = False
-    with replacing_in(path.parent, path) as temporary, progress(signal, is_shown):
+    is_told = progress(is_shown, f"writing {path.name}")
+    with replacing_in(path.parent, path) as temporary, is_told:
         _write_to(temporary / path.name, path, signal, file_format, kwds)
     signal.tmp_parameters.set_item("folder", path.parent)
 
