@@ -580,6 +580,6 @@ def errors_as_messages() -> Iterator[None]:
         except ERRORS as error:
             raise click.ClickException(_message(error)) from error
         finally:
-            for warning in caught:
-                if warning.category is UserWarning:
-                    click.echo(f"Warning: {warning.message}", err=True)
+            own = [w for w in caught if w.category is UserWarning]
+            for text in dict.fromkeys(str(warning.message) for warning in own):
+                click.echo(f"Warning: {text}", err=True)

@@ -144,15 +144,10 @@ def umap(
         "umap", signal, n_pca, show_progressbar, preparation
     )
     points, used = found.scores, features.used
-    embedding = methods.reduce_umap(
-        points,
-        n_components,
-        random_state,
-        max_samples,
-        n_neighbors,
-        min_dist,
-        show_progressbar,
-    )
+    with progress(show_progressbar):
+        embedding = methods.reduce_umap(
+            points, n_components, random_state, max_samples, n_neighbors, min_dist
+        )
     return map_of(signal, used, embedding, "UMAP")
 
 
