@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import math
 import re
+import shlex
 import sys
 import time
 import warnings
@@ -255,6 +256,23 @@ def chosen_options(file: Path, reader: Any) -> dict[str, Any]:
         if not has_option(reader, name):
             raise click.ClickException(f"{file}: {_CHOSEN[name]}")
     return chosen
+
+
+def chosen_as_text(detector: int | str | None = None) -> str:
+    """Return options of the reader as the user gave them, for a command that is suggested."""
+    settings = _settings()
+    words = []
+    for name in _CHOSEN:
+        value = settings.get(name)
+        if value is None:
+            continue
+        words.append(_CHOSEN[name].partition(" ")[0])
+        if value is not True:
+            is_shape = isinstance(value, tuple)
+            words.append("x".join(map(str, value)) if is_shape else str(value))
+    if detector is not None:
+        words += ["--detector", str(detector)]
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def has_option(reader: Any, name: str) -> bool:
