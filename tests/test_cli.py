@@ -15,7 +15,6 @@ from traits.api import Undefined
 import rsciio_xfm
 from rsciio_xfm import data
 from rsciio_xfm.cli import _demo
-from rsciio_xfm.core import progress
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import geopixe as builder
@@ -471,22 +470,6 @@ class TestEMD:
         text = run("spectrum", velox, "-o", tmp_path / "a.msa", code=1)
         assert "holds 3 signals, 0 of them maps" in text
         assert "No spectrum stream is present" in text
-
-
-class TestProgress:
-    def test_silent_in_the_library_and_without_a_terminal(self, path, monkeypatch, capfd):
-        monkeypatch.setattr("rsciio_xfm.core.progress._DELAY", 0)
-        hs.load(path, lazy=True)
-        with progress.shown():
-            hs.load(path, lazy=True)
-        assert capfd.readouterr() == ("", "")
-
-    def test_shown_on_a_terminal(self, path, monkeypatch, capfd):
-        monkeypatch.setattr("rsciio_xfm.core.progress._DELAY", 0)
-        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-        with progress.shown():
-            hs.load(path, lazy=True)
-        assert "Indexing map.GeoPIXE: 100%" in capfd.readouterr().err
 
 
 class TestSpectrum:

@@ -120,6 +120,19 @@ def test_others_are_refused(run, tmp_path, counts):
     assert "--calibrate Fe,Ca -o map_keV.h5" in text
 
 
+def test_the_suggestion_has_what_was_given(run, tmp_path, counts):
+    """Without them it would be of one row of a series, or refused."""
+    path = tmp_path / "map 1.h5"
+    hs.signals.Signal1D(counts).save(path, file_format="HSPY")
+    given = ("--series", "--dataset", "/a b", "--navigation-shape", "4x3")
+    text = run("calibrate", path, LINES, "--detector", "sum", *given, code=1)
+    said = (
+        f"export '{path}' --dataset '/a b' --series --navigation-shape 4x3 --detector sum "
+        f"--calibrate {LINES} -o 'map 1'_keV.h5"
+    )
+    assert said in text
+
+
 @pytest.mark.parametrize(
     "lines", ["Fe_Ka=640,Ca", "Fe_Ka=x", "Fe_Ka=nan", "", ",", "Fe,Fe", "Fe_Ka=1,Fe_Ka=2"]
 )

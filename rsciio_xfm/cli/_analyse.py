@@ -11,7 +11,6 @@ import numpy as np
 from rsciio_xfm.cli._common import (
     FILE,
     FiniteRange,
-    dask_bar,
     dataset_option,
     detector_option,
     detector_options,
@@ -80,7 +79,7 @@ def analyse(
         refuse_existing([output / name for name in results], overwrite)
         output.mkdir(parents=True, exist_ok=True)
         for name, write in results.items():
-            with dask_bar(name), replacing_in(output, output / name) as temporary:
+            with replacing_in(output, output / name) as temporary:
                 write(temporary / name)
             if (output / name).exists():
                 click.echo(f"Wrote  {output / name}")
@@ -98,7 +97,7 @@ def _results(
 
     def summarise() -> dict[str, Any]:
         if not summary:  # one pass for three results
-            summary.update(signal.get_summary(show_progressbar=False))
+            summary.update(signal.get_summary())
         return summary
 
     results: dict[str, Callable[[Path], None]] = {
@@ -124,7 +123,7 @@ def _results(
             signal.plot_dead_time_histogram(), path
         ),
         "dead_time_against_counts.png": lambda path: _save(
-            signal.plot_dead_time_against_counts(show_progressbar=False), path
+            signal.plot_dead_time_against_counts(), path
         ),
     }
     if len(statistics) > 1:
@@ -140,7 +139,7 @@ def _results(
 
 def _fill(signal: Any, path: Path) -> None:
     try:
-        axes = signal.fill_dead_time(show_progressbar=False).plot_filled_dead_time()
+        axes = signal.fill_dead_time().plot_filled_dead_time()
     except ValueError as error:  # too few are known for a fit
         warn(f"{path.name} is not written: {error}")
         return
@@ -148,7 +147,7 @@ def _fill(signal: Any, path: Path) -> None:
 
 
 def _save_colours(signal: Any, scale: str, path: Path) -> None:
-    _save(signal.plot_colour_map(scale, show_progressbar=False), path)
+    _save(signal.plot_colour_map(scale), path)
 
 
 def _save(axes: Any, path: Path) -> None:

@@ -140,7 +140,6 @@ def classify(
             "scaling": scaling,
             "energy_range": energy,
             "min_counts": min_counts,
-            "show_progressbar": False,
         }
         if n_classes == _AUTO:
             n_classes = region.estimate_n_classes(

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import math
 import re
+import shlex
 import sys
 import time
 import warnings
@@ -15,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from rsciio_xfm._register import extension, find_reader, readers
-from rsciio_xfm.core.progress import bar_options, shown
+from rsciio_xfm.core.progress import progress
 
 # What is wrong with a file, an argument or the machine, rather than with this program.
 ERRORS = (
@@ -257,6 +258,23 @@ def chosen_options(file: Path, reader: Any) -> dict[str, Any]:
     return chosen
 
 
+def chosen_as_text(detector: int | str | None = None) -> str:
+    """Return options of the reader as the user gave them, for a command that is suggested."""
+    settings = _settings()
+    words = []
+    for name in _CHOSEN:
+        value = settings.get(name)
+        if value is None:
+            continue
+        words.append(_CHOSEN[name].partition(" ")[0])
+        if value is not True:
+            is_shape = isinstance(value, tuple)
+            words.append("x".join(map(str, value)) if is_shape else str(value))
+    if detector is not None:
+        words += ["--detector", str(detector)]
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
 def has_option(reader: Any, name: str) -> bool:
     """Tell whether a reader of ours has an option; None has none."""
     return reader is not None and name in inspect.signature(reader.file_reader).parameters
@@ -380,14 +398,6 @@ def load_spectra(
     return signal
 
 
-@contextlib.contextmanager
-def dask_bar(label: str) -> Iterator[None]:
-    from tqdm.dask import TqdmCallback
-
-    with TqdmCallback(desc=label, **bar_options()):
-        yield
-
-
 def read_lazily(file: Path, **options: Any) -> list[dict[str, Any]]:
     """Read signals as `load` does, without HyperSpy if the reader is ours."""
     reader = find_reader(file)
@@ -496,9 +506,9 @@ def find_peaks_of(total: Any, excitation: Any = None) -> list[tuple[str, float]]
         return []
 
 
-def compute(signal: Any, label: str) -> Any:
-    """Compute a lazy signal, with a progress bar."""
-    with dask_bar(label):
+def compute(signal: Any, doing: str) -> Any:
+    """Compute a lazy signal, and show its progress: `doing` says what it is, in words."""
+    with progress(doing=doing):
         signal.compute(show_progressbar=False)
     return signal
 
@@ -579,7 +589,7 @@ def _message(error: Exception) -> str:
 @contextlib.contextmanager
 def errors_as_messages() -> Iterator[None]:
     """Print this package's warnings and what is wrong with a file in a line each."""
-    with shown(), warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             yield
@@ -588,6 +598,6 @@ def errors_as_messages() -> Iterator[None]:
         except ERRORS as error:
             raise click.ClickException(_message(error)) from error
         finally:
-            for warning in caught:
-                if warning.category is UserWarning:
-                    click.echo(f"Warning: {warning.message}", err=True)
+            own = [w for w in caught if w.category is UserWarning]
+            for text in dict.fromkeys(str(warning.message) for warning in own):
+                click.echo(f"Warning: {text}", err=True)

@@ -213,7 +213,7 @@ def _calibrate(output: Path, known: Any) -> None:
     """Put energies into a stack that was just written."""
     signal = load_map(output, None)
     try:
-        found = signal.calibrate_energy(known, show_progressbar=False)
+        found = signal.calibrate_energy(known)
     except ValueError as error:
         raise click.ClickException(
             f"{output} is written, without energies: {error} Then: rsciio-xfm calibrate "

@@ -21,6 +21,7 @@ from rsciio_xfm.cli._common import (
     timed,
 )
 from rsciio_xfm.core.atomic import replacing_in
+from rsciio_xfm.core.progress import progress
 
 
 @click.command()
@@ -94,21 +95,25 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
     import rsciio_xfm.signals  # noqa: F401
     from rsciio_xfm.signals.drawing import label_peaks
 
-    _load_kernels()
+    with progress(doing="compiling what is not yet"):
+        _load_kernels()
     before = peak_memory()
     with timed() as took:
         signal = load_map(file, None)
     dense = math.prod(signal.data.shape) * signal.data.dtype.itemsize
     click.echo(f"Opened    {signal} in {took[0]:.2f} s; dense it is {show_size(dense)}")
     with timed() as took:
-        total = compute(signal.sum(), "Total spectrum")
+        total = compute(signal.sum(), "adding up the spectra")
     click.echo(f"Spectrum  {total.data.sum()} counts summed in {took[0]:.2f} s")
     total.set_elements([element or _strongest_element(total)])
     with timed() as took:
-        counts = compute(signal.sum("Energy"), "Total counts")
+        counts = compute(signal.sum("Energy"), "counting each pixel")
         line, window = _line_window(total)
-        image = compute(signal.isig[window[0] : window[1]].sum("Energy"), line)
-        colours = signal.get_colour_map(show_progressbar=False)
+        image = compute(
+            signal.isig[window[0] : window[1]].sum("Energy"),
+            f"making the image of {line}",
+        )
+        colours = signal.get_colour_map()
     click.echo(f"Images    total counts, {line} and colours in {took[0]:.2f} s")
     memory = peak_memory() - before
     click.echo(
@@ -184,7 +189,7 @@ def _draw(
     x, y = counts.axes_manager.navigation_axes
     extent = (0, x.size * x.scale, y.size * y.scale, 0)
     for name, pixels, title in (
-        ("counts", counts.data, "Total counts"),
+        ("counts", counts.data, "counting each pixel"),
         ("image", image.data, f"{line} counts"),
         ("colours", structured_to_unstructured(colours.data), "Colours of energies"),
     ):

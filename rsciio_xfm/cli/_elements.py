@@ -11,6 +11,9 @@ import numpy as np
 
 from rsciio_xfm.cli._common import (
     FILE,
+    chosen_as_text,
+    dataset_option,
+    detector_option,
     errors_as_messages,
     excitation_option,
     extension,
@@ -52,9 +55,7 @@ def elements(
         from rsciio_xfm.signals.elements import find_elements
 
         signal = load_spectra(file, x, y, detector)
-        found = find_elements(
-            signal, elements or None, exclude, excitation, show_progressbar=False
-        )
+        found = find_elements(signal, elements or None, exclude, excitation)
         click.echo(repr(found))
 
 
@@ -94,7 +95,11 @@ KNOWN = Known()
 @click.argument("known", type=KNOWN, metavar="LINES")
 @click.option("--dry-run", is_flag=True, help="Print the calibration, write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace the energies that the file has.")
-def calibrate(file: Path, known: Any, dry_run: bool, overwrite: bool) -> None:
+@detector_option
+@dataset_option
+def calibrate(
+    file: Path, known: Any, dry_run: bool, overwrite: bool, detector: int | str | None
+) -> None:
     """Find the energies of the channels of FILE by LINES, and write them into it.
 
     LINES are Fe_Ka=640,Ca_Ka=369: lines and their channels, or approximate energies in keV if
@@ -107,10 +112,11 @@ def calibrate(file: Path, known: Any, dry_run: bool, overwrite: bool) -> None:
         if not dry_run and kind not in ("datastack", *_RIPPLE):
             raise click.ClickException(
                 f"{file}: energies cannot be put into a .{kind} file: write a calibrated "
-                f"copy, rsciio-xfm export {shlex.quote(str(file))} --calibrate "
-                f"{_as_text(known)} -o {shlex.quote(file.stem)}_keV.h5"
+                f"copy, rsciio-xfm export {shlex.quote(str(file))}"
+                f"{chosen_as_text(detector)} --calibrate {_as_text(known)} "
+                f"-o {shlex.quote(file.stem)}_keV.h5"
             )
-        signal = load_map(file, None)
+        signal = load_map(file, detector)
         (axis,) = signal.axes_manager.signal_axes
         has_energies = axis.units in ("keV", "eV")
         if has_energies and not (overwrite or dry_run):
@@ -118,7 +124,7 @@ def calibrate(file: Path, known: Any, dry_run: bool, overwrite: bool) -> None:
                 f"{file} has energies, from {axis.offset:.6g} {axis.units} on in steps of "
                 f"{axis.scale:.6g} {axis.units}; use --overwrite to replace them"
             )
-        found = signal.calibrate_energy(known, show_progressbar=False)
+        found = signal.calibrate_energy(known)
         click.echo(str(found))
         if not dry_run:
             write_energies(file, found.zero, found.gain, axis.size)

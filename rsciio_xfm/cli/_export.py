@@ -9,7 +9,6 @@ from rsciio_xfm.cli._common import (
     FILE,
     check_extension,
     check_outputs,
-    dask_bar,
     errors_as_messages,
     extension,
     find_reader,
@@ -21,6 +20,7 @@ from rsciio_xfm.cli._common import (
     show_size,
 )
 from rsciio_xfm.cli._elements import KNOWN
+from rsciio_xfm.core.progress import progress
 
 _FORMATS = (
     ".npy",
@@ -99,7 +99,7 @@ def export(
             if not is_map and (x or y):
                 raise click.ClickException(f"{file}: --x and --y are for maps")
             if calibrate:
-                found = signal.calibrate_energy(calibrate, show_progressbar=False)
+                found = signal.calibrate_energy(calibrate)
                 click.echo(str(found))
             _write(select(signal, x, y) if is_map else signal, output, overwrite)
         click.echo(f"{output}: {show_size(_output_bytes(output))}")
@@ -124,7 +124,7 @@ def _write(signal: Any, output: Path, overwrite: bool) -> None:
     if extension(output) == "npy":
         from rsciio_xfm.core.export import write_npy
 
-        with dask_bar(f"Writing {output.name}"):
+        with progress(doing=f"writing {output.name}"):
             write_npy(signal.data, output)
     else:
         options: dict[str, Any] = (

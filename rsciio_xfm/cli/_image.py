@@ -14,7 +14,6 @@ from rsciio_xfm.cli._common import (
     FiniteRange,
     check_extension,
     check_outputs,
-    dask_bar,
     errors_as_messages,
     load_map,
     output_options,
@@ -169,9 +168,8 @@ def image(
                 name: (1000 * a, 1000 * b)
                 for name, (a, b) in zip(_pairs(energies), energies, strict=True)
             }
-        with dask_bar("Images"):
-            windows = windows or {"counts": (0, region.axes_manager.signal_size)}
-            found = region.get_window_images(windows, width, show_progressbar=False)
+        windows = windows or {"counts": (0, region.axes_manager.signal_size)}
+        found = region.get_window_images(windows, width)
         if asked.is_one:
             write_figure(_draw(found, asked), asked.output)
         for k, (name, picture) in enumerate(found.items()):

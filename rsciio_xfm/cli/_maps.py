@@ -82,7 +82,6 @@ def maps(
             excitation=excitation,
             energy_range=energy,
             nonnegative=nonnegative,
-            show_progressbar=False,
         )
         for name in how.rgb or ():
             if name is not None:

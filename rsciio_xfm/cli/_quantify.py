@@ -198,7 +198,7 @@ def _fitted(file: Path, options: dict[str, Any]) -> tuple[Any, Any, Any]:
     excitation, energy = options["excitation"], options["energy"]
     chosen = chosen_model(options["elements"], excitation, energy, options["model"])
     signal = load_spectra(file, options["x"], options["y"], options["detector"])
-    own = {"excitation": excitation, "energy_range": energy, "show_progressbar": False}
+    own = {"excitation": excitation, "energy_range": energy}
     if signal.axes_manager.navigation_dimension:
         maps = get_element_maps(signal, chosen, **own)
         return maps, maps.model, signal

@@ -11,7 +11,6 @@ from rsciio_xfm.cli._common import (
     check_extension,
     check_outputs,
     compute,
-    dask_bar,
     errors_as_messages,
     load_map,
     output_options,
@@ -85,20 +84,16 @@ def spectrum(
         kind = held if output.suffix.lower() == ".msa" else None
         if masks:
             regions = [_read_mask(mask, signal) for mask in masks]
-            with dask_bar("Summing spectra"):
-                found = signal.get_region_spectra(
-                    dict(zip(names, regions, strict=True)), show_progressbar=False
-                )
+            found = signal.get_region_spectra(dict(zip(names, regions, strict=True)))
             sizes = [f"{np.count_nonzero(region)}" for region in regions]
             totals = list(found.values())
         else:
             region = select(signal, x, y)
             sizes = [region_size(region)]
             if statistic == "sum":
-                totals = [compute(region.sum(), "Summing spectra")]
+                totals = [compute(region.sum(), "adding up the spectra")]
             else:
-                with dask_bar("Summing spectra"):
-                    found = region.get_summary(show_progressbar=False)
+                found = region.get_summary()
                 totals = [found[statistic]]
         for path, total, size in zip(outputs, totals, sizes, strict=True):
             if kind:

@@ -21,6 +21,15 @@ XRF = "Acquisition_instrument.XRF"  # what exspy has no place for
 ELECTRONS = "electrons"
 MOST_SEM_KV = 30.0  # a microscope with a higher voltage is a TEM
 EDS_DETECTOR = f"{INSTRUMENT}.Detector.EDS"
+# What exspy takes from its preferences where the metadata have none, and where it is noted of
+# which that holds; HyperSpy shows no items that begin so.
+OFTEN_PREFERRED = (
+    f"{INSTRUMENT}.Stage.tilt_alpha",
+    f"{EDS_DETECTOR}.elevation_angle",
+    f"{EDS_DETECTOR}.azimuth_angle",
+    f"{EDS_DETECTOR}.energy_resolution_MnKa",
+)
+PREFERRED = "_preferred"
 LIVE_TIME = f"{EDS_DETECTOR}.live_time"
 REAL_TIME = f"{EDS_DETECTOR}.real_time"
 # EDAX gives the live time of the whole map. As long as LIVE_TIME is MAP_LIVE_TIME, it is that
@@ -148,6 +157,32 @@ def put(tree: dict[str, Any], path: str, value: Any) -> None:
     for node in nodes:
         tree = tree.setdefault(node, {})
     tree[last] = value
+
+
+def as_measured(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata, as a dictionary, without what are exspy's preferences in them.
+
+    Other programs would take these for what was measured.
+    """
+    preferred = metadata.get(PREFERRED)
+    if not isinstance(preferred, dict):
+        return metadata
+    for place in OFTEN_PREFERRED:
+        name = place.rpartition(".")[2]
+        if name in preferred:
+            metadata = _without(metadata, place.split("."), preferred[name])
+    return {name: item for name, item in metadata.items() if name != PREFERRED}
+
+
+def _without(tree: Any, names: list[str], value: Any) -> Any:
+    """Return nested dictionaries without an item, if it is of some value; none is changed."""
+    first, *rest = names
+    if not isinstance(tree, dict) or first not in tree:
+        return tree
+    if rest:
+        return tree | {first: _without(tree[first], rest, value)}
+    is_same = bool(tree[first] == value)
+    return {k: v for k, v in tree.items() if k != first} if is_same else tree
 
 
 def with_times_of_one_spectrum(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -1,68 +1,273 @@
-"""Progress bars, where somebody looks: on a terminal, or where they were asked for."""
+"""Progress: one line that says what is being done and moves, where somebody waits for it.
+
+It is shown on a terminal, or below the cell of a notebook, once the waiting takes longer than
+two seconds. What is done is said in words: :func:`rsciio_xfm.core.watch.begin`.
+"""
 
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol, TextIO
 
+from dask.callbacks import Callback
 from tqdm import tqdm
 
-_DELAY = 2  # seconds
-_is_shown = ContextVar("is_shown", default=False)
+from rsciio_xfm.core.watch import begin, watched, who_waits
+
+_DELAY = 2.0  # seconds that are waited for without a word
+_STEP = 0.5  # seconds after which the line moves
+_UNKNOWN = "{desc} [{elapsed}]"
+_PARTS = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+_BYTES = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
 
 
-@contextmanager
-def shown() -> Iterator[None]:
-    """Show the progress bars of what is done inside, if it takes long, on a terminal."""
-    token = _is_shown.set(True)
-    try:
-        yield
-    finally:
-        _is_shown.reset(token)
+class Line:
+    """The line: it is drawn by a thread of its own, which moves it even if nothing ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_over = threading.Event()
+        self._began = time.monotonic()
+        self._bar: tqdm | None = None
+        self._label, self._done, self._total = "", 0, 0
+        self._is_counted = False  # in bytes or files, not in tasks of dask's
+        self._is_told = (
+            False  # by a pass, which knows better than dask what its parts are
+        )
+        self._is_bytes = False
+        self._since = self._began
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+        self._thread.start()
+
+    def begin(self, label: str) -> None:
+        """Say what is done from now on."""
+        with self._lock:
+            self._end_stage()
+            self._label = label[:1].upper() + label[1:]
+
+    def count(self, done: int, total: int) -> None:
+        """Say how many parts of a pass are done."""
+        with self._lock:
+            self._is_told = True
+            if not self._is_counted:
+                self._done, self._total = done, total
+
+    def expect(self, total: int, is_bytes: bool) -> None:
+        """Say how much there is to do; :meth:`update` says how much of it is done."""
+        with self._lock:
+            self._is_counted, self._is_bytes = True, is_bytes
+            self._done, self._total = 0, total
+
+    def update(self, n: int) -> None:
+        """Say that so much more is done, in any thread."""
+        with self._lock:
+            self._done += int(n)
+
+    def close(self, is_done: bool) -> None:
+        """Leave the line as it is, and draw no more."""
+        self._is_over.set()
+        self._thread.join()
+        with self._lock:
+            if is_done:
+                self._done = self._total
+            self._end_stage()
+
+    def callback(self) -> Callback:
+        """Return what counts tasks of dask's."""
+        return Callback(start_state=self._start_graph, posttask=self._end_task)
+
+    def _start_graph(self, _: Any, state: dict[str, Any]) -> None:
+        with self._lock:
+            self._is_told = False
+            if not self._is_counted:
+                kinds = ("ready", "waiting", "running")
+                self._done, self._total = 0, sum(len(state[kind]) for kind in kinds)
+
+    def _end_task(self, *_: Any) -> None:
+        with self._lock:
+            if not (self._is_counted or self._is_told):
+                self._done += 1
+
+    def _run(self) -> None:
+        while not self._is_over.wait(min(_STEP, _DELAY or 0.01)):
+            with self._lock:
+                if self._label and time.monotonic() - self._began >= _DELAY:
+                    self._draw()
+
+    def _draw(self) -> tqdm:
+        if self._bar is None:
+            # With a delay it draws nothing by itself.
+            self._bar = tqdm(
+                file=_stream(), unit_scale=True, dynamic_ncols=True, delay=1e-9
+            )
+            self._bar.start_t -= time.monotonic() - self._since
+        bar = self._bar
+        bar.desc = self._label
+        bar.n, bar.total = min(self._done, self._total), self._total or None
+        known = _BYTES if self._is_bytes else _PARTS
+        bar.bar_format = known if self._total else _UNKNOWN
+        bar.refresh()
+        return bar
+
+    def _end_stage(self) -> None:
+        """Leave the line of what took long, and wipe out any other."""
+        is_long = bool(self._label) and time.monotonic() - self._since >= _DELAY
+        if self._bar is not None or is_long:
+            bar = self._draw()
+            bar.leave = is_long
+            bar.close()
+        self._bar, self._since = None, time.monotonic()
+        self._done = self._total = 0
+        self._is_counted = self._is_told = self._is_bytes = False
 
 
-def is_wanted(show_progressbar: bool | None, is_preferred: bool = True) -> bool:
-    """Tell whether a function that a user calls shows its progress.
+class Bar(Protocol):
+    """What somebody who counts tells how much more is done."""
+
+    def update(self, n: int) -> Any:
+        """Say that so much more is done, in any thread."""
+
+
+class _Nothing:
+    """A line that is not shown."""
+
+    def update(self, n: int) -> None:
+        """Do nothing."""
+
+
+_LINE: ContextVar[Line | None] = ContextVar("line", default=None)
+_IS_HIDDEN = ContextVar("is_hidden", default=False)  # within progress(False)
+
+
+def is_wanted(show_progressbar: bool | None = None) -> bool:
+    """Tell whether progress is shown.
 
     Parameters
     ----------
     show_progressbar
-        What the user said; None shows it if standard error is a terminal.
-    is_preferred
-        What holds instead of None, on a terminal.
+        What the user said. None is HyperSpy's preference, on a terminal or in a notebook, and
+        not of what is done in another thread than the main one, for which nobody waits there,
+        nor within :func:`progress` of False.
     """
     if show_progressbar is not None:
         return bool(show_progressbar)
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    return is_terminal and is_preferred
+    is_main = threading.current_thread() is threading.main_thread()
+    if _IS_HIDDEN.get() or not is_main:
+        return False
+    return (_is_terminal() or _is_notebook()) and _is_preferred()
 
 
-def bar_options() -> dict[str, Any]:
-    """Return the options of every bar.
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
-    Returns
-    -------
-    dict
-        For :class:`tqdm.tqdm`: silent outside of :func:`shown`, for the first two seconds,
-        and where standard error is no terminal.
+
+def _is_notebook() -> bool:
+    """Tell whether this is a kernel of Jupyter's."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
+def _is_preferred() -> bool:
+    """Tell what HyperSpy's preferences say, if it is imported."""
+    api = sys.modules.get("hyperspy.api")
+    preferences = getattr(api, "preferences", None)
+    return preferences is None or bool(preferences.General.show_progressbar)
+
+
+def _stream() -> TextIO:
+    """Return where the line goes: errors are red in a notebook."""
+    return sys.stdout if _is_notebook() else sys.stderr
+
+
+@contextmanager
+def progress(show_progressbar: bool | None = None, doing: str = "") -> Iterator[None]:
+    """Show the progress of what is done in the ``with`` block.
+
+    Parameters
+    ----------
+    show_progressbar
+        As of :func:`is_wanted`.
+    doing
+        What is done, in words; later :func:`rsciio_xfm.core.watch.begin` says what else.
+
+    Notes
+    -----
+    Computations of dask and passes of :func:`rsciio_xfm.core.reduce.run` say how far they
+    are. Within another such block the line of that one is used.
     """
-    return {"delay": _DELAY, "disable": None if _is_shown.get() else True}
+    with _joined(show_progressbar):
+        if doing:
+            begin(doing)
+        yield
 
 
-def bytes_bar(total: int, description: str, is_shown: bool | None = None) -> tqdm:
-    """Make a bar for the bytes of a file.
+@contextmanager
+def _joined(show_progressbar: bool | None) -> Iterator[Line | None]:
+    if _LINE.get() is not None:
+        yield _LINE.get()
+        return
+    if not is_wanted(show_progressbar):
+        held = _IS_HIDDEN.set(True)
+        try:
+            yield None
+        finally:
+            _IS_HIDDEN.reset(held)
+        return
+    line = Line()
+    token = _LINE.set(line)
+    is_done = False
+    watch = replace(who_waits(), doing=line.begin, progress=line.count)
+    try:
+        with watched(watch), line.callback():
+            yield line
+        is_done = True
+    finally:
+        _LINE.reset(token)
+        line.close(is_done)
+
+
+def bytes_bar(
+    total: int, doing: str, show_progressbar: bool | None = None
+) -> AbstractContextManager[Bar]:
+    """Show how many bytes of a file are done.
 
     Parameters
     ----------
     total
         Size of the file.
-    description
-        What is done.
-    is_shown
-        Whether the user asked for it; None leaves it to :func:`shown`.
+    doing
+        What is done, in words.
+    show_progressbar
+        As of :func:`is_wanted`.
+
+    Returns
+    -------
+    context manager
+        Of an object whose ``update(n)`` says that so many more are done.
     """
-    options = bar_options()
-    if is_shown is not None:
-        options["disable"] = not is_shown
-    return tqdm(total=total, desc=description, unit="B", unit_scale=True, **options)
+    return _counted(total, doing, show_progressbar, True)
+
+
+def count_bar(
+    total: int, doing: str, show_progressbar: bool | None = None
+) -> AbstractContextManager[Bar]:
+    """Show how many of anything else are done, as :func:`bytes_bar`."""
+    return _counted(total, doing, show_progressbar, False)
+
+
+@contextmanager
+def _counted(
+    total: int, doing: str, show_progressbar: bool | None, is_bytes: bool
+) -> Iterator[Bar]:
+    with _joined(show_progressbar) as line:
+        if line is None:
+            yield _Nothing()
+        else:
+            line.begin(doing)
+            line.expect(total, is_bytes)
+            yield line

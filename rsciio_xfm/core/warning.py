@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ _BETWEEN = frozenset(
     ]
 )
 
+_TURN = threading.RLock()  # of who changes filters
 _COLLECTED: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
 
@@ -41,6 +43,28 @@ def collected() -> Iterator[list[str]]:
         yield texts
     finally:
         _COLLECTED.reset(token)
+
+
+@contextlib.contextmanager
+def left_out(
+    text: str, category: type[Warning] = UserWarning, module: str = ""
+) -> Iterator[None]:
+    """Leave out a warning of another package, of which no user can make anything.
+
+    Parameters
+    ----------
+    text, category, module
+        As of :func:`warnings.filterwarnings`: regular expressions of how the text and the name
+        of the module begin.
+
+    Notes
+    -----
+    Python's filters belong to all threads: those that leave out something take turns, as the
+    last of several at once would bring back filters of the first.
+    """
+    with _TURN, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", text, category, module)
+        yield
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:

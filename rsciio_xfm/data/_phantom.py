@@ -83,7 +83,7 @@ class Phantom:
         >>> float(rock.share("Zr").max())
         1.9118
         """
-        from exspy.material import elements
+        from rsciio_xfm.core.exspy import elements
 
         if element not in elements:
             raise ValueError(f"element is {element!r}, expected a symbol like 'Fe'.")

@@ -92,7 +92,7 @@ def _elements() -> dict[str, Any]:
                 continue
             if [getattr(one, "id", "") for one in node.targets] == ["elements"]:
                 return ast.literal_eval(node.value)
-    from exspy.material import elements
+    from rsciio_xfm.core.exspy import elements
 
     return {name: own.as_dictionary() for name, own in elements}
 

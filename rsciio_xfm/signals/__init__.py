@@ -3,6 +3,7 @@
 What a method computes is in :mod:`rsciio_xfm.analysis`; here it is applied to a signal.
 """
 
+import rsciio_xfm.core.exspy  # noqa: F401  (before all else that imports exspy)
 from rsciio_xfm.signals.spectrum import EDSXFMSpectrum, LazyEDSXFMSpectrum
 
 __all__ = ["EDSXFMSpectrum", "LazyEDSXFMSpectrum"]

@@ -1,14 +1,9 @@
 """What several methods of the signals need before they begin."""
 
-import sys
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from dask.diagnostics import ProgressBar
-
 from rsciio_xfm.core.eds import DETECTOR_AXIS
-from rsciio_xfm.core.progress import is_wanted
 
 if TYPE_CHECKING:
     from hyperspy.signal import BaseSignal
@@ -100,20 +95,3 @@ def steps_of(signal: "BaseSignal") -> tuple[tuple[float, str | None], ...]:
     check_uniform(axes)
     known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
     return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))
-
-
-def is_shown(show_progressbar: bool | None) -> bool:
-    """Tell whether progress is shown; None is HyperSpy's preference, on a terminal."""
-    from hyperspy.api import preferences
-
-    return is_wanted(show_progressbar, preferences.General.show_progressbar)
-
-
-def progress(
-    signal: "BaseSignal", show_progressbar: bool | None
-) -> AbstractContextManager:
-    """Return what shows the progress of dask's computations of a lazy signal."""
-    is_lazy = signal._lazy
-    if not (is_lazy and is_shown(show_progressbar)):
-        return nullcontext()
-    return ProgressBar(out=sys.stderr)

@@ -10,9 +10,8 @@ from rsciio_xfm.analysis.classify import methods
 from rsciio_xfm.analysis.maps import region_spectra
 from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.extras import require
-from rsciio_xfm.core.watch import begin
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.signals import times
-from rsciio_xfm.signals.checks import is_shown, progress
 from rsciio_xfm.signals.components import PREPARATION, find_components
 from rsciio_xfm.signals.made import image_of, map_of, spectrum_of
 from rsciio_xfm.signals.maps import sums_of
@@ -79,7 +78,7 @@ def kmeans(
     points, used = found.scores, features.used
     labels = methods.cluster(points, n_classes, "kmeans", random_state, max_samples)
     label_map, regions = _regions_of(used, labels)
-    with progress(signal, show_progressbar):
+    with progress(show_progressbar, "adding up the classes"):
         totals = _sum_classes(signal, regions)
     keep_classes(signal, label_map, points, labels, totals)
     return image_of(signal, label_map, "Classes")
@@ -166,25 +165,21 @@ def classify(
     if reducer == "pca":
         embedding = points[:, :n_components]
     else:
-        embedding = methods.reduce_umap(
-            points,
-            n_components,
+        with progress(show_progressbar):
+            embedding = methods.reduce_umap(
+                points, n_components, random_state, max_umap_samples
+            )
+    with progress(show_progressbar, "sorting the pixels into classes"):
+        labels = methods.cluster(
+            points if classify_on == "pca" else embedding,
+            n_classes,
+            classifier,
             random_state,
-            max_umap_samples,
-            show_progressbar=is_shown(show_progressbar),
+            max_samples,
+            min_class_size,
         )
-    begin("sorting the pixels into classes")
-    labels = methods.cluster(
-        points if classify_on == "pca" else embedding,
-        n_classes,
-        classifier,
-        random_state,
-        max_samples,
-        min_class_size,
-    )
     label_map, regions = _regions_of(used, labels)
-    begin("adding up the classes")
-    with progress(signal, show_progressbar):
+    with progress(show_progressbar, "adding up the classes"):
         totals = _sum_classes(signal, regions)
     if classifier == "kmeans":
         keep_classes(signal, label_map, points, labels, totals)
@@ -266,7 +261,8 @@ def estimate_n_classes(
         "estimate_n_classes", signal, n_components, show_progressbar, preparation
     )
     points = found.scores
-    silhouettes = methods.estimate_n_classes(points, max_classes, random_state)
+    with progress(show_progressbar):
+        silhouettes = methods.estimate_n_classes(points, max_classes, random_state)
     best = max(silhouettes, key=lambda n: silhouettes[n]) if silhouettes else 1
     if silhouettes and silhouettes[best] <= 0:
         best = 1  # all spectra are the same

@@ -10,8 +10,9 @@ from rsciio_xfm.analysis.classify.features import Features, prepare
 from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.watch import begin
-from rsciio_xfm.signals.checks import check_axes, is_shown, progress
+from rsciio_xfm.signals.checks import check_axes
 from rsciio_xfm.signals.made import map_of
 from rsciio_xfm.signals.results import keep_components
 from rsciio_xfm.signals.selections import resolve_windows
@@ -143,15 +144,10 @@ def umap(
         "umap", signal, n_pca, show_progressbar, preparation
     )
     points, used = found.scores, features.used
-    embedding = methods.reduce_umap(
-        points,
-        n_components,
-        random_state,
-        max_samples,
-        n_neighbors,
-        min_dist,
-        is_shown(show_progressbar),
-    )
+    with progress(show_progressbar):
+        embedding = methods.reduce_umap(
+            points, n_components, random_state, max_samples, n_neighbors, min_dist
+        )
     return map_of(signal, used, embedding, "UMAP")
 
 
@@ -169,8 +165,7 @@ def find_components(
                 f"{caller}() got an unexpected option {name!r}; those of the preparation are "
                 f"{', '.join(PREPARATION)}."
             )
-    begin("comparing the spectra")
-    with progress(signal, show_progressbar):
+    with progress(show_progressbar, "comparing the spectra"):
         features = _prepare(signal, **PREPARATION | preparation)
         begin("finding what they differ in")
         found = methods.reduce_pca(features, n_components)

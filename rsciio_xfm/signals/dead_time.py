@@ -10,11 +10,12 @@ from rsciio_xfm.analysis import fill_dead_time as models
 from rsciio_xfm.analysis.dead_time import summarise_dead_time
 from rsciio_xfm.core.dead_time import SATURATION, is_recorded, live_time
 from rsciio_xfm.core.eds import DETECTOR_AXIS, INSTRUMENT, PER_KEV, REAL_TIME, XRF
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.sums import can_sum, sum_map
 from rsciio_xfm.core.to_dask import from_source, source_of
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import times
-from rsciio_xfm.signals.checks import check_axes, progress
+from rsciio_xfm.signals.checks import check_axes
 from rsciio_xfm.signals.time_maps import map_of_dead_times, map_of_spectra, read_dead_time
 from rsciio_xfm.signals.timekeeping import give, is_ours, times_of
 from rsciio_xfm.signals.times import Times, live_of, navigating
@@ -220,7 +221,7 @@ def fill_dead_time(
         real_time /= len(values)  # of one detector
     if data is signal.data and axis:
         data = (da if signal._lazy else np).moveaxis(data, axis, 0)
-    with progress(signal, show_progressbar):
+    with progress(show_progressbar, "filling in dead times"):
         filled, report = models.fill_dead_time(
             data,
             values,

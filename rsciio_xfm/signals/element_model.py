@@ -16,6 +16,7 @@ from rsciio_xfm.analysis.fit.pymca import to_pymca
 from rsciio_xfm.analysis.fit.saving import to_dict
 from rsciio_xfm.analysis.fit.unexplained import unexplained
 from rsciio_xfm.analysis.quantify.setup import Setup
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
@@ -218,7 +219,9 @@ class ElementModel:
                 "The model was not made for a map here, expected one: model.fit(s)."
             )
         self.check_axis(signal)
-        return self.calibrate(sum_up(signal, Wish(), show_progressbar), fixed)
+        sums = sum_up(signal, Wish(), show_progressbar)
+        with progress(show_progressbar, "calibrating the spectrum"):
+            return self.calibrate(sums, fixed)
 
     def calibrate(self, sums: Sums, fixed: Sequence[str] | str = ()) -> "ElementModel":
         """Calibrate the model on the sum of some spectra, and return it."""

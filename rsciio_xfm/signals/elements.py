@@ -12,7 +12,7 @@ from rsciio_xfm.analysis.fit.found import Found
 from rsciio_xfm.analysis.fit.known_lines import Calibration
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.core.eds import PER_KEV
-from rsciio_xfm.core.watch import begin
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.signals.areas import IN_PART, POSSIBLE, as_table, show
 from rsciio_xfm.signals.checks import check_spectra, check_uniform
 from rsciio_xfm.signals.excitation import (
@@ -82,7 +82,8 @@ def calibrate_energy(
     if axis.units in PER_KEV and axis.scale > 0:
         factor = PER_KEV[axis.units]
         start = (axis.offset / factor, axis.scale / factor)
-    found = energy.calibrate_energy(sums.total, known, start)
+    with progress(show_progressbar, "looking for the energies"):
+        found = energy.calibrate_energy(sums.total, known, start)
     axis.offset, axis.scale, axis.units = found.zero, found.gain, "keV"
     return found
 
@@ -241,8 +242,8 @@ def find_elements(
     warn_if_smoothed(signal)
     is_map = bool(signal.axes_manager.navigation_dimension)
     sums = sum_up(signal, Wish(blocks=is_map), show_progressbar)
-    begin("looking for elements")
-    found, model = find(sums.total, own, response, sums.blocks, named, left_out)
+    with progress(show_progressbar, "looking for elements"):
+        found, model = find(sums.total, own, response, sums.blocks, named, left_out)
     title = str(signal.metadata.get_item("General.title", ""))
     is_known = excitation is not None or has_excitation(signal)
     result = Elements(tuple(found), model, title, is_known)

@@ -16,9 +16,10 @@ from rsciio_xfm.analysis.fit.model import Model, calibrated, make_model
 from rsciio_xfm.analysis.fit.project import project
 from rsciio_xfm.analysis.fit.suits import compare
 from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.watch import begin
 from rsciio_xfm.signals.areas import Areas
-from rsciio_xfm.signals.checks import check_axes, progress
+from rsciio_xfm.signals.checks import check_axes
 from rsciio_xfm.signals.element_maps import ElementMaps
 from rsciio_xfm.signals.element_model import ElementModel, load_element_model
 from rsciio_xfm.signals.elements import FINE, how_sure
@@ -107,7 +108,8 @@ def create_element_model(
     if elements is None:
         ends = _in_kev(signal, energy_range)
         sums = sum_up(signal, Wish(blocks=True), show_progressbar)
-        return find_model(signal, sums, excitation, ends)
+        with progress(show_progressbar):
+            return find_model(signal, sums, excitation, ends)
     return make_element_model(signal, elements, excitation, energy_range)
 
 
@@ -313,7 +315,8 @@ def get_element_maps(
     if needs_sum or parts or nonnegative:
         wish = Wish(models is None, parts, [*named.values()] if nonnegative else [])
         sums = sum_up(signal, wish, show_progressbar)
-        models = _calibrated(signal, models, sums, (excitation, ends))
+        with progress(show_progressbar, "calibrating the spectrum"):
+            models = _calibrated(signal, models, sums, (excitation, ends))
     assert models is not None
     compared, is_other = [None] * len(models), False
     if not needs_sum:
@@ -327,8 +330,7 @@ def get_element_maps(
         for k, one in enumerate(models)
     ]
     chosen = projections if is_stack(signal) else projections[0]
-    begin("fitting every pixel")
-    with progress(signal, show_progressbar):
+    with progress(show_progressbar, "fitting every pixel"):
         found = project(
             signal.data, chosen, nonnegative=nonnegative, labels=labels, **watch
         )
@@ -478,7 +480,6 @@ def _calibrated(
     """
     if models is not None and all(model.is_fitted for model in models):
         return models
-    begin("calibrating the spectrum")
     if models is None:
         first = find_model(signal, sums, *asked)
     else:

@@ -10,13 +10,13 @@ from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.maps import Regions
 from rsciio_xfm.core.eds import DETECTOR_AXIS
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.reduce import run
 from rsciio_xfm.core.sums import can_sum, sum_spectrum
 from rsciio_xfm.core.to_dask import take
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.core.watch import begin
 from rsciio_xfm.signals import timekeeping
-from rsciio_xfm.signals.checks import check_axes, check_spectra, progress
+from rsciio_xfm.signals.checks import check_axes, check_spectra
 
 _N_BLOCKS = 8  # along y and along x
 # Counts in which a channel that does not count is seen: more than 30 are expected of each that
@@ -97,8 +97,7 @@ def sum_up(signal: BaseSignal, wish: Wish, show_progressbar: bool | None = None)
         check_counts(total)
         return Sums(total, 1, total[np.newaxis], live_times=_live_times_of(signal))
     check_axes(signal)
-    begin("adding up the spectra")
-    with progress(signal, show_progressbar):
+    with progress(show_progressbar, "adding up the spectra"):
         sums = _sum_up(signal.data, wish, 1 + is_stack(signal))
     check_counts(sums.total)
     return replace(sums, live_times=_live_times_of(signal))

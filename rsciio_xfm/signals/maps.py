@@ -10,8 +10,9 @@ from hyperspy.signals import Signal2D
 from rsciio_xfm.analysis.colour import Colours, channel_colours, to_rgb8
 from rsciio_xfm.analysis.maps import Wanted, make_maps
 from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.sums import can_sum, sum_spectrum
-from rsciio_xfm.signals.checks import check_axes, check_uniform, progress
+from rsciio_xfm.signals.checks import check_axes, check_uniform
 from rsciio_xfm.signals.lines import is_line, scattered_line
 from rsciio_xfm.signals.made import image_of, picture_of, spectrum_of, title_of
 from rsciio_xfm.signals.operations import times_of_regions, times_of_sum
@@ -278,6 +279,12 @@ def get_maps(
 
 # What is made of the arrays, and how it becomes signals.
 
+_DOING = {
+    "windows": "making images",
+    "regions": "adding up the spectra of the regions",
+    "summary": "adding up the spectra",
+    "colours": "making the picture of all energies",
+}
 _Product = tuple[Any, Callable[[Any], Any]]
 
 
@@ -296,7 +303,8 @@ def _make(
     if partial is not None:
         watch["partial"] = lambda found: partial(as_signals(found))
     arrays = Wanted(**{name: what for name, (what, _) in wanted.items()})
-    with progress(signal, show_progressbar):
+    doing = _DOING[next(iter(wanted))] if len(wanted) == 1 else "going through the map"
+    with progress(show_progressbar, doing):
         found = make_maps(signal.data, arrays, **watch)
     return as_signals(found)
 
@@ -386,7 +394,7 @@ def _colour_channels(
         stop = int(np.ceil((line - energy.offset) / energy.scale)) + 1
         if 1 < stop <= energy.size:
             return 0, stop
-    with progress(signal, show_progressbar):
+    with progress(show_progressbar, "adding up the spectra"):
         total = np.asarray(
             sum_spectrum(signal.data)
             if can_sum(signal.data)

@@ -8,8 +8,9 @@ from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.colour import channel_colours
 from rsciio_xfm.core.dead_time import combine_dead_time
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.signals import drawing
-from rsciio_xfm.signals.checks import check_axes, check_uniform, progress, steps_of
+from rsciio_xfm.signals.checks import check_axes, check_uniform, steps_of
 from rsciio_xfm.signals.dead_time import (
     FILL,
     counts_of,
@@ -115,7 +116,7 @@ def plot_dead_time_against_counts(
     check_axes(signal)
     own, dead = require_times(signal)
     data = data_of(signal, own)
-    with progress(signal, show_progressbar):
+    with progress(show_progressbar, "counting each pixel"):
         counts = counts_of(data)
     found, axis = dead_times_of(signal), detector_axis(signal, own)
     if counts.ndim < dead.ndim:

@@ -15,7 +15,7 @@ from rsciio.utils.path import overwrite as ask
 
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.atomic import refuse_original, replacing_in
-from rsciio_xfm.signals.checks import progress
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.signals.timekeeping import give, is_ours, times_of
 from rsciio_xfm.signals.times import Times
 
@@ -80,24 +80,38 @@ def save(
         BaseSignal.save(signal, filename, overwrite, extension, file_format, **kwds)
         return
     signal = _in_known_type(signal, path, file_format)
-    if is_own(path, file_format) and _is_written(path):
-        insist = {"replace_original": True} if replace_original else {}
-        kwds |= insist
-        BaseSignal.save(signal, filename, overwrite, extension, file_format, **kwds)
-        return
+    is_shown = kwds.pop("show_progressbar", None)
+    with progress(is_shown):
+        if is_own(path, file_format) and _is_written(path):
+            insist = {"replace_original": True} if replace_original else {}
+            kwds |= insist
+            BaseSignal.save(signal, filename, overwrite, extension, file_format, **kwds)
+        elif _may_write(path, overwrite, replace_original):
+            _save_with_others(signal, path, file_format, kwds)
+
+
+def _may_write(path: Path, overwrite: bool | None, replace_original: bool) -> bool:
+    """Tell whether a file may be written; what is there may be the original."""
     is_there = path.is_file() or (path.is_dir() and path.suffix in _FOLDERS)
     if is_there and not (ask(path) if overwrite is None else overwrite):
-        return
+        return False
     pair = [path.with_suffix(suffix) for suffix in _RIPPLE]
     for written in [path, *(pair if path.suffix.lower() in _RIPPLE else [])]:
         refuse_original(
             written, is_original, replace_original, None if _is_written(path) else ".hspy"
         )
+    return True
+
+
+def _save_with_others(
+    signal: BaseSignal, path: Path, file_format: str | None, kwds: dict[str, Any]
+) -> None:
+    """Save with a writer of RosettaSciIO's."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    is_shown = kwds.pop("show_progressbar", None)
     if path.suffix.lower() in _HAS_BAR:
         kwds["show_progressbar"] = False
-    with replacing_in(path.parent, path) as temporary, progress(signal, is_shown):
+    is_told = progress(doing=f"writing {path.name}")
+    with replacing_in(path.parent, path) as temporary, is_told:
         _write_to(temporary / path.name, path, signal, file_format, kwds)
     signal.tmp_parameters.set_item("folder", path.parent)
 

@@ -15,6 +15,8 @@ from rsciio_xfm.core.eds import (
     DEAD_TIME,
     EDS_DETECTOR,
     INSTRUMENT,
+    OFTEN_PREFERRED,
+    PREFERRED,
     SIGNAL_TYPE,
     drop_dead_time,
 )
@@ -119,6 +121,14 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
             # have in line with its spectra.
             drop_dead_time(self._metadata)
             self._kept = timekeeping.Kept()
+
+    def _set_default_param(self) -> None:
+        """Note which angles and widths exspy's preferences stand for: nobody measured them."""
+        missing = [place for place in OFTEN_PREFERRED if place not in self._metadata]
+        super()._set_default_param()
+        for place in missing:
+            name = place.rpartition(".")[2]
+            self._metadata.set_item(f"{PREFERRED}.{name}", self._metadata.get_item(place))
 
     @property
     def metadata(self) -> Any:

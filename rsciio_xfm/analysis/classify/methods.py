@@ -9,16 +9,15 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from rsciio_xfm.analysis.classify.features import Features, in_steps
 from rsciio_xfm.core.checks import check_whole, is_whole
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.one_thread import one_thread
-from rsciio_xfm.core.progress import bar_options
+from rsciio_xfm.core.progress import count_bar
 from rsciio_xfm.core.reduce import Images, Part, Piece, Reduction, run
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.core.watch import go_on
+from rsciio_xfm.core.watch import begin, go_on
 
 CLASSIFIERS = ("kmeans", "hdbscan")
 REDUCERS = ("pca", "umap")
@@ -116,7 +115,6 @@ def reduce_umap(
     max_samples: int = MAX_UMAP_SAMPLES,
     n_neighbors: int = 15,
     min_dist: float = 0.1,
-    show_progressbar: bool = False,
 ) -> np.ndarray:
     """Embed points with UMAP: fitted to a sample, then all others block by block.
 
@@ -132,8 +130,6 @@ def reduce_umap(
         How many points it is fitted to, at most; see :func:`choose_samples`.
     n_neighbors, min_dist
         Of :class:`umap.UMAP`.
-    show_progressbar
-        While the others are embedded.
 
     Returns
     -------
@@ -176,15 +172,16 @@ def reduce_umap(
         init="pca" if can_start else "random",
     )
     embedding = np.empty((len(scores), n_components), dtype=np.float32)
+    begin(f"embedding {len(chosen)} pixels with UMAP")
     embedding[chosen] = model.fit_transform(scores[chosen])
     rest = np.ones(len(scores), dtype=bool)
     rest[chosen] = False
     places = np.flatnonzero(rest)
-    blocks = range(0, len(places), _TRANSFORMED_AT_ONCE)
-    options = {} if show_progressbar else bar_options()
-    for start in tqdm(blocks, desc="UMAP", **options):
-        block = places[start : start + _TRANSFORMED_AT_ONCE]
-        embedding[block] = model.transform(scores[block])
+    with count_bar(len(places), "Embedding the other pixels") as bar:
+        for start in range(0, len(places), _TRANSFORMED_AT_ONCE):
+            block = places[start : start + _TRANSFORMED_AT_ONCE]
+            embedding[block] = model.transform(scores[block])
+            bar.update(len(block))
     return embedding
 
 
@@ -303,11 +300,16 @@ def estimate_n_classes(
         raise ValueError(f"There are {len(points)} spectra, expected at least 3.")
     chosen = points[choose_samples(points, max_samples, random_state)]
     found = {}
-    with threadpool_limits(1):
-        for n in range(2, min(max_classes, len(chosen) - 1) + 1):
+    numbers = range(2, min(max_classes, len(chosen) - 1) + 1)
+    with (
+        threadpool_limits(1),
+        count_bar(len(numbers), "Trying numbers of classes") as bar,
+    ):
+        for n in numbers:
             labels = _kmeans(chosen, n, random_state, len(chosen))
             n_found = len(np.unique(labels))
             found[n] = float(silhouette_score(chosen, labels)) if n_found > 1 else -1.0
+            bar.update(1)
     return found
 
 

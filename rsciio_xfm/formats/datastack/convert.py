@@ -14,7 +14,7 @@ from rsciio_xfm.core.array import ArrayLike, Range
 from rsciio_xfm.core.atomic import check_destination, locked_if_there, replacing
 from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import TO_KEV
-from rsciio_xfm.core.progress import bytes_bar, is_wanted
+from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.formats.datastack.layout import ATTRIBUTES, ATTRIBUTES_VERSION, ENERGIES
 from rsciio_xfm.formats.datastack.raw import energies, parse_map, raw_array
@@ -274,13 +274,12 @@ def _write(map_: _Map, destination: Path, how: _How) -> None:
         "flip_vertical": how.flips[0],
     }
     cube = Cube(source, chosen, dtype, {ATTRIBUTES: own}, how.sigma, map_.path)
-    is_shown = is_wanted(how.show_progressbar)
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     with (
         locked_if_there(destination),
         replacing(destination) as file,
         zipfile.ZipFile(file, "w") as archive,
-        bytes_bar(n_bytes, f"Converting {map_.path.name}", is_shown) as bar,
+        bytes_bar(n_bytes, f"Converting {map_.path.name}", how.show_progressbar) as bar,
     ):
         store = Store(archive, how.zarr_format, make_codec(how.compressor))
         write_root(store)

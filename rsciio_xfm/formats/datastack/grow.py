@@ -13,7 +13,7 @@ import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import check_destination, locked, locked_if_there, replacing
-from rsciio_xfm.core.progress import bytes_bar, is_wanted
+from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.source import check_unchanged
 from rsciio_xfm.core.writers import check_plain
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
@@ -412,7 +412,7 @@ def repack(
             replacing(target) as file,
             zipfile.ZipFile(file, "w") as archive,
             bytes_bar(
-                n_bytes, f"Repacking {Path(filename).name}", is_wanted(show_progressbar)
+                n_bytes, f"Repacking {Path(filename).name}", show_progressbar
             ) as bar,
         ):
             root = root_attributes(filename, stack)

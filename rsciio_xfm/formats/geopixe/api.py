@@ -315,5 +315,6 @@ def _warn_unrecorded(path: Path, dead_time: np.ndarray, n_records: int) -> None:
         warn(
             f"{path}: {unrecorded} of {n_records} dead times are not recorded (0, NaN or "
             "beyond 0-100 %), and the live times of these pixels are wrong: 0 counts as "
-            "no dead time; NaN, as where nothing was measured, as no live time."
+            "no dead time; NaN, as where nothing was measured, as no live time. Fill them, "
+            "s.fill_dead_time(), or in a terminal: rsciio-xfm fill-dead-time."
         )

@@ -307,8 +307,8 @@ def _copy(
         Is given whole records as bytes and as numbers; changes the bytes, and
         returns how many from the start are to be written.
     """
-    bar = bytes_bar(source.count_bytes(rows), f"Writing {Path(destination).name}")
-    with bar, replacing(destination) as file:
+    counted = bytes_bar(source.count_bytes(rows), f"Writing {Path(destination).name}")
+    with counted as bar, replacing(destination) as file:
         file.write(header)
         for raw, words in source.blocks(rows):
             n_bytes = change(raw, words)

@@ -63,8 +63,8 @@ def write_table(
     check_destination(path, destination, overwrite)
     index = read_index(path, header, cache)
     source = geopixe_array(header, index)
-    bar = bytes_bar(source.count_bytes((0, header.n_rows)), f"Writing {destination}")
-    with bar, replacing(destination) as file:
+    counted = bytes_bar(source.count_bytes((0, header.n_rows)), f"Writing {destination}")
+    with counted as bar, replacing(destination) as file:
         file.write(f"{_HEADING}\n".encode())
         for raw, words in source.blocks((0, header.n_rows)):
             file.write(_to_text(raw, *words).encode())

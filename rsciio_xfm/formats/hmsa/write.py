@@ -27,6 +27,7 @@ from rsciio_xfm.core.dates import parse_date, parse_time
 from rsciio_xfm.core.eds import (
     DETECTOR_AXIS,
     PER_KEV,
+    as_measured,
     clean_units,
     with_times_of_one_spectrum,
 )
@@ -270,7 +271,7 @@ def _describe(
     root = Element(
         ROOT, {"Version": VERSION, "UID": uid.hex().upper(), "xml:lang": "en-US"}
     )
-    metadata = with_times_of_one_spectrum(signal["metadata"])
+    metadata = with_times_of_one_spectrum(as_measured(signal["metadata"]))
     _add_header(SubElement(root, "Header"), path, signal, parts)
     conditions = SubElement(root, "Conditions")
     _add_conditions(conditions, metadata, parts[0])

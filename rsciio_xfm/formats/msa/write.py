@@ -8,6 +8,7 @@ import numpy as np
 
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.core.dates import format_date, parse_date, parse_time
+from rsciio_xfm.core.eds import as_measured
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.msa import layout
 from rsciio_xfm.formats.msa.describe import find_moment, find_signal_type
@@ -136,7 +137,7 @@ def _build_keywords(
     signal: dict[str, Any], axis: dict[str, Any], format: str, data: np.ndarray
 ) -> dict[str, Any]:
     """Return keywords in the standard's order, then those of the metadata, then others."""
-    metadata = signal["metadata"]
+    metadata = as_measured(signal["metadata"])
     original = signal.get("original_metadata") or {}
     is_msa = original.get("FORMAT") == layout.FORMAT
     held = _held_keywords(metadata, original) if is_msa else {}

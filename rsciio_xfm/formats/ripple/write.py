@@ -16,7 +16,7 @@ from rsciio_xfm.core.atomic import (
     replacing,
 )
 from rsciio_xfm.core.blocks import blocks, write_block
-from rsciio_xfm.core.eds import with_times_of_one_spectrum
+from rsciio_xfm.core.eds import as_measured, with_times_of_one_spectrum
 from rsciio_xfm.core.source import pair_of
 from rsciio_xfm.core.writers import check_plain
 
@@ -111,7 +111,7 @@ def _make_text(path: Path, signal: dict[str, Any], encoding: str) -> bytes:
     from rsciio.ripple import file_writer as write
 
     one = np.zeros((1,) * signal["data"].ndim, dtype=signal["data"].dtype)
-    metadata = _in_known_form(with_times_of_one_spectrum(signal["metadata"]))
+    metadata = _in_known_form(with_times_of_one_spectrum(as_measured(signal["metadata"])))
     known = signal | {"data": one, "metadata": metadata}
     try:
         with tempfile.TemporaryDirectory() as folder:

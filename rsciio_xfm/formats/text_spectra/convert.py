@@ -12,13 +12,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from dask.system import CPU_COUNT
-from tqdm import tqdm
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.atomic import check_destination, replacing_in
 from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import build_axis
-from rsciio_xfm.core.progress import bar_options, is_wanted
+from rsciio_xfm.core.progress import count_bar
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.table import Table
 from rsciio_xfm.core.to_dask import from_source
@@ -154,7 +153,7 @@ def convert(
     ):
         files = _Files(folder, family, grid)
         pass_ = _Pass(files, _look_at_some(files), scratch)
-        _read_all(pass_, is_wanted(show_progressbar))
+        _read_all(pass_, show_progressbar)
         signal = _build_signal(pass_, calibration)
         _save(signal, destination, dict(options or {}))
     return destination
@@ -362,20 +361,15 @@ def _look_at_some(files: _Files) -> Spectrum:
     return next(s for s in found if s.counts.shape == usual)
 
 
-def _read_all(pass_: _Pass, is_shown: bool) -> None:
+def _read_all(pass_: _Pass, show_progressbar: bool | None) -> None:
     """Read all files, in threads, and write their counts in the order of the pixels."""
     n_bytes = 8 * pass_.n_channels
     step = max(1, min(_MOST_FILES, _BATCH_BYTES // n_bytes))
     n_pixels = pass_.n_pixels
     name = pass_.files.folder.name
-    bar = tqdm(
-        total=n_pixels,
-        desc=f"Reading {name}",
-        unit="files",
-        **bar_options() | {"disable": not is_shown},
-    )
+    counted = count_bar(n_pixels, f"Reading {name}", show_progressbar)
     waiting: deque[Future] = deque()
-    with bar, ThreadPoolExecutor(_n_threads()) as threads:
+    with counted as bar, ThreadPoolExecutor(_n_threads()) as threads:
         try:
             for start in range(0, n_pixels, step):
                 stop = min(start + step, n_pixels)

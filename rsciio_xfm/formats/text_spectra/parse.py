@@ -36,6 +36,7 @@ _BYTES_OF_NUMBER = re.compile(rb"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _LIKE_A_NUMBER = re.compile(
     _BYTES_OF_NUMBER.pattern + rb"|[+-]?(?:nan|inf|infinity)", re.IGNORECASE
 )
+_AMPTEK_DIVIDES = re.compile(rb"[,;]")
 _AMPTEK_SECTION = re.compile(rb"<<([^<>\r\n]{1,80})>>")
 _EPICS_START = re.compile(rb"(?:^|[\r\n])DATA:[ \t]*(?=[\r\n]|\Z)")
 _AXIL_SECTION = re.compile(rb"(?:^|(?<=[\r\n]))[ \t]*\$([A-Za-z_0-9]+):?[ \t]*")
@@ -364,6 +365,7 @@ def _parse_amptek(path: Path, content: bytes) -> Spectrum:
         raise _strange(path, content, found.at)
     if not found.values.size:
         raise _no_numbers(path, content, "<<DATA>>")
+    _check_one_a_line(path, content, start, found)
     header = content[:at]
     spectrum = Spectrum(
         "Amptek",
@@ -390,6 +392,21 @@ def _parse_amptek(path: Path, content: bytes) -> Spectrum:
         spectrum.calibrations, problem = _amptek_calibration(header[begin:])
         spectrum.problems += [problem] if problem else []
     return spectrum
+
+
+def _check_one_a_line(path: Path, content: bytes, start: int, found: _Block) -> None:
+    """Refuse several numbers in a line, as of a decimal comma: the first such is shown."""
+    lines = _LINE.finditer(content, start, found.at)
+    if found.width == 1 and found.ragged < 0:
+        return
+    line = next(
+        one for one in lines if len(_AMPTEK_DIVIDES.sub(b" ", one[0]).split()) > 1
+    )
+    number = 1 + content.count(b"\n", 0, line.start())
+    raise CorruptFileError(
+        f"{path}: line {number} of the file is {line[0][:_SHOWN]!r}, expected one count, "
+        f"without a comma (byte {line.start()}). Correct it, or export the spectrum again."
+    )
 
 
 def _after(header: bytes, name: bytes) -> str:

@@ -14,11 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 from dask.system import CPU_COUNT
-from tqdm import tqdm
 
 from rsciio_xfm.core.config import BLOCK_BYTES
 from rsciio_xfm.core.hdf5.values import Values
-from rsciio_xfm.core.progress import bytes_bar
+from rsciio_xfm.core.progress import Bar, bytes_bar
 from rsciio_xfm.core.runs import DatasetBytes, Runs
 from rsciio_xfm.core.source import little_endian
 from rsciio_xfm.formats.velox import kernels
@@ -167,7 +166,7 @@ def _agrees(
 
 
 def _count(
-    values: Values, shape: tuple[int, int, int], bar: tqdm, task: _Task
+    values: Values, shape: tuple[int, int, int], bar: Bar, task: _Task
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     """Count a run of frames.
 

@@ -1,0 +1,183 @@
+"""Progress: one line in words, that moves, where somebody waits; and nothing else."""
+
+import io
+import sys
+import threading
+import time
+
+import dask
+import dask.array as da
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from rsciio_xfm.analysis.maps import Total
+from rsciio_xfm.core import progress as module
+from rsciio_xfm.core.progress import bytes_bar, count_bar, is_wanted, progress
+from rsciio_xfm.core.reduce import run
+from rsciio_xfm.core.watch import Watch, begin, watched
+from tests.builders import geopixe as builder
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal on which everything is shown at once."""
+    monkeypatch.setattr(module, "_DELAY", 0)
+    stream = io.StringIO()
+    monkeypatch.setattr(module, "_is_terminal", lambda: True)
+    monkeypatch.setattr(module, "_stream", lambda: stream)
+    return stream
+
+
+def lines_of(stream):
+    """The lines that are left when all is done, as a terminal shows them."""
+    left = []
+    for line in stream.getvalue().split("\n"):
+        shown = line.rsplit("\r", 1)[-1]
+        left.append(shown.rstrip())
+    return [line for line in left if line]
+
+
+class TestWhere:
+    def test_no_terminal(self, monkeypatch, capfd):
+        monkeypatch.setattr(module, "_DELAY", 0)
+        with progress(doing="waiting"):
+            time.sleep(0.05)
+        with bytes_bar(10, "Writing") as bar:
+            bar.update(10)
+        assert capfd.readouterr() == ("", "")
+
+    def test_asked_for(self, monkeypatch, capfd):
+        monkeypatch.setattr(module, "_DELAY", 0)
+        with progress(True, "waiting"):
+            time.sleep(0.05)
+        out, err = capfd.readouterr()
+        assert not out
+        assert "Waiting [00:00]" in err
+
+    def test_terminal(self, terminal):
+        with bytes_bar(10, "Writing a.emd") as bar:
+            bar.update(10)
+        assert lines_of(terminal)[0].startswith("Writing a.emd: 100%|")
+        assert terminal.getvalue().endswith("\n")
+
+    def test_not_asked_for(self, terminal):
+        with progress(False, "waiting"), bytes_bar(10, "Writing") as bar:
+            bar.update(10)
+            begin("something else")
+        assert not terminal.getvalue()
+
+    def test_preference_of_hyperspy(self, terminal, monkeypatch):
+        assert is_wanted()
+        monkeypatch.setattr(hs.preferences.General, "show_progressbar", False)
+        assert not is_wanted()
+        assert is_wanted(True)
+
+    def test_nobody_waits_in_another_thread(self, terminal):
+        found = []
+        thread = threading.Thread(target=lambda: found.append(is_wanted()))
+        thread.start()
+        thread.join()
+        assert found == [False]
+        assert is_wanted()
+
+    def test_notebook(self, monkeypatch, capfd):
+        """There it goes where results go: errors are red."""
+        monkeypatch.setattr(module, "_DELAY", 0)
+        monkeypatch.setattr(module, "_is_notebook", lambda: True)
+        with count_bar(4, "Reading") as bar:
+            bar.update(4)
+        out, err = capfd.readouterr()
+        assert "Reading: 100%|" in out
+        assert not err
+
+    def test_no_standard_error(self, monkeypatch):
+        monkeypatch.setattr(sys, "stderr", None)  # of a program without a console
+        assert not is_wanted()
+
+
+class TestWhen:
+    def test_what_is_quick_is_not_told(self, terminal, monkeypatch):
+        monkeypatch.setattr(module, "_DELAY", 2.0)
+        with progress(doing="waiting"):
+            time.sleep(0.02)
+        assert not terminal.getvalue()
+
+    def test_it_moves_while_nothing_ends(self, terminal, monkeypatch):
+        monkeypatch.setattr(module, "_STEP", 0.02)
+        monkeypatch.setattr(module, "_DELAY", 0.1)
+        with progress(doing="waiting"):
+            time.sleep(0.5)
+        assert terminal.getvalue().count("Waiting") > 4
+        assert lines_of(terminal) == ["Waiting [00:00]"]
+
+    def test_short_steps_leave_nothing(self, terminal, monkeypatch):
+        monkeypatch.setattr(module, "_STEP", 0.02)
+        monkeypatch.setattr(module, "_DELAY", 0.2)
+        with progress():
+            begin("the long one")
+            time.sleep(0.4)
+            begin("a short one")
+            time.sleep(0.05)
+        assert "A short one" in terminal.getvalue()
+        assert lines_of(terminal) == ["The long one [00:00]"]
+
+    def test_no_thread_is_left(self, terminal):
+        with pytest.raises(KeyError), progress(doing="waiting"):
+            raise KeyError
+        assert "progress" not in [thread.name for thread in threading.enumerate()]
+        assert not dask.callbacks.Callback.active
+
+
+class TestWhat:
+    DATA = da.from_array(np.ones((8, 4, 16), np.uint16), chunks=(2, 4, 16))
+
+    def test_tasks_of_dask(self, terminal):
+        with progress(doing="adding up"):
+            assert self.DATA.sum().compute(scheduler="synchronous") == 512
+        assert lines_of(terminal)[0].startswith("Adding up: 100%|")
+
+    @pytest.mark.parametrize("data", [DATA, DATA.compute()], ids=["lazy", "in memory"])
+    def test_a_pass(self, terminal, data):
+        with progress(doing="adding up"):
+            (total,) = run(data, Total())
+        assert total.sum() == 512
+        assert lines_of(terminal)[0].startswith("Adding up: 100%|")
+
+    def test_one_line_for_what_is_within(self, terminal):
+        with progress(doing="first"), bytes_bar(7, "Writing") as bar:
+            bar.update(3)
+            self.DATA.sum().compute()  # which has nothing to say about bytes
+            assert (bar._done, bar._total) == (3, 7)
+            bar.update(4)
+            with progress(doing="last"):
+                pass
+        assert [line.split(":")[0] for line in lines_of(terminal)] == [
+            "First [00",
+            "Writing",
+            "Last [00",
+        ]
+
+    def test_who_waits_may_still_stop_it(self, terminal):
+        stop = threading.Event()
+        with watched(Watch(cancel=stop)), progress(doing="waiting"):
+            begin("more")
+            stop.set()
+            with pytest.raises(RuntimeError, match="not wanted"):
+                begin("even more")
+
+    def test_loading(self, terminal, tmp_path):
+        hs.load(builder.write_map(tmp_path / "map.GeoPIXE"), lazy=True)
+        assert lines_of(terminal)[0].startswith("Indexing map.GeoPIXE: 100%|")
+
+    def test_methods(self, terminal, tmp_path):
+        s = hs.load(builder.write_map(tmp_path / "map.GeoPIXE"), lazy=True)
+        terminal.truncate(0)
+        s.get_summary()
+        assert "Adding up the spectra: 100%|" in terminal.getvalue()
+        said = terminal.getvalue()
+        s.get_summary(show_progressbar=False)
+        s.save(tmp_path / "copy.hspy", show_progressbar=False)
+        assert terminal.getvalue() == said
+        s.save(tmp_path / "copy.hspy", overwrite=True)
+        assert "Writing copy.hspy: 100%|" in terminal.getvalue()
