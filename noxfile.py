@@ -18,8 +18,8 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.tags = ["tests"]
 
-# Of what pyproject.toml allows; h5py and others have no older wheels for numpy 2, and nnls of an
-# older scipy does not always end.
+# Of what pyproject.toml allows; h5py and others have no older wheels for numpy 2, and nnls of
+# an older scipy does not always end.
 OLDEST = """
     anywidget==0.9.0 click==8.1.0 dask[array]==2025.1.0 distributed==2025.1.0 exspy==0.3.2
     fabio==2024.9.0 h5py==3.11.0 hdf5plugin==4.4.0 hyperspy==2.5.0 hypothesis==6.100.0

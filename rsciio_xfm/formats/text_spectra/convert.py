@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.atomic import check_destination, replacing_in
 from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import build_axis
+from rsciio_xfm.core.later import cpu_count
 from rsciio_xfm.core.progress import count_bar
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.table import Table
@@ -387,7 +387,7 @@ def _read_all(pass_: _Pass, show_progressbar: bool | None) -> None:
 
 def _n_threads() -> int:
     # Those that wait for a disk or a server do not keep others waiting.
-    return min(16, CPU_COUNT + 2)
+    return min(16, cpu_count() + 2)
 
 
 def _take(waiting: deque[Future], pass_: _Pass, advance: Callable[[int], Any]) -> None:
