@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 mpl.use("agg")
+# Of all processes that tests start: those of tests/test_ahead.py are told otherwise.
+os.environ["RSCIIO_XFM_COMPILE"] = "0"
 # Kernels are compiled or loaded in the first example, and machines are shared.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")

@@ -24,6 +24,7 @@ from rsciio_xfm.core.config import (
 from rsciio_xfm.core.views import View
 from rsciio_xfm.core.wide import is_wide, sum_exactly
 from rsciio_xfm.exceptions import FileFormatError
+from rsciio_xfm.kernels.ahead import compile_ahead, of_source
 
 Ranges = tuple[Range, ...]
 
@@ -44,6 +45,8 @@ def from_source(source: ArrayLike, chunks: Any = "auto") -> da.Array:
     dask.array.Array
         Whoever slices it reads only the slice.
     """
+    # What sums of it call is compiled while the user looks at the file.
+    compile_ahead(of_source(source))
     if isinstance(chunks, str) and chunks == "auto":
         chunks = default_chunks(source.shape, source.dtype, source.row_axis())
     return _from_array(source, chunks)

@@ -4,14 +4,28 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
+
+
+class _CheckedCache(FunctionCache):
+    """numba's cache on disk, which takes no kernel of other types than those asked for.
+
+    Two processes that compile one kernel for different types at the same time may give both
+    results one name, and the index of the cache then has the wrong one.
+    """
+
+    def load_overload(self, sig: tuple, target_context: Any) -> Any:
+        found = super().load_overload(sig, target_context)
+        return None if found is None or found.signature.args != sig else found
 
 
 def kernel(function: Callable, **options: Any) -> Callable:
     """Compile a kernel when it is first called, without the GIL.
 
     The machine code is cached on disk, so that only the first call after installation
-    waits for the compiler. numba refuses to cache where neither the package's folder nor
-    the user's cache folder can be written: then each process compiles for itself.
+    waits for the compiler; :mod:`rsciio_xfm.kernels.ahead` compiles it before. numba refuses
+    to cache where neither the package's folder nor the user's cache folder can be written:
+    then each process compiles for itself.
 
     Parameters
     ----------
@@ -20,7 +34,10 @@ def kernel(function: Callable, **options: Any) -> Callable:
     **options
         Of :func:`numba.njit`.
     """
-    try:
-        return numba.njit(nogil=True, cache=True, **options)(function)
-    except RuntimeError:  # "cannot cache function: no locator available"
-        return numba.njit(nogil=True, **options)(function)
+    compiled: Any = numba.njit(nogil=True, **options)(function)
+    if hasattr(compiled, "_cache"):  # not if NUMBA_DISABLE_JIT is set
+        try:
+            compiled._cache = _CheckedCache(function)
+        except RuntimeError:  # "cannot cache function: no locator available"
+            return compiled
+    return compiled

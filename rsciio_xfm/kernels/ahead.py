@@ -1,0 +1,270 @@
+"""Kernels compiled before they are needed, by another process or by ``rsciio-xfm compile``.
+
+numba compiles a kernel when it is first called, one at a time in a process: after an
+installation, the first sums of a map wait for the compiler. ``ahead.json`` lists what they
+call, and with which types. A second process compiles that while a file is opened and looked
+at; what it has made comes from numba's cache on disk, where the first process looks before
+it compiles.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import binding
+from numba import types
+
+from rsciio_xfm.kernels import sums
+
+SWITCH = "RSCIIO_XFM_COMPILE"
+OFF = ("0", "false", "no", "off")
+_PACKAGE = Path(__file__).parents[1]
+_LIST = Path(__file__).with_suffix(".json")
+_STALE = (
+    300  # seconds after which a process that compiles is taken for one that was killed
+)
+_NICE = 15
+_LOCK = "ahead.lock"  # beside the kernels
+_started: set[str] = set()
+
+
+def compile_ahead(*names: str) -> bool:
+    """Start a process that compiles kernels into numba's cache, if they are not there.
+
+    Nothing waits for it. It has a low priority, and ends after the kernel at hand if this
+    process ends. It is started once for the same names, by one process at a time, and never by
+    a worker, on a single processor, without a folder to keep kernels in, or if the environment
+    variable ``RSCIIO_XFM_COMPILE`` is 0.
+
+    Parameters
+    ----------
+    *names
+        Of the parts of the list, in the order in which they are wanted; others are ignored.
+
+    Returns
+    -------
+    bool
+        Whether a process was started.
+
+    Examples
+    --------
+    >>> import os
+    >>> os.environ["RSCIIO_XFM_COMPILE"] = "0"
+    >>> compile_ahead("geopixe")
+    False
+    """
+    wanted = [name for name in names if name in parts() and name not in _started]
+    _started.update(wanted)
+    folder = cache_folder()
+    if not wanted or folder is None or not _may_start() or all(map(is_compiled, wanted)):
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not _is_first(folder / _LOCK):
+            return False
+        _start(wanted)
+    except OSError:  # it cannot be written to, or no process can be started
+        return False
+    return True
+
+
+def of_source(source: Any) -> str:
+    """Return the part of the list for maps of the kind of an array-like over a file."""
+    module = type(source).__module__.removeprefix(f"{_PACKAGE.name}.")
+    return f"{module} {source.dtype}"
+
+
+def is_off() -> bool:
+    """Tell whether the user does not want a process to compile ahead."""
+    return os.environ.get(SWITCH, "").strip().lower() in OFF
+
+
+def cache_folder() -> Path | None:
+    """Return where numba keeps the kernels of this folder; None if it keeps none."""
+    kernel: Any = sums.add_rows
+    place = getattr(getattr(kernel, "stats", None), "cache_path", None)
+    return None if place is None else Path(place)
+
+
+def is_compiled(name: str) -> bool:
+    """Tell whether a part of the list was compiled here, and its kernels are as they were."""
+    folder = cache_folder()
+    return folder is not None and _stamp(folder, name).exists()
+
+
+# The list ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def parts() -> dict[str, list[list[Any]]]:
+    """Return the parts of the list: of each its kernels and the types they are called with."""
+    return json.loads(_LIST.read_text(encoding="utf-8"))
+
+
+def to_type(one: Any) -> Any:
+    """Return numba's type for what the list has.
+
+    Parameters
+    ----------
+    one
+        ``"int64"``; ``"uint16 2C"``, an array of two axes, C-contiguous; ``"uint8 1C
+        readonly"``; a list of such, a tuple; ``{"core.stream.Block": [...]}``, a named one.
+    """
+    if isinstance(one, list):
+        return types.BaseTuple.from_types(tuple(map(to_type, one)))
+    if isinstance(one, dict):
+        ((name, fields),) = one.items()
+        return types.BaseTuple.from_types(tuple(map(to_type, fields)), _find(name))
+    dtype, *rest = one.split()
+    number = numba.from_dtype(np.dtype(dtype))
+    if not rest:
+        return number
+    return types.Array(number, int(rest[0][:-1]), rest[0][-1], "readonly" in rest)
+
+
+def from_type(kind: Any) -> Any:
+    """Return what the list has for a type of numba's, the opposite of :func:`to_type`."""
+    if isinstance(kind, types.BaseTuple):
+        fields = [from_type(one) for one in kind]
+        if not hasattr(kind, "instance_class") or kind.instance_class is tuple:
+            return fields
+        of = kind.instance_class
+        return {f"{of.__module__}.{of.__name__}".removeprefix("rsciio_xfm."): fields}
+    if isinstance(kind, types.Array):
+        text = f"{kind.dtype} {kind.ndim}{kind.layout}"
+        return text if kind.mutable else f"{text} readonly"
+    return str(kind)
+
+
+def _find(name: str) -> Any:
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(f"{_PACKAGE.name}.{module}"), attribute)
+
+
+# Compiling --------------------------------------------------------------------------------
+
+
+def compile_now(names: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Compile the kernels of parts of the list, those that are not kept yet.
+
+    Parameters
+    ----------
+    names
+        Of :func:`parts`.
+
+    Yields
+    ------
+    name : str
+        Of a kernel that is there now.
+    is_new : bool
+        Whether it was compiled, and not kept before.
+    """
+    folder = cache_folder()
+    for name in names:
+        for kernel_name, *kinds in parts()[name]:
+            kernel = _find(kernel_name)
+            before = sum(kernel.stats.cache_misses.values())
+            kernel.compile(tuple(map(to_type, kinds)))
+            yield kernel_name, sum(kernel.stats.cache_misses.values()) > before
+        if folder is not None:
+            with contextlib.suppress(OSError):
+                _stamp(folder, name).touch()
+
+
+def _stamp(folder: Path, name: str) -> Path:
+    """Return the name of an empty file that is there once a part is compiled."""
+    lines = parts()[name]
+    files = {line[0].rpartition(".")[0] for line in lines}
+    sources = [_PACKAGE / f"{one.replace('.', '/')}.py" for one in sorted(files)]
+    changed = [path.stat().st_mtime_ns for path in sources]
+    made_by = numba.__version__, sys.version, binding.get_host_cpu_name()
+    text = repr((lines, changed, made_by))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return folder / f"ahead-{digest[:16]}.done"
+
+
+# The process ------------------------------------------------------------------------------
+
+
+def _may_start() -> bool:
+    if is_off() or numba.config.DISABLE_JIT or multiprocessing.parent_process():
+        return False
+    program = Path(sys.executable or "").name.lower()
+    if getattr(sys, "frozen", False) or not program.startswith("python"):
+        return False  # it would start another program
+    if (os.process_cpu_count if sys.version_info >= (3, 13) else os.cpu_count)() == 1:
+        return False
+    return not _is_dask_worker()
+
+
+def _is_dask_worker() -> bool:
+    worker = sys.modules.get("distributed.worker")
+    if worker is None:
+        return False
+    try:
+        worker.get_worker()
+    except ValueError:
+        return False
+    return True
+
+
+def _is_first(lock: Path) -> bool:
+    """Make the file that tells others that a process compiles; False if there is one."""
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - lock.stat().st_mtime > _STALE:
+            lock.unlink()
+    try:
+        lock.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _start(names: list[str]) -> None:
+    path = os.pathsep.join([str(_PACKAGE.parent), *filter(None, sys.path)])
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.BELOW_NORMAL_PRIORITY_CLASS | subprocess.CREATE_NO_WINDOW
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", __name__, str(os.getpid()), *names],
+        env=os.environ | {SWITCH: "0", "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for this process
+        creationflags=flags,
+    )
+    # Somebody has to wait for it, or the system keeps its entry.
+    threading.Thread(target=process.wait, name="compile ahead", daemon=True).start()
+
+
+def main(parent: int, names: list[str]) -> None:
+    """Compile in the process that was started, until it has all or its parent is gone."""
+    lock = (cache_folder() or Path()) / _LOCK
+    is_posix = os.name == "posix"
+    try:
+        if is_posix:
+            os.nice(_NICE)
+        for _ in compile_now(names):
+            lock.touch()
+            if is_posix and os.getppid() != parent:
+                return
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])
