@@ -10,7 +10,7 @@ from typing import Any
 from rsciio_xfm.core import cache
 from rsciio_xfm.core.config import EXPLORER_MIB
 from rsciio_xfm.core.source import LocalFile
-from rsciio_xfm.explore import prepare
+from rsciio_xfm.explore import prepare, ready
 from rsciio_xfm.explore.cube_store import sources_of
 from rsciio_xfm.explore.cube_windows import Windows
 from rsciio_xfm.explore.listing import Listing, is_inside
@@ -96,6 +96,7 @@ class Explorer:
         self._open: OrderedDict[str, OpenMap] = OrderedDict()
         self._opening: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        ready.begin()
 
     # What there is.
 
