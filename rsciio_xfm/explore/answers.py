@@ -17,7 +17,7 @@ from rsciio_xfm.explore.asked import (
     make_spectrum,
     numbers,
 )
-from rsciio_xfm.explore.coarse import MOST_STEP, coarsen
+from rsciio_xfm.explore.coarse import MOST_STEP, coarsen, shrink
 from rsciio_xfm.explore.downloads import DOWNLOADS, thumbnail
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.lines import Axis
@@ -220,12 +220,14 @@ def _calibrate(asked: Asked) -> Answer:
 
 
 def _image(asked: Asked) -> Answer:
-    image = make_image(asked, asked.one("of", "counts"))
     (wanted,) = numbers(asked.one("step", "1"), 1, "step")
     if not 1 <= wanted <= MOST_STEP or wanted != int(wanted):
         raise QuestionError(400, f"step is {wanted:g}, expected 1 to {MOST_STEP}.")
     step = int(wanted)
-    if step > 1:
+    image = make_image(asked, asked.one("of", "counts"), step)
+    if image.step > 1:
+        sent, step = shrink(image.data, step, True)
+    elif step > 1:
         sent, step = coarsen(image.data, step, image.unit == "counts")
     else:
         sent = smallest(image.data)

@@ -4,7 +4,7 @@ import functools
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -163,16 +163,36 @@ def numbers(text: str, n: int, name: str) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Image:
-    """An image and what is said of it."""
+    """An image and what is said of it.
+
+    Attributes
+    ----------
+    data
+        Shape (rows, columns).
+    label, unit, extra
+        What is said.
+    step
+        Pixels along a side of a block, of which each number is the sum.
+    """
 
     data: np.ndarray
     label: str
     unit: str = "counts"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    step: int = 1
 
 
-def make_image(asked: Asked, of: str) -> Image:
+def make_image(asked: Asked, of: str, step: int = 1) -> Image:
     """Return an image by its name in the API.
+
+    Parameters
+    ----------
+    asked
+        The question.
+    of
+        The name.
+    step
+        Of the blocks of pixels that are wanted; the image may have all pixels nevertheless.
 
     Raises
     ------
@@ -199,12 +219,14 @@ def make_image(asked: Asked, of: str) -> Image:
         axis = asked.axis()
         window = lines.window_of(rest, axis, asked.opened.resolution)
         said = {"line": rest, "energies": [axis.kev(c - 0.5) for c in window]}
-        return _window_image(asked, window, rest.replace("_", " "), said)
+        image = _window_image(asked, window, rest.replace("_", " "), step)
+        return replace(image, extra={**said, **image.extra})
     if kind == "w":
         first, _, stop = rest.partition(":")
         if not (first.isdecimal() and stop.isdecimal() and len(rest) < 20):
             raise QuestionError(400, f"A window is {rest[:40]!r}, expected FIRST:STOP.")
-        return _window_image(asked, (int(first), int(stop)), f"Channels {first}-{stop}")
+        window = int(first), int(stop)
+        return _window_image(asked, window, f"Channels {first}-{stop}", step)
     raise QuestionError(400, f"An image is {of[:40]!r}, expected {_IMAGES}.")
 
 
@@ -213,12 +235,7 @@ def _kept(asked: Asked, name: str, make: Callable[[], np.ndarray]) -> np.ndarray
     return asked.explorer.store.get_or_make(key, make)
 
 
-def _window_image(
-    asked: Asked,
-    window: tuple[int, int],
-    label: str,
-    said: Mapping[str, Any] | None = None,
-) -> Image:
+def _window_image(asked: Asked, window: tuple[int, int], label: str, step: int) -> Image:
     first, stop = window
     n_channels = asked.opened.shape[2]
     if not 0 <= first < stop <= n_channels:
@@ -235,8 +252,18 @@ def _window_image(
             found = make_maps(asked.opened.data, wanted, cancel=asked.cancel)["windows"]
         return smallest(np.asarray(found).reshape(asked.opened.image_shape))
 
-    data = _kept(asked, f"w:{first}:{stop}", make)
-    return Image(data, label, extra={**(said or {}), "channels": [first, stop]})
+    name, extra = f"w:{first}:{stop}", {"channels": [first, stop]}
+    if step > 1 and asked.explorer.store.get((asked.map.key, name)) is None:
+        # While a window is dragged no image of it is wanted twice.
+        coarse = _from_cube(
+            asked,
+            lambda cube: asked.explorer.windows.make(
+                asked.map.key, cube, window, step, asked.cancel
+            ),
+        )
+        if coarse is not None:
+            return Image(coarse, label, extra=extra, step=step)
+    return Image(_kept(asked, name, make), label, extra=extra)
 
 
 def _from_cube(asked: Asked, use: Callable[[Cube], np.ndarray]) -> np.ndarray | None:

@@ -24,8 +24,12 @@ def coarsen(image: np.ndarray, step: int, is_summed: bool) -> tuple[np.ndarray, 
         Whether blocks are added up, as counts are. Of anything else every so many pixels are
         taken.
     """
-    first, more = _step(image, step, is_summed), 1
-    sent = smallest(first)
+    return shrink(_step(image, step, is_summed), step, is_summed)
+
+
+def shrink(first: np.ndarray, step: int, is_summed: bool) -> tuple[np.ndarray, int]:
+    """Return an image that is coarse already, coarser if it has to be; see `coarsen`."""
+    more, sent = 1, smallest(first)
     while (excess := sent_bytes(sent) / MOST_BYTES) > 1 and more < MOST_STEP // step:
         wanted = max(more + 1, math.ceil(more * math.sqrt(excess)))
         more = min(wanted, MOST_STEP // step)

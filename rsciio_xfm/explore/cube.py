@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.core.array import FileArray
+from rsciio_xfm.core.array import FileArray, Range
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.explore.cube_border import Border, add_border, check_cancel
-from rsciio_xfm.explore.cube_layout import GROUP, Layout, split_window
+from rsciio_xfm.explore.cube_layout import GROUP, Layout, change_window, split_window
 from rsciio_xfm.explore.cube_making import Watch, fill, read_summary
 from rsciio_xfm.explore.cube_pixels import add_kept
 from rsciio_xfm.explore.cube_planes import PlaneAdder
@@ -82,21 +82,34 @@ class Cube:
         """Tell whether the map's file is still what the cache was made of."""
         return are_current([list(file) for file in self.files])
 
-    def image(self, first: int, stop: int, cancel: Any = None) -> np.ndarray:
-        """Sum the channels of a window for each pixel.
+    def image(
+        self,
+        first: int,
+        stop: int,
+        cancel: Any = None,
+        step: int = 1,
+        made: tuple[Range, np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """Sum the channels of a window for each pixel, or for blocks of pixels.
 
         Parameters
         ----------
         first, stop
-            Channels, half-open.
+            Channels of the window, half-open.
         cancel
             A callable that returns True, or an event with ``is_set()``, to stop.
+        step
+            Pixels along a side of a block.
+        made
+            Another window and its image, in blocks of the same size: what both have is not
+            read again.
 
         Returns
         -------
         numpy.ndarray
             Shape (rows, columns), what :func:`rsciio_xfm.analysis.maps.window_images` returns
-            for the window.
+            for the window; of blocks their sums, shape (ceil(rows / step),
+            ceil(columns / step)).
 
         Raises
         ------
@@ -113,14 +126,22 @@ class Cube:
                 f"A window is {first} to {stop}, expected first < stop within 0 and "
                 f"{layout.shape[2]}, the number of channels."
             )
-        most = np.iinfo(layout.dtype).max * (stop - first)
-        image = np.zeros(layout.shape[:2], dtype=np.uint32 if most < 2**32 else np.uint64)
+        most = np.iinfo(layout.dtype).max * (stop - first) * step**2
+        dtype = np.uint32 if most < 2**32 else np.uint64
+        planes = split_window(layout, first, stop)
+        image, others = None, None
+        if made is not None and made[0][0] < stop and first < made[0][1]:
+            others = change_window(layout, made[0], (first, stop))
+        if made is not None and others is not None and len(others) < len(planes):
+            planes, image = others, made[1].astype(dtype)
+        if image is None:
+            shape = [-(-size // step) for size in layout.shape[:2]]
+            image = np.zeros(shape, dtype=dtype)
         with self.opened() as reader:
-            planes = PlaneAdder(reader, split_window(layout, first, stop))
-            for cell in range(layout.n_cells):
+            adder = PlaneAdder(reader, layout, planes, image, step)
+            for cell in range(layout.n_cells if planes else 0):
                 check_cancel(cancel)
-                part = image[tuple(slice(*ends) for ends in layout.place(cell))]
-                planes.add(cell * layout.n_chunks, part)
+                adder.add(cell)
         return image
 
     def overview(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """How the cache of a map is laid out: cells of the map, and chunks of each cell."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -230,6 +231,27 @@ def split_window(layout: Layout, first: int, stop: int) -> list[tuple[int, int]]
     for low, high in ((0, first), (stop, layout.shape[2])):
         outside += [(plane, -sign) for plane, sign in _split(layout, low, high)]
     return min(inside, outside, key=len)
+
+
+def change_window(layout: Layout, made: Range, wanted: Range) -> list[tuple[int, int]]:
+    """Return which planes make a window of channels of another; see :func:`split_window`.
+
+    Parameters
+    ----------
+    layout
+        Of the cache.
+    made, wanted
+        Channels, half-open, of windows that overlap.
+    """
+    signs: Counter[int] = Counter()
+    for low, high in ((wanted[0], made[0]), (made[1], wanted[1])):
+        is_more = 1 if low < high else -1
+        for plane, sign in _split(layout, min(low, high), max(low, high)):
+            signs[plane] += sign * is_more
+    planes: list[tuple[int, int]] = []
+    for plane, n in signs.items():
+        planes += [(plane, 1 if n > 0 else -1)] * abs(n)
+    return planes
 
 
 def _split(layout: Layout, low: int, high: int) -> list[tuple[int, int]]:

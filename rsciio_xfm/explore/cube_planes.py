@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsciio_xfm.explore.cube_layout import Layout
 from rsciio_xfm.explore.cube_store import ChunkReader
-from rsciio_xfm.kernels.cubes import add_bits, add_numbers, add_plane, take_plane
+from rsciio_xfm.kernels.cubes import add_bits, add_numbers, add_plane
 
-_BYTES = 3  # of sums of planes that are added bit by bit
+_BITS = 24  # of sums of planes that are added bit by bit
 _MOST_PLANES = 256  # of two bytes each, whose sum fits
 _PIXELS = 64  # of a word
 
@@ -22,7 +23,7 @@ class _Sum:
 
     @classmethod
     def of(cls, n_words: int) -> "_Sum":
-        bits = np.zeros((8 * _BYTES, n_words), dtype=np.uint64)
+        bits = np.zeros((_BITS, n_words), dtype=np.uint64)
         return cls(bits, np.empty(n_words, dtype=np.uint64))
 
     def add(self, words: np.ndarray) -> bool:
@@ -30,18 +31,9 @@ class _Sum:
         self.is_empty &= not is_added
         return is_added
 
-    def put(self, total: np.ndarray, is_less: bool) -> None:
-        """Add the sum to numbers, or take it away, and begin anew."""
-        if self.is_empty:
-            return
-        for first in range(0, 8 * _BYTES, 8):
-            add_numbers(self.bits, first, is_less, total)
-        self.bits[:] = 0
-        self.is_empty = True
-
 
 class PlaneAdder:
-    """Adds planes of one cell after the other.
+    """Adds planes of one cell after the other to an image.
 
     They are added as they lie in the cache, 64 pixels at a time, bit by bit, and turned to
     numbers once for all planes, where that goes; others one by one.
@@ -50,41 +42,53 @@ class PlaneAdder:
     ----------
     reader
         Of the cache.
+    layout
+        Of the cache.
     planes
         Number of each within a cell, and 1 to add it or -1 to take it away.
+    image
+        To which they are added, uint32 or uint64.
+    step
+        Pixels along a side of a block: the image has one number for each.
     """
 
-    def __init__(self, reader: ChunkReader, planes: list[tuple[int, int]]) -> None:
-        self._reader = reader
+    def __init__(
+        self,
+        reader: ChunkReader,
+        layout: Layout,
+        planes: list[tuple[int, int]],
+        image: np.ndarray,
+        step: int,
+    ) -> None:
+        self._reader, self._layout = reader, layout
         self._planes = sorted(planes)
+        self._image, self._step = image, step
         self._sums: dict[int, tuple[_Sum, _Sum]] = {}
 
-    def add(self, first: int, image: np.ndarray) -> None:
-        """Add the planes of a cell to its part of an image.
-
-        Parameters
-        ----------
-        first
-            Number of the first chunk of the cell.
-        image
-            uint32 or uint64.
-        """
-        sums = self._sums_for(image)
+    def add(self, cell: int) -> None:
+        """Add the planes of a cell to its part of the image."""
+        (top, bottom), (left, right) = self._layout.place(cell)
+        size = bottom - top, right - left
+        n_pixels, first = size[0] * size[1], cell * self._layout.n_chunks
+        sums = self._sums_for(n_pixels)
         numbers = [first + plane for plane, _ in self._planes]
         for (_, sign), raw in zip(self._planes, self._reader.raws(numbers), strict=True):
             if raw is None:
                 continue
-            words = None if sums is None else self._reader.words(raw, image.size)
+            words = None if sums is None else self._reader.words(raw, n_pixels)
             if sums is None or words is None or not sums[sign < 0].add(words):
-                counts = self._reader.decode(raw, image.shape)
-                (add_plane if sign > 0 else take_plane)(counts, image)
+                counts = self._reader.decode(raw, size)
+                add_plane(counts, sign < 0, (top, left, self._step), self._image)
         for is_less, total in enumerate(sums or ()):
-            total.put(image.reshape(-1), bool(is_less))
+            if not total.is_empty:
+                place = top, left, size[1], self._step
+                add_numbers(total.bits, bool(is_less), place, self._image)
+                total.is_empty = True
 
-    def _sums_for(self, image: np.ndarray) -> tuple[_Sum, _Sum] | None:
+    def _sums_for(self, n_pixels: int) -> tuple[_Sum, _Sum] | None:
         """Return sums of planes to add and to take away; None where pixels fill no words."""
-        n_words, rest = divmod(image.size, _PIXELS)
-        if rest or not image.flags.c_contiguous or len(self._planes) > _MOST_PLANES:
+        n_words, rest = divmod(n_pixels, _PIXELS)
+        if rest or len(self._planes) > _MOST_PLANES:
             return None
         if n_words not in self._sums:
             self._sums[n_words] = _Sum.of(n_words), _Sum.of(n_words)

@@ -12,6 +12,7 @@ import math
 import os
 import secrets
 import shutil
+import struct
 import time
 import zlib
 from collections.abc import Iterable, Iterator
@@ -47,11 +48,14 @@ KIND = "cube-2"
 _FOLDER = "cubes"
 _INDEX, _DATA, _META, _PART = "index", "data", "meta.json", ".part"
 _ENTRY = np.dtype([("offset", "<u8"), ("size", "<u4"), ("check", "<u4")])
+_WHERE = struct.Struct("<QII")  # the same
 _AS_IT_IS, _BITSHUFFLE = 0, 2
 FAST, SMALL = (b"lz4", 9), (b"zstd", 1)  # codecs and levels; a chunk says which it has
 _FINISHED, _WITH_PIXELS = 1, 2  # of the mark of a cell
 _SLOWER = 4  # times as long as numbers take records to be read, of as many bytes
 _HEADER = 16  # bytes of Blosc's
+# Version of its format, of its codec, flags, bytes of a number, bytes of all and of a part.
+_HEAD = struct.Struct("<4B2I")
 _VERSION = 2  # of Blosc's format
 _HOW, _BITS_SORTED = 0b111, 0b100  # flags: bytes sorted, stored as it is, bits sorted
 _NEAR = 256  # chunks, whose entries are read together
@@ -657,6 +661,7 @@ class ChunkReader:
         self._place = place
         self._raw = np.empty(2**17, dtype=np.uint8)
         self._plain = np.empty(2**18, dtype=np.uint8)
+        self._near = np.empty(_NEAR * _ENTRY.itemsize, dtype=np.uint8)
 
     def __enter__(self) -> "ChunkReader":
         with contextlib.ExitStack() as stack:
@@ -675,16 +680,19 @@ class ChunkReader:
 
     def has_pixels(self, layout: Layout, cell: int) -> bool:
         """Tell whether the pixels of the blocks of a cell were kept."""
-        (end,) = self.entries(cell * layout.n_chunks + layout.end, 1)
+        (end,) = self._entries([cell * layout.n_chunks + layout.end])
         return end[1] == _WITH_PIXELS
 
-    def entries(self, first: int, n: int) -> list[tuple[int, int, int]]:
-        """Return where chunks that follow each other are, their sizes and checksums."""
-        found = np.empty(n, dtype=_ENTRY)
-        raw = found.view(np.uint8)
-        if read_into(self._index, first * _ENTRY.itemsize, raw, raw.size) < raw.size:
+    def _entries(self, numbers: list[int]) -> list[tuple[int, int, int]]:
+        """Return where chunks are that are near each other, their sizes and checksums."""
+        first, size = numbers[0], _ENTRY.itemsize
+        n_bytes = (numbers[-1] - first + 1) * size
+        if n_bytes > self._near.size:
+            self._near = np.empty(n_bytes, dtype=np.uint8)
+        if read_into(self._index, first * size, self._near, n_bytes) < n_bytes:
             raise DamagedError("the index ends early")
-        return [(int(a), int(b), int(c)) for a, b, c in found.tolist()]
+        near = self._near.data
+        return [_WHERE.unpack_from(near, (number - first) * size) for number in numbers]
 
     def chunk(self, number: int, shape: tuple[int, ...]) -> np.ndarray | None:
         """Return a chunk, in memory that the next one is read into; None if it is zeros.
@@ -718,8 +726,8 @@ class ChunkReader:
             One is not what was written.
         """
         for run in _runs(numbers, _NEAR):
-            entries = self.entries(run[0], run[-1] - run[0] + 1)
-            found = [(number, *entries[number - run[0]]) for number in run]
+            entries = zip(run, self._entries(run), strict=True)
+            found = [(number, *entry) for number, entry in entries]
             for group in _neighbours(found):
                 offset, size = group[0][1], sum(size for _, _, size, _ in group)
                 raw = self._read(offset, size)
@@ -743,10 +751,12 @@ class ChunkReader:
 
     def decode(self, raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Decode a chunk; see :meth:`chunk`."""
-        width = int(raw[3]) if raw.size >= _HEADER else 0
+        _, _, _, width, n_plain, _ = (
+            _HEAD.unpack_from(raw) if raw.size >= _HEADER else (0,) * 6
+        )
         if width not in _WIDTHS:
             raise DamagedError("a chunk is not of whole numbers")
-        n_plain, n_one = self._n_plain(raw), math.prod(shape[1:]) * width
+        n_one = math.prod(shape[1:]) * width
         n = n_plain if shape[0] < 0 else shape[0] * n_one
         if n_plain != n or n % n_one:
             raise DamagedError("a chunk has another size")
@@ -768,17 +778,17 @@ class ChunkReader:
             uint64, shape (bits, n / 64), from the lowest bits on; None if it is compressed
             in another way, or in several parts.
         """
-        width = int(raw[3]) if raw.size >= _HEADER else 0
-        n_bytes = n * width
-        is_one = width in _WIDTHS and self._n_plain(raw) == n_bytes <= self._n_plain(
-            raw, 8
-        )
-        # See README_CHUNK_FORMAT of Blosc 1: its version, and what was done to the numbers.
-        if not is_one or raw[0] != _VERSION or raw[2] & _HOW != _BITS_SORTED:
+        if raw.size < _HEADER:
             return None
-        raw[2] &= ~_BITS_SORTED & 0xFF  # so that the bits are left as they are
+        # See README_CHUNK_FORMAT of Blosc 1: its version, and what was done to the numbers.
+        version, _, how, width, n_plain, n_part = _HEAD.unpack_from(raw)
+        n_bytes = n * width
+        is_one = width in _WIDTHS and n_plain == n_bytes <= n_part
+        if not is_one or version != _VERSION or how & _HOW != _BITS_SORTED:
+            return None
+        raw[2] = how & ~_BITS_SORTED  # so that the bits are left as they are
         plain = self._decompress(raw, n_bytes)
-        raw[2] |= _BITS_SORTED
+        raw[2] = how
         return plain.view("<u8").reshape(8 * width, -1)
 
     def _decompress(self, raw: np.ndarray, n: int) -> np.ndarray:
@@ -790,10 +800,6 @@ class ChunkReader:
         except (RuntimeError, ValueError) as exc:
             raise DamagedError("a chunk cannot be decompressed") from exc
         return plain
-
-    @staticmethod
-    def _n_plain(raw: np.ndarray, at: int = 4) -> int:
-        return int.from_bytes(raw[at : at + 4].tobytes(), "little")
 
 
 def _runs(numbers: list[int], most: int) -> Iterator[list[int]]:

@@ -10,15 +10,16 @@ from typing import Any
 from rsciio_xfm.core import cache
 from rsciio_xfm.core.config import EXPLORER_MIB
 from rsciio_xfm.core.source import LocalFile
-from rsciio_xfm.explore import prepare
+from rsciio_xfm.explore import prepare, ready
 from rsciio_xfm.explore.cube_store import sources_of
+from rsciio_xfm.explore.cube_windows import Windows
 from rsciio_xfm.explore.listing import Listing, is_inside
 from rsciio_xfm.explore.messages import QuestionError, file_is_gone
 from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.questions import Questions, Store
 from rsciio_xfm.explore.tasks import Tasks
 
-_SHARE_OF_MAPS = 0.5
+_SHARE_OF_MAPS, _SHARE_OF_WINDOWS = 0.5, 0.125
 _QUICK_THREADS = 4
 _MOST_WAIT = 10.0  # seconds, for what is read when all is closed
 
@@ -87,13 +88,15 @@ class Explorer:
     ) -> None:
         self.listing, self.is_cached = listing, is_cached
         self.memory = memory
-        self.store = Store(int(memory * (1 - _SHARE_OF_MAPS)))
+        self.windows = Windows(int(memory * _SHARE_OF_WINDOWS))
+        self.store = Store(int(memory * (1 - _SHARE_OF_MAPS - _SHARE_OF_WINDOWS)))
         self.questions = Questions(n_threads, most_waiting)
         self.quick = Questions(_QUICK_THREADS, 8 * most_waiting)
         self.tasks = Tasks(memory)
         self._open: OrderedDict[str, OpenMap] = OrderedDict()
         self._opening: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        ready.begin()
 
     # What there is.
 
@@ -201,6 +204,7 @@ class Explorer:
             held.close()
             key = held.key
             self.store.drop(lambda one: one[0] == key)
+            self.windows.drop(lambda one: one == key)
             self.tasks.drop(lambda one: one[0] == key)
 
     def _forget(self) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rsciio_xfm.exceptions import FileFormatError, PassCancelledError
-from rsciio_xfm.explore import cube
+from rsciio_xfm.explore import cube, ready
 from rsciio_xfm.explore.opened import Opened, overview_entry, smallest
+from rsciio_xfm.kernels.ahead import of_source
 
 # Each pass uses all processors: more of them would be none the faster, and need memory.
 _CUBES, _PASSES = threading.Semaphore(1), threading.Semaphore(2)
@@ -130,10 +131,19 @@ def _take(opened: Opened, cache: Cache, found: cube.Cube) -> bool:
 
 
 def _make_overview(opened: Opened) -> None:
-    seen = opened.overview
-    with _turn(_PASSES, seen.stop):
-        seen.make(overview_entry(opened))
+    seen, entry = opened.overview, overview_entry(opened)
+    if not seen.take(entry):
+        _load_kernels(opened)
+        with _turn(_PASSES, seen.stop):
+            seen.make(entry)
     seen.finish()
+
+
+def _load_kernels(opened: Opened) -> None:
+    """Wait for the kernels of a pass, which another process compiles."""
+    if opened.source is not None:
+        names = [f"explorer {opened.source.dtype}", of_source(opened.source)]
+        ready.get(names, opened.overview.stop.is_set)
 
 
 def _make_cube(opened: Opened, cache: Cache) -> None:
@@ -160,6 +170,7 @@ def _fill(opened: Opened, cache: Cache, show: Callable[..., None] | None) -> boo
     source = opened.source
     assert source is not None
     cache.making()
+    _load_kernels(opened)
     try:
         found = cube.make(
             source, progress=cache.count, cancel=opened.overview.stop, overview=show

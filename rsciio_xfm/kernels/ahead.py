@@ -33,6 +33,7 @@ SWITCH = "RSCIIO_XFM_COMPILE"
 OFF = ("0", "false", "no", "off")
 _PACKAGE = Path(__file__).parents[1]
 _LIST = Path(__file__).with_suffix(".json")
+_EXPLORER = _LIST.with_name("ahead_explorer.json")
 _STALE = (
     300  # seconds after which a process that compiles is taken for one that was killed
 )
@@ -67,7 +68,6 @@ def compile_ahead(*names: str) -> bool:
     False
     """
     wanted = [name for name in names if name in parts() and name not in _started]
-    _started.update(wanted)
     folder = cache_folder()
     if not wanted or folder is None or not _may_start() or all(map(is_compiled, wanted)):
         return False
@@ -75,6 +75,7 @@ def compile_ahead(*names: str) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
         if not _is_first(folder / _LOCK):
             return False
+        _started.update(wanted)
         _start(wanted)
     except OSError:  # it cannot be written to, or no process can be started
         return False
@@ -105,13 +106,22 @@ def is_compiled(name: str) -> bool:
     return folder is not None and _stamp(folder, name).exists()
 
 
+def is_compiling() -> bool:
+    """Tell whether a process compiles ahead now."""
+    folder = cache_folder()
+    return folder is not None and (folder / _LOCK).exists()
+
+
 # The list ---------------------------------------------------------------------------------
 
 
 @functools.cache
 def parts() -> dict[str, list[list[Any]]]:
     """Return the parts of the list: of each its kernels and the types they are called with."""
-    return json.loads(_LIST.read_text(encoding="utf-8"))
+    found = {}
+    for path in (_LIST, _EXPLORER):
+        found.update(json.loads(path.read_text(encoding="utf-8")))
+    return found
 
 
 def to_type(one: Any) -> Any:

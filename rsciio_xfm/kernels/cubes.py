@@ -58,19 +58,30 @@ def sum_planes(planes, total, highest):
 
 
 @kernel
-def add_plane(plane, total):
-    """Add a plane to a total of any wider type."""
-    for i in range(plane.shape[0]):
-        for j in range(plane.shape[1]):
-            total[i, j] += plane[i, j]
+def add_plane(plane, is_less, place, total):
+    """Add a plane of a cell to sums of blocks of pixels, or take it away.
 
-
-@kernel
-def take_plane(plane, total):
-    """Take a plane from a total of any wider type."""
+    Parameters
+    ----------
+    plane
+        Shape (rows, columns).
+    is_less
+        Whether it is taken away.
+    place
+        First row and column of the cell, and pixels along a side of a block.
+    total
+        Of any wider type, shape (blocks, blocks).
+    """
+    top, left, step = place
+    zero = total.dtype.type(0)
     for i in range(plane.shape[0]):
+        row, at, rest = total[(top + i) // step], left // step, left % step
         for j in range(plane.shape[1]):
-            total[i, j] -= plane[i, j]
+            number = total.dtype.type(plane[i, j])
+            row[at] += zero - number if is_less else number
+            rest += 1
+            if rest == step:
+                rest, at = 0, at + 1
 
 
 _ONES = np.uint64(0x0101010101010101)
@@ -292,25 +303,14 @@ def add_bits(bits, total, carry):
 
 
 @kernel
-def add_numbers(bits, first, is_less, total):
-    """Add eight bits of counts, from one on, to a total of numbers, or take them away.
-
-    Parameters
-    ----------
-    bits
-        uint64, shape (bits, words).
-    first
-        The bit.
-    is_less
-        Whether they are taken away.
-    total
-        Shape (pixels,), 64 for each word.
-    """
+def _spread(bits, w, n_bits, numbers):
+    """Put the 64 numbers of a word together from their bits."""
     words = np.empty(8, dtype=np.uint64)
-    numbers = words.view(np.uint8)
-    for w in range(bits.shape[1]):
+    small = words.view(np.uint8)
+    numbers[:] = 0
+    for first in range(0, n_bits, 8):
         n = 0
-        for k in range(8):
+        for k in range(min(8, n_bits - first)):
             if bits[first + k, w] != 0:
                 n = k + 1
         if n == 0:
@@ -320,11 +320,65 @@ def add_numbers(bits, first, is_less, total):
             word, bit = bits[first + k, w], np.uint64(k)
             for g in range(8):
                 words[g] |= _SPREAD[(word >> np.uint64(8 * g)) & _BYTE] << bit
-        own = total[64 * w : 64 * w + 64]
         # Apart from the above, so that several of them are added at a time.
+        for j in range(64):
+            numbers[j] += numbers.dtype.type(small[j]) << first
+
+
+@kernel
+def _add_in_row(numbers, x, step, row):
+    """Add the numbers of 64 pixels of a row, from one on, to sums of so many pixels each."""
+    at, rest = x // step, x % step
+    if step == 1:
+        own = row[at : at + 64]
+        for j in range(64):
+            own[j] += numbers[j]
+    elif step == 2 and rest == 0:
+        own = row[at : at + 32]
+        for j in range(32):
+            own[j] += numbers[2 * j] + numbers[2 * j + 1]
+    else:
+        for j in range(64):
+            row[at] += numbers[j]
+            rest += 1
+            if rest == step:
+                rest, at = 0, at + 1
+
+
+@kernel
+def add_numbers(bits, is_less, place, total):
+    """Add numbers that are given by their bits to sums of blocks of pixels.
+
+    Parameters
+    ----------
+    bits
+        uint64, shape (bits, words), 64 pixels to a word, row by row; zeros afterwards.
+    is_less
+        Whether they are taken away.
+    place
+        First row and column of the cell, its columns, and pixels along a side of a block.
+    total
+        uint32 or uint64, shape (blocks, blocks).
+    """
+    top, left, width, step = place
+    zero = total.dtype.type(0)
+    numbers = np.empty(64, dtype=total.dtype)
+    n_bits = 0
+    for k in range(bits.shape[0]):
+        if bits[k].any():
+            n_bits = k + 1
+    for w in range(bits.shape[1]):
+        _spread(bits, w, n_bits, numbers)
         if is_less:
             for j in range(64):
-                own[j] -= total.dtype.type(numbers[j]) << first
-        else:
-            for j in range(64):
-                own[j] += total.dtype.type(numbers[j]) << first
+                numbers[j] = zero - numbers[j]
+        y, x = divmod(64 * w, width)
+        if x + 64 <= width:
+            _add_in_row(numbers, left + x, step, total[(top + y) // step])
+            continue
+        for j in range(64):
+            total[(top + y) // step, (left + x) // step] += numbers[j]
+            x += 1
+            if x == width:
+                x, y = 0, y + 1
+    bits[:n_bits] = 0
