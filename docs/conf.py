@@ -36,6 +36,7 @@ html_theme_options = {
 # Every page has the side bar with all sections.
 html_sidebars = {"**": ["sections.html"]}
 templates_path = ["_templates"]
+html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
@@ -89,7 +90,6 @@ warnings.simplefilter("ignore")
 
 def write_generated(app):
     """Write the parts of pages that are made from the package."""
-    sys.path.insert(0, str(app.confdir))
     import generated
 
     generated.write(Path(app.srcdir))
@@ -111,5 +111,9 @@ def label_cells(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
+    sys.path.insert(0, str(app.confdir))
+    import formulas
+
+    formulas.add_renderer(app)
     app.connect("builder-inited", write_generated)
     app.connect("html-page-context", label_cells)

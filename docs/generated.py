@@ -24,7 +24,6 @@ _NEVER = {"Tc", "Pm", "Po", "At", "Rn", "Fr", "Ra", "Ac", "Pa"}
 _URANIUM = 92
 _LIGHT = {"H", "He", "Li"}  # no detector sees their lines
 _NEAR = 0.05  # keV: peaks this close are one peak to a detector of 130 eV
-_STRONG = 0.1  # of the strongest line of the shell
 _LINES = ("Ka", "Kb", "La", "Lb1", "Ma")
 
 
@@ -120,7 +119,7 @@ def _element(symbol: str, every: dict[str, dict]) -> tuple[str, ...]:
     names = [name, _BRITISH.get(name, ""), symbol]
     energies = {line: d["energy (keV)"] for line, d in every[symbol].items()}
     shown = [f"{energies[line]:.3f}" if line in energies else "" for line in _LINES]
-    index = ", ".join(filter(None, names))
+    index = ", ".join(f"! {name}" for name in names if name)
     cell = f".. index:: {index}\n\n       **{symbol}**, {name}"
     return (cell, *shown, _neighbours(symbol, every))
 
@@ -136,7 +135,7 @@ def _neighbours(symbol: str, every: dict[str, dict]) -> str:
             f"{other}_{name}"
             for other in every.keys() - _NEVER - {symbol}
             for name, d in every[other].items()
-            if abs(d["energy (keV)"] - energy) < _NEAR and d["weight"] >= _STRONG
+            if name in _LINES and abs(d["energy (keV)"] - energy) < _NEAR
         ]
         if near and energy > 1:
             found.append(f"{line}: {', '.join(sorted(near))}")
