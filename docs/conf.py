@@ -5,11 +5,11 @@ import sys
 import warnings
 from pathlib import Path
 
+import bs4
 import hyperspy.api as hs
 from sphinx_gallery.sorting import ExplicitOrder
 
 import rsciio_xfm
-from rsciio_xfm._register import read_specifications
 
 project = "rsciio_xfm"
 author = "The rsciio_xfm developers"
@@ -18,6 +18,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosectionlabel",
+    "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
@@ -25,7 +26,19 @@ extensions = [
 exclude_patterns = ["_build", "examples", "new_format", "notebooks"]
 html_theme = "pydata_sphinx_theme"
 html_title = "rsciio_xfm"
-html_theme_options = {"secondary_sidebar_items": ["page-toc"], "show_prev_next": False}
+html_theme_options = {
+    "navbar_center": [],
+    "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": False,
+    "search_bar_text": "An element, a format, an option ...",
+    "footer_end": [],
+}
+# Every page has the side bar with all sections.
+html_sidebars = {"**": ["sections.html"]}
+templates_path = ["_templates"]
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 autosectionlabel_prefix_document = True
 autodoc_typehints = "signature"
@@ -75,48 +88,32 @@ hs.preferences.General.show_progressbar = False
 warnings.simplefilter("ignore")
 
 
-def write_format_table(app):
-    """Make the table of formats from what RosettaSciIO is told about each."""
-    rows = [
-        ".. This file is made by conf.py from the formats' specifications.yaml.",
-        "",
-        ".. list-table::",
-        "   :header-rows: 1",
-        "",
-        "   * - Format",
-        "     - Extension",
-        "     - Read",
-        "     - Write",
-        "     - Lazy",
-        "     - Distributed",
-        "     - Source of the facts",
-    ]
-    for s in read_specifications():
-        folder = s["api"].rsplit(".", 1)[-1]
-        yes_no = [
-            "yes" if flag else "no"
-            for flag in (True, s["writes"], s["lazy"], s["distributed"])
-        ]
-        cells = [
-            f":doc:`{s['name']} <{folder}>`",
-            f"``.{s['file_extensions'][s['default_extension']]}``",
-            *yes_no,
-            s["source"],
-        ]
-        rows += [f"   {'* ' if i == 0 else '  '}- {c}" for i, c in enumerate(cells)]
-    table = Path(app.srcdir, "formats", "_table.txt")
-    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+def write_generated(app):
+    """Write the parts of pages that are made from the package."""
+    import generated
+
+    generated.write(Path(app.srcdir))
 
 
-def write_layouts(app):
-    """Make the table of HDF5 layouts from the one that is read with."""
-    sys.path.insert(0, str(app.confdir))
-    import layouts
-
-    table = Path(app.srcdir, "formats", "_layouts.txt")
-    table.write_text(layouts.table(), encoding="utf-8")
+def label_cells(app, pagename, templatename, context, doctree):
+    """Say in each cell of a table of class `cards` what its column is, for small screens."""
+    if "cards" not in context.get("body", ""):
+        return
+    soup = bs4.BeautifulSoup(context["body"], "html.parser")
+    for table in soup.select("table.cards"):
+        titles = [th.get_text(" ", strip=True) for th in table.select("thead th")]
+        for row in table.select("tbody tr"):
+            for title, cell in zip(titles, row.find_all(["td", "th"]), strict=True):
+                cell["data-label"] = title
+                if not cell.get_text(strip=True):
+                    cell["class"] = [*cell.get("class", []), "empty"]
+    context["body"] = str(soup)
 
 
 def setup(app):
-    app.connect("builder-inited", write_format_table)
-    app.connect("builder-inited", write_layouts)
+    sys.path.insert(0, str(app.confdir))
+    import formulas
+
+    formulas.add_renderer(app)
+    app.connect("builder-inited", write_generated)
+    app.connect("html-page-context", label_cells)

@@ -34,6 +34,7 @@ def table():
         ".. list-table::",
         "   :header-rows: 1",
         "   :widths: 12 24 14 16 16 20 12",
+        "   :class: cards",
         "",
     ]
     for cells in [_TITLES, *map(_cells, LAYOUTS)]:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from sphinx_gallery.gen_gallery import DEFAULT_GALLERY_CONF
 from sphinx_gallery.notebook import jupyter_notebook, save_notebook
-from sphinx_gallery.py_source_parser import split_code_and_text_blocks
+from sphinx_gallery.py_source_parser import (
+    remove_config_comments,
+    split_code_and_text_blocks,
+)
 
 HERE = Path(__file__).parent
 CONF = DEFAULT_GALLERY_CONF | {"first_notebook_cell": "%matplotlib inline"}
@@ -15,6 +18,7 @@ CONF = DEFAULT_GALLERY_CONF | {"first_notebook_cell": "%matplotlib inline"}
 def make(script: Path) -> dict:
     """Return the notebook of an example."""
     _, blocks = split_code_and_text_blocks(str(script))
+    blocks = [b._replace(content=remove_config_comments(b.content)) for b in blocks]
     notebook = jupyter_notebook(blocks, CONF, str(HERE))
     # Which Python it was made with is of no use to who opens it.
     notebook["metadata"].pop("language_info", None)

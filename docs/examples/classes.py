@@ -6,6 +6,8 @@ From a map to "these are the phases, here are their spectra", without the map ev
 in memory.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import hyperspy.api as hs
 import numpy as np
 from sklearn.metrics import adjusted_rand_score

@@ -7,6 +7,7 @@ them is the name of the file and where its rows lie.
 """
 
 import hyperspy.api as hs
+import matplotlib.pyplot as plt
 import numpy as np
 from distributed import Client, LocalCluster
 
@@ -33,6 +34,18 @@ def main():
     assert np.array_equal(here["sum"].data, there["sum"].data)
     assert np.array_equal(here["max"].data, highest)
     print("the same counts, channel by channel")
+    draw(images["Fe_Ka"].data, np.cumsum(s.data.chunks[0]))
+
+
+def draw(image, ends):
+    """Draw what the workers found, and where the map was cut for them."""
+    figure, ax = plt.subplots(figsize=(7, 4.6), layout="constrained")
+    drawn = ax.imshow(image, cmap="inferno", vmax=np.percentile(image, 99.5))
+    figure.colorbar(drawn, label="Counts, Fe Kα")
+    for end in ends[:-1]:
+        ax.axhline(end - 0.5, color="white", lw=1.5, ls="--")
+    ax.set_title(f"{len(ends)} chunks of rows, 2 processes")
+    ax.set_axis_off()
 
 
 # %%

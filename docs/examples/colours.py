@@ -6,6 +6,8 @@ Each energy has a hue; a pixel is the mixture of its counts. What differs looks
 different, without any line being chosen.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import hyperspy.api as hs
 
 from rsciio_xfm import data

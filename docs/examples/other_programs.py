@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import hyperspy.api as hs
+import matplotlib.pyplot as plt
 import numpy as np
 
 from rsciio_xfm import data, esrf, geopixe
@@ -44,18 +45,23 @@ with h5py.File("part.h5") as file:
     assert np.array_equal(counts, part.data)
 
 # %%
-# Each of these files brings back counts, axes, metadata and dead times.
+# Each of these files brings back counts, axes, metadata and dead times: iron, of each.
 readers = {
     "part.GeoPIXE": {},
     "part.emd": {},
     "part.datastack": {},
     "part.h5": {"file_format": "ESRF"},
 }
-for name, options in readers.items():
+figure, axes = plt.subplots(2, 2, figsize=(7, 4.6), layout="constrained")
+for ax, (name, options) in zip(axes.flat, readers.items(), strict=True):
     again = hs.load(name, lazy=True, signal_type="EDS_XFM", **options)
     same = np.array_equal(again.data, part.data)
     times = np.array_equal(again.get_dead_time().data, part.get_dead_time().data)
     print(f"{name}: {again}; counts the same: {same}; dead times the same: {times}")
+    iron = again.get_window_images(["Fe_Ka"])["Fe_Ka"].data
+    ax.imshow(iron, cmap="inferno", vmax=np.percentile(iron, 99.5))
+    ax.set_title(name)
+    ax.set_axis_off()
 
 # %%
 # As a plain array for numpy, on the command line: ``rsciio-xfm export part.GeoPIXE -o

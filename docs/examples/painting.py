@@ -6,6 +6,8 @@ From the raw file of an MA-XRF scanner to maps of the elements in its pigments. 
 the extras ``datastack`` and ``fit``.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np

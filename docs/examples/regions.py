@@ -6,6 +6,8 @@ Regions of any shape, several in one pass, each spectrum with the live time of i
 pixels; and the spectrum of the highest counts, which shows what is in few pixels.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 from pathlib import Path
 
 import hyperspy.api as hs

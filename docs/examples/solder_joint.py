@@ -7,6 +7,8 @@ and the image of the sample. All of exspy works on it. Counts by a fit need the 
 ``fit``.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 
