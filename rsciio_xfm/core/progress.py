@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from dask.callbacks import Callback
 from tqdm import tqdm
 
 from rsciio_xfm.core.watch import begin, watched, who_waits
+
+if TYPE_CHECKING:
+    from dask.callbacks import Callback
 
 _DELAY = 2.0  # seconds that are waited for without a word
 _STEP = 0.5  # seconds after which the line moves
@@ -76,8 +78,10 @@ class Line:
                 self._done = self._total
             self._end_stage()
 
-    def callback(self) -> Callback:
+    def callback(self) -> "Callback":
         """Return what counts tasks of dask's."""
+        from dask.callbacks import Callback
+
         return Callback(start_state=self._start_graph, posttask=self._end_task)
 
     def _start_graph(self, _: Any, state: dict[str, Any]) -> None:
