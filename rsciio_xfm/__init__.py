@@ -42,6 +42,7 @@ _FUNCTIONS = {
     "load_standard": "standards",
     "make_setup": "setups",
     "pca": "components",
+    "plot_spectra": "spectrum_plots",
     "umap": "components",
 }
 

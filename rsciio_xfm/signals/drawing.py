@@ -1,6 +1,5 @@
 """Drawing of dead times and colour maps: arrays in, matplotlib's axes out."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ Scale = tuple[float, str | None]  # of an axis: step and units
 
 _MOST_POINTS = 20_000  # of a scatter plot, per detector
 _PANEL = 3.4  # inches
-_LETTER, _LINE = 0.0038, 0.055  # half a letter and a line of text, of width and height
-_HIGHEST = 1.1  # of names, of the height of the highest peak; what is crowded has none
 
 
 def new_axes(
@@ -206,34 +203,6 @@ def draw_predicted(
     return ax
 
 
-def draw_spectra(
-    ax: "Axes", energy: np.ndarray, units: str, spectra: Mapping[str, np.ndarray]
-) -> "Axes":
-    """Draw spectra on a logarithmic scale, up to the last channel that has counts.
-
-    Parameters
-    ----------
-    ax
-        Where to.
-    energy, units
-        Of the channels.
-    spectra
-        Counts, by name.
-    """
-    last = 1
-    for name, counts in spectra.items():
-        ax.semilogy(energy, np.maximum(counts, 0.5), lw=0.8, label=name)
-        last = max([last, *np.flatnonzero(counts).tolist()[-1:]])
-    ax.set(
-        xlabel=f"Energy ({units})" if units else "Channel",
-        ylabel="Counts",
-        xlim=(energy[0], energy[min(last, len(energy) - 1)]),
-        ylim=(0.5, None),
-    )
-    ax.legend()
-    return ax
-
-
 def draw_colour_map(
     picture: np.ndarray,
     steps: Sequence[Scale],
@@ -384,76 +353,3 @@ def difference_limit(image: np.ndarray) -> float:
 
 def _with_unit(name: str, units: str | None) -> str:
     return f"{name} ({units})" if units else f"{name} (pixels)"
-
-
-def label_peaks(
-    ax: Any, energies: np.ndarray, counts: np.ndarray, labels: Iterable[tuple[str, float]]
-) -> None:
-    """Write names over the peaks of a spectrum.
-
-    Parameters
-    ----------
-    ax
-        Of matplotlib, with the spectrum on a logarithmic scale.
-    energies, counts
-        Of its channels.
-    labels
-        Names, and energies in the same units.
-    """
-    places = []
-    left, right = ax.get_xlim()
-    for name, energy in labels:
-        channel = int(np.argmin(np.abs(energies - energy)))
-        top = float(np.max(counts[max(0, channel - 3) : channel + 4]))
-        if top > 0 and left <= energy <= right:
-            places.append((name, energy, top))
-    if places:
-        name_peaks(ax, places, ax.get_ylim()[0])
-        highest = max(ax.get_ylim()[1], *(top for _, _, top in places))
-        ax.set_ylim(top=4 * highest)  # room for the highest name
-
-
-def name_peaks(
-    ax: Any,
-    peaks: Sequence[tuple[str, float, float]],
-    floor: float,
-    colours: Sequence[str] = (),
-) -> None:
-    """Write names over peaks, or higher if another is there; what is crowded has none.
-
-    Parameters
-    ----------
-    ax
-        Of matplotlib, with the spectrum on a logarithmic scale and its limits along x.
-    peaks
-        Name, place along x and height of each.
-    floor
-        Counts at the lower end of the scale.
-    colours
-        Of the names; black by default.
-    """
-    if not peaks:
-        return
-    left, right = ax.get_xlim()
-    width = right - left
-    top = math.log(max(y for _, _, y in peaks) / floor) or 1.0
-    taken: list[tuple[float, float, float]] = []
-    for k in sorted(range(len(peaks)), key=lambda k: -peaks[k][2]):  # strongest first
-        name, x, y = peaks[k]
-        half, level = _LETTER * width * len(name), math.log(y / floor) / top
-        while any(abs(x - a) < half + b and abs(level - c) < _LINE for a, b, c in taken):
-            level += _LINE
-        if level >= _HIGHEST:
-            continue
-        taken.append((x, half, level))
-        within = float(np.clip(x, left + half, max(left, right - half)))  # the frame
-        ax.annotate(
-            name,
-            (within, floor * math.exp(level * top)),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            color=colours[k] if colours else "black",
-            fontsize="small",
-        )

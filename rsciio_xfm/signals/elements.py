@@ -260,12 +260,20 @@ def _names(names: Iterable[str] | str) -> Iterable[str]:
 
 
 def labels_of(spectrum: BaseSignal, excitation: Any = None) -> list[tuple[str, float]]:
-    """Return what the peaks of a spectrum are to be labelled with, and their energies in keV.
+    """Return the elements that peaks of a spectrum are labelled with, and energies in keV.
+
+    See :func:`find_clear`.
+    """
+    return [(one.element, one.lines[0]) for one in find_clear(spectrum, excitation)]
+
+
+def find_clear(spectrum: BaseSignal, excitation: Any = None) -> list[Found]:
+    """Return the elements that are clearly in a spectrum.
 
     Parameters
     ----------
     spectrum
-        Of any type. Without a calibration, counts, or an excitation there are no labels.
+        Of any type. Without a calibration, counts, or an excitation there are none.
     excitation
         As of :func:`find_elements`.
 
@@ -284,5 +292,4 @@ def labels_of(spectrum: BaseSignal, excitation: Any = None) -> list[tuple[str, f
         found = find_elements(spectrum, excitation=excitation, show_progressbar=False)
     except ValueError:  # nothing is in it
         return []
-    clear = [one for one in found if one.evidence >= _CLEAR]
-    return [(one.element, one.lines[0]) for one in clear]
+    return [one for one in found if one.evidence >= _CLEAR]
