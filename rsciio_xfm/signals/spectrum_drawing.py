@@ -248,12 +248,12 @@ def name_peaks(
 
 def _measure(ax: "Axes", texts: Sequence[Any]) -> list[_Name]:
     """Return names from left to right, with the heights of their peaks."""
-    skyline, found = _skyline(ax), []
+    skyline, found, point = _skyline(ax), [], ax.figure.canvas.figure.dpi / 72
     for text in texts:
         box = text.get_window_extent()
         x = (box.x0 + box.x1) / 2 - ax.bbox.x0
         tip = _highest(skyline, x - 1, x + 1)
-        found.append(_Name(text, x, tip, box.width + 1, box.height))
+        found.append(_Name(text, x, tip, box.width + point, box.height))
     return sorted(found, key=lambda name: name.x)
 
 
@@ -303,12 +303,13 @@ def _place(ax: "Axes", names: Sequence[_Name]) -> None:
     point = ax.figure.canvas.figure.dpi / 72
     corner, height = ax.bbox.p0, ax.bbox.height
     places = _spread(names, ax.bbox.width)
-    bases = _bases(names, places, _skyline(ax))
-    is_moved = [abs(p - name.x) > point for name, p in zip(names, places, strict=True)]
+    groups = _side_by_side(names, places)
+    bases = _bases(names, places, groups, _skyline(ax))
+    shifts = np.array([abs(p - name.x) for name, p in zip(names, places, strict=True)])
+    is_moved = [shifts[groups == group].max() > point for group in groups]
     offsets = [point * (_GAP + _RISE * moved) for moved in is_moved]
-    room = [
-        height - o - n.height - _GAP * point for o, n in zip(offsets, names, strict=True)
-    ]
+    lengths = [o + n.height + _GAP * point for o, n in zip(offsets, names, strict=True)]
+    room = height - np.array(lengths)
     shares = [r / base for r, base in zip(room, bases, strict=True) if base > 0]
     share = float(np.clip(min(shares, default=1.0), _LEAST_SHARE, 1.0))
     _raise_top(ax, share)
@@ -348,29 +349,23 @@ def _spread(names: Sequence[_Name], width: float) -> np.ndarray:
     return np.clip(firsts, low, max(low, high)) + starts
 
 
+def _side_by_side(names: Sequence[_Name], places: np.ndarray) -> np.ndarray:
+    """Return a number for each name, the same of those that are without a gap between."""
+    halves = np.array([name.width / 2 for name in names])
+    gaps = (places - halves)[1:] - (places + halves)[:-1]
+    return np.concatenate([[0], np.cumsum(gaps > 0.5)])
+
+
 def _bases(
-    names: Sequence[_Name], places: np.ndarray, skyline: np.ndarray
+    names: Sequence[_Name], places: np.ndarray, groups: np.ndarray, skyline: np.ndarray
 ) -> list[float]:
-    """Return how high spectra are below names; of names side by side, below all of them."""
-    bases: list[float] = []
-    group: list[int] = []
-    for k, name in enumerate(names):
-        group.append(k)
-        is_last = k + 1 == len(names)
-        if not is_last:
-            gap = places[k + 1] - places[k] - (name.width + names[k + 1].width) / 2
-        if is_last or gap > 0.5:
-            ends = [
-                (
-                    names[i].x,
-                    places[i] - names[i].width / 2,
-                    places[i] + names[i].width / 2,
-                )
-                for i in group
-            ]
-            base = _highest(skyline, np.min(ends), np.max(ends))
-            bases += [base] * len(group)
-            group = []
+    """Return how high spectra are below each name and its line; the same in a group."""
+    bases = []
+    for group in groups:
+        members = np.flatnonzero(groups == group).tolist()
+        left = min(min(names[k].x, places[k] - names[k].width / 2) for k in members)
+        right = max(max(names[k].x, places[k] + names[k].width / 2) for k in members)
+        bases.append(_highest(skyline, left, right))
     return bases
 
 
