@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsciio_xfm.core.dead_time import SATURATION, is_recorded
+from rsciio_xfm.signals.spectrum_drawing import Curve, Frame, draw_spectra, name_peaks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -272,7 +273,7 @@ def draw_classes(
     fractions
         Of the classes.
     lines
-        X-ray lines to be marked and their energies.
+        What is written over X-ray lines, and their energies.
 
     Returns
     -------
@@ -315,33 +316,13 @@ def draw_classes(
         c=[colours[k + 1] for k in flat[shown]],
     )
     axes["embedding"].set(title="Embedding", xlabel="Component 0", ylabel="Component 1")
-    last = 1
-    for k, counts in enumerate(spectra):
-        floor = counts[counts > 0].min(initial=1.0) / 2
-        label = f"{k}: {100 * fractions[k]:.1f} %"
-        axes["spectra"].semilogy(
-            energy, np.maximum(counts, floor), lw=0.9, color=colours[k + 1], label=label
-        )
-        last = max([last, *np.flatnonzero(counts).tolist()[-1:]])
-    for name, position in lines.items():
-        axes["spectra"].axvline(position, color="0.6", lw=0.6, zorder=0)
-        axes["spectra"].annotate(
-            name,
-            (position, 1),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            va="top",
-            ha="right",
-            fontsize="x-small",
-        )
-    axes["spectra"].set(
-        title="Average spectra",
-        xlabel=f"Energy ({units})" if units else "Channel",
-        ylabel="Counts per pixel",
-        xlim=(energy[0], energy[min(last, len(energy) - 1)]),
-    )
-    if n_classes:
-        axes["spectra"].legend(ncols=1 + n_classes // 7, fontsize="small")
+    shares = [f"{k}: {100 * share:.1f} %" for k, share in enumerate(fractions)]
+    each = zip(shares, spectra, strict=True)
+    curves = [Curve(name, energy, counts) for name, counts in each]
+    if curves:
+        frame = Frame(units, "Counts per pixel")
+        draw_spectra(axes["spectra"], curves, frame, colours[1:])
+        name_peaks(axes["spectra"], lines.items())
     return np.array([axes["map"], axes["embedding"], axes["spectra"]])
 
 

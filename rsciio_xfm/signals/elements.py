@@ -23,6 +23,7 @@ from rsciio_xfm.signals.excitation import (
 )
 from rsciio_xfm.signals.fit_checks import fair_chi2
 from rsciio_xfm.signals.fit_sums import Wish, sum_up
+from rsciio_xfm.signals.lines import line_text
 
 SURE, CLEAR = "sure", "clear"
 FINE = (SURE, CLEAR)  # said of elements that nobody needs to doubt
@@ -260,20 +261,12 @@ def _names(names: Iterable[str] | str) -> Iterable[str]:
 
 
 def labels_of(spectrum: BaseSignal, excitation: Any = None) -> list[tuple[str, float]]:
-    """Return the elements that peaks of a spectrum are labelled with, and energies in keV.
-
-    See :func:`find_clear`.
-    """
-    return [(one.element, one.lines[0]) for one in find_clear(spectrum, excitation)]
-
-
-def find_clear(spectrum: BaseSignal, excitation: Any = None) -> list[Found]:
-    """Return the elements that are clearly in a spectrum.
+    """Return what the peaks of a spectrum are to be labelled with, and their energies in keV.
 
     Parameters
     ----------
     spectrum
-        Of any type. Without a calibration, counts, or an excitation there are none.
+        Of any type. Without a calibration, counts, or an excitation there are no labels.
     excitation
         As of :func:`find_elements`.
 
@@ -292,4 +285,5 @@ def find_clear(spectrum: BaseSignal, excitation: Any = None) -> list[Found]:
         found = find_elements(spectrum, excitation=excitation, show_progressbar=False)
     except ValueError:  # nothing is in it
         return []
-    return [one for one in found if one.evidence >= _CLEAR]
+    clear = [one for one in found if one.evidence >= _CLEAR]
+    return [(line_text(f"{one.element}_{one.shell}a"), one.lines[0]) for one in clear]

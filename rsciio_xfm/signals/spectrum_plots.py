@@ -11,7 +11,7 @@ from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.checks import check_spectra, progress
 from rsciio_xfm.signals.drawing import new_axes
-from rsciio_xfm.signals.elements import find_clear
+from rsciio_xfm.signals.elements import labels_of
 from rsciio_xfm.signals.lines import check_element, check_line, line_text
 from rsciio_xfm.signals.made import spectrum_of
 from rsciio_xfm.signals.spectrum_drawing import (
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _PER = {None: "Counts", "pixel": "Counts per pixel",
         "live_time": "Counts per second of live time"}  # fmt: skip
 _MOST = 32  # spectra of one signal that are drawn
-_MAIN = {"K": "Ka", "L": "La", "M": "Ma"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,20 +361,16 @@ def _automatic(found: list[_Spectrum], units: str | None) -> dict[str, float]:
         if names:  # elements that have no line in the spectra are left out
             return _named([n for n in names if "_" in n or _lines_of(n, found)], found)
     try:
-        elements = find_clear(_together(found))
+        labels = labels_of(_together(found))
     except ImportError as error:
         warn(f'lines="auto": no line is named: {error}')
         return {}
-    if not elements:
+    if not labels:
         warn(
             'lines="auto": no line is named: no element is found, or nothing says what '
             'excites the sample. Name lines, as lines=["Fe", "Ca"].'
         )
-    factor = PER_KEV[units]
-    return {
-        line_text(f"{one.element}_{_MAIN[one.shell]}"): factor * one.lines[0]
-        for one in elements
-    }
+    return {text: PER_KEV[units] * energy for text, energy in labels}
 
 
 def _together(found: list[_Spectrum]) -> BaseSignal:
