@@ -17,10 +17,11 @@ from rsciio_xfm.cli._elements import calibrate, elements
 from rsciio_xfm.cli._explore import explore, serve
 from rsciio_xfm.cli._export import export
 from rsciio_xfm.cli._geopixe import crop, fill_dead_time, index
+from rsciio_xfm.cli._image import image
 from rsciio_xfm.cli._info import info
 from rsciio_xfm.cli._maps import maps
 from rsciio_xfm.cli._quantify import quantify, standard
-from rsciio_xfm.cli._spectra import image, spectrum
+from rsciio_xfm.cli._spectra import spectrum
 
 __all__ = ["main"]
 

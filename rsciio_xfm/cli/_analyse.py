@@ -106,7 +106,7 @@ def _results(
         "sum.msa": lambda path: summarise()["sum"].save(path, overwrite=True),
         "spectra.csv": lambda path: _write_spectra(summarise(), path),
         "spectra.png": lambda path: _save(_draw_spectra(summarise(), excitation), path),
-        "counts.png": lambda path: _save(_draw_counts(signal, summarise()), path),
+        "counts.png": lambda path: _save(_draw_counts(summarise()), path),
     }
     for scale in ("linear", "log"):
         results[f"colours_{scale}.png"] = partial(_save_colours, signal, scale)
@@ -203,12 +203,7 @@ def _draw_spectra(summary: dict[str, Any], excitation: Any) -> Any:
     return plot_spectra(spectra, lines={name: factor * kev for name, kev in found})
 
 
-def _draw_counts(signal: Any, summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.drawing import draw_map, new_axes
+def _draw_counts(summary: dict[str, Any]) -> Any:
+    from rsciio_xfm.signals.pictures import plot_maps
 
-    image = summary["counts"].data
-    (ax,) = new_axes(shape=image.shape)
-    steps: Any = tuple(
-        (axis.scale, axis.units) for axis in signal.axes_manager.navigation_axes
-    )
-    return draw_map(ax, image, steps, "Counts of all channels", "Counts")
+    return plot_maps({"Counts of all channels": summary["counts"]})

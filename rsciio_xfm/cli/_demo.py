@@ -117,7 +117,7 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
     with timed() as took:
         labels = find_peaks_of(total)
     if labels:
-        names = ", ".join(dict.fromkeys(name.split()[0] for name, _ in labels))
+        names = ", ".join(dict.fromkeys(name.partition("_")[0] for name, _ in labels))
         click.echo(f"Elements  {names}, found in {took[0]:.1f} s")
     figure = _draw(total, counts, image, colours, line, window)
     name_peaks(figure.axes[0], labels)

@@ -1,6 +1,7 @@
 """``rsciio-xfm maps``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,7 @@ from rsciio_xfm.cli._common import (
     region_size,
     select,
 )
+from rsciio_xfm.cli._pictures import check_pictures, picture_options, resize
 
 
 @click.command()
@@ -26,6 +28,14 @@ from rsciio_xfm.cli._common import (
 )
 @click.option(
     "--sigma", is_flag=True, help="Standard deviations of the pixels, as .tif, too."
+)
+@picture_options
+@click.option(
+    "--format",
+    type=click.Choice(["png", "pdf", "svg"], case_sensitive=False),
+    default="png",
+    show_default=True,
+    help="Of the pictures.",
 )
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
@@ -42,8 +52,10 @@ def maps(
     model: Path | None,
     nonnegative: bool,
     sigma: bool,
+    pixel_size: str | None,
     output: Path,
     overwrite: bool,
+    **pictures: Any,
 ) -> None:
     """Fit the spectra in FILE and write maps of its elements to a folder.
 
@@ -52,16 +64,19 @@ def maps(
     of the same set-up can be made with.
     """
     with errors_as_messages():
+        check_pictures(pictures["cmap"], pixel_size)
         chosen = chosen_model(elements, excitation, energy, model)
         if output.exists() and not output.is_dir():
             raise click.ClickException(f"{output} is a file, expected a folder or none")
         import matplotlib as mpl
 
-        from rsciio_xfm.signals.element_maps import results_in
+        from rsciio_xfm.signals.element_maps import Pictures, results_in
 
+        how = Pictures(**pictures)
         refuse_existing(results_in(output), overwrite)
         mpl.use("agg")
         region = select(load_map(file, detector), x, y)
+        resize(region, pixel_size)
         found = region.get_element_maps(
             chosen,
             excitation=excitation,
@@ -69,10 +84,13 @@ def maps(
             nonnegative=nonnegative,
             show_progressbar=False,
         )
+        for name in how.rgb or ():
+            if name is not None:
+                found[name]  # refused before anything is written
         head, _, table = repr(found).partition("\n")
         quality = head.partition(" pixels, ")[2]
         shape = region_size(region)
         click.echo(f"{file}: {len(found)} groups of lines, {shape} pixels, {quality}")
         click.echo(table)
-        for path in found.save(output, overwrite, sigma):
+        for path in found.save(output, overwrite, sigma, how):
             click.echo(f"Wrote  {path}")

@@ -1,6 +1,5 @@
-"""``rsciio-xfm spectrum`` and ``image``."""
+"""``rsciio-xfm spectrum``."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,6 @@ import numpy as np
 
 from rsciio_xfm.cli._common import (
     FILE,
-    Finite,
-    FiniteRange,
     check_extension,
     check_outputs,
     compute,
@@ -25,9 +22,7 @@ from rsciio_xfm.cli._common import (
 from rsciio_xfm.core.names import unique
 from rsciio_xfm.core.warning import warn
 
-_PICTURE_PIXELS = 800  # of the longer side of a picture, at least
 _SPECTRA = (".msa", ".hspy")
-_IMAGES = (".tif", ".tiff", ".png", ".hspy")
 
 
 @click.command()
@@ -109,125 +104,14 @@ def spectrum(
             if kind:
                 total.set_signal_type(kind)
             total.save(path, overwrite=overwrite, **options)
-            click.echo(
-                f"{path}: {_show_counts(total.data.sum())} counts of {size} pixels"
-            )
+            click.echo(f"{path}: {show_counts(total.data.sum())} counts of {size} pixels")
             if not total.data.any():
                 warn(f"there are no counts in this region: {path}")
 
 
-@click.command()
-@click.argument("file", type=FILE)
-@region_options
-@click.option(
-    "--line",
-    "lines",
-    multiple=True,
-    metavar="LINE",
-    help="X-ray line like Fe_Ka, or element like Fe: the line that its beam excites best.",
-)
-@click.option(
-    "--energy",
-    "energies",
-    multiple=True,
-    nargs=2,
-    type=Finite(),
-    metavar="A B",
-    help="Window of energies, keV.",
-)
-@click.option(
-    "--channels",
-    multiple=True,
-    nargs=2,
-    type=int,
-    metavar="A B",
-    help="Window of channels A to B - 1.",
-)
-@click.option(
-    "--width",
-    type=FiniteRange(min=0, min_open=True),
-    default=2.0,
-    show_default=True,
-    help="Of the window of a line, in its full widths at half maximum.",
-)
-@click.option("--scale-bar", is_flag=True, help="Draw a scale bar into a .png picture.")
-@output_options
-def image(
-    file: Path,
-    x: tuple[int, int] | None,
-    y: tuple[int, int] | None,
-    detector: int | str | None,
-    lines: tuple[str, ...],
-    energies: tuple[tuple[float, float], ...],
-    channels: tuple[tuple[int, int], ...],
-    width: float,
-    scale_bar: bool,
-    output: Path,
-    overwrite: bool,
-) -> None:
-    """Write images of energy windows of FILE, all of them in one pass over it.
-
-    Without a window it is the image of all counts. The extension of OUTPUT chooses the
-    format: .tif has the counts, .png is a picture, .hspy is to go on with HyperSpy. With
-    several windows, their names are added to the name of OUTPUT.
-    """
-    with errors_as_messages():
-        check_extension(output, _IMAGES)
-        if scale_bar and output.suffix.lower() != ".png":
-            raise click.ClickException(f"--scale-bar is for .png, and OUTPUT is {output}")
-        windows: dict[str, Any] = {line: line for line in lines}
-        pairs = {f"{a:.10g}-{b:.10g}_keV": (a, b) for a, b in energies}
-        windows |= pairs
-        windows |= {f"channels_{a}-{b}": (a, b) for a, b in channels}
-        if len(windows) < len(lines) + len(energies) + len(channels):
-            raise click.ClickException("a window is given twice")
-        for a, b in channels:
-            if a < 0 or b < 0:
-                raise click.ClickException(f"--channels is {a} {b}, expected 0 or more")
-        outputs = check_outputs(file, output, list(windows), overwrite)
-        region = select(load_map(file, detector, n_axes=(2,)), x, y)
-        steps = [(a.scale, a.units) for a in region.axes_manager.navigation_axes]
-        if scale_bar and not (
-            steps[0][1] == steps[1][1]
-            and math.isclose(steps[0][0], steps[1][0], rel_tol=1e-4)
-        ):
-            raise click.ClickException(
-                f"--scale-bar needs pixels that are as wide as high, and these are "
-                f"{steps[0][0]:g} by {steps[1][0]:g} {steps[0][1] or ''}"
-            )
-        if region.axes_manager.signal_axes[0].units == "eV":
-            windows |= {name: (1000 * a, 1000 * b) for name, (a, b) in pairs.items()}
-        with dask_bar("Images"):
-            windows = windows or {"counts": (0, region.axes_manager.signal_size)}
-            found = region.get_window_images(windows, width, show_progressbar=False)
-        images = list(found.values())
-        for path, picture in zip(outputs, images, strict=True):
-            _save_image(picture, path, scale_bar, overwrite)
-            total, low, high = (
-                _show_counts(number)
-                for number in (picture.data.sum(), picture.data.min(), picture.data.max())
-            )
-            click.echo(f"{path}: {total} counts, {low} to {high} a pixel")
-
-
-def _show_counts(number: Any) -> str:
+def show_counts(number: Any) -> str:
     """Show all digits of an integer, and those of other numbers that mean something."""
     return f"{number:.7g}" if isinstance(number, np.floating) else str(number)
-
-
-def _save_image(picture: Any, path: Path, scale_bar: bool, overwrite: bool) -> None:
-    options: dict[str, Any] = {}
-    if path.suffix.lower() == ".png":
-        rows, columns = picture.data.shape
-        factor = max(1, math.ceil(_PICTURE_PIXELS / max(rows, columns)))
-        options["output_size"] = (columns * factor, rows * factor)
-        if scale_bar:
-            options["scalebar"] = True
-    from rsciio_xfm.signals.saving import fit_tiff, save
-
-    if not options:
-        fit_tiff(picture)
-    save(picture, path, overwrite, **options)
 
 
 def _read_mask(path: Path, signal: Any) -> np.ndarray:

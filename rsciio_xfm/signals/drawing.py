@@ -1,96 +1,35 @@
-"""Drawing of dead times and colour maps: arrays in, matplotlib's axes out."""
+"""Drawing of dead times and classes: arrays in, matplotlib's axes out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rsciio_xfm.core.dead_time import SATURATION, is_recorded
+from rsciio_xfm.signals.map_drawing import (
+    CLASSES,
+    Panel,
+    Style,
+    class_colours,
+    draw_map,
+)
+from rsciio_xfm.signals.map_layout import PAGE
+from rsciio_xfm.signals.scale_bar import Scale
 from rsciio_xfm.signals.spectrum_drawing import Curve, Frame, draw_spectra, name_peaks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Scale = tuple[float, str | None]  # of an axis: step and units
-
 _MOST_POINTS = 20_000  # of a scatter plot, per detector
 _PANEL = 3.4  # inches
 
 
-def new_axes(
-    n_panels: int = 1, shape: tuple[int, int] | None = None, is_wide: bool = False
-) -> np.ndarray:
-    """Make axes side by side.
-
-    Parameters
-    ----------
-    n_panels
-        How many.
-    shape
-        Rows and columns of the map that each shows; None for a graph.
-    is_wide
-        Of a graph: twice as wide as high.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of axes, shape (`n_panels`,).
-    """
+def new_axes(is_wide: bool = False) -> "Axes":
+    """Make axes for a graph, of which wide ones are twice as wide as high."""
     import matplotlib.pyplot as plt
 
-    ratio = (0.5 if is_wide else 0.75) if shape is None else shape[0] / shape[1]
-    is_flat = shape is not None and ratio < 0.5  # one above the other
-    width = 2 * _PANEL
-    height = np.clip(width * ratio * (1 if is_flat or n_panels == 1 else 0.6), 1.6, 12)
-    rows, columns = (n_panels, 1) if is_flat else (1, n_panels)
-    _, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(
-            width if columns == 1 else _PANEL * 1.25 * columns,
-            (height + 0.7) * rows,
-        ),
-        squeeze=False,
-        layout="constrained",
-    )
-    return axes.ravel()
-
-
-def draw_map(
-    ax: "Axes",
-    image: np.ndarray,
-    steps: Sequence[Scale],
-    title: str,
-    label: str | None = None,
-    **options: Any,
-) -> "Axes":
-    """Draw an image with its axes in their units.
-
-    Parameters
-    ----------
-    ax
-        Where to.
-    image
-        Shape (y, x), or (y, x, 3) for colours.
-    steps
-        Size and unit of a pixel along x and y.
-    title
-        Above it.
-    label
-        Of the colour bar; None leaves that out.
-    options
-        Of :meth:`matplotlib.axes.Axes.imshow`.
-    """
-    (x_step, x_units), (y_step, y_units) = steps
-    extent = (0, image.shape[1] * x_step, image.shape[0] * y_step, 0)
-    options = {"interpolation": "nearest"} | options
-    drawn = ax.imshow(image, extent=extent, **options)
-    if x_units != y_units:
-        ax.set_aspect("auto")
-    ax.set(title=title, xlabel=_with_unit("x", x_units), ylabel=_with_unit("y", y_units))
-    if label is not None:
-        ax.figure.colorbar(drawn, ax=ax, label=label)
-    return ax
+    height = 2 * _PANEL * (0.5 if is_wide else 0.75) + 0.7
+    return plt.subplots(figsize=(2 * _PANEL, height), layout="constrained")[1]
 
 
 def draw_histogram(
@@ -218,7 +157,7 @@ def draw_colour_map(
     picture
         uint8, shape (y, x, 3).
     steps, title
-        As of :func:`draw_map`.
+        Size and unit of a pixel along x and y; what is written above it.
     colours
         Of the channels, shape (channels, 3).
     energies
@@ -240,9 +179,9 @@ def draw_colour_map(
         height_ratios=(height, 0.25),
         layout="constrained",
     )
-    draw_map(axes[0], picture, steps, title)
+    draw_map(axes[0], Panel(title, picture, steps))
     axes[1].imshow(colours[np.newaxis], extent=(start, stop, 0, 1), aspect="auto")
-    axes[1].set(yticks=[], xlabel=_with_unit("Energy", units))
+    axes[1].set(yticks=[], xlabel=f"Energy ({units})" if units else "Channel")
     return axes
 
 
@@ -280,57 +219,66 @@ def draw_classes(
     numpy.ndarray
         Axes of map, embedding and spectra.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import ListedColormap
-
-    n_classes = len(spectra)
-    wheel = plt.get_cmap("tab10" if n_classes <= 10 else "turbo", max(n_classes, 1))
-    colours = [(0.85, 0.85, 0.85, 1.0), *(wheel(k) for k in range(n_classes))]
-    figure = plt.figure(figsize=(10, 7.5), layout="constrained")
-    axes = figure.subplot_mosaic(
-        [["map", "embedding"], ["spectra", "spectra"]], height_ratios=[3, 2]
-    )
-    image = np.atleast_2d(labels)
+    colours = class_colours(len(spectra))
+    axes = _class_axes(labels.shape, steps, len(spectra))
     if labels.ndim == 1:
-        steps = (steps[0], (1.0, None))
-    draw_map(
-        axes["map"],
-        image,
-        steps,
-        "Classes",
-        cmap=ListedColormap(colours),
-        vmin=-1.5,
-        vmax=n_classes - 0.5,
-        aspect="auto" if labels.ndim == 1 else None,
-    )
-    flat = labels.ravel()
-    shown = np.flatnonzero(np.isfinite(embedding[:, 0]))
-    if shown.size > _MOST_POINTS:
-        shown = np.random.default_rng(0).choice(shown, _MOST_POINTS, replace=False)
-    second = embedding[:, 1] if embedding.shape[1] > 1 else np.zeros(len(embedding))
-    axes["embedding"].scatter(
-        embedding[shown, 0],
-        second[shown],
-        s=2,
-        linewidths=0,
-        c=[colours[k + 1] for k in flat[shown]],
-    )
-    axes["embedding"].set(title="Embedding", xlabel="Component 0", ylabel="Component 1")
+        labels, steps = labels[np.newaxis], (steps[0], (1.0, steps[0][1]))
+    draw_map(axes[0], Panel("Classes", labels, steps, kind=CLASSES), Style())
+    _draw_embedding(axes[1], embedding, labels.ravel(), colours)
     shares = [f"{k}: {100 * share:.1f} %" for k, share in enumerate(fractions)]
     each = zip(shares, spectra, strict=True)
     curves = [Curve(name, energy, counts) for name, counts in each]
     if curves:
-        frame = Frame(units, "Counts per pixel")
-        draw_spectra(axes["spectra"], curves, frame, colours[1:])
-        name_peaks(axes["spectra"], lines.items())
-    return np.array([axes["map"], axes["embedding"], axes["spectra"]])
+        draw_spectra(axes[2], curves, Frame(units, "Counts per pixel"), colours)
+        name_peaks(axes[2], lines.items())
+    return axes
 
 
-def difference_limit(image: np.ndarray) -> float:
-    """Return the value that a scale around 0 should end at, whatever a few pixels do."""
-    finite = np.abs(image[np.isfinite(image)])
-    return float(np.percentile(finite, 99)) or 1.0 if finite.size else 1.0
+def _class_axes(
+    shape: tuple[int, ...], steps: Sequence[Scale], n_classes: int
+) -> np.ndarray:
+    """Make axes for a map, an embedding beside it, or below a wide one, and spectra."""
+    import matplotlib.pyplot as plt
+
+    ratio = 0.06
+    if len(shape) == 2:
+        ratio = shape[0] * abs(steps[1][0]) / (shape[1] * abs(steps[0][0]))
+    is_wide = ratio < 0.4
+    ratio = float(np.clip(ratio, 0.06, 4.0))
+    width = min(PAGE[0] - 0.95, 3.6 / ratio) if is_wide else min(3.1, 3.4 / ratio)
+    top = width * ratio if is_wide else max(2.1, width * ratio)
+    low, wide = 2.0, PAGE[0] - 0.65  # of the spectra
+    between = 0.5 + 0.17 * -(-n_classes // (4 if is_wide else 8))  # legend, labels
+    height = 0.25 + top + between + low + 0.45
+    boxes = [(0.5, height - 0.25 - top, width, top)]
+    if is_wide:
+        boxes += [(0.5, 0.45, 2.0, low), (3.1, 0.45, PAGE[0] - 3.2, low)]
+    else:
+        left = width + 1.45
+        boxes += [(left, boxes[0][1], PAGE[0] - left - 0.1, top), (0.5, 0.45, wide, low)]
+    figure = plt.figure(figsize=(PAGE[0], height))
+    size = np.array([PAGE[0], height, PAGE[0], height])
+    axes = [figure.add_axes(tuple(np.array(box) / size), anchor="NW") for box in boxes]
+    for ax in axes:
+        ax.tick_params(labelsize=7)
+    return np.array(axes)
 
 
-def _with_unit(name: str, units: str | None) -> str:
-    return f"{name} ({units})" if units else f"{name} (pixels)"
+def _draw_embedding(
+    ax: "Axes",
+    embedding: np.ndarray,
+    labels: np.ndarray,
+    colours: Sequence[tuple[float, float, float]],
+) -> None:
+    shown = np.flatnonzero(np.isfinite(embedding[:, 0]))
+    if shown.size > _MOST_POINTS:
+        shown = np.random.default_rng(0).choice(shown, _MOST_POINTS, replace=False)
+    second = embedding[:, 1] if embedding.shape[1] > 1 else np.zeros(len(embedding))
+    known = [(0.85, 0.85, 0.85), *colours]
+    ax.scatter(
+        embedding[shown, 0], second[shown], s=2, linewidths=0, rasterized=True,
+        c=[known[k + 1] for k in labels[shown]],
+    )  # fmt: skip
+    ax.set_title("Embedding", loc="left", fontsize=8.5)
+    ax.set_xlabel("Component 0", fontsize=8)
+    ax.set_ylabel("Component 1", fontsize=8)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.analysis.fit.response import line_share
 from rsciio_xfm.analysis.quantify.setup import Setup
-from rsciio_xfm.signals import fit_drawing
 from rsciio_xfm.signals.areas import (
     IN_PART,
     NOT_DETECTED,
@@ -35,17 +35,64 @@ from rsciio_xfm.signals.folders import (
     save_lines,
 )
 from rsciio_xfm.signals.made import Signals, blank_of, image_of, picture_of
+from rsciio_xfm.signals.map_drawing import COUNTS, Composite, Panel
+from rsciio_xfm.signals.pictures import plot_maps, plot_rgb
 from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_live_time
 from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.selections import resolve_regions
 from rsciio_xfm.signals.standards import Standard
 
 _FILES = re.compile(
-    r"maps\.png|(elements|regions)\.csv|fit(_\d+)?\.png|model(_\d+)?\.yaml"
+    r"(maps|rgb|fit(_\d+)?)\.(png|pdf|svg)|(elements|regions)\.csv|model(_\d+)?\.yaml"
 )
 _SIGMA = "_sigma.tif"
+FORMATS = ("png", "pdf", "svg")  # of pictures
 _SAME = 1e-5  # relative, of counts that were added up in different ways
 _TABLE = "component,kind,counts,sigma,detection_limit,remark"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How element maps are drawn into a folder.
+
+    Attributes
+    ----------
+    format
+        ``"png"``, ``"pdf"`` or ``"svg"``.
+    cmap
+        As of :func:`rsciio_xfm.plot_maps`.
+    rgb
+        Names of what is red, green and blue in a picture of its own; None: there is none.
+
+    Raises
+    ------
+    ValueError
+        The format is none of these.
+    """
+
+    format: str = "png"
+    cmap: str | None = None
+    rgb: Sequence[str | None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ValueError(
+                f"format is {self.format!r}, expected {' or '.join(FORMATS)}."
+            )
+
+    def writers(self, maps: "ElementMaps") -> Writers:
+        """Return what writes each picture, by the name of its file."""
+        own = {
+            f"maps.{self.format}": lambda path: save_figure(
+                maps.plot(cmap=self.cmap), path
+            )
+        }
+        if self.rgb is not None:
+            rgb = self.rgb
+            own[f"rgb.{self.format}"] = lambda path: save_figure(
+                maps.plot_rgb(*rgb), path
+            )
+        return own
 
 
 class ElementMaps(Mapping[str, BaseSignal]):
@@ -385,7 +432,10 @@ class ElementMaps(Mapping[str, BaseSignal]):
         return abs(own - fitted) <= _SAME * abs(fitted)
 
     def plot(
-        self, names: Iterable[str] | str | None = None, percentile: float = 99.5
+        self,
+        names: Iterable[str] | str | None = None,
+        percentile: float = 99.5,
+        **options: Any,
     ) -> np.ndarray:
         """Draw the maps side by side, with colour bars and a scale bar.
 
@@ -394,7 +444,11 @@ class ElementMaps(Mapping[str, BaseSignal]):
         names
             Of what is drawn; None: all elements.
         percentile
-            Of the pixels: what is as bright as can be.
+            Of the pixels: what is as bright as can be, if it is above 4 sigma of a pixel.
+            Zero and what is below it is black.
+        **options
+            Of :func:`rsciio_xfm.plot_maps`: ``cmap``, ``per_row``, ``scalebar``,
+            ``colorbar``, ``pixel_size``, ``labels``.
 
         Returns
         -------
@@ -407,6 +461,47 @@ class ElementMaps(Mapping[str, BaseSignal]):
         ValueError
             The signal had more than two axes to navigate.
         """
+        return plot_maps(self.as_panels(names), percentile=percentile, **options)
+
+    def plot_rgb(
+        self,
+        red: str | None = None,
+        green: str | None = None,
+        blue: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Draw up to three components as red, green and blue, with a legend.
+
+        Parameters
+        ----------
+        red, green, blue
+            Names of components; None leaves a colour out.
+        **options
+            Of :func:`rsciio_xfm.plot_rgb`: ``percentile``, ``scalebar``, ``pixel_size``,
+            ``labels``.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Those of the picture.
+
+        Raises
+        ------
+        ValueError
+            The maps are none of x and y, or no component is named.
+
+        Examples
+        --------
+        >>> maps = s.get_element_maps(["Ca", "Ti", "Cr", "Mn", "Fe"], energy_range=(3.4, 7.4))
+        >>> ax = maps.plot_rgb("Fe_K", "Ca_K", "Ti_K")
+        >>> ax.figure.savefig("minerals.png", dpi=300)
+        """
+        each = (red, green, blue)
+        shown = [None if name is None else self.as_panels(name)[0] for name in each]
+        return plot_rgb(*shown, **options)
+
+    def as_panels(self, names: Iterable[str] | str | None = None) -> list[Panel]:
+        """Return maps as they are drawn, with what is known of them: see :meth:`plot`."""
         chosen = (
             [names] if isinstance(names, str) else [*(self if names is None else names)]
         )
@@ -415,19 +510,19 @@ class ElementMaps(Mapping[str, BaseSignal]):
         own = self._frame.axes_manager.navigation_axes
         if not 1 <= len(own) <= 2:
             raise ValueError(f"The maps have {len(own)} axes, expected x and y to plot.")
-        panels = [self._panel(name) for name in chosen]
-        steps = [
-            (axis.scale, axis.units if isinstance(axis.units, str) else None)
-            for axis in own
-        ]
-        return fit_drawing.draw_maps(panels, steps, percentile)
+        return [self._panel(name) for name in chosen]
 
-    def _panel(self, name: str) -> fit_drawing.Panel:
+    def _panel(self, name: str) -> Panel:
         k = index_of(name, self._names)
         name, variance = self._names[k], self._projected.own_variance[k]
         remark, is_found = _remark(self.totals.note(name) if name in self.totals else "")
         sigma = float(np.sqrt(max(0.0, float(np.nanmean(variance)))))
-        return fit_drawing.Panel(name, self._projected.maps[k], sigma, remark, is_found)
+        steps = [
+            (axis.scale, axis.units if isinstance(axis.units, str) else None)
+            for axis in self._frame.axes_manager.navigation_axes
+        ]
+        image = self._projected.maps[k]
+        return Panel(name, image, steps, "counts", COUNTS, sigma, remark, is_found)
 
     def rgb(
         self, red: str, green: str | None = None, blue: str | None = None,
@@ -445,7 +540,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
         Returns
         -------
         hyperspy.api.signals.BaseSignal
-            8-bit RGB: ``.plot()`` draws it, ``.save("map.png")`` writes it.
+            8-bit RGB, a pixel for each of the map: ``.save("map.png")`` writes it. For print,
+            with a legend, it is drawn by :meth:`plot_rgb`.
 
         Raises
         ------
@@ -460,23 +556,18 @@ class ElementMaps(Mapping[str, BaseSignal]):
         """
         if self._projected.chi2.ndim != 2:
             raise ValueError(f"The maps are of {self._frame}, expected a map of x and y.")
-        if red is green is blue is None:
-            raise ValueError("There is no map to draw, expected the name of an element.")
-        blank = np.zeros(self._projected.chi2.shape, dtype=np.float32)
-        images, limits, said = [], [], []
-        for colour, name in (("red", red), ("green", green), ("blue", blue)):
-            panel = None if name is None else self._panel(name)
-            images.append(blank if panel is None else panel.image)
-            limits.append(
-                1.0 if panel is None
-                else fit_drawing.brightest(panel.image, panel.sigma, percentile)
-            )  # fmt: skip
-            said += [] if panel is None else [f"{colour} {panel.name}"]
-        colours = fit_drawing.as_colours(images, limits)
+        each = {"red": red, "green": green, "blue": blue}
+        panels = {c: None if n is None else self._panel(n) for c, n in each.items()}
+        colours = Composite(list(panels.values()), percentile).colours
+        said = [f"{c} {panel.name}" for c, panel in panels.items() if panel is not None]
         return picture_of(self._frame, colours, ", ".join(said))
 
     def save(
-        self, folder: str | Path, overwrite: bool = False, sigma: bool = False
+        self,
+        folder: str | Path,
+        overwrite: bool = False,
+        sigma: bool = False,
+        pictures: Pictures | None = None,
     ) -> list[Path]:
         """Write the maps to a folder.
 
@@ -492,6 +583,8 @@ class ElementMaps(Mapping[str, BaseSignal]):
             maps of elements that there were before and are not now.
         sigma
             Write the standard deviations of the pixels as well: ``Fe_K_sigma.tif``, ...
+        pictures
+            How the pictures are written; None: as ``.png`` of 300 dpi.
 
         Returns
         -------
@@ -515,9 +608,10 @@ class ElementMaps(Mapping[str, BaseSignal]):
         # Without our table, what is there is another's, and stays.
         has_maps = _maps_in(Path(folder)) is not None
         old = results_in(folder) if has_maps else []
-        return save_files(folder, self._writers(sigma), old, overwrite)
+        writers = self._writers(sigma, pictures or Pictures())
+        return save_files(folder, writers, old, overwrite)
 
-    def _writers(self, sigma: bool) -> Writers:
+    def _writers(self, sigma: bool, pictures: Pictures) -> Writers:
         """Return what writes each file, by its name."""
         found: dict[str, Callable[[Path], None]] = {}
         for name in self.names:
@@ -527,13 +621,13 @@ class ElementMaps(Mapping[str, BaseSignal]):
                     _save_map, self.sigma, name
                 )
         if self._projected.chi2.ndim <= 2:
-            found["maps.png"] = lambda path: save_figure(self.plot(), path)
+            found |= pictures.writers(self)
         found["elements.csv"] = lambda path: save_lines(self._rows(), path)
         if self.regions:
             found["regions.csv"] = lambda path: save_lines(self._region_rows(), path)
         for k, model in enumerate(self.models):
             number = f"_{k}" * (len(self.models) > 1)  # of the detector
-            found[f"fit{number}.png"] = partial(_save_fit, model)
+            found[f"fit{number}.{pictures.format}"] = partial(_save_fit, model)
             found[f"model{number}.yaml"] = model.save
         return found
 

@@ -23,7 +23,6 @@ from rsciio_xfm.signals.excitation import (
 )
 from rsciio_xfm.signals.fit_checks import fair_chi2
 from rsciio_xfm.signals.fit_sums import Wish, sum_up
-from rsciio_xfm.signals.lines import line_text
 
 SURE, CLEAR = "sure", "clear"
 FINE = (SURE, CLEAR)  # said of elements that nobody needs to doubt
@@ -286,4 +285,4 @@ def labels_of(spectrum: BaseSignal, excitation: Any = None) -> list[tuple[str, f
     except ValueError:  # nothing is in it
         return []
     clear = [one for one in found if one.evidence >= _CLEAR]
-    return [(line_text(f"{one.element}_{one.shell}a"), one.lines[0]) for one in clear]
+    return [(f"{one.element}_{one.shell}a", one.lines[0]) for one in clear]

@@ -12,7 +12,8 @@ from hyperspy.signals import Signal2D
 from rsciio_xfm.core.atomic import check_replaceable, replacing_in
 from rsciio_xfm.signals.saving import fit_tiff
 
-_DPI = 150
+# For print; text of .pdf and .svg is text, which can be searched and edited.
+_PRINT = {"savefig.dpi": 300, "svg.fonttype": "none", "pdf.fonttype": 42}
 Writers = Mapping[str, Callable[[Path], None]]
 
 
@@ -90,12 +91,13 @@ def save_image(image: BaseSignal, path: Path) -> None:
 
 
 def save_figure(axes: Any, path: Path) -> None:
-    """Write the figure of some axes as a picture, and close it."""
+    """Write the figure of some axes for print, 300 dpi or vectors, and close it."""
     import matplotlib.pyplot as plt
 
     figure = np.ravel(axes)[0].figure
     try:
-        figure.savefig(path, dpi=_DPI)
+        with plt.rc_context(_PRINT):
+            figure.savefig(path)
     finally:
         plt.close(figure)
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # line of the shell, of at least this. Kb of the transition metals has a weight of 0.13.
 _NOTED = 0.05
 _GREEK = str.maketrans("\u03b1\u03b2\u03b3", "abg")  # alpha, beta, gamma
-_TO_GREEK = str.maketrans("abgnz", "\u03b1\u03b2\u03b3\u03b7\u03b6")
 
 
 def is_line(name: str) -> bool:
@@ -47,18 +46,6 @@ Fe_Lb3, Fe_Ll, Fe_Ln.
     """
     if not is_line(name):
         raise ValueError(f"{name!r} is no X-ray line, expected {_meant(name, 'Fe_Ka')}")
-
-
-def line_text(name: str) -> str:
-    r"""Return the name of a line as it is printed, with Greek letters.
-
-    Examples
-    --------
-    >>> ascii(line_text("Fe_Ka")), line_text("Pb_Ll")
-    ("'Fe K\\u03b1'", 'Pb Ll')
-    """
-    element, _, line = name.partition("_")
-    return f"{element} {line[:1]}{line[1:].translate(_TO_GREEK)}".rstrip()
 
 
 def check_element(name: str) -> None:

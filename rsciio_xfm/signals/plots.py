@@ -19,6 +19,7 @@ from rsciio_xfm.signals.dead_time import (
     require_times,
 )
 from rsciio_xfm.signals.made import title_of
+from rsciio_xfm.signals.map_drawing import DIFFERENCE, Panel, draw_maps
 from rsciio_xfm.signals.maps import get_colour_map
 
 
@@ -45,11 +46,11 @@ def plot_dead_time(signal: BaseSignal) -> np.ndarray:
     >>> axes = s.plot_dead_time()
     """
     dead_times, steps = dead_times_of(signal), steps_of(signal)
-    shape = next(iter(dead_times.values())).shape
-    axes = drawing.new_axes(len(dead_times), shape)
-    for ax, (name, values) in zip(axes, dead_times.items(), strict=True):
-        drawing.draw_map(ax, values, steps, f"{name}: dead time", "%", vmin=0)
-    return axes
+    panels = [
+        Panel(f"{name}: dead time", values, steps, "%")
+        for name, values in dead_times.items()
+    ]
+    return draw_maps(panels)
 
 
 def plot_dead_time_histogram(signal: BaseSignal, ax: Any = None) -> Any:
@@ -77,7 +78,7 @@ def plot_dead_time_histogram(signal: BaseSignal, ax: Any = None) -> Any:
     >>> ax = s.plot_dead_time_histogram()
     """
     found = dead_times_of(signal)
-    ax = drawing.new_axes()[0] if ax is None else ax
+    ax = drawing.new_axes() if ax is None else ax
     return drawing.draw_histogram(ax, list(found.values()), list(found))
 
 
@@ -121,7 +122,7 @@ def plot_dead_time_against_counts(
         found = {"Sum": combine_dead_time(dead, axis=(0,))}
         axis = None
     counts = counts[np.newaxis] if axis is None else np.moveaxis(counts, axis, 0)
-    ax = drawing.new_axes()[0] if ax is None else ax
+    ax = drawing.new_axes() if ax is None else ax
     return drawing.draw_against_counts(ax, list(found.values()), counts, list(found))
 
 
@@ -159,13 +160,11 @@ def plot_detector_difference(signal: BaseSignal) -> np.ndarray:
     else:
         mean = values.mean(axis=0)
         images = {f"{n} - mean": v - mean for n, v in zip(names, values, strict=True)}
-    axes = drawing.new_axes(len(images), values.shape[1:])
-    for ax, (name, image) in zip(axes, images.items(), strict=True):
-        limit = drawing.difference_limit(image)
-        options = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-        title = f"Dead time: {name}"
-        drawing.draw_map(ax, image, steps, title, "% points", **options)
-    return axes
+    panels = [
+        Panel(f"Dead time: {name}", image, steps, "% points", DIFFERENCE)
+        for name, image in images.items()
+    ]
+    return draw_maps(panels)
 
 
 def plot_filled_dead_time(signal: BaseSignal, ax: Any = None) -> Any:
@@ -200,7 +199,7 @@ def plot_filled_dead_time(signal: BaseSignal, ax: Any = None) -> Any:
             "No dead times of this signal were filled in by a fit: use fill_dead_time "
             "first, if any are missing."
         )
-    ax = drawing.new_axes()[0] if ax is None else ax
+    ax = drawing.new_axes() if ax is None else ax
     return drawing.draw_predicted(
         ax,
         [np.asarray(e["_measured"]) for e in fits.values()],

@@ -23,7 +23,6 @@ from rsciio_xfm.signals.folders import (
     save_image,
     save_lines,
 )
-from rsciio_xfm.signals.lines import line_text
 
 _FILES = ("labels.tif", "classes.csv", "parameters.txt", "classes.png")
 # Of learning_results, what was found from other components before.
@@ -173,7 +172,7 @@ def _text(units: Any) -> str | None:
 
 
 def _lines_of(signal: BaseSignal) -> dict[str, float]:
-    """Return what is written over lines of the metadata, and energies in units of the axis."""
+    """Return the X-ray lines of the metadata, and energies in units of the axis."""
     from exspy.material import elements
 
     names = signal.metadata.get_item("Sample.xray_lines", [])
@@ -186,7 +185,7 @@ def _lines_of(signal: BaseSignal) -> dict[str, float]:
         path = f"{element}.Atomic_properties.Xray_lines.{line}"
         if line and elements.has_item(path):
             energy = float(elements.get_item(path)["energy (keV)"])
-            found[line_text(str(name))] = factor * energy
+            found[str(name)] = factor * energy
     return found
 
 

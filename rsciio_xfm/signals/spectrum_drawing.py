@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER
+from rsciio_xfm.signals.map_drawing import show_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +39,8 @@ _STYLES: tuple[Any, ...] = (
     (0, (3, 3)),
     (0, (1, 2.5)),
 )
-_MOST_COLUMNS = 5  # of a legend
-_SIZE = 8.0  # of names over peaks, points
+_MOST_COLUMNS = 8  # of a legend
+_LARGE, _SIZE, _SMALL = 8.5, 8.0, 7.0  # points: title, names and labels, numbers
 _GAP, _RISE, _TIP = 3.0, 7.0, 1.5  # points: below a name, of a slanted line, above a peak
 _LEAST_SHARE = 0.3  # of the height, that the spectra keep whatever is written above them
 _DASHES = {ELEMENT: "-", SCATTER: "--", BACKGROUND: "-"}
@@ -121,6 +122,9 @@ def draw_spectra(
         ylabel=frame.ylabel,
         xlim=(left, right),
     )
+    for label in (ax.xaxis.label, ax.yaxis.label):
+        label.set_fontsize(_SIZE)
+    ax.tick_params(labelsize=_SMALL)
     inside = [(c.energy >= left) & (c.energy <= right) for c in curves]
     drawn = [counts[is_in] for counts, is_in in zip(shown, inside, strict=True)]
     bottom, top = _count_range(np.concatenate(drawn), is_log)
@@ -128,7 +132,7 @@ def draw_spectra(
     if frame.norm == "linear" and top > 1:
         ax.ticklabel_format(axis="y", style="plain")  # no factor among the names above
     if len(curves) == 1:
-        ax.set_title(curves[0].name, loc="left", fontsize="medium")
+        ax.set_title(curves[0].name, loc="left", fontsize=_LARGE)
     else:
         _draw_legend(ax, len(curves))
     return ax
@@ -141,9 +145,10 @@ def _draw_legend(ax: "Axes", n: int) -> None:
             loc="lower left",
             bbox_to_anchor=(0, 1),
             ncols=columns,
-            fontsize="small",
+            fontsize=_SMALL + 0.5,
             frameon=False,
-            handlelength=3,
+            handlelength=3.5,
+            columnspacing=1.5,
             borderaxespad=0.2,
         )
         if legend.get_window_extent().width <= ax.bbox.width:
@@ -217,7 +222,7 @@ def name_peaks(
     ax
         With spectra, on any scale.
     peaks
-        Names, and where the peaks are along the axis of energies.
+        Names, those of lines as ``"Fe_Ka"``, and where they are along the axis of energies.
     colours
         Of the names; black by default.
 
@@ -230,7 +235,7 @@ def name_peaks(
     peaks = list(peaks)
     each = zip(peaks, list(colours) or ["black"] * len(peaks), strict=True)
     texts = [
-        ax.text(x, 0, name, rotation=90, ha="center", va="bottom", fontsize=_SIZE,
+        ax.text(x, 0, show_name(name), rotation=90, ha="center", va="bottom", fontsize=_SIZE,
                 color=colour, clip_on=True)
         for (name, x), colour in each if left <= x <= right
     ]  # fmt: skip

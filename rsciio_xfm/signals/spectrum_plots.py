@@ -12,7 +12,7 @@ from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.checks import check_spectra, progress
 from rsciio_xfm.signals.drawing import new_axes
 from rsciio_xfm.signals.elements import labels_of
-from rsciio_xfm.signals.lines import check_element, check_line, line_text
+from rsciio_xfm.signals.lines import check_element, check_line
 from rsciio_xfm.signals.made import spectrum_of
 from rsciio_xfm.signals.spectrum_drawing import (
     NORMS,
@@ -134,7 +134,7 @@ def plot_spectra(
     units = _units_of(found[0].signal)
     curves = [_curve(spectrum, per, units) for spectrum in found]
     if ax is None:
-        (ax,) = new_axes(is_wide=True)
+        ax = new_axes(is_wide=True)
     ylabel = _PER[per]
     if per is None and all(spectrum.n_pixels == 1 for spectrum in found):
         ylabel = _PER["pixel"]
@@ -301,7 +301,7 @@ def _name_lines(
 
 
 def _named(names: Iterable[Any], found: list[_Spectrum]) -> dict[str, float]:
-    """Return what is written over lines and elements, and energies in units of the axis."""
+    """Return lines, and those of elements, with energies in units of the axis."""
     from exspy.material import elements
 
     factor = _factor(_units_of(found[0].signal))
@@ -314,7 +314,7 @@ def _named(names: Iterable[Any], found: list[_Spectrum]) -> dict[str, float]:
         check_line(line)
         element, _, shell = line.partition("_")
         properties = elements[element].Atomic_properties.Xray_lines[shell]
-        named[line_text(line)] = factor * properties["energy (keV)"]
+        named[line] = factor * properties["energy (keV)"]
     return named
 
 
@@ -351,7 +351,7 @@ def _lines_of(element: str, found: list[_Spectrum]) -> list[str]:
 
 
 def _automatic(found: list[_Spectrum], units: str | None) -> dict[str, float]:
-    """Return what is written over lines of the metadata, or of what is found."""
+    """Return lines of the metadata, or of what is found."""
     if units not in PER_KEV:
         warn('lines="auto": no line is named, as the energy axis is not calibrated.')
         return {}

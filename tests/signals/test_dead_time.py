@@ -267,7 +267,8 @@ class TestPlots:
             (image,) = ax.get_images()
             np.testing.assert_array_equal(image.get_array(), values)
             np.testing.assert_allclose(image.get_extent(), [0, 0.7, 1.0, 0])
-            assert ax.get_xlabel() == "x (mm)"
+            assert ax.child_axes[0].get_title(loc="left") == "%"
+        assert [text.get_text() for text in axes[0].texts] == ["200 µm"]
 
     def test_histogram(self, path, simulated):
         _, _, known, _ = simulated

@@ -18,7 +18,7 @@ import rsciio_xfm
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.exceptions import PassCancelledError
-from rsciio_xfm.signals import fit, fit_drawing, fit_sums
+from rsciio_xfm.signals import fit, fit_sums, map_drawing
 from rsciio_xfm.signals.areas import Areas
 from rsciio_xfm.signals.element_maps import _remark
 from tests.builders import xrf
@@ -372,11 +372,13 @@ def test_what_is_said_of_an_element(counts, said, note, remark):
 class TestPictures:
     def test_plot(self, maps):
         axes = maps.plot()
-        assert [ax.get_title(loc="left") for ax in axes] == list(maps)
+        assert [ax.get_title(loc="left") for ax in axes] == [
+            name.replace("_", " ") for name in maps
+        ]
         remarks = [ax.get_title(loc="right") for ax in axes]
         assert remarks == ["not detected" if name == "Ni_K" else "" for name in maps]
         assert {ax.images[0].get_cmap().name for ax in axes} == {"inferno", "gray"}
-        assert [t.get_text() for t in axes[0].texts] == ["0.2 mm"]
+        assert [t.get_text() for t in axes[0].texts] == ["200 µm"]
         assert all(ax.images[0].get_clim()[0] == 0 for ax in axes)
         assert len(axes[0].figure.axes) >= 2 * len(axes)  # colour bars
 
@@ -391,17 +393,11 @@ class TestPictures:
         """A few bright pixels do not make the rest dark, nor noise bright."""
         image = np.ones((50, 50))
         image[0, 0] = 1e6
-        assert fit_drawing.brightest(image, 0.1) == 1.0
-        assert fit_drawing.brightest(image * 0, 2.0) == 8.0
-        assert fit_drawing.brightest(image * np.nan, 0.0) == 1.0
+        assert map_drawing.brightest(image, 0.1) == 1.0
+        assert map_drawing.brightest(image * 0, 2.0) == 8.0
+        assert map_drawing.brightest(image * np.nan, 0.0) == 1.0
         image[0, :6] = [400, 410, 420, 430, 440, 1e6]  # grains that are few
-        assert fit_drawing.brightest(image, 10.0) == 425.0
-
-    @pytest.mark.parametrize(
-        ("most", "length"), [(1, 1), (0.99, 0.5), (0.34, 0.2), (730, 500), (5e-5, 5e-5)]
-    )
-    def test_scale_bar(self, most, length):
-        assert fit_drawing.round_length(most) == pytest.approx(length)
+        assert map_drawing.brightest(image, 10.0) == 425.0
 
     def test_rgb(self, maps, tmp_path):
         picture = maps.rgb("Fe_K", "Ti", "Cu_K")
