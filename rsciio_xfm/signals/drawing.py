@@ -231,6 +231,7 @@ def draw_classes(
     if curves:
         draw_spectra(axes[2], curves, Frame(units, "Counts per pixel"), colours)
         name_peaks(axes[2], lines.items())
+        axes[2].yaxis.labelpad = 1  # there is little room
     return axes
 
 

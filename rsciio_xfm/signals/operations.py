@@ -149,6 +149,12 @@ def times_of_regions(signal: BaseSignal, regions: list[np.ndarray]) -> list[Time
     return [replace(t, n_pixels=n) for t, n in zip(found, sizes, strict=True)]
 
 
+def with_n_pixels(spectrum: BaseSignal, n_pixels: int) -> BaseSignal:
+    """Note in a spectrum how many pixels were added up in it, and return it."""
+    give(spectrum, replace(times_of(spectrum), n_pixels=n_pixels))
+    return spectrum
+
+
 def count_pixels(signal: BaseSignal, region: np.ndarray) -> int:
     """Return how many pixels a region has; the detectors of a pixel count once.
 

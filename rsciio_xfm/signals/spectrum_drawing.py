@@ -1,6 +1,7 @@
 """Drawing of spectra, and of the names of their lines: arrays in, matplotlib's axes out."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -140,7 +141,8 @@ def draw_spectra(
 
 def _draw_legend(ax: "Axes", n: int) -> None:
     """Write a legend above, in as many columns as there is room for."""
-    for columns in range(min(n, _MOST_COLUMNS), 0, -1):
+    for most in range(min(n, _MOST_COLUMNS), 0, -1):
+        columns = math.ceil(n / math.ceil(n / most))  # of about the same length
         legend = ax.legend(
             loc="lower left",
             bbox_to_anchor=(0, 1),

@@ -62,6 +62,7 @@ def plot_spectra(
     lines: Any = None,
     energy_range: tuple[float, float] | None = None,
     labels: Iterable[str] | None = None,
+    excitation: Any = None,
     ax: Any = None,
 ) -> "Axes":
     """Draw spectra over each other, with the names of their X-ray lines.
@@ -90,6 +91,9 @@ def plot_spectra(
         counts.
     labels
         Names of the spectra, instead of those that they have.
+    excitation
+        With ``lines="auto"``, what excites the sample, as of
+        :func:`rsciio_xfm.find_elements`; None: from the metadata.
     ax
         Where to; None makes a figure.
 
@@ -141,7 +145,11 @@ def plot_spectra(
     frame = Frame(units, ylabel, norm, _checked(energy_range, curves))
     draw_spectra(ax, curves, frame)
     if lines is not None:
-        _name_lines(ax, lines, found, units)
+        if isinstance(lines, str) and lines == "auto":
+            named = _automatic(found, units, excitation)
+        else:
+            named = _energies_of(lines, found)
+        _name_lines(ax, named)
     return ax
 
 
@@ -282,22 +290,21 @@ def _divisor(spectrum: _Spectrum, per: str | None) -> float:
 # Names of lines.
 
 
-def _name_lines(
-    ax: "Axes", lines: Any, found: list[_Spectrum], units: str | None
-) -> None:
+def _name_lines(ax: "Axes", named: Mapping[str, float]) -> None:
     """Write the names of lines over their peaks."""
-    if isinstance(lines, str):
-        named = _automatic(found, units) if lines == "auto" else _named([lines], found)
-    elif isinstance(lines, Mapping):
-        named = {str(text): float(energy) for text, energy in lines.items()}
-    else:
-        named = _named(list(lines), found)
     left_out = name_peaks(ax, named.items())
     if left_out:
         warn(
             f"There is no room for the names of {', '.join(left_out)}: draw fewer lines, a "
             "part of the energies (energy_range), or a wider picture (ax)."
         )
+
+
+def _energies_of(lines: Any, found: list[_Spectrum]) -> dict[str, float]:
+    """Return names, and energies in units of the axis, of what was asked for."""
+    if isinstance(lines, Mapping):
+        return {str(text): float(energy) for text, energy in lines.items()}
+    return _named([lines] if isinstance(lines, str) else list(lines), found)
 
 
 def _named(names: Iterable[Any], found: list[_Spectrum]) -> dict[str, float]:
@@ -350,7 +357,9 @@ def _lines_of(element: str, found: list[_Spectrum]) -> list[str]:
     return list(choose([element], only_one=True, only_lines=("a",)))
 
 
-def _automatic(found: list[_Spectrum], units: str | None) -> dict[str, float]:
+def _automatic(
+    found: list[_Spectrum], units: str | None, excitation: Any
+) -> dict[str, float]:
     """Return lines of the metadata, or of what is found."""
     if units not in PER_KEV:
         warn('lines="auto": no line is named, as the energy axis is not calibrated.')
@@ -361,7 +370,7 @@ def _automatic(found: list[_Spectrum], units: str | None) -> dict[str, float]:
         if names:  # elements that have no line in the spectra are left out
             return _named([n for n in names if "_" in n or _lines_of(n, found)], found)
     try:
-        labels = labels_of(_together(found))
+        labels = labels_of(_together(found), excitation)
     except ImportError as error:
         warn(f'lines="auto": no line is named: {error}')
         return {}
