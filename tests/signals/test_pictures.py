@@ -190,6 +190,7 @@ class TestNamesAndUnits:
         labels = {t.get_position()[1]: t.get_text() for t in bar.get_yticklabels()}
         assert labels[20_000] == "20"
 
+    @pytest.mark.thorough
     @pytest.mark.parametrize("highest", [3e-9, 0.5, 7, 999, 12_345, 5.5e12])
     def test_numbers_are_few_and_short(self, highest):
         image = np.linspace(0, highest, 20).reshape(4, 5)
