@@ -44,6 +44,7 @@ _FUNCTIONS = {
     "pca": "components",
     "plot_maps": "pictures",
     "plot_rgb": "pictures",
+    "plot_spectra": "spectrum_plots",
     "umap": "components",
 }
 

@@ -190,21 +190,16 @@ def _write_spectra(summary: dict[str, Any], path: Path) -> None:
 
 
 def _draw_spectra(summary: dict[str, Any], excitation: Any) -> Any:
+    from rsciio_xfm import plot_spectra
     from rsciio_xfm.core.eds import PER_KEV
-    from rsciio_xfm.signals.drawing import draw_spectra, label_peaks, new_axes
 
-    energy = summary["sum"].axes_manager[-1]
     spectra = {
-        "Sum of all spectra": summary["sum"].data,
-        "Highest counts of a spectrum": summary["max"].data,
+        "Sum of all spectra": summary["sum"],
+        "Highest counts of a spectrum": summary["max"],
     }
-    ax = new_axes(is_wide=True)
-    draw_spectra(ax, energy.axis, energy.units, spectra)
-    factor = PER_KEV.get(energy.units, 1)
+    factor = PER_KEV.get(summary["sum"].axes_manager[-1].units, 1)
     found = find_peaks_of(summary["sum"], excitation)
-    labels = [(name, factor * kev) for name, kev in found]
-    label_peaks(ax, energy.axis, summary["sum"].data, labels)
-    return ax
+    return plot_spectra(spectra, lines={name: factor * kev for name, kev in found})
 
 
 def _draw_counts(summary: dict[str, Any]) -> Any:

@@ -93,7 +93,7 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
     import hyperspy.api as hs  # noqa: F401 (imported before memory and time are counted)
 
     import rsciio_xfm.signals  # noqa: F401
-    from rsciio_xfm.signals.drawing import label_peaks
+    from rsciio_xfm.signals.spectrum_drawing import name_peaks
 
     with progress(doing="compiling what is not yet"):
         _load_kernels()
@@ -122,11 +122,10 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any]:
     with timed() as took:
         labels = find_peaks_of(total)
     if labels:
-        names = ", ".join(dict.fromkeys(name for name, _ in labels))
+        names = ", ".join(dict.fromkeys(name.partition("_")[0] for name, _ in labels))
         click.echo(f"Elements  {names}, found in {took[0]:.1f} s")
     figure = _draw(total, counts, image, colours, line, window)
-    axis = total.axes_manager[-1].axis
-    label_peaks(figure.axes[0], axis, total.data, labels)
+    name_peaks(figure.axes[0], labels)
     return total, figure
 
 

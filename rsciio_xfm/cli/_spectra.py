@@ -1,5 +1,6 @@
 """``rsciio-xfm spectrum``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +9,41 @@ import numpy as np
 
 from rsciio_xfm.cli._common import (
     FILE,
+    Finite,
     check_extension,
     check_outputs,
     compute,
     errors_as_messages,
+    excitation_option,
     load_map,
     output_options,
+    refuse_given,
     region_options,
     region_size,
     select,
 )
+from rsciio_xfm.cli._pictures import write_figure
 from rsciio_xfm.core.names import unique
 from rsciio_xfm.core.warning import warn
 
 _SPECTRA = (".msa", ".hspy")
+_PICTURES = (".png", ".pdf", ".svg")
+
+
+class Lines(click.ParamType):
+    """Lines and elements with commas between, or ``auto``."""
+
+    name = "lines"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return a list, or ``"auto"``."""
+        if not isinstance(value, str) or value == "auto":
+            return value
+        names = [name.strip() for name in value.split(",")]
+        if not all(names):
+            text = f"{value!r} is not lines or elements, like Fe_Ka,Ca, or auto"
+            self.fail(text, param, ctx)
+        return names
 
 
 @click.command()
@@ -49,6 +71,33 @@ _SPECTRA = (".msa", ".hspy")
     help="Of .msa: counts only, or a column of energies too; without it as there is need, "
     "XY where the energies are uneven.",
 )
+@click.option(
+    "--lines",
+    type=Lines(),
+    metavar="LINES",
+    help="Names over the peaks of a picture: lines or elements, like Fe_Ka,Ca, or auto, "
+    "those of FILE or else the elements that are found.",
+)
+@click.option(
+    "--per",
+    type=click.Choice(["pixel", "live-time"]),
+    help="Divide the counts in a picture by the pixels of a region, or its live time.",
+)
+@click.option(
+    "--norm",
+    type=click.Choice(["log", "linear"]),
+    default="log",
+    show_default=True,
+    help="Scale of the counts in a picture.",
+)
+@click.option(
+    "--energy",
+    nargs=2,
+    type=Finite(),
+    metavar="A B",
+    help="Energies that a picture shows, keV.",
+)
+@excitation_option
 @output_options
 def spectrum(
     file: Path,
@@ -60,48 +109,119 @@ def spectrum(
     msa_format: str | None,
     output: Path,
     overwrite: bool,
+    excitation: str | None,
+    **look: Any,
 ) -> None:
     """Sum the spectra of FILE, or of regions of it, and write the sum to OUTPUT.
 
-    The extension of OUTPUT chooses the format: .msa, or .hspy to go on with HyperSpy. With
-    several masks, their names are added to the name of OUTPUT.
+    The extension of OUTPUT chooses the format: .msa, or .hspy to go on with HyperSpy; with
+    several masks, their names are added to the name of OUTPUT. Or it is a picture for print,
+    .png, .pdf or .svg, in which the spectra of several masks are compared.
     """
     with errors_as_messages():
-        check_extension(output, _SPECTRA)
-        if masks and (x or y or statistic != "sum"):
-            raise click.ClickException(
-                "--mask gives sums of its own regions: leave out --x, --y and --statistic"
-            )
-        if msa_format is not None and output.suffix.lower() != ".msa":
-            raise click.ClickException(f"--format is for .msa, and OUTPUT is {output}")
+        is_picture = _check(output, masks, statistic, x or y, msa_format)
+        if excitation is not None and look["lines"] != "auto":
+            raise click.ClickException("--excitation is for --lines auto")
         names = unique([mask.stem for mask in masks])
-        outputs = check_outputs(file, output, names, overwrite)
+        outputs = check_outputs(file, output, [] if is_picture else names, overwrite)
         signal = load_map(file, detector)
-        options = {} if msa_format is None else {"format": msa_format.upper()}
-        # A map of an electron microscope was made one of X-ray fluorescence to be summed: its
-        # spectrum is saved as what it was.
-        held = signal.tmp_parameters.get_item("type_of_file")
-        kind = held if output.suffix.lower() == ".msa" else None
         if masks:
-            regions = [_read_mask(mask, signal) for mask in masks]
-            found = signal.get_region_spectra(dict(zip(names, regions, strict=True)))
-            sizes = [f"{np.count_nonzero(region)}" for region in regions]
-            totals = list(found.values())
+            sums = _sum_masks(signal, dict(zip(names, masks, strict=True)))
         else:
-            region = select(signal, x, y)
-            sizes = [region_size(region)]
-            if statistic == "sum":
-                totals = [compute(region.sum(), "adding up the spectra")]
-            else:
-                found = region.get_summary()
-                totals = [found[statistic]]
-        for path, total, size in zip(outputs, totals, sizes, strict=True):
-            if kind:
-                total.set_signal_type(kind)
-            total.save(path, overwrite=overwrite, **options)
-            click.echo(f"{path}: {show_counts(total.data.sum())} counts of {size} pixels")
-            if not total.data.any():
-                warn(f"there are no counts in this region: {path}")
+            sums = _sum_region(select(signal, x, y), statistic)
+        if is_picture:
+            _draw(sums, output, look, excitation)
+        else:
+            # A map of an electron microscope was made one of X-ray fluorescence to be summed:
+            # its spectrum is saved as what it was.
+            held = signal.tmp_parameters.get_item("type_of_file")
+            options = {} if msa_format is None else {"format": msa_format.upper()}
+            for path, one in zip(outputs, sums, strict=True):
+                if held and path.suffix.lower() == ".msa":
+                    one.total.set_signal_type(held)
+                one.total.save(path, overwrite=overwrite, **options)
+        where = [f"{output}: {one.name}".removesuffix(": ") for one in sums]
+        for said, one in zip(where if is_picture else outputs, sums, strict=True):
+            counts = one.total.data.sum()
+            click.echo(f"{said}: {show_counts(counts)} counts of {one.size} pixels")
+            if not counts:
+                warn(f"there are no counts in this region: {said}")
+
+
+def _check(
+    output: Path,
+    masks: tuple[Path, ...],
+    statistic: str,
+    is_part: Any,
+    msa_format: str | None,
+) -> bool:
+    """Refuse options that do not go together; tell whether OUTPUT is a picture."""
+    check_extension(output, _SPECTRA + _PICTURES)
+    if masks and (is_part or statistic != "sum"):
+        raise click.ClickException(
+            "--mask gives sums of its own regions: leave out --x, --y and --statistic"
+        )
+    suffix = output.suffix.lower()
+    if msa_format is not None and suffix != ".msa":
+        raise click.ClickException(f"--format is for .msa, and OUTPUT is {output}")
+    if suffix not in _PICTURES:
+        of_pictures = {"lines", "per", "norm", "energy", "excitation"}
+        refuse_given(of_pictures, output, "for pictures, .png, .pdf or .svg")
+    return suffix in _PICTURES
+
+
+@dataclass(frozen=True, eq=False)
+class _Sum:
+    """A spectrum that was added up: of what, as a signal, and of how many pixels."""
+
+    name: str
+    total: Any
+    size: str
+
+
+def _sum_masks(signal: Any, masks: dict[str, Path]) -> list[_Sum]:
+    regions = {name: _read_mask(path, signal) for name, path in masks.items()}
+    found = signal.get_region_spectra(regions)
+    sizes = {name: np.count_nonzero(region) for name, region in regions.items()}
+    return [_Sum(name, total, str(sizes[name])) for name, total in found.items()]
+
+
+def _sum_region(region: Any, statistic: str) -> list[_Sum]:
+    from rsciio_xfm.signals.operations import with_n_pixels
+
+    if statistic == "sum":
+        total = compute(region.sum(), "adding up the spectra")
+        with_n_pixels(total, region.axes_manager.navigation_size)
+    else:
+        total = region.get_summary()[statistic]
+    return [_Sum("", total, region_size(region))]
+
+
+def _draw(
+    sums: list[_Sum], output: Path, look: dict[str, Any], excitation: str | None
+) -> None:
+    """Draw spectra in one picture for print."""
+    import matplotlib as mpl
+
+    from rsciio_xfm import plot_spectra
+    from rsciio_xfm.core.eds import PER_KEV
+
+    mpl.use("agg")
+    spectra = {one.name or output.stem: one.total for one in sums}
+    (axis,) = sums[0].total.axes_manager.signal_axes
+    energy = look["energy"]
+    if energy is not None:
+        energy = [PER_KEV.get(axis.units, 1) * end for end in energy]
+    per = look["per"] and look["per"].replace("-", "_")
+    axes = plot_spectra(
+        spectra,
+        norm=look["norm"],
+        per=per,
+        lines=look["lines"],
+        energy_range=energy,
+        excitation=excitation,
+    )
+    write_figure(axes, output)
 
 
 def show_counts(number: Any) -> str:

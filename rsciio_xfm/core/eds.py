@@ -48,6 +48,7 @@ TIMES = (
     "real_time_of_map",
     "live_time_of_map",
     "n_spectra_of_map",
+    "n_pixels",  # of a map, that were added up in each spectrum
 )
 TIME_MAPS = ("dead_time", "relative_real_time")
 # exspy moves the node when a signal becomes one of a TEM.

@@ -1,8 +1,7 @@
-"""Drawing of dead times, classes and spectra: arrays in, matplotlib's axes out."""
+"""Drawing of dead times and classes: arrays in, matplotlib's axes out."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,18 +12,16 @@ from rsciio_xfm.signals.map_drawing import (
     Style,
     class_colours,
     draw_map,
-    show_name,
 )
 from rsciio_xfm.signals.map_layout import PAGE
 from rsciio_xfm.signals.scale_bar import Scale
+from rsciio_xfm.signals.spectrum_drawing import Curve, Frame, draw_spectra, name_peaks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_POINTS = 20_000  # of a scatter plot, per detector
 _PANEL = 3.4  # inches
-_LETTER, _LINE = 0.0038, 0.055  # half a letter and a line of text, of width and height
-_HIGHEST = 1.1  # of names, of the height of the highest peak; what is crowded has none
 
 
 def new_axes(is_wide: bool = False) -> "Axes":
@@ -146,34 +143,6 @@ def draw_predicted(
     return ax
 
 
-def draw_spectra(
-    ax: "Axes", energy: np.ndarray, units: str, spectra: Mapping[str, np.ndarray]
-) -> "Axes":
-    """Draw spectra on a logarithmic scale, up to the last channel that has counts.
-
-    Parameters
-    ----------
-    ax
-        Where to.
-    energy, units
-        Of the channels.
-    spectra
-        Counts, by name.
-    """
-    last = 1
-    for name, counts in spectra.items():
-        ax.semilogy(energy, np.maximum(counts, 0.5), lw=0.8, label=name)
-        last = max([last, *np.flatnonzero(counts).tolist()[-1:]])
-    ax.set(
-        xlabel=f"Energy ({units})" if units else "Channel",
-        ylabel="Counts",
-        xlim=(energy[0], energy[min(last, len(energy) - 1)]),
-        ylim=(0.5, None),
-    )
-    ax.legend()
-    return ax
-
-
 def draw_colour_map(
     picture: np.ndarray,
     steps: Sequence[Scale],
@@ -243,7 +212,7 @@ def draw_classes(
     fractions
         Of the classes.
     lines
-        X-ray lines to be marked and their energies.
+        What is written over X-ray lines, and their energies.
 
     Returns
     -------
@@ -251,24 +220,23 @@ def draw_classes(
         Axes of map, embedding and spectra.
     """
     colours = class_colours(len(spectra))
-    axes = _class_axes(labels.shape, steps)
+    axes = _class_axes(labels.shape, steps, len(spectra))
     if labels.ndim == 1:
         labels, steps = labels[np.newaxis], (steps[0], (1.0, ""))  # no length
     draw_map(axes[0], Panel("Classes", labels, steps, kind=CLASSES), Style())
     _draw_embedding(axes[1], embedding, labels.ravel(), colours)
-    names = [f"{k}: {100 * share:.1f} %" for k, share in enumerate(fractions)]
-    _draw_class_spectra(axes[2], energy, dict(zip(names, spectra, strict=True)), colours)
-    for name, position in lines.items():
-        axes[2].axvline(position, color="0.6", lw=0.6, zorder=0)
-        axes[2].annotate(
-            show_name(name), (position, 1), xycoords=("data", "axes fraction"), rotation=90,
-            va="top", ha="right", fontsize=7,
-        )  # fmt: skip
-    axes[2].set_xlabel(f"Energy ({units})" if units else "Channel", fontsize=8)
+    shares = [f"{k}: {100 * share:.1f} %" for k, share in enumerate(fractions)]
+    each = zip(shares, spectra, strict=True)
+    curves = [Curve(name, energy, counts) for name, counts in each]
+    if curves:
+        draw_spectra(axes[2], curves, Frame(units, "Counts per pixel"), colours)
+        name_peaks(axes[2], lines.items())
     return axes
 
 
-def _class_axes(shape: tuple[int, ...], steps: Sequence[Scale]) -> np.ndarray:
+def _class_axes(
+    shape: tuple[int, ...], steps: Sequence[Scale], n_classes: int
+) -> np.ndarray:
     """Make axes for a map, an embedding beside it, or below a wide one, and spectra."""
     import matplotlib.pyplot as plt
 
@@ -281,7 +249,8 @@ def _class_axes(shape: tuple[int, ...], steps: Sequence[Scale]) -> np.ndarray:
     room, bar, page = 0.62, 0.45, PAGE[0]
     width = page - bar - 0.1 if is_wide else min(3.3, 3.4 / ratio)
     top, low = width * ratio if is_wide else max(2.1, width * ratio), 2.0
-    height = 0.25 + top + 0.6 + low + 0.45
+    between = 0.55 + 0.17 * -(-n_classes // (4 if is_wide else 8))  # legend, labels
+    height = 0.25 + top + between + low + 0.45
     first = height - 0.25 - top
     edge = 0.06 if len(shape) == 2 else 0.25  # a line has ticks
     boxes = [(edge, first, width - edge + 0.06, top)]
@@ -319,94 +288,3 @@ def _draw_embedding(
     ax.set_title("Embedding", loc="left", fontsize=8.5)
     ax.set_xlabel("Component 0", fontsize=8)
     ax.set_ylabel("Component 1", fontsize=8)
-
-
-def _draw_class_spectra(
-    ax: "Axes",
-    energy: np.ndarray,
-    spectra: Mapping[str, np.ndarray],
-    colours: Sequence[tuple[float, float, float]],
-) -> None:
-    last = 1
-    for (name, counts), colour in zip(spectra.items(), colours, strict=True):
-        floor = counts[counts > 0].min(initial=1.0) / 2
-        ax.semilogy(energy, np.maximum(counts, floor), lw=0.8, color=colour, label=name)
-        last = max([last, *np.flatnonzero(counts).tolist()[-1:]])
-    ax.set_title("Average spectra", loc="left", fontsize=8.5)
-    ax.set_ylabel("Counts per pixel", fontsize=8)
-    ax.set_xlim(energy[0], energy[min(last, len(energy) - 1)])
-    if spectra:
-        ax.legend(ncols=1 + len(spectra) // 7, fontsize=7, handlelength=1.2)
-
-
-def label_peaks(
-    ax: Any, energies: np.ndarray, counts: np.ndarray, labels: Iterable[tuple[str, float]]
-) -> None:
-    """Write names over the peaks of a spectrum.
-
-    Parameters
-    ----------
-    ax
-        Of matplotlib, with the spectrum on a logarithmic scale.
-    energies, counts
-        Of its channels.
-    labels
-        Names, and energies in the same units.
-    """
-    places = []
-    left, right = ax.get_xlim()
-    for name, energy in labels:
-        channel = int(np.argmin(np.abs(energies - energy)))
-        top = float(np.max(counts[max(0, channel - 3) : channel + 4]))
-        if top > 0 and left <= energy <= right:
-            places.append((name, energy, top))
-    if places:
-        name_peaks(ax, places, ax.get_ylim()[0])
-        highest = max(ax.get_ylim()[1], *(top for _, _, top in places))
-        ax.set_ylim(top=4 * highest)  # room for the highest name
-
-
-def name_peaks(
-    ax: Any,
-    peaks: Sequence[tuple[str, float, float]],
-    floor: float,
-    colours: Sequence[str] = (),
-) -> None:
-    """Write names over peaks, or higher if another is there; what is crowded has none.
-
-    Parameters
-    ----------
-    ax
-        Of matplotlib, with the spectrum on a logarithmic scale and its limits along x.
-    peaks
-        Name, place along x and height of each.
-    floor
-        Counts at the lower end of the scale.
-    colours
-        Of the names; black by default.
-    """
-    if not peaks:
-        return
-    left, right = ax.get_xlim()
-    width = right - left
-    top = math.log(max(y for _, _, y in peaks) / floor) or 1.0
-    taken: list[tuple[float, float, float]] = []
-    for k in sorted(range(len(peaks)), key=lambda k: -peaks[k][2]):  # strongest first
-        name, x, y = peaks[k]
-        half, level = _LETTER * width * len(name), math.log(y / floor) / top
-        while any(abs(x - a) < half + b and abs(level - c) < _LINE for a, b, c in taken):
-            level += _LINE
-        if level >= _HIGHEST:
-            continue
-        taken.append((x, half, level))
-        within = float(np.clip(x, left + half, max(left, right - half)))  # the frame
-        ax.annotate(
-            name,
-            (within, floor * math.exp(level * top)),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            color=colours[k] if colours else "black",
-            fontsize="small",
-        )

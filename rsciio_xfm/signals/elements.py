@@ -286,4 +286,4 @@ def labels_of(spectrum: BaseSignal, excitation: Any = None) -> list[tuple[str, f
     except ValueError:  # nothing is in it
         return []
     clear = [one for one in found if one.evidence >= _CLEAR]
-    return [(one.element, one.lines[0]) for one in clear]
+    return [(f"{one.element}_{one.shell}a", one.lines[0]) for one in clear]

@@ -1,6 +1,7 @@
 """Images and spectra that are made of a signal in one pass over its file."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from rsciio_xfm.core.sums import can_sum, sum_spectrum
 from rsciio_xfm.signals.checks import check_axes, check_uniform
 from rsciio_xfm.signals.lines import is_line, scattered_line
 from rsciio_xfm.signals.made import image_of, picture_of, spectrum_of, title_of
-from rsciio_xfm.signals.operations import times_of_regions, times_of_sum
+from rsciio_xfm.signals.operations import count_pixels, times_of_regions, times_of_sum
 from rsciio_xfm.signals.selections import resolve_regions, resolve_windows
 from rsciio_xfm.signals.timekeeping import give
-from rsciio_xfm.signals.times import Times
+from rsciio_xfm.signals.times import Times, shape_of
 
 
 def get_window_images(
@@ -333,8 +334,10 @@ def _summary(signal: BaseSignal) -> _Product:
         result = {name: spectrum_of(signal, d, name) for name, d in data.items()}
         # No time is that of a maximum, whose channels come from different pixels.
         give(result["max"], Times())
-        give(result["sum"], times_of_sum(signal, None))
-        give(result["mean"], times_of_sum(signal, None, is_mean=True))
+        n_pixels = count_pixels(signal, np.broadcast_to(True, shape_of(signal)))
+        of_sum, of_mean = times_of_sum(signal, None), times_of_sum(signal, None, True)
+        give(result["sum"], replace(of_sum, n_pixels=n_pixels))
+        give(result["mean"], replace(of_mean, n_pixels=1))
         return result | {"counts": _make_image(signal, found["counts"], "counts")}
 
     return True, as_signals

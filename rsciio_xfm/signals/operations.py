@@ -4,6 +4,7 @@ Most call HyperSpy's method, which the class hands them as `method`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -143,7 +144,35 @@ def times_of_sum(
 def times_of_regions(signal: BaseSignal, regions: list[np.ndarray]) -> list[Times]:
     """Return the times of the sums of regions, as :func:`resolve_regions` returns them."""
     own, shape = times_of(signal), shape_of(signal)
-    return [times.of_region(own, shape, region) for region in regions]
+    found = [times.of_region(own, shape, region) for region in regions]
+    sizes = [count_pixels(signal, region) for region in regions]
+    return [replace(t, n_pixels=n) for t, n in zip(found, sizes, strict=True)]
+
+
+def with_n_pixels(spectrum: BaseSignal, n_pixels: int) -> BaseSignal:
+    """Note in a spectrum how many pixels were added up in it, and return it."""
+    give(spectrum, replace(times_of(spectrum), n_pixels=n_pixels))
+    return spectrum
+
+
+def count_pixels(signal: BaseSignal, region: np.ndarray) -> int:
+    """Return how many pixels a region has; the detectors of a pixel count once.
+
+    Parameters
+    ----------
+    signal
+        A map.
+    region
+        As :func:`rsciio_xfm.signals.selections.resolve_regions` returns it.
+    """
+    is_mask, names = region.dtype == bool, [axis.name for axis in navigating(signal)]
+    if DETECTOR_AXIS not in names:
+        return int(np.count_nonzero(region)) if is_mask else region.size
+    where = region
+    if not is_mask:
+        where = np.zeros(shape_of(signal), dtype=bool)
+        where.flat[region] = True
+    return int(np.count_nonzero(where.any(axis=names.index(DETECTOR_AXIS))))
 
 
 def _axes_in(signal: BaseSignal, axes: Any) -> tuple[Any, ...]:

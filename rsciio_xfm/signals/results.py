@@ -14,7 +14,7 @@ from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.classify.features import Features
 from rsciio_xfm.analysis.classify.methods import Components
-from rsciio_xfm.core.eds import DETECTOR_NODES
+from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV
 from rsciio_xfm.signals import drawing
 from rsciio_xfm.signals.folders import (
     Writers,
@@ -172,16 +172,20 @@ def _text(units: Any) -> str | None:
 
 
 def _lines_of(signal: BaseSignal) -> dict[str, float]:
-    """Return the X-ray lines of the metadata and their energies."""
+    """Return the X-ray lines of the metadata, and energies in units of the axis."""
     from exspy.material import elements
 
     names = signal.metadata.get_item("Sample.xray_lines", [])
+    factor = PER_KEV.get(signal.axes_manager.signal_axes[0].units)
+    if factor is None:
+        return {}
     found = {}
     for name in names:
         element, line, *_ = f"{name}_".split("_")
         path = f"{element}.Atomic_properties.Xray_lines.{line}"
         if line and elements.has_item(path):
-            found[str(name)] = float(elements.get_item(path)["energy (keV)"])
+            energy = float(elements.get_item(path)["energy (keV)"])
+            found[str(name)] = factor * energy
     return found
 
 

@@ -80,7 +80,7 @@ def times_of(signal: BaseSignal) -> Times:
     has_maps = kept.times.dead is not None or kept.times.share is not None
     if has_maps and not fits(kept.times, shape_of(signal)):
         return Times()
-    return with_seconds(kept.times, *_times_of_spectrum(signal._metadata, EDS_DETECTOR))
+    return _with_metadata(kept.times, signal._metadata, EDS_DETECTOR)
 
 
 def live_map(signal: BaseSignal) -> np.ndarray | None:
@@ -111,6 +111,8 @@ def give(signal: BaseSignal, times: Times) -> None:
             metadata.set_item(f"{node}.{name}", float(seconds))
             if _gives_times_of_map(metadata):
                 metadata.set_item(f"{node}.n_spectra_of_map", 1)
+    if times.n_pixels is not None:
+        metadata.set_item(f"{node}.n_pixels", times.n_pixels)
     if not is_ours(signal):
         return
     share = found = None
@@ -310,7 +312,7 @@ def release(signal: BaseSignal) -> None:
     Nor would it divide the live time of a whole map.
     """
     own = times_of(signal)
-    give(signal, Times(own.real, own.live))
+    give(signal, Times(own.real, own.live, n_pixels=own.n_pixels))
 
 
 def calibrate(
@@ -327,7 +329,7 @@ def calibrate(
     signal._kept = Kept()
     if own.dead is None:
         real, live = (None if t is None else t / nb_pix for t in seconds)
-        own = Times(real, live)
+        own = Times(real, live, n_pixels=own.n_pixels)
     give(signal, own)
 
 
@@ -376,7 +378,7 @@ def _times_of_spectrum(metadata: Any, node: str) -> tuple[float | None, float | 
     """Return real and live time of one spectrum, whether metadata have it or a whole map's."""
     real, live, real_of_map, live_of_map, n = (
         float(value) if isinstance(value, int | float | np.number) else None
-        for value in (metadata.get_item(f"{node}.{name}") for name in TIMES)
+        for value in (metadata.get_item(f"{node}.{name}") for name in TIMES[:5])
     )
     if n and real is not None and real == real_of_map:
         real = real / n
@@ -387,9 +389,18 @@ def _times_of_spectrum(metadata: Any, node: str) -> tuple[float | None, float | 
 
 def _seconds_of(signal: BaseSignal) -> Times:
     """Return the times of a signal of another type; a whole map's are none of a spectrum."""
-    if _gives_times_of_map(signal._metadata):
-        return Times()
-    return Times(*_times_of_spectrum(signal._metadata, _node_of(signal)))
+    metadata, node = signal._metadata, _node_of(signal)
+    if _gives_times_of_map(metadata):
+        return Times(n_pixels=metadata.get_item(f"{node}.n_pixels"))
+    return _with_metadata(Times(), metadata, node)
+
+
+def _with_metadata(times: Times, metadata: Any, node: str) -> Times:
+    """Return times with the seconds, and the number of pixels, that metadata have."""
+    n_pixels = metadata.get_item(f"{node}.n_pixels")
+    if n_pixels != times.n_pixels:
+        times = replace(times, n_pixels=n_pixels)
+    return with_seconds(times, *_times_of_spectrum(metadata, node))
 
 
 def _forget(metadata: dict[str, Any], path: str, names: tuple[str, ...]) -> None:

@@ -43,6 +43,8 @@ class Times:
     mean_live
         Live time of all spectra / their real time, as the dead times have it: calculated
         from these if it is NaN.
+    n_pixels
+        How many pixels of a map were added up in each spectrum; None if that is not known.
     """
 
     real: float | None = None
@@ -51,6 +53,7 @@ class Times:
     share: np.ndarray | None = None
     detectors: dict[str, Any] | None = None
     mean_live: float = math.nan
+    n_pixels: float | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.mean_live):
@@ -233,8 +236,12 @@ def of_region(times: Times, shape: tuple[int, ...], where: np.ndarray) -> Times:
 
 def divided(times: Times, by: float) -> Times:
     """Return the times of spectra that are divided by a number, as averages are."""
-    seconds = (None if t is None else t / max(by, 1) for t in (times.real, times.live))
-    return with_seconds(times, *seconds)
+    by = max(by, 1)
+    real, live, n_pixels = (
+        None if number is None else number / by
+        for number in (times.real, times.live, times.n_pixels)
+    )
+    return replace(with_seconds(times, real, live), n_pixels=n_pixels)
 
 
 def in_a_line(parts: Sequence[Times]) -> Times:
@@ -249,7 +256,9 @@ def in_a_line(parts: Sequence[Times]) -> Times:
     means = (
         None if seconds is None else float(seconds.mean()) for seconds in (real, live)
     )
-    return with_seconds(line, *means)
+    sizes = {part.n_pixels for part in parts}
+    n_pixels = sizes.pop() if len(sizes) == 1 else None
+    return replace(with_seconds(line, *means), n_pixels=n_pixels)
 
 
 def rebinned(

@@ -148,8 +148,8 @@ def test_without_xraylib(counts, monkeypatch):
 
 def test_labels(counts):
     labels = labels_of(make(counts).sum())
-    assert {name for name, _ in labels} >= {"Fe", "Ca", "Pb"}
-    assert abs(dict(labels)["Fe"] - 6.404) < 0.01
+    assert {name for name, _ in labels} >= {"Fe_Ka", "Ca_Ka", "Pb_La"}
+    assert abs(dict(labels)["Fe_Ka"] - 6.404) < 0.01
     assert labels_of(make(counts, units=None).sum()) == []
     unknown = make(counts, tube=None).sum()
     assert labels_of(unknown) == []
