@@ -664,6 +664,8 @@ def test_one_spectrum_where_a_map_is_expected(run, tmp_path):
 
 
 class TestPicturesOfSpectra:
+    edax = TestEDAX.edax
+
     @pytest.fixture
     def masks(self, tmp_path):
         inside = np.zeros((8, 9), dtype=bool)
