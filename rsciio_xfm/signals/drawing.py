@@ -222,7 +222,7 @@ def draw_classes(
     colours = class_colours(len(spectra))
     axes = _class_axes(labels.shape, steps, len(spectra))
     if labels.ndim == 1:
-        labels, steps = labels[np.newaxis], (steps[0], (1.0, steps[0][1]))
+        labels, steps = labels[np.newaxis], (steps[0], (1.0, ""))  # no length
     draw_map(axes[0], Panel("Classes", labels, steps, kind=CLASSES), Style())
     _draw_embedding(axes[1], embedding, labels.ravel(), colours)
     shares = [f"{k}: {100 * share:.1f} %" for k, share in enumerate(fractions)]
@@ -231,7 +231,6 @@ def draw_classes(
     if curves:
         draw_spectra(axes[2], curves, Frame(units, "Counts per pixel"), colours)
         name_peaks(axes[2], lines.items())
-        axes[2].yaxis.labelpad = 1  # there is little room
     return axes
 
 
@@ -241,24 +240,30 @@ def _class_axes(
     """Make axes for a map, an embedding beside it, or below a wide one, and spectra."""
     import matplotlib.pyplot as plt
 
-    ratio = 0.06
+    ratio = 0.0
     if len(shape) == 2:
         ratio = shape[0] * abs(steps[1][0]) / (shape[1] * abs(steps[0][0]))
     is_wide = ratio < 0.4
     ratio = float(np.clip(ratio, 0.06, 4.0))
-    width = min(PAGE[0] - 0.95, 3.6 / ratio) if is_wide else min(3.1, 3.4 / ratio)
-    top = width * ratio if is_wide else max(2.1, width * ratio)
-    low, wide = 2.0, PAGE[0] - 0.65  # of the spectra
-    between = 0.5 + 0.17 * -(-n_classes // (4 if is_wide else 8))  # legend, labels
+    # Inches: room for the labels of an axis, a colour bar, the width of the page.
+    room, bar, page = 0.62, 0.45, PAGE[0]
+    width = page - bar - 0.1 if is_wide else min(3.3, 3.4 / ratio)
+    top, low = width * ratio if is_wide else max(2.1, width * ratio), 2.0
+    between = 0.55 + 0.17 * -(-n_classes // (4 if is_wide else 8))  # legend, labels
     height = 0.25 + top + between + low + 0.45
-    boxes = [(0.5, height - 0.25 - top, width, top)]
+    first = height - 0.25 - top
+    edge = 0.06 if len(shape) == 2 else 0.25  # a line has ticks
+    boxes = [(edge, first, width - edge + 0.06, top)]
     if is_wide:
-        boxes += [(0.5, 0.45, 2.0, low), (3.1, 0.45, PAGE[0] - 3.2, low)]
+        boxes += [(room, 0.45, 1.9, low), (3.2, 0.45, page - 3.3, low)]
     else:
-        left = width + 1.45
-        boxes += [(left, boxes[0][1], PAGE[0] - left - 0.1, top), (0.5, 0.45, wide, low)]
-    figure = plt.figure(figsize=(PAGE[0], height))
-    size = np.array([PAGE[0], height, PAGE[0], height])
+        left = 0.06 + width + bar + room
+        boxes += [
+            (left, first, page - left - 0.1, top),
+            (room, 0.45, page - room - 0.1, low),
+        ]
+    figure = plt.figure(figsize=(page, height))
+    size = np.array([page, height, page, height])
     axes = [figure.add_axes(tuple(np.array(box) / size), anchor="NW") for box in boxes]
     for ax in axes:
         ax.tick_params(labelsize=7)

@@ -7,6 +7,7 @@ then. Everything is placed in inches and points, so that colour bars are as tall
 import difflib
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ _DIVERGING = (
     "bwr", "coolwarm", "managua", "seismic", "vanimo",
 )  # fmt: skip
 _NAN = "0.75"
-_NAME, _SMALL = 8.5, 7.0  # points
+_NAME, _SMALL, _RAISED = 8.5, 7.0, 3.5  # points of text, and above a map
 _BAR, _PAD, _TICK = 0.085, 0.05, 0.06  # inches: colour bar, beside its map, its ticks
 _LINE = 0.155  # inches, of a line of text above a map
 _STRETCHED = 20.0  # a map that is longer than this is not drawn to scale
@@ -170,16 +171,16 @@ def draw_maps(panels: Sequence[Panel], style: Style | None = None) -> np.ndarray
     panels = [replace(one, steps=_steps(one)) for one in panels]
     grid, lines = _make_grid(panels, style)
     figure = plt.figure(figsize=grid.figsize)
-    sizes: set[tuple[int, Scale]] = set()
+    scales: set[tuple[float, str | None]] = set()
     axes = []
     for k, panel in enumerate(panels):
         ax = figure.add_axes(grid.place(k), anchor="NW")
-        own = (panel.image.shape[1 % panel.image.ndim], panel.steps[0])
-        # One scale bar does for all maps of one size.
-        draw_map(ax, panel, replace(style, scalebar=style.scalebar and own not in sizes))
-        sizes.add(own)
+        # One scale bar does for all maps that have one scale.
+        own = _scale(panel, grid.size)
+        draw_map(ax, panel, replace(style, scalebar=style.scalebar and own not in scales))
+        scales.add(own)
         if lines > 1:
-            _lift_name(ax, panel, grid.margins.right - 0.05)
+            _lift_name(ax)
         axes.append(ax)
     return np.array(axes)
 
@@ -204,9 +205,8 @@ def draw_map(ax: "Axes", panel: Panel, style: Style | None = None) -> "Axes":
     """
     style = style or Style()
     panel = replace(panel, steps=_steps(panel))
-    ax.set_title(show_name(panel.name), loc="left", fontsize=_NAME, pad=3.5)
-    if panel.remark:
-        ax.set_title(panel.remark, loc="right", fontsize=_SMALL, color="0.35", pad=3.5)
+    size = ax.get_position().size * ax.figure.get_size_inches()
+    _write_name(ax, panel, _drawn_size(panel, size)[0])
     if panel.image.ndim == 1:
         return _draw_line(ax, panel)
     drawn = _draw_pixels(ax, panel, style)
@@ -262,7 +262,7 @@ def _make_grid(panels: Sequence[Panel], style: Style) -> tuple[Grid, int]:
         bottom=0.45 if has_ticks else 0.08,
     )
     grid = arrange(wanted, margins)
-    lines = 2 if any(_is_crowded(panel, grid.size[0]) for panel in panels) else 1
+    lines = 2 if any(_name_width(panel) > grid.size[0] for panel in panels) else 1
     if lines > 1:
         margins = replace(margins, top=margins.top + _LINE)
     if style.scalebar and not all(_is_bar_inside(panel, grid) for panel in panels):
@@ -270,35 +270,72 @@ def _make_grid(panels: Sequence[Panel], style: Style) -> tuple[Grid, int]:
     return arrange(wanted, margins), lines
 
 
-def _is_crowded(panel: Panel, width: float) -> bool:
-    """Tell whether a name needs a line of its own above a map of a width."""
-    return _name_width(panel) > width
+def _drawn_size(panel: Panel, size: Sequence[float]) -> tuple[float, float]:
+    """Return width and height of a map in a place of a size, inches."""
+    if panel.image.ndim == 1 or not _is_to_scale(panel):
+        return size[0], size[1]
+    width = min(size[0], size[1] / _ratio(panel))
+    return width, width * _ratio(panel)
+
+
+def _scale(panel: Panel, size: Sequence[float]) -> tuple[float, str | None]:
+    """Return how long an inch of a map is, and the unit; 0 without a scale."""
+    if panel.image.ndim == 1 or not _is_to_scale(panel):
+        return 0.0, None
+    length = panel.image.shape[1] * panel.steps[0][0]
+    return float(f"{length / _drawn_size(panel, size)[0]:.6g}"), panel.steps[0][1]
 
 
 def _name_width(panel: Panel) -> float:
-    """Return the inches that the name and the remark of a map need beside each other."""
-    remark = text_width(panel.remark, _SMALL) + 0.1 if panel.remark else 0.0
-    return text_width(show_name(panel.name), _NAME) + remark + 0.06
+    """Return the inches that the name of a map needs."""
+    return text_width(show_name(panel.name), _NAME) + 0.06
 
 
-def _lift_name(ax: "Axes", panel: Panel, right: float) -> None:
-    """Put the name of a map, and what is said of it, one line higher than the unit."""
+def _write_name(ax: "Axes", panel: Panel, width: float) -> None:
+    """Write the name of a map above it, and beside it, or into the map, what is said of it.
+
+    Parameters
+    ----------
+    ax, panel
+        As of :func:`draw_map`.
+    width
+        Of the map, inches.
+    """
+    ax.set_title(show_name(panel.name), loc="left", fontsize=_NAME, pad=_RAISED)
+    if not panel.remark:
+        return
+    needed = text_width(panel.remark, _SMALL)
+    if _name_width(panel) + 0.1 + needed <= width:
+        options: dict[str, Any] = {"fontsize": _SMALL, "color": "0.35", "pad": _RAISED}
+        ax.set_title(panel.remark, loc="right", **options)
+        return
+    n_letters = int((width - 0.1) / needed * len(panel.remark))
+    corner = _translation(ax, 0.05, -0.05)
+    ax.text(
+        0, 1, textwrap.fill(panel.remark, max(8, n_letters)),
+        transform=ax.transAxes + corner, color="white", fontsize=_SMALL, va="top",
+        bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5},
+    )  # fmt: skip
+
+
+def _translation(ax: "Axes", x: float, y: float) -> Any:
+    """Return what moves a place on a figure by inches."""
     from matplotlib.transforms import ScaledTranslation
 
-    each = (("left", panel.name, 0.0), ("right", panel.remark, right))
-    for side, text, along in each:
-        move = ScaledTranslation(along, 3.5 / 72 + _LINE, ax.figure.dpi_scale_trans)
-        size = _NAME if side == "left" else _SMALL
-        title = ax.set_title(show_name(text), loc=side, fontsize=size)
-        title.set_transform(ax.transAxes + move)
+    return ScaledTranslation(x, y, ax.figure.dpi_scale_trans)
+
+
+def _lift_name(ax: "Axes") -> None:
+    """Put the name of a map one line higher than the unit beside it."""
+    title = ax.get_title(loc="left")
+    ax.set_title(title, loc="left", fontsize=_NAME, pad=_RAISED + 72 * _LINE)
 
 
 def _is_bar_inside(panel: Panel, grid: Grid) -> bool:
     if panel.image.ndim == 1 or not _is_to_scale(panel):
         return True
-    ratio = _shown_ratio(panel)
-    width = min(grid.size[0], grid.size[1] / ratio)
-    return is_within((width, width * ratio), panel.image.shape[1], panel.steps[0])
+    own = _drawn_size(panel, grid.size)
+    return is_within(own, panel.image.shape[1], panel.steps[0])
 
 
 # Axes and scale bars.
@@ -334,8 +371,7 @@ def _draw_axes(ax: "Axes", panel: Panel, style: Style) -> None:
     ax.set(xticks=[], yticks=[])
     if style.scalebar:
         size = ax.get_position().size * ax.figure.get_size_inches()
-        width = min(size[0], size[1] / _ratio(panel))
-        own = (width, width * _ratio(panel))
+        own = _drawn_size(panel, size)
         draw_scale_bar(ax, panel.image.shape[1], panel.steps[0], own)
 
 
@@ -495,7 +531,7 @@ def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
         ticks=_locator(int(np.clip(height / 0.24, 1, 5))),
         format=lambda value, _: _show(value, power),
     )
-    bar.ax.set_title(_unit(panel.unit, power), loc="left", fontsize=_SMALL, pad=3.5)
+    bar.ax.set_title(_unit(panel.unit, power), loc="left", fontsize=_SMALL, pad=_RAISED)
     return bar
 
 
@@ -624,9 +660,13 @@ def draw_rgb(composite: Composite, scalebar: bool = True) -> "Axes":
     (ax,) = draw_maps([panel], Style(scalebar=scalebar))
     width = ax.get_position().width * ax.figure.get_size_inches()[0]
     columns = len(handles) if sum(widths) < width else 1
+    # Below the scale bar, if that is not in the map.
+    height = ax.figure.get_size_inches()[1]
+    down = ax.get_position(original=True).y0 * height - Margins().bottom
     _make_room(ax, 0.04 + 0.17 * math.ceil(len(handles) / columns), max(widths))
     ax.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=columns,
+        bbox_transform=ax.transAxes + _translation(ax, 0, -down),
         frameon=False, fontsize=_NAME, borderpad=0.4, borderaxespad=0, handlelength=1,
         handleheight=1, labelspacing=0.3, columnspacing=1.2, handletextpad=0.5,
     )  # fmt: skip

@@ -26,7 +26,7 @@ _SHOWN = {"pm": 1e-12, "nm": 1e-9, "µm": 1e-6, "mm": 1e-3, "m": 1.0, "km": 1e3}
 _PIXELS = ("", "px", "pix", "pixel", "pixels")
 _SIZE = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([^\W\d_]*)\s*")
 _SHARE, _NARROW = 0.3, 1.2  # of the width of the map, twice as much below these inches
-_POINTS = 7.5  # of its text
+_POINTS, _THICK = 7.5, 2.2  # of its text, and of the bar
 _ROOM = 0.42  # inches of height that a bar and its text need within a map
 BELOW = 0.24  # inches that they need below it
 
@@ -198,7 +198,10 @@ def is_within(size: tuple[float, float], n_columns: int, step: Scale) -> bool:
     chosen = choose_bar(n_columns, step, _share(size[0]))
     if chosen is None:
         return True
-    return size[1] >= _ROOM and text_width(chosen[1], _POINTS) < 0.9 * size[0]
+    share = _share(size[0]) * size[0]
+    return (
+        size[1] >= _ROOM and max(text_width(chosen[1], _POINTS), share) < size[0] - 0.16
+    )
 
 
 def _share(width: float) -> float:
@@ -217,37 +220,35 @@ def draw_scale_bar(
     n_columns, step
         As of :func:`choose_bar`.
     size
-        Width and height of the map, inches: where there is room in it, the bar is white with
-        a dark edge.
+        Width and height of the map, inches: where there is room in it, the bar is white on
+        a dark ground.
     """
-    from matplotlib.patheffects import withStroke
-    from matplotlib.transforms import ScaledTranslation
+    from matplotlib.font_manager import FontProperties
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
     chosen = choose_bar(n_columns, step, _share(size[0]))
     if chosen is None:
         return
     length, text = chosen
     is_inside = is_within(size, n_columns, step)
-    width = n_columns * abs(step[0])
-    up = 5.5 if is_inside else -4.5  # points from the lower edge
-    left = 0.04 * width if is_inside else 0.0
-    place = ax.get_xaxis_transform() + ScaledTranslation(
-        0, up / 72, ax.figure.dpi_scale_trans
+    place = {} if is_inside else {"bbox_to_anchor": (0, 0)}
+    if not is_inside:
+        place["bbox_transform"] = ax.transAxes
+    bar = AnchoredSizeBar(
+        ax.transData,
+        length,
+        text,
+        loc="lower left" if is_inside else "upper left",
+        pad=0.35 if is_inside else 0.0,
+        borderpad=0.35,
+        sep=2.5,
+        frameon=is_inside,
+        size_vertical=_THICK / 72 / size[0] * n_columns * abs(step[0]),
+        color="white" if is_inside else "black",
+        label_top=is_inside,
+        fontproperties=FontProperties(size=_POINTS),
+        **place,
     )
-    colour = "white" if is_inside else "black"
-    edges = [(withStroke(linewidth=n, foreground="black"),) for n in (3.6, 1.6)]
-    bar = ax.plot(
-        [left, left + length], [0, 0], color=colour, lw=2.2, transform=place,
-        solid_capstyle="butt", clip_on=False, label="_scale bar",
-    )[0]  # fmt: skip
-    # The width of the text counts only where it is longer than the bar.
-    is_long = text_width(text, _POINTS) * width > length * size[0]
-    label = ax.annotate(
-        text, (left if is_long else left + length / 2, 0), (0, 4 if is_inside else -3),
-        xycoords=place, textcoords="offset points", color=colour, fontsize=_POINTS,
-        ha="left" if is_long else "center", va="bottom" if is_inside else "top",
-        annotation_clip=False,
-    )  # fmt: skip
-    if is_inside:
-        bar.set_path_effects(edges[0])
-        label.set_path_effects(edges[1])
+    # What is drawn over the map is legible on any colour.
+    bar.patch.set(facecolor="black", alpha=0.5, linewidth=0)
+    ax.add_artist(bar)
