@@ -150,7 +150,7 @@ def draw_colour_map(
     colours: np.ndarray,
     energies: tuple[float, float, str],
 ) -> np.ndarray:
-    """Draw a picture, and below it which hue each energy has.
+    """Draw a picture, and below it which colour each energy has.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def draw_colour_map(
     Returns
     -------
     numpy.ndarray
-        Axes of the picture and of the hues.
+        Axes of the picture and of the colours.
     """
     import matplotlib.pyplot as plt
 
@@ -181,7 +181,9 @@ def draw_colour_map(
     )
     draw_map(axes[0], Panel(title, picture, steps))
     axes[1].imshow(colours[np.newaxis], extent=(start, stop, 0, 1), aspect="auto")
-    axes[1].set(yticks=[], xlabel=f"Energy ({units})" if units else "Channel")
+    axes[1].set(yticks=[])
+    axes[1].set_xlabel(f"Energy ({units})" if units else "Channel", fontsize=8)
+    axes[1].tick_params(labelsize=7)
     return axes
 
 
