@@ -55,10 +55,11 @@ class Picture:
         return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
 
 
-def picture_of(axes: Any, alt: str) -> Picture:
+def picture_of(axes: Any, alt: str, is_rgb: bool = False) -> Picture:
     """Make a picture of the figure of some axes, and close it.
 
-    Colours are brought down to 256, which is all that a map has: a quarter of the size.
+    But for composites, colours are brought down to 256, which is all that a map has: the file
+    is a quarter as large.
     """
     import matplotlib.pyplot as plt
     from PIL import Image
@@ -73,7 +74,9 @@ def picture_of(axes: Any, alt: str) -> Picture:
     finally:
         plt.close(figure)
     with Image.open(drawn) as picture:
-        small = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        small = picture.convert("RGB")
+    if not is_rgb:
+        small = small.quantize(_COLOURS, dither=Image.Dither.NONE)
     packed = io.BytesIO()
     small.save(packed, format="png", optimize=True)
     width, height = (round(side * _PER_INCH / _DPI) for side in small.size)
@@ -135,7 +138,8 @@ def composite(content: Content) -> tuple[Picture, list[str]] | None:
         return None
     panels = [coarse(panel) for panel in fitted.maps.as_panels(names)]
     said = ", ".join(map(" ".join, zip(names, ("red", "green", "blue"), strict=False)))
-    return picture_of(plot_rgb(*panels), f"Composite of maps: {said}"), names
+    ax = plot_rgb(*panels)
+    return picture_of(ax, f"Composite of maps: {said}", is_rgb=True), names
 
 
 def telling(fitted: Fitted, most: int = 3) -> list[str]:
@@ -183,7 +187,7 @@ def spectrum(content: Content) -> Picture:
     """Draw the sum of all spectra: with its fit, or else alone."""
     if not isinstance(content.fitted, str):
         axes = content.fitted.model.plot()
-        axes[0].set_title("")  # the page says what it would
+        axes[0].set_title("", loc="left")  # the page says what it would
         return picture_of(axes, "Sum of all spectra, its fit, and what is left of it")
     name = "Sum of all spectra"
     return picture_of(plot_spectra({name: content.total}, ax=_wide_axes()), name)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER
-from rsciio_xfm.signals.map_layout import PAGE
 from rsciio_xfm.signals.map_drawing import show_name
+from rsciio_xfm.signals.map_layout import PAGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
