@@ -122,13 +122,13 @@ AREAS = Areas(
     ("name", "verdict", "remark"),
     [
         ("Ca_K", "detected", ""),
-        ("Fe_K", "detected", "It can hardly be told apart from Mn_K (r = 0.93)."),
+        ("Fe_K", "detected", "It can hardly be told apart from Mn K (r = 0.93)."),
         (
             "Zn_K",
             "possible",
-            "Weak: an error of the model can look like this. Its map is like that of Cu_K: it "
+            "Weak: an error of the model can look like this. Its map is like that of Cu K: it "
             "goes with that element, or makes up for a wrong shape of its lines. It could be "
-            "Re_L, W_L as well.",
+            "Re L, W L as well.",
         ),
         ("Y_K", "in a part of the map", "It was found in a part of the map: see where."),
         ("Ga_K", "not detected", ""),

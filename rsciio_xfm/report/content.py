@@ -222,8 +222,11 @@ def _elements(signal: BaseSignal, asked: Asked, total: BaseSignal) -> Fitted | s
 
 
 def _fit(signal: BaseSignal, asked: Asked) -> Fitted:
-    options = {"excitation": asked.excitation, "energy_range": asked.energy_range}
-    shown = {"show_progressbar": asked.show_progressbar}
+    options: dict[str, Any] = {
+        "excitation": asked.excitation,
+        "energy_range": asked.energy_range,
+    }
+    shown: dict[str, Any] = {"show_progressbar": asked.show_progressbar}
     if signal.axes_manager.navigation_dimension:
         maps = get_element_maps(signal, asked.model, **options, **shown)
         return Fitted(maps.model, maps.totals, maps)
@@ -262,8 +265,8 @@ def _classes(
 
 
 def _classify(signal: BaseSignal, asked: Asked) -> Classification:
-    shown = {"show_progressbar": asked.show_progressbar}
-    n_classes = asked.n_classes
+    shown: dict[str, Any] = {"show_progressbar": asked.show_progressbar}
+    n_classes: Any = asked.n_classes
     if n_classes == AUTO:
         begin("looking how many classes there are")
         n_classes = estimate_n_classes(signal, **shown)

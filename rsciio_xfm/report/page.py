@@ -162,8 +162,8 @@ def _first_picture(content: Content) -> str:
         return _figure(pictures.counts(content), caption, "first")
     picture, names = found
     caption = (
-        f"{', '.join(names)} together: the elements whose maps differ most. Each is as "
-        "bright as can be at its 99.5th percentile."
+        f"{words.spelt(', '.join(names))} together: the elements of which "
+        "most is seen. Each is as bright as can be at its 99.5th percentile."
     )
     return _figure(picture, escape(caption), "first")
 
@@ -219,12 +219,12 @@ def _cells_of(areas: Areas, name: str) -> list[str]:
     limit = float(areas.limits[areas.names.index(name)])
     said = words.verdict(areas, name)
     numbers = [_cell(words.show(number), "n") for number in (counts, sigma, limit)]
-    return [_cell(name), _cell(said, _MARKS.get(said, "")), *numbers]
+    return [_cell(words.spelt(name)), _cell(said, _MARKS.get(said, "")), *numbers]
 
 
 def _row_of_other(areas: Areas, name: str, kind: str) -> str:
     numbers = "".join(_cell(words.show(number), "n") for number in areas[name])
-    return f"{_cell(name)}{_cell(kind)}{numbers}"
+    return f"{_cell(words.spelt(name))}{_cell(kind)}{numbers}"
 
 
 def _maps(content: Content) -> str:
@@ -245,7 +245,9 @@ def _maps(content: Content) -> str:
         parts.append(_grid(figures))
     absent = words.names_by_verdict(fitted).get(NOT_DETECTED, [])
     if absent:
-        parts.append(_paragraph(f"Not detected, and not shown: {', '.join(absent)}."))
+        parts.append(
+            _paragraph(f"Not detected, and not shown: {words.spelt(', '.join(absent))}.")
+        )
     return "\n".join(parts)
 
 
@@ -266,7 +268,9 @@ def _caption(fitted: Fitted, name: str) -> str:
     said = words.verdict(fitted.totals, name)
     remark = "" if said == words.DETECTED else f", {said}"
     numbers = f"{words.show(counts)} ± {words.show(sigma)} counts"
-    return f"<strong>{escape(name)}</strong> {escape(numbers)}{escape(remark)}"
+    return (
+        f"<strong>{escape(words.spelt(name))}</strong> {escape(numbers)}{escape(remark)}"
+    )
 
 
 def _classes(content: Content) -> str:

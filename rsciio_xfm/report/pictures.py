@@ -206,8 +206,8 @@ def _lines_of(fitted: Fitted) -> dict[str, float] | None:
     """Return the lines of what was found, and their energies in the units of the axis."""
     found = set(words.shown_elements(fitted))
     source = fitted.model.source
-    units = None if source is None else source.axes_manager.signal_axes[0].units
-    factor = PER_KEV.get(units, 1)
+    units = "keV" if source is None else source.axes_manager.signal_axes[0].units
+    factor = PER_KEV.get(str(units), 1)
     groups = [group for group in fitted.model.model.groups if group.name in found]
     return {group.name: factor * group.energy for group in groups} or None
 

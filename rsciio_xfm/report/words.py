@@ -17,6 +17,7 @@ from rsciio_xfm.signals.areas import IN_PART, NO_NUMBER, NOT_DETECTED, POSSIBLE,
 from rsciio_xfm.signals.areas import show as show_plain
 from rsciio_xfm.signals.excitation import has_excitation, layers_of
 from rsciio_xfm.signals.fit_checks import fair_chi2, is_bad
+from rsciio_xfm.signals.map_drawing import show_name
 from rsciio_xfm.signals.timekeeping import times_of
 
 DETECTED, OTHER = "detected", ""
@@ -41,6 +42,8 @@ _REMARKS = (
 )  # fmt: skip
 _PART = re.compile(r";\s*|,\s+(?=map like |in a part |or [A-Z])")
 
+_LINE = re.compile(r"\b[A-Z][a-z]*_[KLM][abgln]?\d?\b")
+
 Fact = tuple[str, str]
 
 
@@ -53,6 +56,17 @@ def show(number: float) -> str:
     (9, False)
     """
     return show_plain(number).replace(" ", "\N{NARROW NO-BREAK SPACE}")
+
+
+def spelt(text: str) -> str:
+    """Return a text with the names of lines as they are printed.
+
+    Examples
+    --------
+    >>> spelt("Fe_K, Rayleigh_K, Pb_L3")
+    'Fe K, Rayleigh K, Pb L3'
+    """
+    return _LINE.sub(lambda found: show_name(found[0]), text)
 
 
 def title_of(content: Content) -> str:
@@ -158,8 +172,9 @@ def _size(content: Content) -> str:
         return f"{text}; how large a pixel is, the file does not say"
     lengths = [abs(s or 0) * a.size for s, a in zip(steps, axes, strict=True)]
     each = TIMES.join(dict.fromkeys(_length(abs(step or 0)) for step in steps))
-    whole = TIMES.join(f"{one:.4g}" for one in lengths)
-    return f"{text}, {whole} mm; a pixel is {each}"
+    unit, per_mm = ("mm", 1.0) if max(lengths) >= 1 else ("µm", 1e3)
+    whole = TIMES.join(f"{per_mm * one:.4g}" for one in lengths)
+    return f"{text}, {whole} {unit}; a pixel is {each}"
 
 
 def _mm(axis: Any) -> float | None:
@@ -266,7 +281,7 @@ def remark(areas: Areas, name: str) -> str:
         if part.strip() in ("", POSSIBLE):
             continue
         sentences.append(_in_words(part.strip()))
-    return " ".join(dict.fromkeys(sentences))
+    return spelt(" ".join(dict.fromkeys(sentences)))
 
 
 def _in_words(part: str) -> str:
@@ -352,7 +367,7 @@ def quality(fitted: Fitted) -> str:
 def unexplained(fitted: Fitted) -> list[str]:
     """Return where the spectrum differs from the fit, the clearest first."""
     return [
-        f"{energy:.2f} keV, {sigma:+.0f} sigma{f' ({what}?)' if what else ''}"
+        f"{energy:.2f} keV, {sigma:+.0f} sigma{f' ({spelt(what)}?)' if what else ''}"
         for energy, sigma, what in fitted.model.unexplained
     ]
 
@@ -374,7 +389,7 @@ def enriched(content: Content, number: int) -> tuple[str, str]:
         elif ratio < _POORER and n_sigma < -_CLEAR:
             poor.append((ratio, name))
     told = [", ".join(text for _, text in sorted(e)[:_MOST_TOLD]) for e in (rich, poor)]
-    return told[0], told[1]
+    return spelt(told[0]), spelt(told[1])
 
 
 def _ratio_in_words(ratio: float) -> str:

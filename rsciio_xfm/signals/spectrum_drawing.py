@@ -420,9 +420,9 @@ def draw_fit(
     _, axes = plt.subplots(
         2,
         1,
-        figsize=(PAGE[0], 4.6),
+        figsize=(PAGE[0], 4.9),
         sharex=True,
-        height_ratios=(4, 1),
+        height_ratios=(3.2, 1),
         layout="constrained",
     )
     whole = np.sum(list(spectra.values()), axis=0)
