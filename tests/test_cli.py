@@ -347,7 +347,7 @@ class TestEDAX:
 
     @pytest.mark.parametrize(
         ("command", "name"),
-        [("spectrum", "a.png"), ("image", "a.jpg"), ("image", "a.msa")],
+        [("spectrum", "a.tif"), ("image", "a.jpg"), ("image", "a.msa")],
     )
     def test_other_extensions(self, run, edax, tmp_path, command, name):
         text = run(command, edax, "-o", tmp_path / name, code=1)
@@ -755,3 +755,56 @@ def test_one_spectrum_where_a_map_is_expected(run, tmp_path):
     assert "--x and --y are for maps" in text
     run("export", path, "-o", tmp_path / "a.h5")
     assert "Energy      1000 from 0 to 9.99" in run("info", tmp_path / "a.h5")
+
+
+class TestPicturesOfSpectra:
+    edax = TestEDAX.edax
+
+    @pytest.fixture
+    def masks(self, tmp_path):
+        inside = np.zeros((8, 9), dtype=bool)
+        inside[2:4, 3:8] = True
+        np.save(tmp_path / "grain.npy", inside)
+        np.save(tmp_path / "matrix.npy", ~inside)
+        return [f"--mask={tmp_path / name}.npy" for name in ("grain", "matrix")]
+
+    def test_masks_in_one(self, run, edax, masks, tmp_path):
+        """The text of vectors is text."""
+        output = tmp_path / "a.svg"
+        options = ["--per", "pixel", "--lines", "Fe_Ka,Ca", "--norm", "linear"]
+        said = run("spectrum", edax, *masks, *options, "-o", output)
+        assert "a.svg: grain: " in said and "counts of 62 pixels" in said
+        text = output.read_text(encoding="utf-8")
+        for words in (
+            "grain",
+            "matrix",
+            "Counts per pixel",
+            "Energy (keV)",
+            "Fe K\u03b1",
+        ):
+            assert f">{words}<" in text
+        assert sorted(p.name for p in tmp_path.glob("a*")) == ["a.svg"]
+
+    def test_part_of_a_map(self, run, edax, tmp_path):
+        for name in ("a.png", "a.pdf"):
+            options = ["--x", 2, 7, "--per", "pixel", "--energy", 1, 8]
+            run("spectrum", edax, *options, "-o", tmp_path / name)
+        with Image.open(tmp_path / "a.png") as picture:
+            assert picture.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
+        assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+        assert "exists" in run("spectrum", edax, "-o", tmp_path / "a.png", code=1)
+        options = ["--statistic", "max", "--per", "live-time", "-o", tmp_path / "b.png"]
+        assert "live time of 'b' is not known" in run("spectrum", edax, *options, code=1)
+        assert not (tmp_path / "b.png").exists()
+
+    def test_options_of_pictures(self, run, edax, tmp_path):
+        output = ("-o", tmp_path / "a.msa")
+        text = run("spectrum", edax, "--per", "pixel", "--lines", "Fe", *output, code=1)
+        assert "--lines, --per is for pictures, .png, .pdf or .svg" in text
+        output = ("-o", tmp_path / "a.png")
+        assert "is for .msa" in run("spectrum", edax, "--format", "Y", *output, code=1)
+        text = run("spectrum", edax, "--excitation", "Mo 50 kV", *output, code=1)
+        assert "--excitation is for --lines auto" in text
+        text = run("spectrum", edax, "--lines", "Fe,,Ca", *output, code=2)
+        assert "'Fe,,Ca' is not lines or elements" in text
+        assert not (tmp_path / "a.png").exists()

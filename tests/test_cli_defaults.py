@@ -16,6 +16,7 @@ from tests.builders import geopixe as builder
 
 # Of each option that has a default: the function that gets its value, and as which argument.
 FUNCTIONS = {
+    ("analyse", "colours"): (EDSXFMSpectrum.get_colour_map, "colours"),
     ("analyse", "saturation"): (EDSXFMSpectrum.get_dead_time_statistics, "saturation"),
     ("classify", "n_classes"): (rsciio_xfm.classify, "n_classes"),
     ("classify", "reducer"): (rsciio_xfm.classify, "reducer"),
@@ -31,6 +32,7 @@ FUNCTIONS = {
     ("explore", "memory"): (start.explore, "memory"),
     ("explore", "port"): (start.explore, "port"),
     ("quantify", "sample"): (ElementMaps.quantify, "sample"),
+    ("spectrum", "norm"): (rsciio_xfm.plot_spectra, "norm"),
     ("serve", "host"): (start.serve, "host"),
     ("serve", "memory"): (start.serve, "memory"),
     ("serve", "port"): (start.serve, "port"),

@@ -1,4 +1,4 @@
-"""A picture of all energies: each channel has a hue, each spectrum is their mixture."""
+"""A picture of all energies: each channel has a colour, each spectrum is their mixture."""
 
 import functools
 from dataclasses import dataclass
@@ -12,30 +12,52 @@ from rsciio_xfm.core.reduce import Images, Part, Piece, by_type, run
 from rsciio_xfm.kernels.colours import mix_colours as mix_colours_of_counts
 
 SCALES = ("linear", "log")
+SCHEMES = ("hue", "safe")
 # Red to magenta: on the whole circle the highest energies would be as red as the lowest.
 _LAST_HUE = 5 / 6
+# Yellow over white to blue: eyes without red or green cones see yellow and blue only, and
+# white between (H. Brettel et al., J. Opt. Soc. Am. A 14, 2647, 1997). Energies a third of the
+# range apart differ by 55 or more in CIELAB's a* and b*, as all these eyes see them (by the
+# matrices of G. M. Machado et al., IEEE Trans. Vis. Comput. Graph. 15, 1291, 2009).
+_SAFE = np.array(
+    [(1, 0.85, 0.1), (1, 1, 0.65), (0.7, 0.95, 1), (0.2, 0.6, 1), (0.05, 0.15, 1)]
+)
 _TABLE = 2**16  # counts whose logarithms are looked up
 
 
-def channel_colours(n_channels: int) -> np.ndarray:
-    """Return the colours of channels, along the circle of hues.
+def channel_colours(n_channels: int, colours: str = "hue") -> np.ndarray:
+    """Return the colours of channels.
 
     Parameters
     ----------
     n_channels
         How many.
+    colours
+        ``"hue"``: along the circle of hues, from red to magenta (300 degrees); ``"safe"``:
+        from yellow over white to blue, which the colour-blind tell apart.
 
     Returns
     -------
     numpy.ndarray
-        float64, shape (n_channels, 3): red, green and blue from 0 to 1; the first channel
-        is red, the last one magenta (300 degrees).
+        float64, shape (n_channels, 3): red, green and blue from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        The colours are none of these.
 
     Examples
     --------
     >>> channel_colours(6).round(6).tolist()[:3]
     [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
     """
+    if colours not in SCHEMES:
+        raise ValueError(
+            f"colours is {colours!r:.60}, expected one of {', '.join(SCHEMES)}."
+        )
+    if colours == "safe":
+        places, stops = np.linspace(0, 1, n_channels), np.linspace(0, 1, len(_SAFE))
+        return np.stack([np.interp(places, stops, one) for one in _SAFE.T], axis=-1)
     hue = 6 * np.linspace(0, _LAST_HUE, n_channels)[:, np.newaxis]
     # Red is full around 0, green around 2, blue around 4 sixths of the circle.
     distance = np.abs((hue - np.array([0, 2, 4]) + 3) % 6 - 3)

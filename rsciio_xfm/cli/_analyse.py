@@ -44,6 +44,14 @@ from rsciio_xfm.core.warning import warn
     "--table", is_flag=True, help="Of a .GeoPIXE map a table of all records too."
 )
 @click.option(
+    "--colours",
+    type=click.Choice(["hue", "safe"]),
+    default="hue",
+    show_default=True,
+    help="Of energies: from red to magenta, or from yellow to blue, which the colour-blind "
+    "tell apart.",
+)
+@click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
 )
 @click.option("--overwrite", is_flag=True, help="Replace results that are there.")
@@ -53,6 +61,7 @@ def analyse(
     excitation: str | None,
     saturation: float,
     table: bool,
+    colours: str,
     output: Path,
     overwrite: bool,
 ) -> None:
@@ -75,6 +84,9 @@ def analyse(
         signal = load_map(file, detector, n_axes=(2,))
         source = None if excitation is None else parse_excitation(excitation)
         results = _results(file, signal, saturation, detector, source)
+        for scale in ("linear", "log"):
+            draw = partial(signal.plot_colour_map, scale, colours=colours)
+            results[f"colours_{scale}.png"] = partial(_save_drawn, draw)
         if table:
             results["records.csv"] = lambda path: _write_table(file, path)
         refuse_existing([output / name for name in results], overwrite)
@@ -108,8 +120,6 @@ def _results(
         "spectra.png": lambda path: _save(_draw_spectra(summarise(), excitation), path),
         "counts.png": lambda path: _save(_draw_counts(summarise()), path),
     }
-    for scale in ("linear", "log"):
-        results[f"colours_{scale}.png"] = partial(_save_colours, signal, scale)
     if signal.axes_manager.signal_size == 1:
         del results["sum.msa"]  # one channel is no spectrum to HyperSpy
     try:
@@ -147,8 +157,8 @@ def _fill(signal: Any, path: Path) -> None:
     _save(axes, path)
 
 
-def _save_colours(signal: Any, scale: str, path: Path) -> None:
-    _save(signal.plot_colour_map(scale, show_progressbar=False), path)
+def _save_drawn(draw: Callable[..., Any], path: Path) -> None:
+    _save(draw(show_progressbar=False), path)
 
 
 def _save(axes: Any, path: Path) -> None:

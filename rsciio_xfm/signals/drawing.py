@@ -150,7 +150,7 @@ def draw_colour_map(
     colours: np.ndarray,
     energies: tuple[float, float, str],
 ) -> np.ndarray:
-    """Draw a picture, and below it which hue each energy has.
+    """Draw a picture, and below it which colour each energy has.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def draw_colour_map(
     Returns
     -------
     numpy.ndarray
-        Axes of the picture and of the hues.
+        Axes of the picture and of the colours.
     """
     import matplotlib.pyplot as plt
 

@@ -162,24 +162,29 @@ def get_colour_map(
     energy_range: tuple[float, float] | None = None,
     percentile: float = 99.5,
     show_progressbar: bool | None = None,
+    *,
+    colours: str = "hue",
 ) -> Signal2D:
-    """Return a picture in which each energy has a hue, in one pass over the file.
+    """Return a picture in which each energy has a colour, in one pass over the file.
 
     Parameters
     ----------
     signal
         Spectra with axes to navigate, lazy or not, of any type.
     scale
-        ``"linear"``: counts are the weight of the hue of their energy; ``"log"``: the
+        ``"linear"``: counts are the weight of the colour of their energy; ``"log"``: the
         logarithm of 1 + counts, which shows weak lines too.
     energy_range
-        Energies from red to magenta, in the units of the axis; counts beyond them are left
+        Energies that have colours, in the units of the axis; counts beyond them are left
         out. None: from the first channel to the tube's line that the sample scatters (Ka
         of its anode), or, if that is not known, to the last channel that has counts.
     percentile
         Of the pixels: how bright is as bright as can be.
     show_progressbar
         Of lazy signals; None is HyperSpy's preference, on a terminal.
+    colours
+        ``"hue"``: from red over green to magenta; ``"safe"``: from yellow over white to blue,
+        which the colour-blind tell apart.
 
     Returns
     -------
@@ -190,8 +195,8 @@ def get_colour_map(
     Raises
     ------
     ValueError
-        The scale is none of these, the range is not within the spectra, the energy axis
-        is not uniform, or the signal is no map of x and y.
+        Scale or colours are none of these, the range is not within the spectra, the energy
+        axis is not uniform, or the signal is no map of x and y.
 
     Examples
     --------
@@ -201,7 +206,7 @@ def get_colour_map(
     """
     check_axes(signal)
     channels = _colour_channels(signal, energy_range, show_progressbar)
-    wanted = {"colours": _colours(signal, scale, channels, percentile)}
+    wanted = {"colours": _colours(signal, scale, channels, percentile, colours)}
     return _make(signal, wanted, show_progressbar)["colours"]
 
 
@@ -340,6 +345,7 @@ def _colours(
     scale: str = "linear",
     channels: tuple[int, int] = (0, 0),
     percentile: float = 99.5,
+    colours: str = "hue",
 ) -> _Product:
     start, stop = channels
     energy = signal.axes_manager.signal_axes[0]
@@ -350,7 +356,7 @@ def _colours(
         picture.metadata.set_item("Signal.energy_range", ends)
         return picture
 
-    return Colours(start, channel_colours(stop - start), scale), as_signal
+    return Colours(start, channel_colours(stop - start, colours), scale), as_signal
 
 
 def sums_of(

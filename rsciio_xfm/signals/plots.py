@@ -214,37 +214,41 @@ def plot_colour_map(
     energy_range: tuple[float, float] | None = None,
     percentile: float = 99.5,
     show_progressbar: bool | None = None,
+    *,
+    colours: str = "hue",
 ) -> np.ndarray:
-    """Draw the picture of :meth:`get_colour_map` above the hues of its energies.
+    """Draw the picture of :meth:`get_colour_map` above the colours of its energies.
 
     Parameters
     ----------
     signal
         Spectra with axes to navigate, lazy or not, of any type.
-    scale, energy_range, percentile, show_progressbar
+    scale, energy_range, percentile, show_progressbar, colours
         As of :meth:`get_colour_map`.
 
     Returns
     -------
     numpy.ndarray
-        matplotlib's axes: of the picture, and of the hues.
+        matplotlib's axes: of the picture, and of the colours.
 
     Examples
     --------
-    >>> axes = s.plot_colour_map("log")
+    >>> axes = s.plot_colour_map("log", colours="safe")
     """
     check_uniform(signal.axes_manager.signal_axes)
     steps = steps_of(signal)
-    picture = get_colour_map(signal, scale, energy_range, percentile, show_progressbar)
+    picture = get_colour_map(
+        signal, scale, energy_range, percentile, show_progressbar, colours=colours
+    )
     ends = picture.metadata.Signal.energy_range
-    colours = picture.data.view(np.uint8).reshape(*picture.data.shape, 3)
+    pixels = picture.data.view(np.uint8).reshape(*picture.data.shape, 3)
     energy = signal.axes_manager.signal_axes[0]
     n_channels = round((ends[1] - ends[0]) / energy.scale) + 1
     return drawing.draw_colour_map(
-        colours,
+        pixels,
         steps,
         title_of(signal, scale),
-        channel_colours(n_channels),
+        channel_colours(n_channels, colours),
         (ends[0], ends[1], energy.units),
     )
 

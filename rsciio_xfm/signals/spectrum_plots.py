@@ -354,7 +354,10 @@ def _lines_of(element: str, found: list[_Spectrum]) -> list[str]:
             f"Which line of {element} is meant is known of signals of EDS only, expected "
             f"the name of a line, like '{element}_Ka'."
         )
-    return list(choose([element], only_one=True, only_lines=("a",)))
+    try:
+        return list(choose([element], only_one=True, only_lines=("a",)))
+    except KeyError:  # of lithium, say, exspy knows no line at all
+        return []
 
 
 def _automatic(

@@ -58,3 +58,86 @@ def test_brightness():
     mixed = np.zeros((100, 10, 3))
     mixed[3, 3, 0] = 7
     assert to_rgb8(mixed, percentile=50).max() == 255
+
+
+# What eyes without red or green cones see, of linear RGB: G. M. Machado et al., IEEE Trans.
+# Vis. Comput. Graph. 15, 1291 (2009), severity 1.
+PROTANOPIA = np.array(
+    [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ]
+)
+DEUTERANOPIA = np.array(
+    [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ]
+)
+# Of sRGB, IEC 61966-2-1, and its white, D65.
+TO_XYZ = np.array(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
+
+
+def as_seen(colours, eyes):
+    """Return CIELAB (CIE 15:2004) of sRGB from 0 to 1, as some eyes see it."""
+    low = colours / 12.92
+    linear = np.where(colours <= 0.04045, low, ((colours + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ eyes.T, 0, 1)
+    x, y, z = (seen @ TO_XYZ.T / TO_XYZ.sum(axis=1)).T
+    cubes = [
+        np.where(t > (6 / 29) ** 3, np.cbrt(t), t / (3 * (6 / 29) ** 2) + 4 / 29)
+        for t in (x, y, z)
+    ]
+    fx, fy, fz = cubes
+    return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], axis=-1)
+
+
+def least_difference(colours, eyes, apart):
+    """The least distance in a* and b* of energies that are a share of the range apart."""
+    plane = as_seen(colours, eyes)[:, 1:]
+    distances = np.linalg.norm(plane[:, np.newaxis] - plane, axis=-1)
+    places = np.linspace(0, 1, len(colours))
+    return distances[np.abs(places[:, np.newaxis] - places) >= apart - 1e-9].min()
+
+
+def test_what_the_simulation_is():
+    """White stays white, and CIELAB of red is as published: 53.2, 80.1, 67.2."""
+    for eyes in (np.eye(3), PROTANOPIA, DEUTERANOPIA):
+        np.testing.assert_allclose(
+            as_seen(np.ones((1, 3)), eyes), [[100, 0, 0]], atol=0.1
+        )
+    red = as_seen(np.array([[1.0, 0, 0]]), np.eye(3))
+    np.testing.assert_allclose(red, [[53.24, 80.09, 67.20]], atol=0.05)
+
+
+@pytest.mark.parametrize("eyes", [np.eye(3), PROTANOPIA, DEUTERANOPIA])
+def test_safe_colours_are_told_apart(eyes):
+    """By their colour, whatever their brightness, which counts have."""
+    colours = channel_colours(61, "safe")
+    assert least_difference(colours, eyes, 1 / 3) > 55
+    assert least_difference(colours, eyes, 1 / 5) > 28
+    assert colours.min() >= 0 and colours.max() == 1
+    # None is so dark that its counts would look fewer.
+    assert colours.max(axis=1).min() > 0.95
+
+
+def test_hues_are_not_told_apart_by_all():
+    """Why there is a second scheme."""
+    assert least_difference(channel_colours(61), np.eye(3), 1 / 3) > 55
+    for eyes in (PROTANOPIA, DEUTERANOPIA):
+        assert least_difference(channel_colours(61), eyes, 1 / 3) < 2
+
+
+def test_other_colours():
+    with pytest.raises(
+        ValueError, match="colours is 'viridis', expected one of hue, safe"
+    ):
+        channel_colours(3, "viridis")

@@ -384,6 +384,28 @@ class TestColours:
         assert rgb[0, 1].tolist() == (0, 255, 128)  # 150 degrees
         assert rgb[0, 2].tolist() == (255, 0, 255)
 
+    def test_colours_for_all_eyes(self, path):
+        s = load(path)
+        data = np.zeros_like(s.data)
+        data[0, 0, 0] = data[0, 2, 398] = 5
+        s.data = data
+        options = {"energy_range": (0.0, 3.99), "colours": "safe"}
+        rgb = s.get_colour_map(**options).data
+        # Yellow and blue, as the colour-blind see them too.
+        assert rgb[0, 0].tolist() == (255, 217, 26)
+        assert rgb[0, 2].tolist() == (13, 38, 255)
+        picture = s.get_maps(colours=options)["colours"]
+        np.testing.assert_array_equal(picture.data, rgb)
+        shown, below = s.plot_colour_map(**options)
+        assert (shown.get_images()[0].get_array()[0, 0] == (255, 217, 26)).all()
+        np.testing.assert_allclose(
+            below.get_images()[0].get_array()[0, 0], (1, 0.85, 0.1)
+        )
+        with pytest.raises(
+            ValueError, match="colours is 'grey', expected one of hue, safe"
+        ):
+            s.get_colour_map(colours="grey")
+
     @pytest.mark.parametrize("energies", [(3.0, 1.0), (7.0, 9.0)])
     def test_wrong_ranges(self, path, energies):
         with pytest.raises((ValueError, IndexError)):
