@@ -180,7 +180,7 @@ class _Sum:
 
 
 def _sum_masks(signal: Any, masks: dict[str, Path]) -> list[_Sum]:
-    regions = {name: _read_mask(path, signal) for name, path in masks.items()}
+    regions = {name: read_mask(path, signal) for name, path in masks.items()}
     found = signal.get_region_spectra(regions)
     sizes = {name: np.count_nonzero(region) for name, region in regions.items()}
     return [_Sum(name, total, str(sizes[name])) for name, total in found.items()]
@@ -229,7 +229,7 @@ def show_counts(number: Any) -> str:
     return f"{number:.7g}" if isinstance(number, np.floating) else str(number)
 
 
-def _read_mask(path: Path, signal: Any) -> np.ndarray:
+def read_mask(path: Path, signal: Any) -> np.ndarray:
     from PIL import Image
 
     if path.suffix.lower() == ".npy":
