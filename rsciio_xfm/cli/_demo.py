@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,23 +36,14 @@ from rsciio_xfm.doctor import PURPOSES
 _MADE = "demo.GeoPIXE"
 _MOST_MAPS = 5  # of elements in the picture
 _COLUMNS = 3  # of maps
-_WIDTH = 8.0  # inches
-_BRIGHTEST = 99.5  # percent of the pixels are less bright
+_SPECTRUM = 2.8, 0.6, 0.45, 0.3  # inches: height, and margins left, below and above
 # What can be typed next: the extra that it needs, a module of that, command and options.
 _NEXT = (
     ("explore", "starlette", "explore", ""),
     ("fit", "xraylib", "maps", "-o {}/elements"),
+    ("fit", "xraylib", "report", "-o {}/report.html"),
     ("learning", "sklearn", "classify", "--reducer pca -o {}/classes"),
 )
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """A map in the picture."""
-
-    title: str
-    pixels: np.ndarray  # counts, or colours
-    sigma: float = 0.0  # of a pixel
 
 
 @click.command()
@@ -95,7 +85,7 @@ def demo(
             total, figure, is_fitted = _run_demo(file, element)
             with replacing_in(folder) as temporary:
                 total.save(temporary / names[0])
-                figure.savefig(temporary / names[1], dpi=150)
+                figure.savefig(temporary / names[1], dpi=180)
         for name in names:
             click.echo(f"Wrote     {folder / name}")
         _say_next(file, folder, is_fitted)
@@ -184,11 +174,11 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any, bool]:
     maps = _fit(signal)
     panels = _panels_of(signal, total, maps, element)
     coloured = structured_to_unstructured(colours.data)
-    panels = [_Panel("Colours of energies", coloured), *panels]
+    panels = [_panel(signal, "Colours of energies", coloured), *panels]
     if len(panels) < _COLUMNS:
-        panels.insert(0, _Panel("All energies (counts)", counts.data))
+        panels.insert(0, _panel(signal, "All energies", counts.data))
     labels = [] if maps is None else _labels_of(maps)
-    return total, _draw(total, counts, panels, labels), maps is not None
+    return total, _draw(total, panels, labels), maps is not None
 
 
 def _fit(signal: Any) -> Any:
@@ -207,16 +197,28 @@ def _fit(signal: Any) -> Any:
     return maps
 
 
-def _panels_of(signal: Any, total: Any, maps: Any, element: str | None) -> list[_Panel]:
+def _panel(signal: Any, name: str, image: np.ndarray, sigma: float = 0.0) -> Any:
+    """Return a map to be drawn, of counts or of colours."""
+    from rsciio_xfm.signals.map_drawing import COUNTS, Panel
+
+    steps = [
+        (axis.scale, axis.units if isinstance(axis.units, str) else None)
+        for axis in signal.axes_manager.navigation_axes
+    ]
+    unit = "counts" if image.ndim == 2 else ""
+    return Panel(name, image, steps, unit, COUNTS, sigma)
+
+
+def _panels_of(signal: Any, total: Any, maps: Any, element: str | None) -> list[Any]:
     """Return maps of a fit, or where there are none, of a window of energies."""
     if maps is None:
         element = element or _strongest_element(total)
         return [] if element is None else [_window_panel(signal, total, element)]
     panels = [
-        _Panel(f"{name} (counts)", maps[name].data, _noise(maps, name))
+        _panel(signal, name, maps[name].data, _noise(maps, name))
         for name in _most_telling(maps, element)
     ]
-    is_shown = element is None or any(p.title.startswith(f"{element}_") for p in panels)
+    is_shown = element is None or any(p.name.startswith(f"{element}_") for p in panels)
     if not is_shown:
         panels = [_window_panel(signal, total, str(element)), *panels[: _MOST_MAPS - 1]]
     return panels
@@ -272,7 +274,7 @@ def _strongest_element(total: Any) -> str | None:
     return str(lines[0]).split("_")[0] if len(lines) else None
 
 
-def _window_panel(signal: Any, total: Any, element: str) -> _Panel:
+def _window_panel(signal: Any, total: Any, element: str) -> Any:
     """Return the counts in a window about the first line of an element."""
     total.set_elements([element])
     total.add_lines()
@@ -282,23 +284,24 @@ def _window_panel(signal: Any, total: Any, element: str) -> _Panel:
     (window,) = total.estimate_integration_windows(xray_lines=lines[:1])
     start, stop = (float(edge) for edge in window)
     image = compute(signal.isig[start:stop].sum("Energy"), str(lines[0]))
-    return _Panel(f"{lines[0]}, {start:.2f} to {stop:.2f} keV (counts)", image.data)
+    return _panel(signal, f"{lines[0]}, {start:.2f} to {stop:.2f} keV", image.data)
 
 
 def _say_next(file: Path, folder: Path, is_fitted: bool) -> None:
     """Say what can be typed now, and which extras are not here for what."""
-    program, missing = _program(), []
-    possible = {"explore": find_reader(file) is not None, "maps": is_fitted}
+    program, missing = _program(), set()
+    is_own = find_reader(file) is not None
+    possible = {"explore": is_own, "maps": is_fitted, "report": is_fitted}
     click.echo("\nType next:")
     for extra, module, command, options in _NEXT:
         if find_spec(module) is None:
-            missing.append(extra)
+            missing.add(extra)
         elif possible.get(command, True):
             words = [program, command, shlex.quote(str(file))]
             results = options.format(shlex.quote(str(folder)))
             click.echo("  " + " ".join([*words, results]).rstrip())
     click.echo(f"  {program} info FILE    (a map of your own; then demo FILE)")
-    for extra in missing:
+    for extra in sorted(missing):
         click.echo(f'Not installed: {PURPOSES[extra]}: pip install "rsciio-xfm[{extra}]"')
 
 
@@ -313,62 +316,40 @@ def _program() -> str:
     return shlex.quote(str(called)) if is_own and not is_in_path else "rsciio-xfm"
 
 
-def _draw(
-    total: Any, counts: Any, panels: list[_Panel], labels: list[tuple[str, float]]
-) -> Any:
-    """Draw the spectrum and below it the maps, with one scale bar."""
-    from matplotlib.figure import Figure
+def _draw(total: Any, panels: list[Any], labels: list[tuple[str, float]]) -> Any:
+    """Draw the maps, and above them the spectrum."""
+    import matplotlib as mpl
 
-    from rsciio_xfm.signals.fit_drawing import draw_scale_bar
+    from rsciio_xfm.signals.map_drawing import Style, draw_maps
 
-    x, y = counts.axes_manager.navigation_axes
-    rows = math.ceil(len(panels) / _COLUMNS)
-    ratio = np.clip(abs(y.size * y.scale) / abs(x.size * x.scale), 0.2, 2)
-    height = _WIDTH / _COLUMNS * 0.85 * ratio + 0.3
-    figure = Figure(figsize=(_WIDTH, 2.8 + rows * height), layout="constrained")
-    grid = figure.add_gridspec(rows + 1, _COLUMNS, height_ratios=[2.8, *[height] * rows])
-    _draw_spectrum(figure.add_subplot(grid[0, :]), total, labels)
-    axes = [
-        figure.add_subplot(grid[1 + k // _COLUMNS, k % _COLUMNS])
-        for k in range(len(panels))
-    ]
-    for ax, panel in zip(axes, panels, strict=True):
-        _draw_panel(ax, panel, (x, y))
-    draw_scale_bar(axes[0], (x.scale, x.units if isinstance(x.units, str) else None))
+    mpl.use("agg")
+    figure = draw_maps(panels, Style(per_row=_COLUMNS))[0].figure
+    width, below = figure.get_size_inches()
+    space, left, bottom, top = _SPECTRUM
+    height = below + space
+    figure.set_size_inches(width, height)
+    for ax in figure.axes:
+        box = ax.get_position(original=True)
+        share = below / height
+        ax.set_position((box.x0, box.y0 * share, box.width, box.height * share))
+    place = (left, below + bottom, width - left - 0.15, space - bottom - top)
+    shares = np.array(place) / (width, height, width, height)
+    _draw_spectrum(figure.add_axes(tuple(shares)), total, labels)
     return figure
 
 
 def _draw_spectrum(ax: Any, total: Any, labels: list[tuple[str, float]]) -> None:
-    from rsciio_xfm.signals.drawing import label_peaks
+    from rsciio_xfm.signals.spectrum_drawing import (
+        Curve,
+        Frame,
+        draw_spectra,
+        name_peaks,
+    )
 
     (axis,) = total.axes_manager.signal_axes
-    is_calibrated = isinstance(axis.units, str) and axis.units
-    seen = total.data > 0
     title = str(total.metadata.get_item("General.title", ""))
-    ax.semilogy(axis.axis, np.where(seen, total.data, np.nan), lw=0.8)
-    ax.set(
-        title=": ".join([*filter(None, [title]), "sum of all spectra"]),
-        xlabel=f"Energy ({axis.units})" if is_calibrated else "Channel",
-        ylabel="Counts per channel",
-        xlim=(axis.axis[seen][0], axis.axis[seen][-1]),
-        ylim=(0.5 * np.percentile(total.data[seen], 1), 2 * total.data.max()),
-    )
-    label_peaks(ax, axis.axis, total.data, labels)
-
-
-def _draw_panel(ax: Any, panel: _Panel, axes: tuple[Any, Any]) -> None:
-    """Draw a map, and beside it a bar as high as it is."""
-    from rsciio_xfm.signals.fit_drawing import brightest
-
-    x, y = axes
-    extent = (0, x.size * abs(x.scale), y.size * abs(y.scale), 0)
-    options: dict[str, Any] = {"extent": extent, "interpolation": "nearest"}
-    ax.set_title(panel.title, fontsize="medium")
-    ax.set(xticks=[], yticks=[])
-    if panel.pixels.ndim == 3:
-        ax.imshow(panel.pixels, **options)
-        return
-    highest = brightest(panel.pixels, panel.sigma, _BRIGHTEST)
-    drawn = ax.imshow(panel.pixels, cmap="viridis", vmin=0, vmax=highest, **options)
-    beside = ax.inset_axes((1.02, 0, 0.04, 1))
-    ax.figure.colorbar(drawn, cax=beside, extend="max").ax.tick_params(labelsize="small")
+    name = ": ".join([*filter(None, [title]), "sum of all spectra"])
+    units = axis.units if isinstance(axis.units, str) else None
+    frame = Frame(units or None, "Counts per channel")
+    draw_spectra(ax, [Curve(name, axis.axis, total.data)], frame)
+    name_peaks(ax, labels)
