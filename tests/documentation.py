@@ -28,7 +28,9 @@ PAGES = {
     )
 }
 PICTURES = {
-    "docs/first_map": ("spectrum.png", "elements.png", "regions.png", "classes.png"),
+    "docs/first_map": (
+        *("spectrum.png", "elements.png", "rgb.png", "regions.png", "classes.png"),
+    ),
     "docs": ("demo.png",),
 }
 # Commands that install, which only make sense in an environment of their own.

@@ -1,6 +1,7 @@
 """The command line: its words, its files and its errors."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -658,46 +659,109 @@ class TestSpectrum:
 
 
 class TestDemo:
-    @pytest.mark.thorough
-    def test_made_map(self, run, tmp_path, monkeypatch):
+    @pytest.fixture
+    def small(self, monkeypatch):
         whole = data.thin_section
         monkeypatch.setattr(
             data, "thin_section", lambda name, shape=(12, 24): whole(name, shape)
         )
+
+    @pytest.mark.thorough
+    def test_made_map(self, run, tmp_path, small):
         text = run("demo", "-o", tmp_path)
-        for word in ("Made", "Opened", "Spectrum", "Images", "Memory", "Wrote"):
+        for word in (
+            "Made",
+            "Opened",
+            "Spectrum",
+            "Images",
+            "Memory",
+            "Elements",
+            "Wrote",
+        ):
             assert f"\n{word}" in f"\n{text}"
         assert "LazyEDSXFMSpectrum" in text
         assert (tmp_path / "demo.png").stat().st_size > 10000
         s = hs.load(tmp_path / "demo_spectrum.msa")
         assert s.data.sum() > 0
 
+    @pytest.mark.thorough
+    def test_what_to_type_next(self, run, tmp_path, small, monkeypatch):
+        """The commands of the last lines run as they stand."""
+        monkeypatch.setattr(sys, "argv", ["rsciio-xfm"])
+        folder = tmp_path / "my results"
+        _, _, said = run("demo", "-o", folder).partition("Type next:\n")
+        explore, *commands, own = said.splitlines()
+        assert shlex.split(explore)[1:] == ["explore", str(folder / "demo.GeoPIXE")]
+        assert shlex.split(own)[:3] == ["rsciio-xfm", "info", "FILE"]
+        names = {shlex.split(line)[1] for line in commands}
+        assert names == {"maps", "report", "classify"}
+        for line in commands:
+            run(*shlex.split(line)[1:])
+        assert (folder / "elements" / "Fe_K.tif").is_file()
+        files = {path.name for path in folder.iterdir()}
+        made = {"demo.GeoPIXE", "demo.png", "demo_spectrum.msa"}
+        assert files == made | {"elements", "report.html", "classes"}
+
+    def test_explorer_at_the_end(self, run, real_geopixe, tmp_path, monkeypatch):
+        opened = []
+        monkeypatch.setattr(_demo, "_fit", lambda signal: None)  # takes longest
+        monkeypatch.setattr(_demo.explorer, "callback", lambda **got: opened.append(got))
+        run("demo", real_geopixe, "-o", tmp_path, "--explore")
+        assert [got["file"] for got in opened] == [real_geopixe]
+
+    def test_explorer_is_not_there(self, run, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "starlette", None)
+        text = run("demo", "-o", tmp_path / "a", "--explore", code=1)
+        assert 'pip install "rsciio-xfm[explore]"' in text
+        assert not (tmp_path / "a").exists()
+
+    @pytest.mark.thorough
     def test_real_file(self, run, real_geopixe, tmp_path):
         text = run("demo", real_geopixe, "-o", tmp_path, "--element", "Fe")
-        assert "Fe_Ka" in text
+        assert "Fe, " in text
         text = run("demo", real_geopixe, "-o", tmp_path, code=1)
         assert "use --overwrite" in text
 
-    def test_temporary_folder(self, run, real_geopixe, monkeypatch):
-        monkeypatch.setattr(_demo, "find_peaks_of", lambda total: [])  # takes longest
+    def test_without_extras(self, run, real_geopixe, tmp_path, monkeypatch):
+        for module in ("xraylib", "starlette", "sklearn"):
+            monkeypatch.setitem(sys.modules, module, None)
+        text = run("demo", real_geopixe, "-o", tmp_path)
+        assert "info FILE" in text and "explore " not in text.partition("Type next")[2]
+        for extra in ("explore", "fit", "learning"):
+            assert f'pip install "rsciio-xfm[{extra}]"' in text
+        assert (tmp_path / "mo_anode_20x5_2det.png").stat().st_size > 10000
+
+    def test_temporary_folder(self, run, real_geopixe, monkeypatch, tmp_path):
+        monkeypatch.setattr(_demo.tempfile, "tempdir", str(tmp_path))
+        monkeypatch.setattr(_demo, "_fit", lambda signal: None)  # takes longest
         text = run("demo", real_geopixe)
-        written = [Path(line.split()[-1]) for line in text.splitlines()[-2:]]
+        wrote = [line for line in text.splitlines() if line.startswith("Wrote")]
+        written = [Path(line.split()[-1]) for line in wrote]
         assert [path.suffix for path in written] == [".msa", ".png"]
-        for path in written:
-            path.unlink()
-        path.parent.rmdir()
+        assert all(path.is_file() for path in written)
+        (folder,) = tmp_path.glob("rsciio-xfm-*")
+        assert {*folder.iterdir()} == {*written}
 
     @pytest.mark.parametrize(
         ("element", "match"),
         [("fe", "expected Fe? Lines of Fe: Fe"), ("U", "no line of U")],
     )
     def test_wrong_element(self, run, path, tmp_path, element, match):
-        assert match in run("demo", path, "-o", tmp_path, "--element", element, code=1)
+        output = tmp_path / "a"
+        assert match in run("demo", path, "-o", output, "--element", element, code=1)
+        assert not output.exists()
 
     def test_empty_map(self, run, tmp_path):
         path = builder.write(tmp_path / "a.GeoPIXE", builder.header_tree(), [])
         text = run("demo", path, "-o", tmp_path, code=1)
-        assert "no peak found" in text
+        assert "the map has no counts" in text
+
+    def test_without_energies(self, run, tmp_path):
+        path = data.painting(tmp_path / "scan.raw", (6, 8)).path
+        text = run("demo", path, "-o", tmp_path)
+        assert "rsciio-xfm calibrate" in text
+        assert " maps " not in text.partition("Type next")[2]
+        assert (tmp_path / "scan.png").is_file()
 
 
 def test_known_elements_are_where_they_were_put(tmp_path):

@@ -148,6 +148,21 @@ def write_bliss(folder):
         file["1.1/title"] = "amesh sampy 10 68 29 sampz -3 6.5 19 0.1"
 
 
+def write_step_scan(folder):
+    """Write a Bliss scan whose two detectors saw a thin section, without energies."""
+    rock = folder / "rock.GeoPIXE"
+    data.thin_section(rock, (20, 30))
+    counts = hs.load(rock, sum_detectors=False).data  # detectors first
+    rock.unlink()
+    path = folder / "scan_0001.h5"
+    esrf_builder.write_bliss(path, shape=(20, 30), n_channels=4096, seconds=0.1)
+    with h5py.File(path, "r+") as file:
+        for k, spectra in enumerate(counts):
+            dataset = file[f"1.1/instrument/fx1_det{k}/spectrum"]
+            dataset[...] = spectra.reshape(dataset.shape)
+        file["1.1/instrument/positioners_start/energy"][...] = 17.44
+
+
 def write_points(folder):
     """Write 60 points, 4 detectors and 128 channels that nothing tells apart."""
     with h5py.File(folder / "points.h5", "w") as file:
@@ -208,6 +223,7 @@ _WRITERS = {
     "scan.datastack": write_stack,
     "painting.datastack": lambda folder: write_stack(folder, "painting"),
     "sample_0001.h5": write_bliss,
+    "scan_0001.h5": write_step_scan,
     "points.h5": write_points,
     "zap_xia00_0001_0000_0000.edf": write_xia,
     "scans.dat": write_spec,
@@ -222,6 +238,10 @@ _READ = {
     "docs/index.rst": ["map.GeoPIXE"],
     "docs/first_map.rst": [],
     "docs/contributing.rst": [],
+    "docs/for_beamlines.rst": ["scan_0001.h5"],
+    "docs/for_conservators.rst": ["scan.raw", "next.raw"],
+    "docs/for_sem.rst": ["map.spd"],
+    "docs/for_teachers.rst": [],
     "docs/coming_from.rst": ["map.GeoPIXE", "scan.datastack"],
     "docs/command_line.rst": [
         "map.GeoPIXE",
