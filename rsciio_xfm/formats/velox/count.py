@@ -243,7 +243,7 @@ def _find_rows(
 ) -> None:
     """Note at which of the values the rows start, and the checksum of each."""
     column, row = state
-    at = 0
+    at = np.int64(0)
     while at < values.size:
         stop, left = kernels.skip_marks(values, at, values.size, n_columns - column)
         if row < row_sum.size:
