@@ -125,7 +125,7 @@ def unsuited(source: FileArray) -> str:
     if source.ndim != 3 or source.dtype.kind != "u" or 0 in source.shape:
         return "Only maps of counts, with two axes besides the energy, are cached."
     if is_off():
-        return f"The environment variable {SWITCH} or {cache.SWITCH} says so."
+        return f"The environment variable {SWITCH} or {cache.SWITCH} switches caches off."
     return ""
 
 
@@ -140,7 +140,7 @@ def why_not(source: FileArray) -> str:
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     if isinstance(source, RecordStream):
         n_bytes = min(n_bytes, _SLOWER * source.file_bytes())
-    small = "The map is small: it is as fast from the file."
+    small = "A map as small as this one needs no cache."
     return unsuited(source) or (small if n_bytes < CUBE_MAP_BYTES else "")
 
 

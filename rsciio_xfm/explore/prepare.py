@@ -186,9 +186,9 @@ def _why_not(opened: Opened, is_cached: bool) -> str:
     """Return why a map gets no cache; nothing if it gets one."""
     source = opened.source
     if not is_cached:
-        return "It was switched off."
+        return "The cache was switched off."
     if source is None or source.ndim != 3:
-        return "Only maps in files, with rows and columns, have one."
+        return "Only maps in files, with rows and columns, have a cache."
     if importlib.util.find_spec("numcodecs") is None:
-        return 'It needs numcodecs: pip install "rsciio_xfm[explore]".'
+        return 'A cache needs numcodecs: pip install "rsciio_xfm[explore]".'
     return cube.why_not(source)

@@ -11,7 +11,7 @@ from rsciio_xfm.kernels import ahead
 
 QUESTIONS = "explorer"  # what answers from a cache call
 _FIRST = ("explorer uint8", "explorer uint16")  # what most caches are made with
-_MOST_WAIT = 60.0  # seconds; then they are compiled here, when they are called
+_MOST_WAIT = 20.0  # seconds; then they are compiled here, when they are called
 _POLL = 0.05
 _lock = threading.Lock()
 _begun: set[str] = set()

@@ -282,6 +282,17 @@ class TestChanged:
             ask.opened.overview.wait(60)
             assert (ask.image("counts") == before).all()
 
+    def test_no_spectra(self, tmp_path):
+        """The page says so, and what the reader knows of where they may be."""
+        path = mda.write_fly(tmp_path / "2xfm_0011.mda")
+        with Asking(path, wait=False) as ask:
+            answer = ask.raw("info")
+            said = json.loads(answer.body)
+            assert answer.status == 422
+            assert said["error"] == "2xfm_0011.mda: it holds no map of spectra, expected one."
+            assert "only counters" in said["hint"]
+            assert str(tmp_path) not in said["hint"]
+
     def test_no_map(self, tmp_path):
         path = tmp_path / "map.spd"
         path.write_bytes(b"nothing")

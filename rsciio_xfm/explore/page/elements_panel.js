@@ -76,7 +76,7 @@ export function createElementsPanel(app) {
         h("input", { name: "added", size: 10, placeholder: "Fe, Ca, Ti", key: "added",
           label: "Elements to add, such as Fe, Ca" }),
         h("button", { type: "submit", key: "add" }, "Add")),
-      h("button", { disabled, onclick: find, key: "find",
+      h("button", { disabled, onclick: find, key: "elements",
         title: `Which elements has the spectrum?${why}` }, "Find"),
       app.info?.fit ? h("button", { disabled, onclick: fit, key: "fit",
         title: `Peaks that overlap are told apart in each pixel${why}` },
