@@ -332,7 +332,7 @@ def _why_unwritable(folder: Path) -> str:
 def _kernels() -> Iterator[Finding]:
     import numba
 
-    from rsciio_xfm.kernels import sums
+    from rsciio_xfm.kernels import ahead, sums
 
     settings: Any = numba.config
     if settings.DISABLE_JIT:
@@ -348,8 +348,14 @@ def _kernels() -> Iterator[Finding]:
         )
         yield Finding("Kernels", "kept in", f"{place}, cannot be written ({why})", how)
         return
-    n_kernels = len(list(Path(str(place)).glob("*.nbi")))
-    yield Finding("Kernels", "kept in", f"{place}, {n_kernels} of the engine so far")
+    yield Finding("Kernels", "kept in", str(place))
+    names = ahead.parts()
+    n_compiled = sum(map(ahead.is_compiled, names))
+    found = f"for {n_compiled} of {len(names)} kinds of map"
+    if n_compiled < len(names):
+        found += ": rsciio-xfm compile makes the rest now, in a minute or two"
+        found += "" if ahead.is_off() else "; otherwise each is made when one is opened"
+    yield Finding("Kernels", "compiled", found)
 
 
 def _machine() -> Iterator[Finding]:

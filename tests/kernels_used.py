@@ -1,7 +1,7 @@
 """Which kernels the first results of maps call, and with which types.
 
-``python -m tests.kernels_used`` writes the list of :mod:`rsciio_xfm.kernels.ahead`: run it when
-kernels change.
+``python -m tests.kernels_used`` writes the list of :mod:`rsciio_xfm.kernels.ahead`: run it
+when kernels change.
 """
 
 import contextlib
@@ -171,6 +171,7 @@ def main():
         + ",\n".join(f"  {json.dumps(line)}" for line in found[name])
         + "\n]"
         for name in sorted(found)
+        if found[name]
     )
     ahead._LIST.write_text(f"{{\n{rows}\n}}\n", encoding="utf-8")
 

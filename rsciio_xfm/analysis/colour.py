@@ -1,13 +1,15 @@
 """A picture of all energies: each channel has a hue, each spectrum is their mixture."""
 
+from __future__ import annotations
+
 import functools
 from dataclasses import dataclass
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.array import Range
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.reduce import Images, Part, Piece, by_type, run
 from rsciio_xfm.kernels.colours import mix_colours as mix_colours_of_counts
 

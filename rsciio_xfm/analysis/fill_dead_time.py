@@ -5,14 +5,16 @@ so that counts alone cannot tell: the shape of a spectrum can, as pulses that pi
 counted at higher energies. The fit learns from the spectra whose dead time is known.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.dead_time import is_recorded
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.reduce import Images, Piece, by_type, run
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.kernels.windows import sum_windows

@@ -1,13 +1,15 @@
 """Flat-field correction of images: the beam's profile and the dark current taken out."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import partial
 from numbers import Real
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.warning import warn
 
 # Between flats that are both this far from zero and from overflow, and of the same sign,

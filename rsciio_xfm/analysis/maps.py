@@ -1,5 +1,7 @@
 """Images of energy windows, spectra of regions and summaries of a map, in one pass."""
 
+from __future__ import annotations
+
 import itertools
 import math
 import threading
@@ -7,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.analysis.colour import Colours
 from rsciio_xfm.core.array import Range
 from rsciio_xfm.core.config import BOX_PIXELS, OTHER_BYTES, SHARED_BYTES
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.reduce import Images, Part, Piece, Ranges, Reduction, by_type, run
 from rsciio_xfm.core.wide import (
     add_exactly,
@@ -466,7 +468,7 @@ class Regions(Reduction):
     @classmethod
     def of(
         cls, regions: np.ndarray | Sequence[np.ndarray], shape: tuple[int, ...]
-    ) -> "Regions":
+    ) -> Regions:
         """Make it of what :func:`region_spectra` takes."""
         if isinstance(regions, np.ndarray) and regions.dtype.kind in "iu":
             _check_shape(regions, shape, "one of whole numbers")
@@ -498,7 +500,7 @@ class Regions(Reduction):
         low, high = ends[..., 0].min(axis=0), ends[..., 1].max(axis=0)
         return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
-    def share(self, whole: Part) -> "_SharedTotals | None":
+    def share(self, whole: Part) -> _SharedTotals | None:
         """Return totals that threads add to in turns, if these are large."""
         n_bytes = self.n_regions * whole.n_channels * wide_dtype(whole.dtype).itemsize
         return _SharedTotals(self.blank(whole)) if n_bytes > SHARED_BYTES else None

@@ -10,6 +10,7 @@ import rsciio_xfm
 from rsciio_xfm.cli._analyse import analyse
 from rsciio_xfm.cli._classify import classify
 from rsciio_xfm.cli._common import FiniteRange
+from rsciio_xfm.cli._compile import compile_kernels
 from rsciio_xfm.cli._datastack import convert, preview, repack, tree
 from rsciio_xfm.cli._demo import demo
 from rsciio_xfm.cli._doctor import doctor
@@ -95,6 +96,7 @@ for command in (
     repack,
     demo,
     doctor,
+    compile_kernels,
     explore,
     serve,
 ):

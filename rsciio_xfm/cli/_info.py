@@ -1,5 +1,6 @@
 """``rsciio-xfm info``."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,10 @@ def info(file: Path, whole: bool) -> None:
 
 def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]:
     """Yield lines that say what a file holds; last the header, all of it as YAML."""
-    signals = read_lazily(file, **options or {})
+    from rsciio_xfm.core.to_dask import described
+
+    with described():
+        signals = read_lazily(file, **options or {})
     map_ = one_map(signals, is_map) or signals[0]
     data = map_["data"]
     instruments = map_["metadata"].get("Acquisition_instrument", {})
@@ -50,7 +54,8 @@ def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]
     eds = instrument.get("Detector", {}).get("EDS", {})
     yield f"File        {file} ({file.stat().st_size} bytes)"
     yield from _describe_others(signals, map_)
-    yield f"Counts      {data.dtype}, {show_size(data.nbytes)} if dense"
+    n_bytes = math.prod(data.shape) * data.dtype.itemsize
+    yield f"Counts      {data.dtype}, {show_size(n_bytes)} if dense"
     yield from map(_describe_axis, reversed(map_["axes"]))
     if "beam_energy" in instrument:
         yield f"beam_energy {instrument['beam_energy']:.6g} keV"

@@ -1,5 +1,7 @@
 """Going through an array of any kind block by block, to write it."""
 
+from __future__ import annotations
+
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -7,12 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import dask
-import dask.array as da
 import numpy as np
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.config import BATCH_BYTES, STORED_CHUNK_BYTES
+from rsciio_xfm.core.later import cpu_count, da, dask
 
 _COMPRESSED_BYTES = 2**19  # all of which is decompressed for one pixel
 
@@ -46,7 +46,7 @@ def blocks(
     )
     delayed = data.to_delayed().ravel()
     largest = math.prod(max(sizes) for sizes in data.chunks) * data.dtype.itemsize
-    n_at_once = max(1, min(2 * CPU_COUNT, BATCH_BYTES // max(1, largest)))
+    n_at_once = max(1, min(2 * cpu_count(), BATCH_BYTES // max(1, largest)))
     batches = (delayed[i : i + n_at_once] for i in range(0, len(delayed), n_at_once))
     for computed in _one_ahead(lambda batch: dask.compute(*batch), batches):
         for block in computed:

@@ -1,7 +1,5 @@
 """Sizes to tune: what they are set to, and why. None of them changes a count."""
 
-from dask.system import CPU_COUNT
-
 # Reading files ---------------------------------------------------------------------------
 
 # Blocks of this size, read into memory that is already touched, stream a file as fast as
@@ -36,7 +34,8 @@ MAX_CHUNK_BYTES = 128 * 2**20
 # How much of the file one task goes through for a sum that builds no chunk of the map, and
 # how many tasks there are: enough for all processors, and few, as each takes dask time.
 SUM_FILE_BYTES = 32 * 2**20, 256 * 2**20
-SUM_TASKS = max(16, 4 * CPU_COUNT)
+SUM_TASKS = 16
+SUM_TASKS_EACH = 4  # for each processor
 SUM_MAX_TASKS = 1024
 EMPTY_BYTES = 64 * 2**20  # a map that is small may be empty
 MEMORY_SHARE = 0.9  # of what is available, for reading eagerly

@@ -1,15 +1,17 @@
 """A map as a plain array on disk."""
 
+from __future__ import annotations
+
 import errno
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import replacing
+from rsciio_xfm.core.later import da
 
 
 def write_npy(data: np.ndarray | da.Array, destination: str | Path) -> None:

@@ -4,6 +4,8 @@ A result is a :class:`Reduction`: what is begun for each part of the map, what i
 for each piece, and how parts are put together. :func:`run` gives each piece to all of them.
 """
 
+from __future__ import annotations
+
 import functools
 import itertools
 import math
@@ -16,11 +18,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import dask
-import dask.array as da
 import numpy as np
-from dask.callbacks import Callback
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.array import FileArray, Matrices, Pieces, Range
 from rsciio_xfm.core.config import (
@@ -29,6 +27,7 @@ from rsciio_xfm.core.config import (
     PIECE_BYTES,
     POLL_SECONDS,
 )
+from rsciio_xfm.core.later import cpu_count, da, dask
 from rsciio_xfm.core.source import workplace
 from rsciio_xfm.core.to_dask import source_of, split_rows, take
 from rsciio_xfm.core.watch import who_waits
@@ -544,7 +543,7 @@ def _compute(data: np.ndarray | da.Array, plan: _Plan, watch: _Watch) -> States:
             watch.finished(states)
 
     # dask calls it in the thread that computes, for its processes too.
-    with Callback(posttask=finished) if watch.is_wanted else nullcontext():
+    with dask.callbacks.Callback(posttask=finished) if watch.is_wanted else nullcontext():
         return results[0].compute()
 
 
@@ -556,7 +555,7 @@ def _compute_in_threads(data: np.ndarray, plan: _Plan, watch: _Watch) -> States:
     rest = tuple((0, size) for size in data.shape[1:])
     watch.n_parts = n_parts
     with ThreadPoolExecutor(
-        dask.config.get("num_workers", None) or CPU_COUNT
+        dask.config.get("num_workers", None) or cpu_count()
     ) as executor:
         futures = [
             executor.submit(_run_rows, data, plan, (rows, *rest))

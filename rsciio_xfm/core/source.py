@@ -10,14 +10,13 @@ import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import BinaryIO, cast
 
 import numpy as np
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core import faults
 from rsciio_xfm.core.config import (
@@ -27,6 +26,7 @@ from rsciio_xfm.core.config import (
     RAW_BYTES,
     TAIL_BYTES,
 )
+from rsciio_xfm.core.later import cpu_count
 from rsciio_xfm.exceptions import FileFormatError
 
 _KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
@@ -37,21 +37,34 @@ _HAS_PREADV = hasattr(os, "preadv")  # not on Windows
 # compute in threads of one process brings a pool of threads; if all worked at the same
 # time, they would take the interpreter from each other, and twenty would take twice as
 # long together as one after the other.
-_places: SimpleQueue[list[np.ndarray]] = SimpleQueue()
+_places: SimpleQueue[list[np.ndarray]]
+_n_places: int
+_making: threading.Lock
 _mine = threading.local()
 
 
 def _set_up_places() -> None:
-    """Make the places; after a fork too, as the threads that held some are not there."""
-    global _places  # noqa: PLW0603
-    _places = SimpleQueue()
-    for _ in range(CPU_COUNT + 1):  # one waits for the interpreter
-        _places.put([])
+    """Start without places; after a fork too, as the threads that held some are not there."""
+    global _places, _n_places, _making
+    _places, _n_places, _making = SimpleQueue(), 0, threading.Lock()
 
 
 _set_up_places()
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_set_up_places)
+
+
+def _take_place() -> list[np.ndarray]:
+    """Take a place that is free, make one if there are fewer than may be, or wait."""
+    global _n_places  # noqa: PLW0603
+    with suppress(Empty):
+        return _places.get_nowait()
+    with _making:
+        # Who reads alone does not ask for the number of processors, which imports dask.
+        if _n_places == 0 or _n_places <= cpu_count():  # one waits for the interpreter
+            _n_places += 1
+            return []
+    return _places.get()
 
 
 @contextmanager
@@ -61,7 +74,7 @@ def workplace() -> Iterator[None]:
         yield
         return
     places = _places
-    _mine.place = place = places.get()
+    _mine.place = place = _take_place()
     try:
         yield
     finally:

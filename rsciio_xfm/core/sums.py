@@ -1,16 +1,17 @@
 """Sums of counts over pixels and over channels, exact and without copies of the map."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import dask.array as da
 import numpy as np
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core import to_dask
 from rsciio_xfm.core.array import FileArray
 from rsciio_xfm.core.config import SUM_BLOCK_BYTES
+from rsciio_xfm.core.later import cpu_count, da
 from rsciio_xfm.core.wide import add_channels, add_spectra, is_wide, sum_exactly
 from rsciio_xfm.kernels.sums import is_counts
 
@@ -116,7 +117,7 @@ def _sum_in_threads(data: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
     n_blocks = math.ceil(spectra.nbytes / SUM_BLOCK_BYTES)
     blocks = np.array_split(spectra, min(n_blocks, len(spectra)))
     is_map = axis == (data.ndim - 1,)
-    with ThreadPoolExecutor(CPU_COUNT) as executor:
+    with ThreadPoolExecutor(cpu_count()) as executor:
         axis = (1,) if is_map else (0,)
         sums = list(executor.map(lambda b: _sum_block(b, axis, keepdims=False), blocks))
     if is_map:

@@ -1,13 +1,17 @@
 """Dask arrays over files: whoever slices or sums one has just that read."""
 
+from __future__ import annotations
+
 import itertools
 import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-import dask
-import dask.array as da
 import numpy as np
 import psutil
 
@@ -20,7 +24,9 @@ from rsciio_xfm.core.config import (
     SUM_FILE_BYTES,
     SUM_MAX_TASKS,
     SUM_TASKS,
+    SUM_TASKS_EACH,
 )
+from rsciio_xfm.core.later import cpu_count, da, dask
 from rsciio_xfm.core.views import View
 from rsciio_xfm.core.wide import is_wide, sum_exactly
 from rsciio_xfm.exceptions import FileFormatError
@@ -28,8 +34,23 @@ from rsciio_xfm.kernels.ahead import compile_ahead, of_source
 
 Ranges = tuple[Range, ...]
 
+_is_described = ContextVar("is_described", default=False)
 
-def from_source(source: ArrayLike, chunks: Any = "auto") -> da.Array:
+
+@contextmanager
+def described() -> Iterator[None]:
+    """Let readers that are asked for lazy signals inside put array-likes into them.
+
+    Those tell shape and type, for which dask is not imported.
+    """
+    token = _is_described.set(True)
+    try:
+        yield
+    finally:
+        _is_described.reset(token)
+
+
+def from_source(source: ArrayLike, chunks: Any = "auto") -> Any:
     """Make a dask array of an array-like over a file.
 
     Parameters
@@ -45,11 +66,11 @@ def from_source(source: ArrayLike, chunks: Any = "auto") -> da.Array:
     dask.array.Array
         Whoever slices it reads only the slice.
     """
+    if _is_described.get():
+        return source
     # What sums of it call is compiled while the user looks at the file.
     compile_ahead(of_source(source))
-    if isinstance(chunks, str) and chunks == "auto":
-        chunks = default_chunks(source.shape, source.dtype, source.row_axis())
-    return _from_array(source, chunks)
+    return _from_array(source, _chosen(source, chunks))
 
 
 def source_of(array: np.ndarray | da.Array) -> FileArray | None:
@@ -66,6 +87,10 @@ def source_of(array: np.ndarray | da.Array) -> FileArray | None:
         None if the array is not from :func:`from_source`, or no longer: if it was
         computed from it, persisted, rechunked or sliced (but see :func:`take`).
     """
+    if isinstance(array, FileArray):  # of a signal that is only described
+        return array
+    if "dask.array" not in sys.modules:
+        return None
     # dask keeps what an array is made from in a layer of its own.
     if not isinstance(array, da.Array):  # HyperSpy leaves numpy's in some lazy signals
         return None
@@ -190,7 +215,7 @@ def split_rows(source: FileArray) -> tuple[Ranges, ...]:
     axis, n_bytes = source.row_axis(), source.file_bytes()
     n_rows = source.shape[axis]
     most, least = (math.ceil(n_bytes / size) for size in SUM_FILE_BYTES)
-    n_tasks = min(most, max(least, SUM_TASKS))
+    n_tasks = min(most, max(least, SUM_TASKS, SUM_TASKS_EACH * cpu_count()))
     step = source.row_step()
     n_steps = math.ceil(n_rows / step)
     n_tasks = max(1, min(n_tasks, n_steps, SUM_MAX_TASKS))
@@ -200,13 +225,23 @@ def split_rows(source: FileArray) -> tuple[Ranges, ...]:
     return tuple((*whole[:axis], ends, *whole[axis + 1 :]) for ends in rows)
 
 
-def in_memory(array: np.ndarray, chunks: Any) -> da.Array:
+def in_memory(array: np.ndarray, chunks: Any = "auto") -> Any:
     """Make a dask array of one that was read already, with the chunks that the user chose."""
+    if _is_described.get():
+        return array
     return da.from_array(array, chunks=_checked(chunks, array))
+
+
+def _chosen(source: ArrayLike, chunks: Any) -> Any:
+    if isinstance(chunks, str) and chunks == "auto":
+        return default_chunks(source.shape, source.dtype, source.row_axis())
+    return chunks
 
 
 def _checked(chunks: Any, array: ArrayLike | np.ndarray) -> Any:
     """Return what the user chose, if dask can make chunks of it."""
+    if isinstance(chunks, str) and chunks == "auto":
+        return chunks
     try:
         sizes = da.core.normalize_chunks(chunks, array.shape, dtype=array.dtype)
         if not all(all(size >= 0 for size in axis) for axis in sizes):
@@ -362,7 +397,12 @@ def read_all(source: ArrayLike, path: str, chunks: Any = "auto") -> np.ndarray:
             "available. Use lazy=True to read it chunk by chunk."
         )
     data = np.empty(source.shape, dtype=source.dtype)
-    da.store(from_source(source, chunks), data, lock=False, scheduler="threads")
+    if n_bytes <= CHUNK_BYTES:
+        _checked(chunks, source)
+        data[...] = source[...]
+        return data
+    lazy = _from_array(source, _chosen(source, chunks))
+    da.store(lazy, data, lock=False, scheduler="threads")
     return data
 
 

@@ -1,10 +1,12 @@
 """Sums of numbers of any type, in a type that is wide enough, or an error."""
 
+from __future__ import annotations
+
 from typing import overload
 
-import dask.array as da
 import numpy as np
 
+from rsciio_xfm.core.later import da
 from rsciio_xfm.kernels.sums import add_rows, add_windows
 
 # A sum that does not fit differs from what is kept of it by a multiple of 2**64.

@@ -27,8 +27,7 @@ def begin() -> None:
 
 
 def _begin() -> None:
-    if not ahead.is_compiled(QUESTIONS):
-        ahead.compile_ahead(*_FIRST, QUESTIONS)
+    ahead.compile_ahead(*_FIRST, QUESTIONS)
     get([QUESTIONS])
 
 
@@ -46,8 +45,8 @@ def get(names: list[str], is_unwanted: Callable[[], bool] = lambda: False) -> No
     if ahead.is_off():
         return
     end = time.monotonic() + _MOST_WAIT
-    while left := [name for name in wanted if not ahead.is_compiled(name)]:
-        ahead.compile_ahead(*left)
+    ahead.compile_ahead(*wanted)
+    while not all(map(ahead.is_compiled, wanted)):
         if is_unwanted() or not ahead.is_compiling() or time.monotonic() > end:
             break
         time.sleep(_POLL)

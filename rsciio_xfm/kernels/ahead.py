@@ -39,16 +39,20 @@ _STALE = (
 )
 _NICE = 15
 _LOCK = "ahead.lock"  # beside the kernels
-_started: set[str] = set()
+_wanted: set[str] = set()
+_waiting: list[str] = []  # that no process compiles yet
+_is_running = threading.Event()
+_changing = threading.Lock()
 
 
 def compile_ahead(*names: str) -> bool:
     """Start a process that compiles kernels into numba's cache, if they are not there.
 
     Nothing waits for it. It has a low priority, and ends after the kernel at hand if this
-    process ends. It is started once for the same names, by one process at a time, and never by
-    a worker, on a single processor, without a folder to keep kernels in, or if the environment
-    variable ``RSCIIO_XFM_COMPILE`` is 0.
+    process ends. There is one at a time: what is wanted meanwhile comes next, and what another
+    program's process compiles is left to that. It is never started by a worker, on a single
+    processor, without a folder to keep kernels in, or if the environment variable
+    ``RSCIIO_XFM_COMPILE`` is 0.
 
     Parameters
     ----------
@@ -58,27 +62,29 @@ def compile_ahead(*names: str) -> bool:
     Returns
     -------
     bool
-        Whether a process was started.
+        Whether something is left to compile, by a process of this one.
 
     Examples
     --------
     >>> import os
     >>> os.environ["RSCIIO_XFM_COMPILE"] = "0"
-    >>> compile_ahead("geopixe")
+    >>> compile_ahead("core.chunks uint16")
     False
     """
-    wanted = [name for name in names if name in parts() and name not in _started]
-    folder = cache_folder()
-    if not wanted or folder is None or not _may_start() or all(map(is_compiled, wanted)):
+    wanted = [name for name in names if name in parts() and name not in _wanted]
+    if not wanted or not _may_start():
         return False
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not _is_first(folder / _LOCK):
-            return False
-        _started.update(wanted)
-        _start(wanted)
-    except OSError:  # it cannot be written to, or no process can be started
+    _wanted.update(wanted)
+    missing = [name for name in wanted if not is_compiled(name)]
+    if not missing or cache_folder() is None:
         return False
+    with _changing:
+        _waiting.extend(missing)
+        is_first = not _is_running.is_set()
+        _is_running.set()
+    if is_first:
+        with contextlib.suppress(RuntimeError):  # the interpreter ends
+            threading.Thread(target=_compile_all, name="ahead", daemon=True).start()
     return True
 
 
@@ -109,7 +115,8 @@ def is_compiled(name: str) -> bool:
 def is_compiling() -> bool:
     """Tell whether a process compiles ahead now."""
     folder = cache_folder()
-    return folder is not None and (folder / _LOCK).exists()
+    is_other = folder is not None and (folder / _LOCK).exists()
+    return is_other or _is_running.is_set()
 
 
 # The list ---------------------------------------------------------------------------------
@@ -215,9 +222,14 @@ def _may_start() -> bool:
     program = Path(sys.executable or "").name.lower()
     if getattr(sys, "frozen", False) or not program.startswith("python"):
         return False  # it would start another program
-    if (os.process_cpu_count if sys.version_info >= (3, 13) else os.cpu_count)() == 1:
-        return False
-    return not _is_dask_worker()
+    return _count_processors() > 1 and not _is_dask_worker()
+
+
+def _count_processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on Windows and macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _is_dask_worker() -> bool:
@@ -243,12 +255,28 @@ def _is_first(lock: Path) -> bool:
     return True
 
 
-def _start(names: list[str]) -> None:
+def _compile_all() -> None:
+    """Start one process after the other, and wait for each, as the system wants."""
+    while True:
+        with _changing:
+            names = _waiting.copy()
+            _waiting.clear()
+            if not names:
+                _is_running.clear()
+                return
+        folder = cache_folder() or Path()
+        with contextlib.suppress(OSError):  # it cannot be written to, or nothing started
+            folder.mkdir(parents=True, exist_ok=True)
+            if _is_first(folder / _LOCK):
+                _start(names).wait()
+
+
+def _start(names: list[str]) -> subprocess.Popen:
     path = os.pathsep.join([str(_PACKAGE.parent), *filter(None, sys.path)])
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.BELOW_NORMAL_PRIORITY_CLASS | subprocess.CREATE_NO_WINDOW
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-P", "-m", __name__, str(os.getpid()), *names],
         env=os.environ | {SWITCH: "0", "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
@@ -257,8 +285,6 @@ def _start(names: list[str]) -> None:
         start_new_session=True,  # Ctrl-C is for this process
         creationflags=flags,
     )
-    # Somebody has to wait for it, or the system keeps its entry.
-    threading.Thread(target=process.wait, name="compile ahead", daemon=True).start()
 
 
 def main(parent: int, names: list[str]) -> None:

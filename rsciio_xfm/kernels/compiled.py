@@ -27,6 +27,9 @@ def kernel(function: Callable, **options: Any) -> Callable:
     to cache where neither the package's folder nor the user's cache folder can be written:
     then each process compiles for itself.
 
+    In a kernel that calls others, count from ``np.int64(0)``: of a plain 0, numba compiles
+    what is called twice, for that constant and for any number.
+
     Parameters
     ----------
     function

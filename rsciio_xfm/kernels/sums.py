@@ -7,7 +7,6 @@ piece that it read. Where there is ``pread``, on all systems but Windows, a kern
 import os
 from typing import Any
 
-import dask.array as da
 import numpy as np
 from numba import types
 
@@ -19,7 +18,7 @@ STREAM_BYTES = 2**19
 _MOST_SPECTRA = 2**16
 
 
-def is_counts(data: np.ndarray | da.Array) -> bool:
+def is_counts(data: Any) -> bool:
     """Tell whether kernels take numbers: unsigned integers of at most 32 bits."""
     # Not by its name, which numpy makes anew each time: this is asked for each piece of a map.
     return data.dtype.kind == "u" and data.dtype.itemsize <= 4 and data.dtype.isnative

@@ -7,14 +7,16 @@ chunks, the scheduler and the order of work. (Of spectra that are floats the wei
 features come from sums that are not exact; they are rounded to 32 bits.)
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.reduce import Images, Part, Piece, by_type, run
 from rsciio_xfm.core.to_dask import take
 from rsciio_xfm.core.warning import warn
@@ -64,7 +66,7 @@ class Features:
         """How many spectra are not masked."""
         return int(np.count_nonzero(self.used))
 
-    def bare(self) -> "Features":
+    def bare(self) -> Features:
         """Return the features without the map, which a task is given in pieces."""
         return replace(self, data=None)
 

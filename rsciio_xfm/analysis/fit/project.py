@@ -1,5 +1,7 @@
 """Element maps: each spectrum of a map times the matrix of a model, in one pass."""
 
+from __future__ import annotations
+
 import functools
 import itertools
 import threading
@@ -7,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.analysis.fit.matrix import Projection, check_channels
 from rsciio_xfm.analysis.fit.projected import Projected, weights_of
 from rsciio_xfm.analysis.fit.tables import Tables
 from rsciio_xfm.core.array import Matrices, Range
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.one_thread import one_thread
 from rsciio_xfm.core.reduce import Part, Piece, Ranges, Reduction, run
 from rsciio_xfm.core.warning import warn
@@ -125,7 +127,7 @@ class ElementMaps(Reduction):
         nonnegative: bool = False,
         variance: str = "smoothed",
         labels: np.ndarray | None = None,
-    ) -> "ElementMaps":
+    ) -> ElementMaps:
         """Make it of what :func:`project` takes."""
         is_stack = not isinstance(projection, Projection)
         projections = _each(projection)
@@ -156,7 +158,7 @@ class ElementMaps(Reduction):
         """Return the channels that are fitted."""
         return [(own.first, own.stop) for own in self.projections]
 
-    def share(self, whole: Part) -> "_Images":
+    def share(self, whole: Part) -> _Images:
         """Return images of the whole map, which threads put their numbers into."""
         images = self._blank(whole.ranges)
         images.is_shared = True
@@ -166,7 +168,7 @@ class ElementMaps(Reduction):
         """Return blank images of a part, or those that threads share."""
         return self._blank(part.ranges) if part.shared is None else part.shared
 
-    def add(self, state: "_Images", piece: Piece) -> "_Images":
+    def add(self, state: _Images, piece: Piece) -> _Images:
         """Put the numbers of a piece where it lies."""
         first = piece.first - min(own.first for own in self.projections)
         with one_thread():
@@ -190,14 +192,14 @@ class ElementMaps(Reduction):
             images.put(ranges, made, self.is_stack)
         return self._projected(images.numbers)
 
-    def _blank(self, ranges: Ranges) -> "_Images":
+    def _blank(self, ranges: Ranges) -> _Images:
         inner = ranges[int(self.is_stack) :]
         shape = [stop - start for start, stop in inner]
         n_images = 2 * self.n_components + _OTHERS
         return _Images(inner, np.zeros((n_images, *shape), dtype=np.float32))
 
     @functools.cached_property
-    def _tables(self) -> list["Tables"]:
+    def _tables(self) -> list[Tables]:
         return [Tables.of(own) for own in self.projections]
 
     @functools.cached_property
@@ -242,7 +244,7 @@ class ElementMaps(Reduction):
 
     def _multiply(
         self,
-        table: "Tables",
+        table: Tables,
         k: int,
         prepared: tuple[np.ndarray, np.ndarray],
         made: np.ndarray,
@@ -254,7 +256,7 @@ class ElementMaps(Reduction):
 
     def _put(
         self,
-        table: "Tables",
+        table: Tables,
         k: int,
         products: np.ndarray,
         squares: np.ndarray,
@@ -276,9 +278,7 @@ class ElementMaps(Reduction):
         has_classes = self.labels is not None and self.projections[0].n_classes > 0
         return None if self.is_stack or has_classes else self._tables[0].matrices
 
-    def add_products(
-        self, state: "_Images", ranges: Ranges, products: np.ndarray
-    ) -> None:
+    def add_products(self, state: _Images, ranges: Ranges, products: np.ndarray) -> None:
         """Put the numbers of a block where it lies."""
         products = products.reshape(-1, products.shape[-1])
         made = np.empty((2 * self.n_components + _OTHERS, len(products)), np.float32)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.array import FileArray
@@ -19,7 +18,7 @@ from rsciio_xfm.core.eds import (
     keep_dead_time_with_its_class,
     order_axes,
 )
-from rsciio_xfm.core.to_dask import check_worth_reading, from_source, read_all
+from rsciio_xfm.core.to_dask import check_worth_reading, from_source, in_memory, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import number
 from rsciio_xfm.exceptions import FileFormatError
@@ -198,7 +197,7 @@ def file_reader(
     signals = _read_images(path, header, select_type, instrument)
     if lazy:
         for signal in signals:
-            signal["data"] = da.from_array(signal["data"])
+            signal["data"] = in_memory(signal["data"])
     if select_type == "image":
         return signals
     for group in _choose_spectra(path, header, list(names), index, options):

@@ -1,16 +1,18 @@
 """``file_reader`` and ``file_writer`` for ``.datastack`` files."""
 
+from __future__ import annotations
+
 import zipfile
 from errno import ENOENT
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import locked_if_there, refuse_original, replacing
 from rsciio_xfm.core.checks import check_choice
 from rsciio_xfm.core.eds import TO_KEV
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.tree import digest, encode_signal
 from rsciio_xfm.core.warning import warn

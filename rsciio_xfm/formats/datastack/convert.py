@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.array import ArrayLike, Range
 from rsciio_xfm.core.atomic import check_destination, locked_if_there, replacing
 from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import TO_KEV
+from rsciio_xfm.core.later import cpu_count
 from rsciio_xfm.core.progress import bytes_bar, is_wanted
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.formats.datastack.layout import ATTRIBUTES, ATTRIBUTES_VERSION, ENERGIES
@@ -303,7 +303,7 @@ def _check_sigma(sigma: Any) -> float:
 def _image_rows(source: ChunkedArray) -> int:
     """Return how many rows are read at a time of each image."""
     row_bytes = math.prod(source.shape[1:]) * source.dtype.itemsize
-    return max(1, _IMAGES_BYTES // CPU_COUNT // row_bytes)
+    return max(1, _IMAGES_BYTES // cpu_count() // row_bytes)
 
 
 @dataclass(frozen=True)

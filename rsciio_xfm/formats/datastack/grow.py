@@ -1,5 +1,7 @@
 """Arrays that are added to a ``.datastack`` file, read from it, and left out of it."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
@@ -9,10 +11,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import check_destination, locked, locked_if_there, replacing
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.progress import bytes_bar, is_wanted
 from rsciio_xfm.core.source import check_unchanged
 from rsciio_xfm.core.writers import check_plain

@@ -1,5 +1,7 @@
 """Writing arrays into the zip of a ``.datastack``: a cube with its spectra in one pass."""
 
+from __future__ import annotations
+
 import itertools
 import math
 import zipfile
@@ -11,14 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask
-import dask.array as da
 import numpy as np
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.array import ArrayLike
 from rsciio_xfm.core.atomic import CREATOR
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.later import cpu_count, da, dask
 from rsciio_xfm.core.to_dask import source_of, take
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.wide import add_spectra
@@ -209,7 +209,7 @@ def write_array(store: Store, name: str, data: np.ndarray | da.Array) -> None:
     """Write an array of any shape, a lazy one chunk by chunk."""
     array = store.define(name, data.shape, _any_chunks(data), data.dtype)
     store.put_all(array_text(array))
-    n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // max(1, array.chunk_bytes)))
+    n_at_once = max(1, min(2 * cpu_count(), _BATCH_BYTES // max(1, array.chunk_bytes)))
     encode = dask.delayed(_encode_cells, pure=False)
     shared = dask.delayed(array, traverse=False, pure=False)
     lazy = (
@@ -400,7 +400,9 @@ def _batches(
     rows, columns, _ = array.chunks
     spectrum_bytes = depth * max(array.dtype.itemsize, data.dtype.itemsize)
     tile_bytes = rows * columns * spectrum_bytes
-    across = columns * max(1, min(_GROUP_BYTES, _BATCH_BYTES // CPU_COUNT) // tile_bytes)
+    across = columns * max(
+        1, min(_GROUP_BYTES, _BATCH_BYTES // cpu_count()) // tile_bytes
+    )
     whole = (0, depth)
     boxes = (
         ((y, min(y + rows, height)), (x, min(x + across, width)), whole)
@@ -409,7 +411,7 @@ def _batches(
     )
     if not isinstance(data, da.Array):
         group_bytes = min(width, across) * rows * spectrum_bytes
-        n_at_once = max(1, min(2 * CPU_COUNT, _BATCH_BYTES // group_bytes))
+        n_at_once = max(1, min(2 * cpu_count(), _BATCH_BYTES // group_bytes))
         yield from _batched(boxes, n_at_once)
         return
     batch: list[Box] = []

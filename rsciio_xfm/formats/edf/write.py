@@ -1,15 +1,17 @@
 """Images, and maps, as EDF files."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import replacing
 from rsciio_xfm.core.blocks import blocks
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.packed import EXTRA, LEFT_OUT, pack
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.warning import warn

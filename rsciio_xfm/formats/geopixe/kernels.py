@@ -50,7 +50,7 @@ def _check(words, block, longest):
     """
     words = words[0]
     runs, base = block.runs, block.base
-    at = 0
+    at = np.int64(0)
     i = 0
     while at + RECORD_BYTES <= block.n_bytes:
         length = record_length(words, at)
@@ -162,7 +162,7 @@ def _decode(words, block, box, dense, is_clear, limit):
     """
     words, entries = words
     is_whole = _is_whole(box)
-    at = 0
+    at = np.int64(0)
     while at < block.n_bytes:
         stop, place, row, column = next_record(words, at, box)
         if place >= 0:
@@ -198,7 +198,7 @@ def _sum_spectra(words, block, box, total):
     first, last = box.first_channel, box.first_channel + box.n_wanted
     partial = np.zeros(box.n_channels, dtype=np.uint32)
     n_records = 0
-    at = 0
+    at = np.int64(0)
     while at < block.n_bytes:
         stop, place, _, _ = next_record(words, at, box)
         if place >= 0:
@@ -229,7 +229,7 @@ def _sum_channels(words, block, box, dense):
     """Add the counts of whole records to a map (detector, y, x)."""
     words, entries = words
     first, n_wanted = np.uint32(box.first_channel), np.uint32(box.n_wanted)
-    at = 0
+    at = np.int64(0)
     while at < block.n_bytes:
         stop, place, row, column = next_record(words, at, box)
         if place >= 0:
@@ -253,7 +253,7 @@ def _multiply(words, block, box, matrices, pixel, out):
     spectrum, bins, filled = pixel.counts, pixel.bins, pixel.filled
     n, held = pixel.state[0], pixel.state[1]
     held_row, held_column = pixel.state[2], pixel.state[3]
-    at = 0
+    at = np.int64(0)
     while at < block.n_bytes:
         stop, place, row, column = next_record(words, at, box)
         if place >= 0:

@@ -1,19 +1,19 @@
 """``file_writer`` for ``.GeoPIXE`` maps."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import dask
-import dask.array as da
 import numpy as np
-from dask.system import CPU_COUNT
 
 from rsciio_xfm.core.atomic import refuse_original, replacing
 from rsciio_xfm.core.eds import DETECTOR_AXIS, with_times_of_one_spectrum
 from rsciio_xfm.core.fields import field_offset
+from rsciio_xfm.core.later import cpu_count, da, dask
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.to_dask import default_chunks, take
 from rsciio_xfm.core.writers import check_plain
@@ -33,7 +33,7 @@ _LOW, _HALF = np.uint32(0xFFFF), np.uint32(16)
 _RECORD_BYTES, _ENTRY_BYTES = RECORD.itemsize, ENTRY.itemsize
 
 _SAME = 1e-6  # relative difference of numbers that say the same
-_BATCH = 2 * CPU_COUNT  # chunks that are in work together
+_BATCH_EACH = 2  # chunks that are in work together, for each processor
 
 
 def file_writer(
@@ -199,7 +199,7 @@ def _encode(
     row_edges = np.cumsum((0, *data.chunks[1])).tolist()
     column_edges = np.cumsum((0, *data.chunks[2])).tolist()
     n_across = len(data.chunks[2])
-    n_rows = max(1, _BATCH // n_across)
+    n_rows = max(1, _BATCH_EACH * cpu_count() // n_across)
     ranges = list(itertools.pairwise(row_edges))
     for start in range(0, len(ranges), n_rows):
         batch = ranges[start : start + n_rows]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import (
@@ -30,6 +29,7 @@ from rsciio_xfm.core.eds import (
     clean_units,
     with_times_of_one_spectrum,
 )
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.packed import EXTRA, LEFT_OUT, pack
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.source import pair_of

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.eds import build_axis, keep_dead_time_with_its_class, order_axes
 from rsciio_xfm.core.runs import FileBytes, Stream
 from rsciio_xfm.core.stream import Grid
-from rsciio_xfm.core.to_dask import check_worth_reading, from_source, read_all
+from rsciio_xfm.core.to_dask import check_worth_reading, from_source, in_memory, read_all
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.core.xrf import clean, number
 from rsciio_xfm.formats.jeol import metadata as metadata_of
@@ -458,7 +457,7 @@ def _read_counts(map_: _Map, array: JEOLArray, options: _Options) -> Any:
     if not len(map_.chosen.numbers) and not options.sum_frames:
         shape = 0, array.grid.n_rows, array.grid.n_columns, array.n_bins
         empty = np.zeros(shape, dtype=array.dtype)
-        return da.from_array(empty, chunks=-1) if options.lazy else empty
+        return in_memory(empty, -1) if options.lazy else empty
     if options.lazy:
         return from_source(array, options.chunks)
     n_all, runs = math.prod(array.shape[:-2]), map_.rows.runs

@@ -1,9 +1,10 @@
 """``file_writer`` for NCEM's EMD files."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import h5py
 import numpy as np
 
@@ -11,6 +12,7 @@ from rsciio_xfm.core.atomic import refuse_original
 from rsciio_xfm.core.blocks import blocks, choose_stored
 from rsciio_xfm.core.hdf5.extra import write_extra
 from rsciio_xfm.core.hdf5.write import is_original_hdf5, replacing_hdf5
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.tree import encode
 from rsciio_xfm.core.warning import warn

@@ -1,12 +1,13 @@
 """Writing pairs of ``.rpl`` and ``.raw`` files: RosettaSciIO's text, and numbers by blocks."""
 
+from __future__ import annotations
+
 import re
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from rsciio_xfm.core.atomic import (
@@ -17,6 +18,7 @@ from rsciio_xfm.core.atomic import (
 )
 from rsciio_xfm.core.blocks import blocks, write_block
 from rsciio_xfm.core.eds import with_times_of_one_spectrum
+from rsciio_xfm.core.later import da
 from rsciio_xfm.core.source import pair_of
 from rsciio_xfm.core.writers import check_plain
 

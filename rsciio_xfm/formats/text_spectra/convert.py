@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from dask.system import CPU_COUNT
 from tqdm import tqdm
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.atomic import check_destination, replacing_in
 from rsciio_xfm.core.chunks import ChunkedArray
 from rsciio_xfm.core.eds import build_axis
+from rsciio_xfm.core.later import cpu_count
 from rsciio_xfm.core.progress import bar_options, is_wanted
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.table import Table
@@ -393,7 +393,7 @@ def _read_all(pass_: _Pass, is_shown: bool) -> None:
 
 def _n_threads() -> int:
     # Those that wait for a disk or a server do not keep others waiting.
-    return min(16, CPU_COUNT + 2)
+    return min(16, cpu_count() + 2)
 
 
 def _take(waiting: deque[Future], pass_: _Pass, advance: Callable[[int], Any]) -> None:

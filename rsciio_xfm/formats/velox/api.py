@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import h5py
 import numpy as np
 import pint
@@ -20,6 +19,7 @@ from rsciio_xfm.core.to_dask import (
     check_worth_reading,
     default_chunks,
     from_source,
+    in_memory,
     read_all,
 )
 from rsciio_xfm.core.tree import get
@@ -102,8 +102,8 @@ def read_velox(
             )
     for signal in signals:
         _add_detector(signal)
-        if lazy:
-            signal["data"] = da.asarray(signal["data"])
+        if lazy and isinstance(signal["data"], np.ndarray):
+            signal["data"] = in_memory(signal["data"])
     if wants_maps and has_streams:
         if EELS in file:
             signals += read_energy_loss(path, file, is_optional)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from dask.system import CPU_COUNT
 from tqdm import tqdm
 
 from rsciio_xfm.core.config import BLOCK_BYTES
 from rsciio_xfm.core.hdf5.values import Values
+from rsciio_xfm.core.later import cpu_count
 from rsciio_xfm.core.progress import bytes_bar
 from rsciio_xfm.core.runs import DatasetBytes, Runs
 from rsciio_xfm.core.source import little_endian
@@ -27,7 +27,7 @@ from rsciio_xfm.formats.velox.parse import VeloxHeader
 from rsciio_xfm.kernels.compiled import kernel
 
 _BLOCK_VALUES = BLOCK_BYTES // VALUE.itemsize
-_MAX_TASKS = 4 * CPU_COUNT  # of a stream: each has a histogram
+_TASKS_EACH = 4  # of a stream for each processor: each has a histogram
 _TASK_VALUES = 2**22
 _MOST_VALUES = 2**31  # that are counted as 32-bit numbers
 
@@ -105,7 +105,7 @@ def count_streams(
     total = sum(v.size for v in values) * VALUE.itemsize
     with (
         bytes_bar(total, f"Indexing {path.name}") as bar,
-        ThreadPoolExecutor(CPU_COUNT) as executor,
+        ThreadPoolExecutor(cpu_count()) as executor,
     ):
         plans = [
             _plan(stream.frame_table, stream.n_values, shape) for stream in header.streams
@@ -140,7 +140,7 @@ def _plan(table: np.ndarray, n_values: int, shape: tuple[int, int, int]) -> list
     n_frames = shape[0]
     if not is_possible(table, n_frames):
         return [_Task(0, n_frames, 0, n_values)]
-    n_tasks = min(n_frames, _MAX_TASKS, max(1, n_values // _TASK_VALUES))
+    n_tasks = min(n_frames, _TASKS_EACH * cpu_count(), max(1, n_values // _TASK_VALUES))
     frames = [n_frames * i // n_tasks for i in range(n_tasks)]
     places = [*(min(int(table[f]), n_values) for f in frames), n_values]
     runs = zip(
@@ -244,7 +244,7 @@ def _find_rows(
 ) -> None:
     """Note at which of the values the rows start, and the checksum of each."""
     column, row = state
-    at = 0
+    at = np.int64(0)
     while at < values.size:
         stop, left = kernels.skip_marks(values, at, values.size, n_columns - column)
         if row < row_sum.size:

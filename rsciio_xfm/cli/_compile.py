@@ -1,0 +1,28 @@
+"""``rsciio-xfm compile``."""
+
+import click
+
+
+@click.command("compile")
+def compile_kernels() -> None:
+    """Compile all that the first results of a map need, once after an installation.
+
+    Without it, this is done while a file is opened and looked at.
+    """
+    import numba
+
+    from rsciio_xfm.kernels import ahead
+
+    if numba.config.DISABLE_JIT:
+        raise click.ClickException("NUMBA_DISABLE_JIT is set: nothing is compiled")
+    if ahead.cache_folder() is None:
+        raise click.ClickException(
+            "there is no folder to keep compiled kernels in: set NUMBA_CACHE_DIR to a folder "
+            "of yours"
+        )
+    n_all = n_new = 0
+    with click.progressbar(list(ahead.parts()), label="Compiling") as names:
+        for name in names:
+            found = [is_new for _, is_new in ahead.compile_now([name])]
+            n_all, n_new = n_all + len(found), n_new + sum(found)
+    click.echo(f"{n_new} kernels compiled, {n_all - n_new} were there")

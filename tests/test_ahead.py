@@ -1,0 +1,289 @@
+"""Kernels compiled ahead, and what is imported when."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+import rsciio_xfm
+from rsciio_xfm import doctor
+from rsciio_xfm.kernels import ahead, sums
+from tests.builders import ripple as ripple_builder
+
+NAME = "core.chunks uint8"
+
+
+def run_python(code, *arguments, **environment):
+    """Run Python, with kernels kept in a folder of its own; return what it prints as JSON."""
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "error::ResourceWarning",
+            "-c",
+            code,
+            *map(str, arguments),
+        ],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr
+    return json.loads(result.stdout)
+
+
+# The list ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ahead.parts())
+def test_kernels_of_the_list_are_there(name):
+    """Their types are numba's, and written as they are read."""
+    for kernel_name, *kinds in ahead.parts()[name]:
+        kernel = ahead._find(kernel_name)
+        assert kernel.py_func.__code__.co_argcount == len(kinds)
+        assert [ahead.from_type(ahead.to_type(kind)) for kind in kinds] == kinds
+
+
+def test_part_of_a_source(tmp_path):
+    path = ripple_builder.write_map(tmp_path / "map.rpl", shape=(2, 3, 32))
+    (signal,) = rsciio_xfm.ripple.file_reader(path, lazy=True)
+    from rsciio_xfm.core.to_dask import source_of
+
+    assert ahead.of_source(source_of(signal["data"])) in ahead.parts()
+
+
+# Where it is not started ------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """Let nothing be compiled, and give the names of what would be."""
+    found = []
+
+    class Process:
+        def wait(self):
+            return 0
+
+    def start(names):
+        found.extend(names)
+        return Process()
+
+    monkeypatch.delenv(ahead.SWITCH)
+    monkeypatch.setattr(ahead, "_start", start)
+    monkeypatch.setattr(ahead, "_wanted", set())
+    monkeypatch.setattr(ahead, "_count_processors", lambda: 2)
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path / "kernels")
+    yield found
+    deadline = time.monotonic() + 20
+    while ahead._is_running.is_set() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not ahead._is_running.is_set()
+
+
+def wait_until_started(found):
+    deadline = time.monotonic() + 20
+    while not found and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
+
+
+def test_started_once(started, tmp_path):
+    assert ahead.compile_ahead("no such part", NAME)
+    assert wait_until_started(started) == [NAME]
+    assert not ahead.compile_ahead(NAME)
+    assert (tmp_path / "kernels" / ahead._LOCK).exists()
+
+
+def test_another_program_compiles(started, tmp_path):
+    (tmp_path / "kernels").mkdir()
+    lock = tmp_path / "kernels" / ahead._LOCK
+    lock.touch()
+    ahead.compile_ahead(NAME)
+    ahead._compile_all()
+    assert not started
+    old = time.time() - 2 * ahead._STALE
+    os.utime(lock, (old, old))  # of a process that was killed
+    assert ahead.compile_ahead("core.chunks uint16")
+    assert wait_until_started(started) == ["core.chunks uint16"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        (ahead, "cache_folder", lambda: None),
+        (ahead, "_count_processors", lambda: 1),
+        (ahead, "_is_dask_worker", lambda: True),
+        (ahead.multiprocessing, "parent_process", lambda: "pool"),
+        (ahead.numba.config, "DISABLE_JIT", 1),
+        (ahead.sys, "executable", "/usr/bin/uwsgi"),
+        (ahead.sys, "frozen", True),
+    ],
+)
+def test_not_started(started, monkeypatch, owner, name, value):
+    monkeypatch.setattr(owner, name, value, raising=False)
+    assert not ahead.compile_ahead(NAME)
+    assert not started
+
+
+@pytest.mark.parametrize("value", ["0", "off", " No "])
+def test_turned_off(started, monkeypatch, value):
+    monkeypatch.setenv(ahead.SWITCH, value)
+    assert not ahead.compile_ahead(NAME)
+    assert not started
+
+
+def test_folder_that_cannot_be_made(started, tmp_path):
+    (tmp_path / "kernels").touch()
+    ahead.compile_ahead(NAME)
+    ahead._compile_all()
+    assert not started
+
+
+def test_no_dask_worker():
+    assert not ahead._is_dask_worker()
+
+
+# What it makes ----------------------------------------------------------------------------
+
+USE = """
+import json, sys, threading
+import rsciio_xfm
+from rsciio_xfm.core.sums import sum_spectrum
+from rsciio_xfm.kernels import ahead
+path, wait = sys.argv[1:]
+(signal,) = rsciio_xfm.ripple.file_reader(path, lazy=True)
+thread = {t.name: t for t in threading.enumerate()}.get("ahead")
+if wait == "wait":
+    thread.join(120)
+total = sum_spectrum(signal["data"]).compute()
+from rsciio_xfm.kernels import sums
+print(json.dumps({
+    "started": thread is not None,
+    "misses": sum(sums.stream_spectra.stats.cache_misses.values()),
+    "hits": sum(sums.stream_spectra.stats.cache_hits.values()),
+    "compiled": ahead.is_compiled("core.chunks uint8"),
+    "total": int(total.sum()),
+}))
+"""
+
+
+def test_process_compiles_for_another(tmp_path):
+    """The first process waits, so that nothing is left to compile; the next starts none."""
+    path = ripple_builder.write_map(tmp_path / "map.rpl", shape=(4, 5, 32), kind="u1")
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "numba"), ahead.SWITCH: "1"}
+    first = run_python(USE, path, "wait", **place)
+    again = run_python(USE, path, "no", **place)
+    assert first["started"]
+    assert not again["started"]
+    for found in (first, again):
+        assert (found["misses"], found["hits"], found["compiled"]) == (0, 1, True)
+    assert first["total"] == again["total"]
+    left = [p.name for p in tmp_path.rglob("*") if p.name == ahead._LOCK]
+    assert not left
+
+
+def test_process_ends_without_its_parent(tmp_path, monkeypatch):
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(os, "nice", lambda more: None, raising=False)
+    compiled = []
+
+    def compile_now(names):
+        for name in names:
+            compiled.append(name)
+            yield name, True
+
+    monkeypatch.setattr(ahead, "compile_now", compile_now)
+    ahead.main(os.getppid(), ["a", "b"])
+    if os.name == "posix":
+        assert compiled == ["a", "b"]
+        ahead.main(os.getppid() + 1, ["c", "d"])
+        assert compiled == ["a", "b", "c"]
+    assert not (tmp_path / ahead._LOCK).exists()
+
+
+def test_kernel_of_other_types_is_not_taken(monkeypatch):
+    """As numba's index has it after two processes wrote to it at the same time."""
+    from numba import types
+
+    from rsciio_xfm.kernels import compiled
+
+    class Found:
+        class signature:  # noqa: N801
+            args = (types.int64,)
+
+    monkeypatch.setattr(compiled.FunctionCache, "load_overload", lambda *a: Found)
+    cache = sums.add_rows._cache
+    assert cache.load_overload((types.int64,), None) is Found
+    assert cache.load_overload((types.int32,), None) is None
+
+
+def test_compile(run, monkeypatch, tmp_path):
+    parts = {NAME: ahead.parts()[NAME][:1]}
+    monkeypatch.setattr(ahead, "parts", lambda: parts)
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    (_, found) = doctor._kernels()
+    assert found.found.startswith("for 0 of 1 kinds of map: rsciio-xfm compile")
+    assert re.search(r"1 kernels compiled, 0 were there|0 .*, 1 were", run("compile"))
+    (_, found) = doctor._kernels()
+    assert found.found == "for 1 of 1 kinds of map"
+
+
+def test_compile_without_a_folder(run, monkeypatch):
+    monkeypatch.setattr(ahead, "cache_folder", lambda: None)
+    assert "set NUMBA_CACHE_DIR" in run("compile", code=1)
+    monkeypatch.setattr(ahead.numba.config, "DISABLE_JIT", 1)
+    assert "NUMBA_DISABLE_JIT is set" in run("compile", code=1)
+
+
+# What is imported -------------------------------------------------------------------------
+
+INFO = """
+import json, sys
+from rsciio_xfm.cli import main
+heavy = ("dask.array", "exspy", "hyperspy.signal", "matplotlib", "numba", "scipy.ndimage")
+held = [name for name in heavy if name in sys.modules]
+out, sys.stdout = sys.stdout, open(sys.argv[1], "w")
+found = {}
+for path in sys.argv[2:]:
+    main(["info", path], standalone_mode=False)
+    found[path] = [name for name in heavy if name in sys.modules]
+sys.stdout.close()
+print(json.dumps([held, found]), file=out)
+"""
+LIGHT = {"numba"}  # and nothing else that takes long
+
+
+def test_what_info_imports(tmp_path):
+    """One process for all formats: what one of them imports, the next ones have too."""
+    from tests.robustness.samples import SAMPLES, make
+
+    samples = {}
+    for number, one in enumerate(SAMPLES.values()):
+        if one.is_here and one.damage is None:
+            samples[str(make(one, tmp_path / str(number)))] = one.name
+    held, found = run_python(INFO, tmp_path / "said", *samples)
+    assert held == []
+    assert len(found) > 30
+    wrong = {samples[path]: {*names} - LIGHT for path, names in found.items()}
+    assert {name: more for name, more in wrong.items() if more} == {}
+    assert (tmp_path / "said").read_text(encoding="utf-8").count("Counts ") == len(found)
+
+
+def test_importing_the_package_imports_little():
+    code = "import json, sys, rsciio_xfm; print(json.dumps(sorted(sys.modules)))"
+    names = {name.partition(".")[0] for name in run_python(code)}
+    assert not names & {
+        "dask",
+        "exspy",
+        "h5py",
+        "hyperspy",
+        "matplotlib",
+        "numba",
+        "numpy",
+    }
