@@ -142,7 +142,11 @@ def _make_overview(opened: Opened) -> None:
 def _load_kernels(opened: Opened) -> None:
     """Wait for the kernels of a pass, which another process compiles."""
     if opened.source is not None:
-        names = [f"explorer {opened.source.dtype}", of_source(opened.source)]
+        own = of_source(
+            opened.source
+        )  # of a format, if it decodes spectra in a way of its own
+        names = [f"explorer {opened.source.dtype}"]
+        names += [own] if own.startswith("formats.") else []
         ready.get(names, opened.overview.stop.is_set)
 
 
