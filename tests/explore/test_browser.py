@@ -840,6 +840,7 @@ def test_excitation(looking):
     field = page.get_by_label("Excitation")
     field.fill("Rh 30 kV")
     field.press("Enter")
+    expect(page).to_have_url(re.compile("excitation"))  # the server was asked about it
     assert looking.state["excitation"] == "Rh 30 kV"
     looking.button("Fit these").click()
     looking.button("Stop").click()

@@ -34,7 +34,7 @@ export function createTasks(app) {
       if (running.get(kind) === task) running.delete(kind);
       const isLost = !running.size && app.root?.ownerDocument.activeElement?.dataset.key === "stop";
       app.emit("task");
-      if (isLost) app.root.querySelector(`[data-key=${kind}]`)?.focus(); // what began it
+      if (isLost) app.root.querySelector(`[data-key="run ${kind}"]`)?.focus(); // what began it
     });
     task.done.catch(app.tell);
     app.emit("task");
