@@ -28,7 +28,7 @@ from rsciio_xfm.explore.messages import (
     as_json,
     file_is_gone,
 )
-from rsciio_xfm.explore.opened import Opened, smallest
+from rsciio_xfm.explore.opened import NoMapError, Opened, smallest
 from rsciio_xfm.explore.questions import Ticket
 from rsciio_xfm.explore.tasks import Task
 from rsciio_xfm.explore.turns import Client
@@ -142,6 +142,9 @@ def _of_file(
         return _changed(opened)
     if opened is not None and not isinstance(error, MemoryError):
         opened.is_broken = True
+    if isinstance(error, NoMapError):
+        hint = explorer.hide_paths(error.hint)
+        return QuestionError(422, explorer.hide_paths(str(error)), hint)
     if isinstance(error, MemoryError) and not str(error):
         return QuestionError(500, "There is not enough memory for this.")
     if isinstance(error, OSError) and error.strerror:

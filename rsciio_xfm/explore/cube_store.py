@@ -125,7 +125,7 @@ def unsuited(source: FileArray) -> str:
     if source.ndim != 3 or source.dtype.kind != "u" or 0 in source.shape:
         return "Only maps of counts, with two axes besides the energy, are cached."
     if is_off():
-        return f"The environment variable {SWITCH} or {cache.SWITCH} says so."
+        return f"The environment variable {SWITCH} or {cache.SWITCH} switches caches off."
     return ""
 
 
@@ -140,7 +140,7 @@ def why_not(source: FileArray) -> str:
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     if isinstance(source, RecordStream):
         n_bytes = min(n_bytes, _SLOWER * source.file_bytes())
-    small = "The map is small: it is as fast from the file."
+    small = "A map as small as this one needs no cache."
     return unsuited(source) or (small if n_bytes < CUBE_MAP_BYTES else "")
 
 
@@ -752,7 +752,7 @@ class ChunkReader:
     def decode(self, raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Decode a chunk; see :meth:`chunk`."""
         _, _, _, width, n_plain, _ = (
-            _HEAD.unpack_from(raw) if raw.size >= _HEADER else (0,) * 6
+            _HEAD.unpack_from(raw.data) if raw.size >= _HEADER else (0,) * 6
         )
         if width not in _WIDTHS:
             raise DamagedError("a chunk is not of whole numbers")
@@ -781,7 +781,7 @@ class ChunkReader:
         if raw.size < _HEADER:
             return None
         # See README_CHUNK_FORMAT of Blosc 1: its version, and what was done to the numbers.
-        version, _, how, width, n_plain, n_part = _HEAD.unpack_from(raw)
+        version, _, how, width, n_plain, n_part = _HEAD.unpack_from(raw.data)
         n_bytes = n * width
         is_one = width in _WIDTHS and n_plain == n_bytes <= n_part
         if not is_one or version != _VERSION or how & _HOW != _BITS_SORTED:

@@ -13,7 +13,7 @@ from rsciio_xfm.core.reduce import run
 from rsciio_xfm.explore import exports, regions, script
 from rsciio_xfm.explore.asked import Asked, make_image, make_masks, make_spectrum
 from rsciio_xfm.explore.explorer import Explorer
-from rsciio_xfm.explore.messages import Answer, QuestionError
+from rsciio_xfm.explore.messages import Answer, QuestionError, to_json
 from rsciio_xfm.explore.opened import overview_entry
 
 _MOST_SHOWN = 64 * 2**20  # bytes of a map that is read for a small picture of it
@@ -95,7 +95,7 @@ def _session(asked: Asked) -> Answer:
     state = _state(asked)
     if not isinstance(state, dict):
         raise QuestionError(400, "The state is no object.")
-    body = json.dumps(state, indent=2, ensure_ascii=False).encode()
+    body = to_json(state, 2)
     return _download(asked, body, "application/json", "session", "json")
 
 

@@ -75,8 +75,13 @@ def file_is_gone(status: int, name: str) -> QuestionError:
 
 def as_json(value: Any, status: int = 200) -> Answer:
     """Return a value as JSON; numbers that JSON does not have are null."""
-    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
-    return Answer(JSON, _encoded(text), status)
+    return Answer(JSON, to_json(value), status)
+
+
+def to_json(value: Any, indent: int | None = None) -> bytes:
+    """Return a value as text of JSON; numbers that JSON does not have are null."""
+    plain = _plain(value)
+    return _encoded(json.dumps(plain, indent=indent, ensure_ascii=False, allow_nan=False))
 
 
 def as_binary(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Answer:

@@ -96,7 +96,7 @@ def choose_map(signals: list[dict[str, Any]], path: Path | str) -> dict[str, Any
 
     Raises
     ------
-    rsciio_xfm.exceptions.FileFormatError
+    NoMapError
         There is none.
     """
 
@@ -110,8 +110,22 @@ def choose_map(signals: list[dict[str, Any]], path: Path | str) -> dict[str, Any
 
     found = [signal for signal in signals if is_spectra(signal)]
     if not found:
-        raise FileFormatError(f"{path}: it holds no map of spectra, expected one.")
+        raise NoMapError(f"{path}: it holds no map of spectra, expected one.")
     return max(found, key=rank)
+
+
+class NoMapError(FileFormatError):
+    """A file that is read, but holds no map of spectra.
+
+    Attributes
+    ----------
+    hint
+        What the reader said of it.
+    """
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 class Opened:
@@ -167,7 +181,10 @@ class Opened:
         """Open a file."""
         with collected() as warnings:
             signals = read_signals(path, options)
-        signal = choose_map(signals, path)
+        try:
+            signal = choose_map(signals, path)
+        except NoMapError as error:
+            raise NoMapError(str(error), " ".join(dict.fromkeys(warnings))) from None
         opened = cls(signal, name or path.name, path)
         opened.warnings = tuple(dict.fromkeys(warnings))
         opened.options = dict(options)

@@ -142,7 +142,11 @@ def _make_overview(opened: Opened) -> None:
 def _load_kernels(opened: Opened) -> None:
     """Wait for the kernels of a pass, which another process compiles."""
     if opened.source is not None:
-        names = [f"explorer {opened.source.dtype}", of_source(opened.source)]
+        own = of_source(
+            opened.source
+        )  # of a format, if it decodes spectra in a way of its own
+        names = [f"explorer {opened.source.dtype}"]
+        names += [own] if own.startswith("formats.") else []
         ready.get(names, opened.overview.stop.is_set)
 
 
@@ -186,9 +190,9 @@ def _why_not(opened: Opened, is_cached: bool) -> str:
     """Return why a map gets no cache; nothing if it gets one."""
     source = opened.source
     if not is_cached:
-        return "It was switched off."
+        return "The cache was switched off."
     if source is None or source.ndim != 3:
-        return "Only maps in files, with rows and columns, have one."
+        return "Only maps in files, with rows and columns, have a cache."
     if importlib.util.find_spec("numcodecs") is None:
-        return 'It needs numcodecs: pip install "rsciio_xfm[explore]".'
+        return 'A cache needs numcodecs: pip install "rsciio_xfm[explore]".'
     return cube.why_not(source)

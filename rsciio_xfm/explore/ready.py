@@ -11,7 +11,7 @@ from rsciio_xfm.kernels import ahead
 
 QUESTIONS = "explorer"  # what answers from a cache call
 _FIRST = ("explorer uint8", "explorer uint16")  # what most caches are made with
-_MOST_WAIT = 60.0  # seconds; then they are compiled here, when they are called
+_MOST_WAIT = 20.0  # seconds; then they are compiled here, when they are called
 _POLL = 0.05
 _lock = threading.Lock()
 _begun: set[str] = set()
@@ -27,8 +27,7 @@ def begin() -> None:
 
 
 def _begin() -> None:
-    if not ahead.is_compiled(QUESTIONS):
-        ahead.compile_ahead(*_FIRST, QUESTIONS)
+    ahead.compile_ahead(*_FIRST, QUESTIONS)
     get([QUESTIONS])
 
 
@@ -46,8 +45,8 @@ def get(names: list[str], is_unwanted: Callable[[], bool] = lambda: False) -> No
     if ahead.is_off():
         return
     end = time.monotonic() + _MOST_WAIT
-    while left := [name for name in wanted if not ahead.is_compiled(name)]:
-        ahead.compile_ahead(*left)
+    ahead.compile_ahead(*wanted)
+    while not all(map(ahead.is_compiled, wanted)):
         if is_unwanted() or not ahead.is_compiling() or time.monotonic() > end:
             break
         time.sleep(_POLL)

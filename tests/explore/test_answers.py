@@ -1,6 +1,7 @@
 """Answers of the explorer equal those of signals, bit for bit, for every format."""
 
 import importlib
+import json
 
 import hyperspy.api as hs
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.explore.regions import to_mask
 from rsciio_xfm.signals.maps import get_region_spectra, get_summary, get_window_images
-from tests.builders import edax, geopixe
+from tests.builders import edax, geopixe, mda
 from tests.explore.asking import Asking, explore_file
 from tests.test_contract import BUILDERS, short_name
 
@@ -281,6 +282,20 @@ class TestChanged:
             assert not ask.json("info", fresh="1")["file_changed"]
             ask.opened.overview.wait(60)
             assert (ask.image("counts") == before).all()
+
+    def test_no_spectra(self, tmp_path):
+        """The page says so, and what the reader knows of where they may be."""
+        path = mda.write_fly(tmp_path / "2xfm_0011.mda")
+        with Asking(path, wait=False) as ask:
+            answer = ask.raw("info")
+            said = json.loads(answer.body)
+            assert answer.status == 422
+            assert (
+                said["error"]
+                == "2xfm_0011.mda: it holds no map of spectra, expected one."
+            )
+            assert "only counters" in said["hint"]
+            assert str(tmp_path) not in said["hint"]
 
     def test_no_map(self, tmp_path):
         path = tmp_path / "map.spd"

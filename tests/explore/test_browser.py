@@ -818,6 +818,7 @@ def test_a_task_says_what_it_does_and_is_stopped(looking):
     expect(page.locator(".xfm-message")).to_have_text("Looking for elements: stopped.")
     expect(work).not_to_contain_text("Waiting")
     expect(looking.button("Find")).to_be_enabled()
+    expect(looking.button("Find")).to_be_focused()  # the keyboard goes on where it began
     assert [one for one in task.asked if "stop" in one] == [task.asked[-1]]
 
 
@@ -839,6 +840,7 @@ def test_excitation(looking):
     field = page.get_by_label("Excitation")
     field.fill("Rh 30 kV")
     field.press("Enter")
+    expect(page).to_have_url(re.compile("excitation"))  # the server was asked about it
     assert looking.state["excitation"] == "Rh 30 kV"
     looking.button("Fit these").click()
     looking.button("Stop").click()

@@ -35,7 +35,7 @@ from rsciio_xfm.explore.cube import (
     make,
     why_not,
 )
-from rsciio_xfm.explore.cube_layout import Layout, split_window
+from rsciio_xfm.explore.cube_layout import Layout, change_window, split_window
 
 SHAPE = (70, 50, 33)
 NOTHING = Memory.of(b"")
@@ -493,26 +493,86 @@ def test_formats(specification, tmp_path):
 def test_planes_of_windows(n_channels):
     """Of any window there are few planes, and together they are the window."""
     layout = Layout.of((8, 8, n_channels), "uint8", 1)
-    (_, end), (eights, more), (sixties, last) = layout.levels
     rng = np.random.default_rng(0)
     for first, stop in np.sort(rng.integers(0, n_channels + 1, (60, 2)), axis=1).tolist():
         if first == stop:
             continue
-        times = np.zeros(n_channels, dtype=int)
         planes = split_window(layout, first, stop)
-        for plane, sign in planes:
-            if plane < end:
-                times[plane] += sign
-            elif plane < more:
-                times[8 * (plane - eights) :][:8] += sign
-            elif plane < last:
-                times[64 * (plane - sixties) :][:64] += sign
-            else:
-                times += sign
+        times = times_of(layout, planes)
         expected = np.zeros(n_channels, dtype=int)
         expected[first:stop] = 1
         assert times.tolist() == expected.tolist()
         assert len(planes) <= 16 + n_channels // 128
+
+
+@pytest.mark.parametrize("n_channels", [9, 64, 100, 513])
+def test_planes_of_a_window_from_another(n_channels):
+    """They are what one window has more than the other, and less."""
+    layout = Layout.of((8, 8, n_channels), "uint8", 1)
+    rng = np.random.default_rng(0)
+    for ends in np.sort(rng.integers(0, n_channels + 1, (200, 4)), axis=1).tolist():
+        outer, inner = (ends[0], ends[3]), (ends[1], ends[2])
+        left, right = (ends[0], ends[2]), (ends[1], ends[3])
+        pairs = ((outer, inner), (inner, outer), (left, right), (right, left))
+        for made, wanted in pairs if ends[1] < ends[2] else ():
+            times = times_of(layout, change_window(layout, made, wanted))
+            times += times_of(layout, split_window(layout, *made))
+            assert (
+                times.tolist()
+                == times_of(layout, [(k, 1) for k in range(*wanted)]).tolist()
+            )
+
+
+def times_of(layout, planes):
+    """How often planes have each channel."""
+    n_channels = layout.shape[2]
+    (_, end), (eights, more), (sixties, last) = layout.levels
+    times = np.zeros(n_channels, dtype=int)
+    for plane, sign in planes:
+        if plane < end:
+            times[plane] += sign
+        elif plane < more:
+            times[8 * (plane - eights) :][:8] += sign
+        elif plane < last:
+            times[64 * (plane - sixties) :][:64] += sign
+        else:
+            times += sign
+    return times
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
+@pytest.mark.parametrize("shape", [(48, 64, 90), (45, 50, 90), (33, 200, 90)])
+@pytest.mark.parametrize("most", [2**28, 64 * 70])
+def test_images_in_blocks(monkeypatch, dtype, shape, most):
+    """Of blocks of any size, of whole and of cut rows, from another window and not."""
+    monkeypatch.setattr(cube_layout, "STRIP_BYTES", 16 * 64 * 90)
+    monkeypatch.setattr(cube_layout, "MOST_STRIP_BYTES", most)
+    counts = make_counts(shape, dtype)
+    counts[20, 3, 50] = np.iinfo(dtype).max
+    cube = make(in_memory(counts))
+    for step in (1, 2, 3, 4, 7, 64):
+        made = None
+        for window in (
+            (3, 40),
+            (10, 44),
+            (10, 12),
+            (11, 90),
+            (0, 90),
+            (20, 21),
+            (60, 70),
+        ):
+            found = cube.image(*window, None, step, made)
+            np.testing.assert_array_equal(found, blocks_of(counts, window, step))
+            made = window, found
+
+
+def blocks_of(counts, window, step):
+    image = counts[:, :, slice(*window)].sum(axis=2, dtype=np.uint64)
+    height, width = (-(-n // step) * step for n in image.shape)
+    padded = np.zeros((height, width), dtype=np.uint64)
+    padded[: image.shape[0], : image.shape[1]] = image
+    shape = height // step, step, width // step, step
+    return padded.reshape(shape).sum(axis=(1, 3), dtype=np.uint64)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
@@ -1012,7 +1072,7 @@ def test_switched_off(source, monkeypatch, name):
 
 
 def test_which_maps_have_one(source, monkeypatch):
-    assert why_not(source) == "The map is small: it is as fast from the file."
+    assert why_not(source) == "A map as small as this one needs no cache."
     monkeypatch.setattr(cube_store, "CUBE_MAP_BYTES", 1000)
     assert why_not(source) == ""
     records = importlib.import_module("tests.builders.geopixe").write_map
@@ -1021,7 +1081,7 @@ def test_which_maps_have_one(source, monkeypatch):
     sparse = source_of(geopixe.file_reader(path, lazy=True)[0]["data"])
     assert why_not(sparse) == ""
     monkeypatch.setattr(cube_store, "CUBE_MAP_BYTES", 5 * sparse.file_bytes())
-    assert why_not(sparse) == "The map is small: it is as fast from the file."
+    assert why_not(sparse) == "A map as small as this one needs no cache."
     for counts in (make_counts(dtype="f4"), make_counts(dtype="i2"), make_counts()[0]):
         assert "maps of counts" in why_not(in_memory(counts))
         with pytest.raises(CubeError):

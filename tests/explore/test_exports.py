@@ -131,6 +131,10 @@ def test_session(ask):
     answer = ask.raw("export/session.json", state=json.dumps(state))
     assert json.loads(answer.body) == state
     assert answer.filename == "map_session.json"
+    # What JSON does not have is null, whoever made the state.
+    answer = ask.raw("export/session.json", state='{"a": NaN, "b": [-Infinity, 1e999]}')
+    assert b"N" not in answer.body
+    assert json.loads(answer.body) == {"a": None, "b": [None, None]}
 
 
 STATE = {

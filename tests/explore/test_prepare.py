@@ -44,7 +44,7 @@ def wait_for(ask, *states):
 def plain(path):
     """What is answered without a cache."""
     with Asking(explore_file(path, is_cached=False, most_waiting=9)) as ask:
-        assert ask.json("info")["cache"]["why"] == "It was switched off."
+        assert ask.json("info")["cache"]["why"] == "The cache was switched off."
         return {
             **{region: ask.spectrum(region) for region in REGIONS},
             **{of: ask.image(of) for of in ("counts", "w:0:64", "w:5:19")},
@@ -170,3 +170,31 @@ def test_closed_before_its_turn(path):
         explorer.close()
         assert not held.thread.is_alive()
         assert held.cache.state == "off"
+
+
+def test_windows_that_are_dragged(path, plain):
+    """Their coarse images are right, made of each other, and nothing else is kept of them."""
+    with Asking(path) as ask:
+        wait_for(ask, "ready")
+        with Asking(explore_file(path, is_cached=False, most_waiting=9)) as other:
+            for stop in (9, 11, 12, 30, 28, 20):
+                for step in ("2", "3"):
+                    query = {"of": f"w:5:{stop}", "step": step}
+                    header, arrays = ask.arrays("image", **query)
+                    expected = other.arrays("image", **query)
+                    assert header == expected[0] | {"arrays": header["arrays"]}
+                    assert (arrays["image"] == expected[1]["image"]).all()
+        assert len(ask.explorer.windows) == 12
+        assert len(ask.explorer.store) == 0
+        assert (ask.image("w:5:19") == plain["w:5:19"]).all()
+
+
+def test_windows_are_kept_within_a_budget(path):
+    with Asking(explore_file(path, memory=8 * 2000, most_waiting=9)) as ask:
+        wait_for(ask, "ready")
+        for stop in range(10, 40):
+            ask.arrays("image", of=f"w:5:{stop}", step="2")
+        assert 0 < len(ask.explorer.windows) < 10
+        assert ask.explorer.windows.n_bytes <= 2000
+        ask.explorer._close(ask.number)
+        assert ask.explorer.windows.n_bytes == len(ask.explorer.windows) == 0

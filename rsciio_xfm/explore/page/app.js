@@ -71,7 +71,7 @@ export function startApp(root, api, store, options) {
     lines();
   };
   watch(app, changed);
-  /** The file was replaced, maybe by a map of another size: open it again, and ask everything anew. */
+  /** The file was replaced, maybe by another map: open it again, and ask everything anew. */
   app.reopen = async () => {
     let info;
     try {

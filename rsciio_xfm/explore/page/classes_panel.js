@@ -53,7 +53,7 @@ export function createClassesPanel(app) {
           method = v;
           draw();
         }, { key: "method" }),
-        h("button", { disabled: busy || noClasses, onclick: run, key: "run" },
+        h("button", { disabled: busy || noClasses, onclick: run, key: "run classify" },
           "Find classes")),
       remarks(app, element, "classify"),
       app.classes ? [

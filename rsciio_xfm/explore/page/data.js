@@ -67,7 +67,7 @@ export function createData(app) {
       kept.header.rows_done >= overview.rows || kept.rows >= overview.rows_done;
   }
 
-  /** With a step, sums of so many by so many pixels are asked: enough while a window is dragged. */
+  /** With a step, sums of step x step pixels are asked: enough while a window is dragged. */
   async function image(spec, step = 1) {
     const key = keyOf(spec, step);
     const kept = images.get(key);

@@ -36,11 +36,11 @@ const ICONS = {
   ellipse: "M8 3c3.5 0 6.3 2.2 6.3 5s-2.8 5-6.3 5-6.3-2.2-6.3-5 2.8-5 6.3-5z",
   polygon: "M3 6l5-4 6 4-2 8H5z",
   lasso: "M8 3c4 0 6 2 6 4s-3 4-6 4-6-1-6-4 2-4 6-4zM5 11c-1 1 1 2 0 4",
-  undo: "M6 3 2.5 6.5 6 10M3 6.500h6a4 4 0 0 1 0 8H6",
-  redo: "M10 3l3.5 3.500L10 10M13 6.500H7a4 4 0 0 0 0 8h3",
+  undo: "M6 3 2.5 6.5 6 10M3 6.5h6a4 4 0 0 1 0 8H6",
+  redo: "M10 3l3.5 3.5L10 10M13 6.5H7a4 4 0 0 0 0 8h3",
   fit: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4",
-  dark: "M13.5 9.500A6 6 0 0 1 6.5 2.500a6 6 0 1 0 7 7z",
-  help: "M5.5 5.500a2.5 2.5 0 1 1 3.5 2.300c-.7.3-1 .8-1 1.700M8 12.500v.6",
+  dark: "M13.5 9.5A6 6 0 0 1 6.5 2.5a6 6 0 1 0 7 7z",
+  help: "M5.5 5.5a2.5 2.5 0 1 1 3.5 2.3c-.7.3-1 .8-1 1.7M8 12.5v.6",
   remove: "M4 4l8 8M12 4l-8 8",
   plus: "M8 3v10M3 8h10",
   minus: "M3 8h10",
@@ -94,7 +94,7 @@ export function fill(element, ...children) {
   next.focus();
 }
 
-/** A canvas of the size of its box in pixels of the screen; returns its size and context. */
+/** A canvas as large as its box on the screen; its context and size. */
 export function prepared(canvas) {
   const scale = pixelRatio();
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -134,7 +134,7 @@ export function download(name, data, type) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
-/** A box over the page; it is taken away when it is closed. */
+/** A box over the page, until it is closed. */
 export function showDialog(root, label, ...children) {
   const dialog = h("dialog.xfm-dialog", { label }, ...children);
   dialog.addEventListener("close", () => dialog.remove());
@@ -145,8 +145,8 @@ export const closer = () => h("button", { autofocus: true,
   onclick: (event) => event.target.closest("dialog").close() }, "Close");
 
 /**
- * The pointer went down on an element: move(event) until it is let go, then up(event, isDrag),
- * where isDrag tells that it moved by more than a few pixels.
+ * The pointer went down on an element: move(event) until it is let go, then up(event, isDrag);
+ * isDrag: by more than a few pixels.
  */
 export function dragged(element, down, move, up) {
   let isDrag = false;

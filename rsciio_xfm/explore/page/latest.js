@@ -1,7 +1,6 @@
 /**
- * One question under way, the newest kept. `next()` returns the question that is wanted now, or
- * null; `ask(question)` asks it. What was wanted in between, while the mouse moved on, is never
- * asked. Returns a function that is called whenever something has changed.
+ * One question under way, the newest kept: `ask` asks what `next()` wants now, if anything. What
+ * was wanted in between is never asked. Returns what is called whenever something has changed.
  */
 export function latest(next, ask) {
   let running = false;
@@ -17,8 +16,8 @@ export function latest(next, ask) {
 }
 
 /**
- * As latest, of app; what has failed is told, and not asked again until retry(). `wanted(isFine)`
- * returns a question that is fine, or nothing; `keyOf` tells questions apart.
+ * As latest; what has failed is told, and not asked again until retry(). `wanted(isFine)` returns
+ * a question that is fine, or nothing; `keyOf` tells questions apart.
  */
 export function trying(app, wanted, ask, keyOf = (question) => question) {
   const failed = new Set();

@@ -14,7 +14,7 @@ export function createShow(app) {
   const { store, data } = app;
   let live = false;
 
-  /** A window is shown as coarsely as the screen is while it is dragged, or more so. */
+  /** While a window is dragged, it is shown no finer than the screen is. */
   function stepOf(spec) {
     if (!live || !spec.startsWith("w:")) return 1;
     const [height, width] = app.info.shape;

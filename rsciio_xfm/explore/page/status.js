@@ -102,7 +102,7 @@ export function createStatus(app) {
     else if (!overview.done) {
       progress(`Reading: row ${overview.rows_done} of ${overview.rows}`, overview.rows_done / overview.rows);
     } else if (cache?.state === "making") progress("Making the cache, which makes all faster", cache.progress);
-    else fill(work, cache?.state === "off" && cache.why ? h("span", { title: cache.why }, `No cache. ${cache.why}`) : null);
+    else fill(work, cache?.state === "off" && cache.why ? h("span", { title: cache.why }, cache.why) : null);
   }
   drawWork();
   function progress(text, part, more = null) {

@@ -1,4 +1,4 @@
-/** What takes long: fits, finding elements, classes. Told in the line at the bottom, with Stop. */
+/** What takes long: told in the line at the bottom, with Stop. */
 import { wishOf } from "./wish.js";
 
 const KINDS = {
@@ -32,7 +32,9 @@ export function createTasks(app) {
       return result;
     }).finally(() => {
       if (running.get(kind) === task) running.delete(kind);
+      const isLost = !running.size && app.root?.ownerDocument.activeElement?.dataset.key === "stop";
       app.emit("task");
+      if (isLost) app.root.querySelector(`[data-key="run ${kind}"]`)?.focus(); // what began it
     });
     task.done.catch(app.tell);
     app.emit("task");
