@@ -63,7 +63,7 @@ def pca(
     -------
     hyperspy.api.signals.Signal1D
         The scores of each pixel, float32, NaN where masked. Components and scores are in
-        ``signal.learning_results`` too, where HyperSpy's ``plot_explained_variance_ratio``,
+        ``signal.learning_results`` too, where HyperSpy's ``plot_scree_plot``,
         ``plot_decomposition_results`` and saving find them.
 
     Raises
@@ -75,7 +75,7 @@ def pca(
     --------
     >>> import rsciio_xfm
     >>> scores = rsciio_xfm.pca(s, n_components=8)
-    >>> ax = s.plot_explained_variance_ratio(n=20)
+    >>> ax = s.plot_scree_plot(n=20)
     """
     features, found = find_components(
         "pca",
