@@ -43,6 +43,7 @@ THOROUGH = (
     HERE / "test_gallery.py",
     HERE / "test_many_users.py",
     HERE / "test_new_format.py",
+    HERE / "test_silence.py",
 )
 # and whatever these words are in the name of: other readers' suites, damage, processes.
 THOROUGH_WORDS = re.compile(

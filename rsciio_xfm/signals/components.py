@@ -57,7 +57,7 @@ def pca(
     min_counts
         Pixels with fewer counts are left out.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def umap(
     n_neighbors, min_dist
         Of :class:`umap.UMAP`.
     show_progressbar
-        None is HyperSpy's preference, on a terminal.
+        None is HyperSpy's preference, on a terminal or in a notebook.
     **preparation
         `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of :func:`pca`.
 

@@ -41,7 +41,7 @@ def get_window_images(
     integration_windows
         Width of the window of a line, in multiples of its full width at half maximum.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def get_region_spectra(
         scikit-image and scipy have it. In the map of classes that
         :func:`rsciio_xfm.classify` returns as a signal only negative numbers are.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def get_summary(
     signal
         Spectra with axes to navigate, lazy or not, of any type.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def get_colour_map(
     percentile
         Of the pixels: how bright is as bright as can be.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -232,7 +232,7 @@ def get_maps(
         arguments. If neither ``energy_range`` nor the tube's anode is known, the sum of all
         spectra is made first, which is a pass of its own.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
     **watch
         ``progress``, called as ``progress(done, total)`` when a part of the map is finished;
         ``cancel``, a callable that returns True, or an event, to stop; ``partial``, called
