@@ -46,6 +46,7 @@ THOROUGH = (
     HERE / "test_gallery.py",
     HERE / "test_many_users.py",
     HERE / "test_new_format.py",
+    HERE / "test_silence.py",
     HERE / "test_site.py",
 )
 # and whatever these words are in the name of: other readers' suites, damage, processes.

@@ -42,7 +42,7 @@ with h5py.File("part.h5") as file:
         found = found[found.attrs["default"]]
     counts = found[found.attrs["signal"]]
     print(dict(found.attrs), counts.shape, counts.dtype)
-    assert np.array_equal(counts, part.data)
+    assert np.array_equal(counts, part.data.compute())
 
 # %%
 # Each of these files brings back counts, axes, metadata and dead times: iron, of each.
@@ -55,7 +55,7 @@ readers = {
 figure, axes = plt.subplots(2, 2, figsize=(7, 4.6), layout="constrained")
 for ax, (name, options) in zip(axes.flat, readers.items(), strict=True):
     again = hs.load(name, lazy=True, signal_type="EDS_XFM", **options)
-    same = np.array_equal(again.data, part.data)
+    same = np.array_equal(again.data.compute(), part.data.compute())
     times = np.array_equal(again.get_dead_time().data, part.get_dead_time().data)
     print(f"{name}: {again}; counts the same: {same}; dead times the same: {times}")
     iron = again.get_window_images(["Fe_Ka"])["Fe_Ka"].data

@@ -4,6 +4,7 @@ It is shown on a terminal, or below the cell of a notebook, once the waiting tak
 two seconds. What is done is said in words: :func:`rsciio_xfm.core.watch.begin`.
 """
 
+import re
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
@@ -35,6 +36,7 @@ class Line:
         self._is_over = threading.Event()
         self._began = time.monotonic()
         self._bar: tqdm | None = None
+        self._stream = _stream()
         self._label, self._done, self._total = "", 0, 0
         self._is_counted = False  # in bytes or files, not in tasks of dask's
         self._is_told = (
@@ -106,7 +108,7 @@ class Line:
         if self._bar is None:
             # With a delay it draws nothing by itself.
             self._bar = tqdm(
-                file=_stream(), unit_scale=True, dynamic_ncols=True, delay=1e-9
+                file=self._stream, unit_scale=True, dynamic_ncols=True, delay=1e-9
             )
             self._bar.start_t -= time.monotonic() - self._since
         bar = self._bar
@@ -183,9 +185,38 @@ def _is_preferred() -> bool:
     return preferences is None or bool(preferences.General.show_progressbar)
 
 
-def _stream() -> TextIO:
-    """Return where the line goes: errors are red in a notebook."""
-    return sys.stdout if _is_notebook() else sys.stderr
+class _Cell:
+    """Below the cell of a notebook: one output, in which the text is put anew."""
+
+    encoding = "utf-8"  # tqdm draws with letters that not all files have
+
+    def __init__(self) -> None:
+        self._lines = [""]
+        self._handle: Any = None
+
+    def write(self, text: str) -> None:
+        """Take text as a terminal does: a return begins the line anew."""
+        for part in re.split(r"([\r\n])", text):
+            if part == "\n":
+                self._lines.append("")
+            else:
+                self._lines[-1] = "" if part == "\r" else self._lines[-1] + part
+
+    def flush(self) -> None:
+        """Show the text."""
+        from IPython.display import display
+
+        text = "\n".join(line.rstrip() for line in self._lines).rstrip("\n")
+        data = {"text/plain": text}
+        if self._handle is not None:
+            self._handle.update(data, raw=True)
+        elif text:
+            self._handle = display(data, raw=True, display_id=True)
+
+
+def _stream() -> Any:
+    """Return where the line goes."""
+    return _Cell() if _is_notebook() else sys.stderr
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Warnings that point to the line of the user."""
 
 import contextlib
+import re
 import sys
 import threading
 import warnings
@@ -22,6 +23,9 @@ _BETWEEN = frozenset(
     ]
 )
 
+_NAMES_AND_NUMBERS = re.compile(r"\S*[/\d]\S*")
+_SAME = "So it is, with numbers of their own,"
+_SHOWN = 4
 _TURN = threading.RLock()  # of who changes filters
 _COLLECTED: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
@@ -43,6 +47,37 @@ def collected() -> Iterator[list[str]]:
         yield texts
     finally:
         _COLLECTED.reset(token)
+
+
+@contextlib.contextmanager
+def told_together() -> Iterator[None]:
+    """Say once what is found of several detectors or files, however many there are.
+
+    Warnings in the ``with`` block are told when it ends. Of those that differ in numbers and
+    in names with a slash only, the first is told, and of how many others the same holds.
+    """
+    try:
+        with collected() as texts:
+            yield
+    finally:
+        alike: dict[str, list[str]] = {}
+        for text in dict.fromkeys(texts):
+            alike.setdefault(_NAMES_AND_NUMBERS.sub("", text), []).append(text)
+        for first, *others in alike.values():
+            rest = f" {_SAME} {_elsewhere(first, others)}." if others else ""
+            warn(f"{first}{rest}")
+
+
+def _elsewhere(first: str, others: list[str]) -> str:
+    """Return of which others a warning holds, by the names that tell them from the first."""
+    words = [{word.rstrip(":,.") for word in text.split()} for text in others]
+    known = set(first.replace(":", " ").split())
+    names = [sorted(w for w in own - known if "/" in w) for own in words]
+    if not all(len(own) == 1 for own in names):
+        return f"in {len(others)} more places"
+    shown = ", ".join(name for (name,) in names[:_SHOWN])
+    n_more = len(names) - _SHOWN
+    return f"of {shown}{f' and {n_more} more' if n_more > 0 else ''}"
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def kmeans(
     max_samples
         How many pixels are fitted, at most; the others get the nearest class.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
     **preparation
         `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of
         :func:`rsciio_xfm.pca`.
@@ -127,7 +127,7 @@ def classify(
     min_class_size
         Of HDBSCAN: how many pixels of the sample make a class.
     show_progressbar
-        None is HyperSpy's preference, on a terminal.
+        None is HyperSpy's preference, on a terminal or in a notebook.
     **preparation
         `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of
         :func:`rsciio_xfm.pca`.
@@ -238,7 +238,7 @@ def estimate_n_classes(
     random_state
         Seed.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
     **preparation
         `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of
         :func:`rsciio_xfm.pca`.

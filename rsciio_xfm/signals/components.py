@@ -57,13 +57,13 @@ def pca(
     min_counts
         Pixels with fewer counts are left out.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
     hyperspy.api.signals.Signal1D
         The scores of each pixel, float32, NaN where masked. Components and scores are in
-        ``signal.learning_results`` too, where HyperSpy's ``plot_explained_variance_ratio``,
+        ``signal.learning_results`` too, where HyperSpy's ``plot_scree_plot``,
         ``plot_decomposition_results`` and saving find them.
 
     Raises
@@ -75,7 +75,7 @@ def pca(
     --------
     >>> import rsciio_xfm
     >>> scores = rsciio_xfm.pca(s, n_components=8)
-    >>> ax = s.plot_explained_variance_ratio(n=20)
+    >>> ax = s.plot_scree_plot(n=20)
     """
     features, found = find_components(
         "pca",
@@ -121,7 +121,7 @@ def umap(
     n_neighbors, min_dist
         Of :class:`umap.UMAP`.
     show_progressbar
-        None is HyperSpy's preference, on a terminal.
+        None is HyperSpy's preference, on a terminal or in a notebook.
     **preparation
         `energy_range`, `rebin`, `scaling`, `navigation_mask`, `min_counts` of :func:`pca`.
 

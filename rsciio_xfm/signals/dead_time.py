@@ -162,7 +162,7 @@ def fill_dead_time(
         Of the polynomial, for percent, that of power 0 first; or ``"cubic"`` or
         ``"linear"``, which were published for detectors with a time constant of 0.5 us.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------

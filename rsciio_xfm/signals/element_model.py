@@ -201,7 +201,7 @@ class ElementModel:
         fixed
             Names of parameters that stay as they are: ``"zero"``, ``"gain"``, ``"noise"``.
         show_progressbar
-            Of lazy signals; None is HyperSpy's preference, on a terminal.
+            Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
         Returns
         -------

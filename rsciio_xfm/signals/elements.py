@@ -50,7 +50,7 @@ def calibrate_energy(
         is, else channels, counted from the first of the signal, 0. Or elements,
         ``["Fe", "Ca"]``: peaks are matched, within 10 % of the energies that there are.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def find_elements(
     set_elements
         Put those that were found into the metadata, ``Sample.elements``.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------

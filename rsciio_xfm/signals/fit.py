@@ -84,7 +84,7 @@ def create_element_model(
         What is fitted, in the units of the energy axis; None: around the lines of the
         elements and those of the source. Elements are looked for in all of the spectrum.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -271,7 +271,7 @@ def get_element_maps(
         No pixel is below 0: for pictures. Sums over regions would be too high, so they are
         made of the spectra.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
     **watch
         ``progress`` and ``cancel`` of :func:`rsciio_xfm.core.reduce.run`, for the pass that
         makes the maps.

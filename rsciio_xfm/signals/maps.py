@@ -42,7 +42,7 @@ def get_window_images(
     integration_windows
         Width of the window of a line, in multiples of its full width at half maximum.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def get_region_spectra(
         scikit-image and scipy have it. In the map of classes that
         :func:`rsciio_xfm.classify` returns as a signal only negative numbers are.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def get_summary(
     signal
         Spectra with axes to navigate, lazy or not, of any type.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def get_colour_map(
     percentile
         Of the pixels: how bright is as bright as can be.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
     colours
         ``"hue"``: from red over green to magenta; ``"safe"``: from yellow over green to blue,
         which the colour-blind tell apart.
@@ -238,7 +238,7 @@ def get_maps(
         arguments. If neither ``energy_range`` nor the tube's anode is known, the sum of all
         spectra is made first, which is a pass of its own.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
     **watch
         ``progress``, called as ``progress(done, total)`` when a part of the map is finished;
         ``cancel``, a callable that returns True, or an event, to stop; ``partial``, called

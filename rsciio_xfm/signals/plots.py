@@ -96,7 +96,7 @@ def plot_dead_time_against_counts(
         Where to; None makes a figure.
     show_progressbar
         Of lazy signals, whose counts are summed for this; None is HyperSpy's preference,
-        on a terminal.
+        on a terminal or in a notebook.
 
     Returns
     -------

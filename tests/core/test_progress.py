@@ -82,14 +82,33 @@ class TestWhere:
         assert is_wanted()
 
     def test_notebook(self, monkeypatch, capfd):
-        """There it goes where results go: errors are red."""
-        monkeypatch.setattr(module, "_DELAY", 0)
+        """There it is one output, not red as errors, that ends with what took long."""
+        display = pytest.importorskip("IPython.display")
+        shown = []
+
+        class Handle:
+            def update(self, data, raw):
+                shown.append(data["text/plain"])
+
+        def show(data, raw, display_id):
+            shown.append(data["text/plain"])
+            return Handle()
+
+        monkeypatch.setattr(display, "display", show)
+        monkeypatch.setattr(module, "_STEP", 0.02)
+        monkeypatch.setattr(module, "_DELAY", 0.2)
         monkeypatch.setattr(module, "_is_notebook", lambda: True)
         with count_bar(4, "Reading") as bar:
-            bar.update(4)
-        out, err = capfd.readouterr()
-        assert "Reading: 100%|" in out
-        assert not err
+            bar.update(2)
+            time.sleep(0.4)
+            bar.update(2)
+            begin("a short one")
+            time.sleep(0.1)
+        assert any(text.startswith("Reading:  50%|█") for text in shown)
+        assert any("A short one" in text for text in shown)
+        assert len(shown[-1].splitlines()) == 1
+        assert shown[-1].startswith("Reading: 100%|██████████| ")
+        assert capfd.readouterr() == ("", "")
 
     def test_no_standard_error(self, monkeypatch):
         monkeypatch.setattr(sys, "stderr", None)  # of a program without a console

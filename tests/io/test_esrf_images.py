@@ -191,6 +191,15 @@ class TestSeries:
         build.write_edf(tmp_path / "a_1.edf", FRAMES[0])
         assert values(read_one(tmp_path / "a_1.edf", series=True)).shape == (1, 6, 7)
 
+    def test_of_images_that_were_saved_here(self, tmp_path):
+        """Each holds the axes of itself: that these are not of all of them is no news."""
+        import hyperspy.api as hs
+
+        for i, frame in enumerate(FRAMES[:3]):
+            hs.signals.Signal2D(frame).save(tmp_path / f"a_{i}.edf")
+        found = hs.load(tmp_path / "a_0.edf", series=True)
+        np.testing.assert_array_equal(found.data, FRAMES[:3])
+
     def test_no_series(self, folder):
         with pytest.raises(FileFormatError, match="has no number"):
             read(folder / "other.edf", series=True)

@@ -18,6 +18,7 @@ from rsciio_xfm.core.eds import build_axis, order_axes
 from rsciio_xfm.core.packed import EXTRA, restore
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import default_chunks, from_source, read_all
+from rsciio_xfm.core.warning import collected, warn
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.formats.edf.fabio_files import check_packed, opened
 from rsciio_xfm.formats.edf.layout import (
@@ -190,7 +191,10 @@ def _build(
 ) -> dict[str, Any]:
     """Make a signal of images, or of the spectra that a header with a calibration has."""
     is_one = len(headers) == 1 and not series
-    saved = restore(path, headers[0].get(EXTRA), data.shape)
+    with collected() as texts:
+        saved = restore(path, headers[0].get(EXTRA), data.shape)
+    for text in texts if not series else ():  # of which an image was saved alone
+        warn(text)
     if saved is not None:
         return saved | {"data": data}
     calibration = find_calibration(headers[0])

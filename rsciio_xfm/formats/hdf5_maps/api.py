@@ -6,6 +6,7 @@ from typing import Any
 
 from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.hdf5.links import Group
+from rsciio_xfm.core.warning import told_together
 from rsciio_xfm.core.xrf import add_maps
 from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.hdf5_maps import bliss
@@ -37,11 +38,12 @@ def read_hdf5(path: Path, file: Group, options: Options) -> list[dict[str, Any]]
         check_parts(path, chosen)
     scans: dict[int, Scan] = {}
     each = replace(options, lazy=options.lazy or options.is_sum)
-    pairs = [
-        (found, signal)
-        for found in chosen
-        for signal in read_dataset(path, found, scans, _for_one(found, each))
-    ]
+    with told_together():
+        pairs = [
+            (found, signal)
+            for found in chosen
+            for signal in read_dataset(path, found, scans, _for_one(found, each))
+        ]
     if options.is_sum:
         return add_detectors(path, pairs, options.lazy, options.chunks)
     return [signal for _, signal in pairs]
