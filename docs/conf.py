@@ -1,5 +1,6 @@
 """Sphinx configuration; nothing is fetched from the network."""
 
+import re
 import shutil
 import sys
 import warnings
@@ -96,7 +97,10 @@ def write_generated(app):
 
 
 def label_cells(app, pagename, templatename, context, doctree):
-    """Say in each cell of a table of class `cards` what its column is, for small screens."""
+    """Make tables of class `cards` fit small screens: cells say what their column is.
+
+    Long names of what is in a file may be broken at their parts.
+    """
     if "cards" not in context.get("body", ""):
         return
     soup = bs4.BeautifulSoup(context["body"], "html.parser")
@@ -107,6 +111,11 @@ def label_cells(app, pagename, templatename, context, doctree):
                 cell["data-label"] = title
                 if not cell.get_text(strip=True):
                     cell["class"] = [*cell.get("class", []), "empty"]
+        for text in table.select("code .pre"):
+            parts = re.split(r"(?<=[/_|.)>])(?=\w|[<(*])", text.get_text())
+            text.clear()
+            for part in parts:
+                text.extend([part, soup.new_tag("wbr")])
     context["body"] = str(soup)
 
 
