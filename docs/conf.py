@@ -96,14 +96,20 @@ def write_generated(app):
     generated.write(Path(app.srcdir))
 
 
-def label_cells(app, pagename, templatename, context, doctree):
-    """Make tables of class `cards` fit small screens: cells say what their column is.
+def fit_tables(app, pagename, templatename, context, doctree):
+    """Make tables fit: long names of what is in a file may be broken at their parts.
 
-    Long names of what is in a file may be broken at their parts.
+    In a table of class `cards` cells say what their column is, for small screens.
     """
-    if "cards" not in context.get("body", ""):
+    if "<table" not in context.get("body", ""):
         return
     soup = bs4.BeautifulSoup(context["body"], "html.parser")
+    for text in soup.select("table code .pre"):
+        parts = re.split(r"(?<=[/_|.)>])(?=\w|[<(*])", text.get_text())
+        text.clear()
+        text.append(parts[0])
+        for part in parts[1:]:
+            text.extend([soup.new_tag("wbr"), part])
     for table in soup.select("table.cards"):
         titles = [th.get_text(" ", strip=True) for th in table.select("thead th")]
         for row in table.select("tbody tr"):
@@ -111,11 +117,6 @@ def label_cells(app, pagename, templatename, context, doctree):
                 cell["data-label"] = title
                 if not cell.get_text(strip=True):
                     cell["class"] = [*cell.get("class", []), "empty"]
-        for text in table.select("code .pre"):
-            parts = re.split(r"(?<=[/_|.)>])(?=\w|[<(*])", text.get_text())
-            text.clear()
-            for part in parts:
-                text.extend([part, soup.new_tag("wbr")])
     context["body"] = str(soup)
 
 
@@ -125,4 +126,4 @@ def setup(app):
 
     formulas.add_renderer(app)
     app.connect("builder-inited", write_generated)
-    app.connect("html-page-context", label_cells)
+    app.connect("html-page-context", fit_tables)
