@@ -1,5 +1,6 @@
 """Sphinx configuration; nothing is fetched from the network."""
 
+import re
 import shutil
 import sys
 import warnings
@@ -42,7 +43,7 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 autosectionlabel_prefix_document = True
 autodoc_typehints = "signature"
-toc_object_entries_show_parents = "all"
+toc_object_entries_show_parents = "hide"
 viewcode_follow_imported_members = False
 numpydoc_show_class_members = False
 copybutton_prompt_text = ">>> |$ "
@@ -95,11 +96,20 @@ def write_generated(app):
     generated.write(Path(app.srcdir))
 
 
-def label_cells(app, pagename, templatename, context, doctree):
-    """Say in each cell of a table of class `cards` what its column is, for small screens."""
-    if "cards" not in context.get("body", ""):
+def fit_tables(app, pagename, templatename, context, doctree):
+    """Make tables fit: long names of what is in a file may be broken at their parts.
+
+    In a table of class `cards` cells say what their column is, for small screens.
+    """
+    if "<table" not in context.get("body", ""):
         return
     soup = bs4.BeautifulSoup(context["body"], "html.parser")
+    for text in soup.select("table code .pre"):
+        parts = re.split(r"(?<=[/_|.)>])(?=\w|[<(*])", text.get_text())
+        text.clear()
+        text.append(parts[0])
+        for part in parts[1:]:
+            text.extend([soup.new_tag("wbr"), part])
     for table in soup.select("table.cards"):
         titles = [th.get_text(" ", strip=True) for th in table.select("thead th")]
         for row in table.select("tbody tr"):
@@ -116,4 +126,4 @@ def setup(app):
 
     formulas.add_renderer(app)
     app.connect("builder-inited", write_generated)
-    app.connect("html-page-context", label_cells)
+    app.connect("html-page-context", fit_tables)

@@ -23,7 +23,7 @@ _BRITISH = {"aluminum": "aluminium", "cesium": "caesium", "sulfur": "sulphur"}
 _NEVER = {"Tc", "Pm", "Po", "At", "Rn", "Fr", "Ra", "Ac", "Pa"}
 _URANIUM = 92
 _LIGHT = {"H", "He", "Li"}  # no detector sees their lines
-_NEAR = 0.05  # keV: peaks this close are one peak to a detector of 130 eV
+_NEAR = 0.1  # keV: to a detector, whose peaks are 130 eV wide, one peak or a shoulder
 _LINES = ("Ka", "Kb", "La", "Lb1", "Ma")
 
 
@@ -110,7 +110,7 @@ def lines() -> str:
         and element.General_properties.Z <= _URANIUM
     }
     rows = [_element(symbol, every) for symbol in every if symbol not in _LIGHT]
-    titles = ("Element", "Kα", "Kβ", "Lα", "Lβ1", "Mα", "At the same energy (50 eV)")
+    titles = ("Element", "Kα", "Kβ", "Lα", "Lβ1", "Mα", "Within 100 eV of it")
     return _table(titles, rows, (22, 9, 9, 9, 9, 9, 33))
 
 
@@ -125,7 +125,7 @@ def _element(symbol: str, every: dict[str, dict]) -> tuple[str, ...]:
 
 
 def _neighbours(symbol: str, every: dict[str, dict]) -> str:
-    """Return which strong lines of other elements lie at its strongest ones."""
+    """Return which strong lines of other elements lie beside its own."""
     found = []
     for line in ("Ka", "La"):
         if line not in every[symbol]:

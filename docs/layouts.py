@@ -33,8 +33,8 @@ def table():
         "",
         ".. list-table::",
         "   :header-rows: 1",
-        "   :widths: 12 24 14 16 16 20 12",
-        "   :class: cards",
+        "   :widths: 10 20 10 17 17 19 12",
+        "   :class: cards fixed",
         "",
     ]
     for cells in [_TITLES, *map(_cells, LAYOUTS)]:

@@ -163,8 +163,10 @@ def test_pages_fit_a_telephone_and_fetch_nothing(chromium, address, pages):
     page = context.new_page()
     fetched = []
     page.on("request", lambda request: fetched.append(request.url))
-    for name in pages:
+    for name in [*pages, "search.html?q=iron"]:
         page.goto(f"{address}/{name}")
+        if "?" in name:
+            page.wait_for_selector("#search-results p.context")
         width = page.evaluate("document.scrollingElement.scrollWidth")
         assert width <= TELEPHONE, name
         assert page.evaluate(CUT_OFF) == [], name

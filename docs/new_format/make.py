@@ -25,7 +25,8 @@ Now fill in what is marked with FILL IN; this fails until nothing is left:
     python -m pytest -m "" tests/test_contract.py tests/io/test_{name}.py \\
         tests/robustness/test_battery.py -k {name}
 Then: a file for the docstring's example in tests/builders/documentation.py, a page in
-docs/formats/, a line in docs/api.rst and CHANGES.md, a benchmark in benchmarks/.
+docs/formats/, a line and a section in docs/api/formats.rst, a line in CHANGES.md, a benchmark
+in benchmarks/.
 """
 
 
