@@ -33,6 +33,7 @@ FUNCTIONS = {
     ("explore", "port"): (start.explore, "port"),
     ("quantify", "sample"): (ElementMaps.quantify, "sample"),
     ("spectrum", "norm"): (rsciio_xfm.plot_spectra, "norm"),
+    ("report", "n_classes"): (rsciio_xfm.write_report, "n_classes"),
     ("serve", "host"): (start.serve, "host"),
     ("serve", "memory"): (start.serve, "memory"),
     ("serve", "port"): (start.serve, "port"),
