@@ -47,8 +47,9 @@ _FUNCTIONS = {
     "plot_spectra": "spectrum_plots",
     "umap": "components",
 }
+_REPORT = "write_report"
 
-__all__ = ["__version__", *_FORMATS, *_MODULES, *_FUNCTIONS]  # noqa: PLE0604
+__all__ = ["__version__", *_FORMATS, *_MODULES, *_FUNCTIONS, _REPORT]  # noqa: PLE0604
 
 
 def __dir__() -> list[str]:
@@ -63,6 +64,8 @@ def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         module = importlib.import_module(f"{__name__}.signals.{_FUNCTIONS[name]}")
         return getattr(module, name)
+    if name == _REPORT:
+        return importlib.import_module(f"{__name__}.report").write_report
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

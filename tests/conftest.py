@@ -37,6 +37,7 @@ THOROUGH = (
     HERE / "test_cli_folder.py",
     HERE / "test_cli_maps.py",
     HERE / "test_cli_quantify.py",
+    HERE / "test_cli_report.py",
     HERE / "test_distributed.py",
     HERE / "test_docstrings.py",
     HERE / "test_documentation.py",

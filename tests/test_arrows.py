@@ -18,6 +18,7 @@ LAYERS = (
     "formats",
     "signals",
     "data",
+    "report",
 )
 TOP = ("cli", "explore")  # over all of them, not over each other
 # These say which of several formats a file is of, and import no more of them than that.

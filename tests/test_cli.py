@@ -17,6 +17,7 @@ import rsciio_xfm
 from rsciio_xfm import data
 from rsciio_xfm.cli import _demo
 from rsciio_xfm.core import progress
+from rsciio_xfm.signals import folders
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import geopixe as builder
@@ -26,6 +27,20 @@ from tests.conftest import DATA
 @pytest.fixture
 def path(tmp_path):
     return builder.write_map(tmp_path / "map.GeoPIXE")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The axes of what is written as a figure."""
+    axes = []
+
+    def save(given, path):
+        axes.extend(np.ravel(given))
+        save_figure(given, path)
+
+    save_figure = folders.save_figure
+    monkeypatch.setattr(folders, "save_figure", save)
+    return axes
 
 
 class TestInfo:
@@ -385,11 +400,90 @@ class TestEDAX:
         expected = hs.load(edax).data[1:5].sum(axis=2)
         np.testing.assert_array_equal(hs.load(tmp_path / "i.tif").data, expected)
 
-    def test_picture(self, run, edax, tmp_path):
+    @pytest.mark.parametrize("option", ["--scale-bar", "--plain"])
+    def test_plain_picture(self, run, edax, tmp_path, option):
         edax_builder.write_ipr(edax.with_suffix(".ipr"), 0.5, 0.5)
-        run("image", edax, "--line", "Fe", "-o", tmp_path / "i.png", "--scale-bar")
+        run("image", edax, "--line", "Fe", "-o", tmp_path / "i.png", option)
         with Image.open(tmp_path / "i.png") as picture:
             assert picture.size == (9 * 89, 8 * 89)
+            red, green, blue, _ = picture.split()
+            assert red == green == blue
+
+    def test_picture(self, run, edax, tmp_path, drawn):
+        windows = ["--line", "Fe_Ka", "--energy", 1, 2, "--channels", 5, 9]
+        text = run("image", edax, *windows, "--cmap", "viridis", "-o", tmp_path / "i.png")
+        expected = hs.load(edax).get_window_images(["Fe_Ka", (1.0, 2.0), (5, 9)])
+        names = ["Fe Kα", "1-2 keV", "channels 5-9"]  # noqa: RUF001
+        assert [ax.get_title(loc="left") for ax in drawn] == names
+        for ax, image in zip(drawn, expected.values(), strict=True):
+            np.testing.assert_array_equal(ax.images[0].get_array(), image.data)
+            assert ax.images[0].get_cmap().name == "viridis"
+        assert drawn[0].images[0].get_extent() == [0, 4.5, 2.0, 0]  # of the .ipr
+        assert f"i.png: Fe_Ka, {expected['Fe_Ka'].data.sum()} counts" in text
+        with Image.open(tmp_path / "i.png") as picture:
+            assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        text = run("image", edax, "-o", tmp_path / "i.png", code=1)
+        assert "i.png exists" in text
+
+    def test_separate_pictures(self, run, edax, tmp_path):
+        windows = ["--line", "Fe_Ka", "--line", "Al", "--separate"]
+        run("image", edax, *windows, "-o", tmp_path / "i.svg")
+        assert {path.name for path in tmp_path.glob("*.svg")} == {
+            "i_Fe_Ka.svg",
+            "i_Al.svg",
+        }
+        assert "Fe Kα" in (tmp_path / "i_Fe_Ka.svg").read_text("utf-8")  # noqa: RUF001
+
+    def test_red_green_and_blue(self, run, edax, tmp_path, drawn):
+        chosen = ["--rgb", "Fe_Ka,,Al", "--pixel-size", "50um,0.1mm"]
+        run("image", edax, *chosen, "-o", tmp_path / "i.pdf")
+        (ax,) = drawn
+        picture = ax.images[0].get_array()
+        assert (
+            picture[..., 0].any() and picture[..., 2].any() and not picture[..., 1].any()
+        )
+        assert ax.images[0].get_extent() == [0, 450, 800, 0]
+        texts = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert [text.partition(",")[0] for text in texts] == ["Fe Kα", "Al"]  # noqa: RUF001
+        assert (tmp_path / "i.pdf").read_bytes()[:5] == b"%PDF-"
+
+    def test_pixel_size_of_counts(self, run, edax, tmp_path):
+        run("image", edax, "--pixel-size", "50um", "-o", tmp_path / "i.tif")
+        image = hs.load(tmp_path / "i.tif")
+        assert [(a.scale, a.units) for a in image.axes_manager._axes] == [
+            (0.05, "mm")
+        ] * 2
+
+    @pytest.mark.parametrize(
+        ("name", "arguments", "match"),
+        [
+            ("i.tif", ("--cmap", "gray"), "--cmap is for pictures that are drawn"),
+            ("i.tif", ("--rgb", "Fe,Al"), "--rgb is for pictures that are drawn"),
+            ("i.hspy", ("--separate",), "--separate is for pictures that are drawn"),
+            ("i.svg", ("--plain",), "--plain is for .png, and OUTPUT is"),
+            ("i.png", ("--plain", "--cmap", "gray"), "together with --plain"),
+            ("i.png", ("--rgb", "Fe", "--cmap", "gray"), "--rgb is one picture"),
+            ("i.png", ("--rgb", "Fe", "--line", "Al"), "--rgb names its own lines"),
+            ("i.png", ("--rgb", "Fe,Qq"), "'Qq' is no element"),
+            ("i.png", ("--cmap", "virids"), "colour map of matplotlib, like viridis"),
+            ("i.png", ("--pixel-size", "50"), "'50', which has no unit"),
+        ],
+    )
+    def test_wrong_pictures(self, run, edax, tmp_path, name, arguments, match):
+        text = run("image", edax, *arguments, "-o", tmp_path / name, code=1)
+        assert match in text and not (tmp_path / name).exists()
+
+    @pytest.mark.parametrize("value", ["a,b,c,d", ",,"])
+    def test_wrong_rgb(self, run, edax, tmp_path, value):
+        text = run("image", edax, "--rgb", value, "-o", tmp_path / "i.png", code=2)
+        assert "expected up to three names, like Fe_Ka,Ca_Ka,Ti_Ka" in text
+
+    def test_line_without_energies(self, run, tmp_path):
+        s = hs.signals.Signal1D(np.ones((3, 4, 50), np.uint16))
+        s.save(tmp_path / "a.rpl", encoding="utf8")
+        chosen = ["--rgb", "Fe_Ka,Ca_Ka", "-o", tmp_path / "i.png"]
+        text = run("image", tmp_path / "a.rpl", *chosen, code=1)
+        assert "calibrate" in text or "energ" in text
 
     def test_scale_bar_of_oblong_pixels(self, run, edax, tmp_path):
         output = tmp_path / "i.png"

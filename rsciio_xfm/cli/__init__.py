@@ -21,6 +21,7 @@ from rsciio_xfm.cli._image import image
 from rsciio_xfm.cli._info import info
 from rsciio_xfm.cli._maps import maps
 from rsciio_xfm.cli._quantify import quantify, standard
+from rsciio_xfm.cli._report import report
 from rsciio_xfm.cli._spectra import spectrum
 
 __all__ = ["main"]
@@ -82,6 +83,7 @@ for command in (
     image,
     elements,
     maps,
+    report,
     standard,
     quantify,
     calibrate,

@@ -21,7 +21,7 @@ from rsciio_xfm.cli._common import (
 _AUTO = "auto"
 
 
-class _ClassesOrAuto(click.IntRange):
+class ClassesOrAuto(click.IntRange):
     """A number of classes, or the word for as many as there seem to be."""
 
     def convert(
@@ -35,7 +35,7 @@ class _ClassesOrAuto(click.IntRange):
 @region_options
 @click.option(
     "--n-classes",
-    type=_ClassesOrAuto(min=1),
+    type=ClassesOrAuto(min=1),
     default=6,
     show_default=True,
     metavar="N",

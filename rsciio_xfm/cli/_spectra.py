@@ -181,7 +181,7 @@ class _Sum:
 
 
 def _sum_masks(signal: Any, masks: dict[str, Path]) -> list[_Sum]:
-    regions = {name: _read_mask(path, signal) for name, path in masks.items()}
+    regions = {name: read_mask(path, signal) for name, path in masks.items()}
     with dask_bar("Summing spectra"):
         found = signal.get_region_spectra(regions, show_progressbar=False)
     sizes = {name: np.count_nonzero(region) for name, region in regions.items()}
@@ -232,7 +232,7 @@ def show_counts(number: Any) -> str:
     return f"{number:.7g}" if isinstance(number, np.floating) else str(number)
 
 
-def _read_mask(path: Path, signal: Any) -> np.ndarray:
+def read_mask(path: Path, signal: Any) -> np.ndarray:
     from PIL import Image
 
     if path.suffix.lower() == ".npy":

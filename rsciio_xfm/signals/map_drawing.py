@@ -43,7 +43,7 @@ _DIVERGING = (
     "bwr", "coolwarm", "managua", "seismic", "vanimo",
 )  # fmt: skip
 _NAN = "0.75"
-_NAME, _SMALL, _RAISED = 8.5, 7.0, 3.5  # points of text, and above a map
+_NAME, _SMALL, _RAISED = 8.5, 7.0, 5.0  # points of text, and above a map
 _BAR, _PAD, _TICK = 0.085, 0.05, 0.06  # inches: colour bar, beside its map, its ticks
 _LINE = 0.155  # inches, of a line of text above a map
 _STRETCHED = 20.0  # a map that is longer than this is not drawn to scale
@@ -258,7 +258,7 @@ def _make_grid(panels: Sequence[Panel], style: Style) -> tuple[Grid, int]:
     margins = Margins(
         left=0.55 if has_ticks else 0.04,
         right=0.08 + max(_bar_width(panel, style) for panel in panels),
-        top=0.22 if least > 0.06 else 0.06,  # without names
+        top=0.24 if least > 0.06 else 0.06,  # without names
         bottom=0.45 if has_ticks else 0.08,
     )
     grid = arrange(wanted, margins)
@@ -448,7 +448,7 @@ def choose_limits(panel: Panel, style: Style) -> tuple[float, float, str]:
         return -limit, limit, style.cmap or _AROUND_0
     high = brightest(image, panel.sigma, percentile)
     low = float(np.percentile(finite, 100 - percentile)) if finite.size else 0.0
-    if not is_free or low < _EVEN * high or low >= high:
+    if not is_free or low <= _EVEN * high or low >= high:
         low = 0.0
     if high <= low:  # noise of counts alone
         high = low + 1.0

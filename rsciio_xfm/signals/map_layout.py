@@ -8,6 +8,7 @@ import numpy as np
 PAGE = (180 / 25.4, 236 / 25.4)  # inches of width and height
 _LONGEST = 4.4  # inches, of the longer side of a map
 _WIDE = 0.5  # height to width of a map that may be longer than that
+_SMALLEST = 0.3  # inches, of a side of a map
 _LEAST = 0.85  # inches of width of a map, if there is a choice
 _RATIO = 0.65  # height to width that a figure should have
 
@@ -18,7 +19,7 @@ class Margins:
 
     left: float = 0.04
     right: float = 0.08
-    top: float = 0.22
+    top: float = 0.24
     bottom: float = 0.08
 
     @property
@@ -120,7 +121,8 @@ def arrange(wanted: Wanted, margins: Margins) -> Grid:
         if not (isinstance(per_row, int | np.integer) and per_row >= 1):
             raise ValueError(f"per_row is {per_row!r}, expected a number from 1 on.")
         return _fit(wanted, margins, min(n, int(per_row)))
-    most = max(1, min(n, 8, int(PAGE[0] / (wanted.least + margins.left))))
+    least = max(wanted.least + margins.left, margins.width + _SMALLEST)
+    most = max(1, min(n, 8, int(PAGE[0] / least)))
     grids = [_fit(wanted, margins, columns) for columns in range(1, most + 1)]
     # Rows that are as full as can be: 4 maps are 2 x 2, not 3 and 1.
     full = [g for g in grids if g.columns == math.ceil(n / g.rows)]
@@ -138,8 +140,8 @@ def _badness(grid: Grid, n: int) -> float:
 
 def _fit(wanted: Wanted, margins: Margins, columns: int) -> Grid:
     rows, ratio = math.ceil(wanted.n / columns), wanted.ratio
-    width = max(PAGE[0] / columns - margins.width, 0.3)
-    height = max(PAGE[1] / rows - margins.height, 0.3)
+    width = max(PAGE[0] / columns - margins.width, _SMALLEST)
+    height = max(PAGE[1] / rows - margins.height, _SMALLEST)
     # A map that is wide may be as wide as the page, one that is high not as high.
     longest = _LONGEST * max(1.0, math.sqrt(_WIDE / ratio)) / max(1.0, ratio)
     width = min(width, height / ratio, longest)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER
 from rsciio_xfm.signals.map_drawing import show_name
+from rsciio_xfm.signals.map_layout import PAGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -419,9 +420,9 @@ def draw_fit(
     _, axes = plt.subplots(
         2,
         1,
-        figsize=(11, 6.2),
+        figsize=(PAGE[0], 4.9),
         sharex=True,
-        height_ratios=(4, 1),
+        height_ratios=(3.2, 1),
         layout="constrained",
     )
     whole = np.sum(list(spectra.values()), axis=0)
@@ -436,7 +437,7 @@ def draw_fit(
                  zorder=2.6)  # fmt: skip
     axes[0].set(yscale="log", ylabel="Counts per channel")
     axes[0].set_ylim(floor, 2 * max(counts.max(), whole.max(), 2 * floor))
-    axes[0].set_title(title, loc="left", fontsize="medium")
+    axes[0].set_title(title, loc="left", fontsize="small", pad=18)  # above the legend
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize="small",
                    frameon=False, borderaxespad=0.2)  # fmt: skip
     residual = (counts - whole) / np.sqrt(np.maximum(whole, 1))

@@ -258,6 +258,7 @@ _READ = {
     ],
     "docs/classify.rst": ["map.GeoPIXE", "map.emd"],
     "docs/element_maps.rst": ["map.GeoPIXE", "scan.raw"],
+    "docs/report.rst": ["map.GeoPIXE", "map.spd", "scan.raw"],
     "docs/formats/bruker.rst": ["map.bcf"],
     "docs/formats/crono.rst": ["painting.HDF5"],
     "docs/formats/datastack.rst": ["scan.raw", "painting.datastack"],
