@@ -159,13 +159,15 @@ def _run_demo(file: Path, element: str | None) -> tuple[Any, Any, bool]:
     dense = math.prod(signal.data.shape) * signal.data.dtype.itemsize
     click.echo(f"Opened    {signal} in {took[0]:.2f} s; dense it is {show_size(dense)}")
     with timed() as took:
-        total = compute(signal.sum(), "Total spectrum")
+        total = compute(signal.sum(), "adding up the spectra")
     click.echo(f"Spectrum  {total.data.sum()} counts summed in {took[0]:.2f} s")
     if not total.data.any():
         raise click.ClickException(f"{file}: the map has no counts, nothing can be shown")
     with timed() as took:
-        counts = compute(signal.sum(signal.axes_manager.signal_axes), "Total counts")
-        colours = signal.get_colour_map(show_progressbar=False)
+        counts = compute(
+            signal.sum(signal.axes_manager.signal_axes), "counting each pixel"
+        )
+        colours = signal.get_colour_map()
     click.echo(f"Images    total counts and colours of energies in {took[0]:.2f} s")
     memory = peak_memory() - before
     click.echo(
@@ -186,7 +188,7 @@ def _fit(signal: Any) -> Any:
     maps = None
     try:
         with timed() as took:
-            maps = signal.get_element_maps(show_progressbar=False)
+            maps = signal.get_element_maps()
         names = ", ".join(dict.fromkeys(name.split("_")[0] for name in maps))
         said = f"{names}, found and fitted in each pixel in {took[0]:.1f} s"
     except ImportError:

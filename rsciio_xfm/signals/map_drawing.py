@@ -45,6 +45,7 @@ _DIVERGING = (
 _NAN = "0.75"
 _NAME, _SMALL, _RAISED = 8.5, 7.0, 5.0  # points of text, and above a map
 _BAR, _PAD, _TICK = 0.085, 0.05, 0.06  # inches: colour bar, beside its map, its ticks
+_APART = 0.11  # inches from number to number, at least
 _LINE = 0.155  # inches, of a line of text above a map
 _STRETCHED = 20.0  # a map that is longer than this is not drawn to scale
 _LINE_RATIO = 0.45  # height to width of the graph of a line scan
@@ -206,7 +207,7 @@ def draw_map(ax: "Axes", panel: Panel, style: Style | None = None) -> "Axes":
     style = style or Style()
     panel = replace(panel, steps=_steps(panel))
     size = ax.get_position().size * ax.figure.get_size_inches()
-    _write_name(ax, panel, _drawn_size(panel, size)[0])
+    _write_name(ax, panel, _drawn_size(panel, size))
     if panel.image.ndim == 1:
         return _draw_line(ax, panel)
     drawn = _draw_pixels(ax, panel, style)
@@ -291,16 +292,17 @@ def _name_width(panel: Panel) -> float:
     return text_width(show_name(panel.name), _NAME) + 0.06
 
 
-def _write_name(ax: "Axes", panel: Panel, width: float) -> None:
+def _write_name(ax: "Axes", panel: Panel, size: tuple[float, float]) -> None:
     """Write the name of a map above it, and beside it, or into the map, what is said of it.
 
     Parameters
     ----------
     ax, panel
         As of :func:`draw_map`.
-    width
-        Of the map, inches.
+    size
+        Width and height of the map, inches.
     """
+    width = size[0]
     ax.set_title(show_name(panel.name), loc="left", fontsize=_NAME, pad=_RAISED)
     if not panel.remark:
         return
@@ -309,11 +311,15 @@ def _write_name(ax: "Axes", panel: Panel, width: float) -> None:
         options: dict[str, Any] = {"fontsize": _SMALL, "color": "0.35", "pad": _RAISED}
         ax.set_title(panel.remark, loc="right", **options)
         return
-    n_letters = int((width - 0.1) / needed * len(panel.remark))
-    corner = _translation(ax, 0.05, -0.05)
+    # A map that is narrower than a word has it from below to above.
+    longest = max(text_width(word, _SMALL) for word in panel.remark.split())
+    is_upright = longest > width - 0.1
+    room = size[1] if is_upright else width
+    n_letters = int((room - 0.1) / needed * len(panel.remark))
     ax.text(
-        0, 1, textwrap.fill(panel.remark, max(8, n_letters)),
-        transform=ax.transAxes + corner, color="white", fontsize=_SMALL, va="top",
+        0, 1, textwrap.fill(panel.remark, max(8, n_letters)), va="top", color="white",
+        transform=ax.transAxes + _translation(ax, 0.05, -0.05), fontsize=_SMALL,
+        rotation=90 if is_upright else 0,
         bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5},
     )  # fmt: skip
 
@@ -482,6 +488,17 @@ def _locator(n: int) -> Any:
     return MaxNLocator(n, steps=[1, 2, 2.5, 5, 10])
 
 
+def _ticks(low: float, high: float, height: float) -> Any:
+    """Return what places ticks on a colour bar of a height, inches."""
+    locator = _locator(int(np.clip(height / 0.24, 1, 5)))
+    places = [v for v in locator.tick_values(low, high) if low <= v <= high]
+    gaps = np.diff(places) * height / (high - low)
+    if gaps.min(initial=1.0) > _APART:
+        return locator
+    # The bar is as low as the text is high: its ends do, or its upper one.
+    return [low, high] if height > 2 * _APART else [high]
+
+
 def _power(highest: float) -> int:
     """Return the power of ten that numbers on a scale are written in."""
     if not highest or 0.01 <= highest < 10_000:
@@ -528,7 +545,7 @@ def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
         cax=bar_axes,
         extend=extend[is_less, is_more],
         extendfrac=float(np.clip(0.07 / height, 0.02, 0.15)),
-        ticks=_locator(int(np.clip(height / 0.24, 1, 5))),
+        ticks=_ticks(low, high, height),
         format=lambda value, _: _show(value, power),
     )
     bar.ax.set_title(_unit(panel.unit, power), loc="left", fontsize=_SMALL, pad=_RAISED)

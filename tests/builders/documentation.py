@@ -237,6 +237,7 @@ _READ = {
     "README.md": [],
     "docs/index.rst": ["map.GeoPIXE"],
     "docs/first_map.rst": [],
+    "docs/pictures.rst": [],
     "docs/contributing.rst": [],
     "docs/for_beamlines.rst": ["scan_0001.h5"],
     "docs/for_conservators.rst": ["scan.raw", "next.raw"],
