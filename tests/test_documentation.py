@@ -26,11 +26,14 @@ RUN = [
 
 
 @pytest.mark.parametrize("page", RUN)
-def test_page(page, tmp_path):
+def test_page(page, tmp_path, tmp_path_factory):
+    # What is left in temporary folders, as the map of the demo, goes with those of the tests.
+    left = str(tmp_path_factory.mktemp("left"))
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.documentation", page, tmp_path],
         cwd=documentation.ROOT,
-        env=os.environ | {"MPLBACKEND": "agg", "PYTHONWARNINGS": "ignore"},
+        env=os.environ
+        | {"MPLBACKEND": "agg", "PYTHONWARNINGS": "ignore", "TMPDIR": left, "TEMP": left},
         check=False,
         capture_output=True,
         text=True,
