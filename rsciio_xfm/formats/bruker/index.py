@@ -266,7 +266,7 @@ def _index_block(
 ) -> tuple[int, int]:
     """Index the lines and records that are whole in a block; return bytes used, a status."""
     state, n_columns = found.state, found.pulses.shape[1]
-    at = np.int64(0)
+    at: Any = np.int64(0)
     while state[_ROW] < found.start.size:
         row = state[_ROW]
         if state[_LEFT] == 0:

@@ -265,7 +265,7 @@ def _index_block(
     """
     state = part.state
     n_detectors, n_rows, n_columns = found.dead_time.shape
-    at = np.int64(0)
+    at: Any = np.int64(0)
     while at + RECORD_BYTES <= piece.n_bytes:
         word = at // WORD
         if words[word + MARK_WORD] != RECORD_MARK:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -243,7 +243,7 @@ def _find_rows(
 ) -> None:
     """Note at which of the values the rows start, and the checksum of each."""
     column, row = state
-    at = np.int64(0)
+    at: Any = np.int64(0)
     while at < values.size:
         stop, left = kernels.skip_marks(values, at, values.size, n_columns - column)
         if row < row_sum.size:
