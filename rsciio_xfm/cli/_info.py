@@ -1,6 +1,5 @@
 """``rsciio-xfm info``."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,8 +53,7 @@ def describe(file: Path, options: dict[str, Any] | None = None) -> Iterator[str]
     eds = instrument.get("Detector", {}).get("EDS", {})
     yield f"File        {file} ({file.stat().st_size} bytes)"
     yield from _describe_others(signals, map_)
-    n_bytes = math.prod(data.shape) * data.dtype.itemsize
-    yield f"Counts      {data.dtype}, {show_size(n_bytes)} if dense"
+    yield f"Counts      {data.dtype}, {show_size(data.nbytes)} if dense"
     yield from map(_describe_axis, reversed(map_["axes"]))
     if "beam_energy" in instrument:
         yield f"beam_energy {instrument['beam_energy']:.6g} keV"

@@ -74,6 +74,11 @@ class ArrayLike(ABC):
         return len(self.shape)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that the numbers take in memory."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
     def stored_chunks(self) -> tuple[int, ...] | None:
         """Size along each axis of what is read as a whole; None if nothing has to be."""
         return None

@@ -200,7 +200,8 @@ def _read_map(item: Item, options: _Options) -> dict[str, Any]:
     ]
     total = None
     if not options.lazy or data.nbytes <= _CHEAP_BYTES:
-        total = np.asarray(data.sum(axis=tuple(range(len(sizes))), dtype=np.uint64))
+        counts = data if isinstance(data, np.ndarray) else source[...]
+        total = counts.reshape(-1, n_channels).sum(axis=0, dtype=np.uint64)
     is_sum = _is_sum(item, total)
     signal = _describe(item, [*axes, _energy_axis(item, n_channels, is_sum, options)])
     live = item.number(LIVE)
