@@ -68,7 +68,7 @@ def test_where_no_process_can_be_started(process):
     """Nothing is waited for; what is called is compiled when it is called."""
     process.compiled.add("a")
     ready.get(["a", "b"])
-    assert process.wanted == [("b",)]
+    assert process.wanted == [("a", "b")]
     assert process.loaded == ["a"]
 
 
