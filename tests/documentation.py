@@ -31,7 +31,10 @@ PICTURES = {
     "docs/first_map": (
         *("spectrum.png", "elements.png", "rgb.png", "regions.png", "classes.png"),
     ),
-    "docs/pictures": ("maps.png", "minerals.png", "difference.png", "regions.png"),
+    "docs/pictures": (
+        *("maps.png", "minerals.png", "difference.png", "regions.png", "lines.png"),
+        *("energies.png", "energies_safe.png"),
+    ),
     "docs": ("demo.png",),
 }
 # Commands that install, which only make sense in an environment of their own.
