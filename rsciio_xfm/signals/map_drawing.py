@@ -206,8 +206,7 @@ def draw_map(ax: "Axes", panel: Panel, style: Style | None = None) -> "Axes":
     """
     style = style or Style()
     panel = replace(panel, steps=_steps(panel))
-    size = ax.get_position().size * ax.figure.get_size_inches()
-    _write_name(ax, panel, _drawn_size(panel, size))
+    _write_name(ax, panel, _drawn_size(panel, _inches(ax)))
     if panel.image.ndim == 1:
         return _draw_line(ax, panel)
     drawn = _draw_pixels(ax, panel, style)
@@ -277,6 +276,11 @@ def _drawn_size(panel: Panel, size: Sequence[float]) -> tuple[float, float]:
         return size[0], size[1]
     width = min(size[0], size[1] / _ratio(panel))
     return width, width * _ratio(panel)
+
+
+def _inches(ax: "Axes") -> tuple[float, float]:
+    """Return width and height of axes."""
+    return ax.bbox.width / ax.figure.dpi, ax.bbox.height / ax.figure.dpi
 
 
 def _scale(panel: Panel, size: Sequence[float]) -> tuple[float, str | None]:
@@ -376,8 +380,7 @@ def _draw_axes(ax: "Axes", panel: Panel, style: Style) -> None:
         return
     ax.set(xticks=[], yticks=[])
     if style.scalebar:
-        size = ax.get_position().size * ax.figure.get_size_inches()
-        own = _drawn_size(panel, size)
+        own = _drawn_size(panel, _inches(ax))
         draw_scale_bar(ax, panel.image.shape[1], panel.steps[0], own)
 
 
@@ -386,7 +389,7 @@ def _draw_ticks(ax: "Axes", panel: Panel) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.tick_params(labelsize=_SMALL, length=2.5, width=0.6, pad=2)
-    size = ax.get_position().size * ax.figure.get_size_inches()
+    size = _inches(ax)
     each = zip((ax.xaxis, ax.yaxis), "xy", panel.steps, (1, 0), strict=True)
     for axis, name, (_, unit), along in each:
         if panel.image.shape[along] == 1 and panel.image.shape[1 - along] > 1:
@@ -538,7 +541,7 @@ def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
     # Noise of counts is below 0 everywhere, and worth no arrow.
     is_less = bool(finite.min(initial=high) < low) and panel.kind != COUNTS
     extend = {(0, 0): "neither", (0, 1): "max", (1, 0): "min", (1, 1): "both"}
-    height = ax.get_position().height * ax.figure.get_size_inches()[1]
+    height = _inches(ax)[1]
     power = _power(max(abs(low), abs(high)))
     bar = ax.figure.colorbar(
         drawn,
@@ -558,13 +561,13 @@ class _Beside:
     def __init__(self, ax: "Axes") -> None:
         self._ax = ax
 
-    def __call__(self, ax: "Axes", renderer: Any) -> "Bbox":
+    def __call__(self, ax: Any, renderer: Any) -> "Bbox":
         from matplotlib.transforms import Bbox
 
         # The place of the map that keeps the ratio of its sides.
         self._ax.apply_aspect()
         place = self._ax.get_position()
-        width = ax.figure.get_size_inches()[0]
+        width = ax.figure.bbox.width / ax.figure.dpi
         left = place.x1 + _PAD / width
         return Bbox.from_extents(left, place.y0, left + _BAR / width, place.y1)
 
@@ -675,10 +678,10 @@ def draw_rgb(composite: Composite, scalebar: bool = True) -> "Axes":
             handles.append(Patch(facecolor=colour, edgecolor="black", lw=0.5, label=text))
     widths = [text_width(str(one.get_label()), _NAME) + 0.45 for one in handles]
     (ax,) = draw_maps([panel], Style(scalebar=scalebar))
-    width = ax.get_position().width * ax.figure.get_size_inches()[0]
+    width = _inches(ax)[0]
     columns = len(handles) if sum(widths) < width else 1
     # Below the scale bar, if that is not in the map.
-    height = ax.figure.get_size_inches()[1]
+    height = ax.figure.bbox.height / ax.figure.dpi
     down = ax.get_position(original=True).y0 * height - Margins().bottom
     _make_room(ax, 0.04 + 0.17 * math.ceil(len(handles) / columns), max(widths))
     ax.legend(
