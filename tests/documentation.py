@@ -29,6 +29,7 @@ PAGES = {
 }
 PICTURES = {
     "docs/first_map": ("spectrum.png", "elements.png", "regions.png", "classes.png"),
+    "docs/pictures": ("maps.png", "minerals.png", "difference.png", "regions.png"),
     "docs": ("demo.png",),
 }
 # Commands that install, which only make sense in an environment of their own.
@@ -171,19 +172,23 @@ def _close_figures() -> None:
 
 
 def make_pictures() -> None:
-    """Write the pictures of the first map, and that of the README."""
+    """Write the pictures of the pages that show what they draw, and that of the README."""
     from PIL import Image
 
-    with tempfile.TemporaryDirectory() as folder:
-        run_page("docs/first_map.rst", Path(folder))
-        _run_here("rsciio-xfm demo -o .", "", "README.md")
-        os.chdir(ROOT)
-        for place, names in PICTURES.items():
+    for place, names in PICTURES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            if place == "docs":
+                os.chdir(folder)
+                _run_here("rsciio-xfm demo -o .", "", "README.md")
+            else:
+                run_page(f"{place}.rst", Path(folder))
+            os.chdir(ROOT)
+            (ROOT / place).mkdir(exist_ok=True)
             for name in names:
                 with Image.open(Path(folder) / name) as picture:
                     small = picture.convert("RGB")
                     small.thumbnail((1300, 1300))
-                    small.quantize(256, dither=Image.Dither.NONE).save(
+                    small.quantize(256, Image.Quantize.MAXCOVERAGE, dither=0).save(
                         ROOT / place / name, optimize=True
                     )
 

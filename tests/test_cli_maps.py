@@ -126,3 +126,35 @@ def test_a_file_is_there(run, path, tmp_path):
     (tmp_path / "r").write_bytes(b"")
     said = run("maps", path, "--element", "Fe", "-o", tmp_path / "r", code=1)
     assert "is a file, expected a folder or none" in said
+
+
+def test_pictures(run, path, tmp_path):
+    chosen = ["--rgb", "Fe,,Ti_K", "--cmap", "viridis", "--pixel-size", "50um,40um"]
+    run("maps", path, *CHOSEN, *FIT, *chosen, "--format", "svg", "-o", tmp_path / "r")
+    names = {file.name for file in (tmp_path / "r").iterdir()}
+    assert {"maps.svg", "rgb.svg", "fit.svg"} < names and "maps.png" not in names
+    assert "100 µm" in (tmp_path / "r" / "maps.svg").read_text("utf-8")
+    text = (tmp_path / "r" / "rgb.svg").read_text("utf-8")
+    assert "Fe K, to " in text and "Ti K, to " in text
+    axes = hs.load(tmp_path / "r" / "Fe_K.tif").axes_manager
+    assert [(round(a.scale, 6), a.units) for a in axes._axes] == [
+        (0.04, "mm"),
+        (0.05, "mm"),
+    ]
+    run("maps", path, *CHOSEN, *FIT, "--overwrite", "-o", tmp_path / "r")
+    names = {file.name for file in (tmp_path / "r").iterdir()}
+    assert "maps.png" in names and not {"maps.svg", "rgb.svg", "fit.svg"} & names
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (("--rgb", "Fe,Ag"), "'Ag' is not fitted"),
+        (("--cmap", "virids"), "like viridis"),
+        (("--pixel-size", "5"), "'5', which has no unit"),
+    ],
+)
+def test_wrong_pictures(run, path, tmp_path, options, match):
+    given = [*CHOSEN, *FIT, *options, "-o", tmp_path / "r"]
+    assert match in run("maps", path, *given, code=1)
+    assert not (tmp_path / "r").exists()

@@ -84,9 +84,12 @@ def maps(
             nonnegative=nonnegative,
             show_progressbar=False,
         )
-        for name in how.rgb or ():
-            if name is not None:
-                found[name]  # refused before anything is written
+        missing = [name for name in how.rgb or () if name and name not in found]
+        if missing:
+            raise click.ClickException(
+                f"--rgb: {missing[0]!r} is not fitted, expected some of "
+                f"{', '.join(found.names)}"
+            )
         head, _, table = repr(found).partition("\n")
         quality = head.partition(" pixels, ")[2]
         shape = region_size(region)

@@ -13,7 +13,7 @@ from rsciio_xfm.core.atomic import check_replaceable, replacing_in
 from rsciio_xfm.signals.saving import fit_tiff
 
 # For print; text of .pdf and .svg is text, which can be searched and edited.
-_PRINT = {"savefig.dpi": 300, "svg.fonttype": "none", "pdf.fonttype": 42}
+_PRINT: Any = {"savefig.dpi": 300, "svg.fonttype": "none", "pdf.fonttype": 42}
 Writers = Mapping[str, Callable[[Path], None]]
 
 

@@ -45,6 +45,7 @@ _DIVERGING = (
 _NAN = "0.75"
 _NAME, _SMALL, _RAISED = 8.5, 7.0, 5.0  # points of text, and above a map
 _BAR, _PAD, _TICK = 0.085, 0.05, 0.06  # inches: colour bar, beside its map, its ticks
+_APART = 0.11  # inches from number to number, at least
 _LINE = 0.155  # inches, of a line of text above a map
 _STRETCHED = 20.0  # a map that is longer than this is not drawn to scale
 _LINE_RATIO = 0.45  # height to width of the graph of a line scan
@@ -205,8 +206,7 @@ def draw_map(ax: "Axes", panel: Panel, style: Style | None = None) -> "Axes":
     """
     style = style or Style()
     panel = replace(panel, steps=_steps(panel))
-    size = ax.get_position().size * ax.figure.get_size_inches()
-    _write_name(ax, panel, _drawn_size(panel, size)[0])
+    _write_name(ax, panel, _drawn_size(panel, _inches(ax)))
     if panel.image.ndim == 1:
         return _draw_line(ax, panel)
     drawn = _draw_pixels(ax, panel, style)
@@ -278,6 +278,11 @@ def _drawn_size(panel: Panel, size: Sequence[float]) -> tuple[float, float]:
     return width, width * _ratio(panel)
 
 
+def _inches(ax: "Axes") -> tuple[float, float]:
+    """Return width and height of axes."""
+    return ax.bbox.width / ax.figure.dpi, ax.bbox.height / ax.figure.dpi
+
+
 def _scale(panel: Panel, size: Sequence[float]) -> tuple[float, str | None]:
     """Return how long an inch of a map is, and the unit; 0 without a scale."""
     if panel.image.ndim == 1 or not _is_to_scale(panel):
@@ -291,16 +296,17 @@ def _name_width(panel: Panel) -> float:
     return text_width(show_name(panel.name), _NAME) + 0.06
 
 
-def _write_name(ax: "Axes", panel: Panel, width: float) -> None:
+def _write_name(ax: "Axes", panel: Panel, size: tuple[float, float]) -> None:
     """Write the name of a map above it, and beside it, or into the map, what is said of it.
 
     Parameters
     ----------
     ax, panel
         As of :func:`draw_map`.
-    width
-        Of the map, inches.
+    size
+        Width and height of the map, inches.
     """
+    width = size[0]
     ax.set_title(show_name(panel.name), loc="left", fontsize=_NAME, pad=_RAISED)
     if not panel.remark:
         return
@@ -309,11 +315,15 @@ def _write_name(ax: "Axes", panel: Panel, width: float) -> None:
         options: dict[str, Any] = {"fontsize": _SMALL, "color": "0.35", "pad": _RAISED}
         ax.set_title(panel.remark, loc="right", **options)
         return
-    n_letters = int((width - 0.1) / needed * len(panel.remark))
-    corner = _translation(ax, 0.05, -0.05)
+    # A map that is narrower than a word has it from below to above.
+    longest = max(text_width(word, _SMALL) for word in panel.remark.split())
+    is_upright = longest > width - 0.1
+    room = size[1] if is_upright else width
+    n_letters = int((room - 0.1) / needed * len(panel.remark))
     ax.text(
-        0, 1, textwrap.fill(panel.remark, max(8, n_letters)),
-        transform=ax.transAxes + corner, color="white", fontsize=_SMALL, va="top",
+        0, 1, textwrap.fill(panel.remark, max(8, n_letters)), va="top", color="white",
+        transform=ax.transAxes + _translation(ax, 0.05, -0.05), fontsize=_SMALL,
+        rotation=90 if is_upright else 0,
         bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5},
     )  # fmt: skip
 
@@ -370,8 +380,7 @@ def _draw_axes(ax: "Axes", panel: Panel, style: Style) -> None:
         return
     ax.set(xticks=[], yticks=[])
     if style.scalebar:
-        size = ax.get_position().size * ax.figure.get_size_inches()
-        own = _drawn_size(panel, size)
+        own = _drawn_size(panel, _inches(ax))
         draw_scale_bar(ax, panel.image.shape[1], panel.steps[0], own)
 
 
@@ -380,7 +389,7 @@ def _draw_ticks(ax: "Axes", panel: Panel) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.tick_params(labelsize=_SMALL, length=2.5, width=0.6, pad=2)
-    size = ax.get_position().size * ax.figure.get_size_inches()
+    size = _inches(ax)
     each = zip((ax.xaxis, ax.yaxis), "xy", panel.steps, (1, 0), strict=True)
     for axis, name, (_, unit), along in each:
         if panel.image.shape[along] == 1 and panel.image.shape[1 - along] > 1:
@@ -482,6 +491,17 @@ def _locator(n: int) -> Any:
     return MaxNLocator(n, steps=[1, 2, 2.5, 5, 10])
 
 
+def _ticks(low: float, high: float, height: float) -> Any:
+    """Return what places ticks on a colour bar of a height, inches."""
+    locator = _locator(int(np.clip(height / 0.24, 1, 5)))
+    places = [v for v in locator.tick_values(low, high) if low <= v <= high]
+    gaps = np.diff(places) * height / (high - low)
+    if gaps.min(initial=1.0) > _APART:
+        return locator
+    # The bar is as low as the text is high: its ends do, or its upper one.
+    return [low, high] if height > 2 * _APART else [high]
+
+
 def _power(highest: float) -> int:
     """Return the power of ten that numbers on a scale are written in."""
     if not highest or 0.01 <= highest < 10_000:
@@ -521,14 +541,14 @@ def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
     # Noise of counts is below 0 everywhere, and worth no arrow.
     is_less = bool(finite.min(initial=high) < low) and panel.kind != COUNTS
     extend = {(0, 0): "neither", (0, 1): "max", (1, 0): "min", (1, 1): "both"}
-    height = ax.get_position().height * ax.figure.get_size_inches()[1]
+    height = _inches(ax)[1]
     power = _power(max(abs(low), abs(high)))
     bar = ax.figure.colorbar(
         drawn,
         cax=bar_axes,
         extend=extend[is_less, is_more],
         extendfrac=float(np.clip(0.07 / height, 0.02, 0.15)),
-        ticks=_locator(int(np.clip(height / 0.24, 1, 5))),
+        ticks=_ticks(low, high, height),
         format=lambda value, _: _show(value, power),
     )
     bar.ax.set_title(_unit(panel.unit, power), loc="left", fontsize=_SMALL, pad=_RAISED)
@@ -541,13 +561,13 @@ class _Beside:
     def __init__(self, ax: "Axes") -> None:
         self._ax = ax
 
-    def __call__(self, ax: "Axes", renderer: Any) -> "Bbox":
+    def __call__(self, ax: Any, renderer: Any) -> "Bbox":
         from matplotlib.transforms import Bbox
 
         # The place of the map that keeps the ratio of its sides.
         self._ax.apply_aspect()
         place = self._ax.get_position()
-        width = ax.figure.get_size_inches()[0]
+        width = ax.figure.bbox.width / ax.figure.dpi
         left = place.x1 + _PAD / width
         return Bbox.from_extents(left, place.y0, left + _BAR / width, place.y1)
 
@@ -658,10 +678,10 @@ def draw_rgb(composite: Composite, scalebar: bool = True) -> "Axes":
             handles.append(Patch(facecolor=colour, edgecolor="black", lw=0.5, label=text))
     widths = [text_width(str(one.get_label()), _NAME) + 0.45 for one in handles]
     (ax,) = draw_maps([panel], Style(scalebar=scalebar))
-    width = ax.get_position().width * ax.figure.get_size_inches()[0]
+    width = _inches(ax)[0]
     columns = len(handles) if sum(widths) < width else 1
     # Below the scale bar, if that is not in the map.
-    height = ax.figure.get_size_inches()[1]
+    height = ax.figure.bbox.height / ax.figure.dpi
     down = ax.get_position(original=True).y0 * height - Margins().bottom
     _make_room(ax, 0.04 + 0.17 * math.ceil(len(handles) / columns), max(widths))
     ax.legend(

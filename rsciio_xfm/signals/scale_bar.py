@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -224,16 +224,18 @@ def draw_scale_bar(
         a dark ground.
     """
     from matplotlib.font_manager import FontProperties
-    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+    from mpl_toolkits.axes_grid1.anchored_artists import (  # type: ignore[import-untyped]
+        AnchoredSizeBar,
+    )
 
     chosen = choose_bar(n_columns, step, _share(size[0]))
     if chosen is None:
         return
     length, text = chosen
     is_inside = is_within(size, n_columns, step)
-    place = {} if is_inside else {"bbox_to_anchor": (0, 0)}
+    place: dict[str, Any] = {}
     if not is_inside:
-        place["bbox_transform"] = ax.transAxes
+        place = {"bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes}
     bar = AnchoredSizeBar(
         ax.transData,
         length,

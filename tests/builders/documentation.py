@@ -221,6 +221,7 @@ _READ = {
     "README.md": [],
     "docs/index.rst": ["map.GeoPIXE"],
     "docs/first_map.rst": [],
+    "docs/pictures.rst": [],
     "docs/contributing.rst": [],
     "docs/coming_from.rst": ["map.GeoPIXE", "scan.datastack"],
     "docs/command_line.rst": [

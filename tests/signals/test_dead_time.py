@@ -268,7 +268,7 @@ class TestPlots:
             np.testing.assert_array_equal(image.get_array(), values)
             np.testing.assert_allclose(image.get_extent(), [0, 0.7, 1.0, 0])
             assert ax.child_axes[0].get_title(loc="left") == "%"
-        assert [text.get_text() for text in axes[0].texts] == ["200 µm"]
+        assert [bar.txt_label.get_text() for bar in axes[0].artists] == ["200 µm"]
 
     def test_histogram(self, path, simulated):
         _, _, known, _ = simulated

@@ -20,7 +20,7 @@ from rsciio_xfm.core.eds import DETECTOR_AXIS
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.signals import fit, fit_sums, map_drawing
 from rsciio_xfm.signals.areas import Areas
-from rsciio_xfm.signals.element_maps import _remark
+from rsciio_xfm.signals.element_maps import Pictures, _remark
 from tests.builders import xrf
 from tests.signals.test_element_model import (  # noqa: F401 (fixtures)
     ELEMENTS,
@@ -378,9 +378,11 @@ class TestPictures:
         remarks = [ax.get_title(loc="right") for ax in axes]
         assert remarks == ["not detected" if name == "Ni_K" else "" for name in maps]
         assert {ax.images[0].get_cmap().name for ax in axes} == {"inferno", "gray"}
-        assert [t.get_text() for t in axes[0].texts] == ["200 µm"]
+        (bar,) = axes[0].artists
+        assert bar.txt_label.get_text() == "200 µm"
         assert all(ax.images[0].get_clim()[0] == 0 for ax in axes)
-        assert len(axes[0].figure.axes) >= 2 * len(axes)  # colour bars
+        units = {ax.child_axes[0].get_title(loc="left") for ax in axes}
+        assert units == {"counts"}
 
     def test_chosen(self, maps):
         assert len(maps.plot(["Fe"])) == 1
@@ -398,6 +400,38 @@ class TestPictures:
         assert map_drawing.brightest(image * np.nan, 0.0) == 1.0
         image[0, :6] = [400, 410, 420, 430, 440, 1e6]  # grains that are few
         assert map_drawing.brightest(image, 10.0) == 425.0
+
+    def test_options(self, maps):
+        axes = maps.plot(
+            ["Fe", "Ti"], cmap="viridis", per_row=1, labels=["iron", "titanium"]
+        )
+        assert [ax.get_title(loc="left") for ax in axes] == ["iron", "titanium"]
+        assert {ax.images[0].get_cmap().name for ax in axes} == {"viridis"}
+        same = rsciio_xfm.plot_maps(maps)
+        assert [ax.get_title(loc="left") for ax in same] == [
+            ax.get_title(loc="left") for ax in maps.plot()
+        ]
+        assert {ax.images[0].get_cmap().name for ax in same} == {"inferno", "gray"}
+
+    def test_plot_rgb(self, maps):
+        ax = maps.plot_rgb("Fe", None, "Ti_K")
+        expected = maps.rgb("Fe", None, "Ti_K").data
+        for k, colour in enumerate("RGB"):
+            np.testing.assert_array_equal(
+                ax.images[0].get_array()[..., k], expected[colour]
+            )
+        texts = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert [text.partition(",")[0] for text in texts] == ["Fe K", "Ti K"]
+        with pytest.raises(KeyError, match="'Ag' is not fitted"):
+            maps.plot_rgb("Ag")
+        with pytest.raises(ValueError, match="no map to draw"):
+            maps.plot_rgb()
+
+    def test_wrong_format(self):
+        with pytest.raises(
+            ValueError, match="format is 'jpg', expected png or pdf or svg"
+        ):
+            Pictures("jpg")
 
     def test_rgb(self, maps, tmp_path):
         picture = maps.rgb("Fe_K", "Ti", "Cu_K")
@@ -482,7 +516,7 @@ class TestSaving:
         assert len([*tmp_path.iterdir()]) == 1
 
     def test_a_new_folder_is_not_left_empty(self, maps, tmp_path, monkeypatch):
-        monkeypatch.setattr(type(maps), "plot", lambda *_: 1 / 0)
+        monkeypatch.setattr(type(maps), "plot", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             maps.save(tmp_path / "new")
         assert not (tmp_path / "new").exists()
