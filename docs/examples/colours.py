@@ -22,6 +22,11 @@ s.plot_colour_map("linear", energy_range=(3.0, 10.0))
 s.plot_colour_map("log", energy_range=(3.0, 10.0))
 
 # %%
+# Readers who do not tell red from green do not see which hue is meant. The second
+# scheme goes from yellow over green to blue, which all tell apart.
+s.plot_colour_map("log", energy_range=(3.0, 10.0), colours="safe")
+
+# %%
 # The picture itself is a signal of 8-bit colours.
 picture = s.get_colour_map("log", energy_range=(3.0, 10.0))
 picture.save("colours.png", overwrite=True)

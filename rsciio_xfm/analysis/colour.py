@@ -15,12 +15,13 @@ SCALES = ("linear", "log")
 SCHEMES = ("hue", "safe")
 # Red to magenta: on the whole circle the highest energies would be as red as the lowest.
 _LAST_HUE = 5 / 6
-# Yellow over white to blue: eyes without red or green cones see yellow and blue only, and
-# white between (H. Brettel et al., J. Opt. Soc. Am. A 14, 2647, 1997). Energies a third of the
-# range apart differ by 55 or more in CIELAB's a* and b*, as all these eyes see them (by the
-# matrices of G. M. Machado et al., IEEE Trans. Vis. Comput. Graph. 15, 1291, 2009).
+# Yellow over green to blue, as in viridis turned round: eyes without red or green cones see
+# yellow, grey and blue (H. Brettel et al., J. Opt. Soc. Am. A 14, 2647, 1997). Energies a
+# third of the range apart differ by 44 or more in CIELAB's a* and b*, whatever the eyes (by
+# the matrices of G. M. Machado et al., IEEE Trans. Vis. Comput. Graph. 15, 1291, 2009); some
+# hues by less than 2.
 _SAFE = np.array(
-    [(1, 0.85, 0.1), (1, 1, 0.65), (0.7, 0.95, 1), (0.2, 0.6, 1), (0.05, 0.15, 1)]
+    [(1, 1, 0), (0.6, 1, 0.45), (0.25, 0.7, 0.65), (0.2, 0.35, 0.75), (0.1, 0, 0.75)]
 )
 _TABLE = 2**16  # counts whose logarithms are looked up
 
@@ -34,7 +35,7 @@ def channel_colours(n_channels: int, colours: str = "hue") -> np.ndarray:
         How many.
     colours
         ``"hue"``: along the circle of hues, from red to magenta (300 degrees); ``"safe"``:
-        from yellow over white to blue, which the colour-blind tell apart.
+        from yellow over green to blue, which the colour-blind tell apart.
 
     Returns
     -------

@@ -181,7 +181,9 @@ def draw_colour_map(
     )
     draw_map(axes[0], Panel(title, picture, steps))
     axes[1].imshow(colours[np.newaxis], extent=(start, stop, 0, 1), aspect="auto")
-    axes[1].set(yticks=[], xlabel=f"Energy ({units})" if units else "Channel")
+    axes[1].set(yticks=[])
+    axes[1].set_xlabel(f"Energy ({units})" if units else "Channel", fontsize=8)
+    axes[1].tick_params(labelsize=7)
     return axes
 
 

@@ -183,7 +183,7 @@ def get_colour_map(
     show_progressbar
         Of lazy signals; None is HyperSpy's preference, on a terminal.
     colours
-        ``"hue"``: from red over green to magenta; ``"safe"``: from yellow over white to blue,
+        ``"hue"``: from red over green to magenta; ``"safe"``: from yellow over green to blue,
         which the colour-blind tell apart.
 
     Returns

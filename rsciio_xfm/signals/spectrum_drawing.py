@@ -329,7 +329,7 @@ def _place(ax: "Axes", names: Sequence[_Name]) -> None:
         name.text.set_position(to_data(corner + np.array([place, bottom])))
         start = share * name.tip + point * _TIP
         if bottom - start > 2 * point * _GAP:
-            corners = [(name.x, start), (name.x, elbow), (place, bottom - 1.5 * point)]
+            corners = [(name.x, start), (name.x, elbow), (place, bottom - 2 * point)]
             leaders.append(to_data(corner + np.array(corners)))
     ax.add_collection(
         LineCollection(leaders, linewidths=0.5, colors="0.4"), autolim=False

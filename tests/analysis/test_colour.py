@@ -122,11 +122,11 @@ def test_what_the_simulation_is():
 def test_safe_colours_are_told_apart(eyes):
     """By their colour, whatever their brightness, which counts have."""
     colours = channel_colours(61, "safe")
-    assert least_difference(colours, eyes, 1 / 3) > 55
-    assert least_difference(colours, eyes, 1 / 5) > 28
+    assert least_difference(colours, eyes, 1 / 3) > 43
+    assert least_difference(colours, eyes, 1 / 5) > 15
     assert colours.min() >= 0 and colours.max() == 1
     # None is so dark that its counts would look fewer.
-    assert colours.max(axis=1).min() > 0.95
+    assert colours.max(axis=1).min() > 0.65
 
 
 def test_hues_are_not_told_apart_by_all():

@@ -389,18 +389,16 @@ class TestColours:
         data = np.zeros_like(s.data)
         data[0, 0, 0] = data[0, 2, 398] = 5
         s.data = data
-        options = {"energy_range": (0.0, 3.99), "colours": "safe"}
+        options = {"energy_range": (0.0, 3.99), "colours": "safe", "percentile": 100}
         rgb = s.get_colour_map(**options).data
         # Yellow and blue, as the colour-blind see them too.
-        assert rgb[0, 0].tolist() == (255, 217, 26)
-        assert rgb[0, 2].tolist() == (13, 38, 255)
+        assert rgb[0, 0].tolist() == (255, 255, 0)
+        assert rgb[0, 2].tolist() == (26, 0, 191)
         picture = s.get_maps(colours=options)["colours"]
         np.testing.assert_array_equal(picture.data, rgb)
         shown, below = s.plot_colour_map(**options)
-        assert (shown.get_images()[0].get_array()[0, 0] == (255, 217, 26)).all()
-        np.testing.assert_allclose(
-            below.get_images()[0].get_array()[0, 0], (1, 0.85, 0.1)
-        )
+        assert (shown.get_images()[0].get_array()[0, 0] == (255, 255, 0)).all()
+        np.testing.assert_allclose(below.get_images()[0].get_array()[0, 0], (1, 1, 0))
         with pytest.raises(
             ValueError, match="colours is 'grey', expected one of hue, safe"
         ):

@@ -130,6 +130,14 @@ def test_names_of_spectra(s, regions):
         sums = [y[y >= 1e-9].sum() for y in curves_of(ax).values()]
         assert sums == pytest.approx(expected, rel=0.05)
     assert rsciio_xfm.plot_spectra(classes.spectra).get_ylabel() == "Counts per pixel"
+    rates = [
+        np.concatenate(list(curves_of(ax).values()))
+        for ax in (
+            rsciio_xfm.plot_spectra(spectra, per="live_time", norm="linear")
+            for spectra in (classes.sums, classes.spectra)
+        )
+    ]
+    np.testing.assert_allclose(*rates, rtol=1e-9)
     ax = rsciio_xfm.plot_spectra(list(regions.values()), labels=["a", "b"])
     assert list(curves_of(ax)) == ["a", "b"]
     assert list(curves_of(rsciio_xfm.plot_spectra([s.sum(), s.sum()]))) == ["0", "1"]
