@@ -1,5 +1,7 @@
 """``rsciio-xfm compile``."""
 
+from typing import Any
+
 import click
 
 
@@ -13,7 +15,8 @@ def compile_kernels() -> None:
 
     from rsciio_xfm.kernels import ahead
 
-    if numba.config.DISABLE_JIT:
+    settings: Any = numba.config
+    if settings.DISABLE_JIT:
         raise click.ClickException("NUMBA_DISABLE_JIT is set: nothing is compiled")
     if ahead.cache_folder() is None:
         raise click.ClickException(

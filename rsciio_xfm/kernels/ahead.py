@@ -217,7 +217,8 @@ def _stamp(folder: Path, name: str) -> Path:
 
 
 def _may_start() -> bool:
-    if is_off() or numba.config.DISABLE_JIT or multiprocessing.parent_process():
+    settings: Any = numba.config
+    if is_off() or settings.DISABLE_JIT or multiprocessing.parent_process():
         return False
     program = Path(sys.executable or "").name.lower()
     if getattr(sys, "frozen", False) or not program.startswith("python"):
