@@ -319,12 +319,13 @@ except OSError as exc:
         part_of_a_map().save(tmp_path / "a.hspy", overwrite)
         assert (tmp_path / "a.hspy").read_bytes() == b"old"
 
-    def test_no_bar_unasked(self, tmp_path, capfd):
+    def test_no_bar_unasked(self, tmp_path, capfd, monkeypatch):
+        monkeypatch.setattr("rsciio_xfm.core.progress._DELAY", 0)
         s = part_of_a_map().as_lazy()
         s.save(tmp_path / "a.hspy")
         assert capfd.readouterr() == ("", "")
         s.save(tmp_path / "a.hspy", overwrite=True, show_progressbar=True)
-        assert "100% Completed" in capfd.readouterr().err
+        assert "Writing a.hspy: 100%" in capfd.readouterr().err
 
     def test_zspy(self, tmp_path):
         zarr = pytest.importorskip("zarr")

@@ -71,8 +71,8 @@ def convert(
         ``"blosc"`` (LZ4 after the bytes were sorted), ``"zstd"`` (what zarr 3 and so maxrf4u
         choose), ``"gzip"``, such a compressor of numcodecs, or None.
     show_progressbar
-        Show a bar on standard error, if it takes longer than two seconds; None shows it if
-        that is a terminal.
+        Say how far it is, if it takes longer than two seconds; None is HyperSpy's
+        preference, on a terminal or in a notebook.
     keep_integers
         Store integers rather than float32; only with ``sigma=0``.
     zarr_format

@@ -357,8 +357,8 @@ def repack(
     destination
         Path of the new file; None replaces the old one.
     show_progressbar
-        Show a bar on standard error, if it takes longer than two seconds; None shows it if
-        that is a terminal.
+        Say how far it is, if it takes longer than two seconds; None is HyperSpy's
+        preference, on a terminal or in a notebook.
     overwrite
         Replace `destination` if it is there.
 

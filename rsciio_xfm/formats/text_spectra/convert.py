@@ -83,8 +83,8 @@ def convert(
     pattern
         Of the names of the files, such as ``"scan_*.mca"``, if there are others, too.
     show_progressbar
-        Show a bar on standard error, if it takes longer than two seconds; None shows it if
-        that is a terminal.
+        Say how far it is, if it takes longer than two seconds; None is HyperSpy's
+        preference, on a terminal or in a notebook.
     unfinished
         The scan was stopped: pixels that are missing at its end are zeros. Otherwise they are
         an error, since then the shape may be wrong.
