@@ -8,8 +8,9 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.signals.checks import check_spectra, progress
+from rsciio_xfm.signals.checks import check_spectra
 from rsciio_xfm.signals.drawing import new_axes
 from rsciio_xfm.signals.elements import labels_of
 from rsciio_xfm.signals.lines import check_element, check_line
@@ -222,7 +223,7 @@ def _of_signal(signal: Any, name: str) -> Iterator[_Spectrum]:
         raise ValueError(
             f"The signal is {signal}, expected its channels last in the array."
         )
-    with progress(signal, None):
+    with progress(doing="computing the spectra"):
         counts = np.asarray(signal.data).reshape(n, -1)
     n_pixels, live = times_of(signal).n_pixels, live_map(signal)
     seconds = [None] * n if live is None else [float(t) for t in live.ravel()]
