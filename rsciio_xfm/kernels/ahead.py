@@ -155,7 +155,8 @@ def to_type(one: Any) -> Any:
 def from_type(kind: Any) -> Any:
     """Return what the list has for a type of numba's, the opposite of :func:`to_type`."""
     if isinstance(kind, types.BaseTuple):
-        fields = [from_type(one) for one in kind]
+        entries: Any = kind  # numba's base class does not say that it has them
+        fields = [from_type(one) for one in entries]
         if not hasattr(kind, "instance_class") or kind.instance_class is tuple:
             return fields
         of = kind.instance_class

@@ -9,6 +9,7 @@ from hyperspy.signal import BaseSignal
 
 from rsciio_xfm._register import find_reader
 from rsciio_xfm.core.atomic import check_replaceable, replacing
+from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.warning import collected, warn
 from rsciio_xfm.core.watch import begin
 from rsciio_xfm.report.content import AUTO, Asked, Source, gather
@@ -98,10 +99,11 @@ def write_report(
 
 def write_page(source: Source, asked: Asked, destination: Path) -> tuple[str, ...]:
     """Write the report of a map that is open, and return the warnings that are in it."""
-    content = gather(source, asked)
-    begin("drawing the pictures")
-    with _figures_apart():
-        text = page(content)
+    with progress(asked.show_progressbar):
+        content = gather(source, asked)
+        begin("drawing the pictures")
+        with _figures_apart():
+            text = page(content)
     with replacing(destination) as file:
         file.write(text.encode("utf-8"))
     return content.warnings

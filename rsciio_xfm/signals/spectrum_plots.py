@@ -223,7 +223,7 @@ def _of_signal(signal: Any, name: str) -> Iterator[_Spectrum]:
         raise ValueError(
             f"The signal is {signal}, expected its channels last in the array."
         )
-    with progress(doing="reading the spectra"):
+    with progress(doing="computing the spectra"):
         counts = np.asarray(signal.data).reshape(n, -1)
     n_pixels, live = times_of(signal).n_pixels, live_map(signal)
     seconds = [None] * n if live is None else [float(t) for t in live.ravel()]

@@ -153,7 +153,7 @@ def test_blocks_that_end_anywhere(path, monkeypatch):
 def test_many_tasks(tmp_path, monkeypatch):
     """Frames of large streams are indexed at the same time."""
     monkeypatch.setattr(count, "_TASK_VALUES", 50)
-    monkeypatch.setattr(count, "_MAX_TASKS", 64)
+    monkeypatch.setattr(count, "_TASKS_EACH", 64)
     counts = builder.make_counts((2, 9, 3, 4, 16))
     path = builder.write_velox(tmp_path / "map.emd", counts)
     np.testing.assert_array_equal(compute(read_map(path)), counts.sum((0, 1)))

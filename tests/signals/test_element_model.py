@@ -118,7 +118,7 @@ class TestModel:
         upper, lower = fitted.plot()
         assert upper.get_yscale() == "log"
         said = {text.get_text() for text in upper.texts}
-        assert {"Fe_K", "Cu_K", "Zn_K"} <= said
+        assert {"Fe K", "Cu K", "Zn K"} <= said
         labels = [line.get_label() for line in upper.get_lines()]
         assert {"measured", "fit", "background"} <= set(labels)
         (residual,) = [line for line in lower.get_lines() if len(line.get_xdata()) > 9]
