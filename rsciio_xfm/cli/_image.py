@@ -21,6 +21,7 @@ from rsciio_xfm.cli._common import (
     select,
 )
 from rsciio_xfm.cli._pictures import (
+    PICTURES,
     VECTOR,
     check_pictures,
     picture_options,
@@ -30,7 +31,7 @@ from rsciio_xfm.cli._pictures import (
 from rsciio_xfm.cli._spectra import show_counts
 
 _PIXELS = 800  # of the longer side of a plain picture, at least
-_IMAGES = (".tif", ".tiff", ".png", *VECTOR, ".hspy")
+_IMAGES = (".tif", ".tiff", *PICTURES, ".hspy")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 PERCENTILE = 99.5
 COUNTS, DIFFERENCE, CLASSES = "counts", "difference", "classes"  # kinds of images
-PRINT_DPI = 300
 
 _SIGMAS = 4.0  # of a pixel: the least that is as bright as can be
 _STRONG, _FEW = 6.0, 4  # sigma, and how many such pixels are no accident
@@ -694,9 +693,8 @@ def draw_rgb(composite: Composite, scalebar: bool = True) -> "Axes":
 
 
 def _bright(limit: float, unit: str) -> str:
-    return (
-        f"{limit:.3g} {unit}".strip() if limit < 1000 else f"{limit:.0f} {unit}".strip()
-    )
+    number = f"{limit:.0f}" if limit >= 100 else f"{limit:.3g}"
+    return f"{number} {unit}".strip()
 
 
 def _make_room(ax: "Axes", below: float, width: float) -> None:
