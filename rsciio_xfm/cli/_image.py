@@ -211,7 +211,9 @@ def _windows(
 
 
 def _check_square(region: Any) -> None:
-    steps = [(axis.scale, axis.units) for axis in region.axes_manager.navigation_axes]
+    from rsciio_xfm.signals.checks import steps_of_axes
+
+    steps = steps_of_axes(region.axes_manager.navigation_axes)
     if steps[0][1] != steps[1][1] or not math.isclose(
         steps[0][0], steps[1][0], rel_tol=1e-4
     ):
