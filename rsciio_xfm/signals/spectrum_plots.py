@@ -124,6 +124,7 @@ def plot_spectra(
 
     Examples
     --------
+    >>> import rsciio_xfm
     >>> left = s.data.sum(axis=-1).compute() > 0
     >>> left[:, 4:] = False
     >>> found = s.get_region_spectra({"left": left, "right": ~left})
