@@ -203,12 +203,10 @@ def _fit(signal: Any) -> Any:
 
 def _panel(signal: Any, name: str, image: np.ndarray, sigma: float = 0.0) -> Any:
     """Return a map to be drawn, of counts or of colours."""
+    from rsciio_xfm.signals.checks import steps_of_axes
     from rsciio_xfm.signals.map_drawing import COUNTS, Panel
 
-    steps = [
-        (axis.scale, axis.units if isinstance(axis.units, str) else None)
-        for axis in signal.axes_manager.navigation_axes
-    ]
+    steps = steps_of_axes(signal.axes_manager.navigation_axes)
     unit = "counts" if image.ndim == 2 else ""
     return Panel(name, image, steps, unit, COUNTS, sigma)
 

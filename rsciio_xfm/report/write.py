@@ -53,7 +53,7 @@ def write_report(
     overwrite
         Replace a page that is there, when the new one is whole.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 Scale = tuple[float, str | None]  # of an axis: step and units
 
-_METRES = {
+METRES = {  # of lengths, by their unit
     "pm": 1e-12,
     "Å": 1e-10,
     "nm": 1e-9,
@@ -74,7 +74,7 @@ def _checked(text: str, number: str, unit: str) -> Scale:
         raise ValueError(
             f"pixel_size is {text!r}, which has no unit, expected one like '50um'."
         )
-    if unit not in _METRES:
+    if unit not in METRES:
         raise ValueError(
             f"pixel_size is {text!r}, and {unit!r} is no unit of length that is known "
             "here, expected nm, um, mm, cm or m."
@@ -85,7 +85,7 @@ def _checked(text: str, number: str, unit: str) -> Scale:
         size = math.nan
     if not (math.isfinite(size) and size > 0):
         raise ValueError(f"pixel_size is {text!r}, expected a number above 0.")
-    return size, "µm" if _METRES[unit] == 1e-6 else unit
+    return size, "µm" if METRES[unit] == 1e-6 else unit
 
 
 def in_one_unit(steps: tuple[Scale, Scale]) -> tuple[Scale, Scale]:
@@ -97,9 +97,9 @@ def in_one_unit(steps: tuple[Scale, Scale]) -> tuple[Scale, Scale]:
     ((0.5, 'mm'), (0.4, 'mm'))
     """
     (x, x_unit), (y, y_unit) = steps
-    if x_unit == y_unit or x_unit not in _METRES or y_unit not in _METRES:
+    if x_unit == y_unit or x_unit not in METRES or y_unit not in METRES:
         return steps
-    factor = _METRES[y_unit] / _METRES[x_unit]
+    factor = METRES[y_unit] / METRES[x_unit]
     return (x, x_unit), (float(f"{y * factor:.12g}"), x_unit)
 
 
@@ -161,9 +161,9 @@ def show_length(length: float, unit: str) -> str:
     >>> show_length(0.05, "mm"), show_length(2.0, "deg")
     ('50 µm', '2 deg')
     """
-    if unit not in _METRES:
+    if unit not in METRES:
         return f"{length:g} {unit}"
-    metres = float(f"{length * _METRES[unit]:.6g}")
+    metres = float(f"{length * METRES[unit]:.6g}")
     fitting = [name for name, size in _SHOWN.items() if size <= metres * (1 + 1e-9)]
     name = fitting[-1] if fitting else "pm"
     return f"{metres / _SHOWN[name]:.6g} {name}"
@@ -179,7 +179,7 @@ def with_unit(name: str, unit: str | None) -> str:
     """
     if (unit or "") in _PIXELS:
         return f"{name} (pixels)"
-    return f"{name} ({'µm' if _METRES.get(unit or '') == 1e-6 else unit})"
+    return f"{name} ({'µm' if METRES.get(unit or '') == 1e-6 else unit})"
 
 
 def text_width(text: str, points: float) -> float:

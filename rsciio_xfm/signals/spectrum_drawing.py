@@ -10,25 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER
-from rsciio_xfm.signals.map_drawing import show_name
+from rsciio_xfm.signals.map_drawing import SAFE, show_name
 from rsciio_xfm.signals.map_layout import PAGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NORMS = ("log", "linear")
-# Of Okabe and Ito, https://jfly.uni-koeln.de/color: told apart whatever the eyes. Their
-# yellow is too pale for lines on white; brown is in its place.
-COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "black",
-    "#CC79A7",
-    "#56B4E9",
-    "#E69F00",
-    "#7F5F3F",
-)
+COLOURS = (*SAFE[:3], "black", SAFE[3], SAFE[5], SAFE[4], SAFE[6])
 _OF_FIT = "black"
 # Told apart where there are no colours.
 _STYLES: tuple[Any, ...] = (

@@ -548,6 +548,16 @@ class TestClasses:
 
 
 class TestColours:
+    @pytest.mark.parametrize(
+        ("highest", "said"),
+        [(0.01234, "0.0123"), (99.96, "100"), (999.7, "1000"), (12345.6, "12346")],
+    )
+    def test_legend_has_plain_numbers(self, highest, said):
+        image = signal(np.full((20, 30), highest))
+        legend = rsciio_xfm.plot_rgb(image, labels=["zircon"]).get_legend()
+        (text,) = legend.get_texts()
+        assert text.get_text().split(", to ")[1].split()[0] == said
+
     def test_composite(self):
         red, green = counts((20, 30)).astype(float), counts((20, 30)).astype(float)
         red[3, 4] = -7
