@@ -179,7 +179,22 @@ def with_unit(name: str, unit: str | None) -> str:
     """
     if (unit or "") in _PIXELS:
         return f"{name} (pixels)"
-    return f"{name} ({'µm' if _METRES.get(unit or '') == 1e-6 else unit})"
+    return verbatim(f"{name} ({'µm' if _METRES.get(unit or '') == 1e-6 else unit})")
+
+
+def verbatim(text: str) -> str:
+    r"""Return text as matplotlib draws it letter by letter, whatever a file has as a name.
+
+    Between two dollar signs it takes text for mathematics, which it may not be able to read,
+    and what begins with an underscore it leaves out of a legend.
+
+    Examples
+    --------
+    >>> print(verbatim("$5 and $6"), verbatim("zircon"), verbatim("_1"), sep="|")
+    \$5 and \$6|zircon| _1
+    """
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def text_width(text: str, points: float) -> float:
@@ -239,7 +254,7 @@ def draw_scale_bar(
     bar = AnchoredSizeBar(
         ax.transData,
         length,
-        text,
+        verbatim(text),
         loc="lower left" if is_inside else "upper left",
         pad=0.35 if is_inside else 0.0,
         borderpad=0.35,
