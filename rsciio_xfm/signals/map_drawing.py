@@ -321,8 +321,9 @@ def _write_name(ax: "Axes", panel: Panel, size: tuple[float, float]) -> None:
     is_upright = longest > width - 0.1
     room = size[1] if is_upright else width
     n_letters = int((room - 0.1) / needed * len(panel.remark))
+    text = verbatim(textwrap.fill(panel.remark, max(8, n_letters)))
     ax.text(
-        0, 1, verbatim(textwrap.fill(panel.remark, max(8, n_letters))), va="top", color="white",
+        0, 1, text, va="top", color="white",
         transform=ax.transAxes + _translation(ax, 0.05, -0.05), fontsize=_SMALL,
         rotation=90 if is_upright else 0,
         bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5},
@@ -552,7 +553,9 @@ def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
         ticks=_ticks(low, high, height),
         format=lambda value, _: _show(value, power),
     )
-    bar.ax.set_title(verbatim(_unit(panel.unit, power)), loc="left", fontsize=_SMALL, pad=_RAISED)
+    bar.ax.set_title(
+        verbatim(_unit(panel.unit, power)), loc="left", fontsize=_SMALL, pad=_RAISED
+    )
     return bar
 
 
@@ -676,7 +679,9 @@ def draw_rgb(composite: Composite, scalebar: bool = True) -> "Axes":
     for one, colour in zip(composite.panels, _RGB, strict=True):
         if one is not None:
             text = f"{show_name(one.name)}, to {_bright(next(limits), one.unit)}"
-            handles.append(Patch(facecolor=colour, edgecolor="black", lw=0.5, label=verbatim(text)))
+            handles.append(
+                Patch(facecolor=colour, edgecolor="black", lw=0.5, label=verbatim(text))
+            )
     widths = [text_width(str(one.get_label()), _NAME) + 0.45 for one in handles]
     (ax,) = draw_maps([panel], Style(scalebar=scalebar))
     width = _inches(ax)[0]

@@ -23,6 +23,7 @@ _METRES = {
     "km": 1e3,
 }
 _SHOWN = {"pm": 1e-12, "nm": 1e-9, "µm": 1e-6, "mm": 1e-3, "m": 1.0, "km": 1e3}
+_LEAST, _MOST = 1e-15, 1e6  # metres, of a pixel
 _PIXELS = ("", "px", "pix", "pixel", "pixels")
 _SIZE = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([^\W\d_]*)\s*")
 _SHARE, _NARROW = 0.3, 1.2  # of the width of the map, twice as much below these inches
@@ -85,6 +86,8 @@ def _checked(text: str, number: str, unit: str) -> Scale:
         size = math.nan
     if not (math.isfinite(size) and size > 0):
         raise ValueError(f"pixel_size is {text!r}, expected a number above 0.")
+    if not _LEAST <= size * _METRES[unit] <= _MOST:
+        raise ValueError(f"pixel_size is {text!r}, expected one of 0.001 pm to 1000 km.")
     return size, "µm" if _METRES[unit] == 1e-6 else unit
 
 

@@ -239,8 +239,8 @@ def name_peaks(
     peaks = list(peaks)
     each = zip(peaks, list(colours) or ["black"] * len(peaks), strict=True)
     texts = [
-        ax.text(x, 0, verbatim(show_name(name)), rotation=90, ha="center", va="bottom", fontsize=_SIZE,
-                color=colour, clip_on=True)
+        ax.text(x, 0, verbatim(show_name(name)), rotation=90, ha="center", va="bottom",
+                fontsize=_SIZE, color=colour, clip_on=True)
         for (name, x), colour in each if left <= x <= right
     ]  # fmt: skip
     if not texts:
@@ -438,7 +438,9 @@ def draw_fit(
                  zorder=2.6)  # fmt: skip
     axes[0].set(yscale="log", ylabel="Counts per channel")
     axes[0].set_ylim(floor, 2 * max(counts.max(), whole.max(), 2 * floor))
-    axes[0].set_title(verbatim(title), loc="left", fontsize="small", pad=18)  # above the legend
+    axes[0].set_title(
+        verbatim(title), loc="left", fontsize="small", pad=18
+    )  # above the legend
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize="small",
                    frameon=False, borderaxespad=0.2)  # fmt: skip
     residual = (counts - whole) / np.sqrt(np.maximum(whole, 1))
