@@ -202,3 +202,12 @@ def test_printed(run, path, tmp_path):
         assert max(tab.evaluate(widths)) <= 681
     assert pdf.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 9
     assert all(url.startswith(("file:", "data:")) for url in asked)
+
+
+def test_folder_of_the_page_is_not_there(run, path, tmp_path):
+    """It is said before anything is computed."""
+    text = run("report", path, "-o", tmp_path / "none" / "report.html", code=1)
+    assert f"{tmp_path / 'none'}" in text
+    assert "there is no such folder" in text
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        rsciio_xfm.write_report(path, tmp_path / "none" / "report.html")
