@@ -86,6 +86,7 @@ export function createPeaks(app, chart) {
     const accept = (event) => {
       event.preventDefault();
       const line = parseLine(input.value);
+      input.focus();
       if (line) choose(line, place);
       else input.setAttribute("aria-invalid", "true");
     };
