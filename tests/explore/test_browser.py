@@ -966,6 +966,7 @@ def test_a_line_that_is_none(looking):
     field = looking.page.get_by_label("Another line, such as Fe Ka")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
+    expect(looking.page.locator(".xfm-message")).to_have_text("Element and line: Pb La.")
 
 
 def test_values_follow_a_region(looking, counts):
