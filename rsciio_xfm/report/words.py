@@ -108,7 +108,11 @@ def _file(content: Content) -> str:
     path = content.source.path
     if path is None:
         return str(_get(content, "General.original_filename") or "none: of a signal")
-    return f"{path.name}, {_bytes(path.stat().st_size)}"
+    files = [path]
+    if path.suffix.lower() == ".rpl":
+        beside = (path.with_suffix(".raw"), path.with_suffix(".RAW"))
+        files += [counts for counts in beside if counts.is_file()][:1]
+    return " and ".join(f"{one.name}, {_bytes(one.stat().st_size)}" for one in files)
 
 
 def _bytes(size: float) -> str:
