@@ -29,8 +29,8 @@ _PACKAGES = (
     "rsciio_xfm", "hyperspy", "exspy", "rosettasciio", "numpy", "dask", "numba",
     "matplotlib", "xraylib", "scikit-learn",
 )  # fmt: skip
-# Of a class: how much richer than the map it is in what is told, at least; in sigma; how many.
 _NOISE_ALONE = 1.05  # chi2 of a good fit, below which little but counting noise is in it
+# Of a class: how much richer than the map it is in what is told, at least; in sigma; how many.
 _RICHER, _POORER, _CLEAR, _MOST_TOLD = 1.3, 0.5, 5.0, 5
 # Remarks of tables, which are short, and what they mean.
 _REMARKS = (
