@@ -267,6 +267,62 @@ def test_compile(run, monkeypatch, tmp_path):
     assert found.found == "for 1 of 1 kinds of map"
 
 
+FULL_DISK = OSError(28, "No space left on device")
+
+
+def test_disk_is_full(run, monkeypatch, tmp_path):
+    """Kernels are used without being kept, and who wants them kept is told."""
+    from rsciio_xfm.kernels import compiled
+
+    def save_overload(*arguments):
+        raise FULL_DISK
+
+    monkeypatch.setattr(compiled, "not_kept", errors := [])
+    monkeypatch.setattr(ahead, "not_kept", errors)
+    monkeypatch.setattr(compiled.FunctionCache, "save_overload", save_overload)
+    sums.add_rows._cache.save_overload((), None)
+    assert errors == [FULL_DISK]
+
+    def compile_now(names):
+        for name in names:
+            sums.add_rows._cache.save_overload((), None)
+            yield name, True
+
+    monkeypatch.setattr(ahead, "parts", lambda: {NAME: []})
+    monkeypatch.setattr(ahead, "compile_now", compile_now)
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    text = run("compile", code=1)
+    assert f"{tmp_path}: compiled kernels cannot be kept there: No space left" in text
+
+
+def test_kept_kernel_is_not_whole(tmp_path):
+    """As after a computer lost its power: it is compiled and kept anew."""
+    code = """
+import json, sys
+import numpy as np
+from rsciio_xfm.kernels import compiled
+
+@compiled.kernel
+def twice(n):
+    return 2 * n
+
+assert twice(21) == 42
+print(json.dumps([twice.stats.cache_path, sum(twice.stats.cache_hits.values())]))
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    again = f"import runpy; runpy.run_path({str(script)!r}, run_name='script')"
+    folder = {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    kept, n_found = run_python(again, **folder)
+    assert n_found == 0
+    for ending in ("nbi", "nbc"):
+        assert run_python(again, **folder)[1] == 1
+        (path,) = Path(kept).glob(f"*.{ending}")
+        path.write_bytes(path.read_bytes()[:20])
+        assert run_python(again, **folder)[1] == 0
+    assert run_python(again, **folder)[1] == 1
+
+
 def test_compile_without_a_folder(run, monkeypatch):
     monkeypatch.setattr(ahead, "cache_folder", lambda: None)
     assert "set NUMBA_CACHE_DIR" in run("compile", code=1)

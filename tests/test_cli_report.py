@@ -168,8 +168,12 @@ def test_energies_by_lines(run, tmp_path):
     made = rsciio_xfm.data.painting(tmp_path / "scan.raw", (24, 32))
     options = ["--excitation", "Rh 50 kV", "--n-classes", 0]
     lines = ["--calibrate", "Cu_Ka=342,Fe_Ka=276"]
-    run("report", made.path, *lines, *options, "-o", tmp_path / "r.html")
+    size = ["--pixel-size", "500um"]
+    path = made.path.with_suffix(".rpl")
+    run("report", path, *lines, *size, *options, "-o", tmp_path / "r.html")
     page = read(tmp_path / "r.html")
+    assert "a pixel is 0.5 mm" in page.text
+    assert "scan.raw, 1.57 MB" in page.text  # not the few bytes of the .rpl alone
     assert "from 2 lines (numbers taken as channels)" in page.text
     assert {"Cu K", "Pb L", "Fe K"} < set(table_of(page, "Lines"))
 
@@ -202,3 +206,12 @@ def test_printed(run, path, tmp_path):
         assert max(tab.evaluate(widths)) <= 681
     assert pdf.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 9
     assert all(url.startswith(("file:", "data:")) for url in asked)
+
+
+def test_folder_of_the_page_is_not_there(run, path, tmp_path):
+    """It is said before anything is computed."""
+    text = run("report", path, "-o", tmp_path / "none" / "report.html", code=1)
+    assert f"{tmp_path / 'none'}" in text
+    assert "there is no such folder" in text
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        rsciio_xfm.write_report(path, tmp_path / "none" / "report.html")

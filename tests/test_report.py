@@ -1,5 +1,8 @@
 """What a report says, and that its page stands alone; without a fit, which takes long."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
@@ -87,6 +90,35 @@ def test_axes(tmp_path):
     with pytest.raises(TypeError, match="expected a HyperSpy signal"):
         rsciio_xfm.write_report(np.ones((2, 9)), tmp_path / "r.html")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("EDX", "grain_7: EDX"),
+        ("EDS of grain_7.pts", "EDS of grain_7.pts"),
+        ("", "grain_7.bcf"),
+    ],
+)
+def test_title(title, expected):
+    """Many programs give all of their maps one title."""
+    source = SimpleNamespace(signal=signal(np.ones(9), title), path=Path("grain_7.bcf"))
+    assert words.title_of(SimpleNamespace(source=source)) == expected
+
+
+@pytest.mark.parametrize(
+    ("fair", "expected"),
+    [(1.0, "of so few counts has about 1,"), (11.0, "up to about 11.0,")],
+)
+def test_quality(monkeypatch, fair, expected):
+    """What is said of a good fit is true of one that is better than that."""
+    monkeypatch.setattr(words, "fair_chi2", lambda fit: fair)
+    monkeypatch.setattr(words, "is_bad", lambda fit: False)
+    fit = SimpleNamespace(chi2=1.3)
+    said = words.quality(
+        SimpleNamespace(model=SimpleNamespace(model=SimpleNamespace(fit=fit)))
+    )
+    assert expected in said and said.startswith("χ² per channel is 1.30; a good fit")
 
 
 def test_destination(tmp_path):

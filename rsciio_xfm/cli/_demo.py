@@ -285,9 +285,9 @@ def _window_panel(signal: Any, total: Any, element: str) -> Any:
         raise click.ClickException(f"no line of {element} in the spectrum")
     (window,) = total.estimate_integration_windows(xray_lines=lines[:1])
     start, stop = (float(edge) for edge in window)
-    image = compute(
-        signal.isig[start:stop].sum("Energy"), f"making the image of {lines[0]}"
-    )
+    part = signal.isig[start:stop]
+    counts = part.sum(part.axes_manager.signal_axes)  # of some files they have no name
+    image = compute(counts, f"making the image of {lines[0]}")
     return _panel(signal, f"{lines[0]}, {start:.2f} to {stop:.2f} keV", image.data)
 
 

@@ -232,7 +232,12 @@ def read_mask(path: Path, signal: Any) -> np.ndarray:
     from PIL import Image
 
     if path.suffix.lower() == ".npy":
-        values = np.load(path, allow_pickle=False)
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (EOFError, ValueError) as error:
+            raise click.ClickException(
+                f"{path}: no array of numbers can be read from it: {error}"
+            ) from error
     else:
         try:
             with Image.open(path) as picture:

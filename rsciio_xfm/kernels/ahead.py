@@ -28,6 +28,7 @@ from llvmlite import binding
 from numba import types
 
 from rsciio_xfm.kernels import sums
+from rsciio_xfm.kernels.compiled import not_kept
 
 SWITCH = "RSCIIO_XFM_COMPILE"
 OFF = ("0", "false", "no", "off")
@@ -193,12 +194,13 @@ def compile_now(names: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """
     folder = cache_folder()
     for name in names:
+        n_before = len(not_kept)
         for kernel_name, *kinds in parts()[name]:
             kernel = _find(kernel_name)
             before = sum(kernel.stats.cache_misses.values())
             kernel.compile(tuple(map(to_type, kinds)))
             yield kernel_name, sum(kernel.stats.cache_misses.values()) > before
-        if folder is not None:
+        if folder is not None and len(not_kept) == n_before:
             with contextlib.suppress(OSError):
                 _stamp(folder, name).touch()
 
@@ -315,9 +317,9 @@ def main(parent: int, names: list[str]) -> None:
         if is_posix:
             os.nice(_NICE)
         for _ in compile_now(names):
-            lock.touch()
-            if is_posix and os.getppid() != parent:
+            if not_kept or (is_posix and os.getppid() != parent):
                 return
+            lock.touch()
     finally:
         lock.unlink(missing_ok=True)
 

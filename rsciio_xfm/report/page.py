@@ -163,8 +163,9 @@ def _first_picture(content: Content) -> str:
         return _figure(pictures.counts(content), caption, "first")
     picture, names = found
     caption = (
-        f"{words.spelt(', '.join(names))} together: the elements of which "
-        "most is seen. Each is as bright as can be at its 99.5th percentile."
+        f"{words.spelt(', '.join(names))} together: elements whose maps "
+        "show most contrast, and different places. Each is as bright as can be at its 99.5th "
+        "percentile."
     )
     return _figure(picture, escape(caption), "first")
 

@@ -29,6 +29,7 @@ _PACKAGES = (
     "rsciio_xfm", "hyperspy", "exspy", "rosettasciio", "numpy", "dask", "numba",
     "matplotlib", "xraylib", "scikit-learn",
 )  # fmt: skip
+_NOISE_ALONE = 1.05  # chi2 of a good fit, below which little but counting noise is in it
 # Of a class: how much richer than the map it is in what is told, at least; in sigma; how many.
 _RICHER, _POORER, _CLEAR, _MOST_TOLD = 1.3, 0.5, 5.0, 5
 # Remarks of tables, which are short, and what they mean.
@@ -73,7 +74,12 @@ def title_of(content: Content) -> str:
     """Return what the report is called."""
     said = str(content.source.signal.metadata.get_item("General.title", "")).strip()
     path = content.source.path
-    return said or ("Map of X-ray spectra" if path is None else path.name)
+    if path is None:
+        return said or "Map of X-ray spectra"
+    if path.stem in said:
+        return said
+    # Programs give the same name, such as EDX, to each map that they save.
+    return f"{path.stem}: {said}" if said else path.name
 
 
 def facts(content: Content) -> list[Fact]:
@@ -108,7 +114,11 @@ def _file(content: Content) -> str:
     path = content.source.path
     if path is None:
         return str(_get(content, "General.original_filename") or "none: of a signal")
-    return f"{path.name}, {_bytes(path.stat().st_size)}"
+    files = [path]
+    if path.suffix.lower() == ".rpl":
+        beside = (path.with_suffix(".raw"), path.with_suffix(".RAW"))
+        files += [counts for counts in beside if counts.is_file()][:1]
+    return " and ".join(f"{one.name}, {_bytes(one.stat().st_size)}" for one in files)
 
 
 def _bytes(size: float) -> str:
@@ -229,7 +239,7 @@ def _detectors(content: Content) -> str:
     if isinstance(numbers, list) and numbers:
         listed = ", ".join(map(str, numbers))
         if len(numbers) > 1:
-            return f"{len(numbers)}, added up (number {listed})"
+            return f"{len(numbers)}, added up (numbers {listed})"
         return f"number {listed}"
     return f"{n_detectors}" if n_detectors else ""
 
@@ -357,8 +367,12 @@ def quality(fitted: Fitted) -> str:
             f"{said}, and that of a good fit would be about {fair:.1f}: the model does not "
             "describe the spectrum, and counts may be wrong."
         )
+    if fair < _NOISE_ALONE:
+        return (
+            f"{said}; a good fit of so few counts has about 1, which is counting noise."
+        )
     return (
-        f"{said}; about {fair:.1f} is what a good fit of so many counts has, and 1 would be "
+        f"{said}; a good fit of so many counts has up to about {fair:.1f}, and 1 would be "
         "counting noise alone."
     )
 

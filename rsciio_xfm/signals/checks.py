@@ -30,15 +30,33 @@ def check_axes(signal: "BaseSignal") -> None:
 
 
 def check_signal(signal: Any) -> None:
-    """Refuse what is no signal, such as an array.
+    """Refuse what is no signal, such as an array, or the list of a file with images.
 
     Raises
     ------
     TypeError
-        It says what it is.
+        It says what it is, and which signals of a list are spectra.
     """
     if not hasattr(signal, "axes_manager"):
-        raise TypeError(f"This is a {type(signal).__name__}, expected a HyperSpy signal.")
+        said = f"This is a {type(signal).__name__}, expected a HyperSpy signal"
+        raise TypeError(f"{said}{_spectra_of(signal)}.")
+
+
+def _spectra_of(given: Any) -> str:
+    """Return in words which signals of a list are spectra, "" if none."""
+    if not isinstance(given, (list, tuple)):
+        return ""
+    found = [
+        f"s[{k}], {each}"
+        for k, each in enumerate(given)
+        if hasattr(each, "axes_manager") and each.axes_manager.signal_dimension == 1
+    ]
+    if not found:
+        return ""
+    return (
+        ". hs.load gives a list where a file holds several signals, such as images of "
+        f"the microscope; these are spectra: {'; '.join(found)}"
+    )
 
 
 def check_spectra(signal: Any) -> None:

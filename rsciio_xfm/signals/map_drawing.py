@@ -23,6 +23,7 @@ from rsciio_xfm.signals.scale_bar import (
     in_one_unit,
     is_within,
     text_width,
+    verbatim,
     with_unit,
 )
 
@@ -309,21 +310,22 @@ def _write_name(ax: "Axes", panel: Panel, size: tuple[float, float]) -> None:
         Width and height of the map, inches.
     """
     width = size[0]
-    ax.set_title(show_name(panel.name), loc="left", fontsize=_NAME, pad=_RAISED)
+    ax.set_title(verbatim(show_name(panel.name)), loc="left", fontsize=_NAME, pad=_RAISED)
     if not panel.remark:
         return
     needed = text_width(panel.remark, _SMALL)
     if _name_width(panel) + 0.1 + needed <= width:
         options: dict[str, Any] = {"fontsize": _SMALL, "color": "0.35", "pad": _RAISED}
-        ax.set_title(panel.remark, loc="right", **options)
+        ax.set_title(verbatim(panel.remark), loc="right", **options)
         return
     # A map that is narrower than a word has it from below to above.
     longest = max(text_width(word, _SMALL) for word in panel.remark.split())
     is_upright = longest > width - 0.1
     room = size[1] if is_upright else width
     n_letters = int((room - 0.1) / needed * len(panel.remark))
+    text = verbatim(textwrap.fill(panel.remark, max(8, n_letters)))
     ax.text(
-        0, 1, textwrap.fill(panel.remark, max(8, n_letters)), va="top", color="white",
+        0, 1, text, va="top", color="white",
         transform=ax.transAxes + _translation(ax, 0.05, -0.05), fontsize=_SMALL,
         rotation=90 if is_upright else 0,
         bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5},
@@ -411,7 +413,7 @@ def _draw_line(ax: "Axes", panel: Panel) -> "Axes":
     ax.plot(x, panel.image, lw=1, color=colour, marker=marker, ms=3)
     ax.tick_params(**_TICKS)
     ax.set_xlabel(with_unit("x", unit), fontsize=_SMALL, labelpad=2)
-    ax.set_ylabel(panel.unit, fontsize=_SMALL, labelpad=2)
+    ax.set_ylabel(verbatim(panel.unit), fontsize=_SMALL, labelpad=2)
     for side in ax.spines.values():
         side.set_linewidth(0.6)
     return ax
@@ -553,7 +555,9 @@ def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
         ticks=_ticks(low, high, height),
         format=lambda value, _: _show(value, power),
     )
-    bar.ax.set_title(_unit(panel.unit, power), loc="left", fontsize=_SMALL, pad=_RAISED)
+    bar.ax.set_title(
+        verbatim(_unit(panel.unit, power)), loc="left", fontsize=_SMALL, pad=_RAISED
+    )
     return bar
 
 
@@ -680,7 +684,9 @@ def draw_rgb(composite: Composite, scalebar: bool = True) -> "Axes":
     for one, colour in zip(composite.panels, _RGB, strict=True):
         if one is not None:
             text = f"{show_name(one.name)}, to {_bright(next(limits), one.unit)}"
-            handles.append(Patch(facecolor=colour, edgecolor="black", lw=0.5, label=text))
+            handles.append(
+                Patch(facecolor=colour, edgecolor="black", lw=0.5, label=verbatim(text))
+            )
     widths = [text_width(str(one.get_label()), _NAME) + 0.45 for one in handles]
     (ax,) = draw_maps([panel], Style(scalebar=scalebar))
     width = _inches(ax)[0]

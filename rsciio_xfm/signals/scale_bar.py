@@ -23,6 +23,7 @@ METRES = {  # of lengths, by their unit
     "km": 1e3,
 }
 _SHOWN = {"pm": 1e-12, "nm": 1e-9, "µm": 1e-6, "mm": 1e-3, "m": 1.0, "km": 1e3}
+_LEAST, _MOST = 1e-15, 1e6  # metres, of a pixel
 _PIXELS = ("", "px", "pix", "pixel", "pixels")
 _SIZE = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([^\W\d_]*)\s*")
 _SHARE, _NARROW = 0.3, 1.2  # of the width of the map, twice as much below these inches
@@ -85,6 +86,8 @@ def _checked(text: str, number: str, unit: str) -> Scale:
         size = math.nan
     if not (math.isfinite(size) and size > 0):
         raise ValueError(f"pixel_size is {text!r}, expected a number above 0.")
+    if not _LEAST <= size * METRES[unit] <= _MOST:
+        raise ValueError(f"pixel_size is {text!r}, expected one of 0.001 pm to 1000 km.")
     return size, "µm" if METRES[unit] == 1e-6 else unit
 
 
@@ -179,7 +182,22 @@ def with_unit(name: str, unit: str | None) -> str:
     """
     if (unit or "") in _PIXELS:
         return f"{name} (pixels)"
-    return f"{name} ({'µm' if METRES.get(unit or '') == 1e-6 else unit})"
+    return verbatim(f"{name} ({'µm' if METRES.get(unit or '') == 1e-6 else unit})")
+
+
+def verbatim(text: str) -> str:
+    r"""Return text as matplotlib draws it letter by letter, whatever a file has as a name.
+
+    Between two dollar signs it takes text for mathematics, which it may not be able to read,
+    and what begins with an underscore it leaves out of a legend.
+
+    Examples
+    --------
+    >>> print(verbatim("$5 and $6"), verbatim("zircon"), verbatim("_1"), sep="|")
+    \$5 and \$6|zircon| _1
+    """
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def text_width(text: str, points: float) -> float:
@@ -239,7 +257,7 @@ def draw_scale_bar(
     bar = AnchoredSizeBar(
         ax.transData,
         length,
-        text,
+        verbatim(text),
         loc="lower left" if is_inside else "upper left",
         pad=0.35 if is_inside else 0.0,
         borderpad=0.35,
