@@ -271,8 +271,8 @@ def _compile_all() -> None:
         folder = cache_folder() or Path()
         with contextlib.suppress(OSError):  # it cannot be written to, or nothing started
             folder.mkdir(parents=True, exist_ok=True)
-            if _is_first(folder / _LOCK):
-                _start(names).wait()
+            if _is_first(folder / _LOCK) and _start(names).wait():
+                (folder / _LOCK).unlink(missing_ok=True)  # it was killed
 
 
 def _start(names: list[str]) -> subprocess.Popen:
