@@ -1,5 +1,8 @@
 """What a report says, and that its page stands alone; without a fit, which takes long."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
@@ -89,6 +92,35 @@ def test_axes(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("EDX", "grain_7: EDX"),
+        ("EDS of grain_7.pts", "EDS of grain_7.pts"),
+        ("", "grain_7.bcf"),
+    ],
+)
+def test_title(title, expected):
+    """Many programs give all of their maps one title."""
+    source = SimpleNamespace(signal=signal(np.ones(9), title), path=Path("grain_7.bcf"))
+    assert words.title_of(SimpleNamespace(source=source)) == expected
+
+
+@pytest.mark.parametrize(
+    ("fair", "expected"),
+    [(1.0, "of so few counts has about 1,"), (11.0, "up to about 11.0,")],
+)
+def test_quality(monkeypatch, fair, expected):
+    """What is said of a good fit is true of one that is better than that."""
+    monkeypatch.setattr(words, "fair_chi2", lambda fit: fair)
+    monkeypatch.setattr(words, "is_bad", lambda fit: False)
+    fit = SimpleNamespace(chi2=1.3)
+    said = words.quality(
+        SimpleNamespace(model=SimpleNamespace(model=SimpleNamespace(fit=fit)))
+    )
+    assert expected in said and said.startswith("χ² per channel is 1.30; a good fit")
+
+
 def test_destination(tmp_path):
     s, path = signal(np.ones(64)), tmp_path / "r.html"
     with pytest.raises(ValueError, match=r"the extension is '.txt', expected .html"):
@@ -148,3 +180,23 @@ def test_means_of_blocks():
     np.testing.assert_allclose(small.image[:, :7], expected, rtol=1e-5)
     np.testing.assert_allclose(small.image[-1, 7], image[-7:, 49:].mean(), rtol=1e-5)
     assert pictures.coarse(small, 10) is small
+
+
+def test_sizes_of_pixels(tmp_path, monkeypatch):
+    """They are known by every unit that has a scale bar; without a unit pixels are counted."""
+    shown = []
+    draw = pictures.draw_map
+    monkeypatch.setattr(
+        pictures, "draw_map", lambda ax, panel: shown.append(panel) or draw(ax, panel)
+    )
+    s = signal(np.ones((4, 5, 80), dtype=np.uint16))
+    node = "Acquisition_instrument.SEM.Detector.EDS.dead_time"
+    s.metadata.set_item(node, hs.signals.BaseSignal(np.full((4, 5), 12.0)).T)
+    path = rsciio_xfm.write_report(s, tmp_path / "plain.html", n_classes=0)
+    assert "how large a pixel is, the file does not say" in path.read_text("utf-8")
+    (panel,) = [one for one in shown if one.unit == "%"]
+    assert panel.steps == ((1.0, None), (1.0, None))
+    for axis in s.axes_manager.navigation_axes:
+        axis.scale, axis.units = 5.0, "micron"
+    path = rsciio_xfm.write_report(s, tmp_path / "microns.html", n_classes=0)
+    assert "a pixel is 5 µm" in path.read_text("utf-8")

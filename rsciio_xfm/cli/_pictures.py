@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 VECTOR = (".pdf", ".svg")
+PICTURES = (".png", *VECTOR)
 
 
 class Colours(click.ParamType):

@@ -18,17 +18,18 @@ from rsciio_xfm.signals.areas import show as show_plain
 from rsciio_xfm.signals.excitation import has_excitation, layers_of
 from rsciio_xfm.signals.fit_checks import fair_chi2, is_bad
 from rsciio_xfm.signals.map_drawing import show_name
+from rsciio_xfm.signals.scale_bar import METRES
 from rsciio_xfm.signals.timekeeping import times_of
 
 DETECTED, OTHER = "detected", ""
 TIMES = " \N{MULTIPLICATION SIGN} "
 NONE = "\N{EN DASH}"  # of what is not known, in tables
 _NODES = ("Acquisition_instrument.SEM", "Acquisition_instrument.TEM", XRF)
-_PER_MM = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "µm": 1e-3, "um": 1e-3, "nm": 1e-6}
 _PACKAGES = (
     "rsciio_xfm", "hyperspy", "exspy", "rosettasciio", "numpy", "dask", "numba",
     "matplotlib", "xraylib", "scikit-learn",
 )  # fmt: skip
+_NOISE_ALONE = 1.05  # chi2 of a good fit, below which little but counting noise is in it
 # Of a class: how much richer than the map it is in what is told, at least; in sigma; how many.
 _RICHER, _POORER, _CLEAR, _MOST_TOLD = 1.3, 0.5, 5.0, 5
 # Remarks of tables, which are short, and what they mean.
@@ -73,7 +74,12 @@ def title_of(content: Content) -> str:
     """Return what the report is called."""
     said = str(content.source.signal.metadata.get_item("General.title", "")).strip()
     path = content.source.path
-    return said or ("Map of X-ray spectra" if path is None else path.name)
+    if path is None:
+        return said or "Map of X-ray spectra"
+    if path.stem in said:
+        return said
+    # Programs give the same name, such as EDX, to each map that they save.
+    return f"{path.stem}: {said}" if said else path.name
 
 
 def facts(content: Content) -> list[Fact]:
@@ -182,9 +188,8 @@ def _size(content: Content) -> str:
 
 
 def _mm(axis: Any) -> float | None:
-    factor = _PER_MM.get(axis.units) if isinstance(axis.units, str) else None
-    known = factor is not None and axis.is_uniform
-    return axis.scale * factor if known and factor is not None else None
+    metres = METRES.get(axis.units) if isinstance(axis.units, str) else None
+    return None if metres is None or not axis.is_uniform else 1000 * metres * axis.scale
 
 
 def _length(mm: float) -> str:
@@ -234,7 +239,7 @@ def _detectors(content: Content) -> str:
     if isinstance(numbers, list) and numbers:
         listed = ", ".join(map(str, numbers))
         if len(numbers) > 1:
-            return f"{len(numbers)}, added up (number {listed})"
+            return f"{len(numbers)}, added up (numbers {listed})"
         return f"number {listed}"
     return f"{n_detectors}" if n_detectors else ""
 
@@ -362,8 +367,12 @@ def quality(fitted: Fitted) -> str:
             f"{said}, and that of a good fit would be about {fair:.1f}: the model does not "
             "describe the spectrum, and counts may be wrong."
         )
+    if fair < _NOISE_ALONE:
+        return (
+            f"{said}; a good fit of so few counts has about 1, which is counting noise."
+        )
     return (
-        f"{said}; about {fair:.1f} is what a good fit of so many counts has, and 1 would be "
+        f"{said}; a good fit of so many counts has up to about {fair:.1f}, and 1 would be "
         "counting noise alone."
     )
 
@@ -409,15 +418,6 @@ def _ratio(part: Areas, every: Sequence[Areas], name: str) -> tuple[float, float
     width = math.hypot(sigma, own)
     ratio = counts / mean if mean > 0 else 1.0
     return ratio, (counts - mean) / width if width > 0 else 0.0
-
-
-def live_time_of(spectrum: Any) -> float | None:
-    """Return the live time of a sum of spectra, s; None if it is not known."""
-    for node in DETECTOR_NODES:
-        found = spectrum.metadata.get_item(f"{node}.live_time")
-        if found is not None:
-            return float(found)
-    return None
 
 
 # Dead times.

@@ -1,6 +1,6 @@
 """What several methods of the signals need before they begin."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rsciio_xfm.core.eds import DETECTOR_AXIS
@@ -30,15 +30,33 @@ def check_axes(signal: "BaseSignal") -> None:
 
 
 def check_signal(signal: Any) -> None:
-    """Refuse what is no signal, such as an array.
+    """Refuse what is no signal, such as an array, or the list of a file with images.
 
     Raises
     ------
     TypeError
-        It says what it is.
+        It says what it is, and which signals of a list are spectra.
     """
     if not hasattr(signal, "axes_manager"):
-        raise TypeError(f"This is a {type(signal).__name__}, expected a HyperSpy signal.")
+        said = f"This is a {type(signal).__name__}, expected a HyperSpy signal"
+        raise TypeError(f"{said}{_spectra_of(signal)}.")
+
+
+def _spectra_of(given: Any) -> str:
+    """Return in words which signals of a list are spectra, "" if none."""
+    if not isinstance(given, (list, tuple)):
+        return ""
+    found = [
+        f"s[{k}], {each}"
+        for k, each in enumerate(given)
+        if hasattr(each, "axes_manager") and each.axes_manager.signal_dimension == 1
+    ]
+    if not found:
+        return ""
+    return (
+        ". hs.load gives a list where a file holds several signals, such as images of "
+        f"the microscope; these are spectra: {'; '.join(found)}"
+    )
 
 
 def check_spectra(signal: Any) -> None:
@@ -56,6 +74,20 @@ def check_spectra(signal: Any) -> None:
         raise ValueError(f"The signal is {signal}, expected spectra: one signal axis.")
     if signal.data.dtype.kind not in "biuf":
         raise ValueError(f"The spectra are {signal.data.dtype}, expected real numbers.")
+
+
+def check_labels(labels: str | Iterable[str], n: int) -> list[str]:
+    """Return names of what is drawn, if there is one for each.
+
+    Raises
+    ------
+    ValueError
+        There are more, or fewer.
+    """
+    names = [labels] if isinstance(labels, str) else [str(one) for one in labels]
+    if len(names) != n:
+        raise ValueError(f"There are {len(names)} labels, expected {n}, one for each.")
+    return names
 
 
 def check_uniform(axes: Iterable[Any]) -> None:
@@ -92,6 +124,17 @@ def steps_of(signal: "BaseSignal") -> tuple[tuple[float, str | None], ...]:
     axes = [axis for axis in axes if axis.name != DETECTOR_AXIS]
     if len(axes) != 2:
         raise ValueError(f"The signal is {signal}, expected a map of x and y.")
+    return steps_of_axes(axes)
+
+
+def steps_of_axes(axes: Sequence[Any]) -> tuple[tuple[float, str | None], ...]:
+    """Return step and unit of axes of what is drawn.
+
+    Raises
+    ------
+    ValueError
+        One is not uniform.
+    """
     check_uniform(axes)
     known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
     return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))

@@ -286,6 +286,22 @@ def test_model_is_the_same_when_it_was_saved(model):
     assert to_dict(again) == to_dict(model)
 
 
+@pytest.mark.parametrize(
+    ("elements", "low", "names"),
+    [
+        (["C", "Al"], 0.2, ("C_K", "Al_K")),
+        (["B", "Al"], 0.1, ("B_K", "Al_K")),
+        (["Al", "Cu_K"], 0.986, ("Al_K", "Cu_K")),
+    ],
+)
+def test_noise_peak_is_not_fitted(elements, low, names):
+    """The detector's noise, near 0 keV, is taken for lines, and lines of C for noise."""
+    beam = parse_excitation("electrons 20 kV")
+    made = make_model(elements, beam, Response(zero=-0.47, gain=0.01), 2048)
+    assert made.energy_range[0] == pytest.approx(low, abs=0.01)
+    assert made.names == names
+
+
 def test_model_can_be_saved_before_it_is_calibrated():
     made = make_model(["Fe"], None, start(), 2048)
     again = from_dict(json.loads(json.dumps(to_dict(made))))

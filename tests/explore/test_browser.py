@@ -15,26 +15,14 @@ import pytest
 
 import rsciio_xfm
 from rsciio_xfm import data
+from tests.chromium import MARKS, start_chromium
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed"
 )
 pytest.importorskip("uvicorn", reason="the extra explore is not installed")
 expect = sync_api.expect
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-    # playwright's own loop is closed by its own thread.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+pytestmark = MARKS
 SHAPE = (48, 80)
 CHANNELS = 4096
 KEV = 0.01  # a channel
@@ -66,10 +54,8 @@ def server(rock):
 
 @pytest.fixture(scope="module")
 def chromium():
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with start_chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Looking:

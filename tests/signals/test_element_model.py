@@ -543,6 +543,13 @@ def test_no_spectra(phantom, name):
     counts = phantom.counts[:2, :2]
     with pytest.raises(TypeError, match="This is a ndarray, expected a HyperSpy signal"):
         function(counts, ["Fe"])
+    several = [hs.signals.Signal2D(counts), hs.signals.Signal1D(counts)]
+    with pytest.raises(
+        TypeError, match=r"This is a list.* these are spectra: s\[1\], <S"
+    ):
+        function(several, ["Fe"])
+    with pytest.raises(TypeError, match=r"This is a list, expected a HyperSpy signal\.$"):
+        function(several[:1], ["Fe"])
     for s in (hs.signals.Signal2D(counts), hs.signals.BaseSignal(counts)):
         with pytest.raises(ValueError, match="expected spectra"):
             function(s, ["Fe"])

@@ -14,6 +14,9 @@ from rsciio_xfm.analysis.fit.scatter import Scatter, make_scatter
 _MARGIN = 0.5  # keV beside the outermost lines
 _ANY_KEV = 200.0  # excites all lines
 _LEAST_KEV = 0.05
+# keV, of spectra under electrons: below are the noise peak and no K lines but that of B,
+# below which so much is fitted.
+_NOISE_KEV, _BESIDE_KEV = 0.2, 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +155,8 @@ def make_model(
         Of the spectra.
     energy_range
         To fit, keV. None: 0.5 keV more on either side than the lines of the elements (K lines,
-        else L lines, else M lines) and those of the source.
+        else L lines, else M lines) and those of the source; under electrons nothing below
+        0.2 keV, where the noise peak of the detector is, but for lines that are there.
     scatter
         Whether lines of the source are looked for.
 
@@ -172,9 +176,16 @@ def make_model(
     if energy_range is None:
         first = [groups[0] for groups in seen]
         limits = _around((*first, *found.rayleigh, *found.compton), limits)
+        if beam.kind == "electrons":
+            limits = _above_noise(limits, min(one.energy for one in first))
     every = {one.name: one for groups in seen for one in groups}
     inside = tuple(g for g in every.values() if limits[0] < g.energy < limits[1])
     return Model(excitation, response, inside, limits, n_channels, found)
+
+
+def _above_noise(limits: tuple[float, float], least: float) -> tuple[float, float]:
+    """Return limits that leave out the noise peak of the detector, below all lines."""
+    return max(limits[0], min(_NOISE_KEV, least - _BESIDE_KEV)), limits[1]
 
 
 def _limits(
