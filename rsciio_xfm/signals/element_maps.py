@@ -1,7 +1,7 @@
 """Maps of elements by a linear fit of whole spectra, and what is known of them."""
 
-import re
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
