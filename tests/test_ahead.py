@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -80,22 +81,21 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(ahead, "_count_processors", lambda: 2)
     monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path / "kernels")
     yield found
-    deadline = time.monotonic() + 20
+    wait_until_done()
+
+
+def wait_until_done():
+    """Wait for the thread that starts processes: it may begin late on a busy machine."""
+    deadline = time.monotonic() + 60
     while ahead._is_running.is_set() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not ahead._is_running.is_set()
 
 
-def wait_until_started(found):
-    deadline = time.monotonic() + 20
-    while not found and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return found
-
-
 def test_started_once(started, tmp_path):
     assert ahead.compile_ahead("no such part", NAME)
-    assert wait_until_started(started) == [NAME]
+    wait_until_done()
+    assert started == [NAME]
     assert not ahead.compile_ahead(NAME)
     assert (tmp_path / "kernels" / ahead._LOCK).exists()
 
@@ -104,13 +104,46 @@ def test_another_program_compiles(started, tmp_path):
     (tmp_path / "kernels").mkdir()
     lock = tmp_path / "kernels" / ahead._LOCK
     lock.touch()
+    assert ahead.is_compiling()
     ahead.compile_ahead(NAME)
-    ahead._compile_all()
+    wait_until_done()
     assert not started
     old = time.time() - 2 * ahead._STALE
     os.utime(lock, (old, old))  # of a process that was killed
+    assert not ahead.is_compiling()
     assert ahead.compile_ahead("core.chunks uint16")
-    assert wait_until_started(started) == ["core.chunks uint16"]
+    wait_until_done()
+    assert started == ["core.chunks uint16"]
+
+
+@pytest.mark.parametrize("problem", ["it ends at once", "it cannot be started"])
+def test_process_that_fails_leaves_no_lock(started, monkeypatch, tmp_path, problem):
+    class Process:
+        def wait(self):
+            return 1
+
+    def start(names):
+        if problem == "it cannot be started":
+            raise OSError(problem)
+        started.extend(names)
+        return Process()
+
+    monkeypatch.setattr(ahead, "_start", start)
+    assert ahead.compile_ahead(NAME)
+    wait_until_done()
+    assert not (tmp_path / "kernels" / ahead._LOCK).exists()
+    assert not ahead.is_compiling()
+
+
+def test_path_that_is_no_text(monkeypatch):
+    """Python ignores it; the process is started nevertheless."""
+    commands = []
+    monkeypatch.setattr(
+        ahead.subprocess, "Popen", lambda *args, **kwds: commands.append(kwds["env"])
+    )
+    monkeypatch.setattr(ahead.sys, "path", [Path("somewhere"), *sys.path])
+    ahead._start([NAME])
+    assert "somewhere" in commands[0]["PYTHONPATH"]
 
 
 @pytest.mark.parametrize(
@@ -140,8 +173,8 @@ def test_turned_off(started, monkeypatch, value):
 
 def test_folder_that_cannot_be_made(started, tmp_path):
     (tmp_path / "kernels").touch()
-    ahead.compile_ahead(NAME)
-    ahead._compile_all()
+    assert ahead.compile_ahead(NAME)
+    wait_until_done()
     assert not started
 
 
@@ -232,6 +265,62 @@ def test_compile(run, monkeypatch, tmp_path):
     assert re.search(r"1 kernels compiled, 0 were there|0 .*, 1 were", run("compile"))
     (_, found) = doctor._kernels()
     assert found.found == "for 1 of 1 kinds of map"
+
+
+FULL_DISK = OSError(28, "No space left on device")
+
+
+def test_disk_is_full(run, monkeypatch, tmp_path):
+    """Kernels are used without being kept, and who wants them kept is told."""
+    from rsciio_xfm.kernels import compiled
+
+    def save_overload(*arguments):
+        raise FULL_DISK
+
+    monkeypatch.setattr(compiled, "not_kept", errors := [])
+    monkeypatch.setattr(ahead, "not_kept", errors)
+    monkeypatch.setattr(compiled.FunctionCache, "save_overload", save_overload)
+    sums.add_rows._cache.save_overload((), None)
+    assert errors == [FULL_DISK]
+
+    def compile_now(names):
+        for name in names:
+            sums.add_rows._cache.save_overload((), None)
+            yield name, True
+
+    monkeypatch.setattr(ahead, "parts", lambda: {NAME: []})
+    monkeypatch.setattr(ahead, "compile_now", compile_now)
+    monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path)
+    text = run("compile", code=1)
+    assert f"{tmp_path}: compiled kernels cannot be kept there: No space left" in text
+
+
+def test_kept_kernel_is_not_whole(tmp_path):
+    """As after a computer lost its power: it is compiled and kept anew."""
+    code = """
+import json, sys
+import numpy as np
+from rsciio_xfm.kernels import compiled
+
+@compiled.kernel
+def twice(n):
+    return 2 * n
+
+assert twice(21) == 42
+print(json.dumps([twice.stats.cache_path, sum(twice.stats.cache_hits.values())]))
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    again = f"import runpy; runpy.run_path({str(script)!r}, run_name='script')"
+    folder = {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
+    kept, n_found = run_python(again, **folder)
+    assert n_found == 0
+    for ending in ("nbi", "nbc"):
+        assert run_python(again, **folder)[1] == 1
+        (path,) = Path(kept).glob(f"*.{ending}")
+        path.write_bytes(path.read_bytes()[:20])
+        assert run_python(again, **folder)[1] == 0
+    assert run_python(again, **folder)[1] == 1
 
 
 def test_compile_without_a_folder(run, monkeypatch):

@@ -20,6 +20,7 @@ from rsciio_xfm.signals import folders
 from tests.builders import edax as edax_builder
 from tests.builders import emd as emd_builder
 from tests.builders import geopixe as builder
+from tests.builders import ripple as ripple_builder
 from tests.conftest import DATA
 
 
@@ -290,6 +291,9 @@ class TestEDAX:
         (tmp_path / "b.png").write_bytes(b"no image")
         text = run("spectrum", edax, "--mask", tmp_path / "b.png", *output, code=1)
         assert text.startswith("Error: ")
+        (tmp_path / "c.npy").write_bytes(b"\x93NUMPY\x01\x00")
+        text = run("spectrum", edax, "--mask", tmp_path / "c.npy", *output, code=1)
+        assert f"{tmp_path / 'c.npy'}: no array of numbers can be read" in text
         arguments = ("--mask", tmp_path / "a.npy", "--x", 1, 2)
         assert "leave out --x" in run("spectrum", edax, *arguments, *output, code=1)
 
@@ -701,6 +705,15 @@ class TestDemo:
         files = {path.name for path in folder.iterdir()}
         made = {"demo.GeoPIXE", "demo.png", "demo_spectrum.msa"}
         assert files == made | {"elements", "report.html", "classes"}
+
+    def test_axis_without_a_name(self, run, tmp_path, monkeypatch):
+        """As Ripple has it: the window of an element is drawn where nothing is fitted."""
+        path = ripple_builder.write_map(tmp_path / "map.rpl", shape=(4, 5, 1024))
+        monkeypatch.setattr(_demo, "_load_kernels", lambda folder: None)
+        monkeypatch.setattr(_demo, "_fit", lambda signal: None)
+        monkeypatch.setattr(_demo, "_strongest_element", lambda total: "Fe")
+        run("demo", path, "-o", tmp_path / "a")
+        assert (tmp_path / "a" / "map.png").is_file()
 
     def test_explorer_at_the_end(self, run, real_geopixe, tmp_path, monkeypatch):
         opened = []

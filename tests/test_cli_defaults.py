@@ -11,7 +11,7 @@ from rsciio_xfm import datastack, geopixe, msa
 from rsciio_xfm.cli import main
 from rsciio_xfm.explore import start
 from rsciio_xfm.signals import EDSXFMSpectrum
-from rsciio_xfm.signals.element_maps import ElementMaps
+from rsciio_xfm.signals.element_maps import ElementMaps, Pictures
 from tests.builders import geopixe as builder
 
 # Of each option that has a default: the function that gets its value, and as which argument.
@@ -31,6 +31,7 @@ FUNCTIONS = {
     ("convert", "zarr_format"): (datastack.convert, "zarr_format"),
     ("explore", "memory"): (start.explore, "memory"),
     ("explore", "port"): (start.explore, "port"),
+    ("maps", "format"): (Pictures, "format"),
     ("quantify", "sample"): (ElementMaps.quantify, "sample"),
     ("spectrum", "norm"): (rsciio_xfm.plot_spectra, "norm"),
     ("report", "n_classes"): (rsciio_xfm.write_report, "n_classes"),

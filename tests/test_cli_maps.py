@@ -27,22 +27,8 @@ def path(tmp_path_factory):
     """A phantom as a GeoPIXE map of two detectors, 12 x 10 pixels."""
     counts = xrf.make((10, 12), counts=600, excitation=17.44).counts
     half = np.random.default_rng(0).binomial(counts, 0.5)
-    each = np.stack([half, counts - half])
-    records = [
-        builder.record(
-            x,
-            y,
-            d,
-            [(int(c), int(each[d, y, x, c])) for c in np.flatnonzero(each[d, y, x])],
-            10.0,
-        )
-        for y in range(10)
-        for x in range(12)
-        for d in range(2)
-    ]
-    tree = builder.header_tree(12, 10, 2, counts.shape[-1])
-    tree["File Header"]["Gain (eV)"] = 10.0
-    return builder.write(tmp_path_factory.mktemp("maps") / "map.GeoPIXE", tree, records)
+    path = tmp_path_factory.mktemp("maps") / "map.GeoPIXE"
+    return builder.write_counts(path, [half, counts - half])
 
 
 def table_of(folder):

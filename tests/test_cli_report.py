@@ -1,7 +1,6 @@
 """``rsciio-xfm report``: its numbers are those of the element maps."""
 
 import re
-import shutil
 
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
@@ -11,13 +10,13 @@ import pytest
 import rsciio_xfm
 from tests.builders import geopixe as builder
 from tests.builders import xrf
+from tests.chromium import CHROMIUM, start_chromium
 from tests.reading import Page
 
 pytest.importorskip("xraylib")
 FIT = ["--energy", 4.2, 9.6, "--excitation", "17.44 keV"]
 NAMES = ["Ti", "Cr", "Mn", "Fe", "Cu", "Zn", "Ga"]
 CHOSEN = [part for name in NAMES for part in ("--element", name)]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
 @pytest.fixture(autouse=True)
@@ -31,22 +30,8 @@ def path(tmp_path_factory):
     """A phantom as a GeoPIXE map of two detectors, 12 x 10 pixels."""
     counts = xrf.make((10, 12), counts=600, excitation=17.44).counts
     half = np.random.default_rng(0).binomial(counts, 0.5)
-    each = np.stack([half, counts - half])
-    records = [
-        builder.record(
-            x,
-            y,
-            d,
-            [(int(c), int(each[d, y, x, c])) for c in np.flatnonzero(each[d, y, x])],
-            10.0 + d,
-        )
-        for y in range(10)
-        for x in range(12)
-        for d in range(2)
-    ]
-    tree = builder.header_tree(12, 10, 2, counts.shape[-1])
-    tree["File Header"]["Gain (eV)"] = 10.0
-    return builder.write(tmp_path_factory.mktemp("maps") / "map.GeoPIXE", tree, records)
+    path = tmp_path_factory.mktemp("maps") / "map.GeoPIXE"
+    return builder.write_counts(path, [half, counts - half])
 
 
 def read(path):
@@ -183,8 +168,12 @@ def test_energies_by_lines(run, tmp_path):
     made = rsciio_xfm.data.painting(tmp_path / "scan.raw", (24, 32))
     options = ["--excitation", "Rh 50 kV", "--n-classes", 0]
     lines = ["--calibrate", "Cu_Ka=342,Fe_Ka=276"]
-    run("report", made.path, *lines, *options, "-o", tmp_path / "r.html")
+    size = ["--pixel-size", "500um"]
+    path = made.path.with_suffix(".rpl")
+    run("report", path, *lines, *size, *options, "-o", tmp_path / "r.html")
     page = read(tmp_path / "r.html")
+    assert "a pixel is 0.5 mm" in page.text
+    assert "scan.raw, 1.57 MB" in page.text  # not the few bytes of the .rpl alone
     assert "from 2 lines (numbers taken as channels)" in page.text
     assert {"Cu K", "Pb L", "Fe K"} < set(table_of(page, "Lines"))
 
@@ -192,15 +181,13 @@ def test_energies_by_lines(run, tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_printed(run, path, tmp_path):
     """On paper it is black on white, and the pictures are no wider than the page."""
-    sync_api = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("playwright")
     few = [*CHOSEN, *FIT, "--n-classes", 2]
     run("report", path, *few, "-o", tmp_path / "r.html")
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
     widths = (
         "[...document.querySelectorAll('img')].map(i => i.getBoundingClientRect().right)"
     )
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with start_chromium() as browser:
         asked = []
         for width, scheme in ((400, "light"), (1400, "dark")):
             size = {"width": width, "height": 900}
@@ -217,6 +204,14 @@ def test_printed(run, path, tmp_path):
         pdf = tab.pdf(prefer_css_page_size=True)
         tab.set_viewport_size({"width": 680, "height": 900})  # A4 within its margins
         assert max(tab.evaluate(widths)) <= 681
-        browser.close()
     assert pdf.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 9
     assert all(url.startswith(("file:", "data:")) for url in asked)
+
+
+def test_folder_of_the_page_is_not_there(run, path, tmp_path):
+    """It is said before anything is computed."""
+    text = run("report", path, "-o", tmp_path / "none" / "report.html", code=1)
+    assert f"{tmp_path / 'none'}" in text
+    assert "there is no such folder" in text
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        rsciio_xfm.write_report(path, tmp_path / "none" / "report.html")

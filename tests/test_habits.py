@@ -121,7 +121,8 @@ def test_names_of_packages_without_types():
     project = PROJECT["project"]
     extras = project["optional-dependencies"].values()
     known = " ".join([*project["dependencies"], *(p for e in extras for p in e)])
-    names = {"rsciio": "rosettasciio", "sklearn": "scikit-learn"}
+    # llvmlite is a part of numba.
+    names = {"rsciio": "rosettasciio", "sklearn": "scikit-learn", "llvmlite": "numba"}
     for override in PROJECT["tool"]["mypy"]["overrides"]:
         if override.get("ignore_missing_imports"):
             for module in override["module"]:

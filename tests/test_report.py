@@ -180,3 +180,23 @@ def test_means_of_blocks():
     np.testing.assert_allclose(small.image[:, :7], expected, rtol=1e-5)
     np.testing.assert_allclose(small.image[-1, 7], image[-7:, 49:].mean(), rtol=1e-5)
     assert pictures.coarse(small, 10) is small
+
+
+def test_sizes_of_pixels(tmp_path, monkeypatch):
+    """They are known by every unit that has a scale bar; without a unit pixels are counted."""
+    shown = []
+    draw = pictures.draw_map
+    monkeypatch.setattr(
+        pictures, "draw_map", lambda ax, panel: shown.append(panel) or draw(ax, panel)
+    )
+    s = signal(np.ones((4, 5, 80), dtype=np.uint16))
+    node = "Acquisition_instrument.SEM.Detector.EDS.dead_time"
+    s.metadata.set_item(node, hs.signals.BaseSignal(np.full((4, 5), 12.0)).T)
+    path = rsciio_xfm.write_report(s, tmp_path / "plain.html", n_classes=0)
+    assert "how large a pixel is, the file does not say" in path.read_text("utf-8")
+    (panel,) = [one for one in shown if one.unit == "%"]
+    assert panel.steps == ((1.0, None), (1.0, None))
+    for axis in s.axes_manager.navigation_axes:
+        axis.scale, axis.units = 5.0, "micron"
+    path = rsciio_xfm.write_report(s, tmp_path / "microns.html", n_classes=0)
+    assert "a pixel is 5 µm" in path.read_text("utf-8")

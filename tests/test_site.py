@@ -15,26 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.chromium import MARKS, start_chromium
+
 bs4 = pytest.importorskip("bs4")
 pytest.importorskip("pydata_sphinx_theme", reason="the extra doc is not installed")
 pytest.importorskip("sphinx_gallery", reason="the extra doc is not installed")
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed"
-)
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-    # playwright's own loop is closed by its own thread.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+pytest.importorskip("playwright", reason="playwright is not installed")
+pytestmark = MARKS
 ROOT = Path(__file__).parents[1]
 TELEPHONE = 400
 CAPTIONS = ["Start", "Use", "Formats", "Reference", "Develop"]
@@ -85,14 +72,6 @@ def serving(folder):
         server.shutdown()
 
 
-@contextlib.contextmanager
-def browsing():
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The site but for the outputs of its gallery; nothing is written beside the sources."""
@@ -129,7 +108,7 @@ def address(site):
 
 @pytest.fixture(scope="module")
 def chromium():
-    with browsing() as browser:
+    with start_chromium() as browser:
         yield browser
 
 
@@ -193,7 +172,7 @@ def draw(site, folder):
     names += ["gallery/index", "gallery/element_maps", "questions", "explorer_class"]
     names += ["search"]
     folder.mkdir(parents=True, exist_ok=True)
-    with serving(site) as address, browsing() as browser:
+    with serving(site) as address, start_chromium() as browser:
         for scheme in ("light", "dark"):
             for width in (400, 900, 1400):
                 size = {"width": width, "height": 900}

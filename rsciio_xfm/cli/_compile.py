@@ -14,6 +14,7 @@ def compile_kernels() -> None:
     import numba
 
     from rsciio_xfm.kernels import ahead
+    from rsciio_xfm.kernels.compiled import not_kept
 
     settings: Any = numba.config
     if settings.DISABLE_JIT:
@@ -28,4 +29,12 @@ def compile_kernels() -> None:
         for name in names:
             found = [is_new for _, is_new in ahead.compile_now([name])]
             n_all, n_new = n_all + len(found), n_new + sum(found)
+            if not_kept:
+                break
+    if not_kept:
+        raise click.ClickException(
+            f"{ahead.cache_folder()}: compiled kernels cannot be kept there: "
+            f"{not_kept[0].strerror or not_kept[0]}. Make room, or set NUMBA_CACHE_DIR to "
+            "another folder"
+        )
     click.echo(f"{n_new} kernels compiled, {n_all - n_new} were there")

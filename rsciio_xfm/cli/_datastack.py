@@ -262,7 +262,11 @@ def tree(file: Path) -> None:
         if is_esrf(file) or is_hdf5(file):
             _print_table(list(describe_tree(file)))
             return
-        _check_datastack(file)
+        if extension(file) != "datastack":
+            raise click.ClickException(
+                f"{file}: the extension is {file.suffix!r}, expected .datastack, or an EDF, "
+                "SPEC or HDF5 file. Of others `rsciio-xfm info` tells what is in them."
+            )
         from rsciio_xfm import datastack
 
         chosen_options(file, datastack)

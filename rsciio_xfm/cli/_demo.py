@@ -203,12 +203,10 @@ def _fit(signal: Any) -> Any:
 
 def _panel(signal: Any, name: str, image: np.ndarray, sigma: float = 0.0) -> Any:
     """Return a map to be drawn, of counts or of colours."""
+    from rsciio_xfm.signals.checks import steps_of_axes
     from rsciio_xfm.signals.map_drawing import COUNTS, Panel
 
-    steps = [
-        (axis.scale, axis.units if isinstance(axis.units, str) else None)
-        for axis in signal.axes_manager.navigation_axes
-    ]
+    steps = steps_of_axes(signal.axes_manager.navigation_axes)
     unit = "counts" if image.ndim == 2 else ""
     return Panel(name, image, steps, unit, COUNTS, sigma)
 
@@ -287,9 +285,9 @@ def _window_panel(signal: Any, total: Any, element: str) -> Any:
         raise click.ClickException(f"no line of {element} in the spectrum")
     (window,) = total.estimate_integration_windows(xray_lines=lines[:1])
     start, stop = (float(edge) for edge in window)
-    image = compute(
-        signal.isig[start:stop].sum("Energy"), f"making the image of {lines[0]}"
-    )
+    part = signal.isig[start:stop]
+    counts = part.sum(part.axes_manager.signal_axes)  # of some files they have no name
+    image = compute(counts, f"making the image of {lines[0]}")
     return _panel(signal, f"{lines[0]}, {start:.2f} to {stop:.2f} keV", image.data)
 
 

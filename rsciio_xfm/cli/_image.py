@@ -21,6 +21,7 @@ from rsciio_xfm.cli._common import (
     select,
 )
 from rsciio_xfm.cli._pictures import (
+    PICTURES,
     VECTOR,
     check_pictures,
     picture_options,
@@ -30,7 +31,7 @@ from rsciio_xfm.cli._pictures import (
 from rsciio_xfm.cli._spectra import show_counts
 
 _PIXELS = 800  # of the longer side of a plain picture, at least
-_IMAGES = (".tif", ".tiff", ".png", *VECTOR, ".hspy")
+_IMAGES = (".tif", ".tiff", *PICTURES, ".hspy")
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,9 @@ def _windows(
 
 
 def _check_square(region: Any) -> None:
-    steps = [(axis.scale, axis.units) for axis in region.axes_manager.navigation_axes]
+    from rsciio_xfm.signals.checks import steps_of_axes
+
+    steps = steps_of_axes(region.axes_manager.navigation_axes)
     if steps[0][1] != steps[1][1] or not math.isclose(
         steps[0][0], steps[1][0], rel_tol=1e-4
     ):

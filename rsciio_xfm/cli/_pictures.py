@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 VECTOR = (".pdf", ".svg")
+PICTURES = (".png", *VECTOR)
 
 
 class Colours(click.ParamType):
@@ -28,15 +29,18 @@ class Colours(click.ParamType):
         return tuple(name or None for name in (*names, "", ""))[:3]
 
 
+size_option = click.option(
+    "--pixel-size",
+    metavar="SIZE",
+    help="Of a pixel, with its unit, as 50um, or 50um,40um along x and y; instead of that of "
+    "FILE.",
+)
+
+
 def picture_options(command: Callable) -> Callable:
     """Add the options of the commands that draw maps."""
     for option in (
-        click.option(
-            "--pixel-size",
-            metavar="SIZE",
-            help="Of a pixel, with its unit, as 50um, or 50um,40um along x and y; instead of "
-            "that of FILE.",
-        ),
+        size_option,
         click.option(
             "--rgb",
             type=Colours(),

@@ -19,6 +19,7 @@ from rsciio_xfm.cli._common import (
     show_size,
 )
 from rsciio_xfm.cli._elements import KNOWN
+from rsciio_xfm.cli._pictures import check_pictures, resize, size_option
 from rsciio_xfm.cli._spectra import read_mask
 from rsciio_xfm.core.names import unique
 
@@ -44,6 +45,7 @@ class _Remembering(click.Command):
     "elements, Fe,Ca. FILE stays as it is.",
 )
 @model_options
+@size_option
 @click.option(
     "--mask",
     "masks",
@@ -78,6 +80,7 @@ def report(
     excitation: str | None,
     energy: tuple[float, float] | None,
     model: Path | None,
+    pixel_size: str | None,
     masks: tuple[Path, ...],
     n_classes: int | str,
     output: Path,
@@ -91,6 +94,7 @@ def report(
     """
     with errors_as_messages():
         chosen = chosen_model(elements, excitation, energy, model)
+        check_pictures(None, pixel_size)
         from rsciio_xfm.core.warning import collected
         from rsciio_xfm.report.content import Asked, Source
         from rsciio_xfm.report.write import check_page, write_page
@@ -110,6 +114,7 @@ def report(
                 signal = select(signal, x, y)
             elif x or y:
                 raise click.ClickException(f"{file}: --x and --y are for maps")
+            resize(signal, pixel_size)
         source = Source(signal, file, _command(), found, tuple(dict.fromkeys(texts)))
         asked = Asked(chosen, excitation, energy, regions, n_classes)
         for text in write_page(source, asked, output):

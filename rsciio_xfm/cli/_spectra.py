@@ -22,12 +22,11 @@ from rsciio_xfm.cli._common import (
     region_size,
     select,
 )
-from rsciio_xfm.cli._pictures import write_figure
+from rsciio_xfm.cli._pictures import PICTURES, write_figure
 from rsciio_xfm.core.names import unique
 from rsciio_xfm.core.warning import warn
 
 _SPECTRA = (".msa", ".hspy")
-_PICTURES = (".png", ".pdf", ".svg")
 
 
 class Lines(click.ParamType):
@@ -156,7 +155,7 @@ def _check(
     msa_format: str | None,
 ) -> bool:
     """Refuse options that do not go together; tell whether OUTPUT is a picture."""
-    check_extension(output, _SPECTRA + _PICTURES)
+    check_extension(output, _SPECTRA + PICTURES)
     if masks and (is_part or statistic != "sum"):
         raise click.ClickException(
             "--mask gives sums of its own regions: leave out --x, --y and --statistic"
@@ -164,10 +163,10 @@ def _check(
     suffix = output.suffix.lower()
     if msa_format is not None and suffix != ".msa":
         raise click.ClickException(f"--format is for .msa, and OUTPUT is {output}")
-    if suffix not in _PICTURES:
+    if suffix not in PICTURES:
         of_pictures = {"lines", "per", "norm", "energy", "excitation"}
         refuse_given(of_pictures, output, "for pictures, .png, .pdf or .svg")
-    return suffix in _PICTURES
+    return suffix in PICTURES
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +232,12 @@ def read_mask(path: Path, signal: Any) -> np.ndarray:
     from PIL import Image
 
     if path.suffix.lower() == ".npy":
-        values = np.load(path, allow_pickle=False)
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (EOFError, ValueError) as error:
+            raise click.ClickException(
+                f"{path}: no array of numbers can be read from it: {error}"
+            ) from error
     else:
         try:
             with Image.open(path) as picture:

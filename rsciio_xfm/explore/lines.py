@@ -343,9 +343,9 @@ def _centre(spectrum: np.ndarray, channel: float) -> float:
         return float(channel)
     most = float(part.max())
     left, right = top, top
-    while left > low and spectrum[left - 1] > 0.7 * most:
+    while left > low and spectrum[left - 1] > 0.6 * most:
         left -= 1
-    while right < high - 1 and spectrum[right + 1] > 0.7 * most:
+    while right < high - 1 and spectrum[right + 1] > 0.6 * most:
         right += 1
     weights = np.asarray(spectrum[left : right + 1], dtype=float) - 0.6 * most
     return float(np.average(np.arange(left, right + 1), weights=weights))

@@ -28,15 +28,15 @@ from llvmlite import binding
 from numba import types
 
 from rsciio_xfm.kernels import sums
+from rsciio_xfm.kernels.compiled import not_kept
 
 SWITCH = "RSCIIO_XFM_COMPILE"
 OFF = ("0", "false", "no", "off")
 _PACKAGE = Path(__file__).parents[1]
 _LIST = Path(__file__).with_suffix(".json")
 _EXPLORER = _LIST.with_name("ahead_explorer.json")
-_STALE = (
-    300  # seconds after which a process that compiles is taken for one that was killed
-)
+# Seconds after which a process that compiles is taken for one that was killed.
+_STALE = 300
 _NICE = 15
 _LOCK = "ahead.lock"  # beside the kernels
 _wanted: set[str] = set()
@@ -74,7 +74,9 @@ def compile_ahead(*names: str) -> bool:
     wanted = [name for name in names if name in parts() and name not in _wanted]
     if not wanted or not _may_start():
         return False
-    _wanted.update(wanted)
+    with _changing:  # another thread may have wanted some of them meanwhile
+        wanted = [name for name in wanted if name not in _wanted]
+        _wanted.update(wanted)
     missing = [name for name in wanted if not is_compiled(name)]
     if not missing or cache_folder() is None:
         return False
@@ -115,7 +117,7 @@ def is_compiled(name: str) -> bool:
 def is_compiling() -> bool:
     """Tell whether a process compiles ahead now."""
     folder = cache_folder()
-    is_other = folder is not None and (folder / _LOCK).exists()
+    is_other = folder is not None and _is_held(folder / _LOCK)
     return is_other or _is_running.is_set()
 
 
@@ -192,12 +194,13 @@ def compile_now(names: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """
     folder = cache_folder()
     for name in names:
+        n_before = len(not_kept)
         for kernel_name, *kinds in parts()[name]:
             kernel = _find(kernel_name)
             before = sum(kernel.stats.cache_misses.values())
             kernel.compile(tuple(map(to_type, kinds)))
             yield kernel_name, sum(kernel.stats.cache_misses.values()) > before
-        if folder is not None:
+        if folder is not None and len(not_kept) == n_before:
             with contextlib.suppress(OSError):
                 _stamp(folder, name).touch()
 
@@ -245,11 +248,18 @@ def _is_dask_worker() -> bool:
     return True
 
 
+def _is_held(lock: Path) -> bool:
+    """Tell whether the file of a process that compiles is there, and no killed one left it."""
+    try:
+        return time.time() - lock.stat().st_mtime <= _STALE
+    except OSError:
+        return False
+
+
 def _is_first(lock: Path) -> bool:
     """Make the file that tells others that a process compiles; False if there is one."""
-    with contextlib.suppress(FileNotFoundError):
-        if time.time() - lock.stat().st_mtime > _STALE:
-            lock.unlink()
+    if not _is_held(lock):
+        lock.unlink(missing_ok=True)
     try:
         lock.touch(exist_ok=False)
     except FileExistsError:
@@ -266,15 +276,25 @@ def _compile_all() -> None:
             if not names:
                 _is_running.clear()
                 return
-        folder = cache_folder() or Path()
+        lock = (cache_folder() or Path()) / _LOCK
         with contextlib.suppress(OSError):  # it cannot be written to, or nothing started
-            folder.mkdir(parents=True, exist_ok=True)
-            if _is_first(folder / _LOCK):
-                _start(names).wait()
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            if _is_first(lock):
+                _run(names, lock)
 
 
-def _start(names: list[str]) -> subprocess.Popen:
-    path = os.pathsep.join([str(_PACKAGE.parent), *filter(None, sys.path)])
+def _run(names: list[str], lock: Path) -> None:
+    """Wait for a process; one that did not come as far as to unlock leaves no lock."""
+    failed = True
+    try:
+        failed = _start(names).wait() != 0
+    finally:
+        if failed:
+            lock.unlink(missing_ok=True)
+
+
+def _start(names: list[str]) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join([str(_PACKAGE.parent), *filter(None, map(str, sys.path))])
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.BELOW_NORMAL_PRIORITY_CLASS | subprocess.CREATE_NO_WINDOW
@@ -297,9 +317,9 @@ def main(parent: int, names: list[str]) -> None:
         if is_posix:
             os.nice(_NICE)
         for _ in compile_now(names):
-            lock.touch()
-            if is_posix and os.getppid() != parent:
+            if not_kept or (is_posix and os.getppid() != parent):
                 return
+            lock.touch()
     finally:
         lock.unlink(missing_ok=True)
 

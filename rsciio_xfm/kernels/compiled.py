@@ -1,10 +1,13 @@
 """Compilation of kernels, cached on disk wherever that is possible."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache
+
+not_kept: list[OSError] = []  # why kernels that this process compiled are not on disk
 
 
 class _CheckedCache(FunctionCache):
@@ -12,11 +15,25 @@ class _CheckedCache(FunctionCache):
 
     Two processes that compile one kernel for different types at the same time may give both
     results one name, and the index of the cache then has the wrong one.
+
+    What cannot be read, since a computer lost its power, is compiled anew; what cannot be
+    kept, since the disk is full, is used nevertheless.
     """
 
     def load_overload(self, sig: tuple, target_context: Any) -> Any:
-        found = super().load_overload(sig, target_context)
+        try:
+            found = super().load_overload(sig, target_context)
+        except Exception:  # whatever pickle makes of a file that is not whole
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
         return None if found is None or found.signature.args != sig else found
+
+    def save_overload(self, sig: tuple, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            not_kept.append(error)
 
 
 def kernel(function: Callable, **options: Any) -> Callable:

@@ -6,20 +6,21 @@ from html import escape
 from typing import NamedTuple
 
 import numpy as np
+from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.dead_time import summarise_dead_time
+from rsciio_xfm.core.dead_time import SATURATION
 from rsciio_xfm.report import pictures, words
 from rsciio_xfm.report.content import Content, Fitted, region_key
 from rsciio_xfm.report.pictures import Picture
 from rsciio_xfm.report.style import STYLE
 from rsciio_xfm.signals.areas import IN_PART, NOT_DETECTED, POSSIBLE, Areas
-from rsciio_xfm.signals.results import Classification
+from rsciio_xfm.signals.results import Classification, live_time_of
 
 _MARKS = {
     words.DETECTED: "good", POSSIBLE: "doubt", IN_PART: "doubt", NOT_DETECTED: "absent",
 }  # fmt: skip
 _MOST_TOLD = 6  # places where the fit leaves something
-_SATURATION = 65
 _MOST_TOGETHER = 15  # rows of a table that are printed on one page
 
 
@@ -163,7 +164,7 @@ def _first_picture(content: Content) -> str:
     picture, names = found
     caption = (
         f"{words.spelt(', '.join(names))} together: elements whose maps "
-        "show most, and each something else. Each is as bright as can be at its 99.5th "
+        "show most contrast, and different places. Each is as bright as can be at its 99.5th "
         "percentile."
     )
     return _figure(picture, escape(caption), "first")
@@ -306,8 +307,8 @@ def _row_of_class(content: Content, found: Classification, k: int) -> str:
     return "".join(cells)
 
 
-def _live_time(spectrum: object) -> str:
-    live = words.live_time_of(spectrum)
+def _live_time(spectrum: BaseSignal) -> str:
+    live = live_time_of(spectrum)
     return words.NONE if live is None else words.seconds(live)
 
 
@@ -320,7 +321,7 @@ def _regions(content: Content) -> str:
     for name, spectrum in content.regions.items():
         areas = content.parts.get(region_key(name))
         total = words.show(float(spectrum.data.sum()))
-        live = words.live_time_of(spectrum)
+        live = live_time_of(spectrum)
         time = "not known" if live is None else words.seconds(live)
         said = f"{total} counts, live time {time}"
         n_pixels = "" if areas is None else f"{words.show(areas.n_pixels)} pixels, "
@@ -346,7 +347,7 @@ def _dead_times(content: Content) -> str:
         return _paragraph("The file records no dead time of each spectrum.")
     head = [("Detector", ""), ("Spectra", "n"), ("Not recorded", "n"), ("Median", "n"),
             ("5th to 95th percentile", "n"), ("Highest", "n"),
-            (f"At {_SATURATION} % and above", "n")]  # fmt: skip
+            (f"At {SATURATION:g} % and above", "n")]  # fmt: skip
     rows = [_row_of_detector(n, values) for n, values in content.dead_times.items()]
     figures = [
         _figure(picture, escape(name)) for name, picture in pictures.dead_times(content)
@@ -355,7 +356,7 @@ def _dead_times(content: Content) -> str:
 
 
 def _row_of_detector(name: str, values: np.ndarray) -> str:
-    own = summarise_dead_time(values, _SATURATION)
+    own = summarise_dead_time(values)
     numbers = [
         words.show(own["n_spectra"]),
         words.show(own["n_spectra"] - own["n_recorded"]),

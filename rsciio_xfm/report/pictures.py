@@ -13,6 +13,7 @@ from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.report import words
 from rsciio_xfm.report.content import Content, Fitted
 from rsciio_xfm.signals import drawing
+from rsciio_xfm.signals.checks import steps_of_axes
 from rsciio_xfm.signals.map_drawing import Panel, brightest, draw_map
 from rsciio_xfm.signals.pictures import panels_of, plot_rgb
 from rsciio_xfm.signals.results import Classification
@@ -233,8 +234,7 @@ def classes(found: Classification) -> Picture:
 
 def dead_times(content: Content) -> Iterator[tuple[str, Picture]]:
     """Draw the dead times of each detector as a map, and how often each occurs."""
-    axes = content.source.signal.axes_manager.navigation_axes
-    steps = [(axis.scale, axis.units if axis.units else None) for axis in axes]
+    steps = steps_of_axes(content.source.signal.axes_manager.navigation_axes)
     each, side = content.dead_times, side_of(len(content.dead_times))
     for name, values in each.items():
         if values.ndim == 2:

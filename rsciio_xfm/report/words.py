@@ -18,13 +18,13 @@ from rsciio_xfm.signals.areas import show as show_plain
 from rsciio_xfm.signals.excitation import has_excitation, layers_of
 from rsciio_xfm.signals.fit_checks import fair_chi2, is_bad
 from rsciio_xfm.signals.map_drawing import show_name
+from rsciio_xfm.signals.scale_bar import METRES
 from rsciio_xfm.signals.timekeeping import times_of
 
 DETECTED, OTHER = "detected", ""
 TIMES = " \N{MULTIPLICATION SIGN} "
 NONE = "\N{EN DASH}"  # of what is not known, in tables
 _NODES = ("Acquisition_instrument.SEM", "Acquisition_instrument.TEM", XRF)
-_PER_MM = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "µm": 1e-3, "um": 1e-3, "nm": 1e-6}
 _PACKAGES = (
     "rsciio_xfm", "hyperspy", "exspy", "rosettasciio", "numpy", "dask", "numba",
     "matplotlib", "xraylib", "scikit-learn",
@@ -114,7 +114,11 @@ def _file(content: Content) -> str:
     path = content.source.path
     if path is None:
         return str(_get(content, "General.original_filename") or "none: of a signal")
-    return f"{path.name}, {_bytes(path.stat().st_size)}"
+    files = [path]
+    if path.suffix.lower() == ".rpl":
+        beside = (path.with_suffix(".raw"), path.with_suffix(".RAW"))
+        files += [counts for counts in beside if counts.is_file()][:1]
+    return " and ".join(f"{one.name}, {_bytes(one.stat().st_size)}" for one in files)
 
 
 def _bytes(size: float) -> str:
@@ -184,9 +188,8 @@ def _size(content: Content) -> str:
 
 
 def _mm(axis: Any) -> float | None:
-    factor = _PER_MM.get(axis.units) if isinstance(axis.units, str) else None
-    known = factor is not None and axis.is_uniform
-    return axis.scale * factor if known and factor is not None else None
+    metres = METRES.get(axis.units) if isinstance(axis.units, str) else None
+    return None if metres is None or not axis.is_uniform else 1000 * metres * axis.scale
 
 
 def _length(mm: float) -> str:
@@ -415,15 +418,6 @@ def _ratio(part: Areas, every: Sequence[Areas], name: str) -> tuple[float, float
     width = math.hypot(sigma, own)
     ratio = counts / mean if mean > 0 else 1.0
     return ratio, (counts - mean) / width if width > 0 else 0.0
-
-
-def live_time_of(spectrum: Any) -> float | None:
-    """Return the live time of a sum of spectra, s; None if it is not known."""
-    for node in DETECTOR_NODES:
-        found = spectrum.metadata.get_item(f"{node}.live_time")
-        if found is not None:
-            return float(found)
-    return None
 
 
 # Dead times.

@@ -1,5 +1,6 @@
 """Write a report of a map to a file."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def write_report(
     overwrite
         Replace a page that is there, when the new one is whole.
     show_progressbar
-        Of lazy signals; None is HyperSpy's preference, on a terminal.
+        Of lazy signals; None is HyperSpy's preference, on a terminal or in a notebook.
 
     Returns
     -------
@@ -64,6 +65,8 @@ def write_report(
     ------
     FileExistsError
         The page is there, and `overwrite` is False.
+    FileNotFoundError
+        The folder of the page is not there.
     ValueError
         The extension is another one; the file holds no map of spectra, or several; or what is
         asked for does not suit it. What cannot be known of a map (elements without energies,
@@ -116,6 +119,8 @@ def check_page(destination: Path, overwrite: bool) -> None:
     ------
     FileExistsError
         It is there.
+    FileNotFoundError
+        Its folder is not.
     ValueError
         The extension is another one, or what is there is no file.
     """
@@ -123,6 +128,10 @@ def check_page(destination: Path, overwrite: bool) -> None:
         raise ValueError(
             f"{destination}: the extension is {destination.suffix!r}, expected "
             f"{' or '.join(EXTENSIONS)}."
+        )
+    if not destination.parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "there is no such folder for the page", str(destination.parent)
         )
     check_replaceable(destination)
     if destination.exists() and not overwrite:

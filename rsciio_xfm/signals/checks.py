@@ -1,6 +1,6 @@
 """What several methods of the signals need before they begin."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rsciio_xfm.core.eds import DETECTOR_AXIS
@@ -76,6 +76,20 @@ def check_spectra(signal: Any) -> None:
         raise ValueError(f"The spectra are {signal.data.dtype}, expected real numbers.")
 
 
+def check_labels(labels: str | Iterable[str], n: int) -> list[str]:
+    """Return names of what is drawn, if there is one for each.
+
+    Raises
+    ------
+    ValueError
+        There are more, or fewer.
+    """
+    names = [labels] if isinstance(labels, str) else [str(one) for one in labels]
+    if len(names) != n:
+        raise ValueError(f"There are {len(names)} labels, expected {n}, one for each.")
+    return names
+
+
 def check_uniform(axes: Iterable[Any]) -> None:
     """Refuse axes whose steps are not all of one size.
 
@@ -110,6 +124,17 @@ def steps_of(signal: "BaseSignal") -> tuple[tuple[float, str | None], ...]:
     axes = [axis for axis in axes if axis.name != DETECTOR_AXIS]
     if len(axes) != 2:
         raise ValueError(f"The signal is {signal}, expected a map of x and y.")
+    return steps_of_axes(axes)
+
+
+def steps_of_axes(axes: Sequence[Any]) -> tuple[tuple[float, str | None], ...]:
+    """Return step and unit of axes of what is drawn.
+
+    Raises
+    ------
+    ValueError
+        One is not uniform.
+    """
     check_uniform(axes)
     known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
     return tuple((a.scale, units) for a, units in zip(axes, known, strict=True))

@@ -9,7 +9,6 @@ from rsciio_xfm.core.dead_time import SATURATION, is_recorded
 from rsciio_xfm.signals.map_drawing import (
     CLASSES,
     Panel,
-    Style,
     class_colours,
     draw_map,
 )
@@ -210,7 +209,7 @@ def draw_classes(
     energy, units
         Of the channels.
     steps
-        Of the axes of the map, see :func:`draw_map`.
+        Size and unit of a pixel along the axes of the map.
     fractions
         Of the classes.
     lines
@@ -225,7 +224,7 @@ def draw_classes(
     axes = _class_axes(labels.shape, steps, len(spectra))
     if labels.ndim == 1:
         labels, steps = labels[np.newaxis], (steps[0], (1.0, ""))  # no length
-    draw_map(axes[0], Panel("Classes", labels, steps, kind=CLASSES), Style())
+    draw_map(axes[0], Panel("Classes", labels, steps, kind=CLASSES))
     _draw_embedding(axes[1], embedding, labels.ravel(), colours)
     shares = [f"{k}: {100 * share:.1f} %" for k, share in enumerate(fractions)]
     each = zip(shares, spectra, strict=True)

@@ -1,5 +1,6 @@
 """Maps of elements by a linear fit of whole spectra, and what is known of them."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from rsciio_xfm.signals.areas import (
     index_of,
     order_of,
 )
+from rsciio_xfm.signals.checks import steps_of_axes
 from rsciio_xfm.signals.concentrations import Concentrations, Pixels
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_checks import show_chi2
@@ -516,11 +518,9 @@ class ElementMaps(Mapping[str, BaseSignal]):
         k = index_of(name, self._names)
         name, variance = self._names[k], self._projected.own_variance[k]
         remark, is_found = _remark(self.totals.note(name) if name in self.totals else "")
-        sigma = float(np.sqrt(max(0.0, float(np.nanmean(variance)))))
-        steps = [
-            (axis.scale, axis.units if isinstance(axis.units, str) else None)
-            for axis in self._frame.axes_manager.navigation_axes
-        ]
+        known = variance[np.isfinite(variance)]
+        sigma = math.sqrt(max(0.0, float(known.mean()))) if known.size else 0.0
+        steps = steps_of_axes(self._frame.axes_manager.navigation_axes)
         image = self._projected.maps[k]
         return Panel(name, image, steps, "counts", COUNTS, sigma, remark, is_found)
 

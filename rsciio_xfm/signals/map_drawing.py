@@ -9,7 +9,8 @@ import math
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from rsciio_xfm.signals.scale_bar import (
     in_one_unit,
     is_within,
     text_width,
+    verbatim,
     with_unit,
 )
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 PERCENTILE = 99.5
 COUNTS, DIFFERENCE, CLASSES = "counts", "difference", "classes"  # kinds of images
-PRINT_DPI = 300
 
 _SIGMAS = 4.0  # of a pixel: the least that is as bright as can be
 _STRONG, _FEW = 6.0, 4  # sigma, and how many such pixels are no accident
@@ -44,6 +45,7 @@ _DIVERGING = (
 )  # fmt: skip
 _NAN = "0.75"
 _NAME, _SMALL, _RAISED = 8.5, 7.0, 5.0  # points of text, and above a map
+_TICKS: dict[str, Any] = {"labelsize": _SMALL, "length": 2.5, "width": 0.6, "pad": 2}
 _BAR, _PAD, _TICK = 0.085, 0.05, 0.06  # inches: colour bar, beside its map, its ticks
 _APART = 0.11  # inches from number to number, at least
 _LINE = 0.155  # inches, of a line of text above a map
@@ -53,13 +55,14 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _GREEK = {"a": "α", "b": "β", "g": "γ", "l": "ℓ", "n": "η"}  # noqa: RUF001
 _RGB = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _NAME_OF_LINE = re.compile(r"(\w+)_([KLMN])([abgln]?)(\d*)")
-# Of Okabe and Ito, told apart whatever the eyes; the palest left out.
+# Of Okabe and Ito, https://jfly.uni-koeln.de/color: told apart whatever the eyes. Their
+# yellow is too pale for lines on white; brown is in its place.
 SAFE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5F3F")
 # The first six of them, and others as far from these and each other as can be, as they are
 # seen with all cones, without red and without green ones (Machado et al. 2009).
 _CLASSES = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#331A00", "#8066FF",
-    "#4DFF99", "#803300", "#E61A4D", "#000080", "#E6E666", "#804D66", "#4D1ACC", "#004DB3",
+    *SAFE[:6], "#331A00", "#8066FF", "#4DFF99", "#803300", "#E61A4D", "#000080", "#E6E666",
+    "#804D66", "#4D1ACC", "#004DB3",
 )  # fmt: skip
 
 
@@ -307,21 +310,22 @@ def _write_name(ax: "Axes", panel: Panel, size: tuple[float, float]) -> None:
         Width and height of the map, inches.
     """
     width = size[0]
-    ax.set_title(show_name(panel.name), loc="left", fontsize=_NAME, pad=_RAISED)
+    ax.set_title(verbatim(show_name(panel.name)), loc="left", fontsize=_NAME, pad=_RAISED)
     if not panel.remark:
         return
     needed = text_width(panel.remark, _SMALL)
     if _name_width(panel) + 0.1 + needed <= width:
         options: dict[str, Any] = {"fontsize": _SMALL, "color": "0.35", "pad": _RAISED}
-        ax.set_title(panel.remark, loc="right", **options)
+        ax.set_title(verbatim(panel.remark), loc="right", **options)
         return
     # A map that is narrower than a word has it from below to above.
     longest = max(text_width(word, _SMALL) for word in panel.remark.split())
     is_upright = longest > width - 0.1
     room = size[1] if is_upright else width
     n_letters = int((room - 0.1) / needed * len(panel.remark))
+    text = verbatim(textwrap.fill(panel.remark, max(8, n_letters)))
     ax.text(
-        0, 1, textwrap.fill(panel.remark, max(8, n_letters)), va="top", color="white",
+        0, 1, text, va="top", color="white",
         transform=ax.transAxes + _translation(ax, 0.05, -0.05), fontsize=_SMALL,
         rotation=90 if is_upright else 0,
         bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5},
@@ -388,7 +392,7 @@ def _draw_ticks(ax: "Axes", panel: Panel) -> None:
     """Draw the axes of a map that is not drawn to scale."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.tick_params(labelsize=_SMALL, length=2.5, width=0.6, pad=2)
+    ax.tick_params(**_TICKS)
     size = _inches(ax)
     each = zip((ax.xaxis, ax.yaxis), "xy", panel.steps, (1, 0), strict=True)
     for axis, name, (_, unit), along in each:
@@ -407,9 +411,9 @@ def _draw_line(ax: "Axes", panel: Panel) -> "Axes":
     x = np.arange(panel.image.size) * size
     marker = "o" if panel.image.size == 1 else None
     ax.plot(x, panel.image, lw=1, color=colour, marker=marker, ms=3)
-    ax.tick_params(labelsize=_SMALL, length=2.5, width=0.6, pad=2)
+    ax.tick_params(**_TICKS)
     ax.set_xlabel(with_unit("x", unit), fontsize=_SMALL, labelpad=2)
-    ax.set_ylabel(panel.unit, fontsize=_SMALL, labelpad=2)
+    ax.set_ylabel(verbatim(panel.unit), fontsize=_SMALL, labelpad=2)
     for side in ax.spines.values():
         side.set_linewidth(0.6)
     return ax
@@ -531,7 +535,7 @@ def _draw_bar(ax: "Axes", drawn: Any, panel: Panel, style: Style) -> None:
     else:
         bar = _numbers_bar(ax, bar_axes, drawn, panel)
     bar.outline.set_linewidth(0.6)
-    bar.ax.tick_params(labelsize=_SMALL, length=2.5, width=0.6, pad=2)
+    bar.ax.tick_params(**_TICKS)
 
 
 def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
@@ -551,7 +555,9 @@ def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
         ticks=_ticks(low, high, height),
         format=lambda value, _: _show(value, power),
     )
-    bar.ax.set_title(_unit(panel.unit, power), loc="left", fontsize=_SMALL, pad=_RAISED)
+    bar.ax.set_title(
+        verbatim(_unit(panel.unit, power)), loc="left", fontsize=_SMALL, pad=_RAISED
+    )
     return bar
 
 
@@ -619,10 +625,9 @@ class Composite:
 
     panels: Sequence[Panel | None]
     percentile: float = PERCENTILE
-    own: list[Panel] = field(init=False)
 
     def __post_init__(self) -> None:
-        own = [panel for panel in self.panels if panel is not None]
+        own = self.own
         if not own:
             raise ValueError(
                 "There is no map to draw, expected one for a colour or more."
@@ -633,9 +638,13 @@ class Composite:
             raise ValueError(
                 f"The maps are {said}, expected maps of x and y of one size."
             )
-        object.__setattr__(self, "own", own)
 
-    @property
+    @cached_property
+    def own(self) -> list[Panel]:
+        """The maps that there are."""
+        return [panel for panel in self.panels if panel is not None]
+
+    @cached_property
     def limits(self) -> list[float]:
         """What is as bright as can be, of each map."""
         return [brightest(one.image, one.sigma, self.percentile) for one in self.own]
@@ -675,7 +684,9 @@ def draw_rgb(composite: Composite, scalebar: bool = True) -> "Axes":
     for one, colour in zip(composite.panels, _RGB, strict=True):
         if one is not None:
             text = f"{show_name(one.name)}, to {_bright(next(limits), one.unit)}"
-            handles.append(Patch(facecolor=colour, edgecolor="black", lw=0.5, label=text))
+            handles.append(
+                Patch(facecolor=colour, edgecolor="black", lw=0.5, label=verbatim(text))
+            )
     widths = [text_width(str(one.get_label()), _NAME) + 0.45 for one in handles]
     (ax,) = draw_maps([panel], Style(scalebar=scalebar))
     width = _inches(ax)[0]
@@ -694,9 +705,8 @@ def draw_rgb(composite: Composite, scalebar: bool = True) -> "Axes":
 
 
 def _bright(limit: float, unit: str) -> str:
-    return (
-        f"{limit:.3g} {unit}".strip() if limit < 1000 else f"{limit:.0f} {unit}".strip()
-    )
+    number = f"{limit:.0f}" if limit >= 100 else f"{limit:.3g}"
+    return f"{number} {unit}".strip()
 
 
 def _make_room(ax: "Axes", below: float, width: float) -> None:

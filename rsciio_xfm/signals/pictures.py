@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rsciio_xfm.signals.checks import check_uniform
+from rsciio_xfm.signals.checks import check_labels, steps_of_axes
 from rsciio_xfm.signals.map_drawing import (
     CLASSES,
     COUNTS,
@@ -18,7 +18,7 @@ from rsciio_xfm.signals.map_drawing import (
     draw_maps,
     draw_rgb,
 )
-from rsciio_xfm.signals.scale_bar import Scale, parse_pixel_size
+from rsciio_xfm.signals.scale_bar import parse_pixel_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -188,9 +188,8 @@ def _panels(image: Any, name: str | None = None) -> list[Panel]:
     name = _name_of(image) if name is None else name
     if data.dtype.names:  # of colours
         data = np.stack([data[one] for one in ("R", "G", "B")], axis=-1)
-        return [
-            Panel(name, data, _steps_of(manager.navigation_axes or manager.signal_axes))
-        ]
+        steps = steps_of_axes(manager.navigation_axes or manager.signal_axes)
+        return [Panel(name, data, steps)]
     axes, n_more = manager.signal_axes, manager.navigation_dimension
     if not axes:
         axes, n_more = manager.navigation_axes, 0
@@ -200,7 +199,7 @@ def _panels(image: Any, name: str | None = None) -> list[Panel]:
             "get_window_images and get_element_maps make images of spectra."
         )
     unit, kind = _unit_of(image)
-    blank = Panel(name, data, _steps_of(axes), unit, kind)
+    blank = Panel(name, data, steps_of_axes(axes), unit, kind)
     if not n_more:
         return [replace(blank, image=_checked(data, name, (1, 2)))]
     return [
@@ -216,12 +215,6 @@ def _checked(data: np.ndarray, name: str, dimensions: tuple[int, ...]) -> np.nda
             "numbers over x and y."
         )
     return data.astype(np.uint8) if data.dtype == bool else data
-
-
-def _steps_of(axes: Sequence[Any]) -> tuple[Scale, ...]:
-    check_uniform(axes)
-    known = [axis.units if isinstance(axis.units, str) else None for axis in axes]
-    return tuple((a.scale, unit) for a, unit in zip(axes, known, strict=True))
 
 
 def _name_of(image: Any) -> str:
@@ -251,9 +244,7 @@ def _without_prefix(panels: list[Panel]) -> list[Panel]:
 def _relabelled(panels: list[Panel], labels: str | Sequence[str] | None) -> list[Panel]:
     if labels is None:
         return panels
-    names = [labels] if isinstance(labels, str) else [str(one) for one in labels]
-    if len(names) != len(panels):
-        raise ValueError(f"There are {len(names)} labels, expected {len(panels)}.")
+    names = check_labels(labels, len(panels))
     return [replace(p, name=name) for p, name in zip(panels, names, strict=True)]
 
 

@@ -154,7 +154,7 @@ class Classification:
         rows = ["class,pixels,fraction,counts,live_time_s"]
         for k, spectrum in enumerate(self.sums):
             n_pixels = np.count_nonzero(self.labels.data == k)
-            live_time = _live_time(spectrum)
+            live_time = live_time_of(spectrum)
             seconds = "" if live_time is None else f"{live_time:.6g}"
             counts = spectrum.data.sum()
             rows.append(f"{k},{n_pixels},{self.fractions[k]:.6g},{counts:.12g},{seconds}")
@@ -189,9 +189,10 @@ def _lines_of(signal: BaseSignal) -> dict[str, float]:
     return found
 
 
-def _live_time(signal: BaseSignal) -> float | None:
+def live_time_of(spectrum: BaseSignal) -> float | None:
+    """Return the live time of a sum of spectra, s; None if it is not known."""
     for node in DETECTOR_NODES:
-        found = signal.metadata.get_item(f"{node}.live_time")
+        found = spectrum.metadata.get_item(f"{node}.live_time")
         if found is not None:
             return float(found)
     return None

@@ -5,6 +5,7 @@ byte: they are given another folder, from which what they wrote is moved when it
 """
 
 import importlib
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 from hyperspy.signal import BaseSignal
 from rsciio import IO_PLUGINS
 from rsciio.utils.path import overwrite as ask
+from traits.api import Undefined
 
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.atomic import refuse_original, replacing_in
 from rsciio_xfm.core.progress import progress
+from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals.timekeeping import give, is_ours, times_of
 from rsciio_xfm.signals.times import Times
 
@@ -117,8 +120,18 @@ def _save_with_others(
 
 
 def fit_tiff(image: BaseSignal) -> None:
-    """Give an image the units in which RosettaSciIO's writer of TIFF can hold its pixels."""
+    """Give an image the units in which RosettaSciIO's writer of TIFF can hold its pixels.
+
+    The sizes of pixels in it are above 0: where an axis descends, its places are left out,
+    and where no unit does, its units, too, with a warning.
+    """
     axes = image.axes_manager.signal_axes
+    for axis in axes:
+        if axis.scale < 0:
+            axis.scale, axis.offset = -axis.scale, 0.0
+    if all(axis.units in (*_LARGER, "m") for axis in axes):
+        for axis in axes[1:]:
+            axis.convert_to_units(axes[0].units)
     while (
         max(abs(axis.scale) for axis in axes) > _MOST_OF_TIFF
         and len({axis.units for axis in axes}) == 1
@@ -127,6 +140,23 @@ def fit_tiff(image: BaseSignal) -> None:
         larger = _LARGER[axes[0].units]
         for axis in axes:
             axis.convert_to_units(larger)
+    if not all(_is_held_by_tiff(axis.scale) for axis in axes):
+        said = " by ".join(f"{axis.scale:g} {axis.units or ''}".strip() for axis in axes)
+        warn(f"The pixels are {said}, which TIFF cannot hold: it has no size of pixels.")
+        for axis in axes:
+            axis.scale, axis.offset, axis.units = 1.0, 0.0, Undefined
+
+
+def _is_held_by_tiff(scale: float) -> bool:
+    """Tell whether RosettaSciIO's writer can write a size: as a ratio of two 32-bit numbers.
+
+    Examples
+    --------
+    >>> [_is_held_by_tiff(scale) for scale in (0.05, 515.0, 515.887, 1e300, 1e-9)]
+    [True, True, False, False, False]
+    """
+    steps = int(1e8 * scale) if math.isfinite(1e8 * scale) else 0
+    return steps > 0 and steps // math.gcd(steps, 10**8) < 2**32
 
 
 def _write_to(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 Scale = tuple[float, str | None]  # of an axis: step and units
 
-_METRES = {
+METRES = {  # of lengths, by their unit
     "pm": 1e-12,
     "Å": 1e-10,
     "nm": 1e-9,
@@ -23,6 +23,7 @@ _METRES = {
     "km": 1e3,
 }
 _SHOWN = {"pm": 1e-12, "nm": 1e-9, "µm": 1e-6, "mm": 1e-3, "m": 1.0, "km": 1e3}
+_LEAST, _MOST = 1e-15, 1e6  # metres, of a pixel
 _PIXELS = ("", "px", "pix", "pixel", "pixels")
 _SIZE = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([^\W\d_]*)\s*")
 _SHARE, _NARROW = 0.3, 1.2  # of the width of the map, twice as much below these inches
@@ -74,7 +75,7 @@ def _checked(text: str, number: str, unit: str) -> Scale:
         raise ValueError(
             f"pixel_size is {text!r}, which has no unit, expected one like '50um'."
         )
-    if unit not in _METRES:
+    if unit not in METRES:
         raise ValueError(
             f"pixel_size is {text!r}, and {unit!r} is no unit of length that is known "
             "here, expected nm, um, mm, cm or m."
@@ -85,7 +86,9 @@ def _checked(text: str, number: str, unit: str) -> Scale:
         size = math.nan
     if not (math.isfinite(size) and size > 0):
         raise ValueError(f"pixel_size is {text!r}, expected a number above 0.")
-    return size, "µm" if _METRES[unit] == 1e-6 else unit
+    if not _LEAST <= size * METRES[unit] <= _MOST:
+        raise ValueError(f"pixel_size is {text!r}, expected one of 0.001 pm to 1000 km.")
+    return size, "µm" if METRES[unit] == 1e-6 else unit
 
 
 def in_one_unit(steps: tuple[Scale, Scale]) -> tuple[Scale, Scale]:
@@ -97,9 +100,9 @@ def in_one_unit(steps: tuple[Scale, Scale]) -> tuple[Scale, Scale]:
     ((0.5, 'mm'), (0.4, 'mm'))
     """
     (x, x_unit), (y, y_unit) = steps
-    if x_unit == y_unit or x_unit not in _METRES or y_unit not in _METRES:
+    if x_unit == y_unit or x_unit not in METRES or y_unit not in METRES:
         return steps
-    factor = _METRES[y_unit] / _METRES[x_unit]
+    factor = METRES[y_unit] / METRES[x_unit]
     return (x, x_unit), (float(f"{y * factor:.12g}"), x_unit)
 
 
@@ -161,9 +164,9 @@ def show_length(length: float, unit: str) -> str:
     >>> show_length(0.05, "mm"), show_length(2.0, "deg")
     ('50 µm', '2 deg')
     """
-    if unit not in _METRES:
+    if unit not in METRES:
         return f"{length:g} {unit}"
-    metres = float(f"{length * _METRES[unit]:.6g}")
+    metres = float(f"{length * METRES[unit]:.6g}")
     fitting = [name for name, size in _SHOWN.items() if size <= metres * (1 + 1e-9)]
     name = fitting[-1] if fitting else "pm"
     return f"{metres / _SHOWN[name]:.6g} {name}"
@@ -179,7 +182,22 @@ def with_unit(name: str, unit: str | None) -> str:
     """
     if (unit or "") in _PIXELS:
         return f"{name} (pixels)"
-    return f"{name} ({'µm' if _METRES.get(unit or '') == 1e-6 else unit})"
+    return verbatim(f"{name} ({'µm' if METRES.get(unit or '') == 1e-6 else unit})")
+
+
+def verbatim(text: str) -> str:
+    r"""Return text as matplotlib draws it letter by letter, whatever a file has as a name.
+
+    Between two dollar signs it takes text for mathematics, which it may not be able to read,
+    and what begins with an underscore it leaves out of a legend.
+
+    Examples
+    --------
+    >>> print(verbatim("$5 and $6"), verbatim("zircon"), verbatim("_1"), sep="|")
+    \$5 and \$6|zircon| _1
+    """
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def text_width(text: str, points: float) -> float:
@@ -239,7 +257,7 @@ def draw_scale_bar(
     bar = AnchoredSizeBar(
         ax.transData,
         length,
-        text,
+        verbatim(text),
         loc="lower left" if is_inside else "upper left",
         pad=0.35 if is_inside else 0.0,
         borderpad=0.35,

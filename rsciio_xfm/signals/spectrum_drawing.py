@@ -10,25 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rsciio_xfm.analysis.fit.basis import BACKGROUND, ELEMENT, SCATTER
-from rsciio_xfm.signals.map_drawing import show_name
+from rsciio_xfm.signals.map_drawing import SAFE, show_name
 from rsciio_xfm.signals.map_layout import PAGE
+from rsciio_xfm.signals.scale_bar import verbatim
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NORMS = ("log", "linear")
-# Of Okabe and Ito, https://jfly.uni-koeln.de/color: told apart whatever the eyes. Their
-# yellow is too pale for lines on white; brown is in its place.
-COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "black",
-    "#CC79A7",
-    "#56B4E9",
-    "#E69F00",
-    "#7F5F3F",
-)
+COLOURS = (*SAFE[:3], "black", SAFE[3], SAFE[5], SAFE[4], SAFE[6])
 _OF_FIT = "black"
 # Told apart where there are no colours.
 _STYLES: tuple[Any, ...] = (
@@ -116,12 +106,12 @@ def draw_spectra(
             # Of more spectra than colours, those of one colour have other dashes.
             ls="-" if len(colours) else _STYLES[(k + k // len(COLOURS)) % len(_STYLES)],
             lw=0.9,
-            label=curve.name,
+            label=verbatim(curve.name),
         )
     ax.set(
         yscale=frame.norm,
-        xlabel=f"Energy ({frame.units})" if frame.units else "Channel",
-        ylabel=frame.ylabel,
+        xlabel=verbatim(f"Energy ({frame.units})") if frame.units else "Channel",
+        ylabel=verbatim(frame.ylabel),
         xlim=(left, right),
     )
     for label in (ax.xaxis.label, ax.yaxis.label):
@@ -134,7 +124,7 @@ def draw_spectra(
     if frame.norm == "linear" and top > 1:
         ax.ticklabel_format(axis="y", style="plain")  # no factor among the names above
     if len(curves) == 1:
-        ax.set_title(curves[0].name, loc="left", fontsize=_LARGE)
+        ax.set_title(verbatim(curves[0].name), loc="left", fontsize=_LARGE)
     else:
         _draw_legend(ax, len(curves))
     return ax
@@ -238,8 +228,8 @@ def name_peaks(
     peaks = list(peaks)
     each = zip(peaks, list(colours) or ["black"] * len(peaks), strict=True)
     texts = [
-        ax.text(x, 0, show_name(name), rotation=90, ha="center", va="bottom", fontsize=_SIZE,
-                color=colour, clip_on=True)
+        ax.text(x, 0, verbatim(show_name(name)), rotation=90, ha="center", va="bottom",
+                fontsize=_SIZE, color=colour, clip_on=True)
         for (name, x), colour in each if left <= x <= right
     ]  # fmt: skip
     if not texts:
@@ -437,7 +427,9 @@ def draw_fit(
                  zorder=2.6)  # fmt: skip
     axes[0].set(yscale="log", ylabel="Counts per channel")
     axes[0].set_ylim(floor, 2 * max(counts.max(), whole.max(), 2 * floor))
-    axes[0].set_title(title, loc="left", fontsize="small", pad=18)  # above the legend
+    axes[0].set_title(
+        verbatim(title), loc="left", fontsize="small", pad=18
+    )  # above the legend
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize="small",
                    frameon=False, borderaxespad=0.2)  # fmt: skip
     residual = (counts - whole) / np.sqrt(np.maximum(whole, 1))

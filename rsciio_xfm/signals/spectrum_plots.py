@@ -1,7 +1,7 @@
 """Spectra of signals, drawn beside each other."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from hyperspy.signal import BaseSignal
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.signals.checks import check_spectra
+from rsciio_xfm.signals.checks import check_labels, check_spectra
 from rsciio_xfm.signals.drawing import new_axes
 from rsciio_xfm.signals.elements import labels_of
 from rsciio_xfm.signals.lines import check_element, check_line
@@ -239,15 +239,8 @@ def _of_signal(signal: Any, name: str) -> Iterator[_Spectrum]:
 def _renamed(found: list[_Spectrum], labels: Iterable[str] | None) -> list[_Spectrum]:
     if labels is None:
         return found
-    names = [labels] if isinstance(labels, str) else [str(label) for label in labels]
-    if len(names) != len(found):
-        raise ValueError(
-            f"There are {len(names)} labels, expected {len(found)}, one for each spectrum."
-        )
-    return [
-        _Spectrum(name, one.signal, one.counts, one.n_pixels, one.live_time)
-        for name, one in zip(names, found, strict=True)
-    ]
+    names = check_labels(labels, len(found))
+    return [replace(one, name=name) for one, name in zip(found, names, strict=True)]
 
 
 def _units_of(signal: BaseSignal) -> str | None:

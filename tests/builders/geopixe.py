@@ -3,6 +3,7 @@
 Nothing here imports the package: what it writes and reads is an independent witness.
 """
 
+import itertools
 import json
 import random
 import struct
@@ -79,6 +80,19 @@ def write_map(path, seed=0, order=None, **size):
         records = order(records)
     n_detectors = size.get("n_detectors", 2)
     return write(path, header_tree(**size), records, n_detector_entries=n_detectors)
+
+
+def write_counts(path, each, gain=10.0):
+    """Write counts of detectors, shape (rows, columns, channels), dead 10, 11, ... percent."""
+    n_rows, n_columns, n_channels = each[0].shape
+    records = []
+    for y, x, d in itertools.product(range(n_rows), range(n_columns), range(len(each))):
+        own = each[d][y, x]
+        entries = [(int(c), int(own[c])) for c in own.nonzero()[0]]
+        records.append(record(x, y, d, entries, 10.0 + d))
+    tree = header_tree(n_columns, n_rows, len(each), n_channels)
+    tree["File Header"]["Gain (eV)"] = gain
+    return write(path, tree, records)
 
 
 def unmark(header):

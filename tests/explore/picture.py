@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import rsciio_xfm
 from rsciio_xfm import data
-from tests.explore.test_browser import CHROMIUM, FLAGS, sync_api
+from tests.chromium import start_chromium
 
 SIZE = {"width": 1280, "height": 720}
 ELEMENTS = ["Ca", "Ti", "Cr", "Mn", "Fe", "Ni", "Cu", "K", "Sr", "Zr"]
@@ -60,7 +60,5 @@ def draw(path: Path, chromium) -> None:
 
 
 if __name__ == "__main__":
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with start_chromium() as browser:
         draw(Path(sys.argv[1]), browser)
-        browser.close()

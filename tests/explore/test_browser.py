@@ -15,26 +15,14 @@ import pytest
 
 import rsciio_xfm
 from rsciio_xfm import data
+from tests.chromium import MARKS, start_chromium
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed"
 )
 pytest.importorskip("uvicorn", reason="the extra explore is not installed")
 expect = sync_api.expect
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-    # playwright's own loop is closed by its own thread.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+pytestmark = MARKS
 SHAPE = (48, 80)
 CHANNELS = 4096
 KEV = 0.01  # a channel
@@ -66,10 +54,8 @@ def server(rock):
 
 @pytest.fixture(scope="module")
 def chromium():
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with start_chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Looking:
@@ -939,6 +925,49 @@ def test_what_the_reader_warns_of(chromium, server):
     expect(page.get_by_role("button", name="File's energies")).to_be_visible()
     expect(page.locator(".xfm-message")).to_be_empty()
     context.close()
+
+
+def test_link_opened_on_the_list_of_maps(chromium, tmp_path, rock):
+    """Somebody pastes it into the address bar: only what comes after # is another."""
+    for name in ("one.GeoPIXE", "two.GeoPIXE"):
+        shutil.copy(rock, tmp_path / name)
+    running = rsciio_xfm.explore(tmp_path, browser=False, wait=False)
+    with (
+        contextlib.closing(running),
+        contextlib.closing(chromium.new_context()) as context,
+    ):
+        page = context.new_page()
+        page.goto(running.address)
+        link = page.get_by_role("link", name="two.GeoPIXE").get_attribute("href")
+        page.evaluate("(hash) => { location.hash = hash; }", link)
+        expect(page.get_by_role("heading", name="two.GeoPIXE")).to_be_visible()
+        page.get_by_role("button", name="Maps").click()
+        page.get_by_role("link", name="one.GeoPIXE").click()
+        expect(page.get_by_role("heading", name="one.GeoPIXE")).to_be_visible()
+
+
+def test_a_line_that_is_none(looking):
+    looking.page.mouse.click(*looking.at_energy(6.4))
+    looking.button("Take it").click()
+    field = looking.page.get_by_label("Another line, such as Fe Ka")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_be_focused()
+    expect(looking.page.locator(".xfm-message")).to_have_text("Element and line: Pb La.")
+
+
+def test_values_follow_a_region(looking, counts):
+    """While it is dragged, they are those of the size beside them."""
+    looking.page.mouse.move(*looking.on_map(5, 10))
+    looking.page.mouse.down()
+    for y, x in ((7, 13), (9, 19), (24, 39)):
+        looking.page.mouse.move(*looking.on_map(y, x), steps=3)
+        looking.page.wait_for_timeout(50)
+    expect(looking.page.locator(".xfm-regions")).to_contain_text("600 px")
+    total = int(counts[5:25, 10:40].sum(dtype=int))
+    table = looking.page.locator(".xfm-panel table:visible")
+    expect(table).to_contain_text(f"{total:,}".replace(",", "\u202f"))
+    looking.page.mouse.up()
+    looking.settle()
 
 
 def test_status_after_keys(looking):

@@ -14,17 +14,15 @@ import pytest
 
 import rsciio_xfm
 from rsciio_xfm import data
-from tests.explore.test_browser import CHROMIUM, FLAGS, SHAPE, Looking
+from tests.chromium import MARKS, start_chromium
+from tests.explore.test_browser import SHAPE, Looking
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed"
 )
 pytest.importorskip("anywidget", reason="the extra explore is not installed")
 pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # as in test_browser
-]
+pytestmark = MARKS
 CELLS = (
     "import hyperspy.api as hs\n"
     "s = hs.load('rock.GeoPIXE', lazy=True)\n"
@@ -112,13 +110,11 @@ def wait_for(address, log):
 
 @pytest.fixture
 def looking(lab, folder):
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with start_chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.goto(f"{lab}/lab/tree/map.ipynb")
         yield Looking(page)
         page.screenshot(path=folder / "notebook.png")
-        browser.close()
 
 
 def run_cell(page, number):

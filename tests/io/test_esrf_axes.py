@@ -511,7 +511,7 @@ class TestRealFiles:
     @pytest.mark.parametrize("lazy", [False, True])
     def test_maps_raw(self, lazy):
         path = DATA / "mda" / "2xfm_0011_2xfm3__0.h5"
-        signals = read(path, 4, lazy=lazy)  # elapsed times differ, of each detector
+        signals = read(path, 1, lazy=lazy)  # elapsed times differ, of all detectors
         assert [s["data"].shape for s in signals] == [(11, 9, 2048)] * 4
         with h5py.File(path) as file:
             for signal, letter, i in zip(signals, "abcd", range(4), strict=True):

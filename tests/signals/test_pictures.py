@@ -548,6 +548,16 @@ class TestClasses:
 
 
 class TestColours:
+    @pytest.mark.parametrize(
+        ("highest", "said"),
+        [(0.01234, "0.0123"), (99.96, "100"), (999.7, "1000"), (12345.6, "12346")],
+    )
+    def test_legend_has_plain_numbers(self, highest, said):
+        image = signal(np.full((20, 30), highest))
+        legend = rsciio_xfm.plot_rgb(image, labels=["zircon"]).get_legend()
+        (text,) = legend.get_texts()
+        assert text.get_text().split(", to ")[1].split()[0] == said
+
     def test_composite(self):
         red, green = counts((20, 30)).astype(float), counts((20, 30)).astype(float)
         red[3, 4] = -7
@@ -634,3 +644,63 @@ class TestFiles:
 def test_a_style_is_checked_when_it_is_made():
     with pytest.raises(ValueError, match="cmap is 'x'"):
         Style("x")
+
+
+@pytest.mark.parametrize("name", ["$x_{", r"$\frac{a}$", "$5 and $6", "_1"])
+def test_names_and_units_of_files_are_no_mathematics(name):
+    """What matplotlib would take for that is written as it is."""
+    one = signal(counts((12, 16)), units=name, title=name, quantity=f"A ({name})")
+    figures = [
+        rsciio_xfm.plot_maps({name: one, "b": signal(counts((12, 16)))})[0].figure,
+        rsciio_xfm.plot_rgb(one, one, labels=[name, "b"]).figure,
+    ]
+    shown = name.replace("$", r"\$")
+    for figure in figures:
+        figure.canvas.draw()
+        texts = [text.get_text() for text in figure.findobj(Text)]
+        assert any(shown in text for text in texts)
+
+
+def test_spectra_have_the_names_of_files():
+    names = ["$x_{$", "_1"]
+    spectrum = hs.signals.Signal1D(np.arange(1.0, 20.0))
+    ax = rsciio_xfm.plot_spectra(dict.fromkeys(names, spectrum))
+    ax.figure.canvas.draw()
+    found = [text.get_text().strip() for text in ax.get_legend().get_texts()]
+    assert found == [r"\$x_{\$", "_1"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ((-0.05, 0.05), ((0.05, "mm"), (0.05, "mm"))),
+        ((1e300, 1e300), ((1.0, None), (1.0, None))),
+        ((1e-300, 0.05), ((1.0, None), (1.0, None))),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The pixels are")
+def test_sizes_that_tiff_cannot_hold(tmp_path, steps, expected):
+    from rsciio_xfm.signals.folders import save_image
+
+    one = signal(counts((12, 16)))
+    for axis, step in zip(one.axes_manager.signal_axes, steps, strict=True):
+        axis.scale = step
+    save_image(one, tmp_path / "map.tif")
+    found = hs.load(tmp_path / "map.tif")
+    np.testing.assert_array_equal(found.data, one.data)
+    for axis, (step, unit) in zip(found.axes_manager.signal_axes, expected, strict=True):
+        assert axis.scale == pytest.approx(step)
+        assert (axis.units if isinstance(axis.units, str) else None) in (unit, "")
+
+
+def test_sizes_of_two_units_in_tiff(tmp_path):
+    from rsciio_xfm.signals.folders import save_image
+
+    one = signal(counts((12, 16)))
+    (x, y), units = one.axes_manager.signal_axes, ("µm", "mm")
+    for axis, step, unit in zip((x, y), (100.0, 0.2), units, strict=True):
+        axis.scale, axis.units = step, unit
+    save_image(one, tmp_path / "map.tif")
+    found = hs.load(tmp_path / "map.tif")
+    steps = [(a.scale, a.units) for a in found.axes_manager.signal_axes]
+    assert steps == [(pytest.approx(0.1), "mm"), (pytest.approx(0.2), "mm")]

@@ -5,6 +5,7 @@ import { sizeOfFile } from "./names.js";
 
 export function showMaps(root, maps, api) {
   document.title = "Maps - explorer";
+  window.onhashchange = () => location.reload();
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "dark" : "light";
   const list = h("ul.xfm-maps", {}, maps.map(card));
@@ -27,10 +28,8 @@ export function showMaps(root, maps, api) {
 function card({ id, name, size_bytes: bytes, shape }) {
   const size = shape ? `${shape[1]} × ${shape[0]} pixels, ` : "";
   const picture = h("img", { alt: "", "data-path": `api/map/${encodeURIComponent(id)}/thumbnail.png` });
-  const link = h("a", { href: `#${encodeURIComponent(JSON.stringify({ map: id }))}` }, picture,
-    h("strong", {}, name), h("span.xfm-muted", {}, `${size}${sizeOfFile(bytes)}`));
-  link.addEventListener("click", () => setTimeout(() => location.reload()));
-  return h("li", {}, link);
+  return h("li", {}, h("a", { href: `#${encodeURIComponent(JSON.stringify({ map: id }))}` }, picture,
+    h("strong", {}, name), h("span.xfm-muted", {}, `${size}${sizeOfFile(bytes)}`)));
 }
 
 /** Those that are seen, one after the other: the server reads a map for each. */

@@ -20,7 +20,7 @@ export function limitsOf(sorted, { low, high }) {
   const [a, b] = [at(low), at(high)];
   if (b > a) return [a, b];
   const last = sorted[sorted.length - 1];
-  return last > a ? [a, last] : [a - 0.5, a + 0.5];
+  return last > a ? [a, last] : [a - (a && 0.5), a + 0.5];
 }
 
 /** 1025 numbers, 0 to 255. */

@@ -79,15 +79,18 @@ export function createPeaks(app, chart) {
       meter);
   }
 
-  /** Any line can be typed. */
   function lineInput(place) {
     const input = h("input", { placeholder: app.energyOf ? "Another line: Fe Ka" : "Its line: Fe Ka", size: 16,
       label: "Another line, such as Fe Ka" });
     const accept = (event) => {
       event.preventDefault();
       const line = parseLine(input.value);
+      input.focus();
       if (line) choose(line, place);
-      else input.setAttribute("aria-invalid", "true");
+      else {
+        input.setAttribute("aria-invalid", "true");
+        app.say("Element and line: Pb La.");
+      }
     };
     return h("form.xfm-row", { onsubmit: accept }, input,
       h("button", { type: "submit" }, "Take it"));

@@ -123,11 +123,12 @@ export function createRegionsPanel(app) {
       item.classList.toggle("xfm-active", item.dataset.id === active);
     }
   }
-  /** While a region is dragged, only what it is called and its size follow. */
+  /** While a region is dragged, only its size and the values follow. */
   const drawSizes = onceAFrame(() => {
     const { regions } = store.get();
     const items = [...list.querySelectorAll("li")];
     if (items.length !== regions.length) return draw();
+    drawValues();
     return regions.forEach((region, k) => {
       items[k].querySelector(".xfm-size").textContent = sizeOf(region);
     });

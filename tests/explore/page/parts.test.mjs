@@ -100,6 +100,7 @@ test("contrast by percentiles, gamma, pixels without a number", () => {
   const sorted = sortedSample(image);
   assert.deepEqual(limitsOf(sorted, { low: 10, high: 90 }), [10, 90]);
   assert.deepEqual(limitsOf(Float64Array.of(5, 5), { low: 0, high: 99 }), [4.5, 5.5]);
+  assert.deepEqual(limitsOf(Float64Array.of(0, 0), { low: 0, high: 99 }), [0, 0.5]); // dark
   assert.deepEqual(limitsOf(Float64Array.of(0, 0, 0, 9), { low: 0, high: 50 }), [0, 9]);
   const grey = colourTable("grey");
   const level = (pixels) => pixels.map((p) => p & 255);
