@@ -13,7 +13,7 @@ from typing import Any
 from hyperspy.signal import BaseSignal
 from rsciio import IO_PLUGINS
 from rsciio.utils.path import overwrite as ask
-from traits.api import Undefined
+from traits.trait_base import Undefined
 
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.atomic import refuse_original, replacing_in
