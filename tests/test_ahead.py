@@ -81,6 +81,10 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(ahead, "_count_processors", lambda: 2)
     monkeypatch.setattr(ahead, "cache_folder", lambda: tmp_path / "kernels")
     yield found
+    wait_until_over()
+
+
+def wait_until_over():
     deadline = time.monotonic() + 20
     while ahead._is_running.is_set() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -106,7 +110,7 @@ def test_another_program_compiles(started, tmp_path):
     lock = tmp_path / "kernels" / ahead._LOCK
     lock.touch()
     ahead.compile_ahead(NAME)
-    ahead._compile_all()
+    wait_until_over()
     assert not started
     old = time.time() - 2 * ahead._STALE
     os.utime(lock, (old, old))  # of a process that was killed
@@ -124,10 +128,7 @@ def test_killed_process_leaves_no_lock(started, tmp_path, monkeypatch):
 
     monkeypatch.setattr(ahead, "_start", lambda names: Killed())
     assert ahead.compile_ahead(NAME)
-    wait_until_started(started)
-    deadline = time.monotonic() + 20
-    while ahead._is_running.is_set() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until_over()
     assert not (tmp_path / "kernels" / ahead._LOCK).exists()
 
 
