@@ -146,23 +146,6 @@ def test_path_that_is_no_text(monkeypatch):
     assert "somewhere" in commands[0]["PYTHONPATH"]
 
 
-def test_killed_process_leaves_no_lock(started, tmp_path, monkeypatch):
-    """Otherwise others wait for what it has not compiled."""
-
-    class Killed:
-        def wait(self):
-            started.append("ended")
-            return -9
-
-    monkeypatch.setattr(ahead, "_start", lambda names: Killed())
-    assert ahead.compile_ahead(NAME)
-    wait_until_started(started)
-    deadline = time.monotonic() + 20
-    while ahead._is_running.is_set() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not (tmp_path / "kernels" / ahead._LOCK).exists()
-
-
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [

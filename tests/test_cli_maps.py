@@ -132,10 +132,17 @@ def test_pictures(run, path, tmp_path):
     assert "maps.png" in names and not {"maps.svg", "rgb.svg", "fit.svg"} & names
 
 
+def test_rgb_of_what_is_not_there(run, path, tmp_path):
+    """The fit takes long: all that is whole is written."""
+    given = (*CHOSEN, *FIT, "--rgb", "Fe,Ag", "-o", tmp_path / "r")
+    assert "'Ag' is not fitted" in run("maps", path, *given)
+    names = {file.name for file in (tmp_path / "r").iterdir()}
+    assert {"maps.png", "elements.csv"} <= names and "rgb.png" not in names
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        (("--rgb", "Fe,Ag"), "'Ag' is not fitted"),
         (("--cmap", "virids"), "like viridis"),
         (("--pixel-size", "5"), "'5', which has no unit"),
     ],

@@ -1,5 +1,6 @@
 """``rsciio-xfm maps``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rsciio_xfm.cli._common import (
     select,
 )
 from rsciio_xfm.cli._pictures import check_pictures, picture_options, resize
+from rsciio_xfm.core.warning import warn
 
 
 @click.command()
@@ -84,11 +86,12 @@ def maps(
             nonnegative=nonnegative,
         )
         missing = [name for name in how.rgb or () if name and name not in found]
-        if missing:
-            raise click.ClickException(
+        if missing:  # the fit has taken its time: what is whole is written
+            warn(
                 f"--rgb: {missing[0]!r} is not fitted, expected some of "
-                f"{', '.join(found.names)}"
+                f"{', '.join(found.names)}: rgb.{how.format} is not written."
             )
+            how = replace(how, rgb=None)
         head, _, table = repr(found).partition("\n")
         quality = head.partition(" pixels, ")[2]
         shape = region_size(region)
