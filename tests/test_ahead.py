@@ -111,9 +111,9 @@ def test_another_program_compiles(started, tmp_path):
     old = time.time() - 2 * ahead._STALE
     os.utime(lock, (old, old))  # of a process that was killed
     assert not ahead.is_compiling()
-    assert ahead.compile_ahead("core.chunks uint16")
+    assert ahead.compile_ahead(NAME)
     wait_until_done()
-    assert started == ["core.chunks uint16"]
+    assert started == [NAME]
 
 
 @pytest.mark.parametrize("problem", ["it ends at once", "it cannot be started"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import rsciio_xfm
+from tests.builders import esrf, xrf
 from tests.builders import geopixe as builder
-from tests.builders import xrf
 
 pytest.importorskip("xraylib")
 FIT = ["--energy", 4.2, 9.6, "--excitation", "17.44 keV"]
@@ -138,6 +138,14 @@ def test_rgb_of_what_is_not_there(run, path, tmp_path):
     assert "'Ag' is not fitted" in run("maps", path, *given)
     names = {file.name for file in (tmp_path / "r").iterdir()}
     assert {"maps.png", "elements.csv"} <= names and "rgb.png" not in names
+
+
+def test_rgb_of_a_line(run, tmp_path):
+    """It is refused before the fit."""
+    path = tmp_path / "line.h5"
+    esrf.write_bliss(path, shape=(9,), scan="ascan", detectors=("det0",))
+    said = run("maps", path, *FIT, "--rgb", "Fe", "-o", tmp_path / "r", code=1)
+    assert "--rgb is for maps of x and y, and this has 1 axes" in said
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,11 @@ def maps(
         mpl.use("agg")
         region = select(load_map(file, detector), x, y)
         resize(region, pixel_size)
+        n_axes = region.axes_manager.navigation_dimension
+        if how.rgb is not None and n_axes != 2:
+            raise click.ClickException(
+                f"{file}: --rgb is for maps of x and y, and this has {n_axes} axes"
+            )
         found = region.get_element_maps(
             chosen,
             excitation=excitation,

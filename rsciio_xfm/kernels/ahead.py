@@ -281,6 +281,9 @@ def _compile_all() -> None:
             lock.parent.mkdir(parents=True, exist_ok=True)
             if _is_first(lock):
                 _run(names, lock)
+            else:  # another program compiles: the next file that is opened asks again
+                with _changing:
+                    _wanted.difference_update(names)
 
 
 def _run(names: list[str], lock: Path) -> None:
