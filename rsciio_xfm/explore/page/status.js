@@ -13,7 +13,7 @@ export function createStatus(app) {
   const element = h("footer.xfm-status", {}, value, message, work);
   const banner = createBanner(app);
   let timer = null;
-  let place = null; // the pixel under the mouse or the cross
+  let place = null; // pixel under mouse or cross
   let hint = "";
   let told = ""; // what is wrong with the file
   let region = ""; // what is said of one that keys have moved
@@ -98,7 +98,7 @@ export function createStatus(app) {
     const { overview, cache } = app.info ?? {};
     if (task) {
       progress(`${task.text} ...`, task.progress, h("button", { key: "stop", onclick: task.stop }, "Stop"));
-    } else if (!app.info) progress("The map is being opened ...", null);
+    } else if (!(overview?.done || overview?.rows_done)) progress("The map is being opened ...", null);
     else if (!overview.done) {
       progress(`Reading: row ${overview.rows_done} of ${overview.rows}`, overview.rows_done / overview.rows);
     } else if (cache?.state === "making") progress("Making the cache, which makes all faster", cache.progress);
