@@ -34,6 +34,7 @@ THOROUGH = (
     HERE / "io" / "test_raw_types.py",
     HERE / "robustness",
     HERE / "signals" / "test_elements.py",
+    HERE / "signals" / "test_pictures.py",
     HERE / "test_cli_classify.py",
     HERE / "test_cli_elements.py",
     HERE / "test_cli_folder.py",
@@ -46,6 +47,7 @@ THOROUGH = (
     HERE / "test_gallery.py",
     HERE / "test_many_users.py",
     HERE / "test_new_format.py",
+    HERE / "test_report.py",
     HERE / "test_silence.py",
     HERE / "test_site.py",
 )

@@ -18,6 +18,7 @@ CHOSEN = [p for name in ("Ti", "Fe", "Cr", "Mn", "Cu", "Zn") for p in ("--elemen
 
 @pytest.fixture(autouse=True)
 def close_figures():
+    plt.close("all")  # of other tests
     yield
     assert not plt.get_fignums()
 

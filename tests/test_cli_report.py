@@ -21,6 +21,7 @@ CHOSEN = [part for name in NAMES for part in ("--element", name)]
 
 @pytest.fixture(autouse=True)
 def close_figures():
+    plt.close("all")  # of other tests
     yield
     assert not plt.get_fignums()
 

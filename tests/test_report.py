@@ -47,6 +47,7 @@ def report(tmp_path):
         page.check_alone()
         return page
 
+    plt.close("all")  # of other tests
     yield report
     assert not plt.get_fignums()
 
