@@ -34,6 +34,7 @@ ALL, MOST = {"percentile": 100}, {"percentile": 99}
 
 @pytest.fixture(autouse=True)
 def close_figures():
+    plt.close("all")  # of other tests
     yield
     plt.close("all")
 
