@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +65,8 @@ def test_first_pages(page, tmp_path):
     for number, (name, *arguments) in enumerate(commands):
         # Of what the blocks have written nothing is in the way.
         if "-o" in arguments:
-            arguments[arguments.index("-o") + 1] = f"{number}.msa"
+            place = arguments.index("-o") + 1
+            arguments[place] = f"{number}{Path(arguments[place]).suffix}"
         assert not run(["-m", "rsciio_xfm.cli", name, *arguments], tmp_path), name
 
 
