@@ -1,6 +1,7 @@
 """The maps that are open, what was made of them, and who answers questions about them."""
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,14 +37,11 @@ class OpenMap:
         The map.
     cache
         Its cache.
-    thread
-        That reads the map for its overview.
     """
 
     number: str
     opened: Opened
     cache: prepare.Cache = field(default_factory=prepare.Cache)
-    thread: threading.Thread | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -58,6 +56,15 @@ class OpenMap:
     def close(self) -> None:
         """Stop what is made of it."""
         self.opened.overview.stop.set()
+
+    def is_read(self) -> bool:
+        """Tell whether its file is read in the background."""
+        return self.cache.thread is not None and self.cache.thread.is_alive()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until nothing is read in the background, or for so long."""
+        if self.cache.thread is not None:
+            self.cache.thread.join(seconds if seconds is None else max(seconds, 0.0))
 
 
 class Explorer:
@@ -94,6 +101,7 @@ class Explorer:
         self.quick = Questions(_QUICK_THREADS, 8 * most_waiting)
         self.tasks = Tasks(memory)
         self._open: OrderedDict[str, OpenMap] = OrderedDict()
+        self._closed: list[OpenMap] = []  # whose files may still be read
         self._opening: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         ready.begin()
@@ -194,14 +202,16 @@ class Explorer:
             if path is None:
                 raise missing
             held = OpenMap(number, self._opened(path))
-        held.thread = prepare.start(held.opened, held.cache, self.is_cached)
+        prepare.start(held.opened, held.cache, self.is_cached)
         return held
 
     def _close(self, number: str) -> None:
         with self._lock:
             held = self._open.pop(number, None)
+            if held is not None:
+                held.close()
+                self._closed = [one for one in self._closed if one.is_read()] + [held]
         if held is not None:
-            held.close()
             key = held.key
             self.store.drop(lambda one: one[0] == key)
             self.windows.drop(lambda one: one == key)
@@ -250,13 +260,11 @@ class Explorer:
 
     def close(self) -> None:
         """Stop all, and wait for it."""
-        with self._lock:
-            threads = [held.thread for held in self._open.values()]
         for number in list(self._open):
             self._close(number)
         self.questions.close()
         self.quick.close()
         self.tasks.close()
-        for thread in threads:
-            if thread is not None:
-                thread.join(_MOST_WAIT)
+        end = time.monotonic() + _MOST_WAIT
+        for held in self._closed:
+            held.wait(end - time.monotonic())

@@ -29,11 +29,14 @@ class Cache:
         0 to 1.
     why
         There is none, in words.
+    thread
+        That reads the map for its overview and this.
     """
 
     def __init__(self) -> None:
         self.cube: cube.Cube | None = None
         self.state, self.progress, self.why = "none", 0.0, ""
+        self.thread: threading.Thread | None = None
 
     def said(self) -> dict[str, Any]:
         """Return what the page is told."""
@@ -56,9 +59,9 @@ class Cache:
         self.progress = done / max(of, 1)
 
 
-def start(opened: Opened, cache: Cache, is_cached: bool) -> threading.Thread:
+def start(opened: Opened, cache: Cache, is_cached: bool) -> None:
     """Make the overview of a map, and its cache where that pays, in a thread."""
-    return _thread(lambda: _make(opened, cache, is_cached), opened, cache)
+    _thread(lambda: _make(opened, cache, is_cached), opened, cache)
 
 
 def start_again(opened: Opened, cache: Cache) -> None:
@@ -68,7 +71,7 @@ def start_again(opened: Opened, cache: Cache) -> None:
         _thread(lambda: _make_cube(opened, cache), opened, cache)
 
 
-def _thread(make: Callable[[], None], opened: Opened, cache: Cache) -> threading.Thread:
+def _thread(make: Callable[[], None], opened: Opened, cache: Cache) -> None:
     def run() -> None:
         try:
             make()
@@ -77,9 +80,8 @@ def _thread(make: Callable[[], None], opened: Opened, cache: Cache) -> threading
         except (FileFormatError, OSError, MemoryError, ValueError, TypeError) as error:
             _fail(opened, cache, str(error) or type(error).__name__)
 
-    thread = threading.Thread(target=run, name="prepare", daemon=True)
-    thread.start()
-    return thread
+    cache.thread = threading.Thread(target=run, name="prepare", daemon=True)
+    cache.thread.start()
 
 
 def _fail(opened: Opened, cache: Cache, why: str) -> None:

@@ -57,7 +57,7 @@ def write_map(folder, counts):
 def make(path, is_cached):
     """Open a map, and wait until all is made of it."""
     ask = Asking(explore_file(path, is_cached=is_cached, most_waiting=9))
-    ask.explorer.open(ask.number).thread.join()
+    ask.explorer.open(ask.number).wait()
     assert ask.json("info")["cache"]["state"] == ("ready" if is_cached else "off")
     return ask
 

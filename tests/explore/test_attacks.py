@@ -72,7 +72,7 @@ class TestFiles:
         monkeypatch.setenv("RSCIIO_XFM_CACHE_DIR", str(tmp_path / "home"))
         number = served.list_maps()[0]["id"]
         error = OSError(13, "Permission denied", str(tmp_path / "home's" / "cubes"))
-        served.open(number).thread.join(30)
+        served.open(number).wait(30)
         served.open(number).cache.off(f"The cache cannot be written: {error}.")
         found = answer(served, f"api/map/{number}/info", {})
         why = json.loads(found.body)["cache"]["why"]

@@ -168,8 +168,19 @@ def test_closed_before_its_turn(path):
         held = explorer.open(next(iter(explorer.listing.files())))
         assert held.opened.overview.wait(30)
         explorer.close()
-        assert not held.thread.is_alive()
+        assert not held.is_read()
         assert held.cache.state == "off"
+
+
+def test_forgotten_while_it_is_read(path):
+    """What others pushed out of memory is waited for as well."""
+    with prepare._CUBES:
+        explorer = Explorer(Listing(path), memory=1)
+        held = explorer.open(number := next(iter(explorer.listing.files())))
+        assert held.opened.overview.wait(30)
+        explorer._close(number)
+        explorer.close()
+        assert not held.is_read()
 
 
 def test_windows_that_are_dragged(path, plain):
