@@ -116,19 +116,21 @@ def gather_lines(
     kind = np.repeat(np.array(kinds, int), counts)
     arriving = np.where(kind == COMPTON, scatter.energies(energies), energies)
     weights = _join([group.weights for group in every])
-    weights = weights * np.where(
-        kind == SUM, 1.0, transmission(response.layers, arriving)
-    )
+    crystal = np.zeros(len(energies))
+    photons = kind != SUM  # two at once are one photon of neither layers nor crystal
+    weights[photons] *= transmission(response.layers, arriving[photons])
+    absorbed = attenuation(response.material, arriving[photons])
+    crystal[photons] = absorbed * DENSITY[response.material]
     names, ratios = _ratios(plain, len(energies))
     return Lines(
         energies,
         weights,
         np.repeat(np.arange(len(every)), counts),
         kind,
-        attenuation(response.material, arriving) * DENSITY[response.material],
+        crystal,
         ratios,
         names,
-        _escapes(arriving, kind, response.material),
+        _escapes(arriving, photons, response.material),
         _satellites(plain),
         response,
         scatter,
@@ -158,12 +160,13 @@ def _ratios(groups: Sequence[Group], n_lines: int) -> tuple[tuple[str, ...], np.
     return tuple(names), found
 
 
-def _escapes(energies: np.ndarray, kinds: np.ndarray, material: str) -> Partners:
-    """Return the escape peaks of all lines."""
+def _escapes(energies: np.ndarray, photons: np.ndarray, material: str) -> Partners:
+    """Return the escape peaks of those lines that are no sums."""
+    numbers, energies = np.flatnonzero(photons), energies[photons]
     parents, losses, shares = [], [], []
     for energy, share in escape_peaks(energies, material):
-        is_seen = (share > 0) & (kinds != SUM)
-        parents.append(np.flatnonzero(is_seen))
+        is_seen = share > 0
+        parents.append(numbers[is_seen])
         losses.append((energies - energy)[is_seen])
         shares.append(share[is_seen])
     return Partners(*(np.concatenate(one) for one in (parents, losses, shares)))

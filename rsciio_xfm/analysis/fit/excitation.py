@@ -158,6 +158,7 @@ def composition(formula: str) -> dict[int, float]:
     return dict(zip(found["Elements"], shares.tolist(), strict=True))
 
 
+@functools.lru_cache(maxsize=32768)  # a search asks for the same lines again and again
 def attenuation_of(element: int, energy: float) -> float:
     """Return the mass attenuation coefficient of an element, cm2/g.
 
