@@ -13,7 +13,12 @@ from rsciio_xfm.analysis.fit.basis import (
     SUM_PEAK,
     Basis,
 )
-from rsciio_xfm.analysis.fit.columns import make_spectra, widths
+from rsciio_xfm.analysis.fit.columns import (
+    LINEAR,
+    make_spectra,
+    partner_spectra,
+    widths,
+)
 from rsciio_xfm.analysis.fit.limits import detection_limits
 from rsciio_xfm.analysis.fit.model import Fit, Model, SumPeaks, floored
 from rsciio_xfm.analysis.fit.parameters import apply_values, prior, values_of
@@ -27,6 +32,7 @@ from rsciio_xfm.analysis.fit.problem import (
     line_columns,
     make_problem,
     minimise,
+    ratio_slopes,
     reweighted,
     significances,
     slopes_at,
@@ -410,18 +416,25 @@ def flat(problem: Problem) -> np.ndarray:
 
 def _slopes(problem: Problem, state: State) -> np.ndarray:
     """Return how the columns change with each parameter; that of the background does not."""
-    n_lines = problem.lines.n_columns
+    lines, channels = problem.lines, problem.channels
+    n_lines = lines.n_columns
     found = np.zeros((len(problem.names), len(problem.spectrum), n_lines + 1))
+    of_ratios = ratio_slopes(problem, state, problem.names)
     for k, name in enumerate(problem.names):
-        step = prior(name, problem.start["gain"]).step
-        at = state.values.get(name, 1.0)
-        ends = [
-            make_spectra(
-                problem.lines, state.values | {name: at + change}, problem.channels
-            )
-            for change in (-step, step)
-        ]
-        found[k, :, :n_lines] = (ends[1] - ends[0]).T / (2 * step)
+        if name in of_ratios:
+            owner, slope = of_ratios[name]
+            found[k, :, owner] = slope
+        elif name in LINEAR:
+            made = partner_spectra(lines, state.values, channels, name)
+            found[k, :, :n_lines] = made.T
+        else:
+            step = prior(name, problem.start["gain"]).step
+            at = state.values.get(name, 1.0)
+            ends = [
+                make_spectra(lines, state.values | {name: at + change}, channels)
+                for change in (-step, step)
+            ]
+            found[k, :, :n_lines] = (ends[1] - ends[0]).T / (2 * step)
     return found
 
 

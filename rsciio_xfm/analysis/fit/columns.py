@@ -18,6 +18,9 @@ from rsciio_xfm.kernels.peaks import add_lines
 
 Values = dict[str, float]
 PLAIN, RAYLEIGH, COMPTON, SUM = range(4)  # kinds of lines
+# Tail, its length and shelf of the peaks beside lines.
+_SHAPES = {"escape": (0.0, 1.0, 0.0), "satellite": (1.0, SATELLITE_LENGTH, 0.0)}
+LINEAR = tuple(_SHAPES)  # parameters that are factors on peaks beside lines
 _ABSORPTION_KEV, ABSORPTION_POWER = 5.0, 2.8
 # Parameters that are fields of a Response, and of Scatter (there with "compton_" before them).
 OF_RESPONSE = (
@@ -203,12 +206,51 @@ def make_spectra(
     numpy.ndarray
         float64, shape (components, channels) or (1, channels).
     """
-    first, stop = channels
     shares = line_shares(lines, values)
-    owners = lines.owners
+    owners, n_columns = lines.owners, lines.n_columns
     if areas is not None:
-        shares, owners = shares * areas[owners], np.zeros_like(owners)
-    columns = np.zeros((lines.n_columns if areas is None else 1, stop - first))
+        shares, owners, n_columns = shares * areas[owners], np.zeros_like(owners), 1
+    return _draw(lines, values, channels, (shares, owners, n_columns))
+
+
+def family_spectra(
+    lines: Lines, values: Values, channels: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what each family with a ratio is of the column of its component.
+
+    Returns
+    -------
+    spectra
+        float64, shape (families, channels), in the order of `ratio_names`.
+    shares
+        float64, shape (families,): of the counts of the component.
+    """
+    shares = np.where(lines.ratios >= 0, line_shares(lines, values), 0.0)
+    owners, n = np.maximum(lines.ratios, 0), len(lines.ratio_names)
+    spectra = _draw(lines, values, channels, (shares, owners, n))
+    return spectra, np.bincount(owners, shares, n)[:n]
+
+
+def partner_spectra(
+    lines: Lines, values: Values, channels: tuple[int, int], name: str
+) -> np.ndarray:
+    """Return the peaks of one of :data:`LINEAR` in the columns, their factor being 1."""
+    columns = np.zeros((lines.n_columns, channels[1] - channels[0]))
+    places = (_places(lines, values)[0], line_shares(lines, values), lines.owners)
+    _add_partners(columns, lines, values | {name: 1.0}, (name, channels[0], places))
+    return columns
+
+
+def _draw(
+    lines: Lines,
+    values: Values,
+    channels: tuple[int, int],
+    counts: tuple[np.ndarray, np.ndarray, int],
+) -> np.ndarray:
+    """Return columns to which each line gives its counts: these, their columns, how many."""
+    shares, owners, n_columns = counts
+    first, stop = channels
+    columns = np.zeros((n_columns, stop - first))
     scale = (values["zero"] + values["gain"] * first, values["gain"])
     energies, sigma = _places(lines, values)
     table = np.stack([energies, sigma, shares], axis=1)
@@ -218,13 +260,24 @@ def make_spectra(
     for is_kind, shape in ((~is_compton, tails), (is_compton, compton)):
         own = is_kind & is_there
         add_lines(columns, *scale, table[own], owners[own], *shape)
-    places = (energies, shares, owners)
-    shapes = {"escape": (0.0, 1.0, 0.0), "satellite": (1.0, SATELLITE_LENGTH, 0.0)}
-    for name, partners in (("escape", lines.escapes), ("satellite", lines.satellites)):
-        more, of = _partner_lines(partners, places, values[name])
-        more[:, 1] = widths(values, more[:, 0], lines.response)
-        add_lines(columns, *scale, more, of, *shapes[name])
+    for name in _SHAPES:
+        _add_partners(columns, lines, values, (name, first, (energies, shares, owners)))
     return columns
+
+
+def _add_partners(
+    columns: np.ndarray,
+    lines: Lines,
+    values: Values,
+    which: tuple[str, int, tuple[np.ndarray, ...]],
+) -> None:
+    """Add the peaks beside lines: their name, the first channel, and places of the lines."""
+    name, first, places = which
+    partners = lines.escapes if name == "escape" else lines.satellites
+    more, of = _partner_lines(partners, places, values[name])
+    more[:, 1] = widths(values, more[:, 0], lines.response)
+    scale = (values["zero"] + values["gain"] * first, values["gain"])
+    add_lines(columns, *scale, more, of, *_SHAPES[name])
 
 
 def _partner_lines(

@@ -135,26 +135,27 @@ class Doubted:
     error: float
     window: int
 
-    def product(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Return scalar products of spectra, shape (n, channels), with weights and doubts."""
-        a, b = one * self.roots, other * self.roots
-        return a @ b.T - (a @ self.doubts.T) @ self.inverse @ (self.doubts @ b.T)
+    def products(self, spectra: np.ndarray) -> np.ndarray:
+        """Return all scalar products of spectra, shape (n, channels), weighted and doubted."""
+        weighted = spectra * self.roots
+        taken = weighted @ self.doubts.T
+        return weighted @ weighted.T - taken @ self.inverse @ taken.T
 
     def gains(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the evidence for more columns, in sigma, and the sigma of their areas."""
         used = self.columns[self.is_free]
         misfit = (self.spectrum - self.areas @ self.columns)[None]
-        weighted = columns * self.roots
-        whole = np.einsum("ij,ij->i", weighted, weighted)
+        weighted = np.concatenate([used, columns, misfit]) * self.roots
         taken = weighted @ self.doubts.T
-        squares = whole - np.einsum(
-            "ij,jk,ik->i", taken, self.inverse, taken, optimize=True
-        )
-        known = self.product(used, np.concatenate([used, columns, misfit]))
-        gram, both, own = np.split(known, [len(used), len(used) + len(columns)], axis=1)
+        spread = taken @ self.inverse
+        n, own = len(used), slice(len(used), -1)
+        known = weighted[:n] @ weighted.T - spread[:n] @ taken.T
+        gram, both, left = known[:, :n], known[:, own], known[:, -1]
+        whole = np.einsum("ij,ij->i", weighted[own], weighted[own])
+        squares = whole - np.einsum("ij,ij->i", spread[own], taken[own])
         parts = np.linalg.solve(gram + _ridge(gram), both).T
         squares -= np.einsum("ij,ji->i", parts, both)
-        right = (self.product(columns, misfit) - parts @ own)[:, 0]
+        right = weighted[own] @ weighted[-1] - spread[own] @ taken[-1] - parts @ left
         is_told = squares > _TOLD * np.maximum(whole, 1e-300)
         sizes = np.sqrt(np.where(is_told, squares, 1.0))
         gains = np.where(is_told, right / sizes, 0.0)
@@ -190,7 +191,7 @@ class Doubted:
     def evidence(self, n: int) -> np.ndarray:
         """Return the evidence for each of the first components beside all others."""
         used = np.flatnonzero(self.is_free)
-        gram = self.product(self.columns[used], self.columns[used])
+        gram = self.products(self.columns[used])
         spread = np.sqrt(np.abs(np.diag(np.linalg.inv(gram + _ridge(gram)))))
         found = np.zeros(len(self.columns))
         worse = self.misfit_at(self.columns[used], np.zeros(len(used)))
@@ -364,9 +365,9 @@ def _solve(doubted: Doubted) -> Doubted:
     inverse = np.linalg.inv(doubts @ doubts.T + np.eye(len(doubts)))
     doubted = replace(doubted, doubts=doubts, inverse=inverse)
     # A matrix with the same products as the columns have, and a target likewise.
-    both = np.concatenate([doubted.columns, doubted.spectrum[None]])
-    gram = doubted.product(doubted.columns, both)
-    gram, right = gram[:, :-1], gram[:, -1]
+    every = np.concatenate([doubted.columns, doubted.spectrum[None]])
+    products = doubted.products(every)[:-1]
+    gram, right = products[:, :-1], products[:, -1]
     small = _root(gram)
     target = np.linalg.solve(small, right)
     solution = solve(small, target, np.zeros(len(small), dtype=bool))

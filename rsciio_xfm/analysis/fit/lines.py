@@ -67,12 +67,12 @@ class Group:
     families: tuple[str, ...]
     edge: float
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """``"Pb_L"``."""
         return f"{self.element}_{self.shell}" if self.shell else self.element
 
-    @property
+    @functools.cached_property
     def energy(self) -> float:
         """Energy of the strongest line, keV."""
         return float(self.energies[np.argmax(self.weights)])

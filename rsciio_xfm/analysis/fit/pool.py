@@ -1,7 +1,7 @@
 """All groups that may be there, as columns of a fit, and how much each has to show."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Pool:
     factors: np.ndarray
     needed: np.ndarray
     outside: np.ndarray
+    # The last columns: while elements are added the calibration stays for a while.
+    _made: dict[tuple, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, candidates: list[Candidate], model: Model, counts: np.ndarray) -> "Pool":
@@ -70,7 +72,11 @@ class Pool:
     def columns(self, fitted: Doubted) -> np.ndarray:
         """Return the spectra of all candidates in the channels of a fit."""
         values = fitted.values | {"shelf": 0.0, "escape": 0.0}
-        return make_spectra(self.lines, values, fitted.channels)
+        key = (*values.items(), fitted.channels)
+        if key not in self._made:
+            self._made.clear()
+            self._made[key] = make_spectra(self.lines, values, fitted.channels)
+        return self._made[key]
 
     def is_new(self, model: Model) -> np.ndarray:
         """Tell which are not in a model, bool."""

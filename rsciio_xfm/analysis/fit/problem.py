@@ -8,10 +8,13 @@ import numpy as np
 from rsciio_xfm.analysis.fit.background import KNOT_KEV, make_splines
 from rsciio_xfm.analysis.fit.columns import (
     ABSORPTION_POWER,
+    LINEAR,
     Lines,
     changed_by,
+    family_spectra,
     gather_lines,
     make_spectra,
+    partner_spectra,
 )
 from rsciio_xfm.analysis.fit.model import Model, channels_of, floored
 from rsciio_xfm.analysis.fit.parameters import Prior, prior, values_of
@@ -220,15 +223,46 @@ def solve_by(
 def slopes_at(problem: Problem, state: State, names: Sequence[str]) -> np.ndarray:
     """Return how the expected spectrum changes with parameters, with the areas as they are."""
     found = np.empty((len(names), len(problem.spectrum)))
-    n_lines = problem.lines.n_columns
+    lines, values = problem.lines, state.values
+    n_lines, of_ratios = lines.n_columns, {}
+    if not set(lines.ratio_names).isdisjoint(names):
+        of_ratios = ratio_slopes(problem, state, names)
     for k, name in enumerate(names):
-        is_changed = changed_by(problem.lines, name)
-        areas = np.where(is_changed, state.solution.areas[:n_lines], 0.0)
-        step = prior(name, problem.start["gain"]).step
-        moved = state.values | {name: state.values.get(name, 1.0) + step}
-        now = areas[is_changed] @ state.columns[:n_lines][is_changed]
-        then = make_spectra(problem.lines, moved, problem.channels, areas)
-        found[k] = (then[0] - now) / step
+        areas = state.solution.areas[:n_lines]
+        if name in of_ratios:
+            owner, slope = of_ratios[name]
+            found[k] = areas[owner] * slope
+        elif name in LINEAR:
+            found[k] = areas @ partner_spectra(lines, values, problem.channels, name)
+        else:
+            is_changed = changed_by(lines, name)
+            areas = np.where(is_changed, areas, 0.0)
+            step = prior(name, problem.start["gain"]).step
+            moved = values | {name: values.get(name, 1.0) + step}
+            now = areas[is_changed] @ state.columns[:n_lines][is_changed]
+            found[k] = (
+                make_spectra(lines, moved, problem.channels, areas)[0] - now
+            ) / step
+    return found
+
+
+def ratio_slopes(
+    problem: Problem, state: State, names: Sequence[str]
+) -> dict[str, tuple[int, np.ndarray]]:
+    """Return which column each ratio among some names changes, and how, per count.
+
+    A family grows at the cost of the others, as a column is one count: all of them are told
+    by the spectra of the families, which are made at once.
+    """
+    lines = problem.lines
+    spectra, shares = family_spectra(lines, state.values, problem.channels)
+    found = {}
+    for name in names:
+        if name in lines.ratio_names:
+            k = lines.ratio_names.index(name)
+            owner = int(lines.owners[np.argmax(lines.ratios == k)])
+            change = spectra[k] - shares[k] * state.columns[owner]
+            found[name] = owner, change / state.values.get(name, 1.0)
     return found
 
 
