@@ -17,7 +17,7 @@ from rsciio_xfm.explore.asked import (
     make_spectrum,
     numbers,
 )
-from rsciio_xfm.explore.coarse import MOST_STEP, coarsen, shrink
+from rsciio_xfm.explore.coarse import MOST_STEP, coarsen, shrink, smallest
 from rsciio_xfm.explore.downloads import DOWNLOADS, thumbnail
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.lines import Axis
@@ -28,7 +28,7 @@ from rsciio_xfm.explore.messages import (
     as_json,
     file_is_gone,
 )
-from rsciio_xfm.explore.opened import NoMapError, Opened, smallest
+from rsciio_xfm.explore.opened import NoMapError, Opened
 from rsciio_xfm.explore.questions import Ticket
 from rsciio_xfm.explore.tasks import Task
 from rsciio_xfm.explore.turns import Client

@@ -11,13 +11,14 @@ import numpy as np
 
 from rsciio_xfm.analysis.maps import Wanted, make_maps
 from rsciio_xfm.core.eds import PER_KEV
-from rsciio_xfm.core.reduce import run
+from rsciio_xfm.core.reduce import Images, Piece, run
 from rsciio_xfm.explore import lines, prepare, regions
+from rsciio_xfm.explore.coarse import smallest
 from rsciio_xfm.explore.cube import CacheLostError, Cube
 from rsciio_xfm.explore.explorer import Explorer, OpenMap
 from rsciio_xfm.explore.lines import Axis
 from rsciio_xfm.explore.messages import QuestionError
-from rsciio_xfm.explore.opened import Brightest, Opened, smallest
+from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.turns import Client
 from rsciio_xfm.explore.wishes import (
     ClassWish,
@@ -278,8 +279,25 @@ def _from_cube(asked: Asked, use: Callable[[Cube], np.ndarray]) -> np.ndarray | 
         return None
 
 
+@dataclass(frozen=True)
+class _Brightest(Images):
+    """The highest channel of each spectrum."""
+
+    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        """Return how many images there are, and their type."""
+        return 1, dtype.newbyteorder("=")
+
+    def make(self, piece: Piece) -> np.ndarray:
+        """Return the numbers of each spectrum."""
+        return piece.spectra.max(axis=1)[np.newaxis]
+
+    def finish(self, state: Any, whole: Any) -> np.ndarray:
+        """Return the result."""
+        return super().finish(state, whole)[0]
+
+
 def _brightest(asked: Asked) -> np.ndarray:
-    (found,) = run(asked.opened.data, Brightest(), cancel=asked.cancel)
+    (found,) = run(asked.opened.data, _Brightest(), cancel=asked.cancel)
     return smallest(found.reshape(asked.opened.image_shape))
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from rsciio_xfm.core.array import FileArray, Range
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.explore.cube_border import Border, add_border, check_cancel
+from rsciio_xfm.explore.cube_chunks import ChunkReader, DamagedError
+from rsciio_xfm.explore.cube_identity import Identity, are_current
 from rsciio_xfm.explore.cube_layout import GROUP, Layout, change_window, split_window
 from rsciio_xfm.explore.cube_making import Watch, fill, read_summary
 from rsciio_xfm.explore.cube_pixels import add_kept
@@ -23,13 +25,9 @@ from rsciio_xfm.explore.cube_planes import PlaneAdder
 from rsciio_xfm.explore.cube_store import (
     CacheFullError,
     CacheLostError,
-    ChunkReader,
     CubeError,
-    DamagedError,
-    Identity,
     Place,
     Room,
-    are_current,
     discard,
     is_full,
     make_room,

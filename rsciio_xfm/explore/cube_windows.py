@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm.core.array import Range
+from rsciio_xfm.explore.coarse import smallest
 from rsciio_xfm.explore.cube import Cube
-from rsciio_xfm.explore.opened import smallest
 
 _Key = tuple[Hashable, int, Range]
 

@@ -12,7 +12,7 @@ from rsciio_xfm.core import cache
 from rsciio_xfm.core.config import EXPLORER_MIB
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.explore import prepare, ready
-from rsciio_xfm.explore.cube_store import sources_of
+from rsciio_xfm.explore.cube_identity import sources_of
 from rsciio_xfm.explore.cube_windows import Windows
 from rsciio_xfm.explore.listing import Listing, is_inside
 from rsciio_xfm.explore.messages import QuestionError, file_is_gone

@@ -8,7 +8,8 @@ from typing import Any
 
 from rsciio_xfm.exceptions import FileFormatError, PassCancelledError
 from rsciio_xfm.explore import cube, ready
-from rsciio_xfm.explore.opened import Opened, overview_entry, smallest
+from rsciio_xfm.explore.coarse import smallest
+from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.kernels.ahead import of_source
 
 # Each pass uses all processors: more of them would be none the faster, and need memory.
@@ -101,7 +102,7 @@ def _make(opened: Opened, cache: Cache, is_cached: bool) -> None:
     found = cube.find(opened.source)
     if found is not None and _take(opened, cache, found):
         return
-    entry = overview_entry(opened)
+    entry = opened.overview_entry()
     if seen.take(entry) or not _CUBES.acquire(blocking=False):
         # Somebody else's cache is being made: pictures come first.
         _make_overview(opened)
@@ -133,7 +134,7 @@ def _take(opened: Opened, cache: Cache, found: cube.Cube) -> bool:
 
 
 def _make_overview(opened: Opened) -> None:
-    seen, entry = opened.overview, overview_entry(opened)
+    seen, entry = opened.overview, opened.overview_entry()
     if not seen.take(entry):
         _load_kernels(opened)
         with _turn(_PASSES, seen.stop):

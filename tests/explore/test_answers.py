@@ -330,14 +330,14 @@ def test_detector(tmp_path):
 
 def test_overview_is_kept(tmp_path, monkeypatch):
     from rsciio_xfm.core import cache, reduce
-    from rsciio_xfm.explore import opened
+    from rsciio_xfm.explore import overview
 
     monkeypatch.setattr(cache, "CACHED_FILE_BYTES", 0)
     monkeypatch.setattr(cache, "SETTLED_S", -1e9)
     path = edax.write_map(tmp_path / "map.spd")
     with Asking(path) as ask:
         first = ask.image("counts")
-    monkeypatch.setattr(opened, "run", None)
+    monkeypatch.setattr(overview, "run", None)
     with Asking(path) as ask:
         assert (ask.image("counts") == first).all()
     assert reduce.run

@@ -17,7 +17,7 @@ import pytest
 
 from rsciio_xfm.core import chunks, table
 from rsciio_xfm.core.watch import go_on
-from rsciio_xfm.explore import answers, exports, script, server, tasks
+from rsciio_xfm.explore import answers, app, exports, script, server, tasks
 from rsciio_xfm.explore.answers import answer
 from rsciio_xfm.explore.asked import Asked
 from rsciio_xfm.explore.explorer import Explorer
@@ -373,7 +373,7 @@ class TestClients:
 
     def test_who_takes_no_answer_is_sent_away(self, running, monkeypatch):
         monkeypatch.setattr(server, "_MOST_SILENCE", 0.5)
-        monkeypatch.setattr(server, "_static", lambda _: self.large())
+        monkeypatch.setattr(app, "_static", lambda _: self.large())
         with connect(running) as one:
             one.sendall(question(running, "/page/x"))
             time.sleep(4)

@@ -26,7 +26,14 @@ from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.source import LocalFile, Memory, Source
 from rsciio_xfm.core.to_dask import from_source, source_of, take
 from rsciio_xfm.exceptions import CorruptFileError, PassCancelledError
-from rsciio_xfm.explore import cube_layout, cube_making, cube_pixels, cube_store
+from rsciio_xfm.explore import (
+    cube_chunks,
+    cube_identity,
+    cube_layout,
+    cube_making,
+    cube_pixels,
+    cube_store,
+)
 from rsciio_xfm.explore.cube import (
     CacheFullError,
     CacheLostError,
@@ -52,7 +59,7 @@ MAPS = {"bruker", "edax", "emd", "geopixe", "oxford", "ripple"}
 def small(monkeypatch):
     """Make several cells of small maps, and do not wait for files to settle."""
     monkeypatch.setattr(cube_layout, "STRIP_BYTES", 16 * 50 * 33)
-    monkeypatch.setattr(cube_store, "SETTLED_S", 0)
+    monkeypatch.setattr(cube_identity, "SETTLED_S", 0)
     monkeypatch.setattr(cube_making, "CUBE_POLL_SECONDS", 0.01)
     monkeypatch.delenv("RSCIIO_XFM_CUBES", raising=False)
     monkeypatch.delenv("RSCIIO_XFM_CUBE_BYTES", raising=False)
@@ -322,7 +329,7 @@ def test_pixels_kept_as_long_as_there_is_room(monkeypatch):
     assert any(kept)
     assert not all(kept)
     cells = [0] * len(kept)
-    index = np.fromfile(cube.folder / "index", dtype=cube_store._ENTRY)
+    index = np.fromfile(cube.folder / "index", dtype=cube_chunks._ENTRY)
     ends = index["offset"][cube.layout.end :: cube.layout.n_chunks][: len(kept)]
     cells = np.diff(ends.astype(int), prepend=0)
     for cell, size in enumerate(cells):
@@ -589,19 +596,19 @@ def test_planes_added_bit_by_bit(monkeypatch, dtype, is_plain):
     source = in_memory(counts) if is_plain else PieceByRow(counts)
     cube = make(source)
     windows = [(3, 4), (40, 60), (50, 51), (7, 251), (90, 119), (0, 300)]
-    decoded, original = [], cube_store.ChunkReader.decode
+    decoded, original = [], cube_chunks.ChunkReader.decode
 
     def decode(self, raw, shape):
         decoded.append(shape)
         return original(self, raw, shape)
 
-    monkeypatch.setattr(cube_store.ChunkReader, "decode", decode)
+    monkeypatch.setattr(cube_chunks.ChunkReader, "decode", decode)
     for first, stop in windows:
         expected = window_images(counts, [(first, stop)])[0]
         np.testing.assert_array_equal(cube.image(first, stop), expected)
     n_planes = sum(len(split_window(cube.layout, *w)) for w in windows)
     assert len(decoded) <= (4 if dtype == "u4" else 0)
-    monkeypatch.setattr(cube_store, "_VERSION", 0)  # Blosc's format were another one
+    monkeypatch.setattr(cube_chunks, "_VERSION", 0)  # Blosc's format were another one
     for first, stop in windows:
         expected = window_images(counts, [(first, stop)])[0]
         np.testing.assert_array_equal(cube.image(first, stop), expected)
@@ -715,7 +722,7 @@ def make_slowly(path, ready):
             ready.set()
             time.sleep(600)
 
-    cube_layout.STRIP_BYTES, cube_store.SETTLED_S = 16 * 50 * 33, 0
+    cube_layout.STRIP_BYTES, cube_identity.SETTLED_S = 16 * 50 * 33, 0
     source = array_of(LocalFile.of(path), make_counts())
     make(source, progress=wait)
 
@@ -773,7 +780,7 @@ def test_many_threads_make_one(source, counts, monkeypatch):
 
 
 def make_in_process(path):
-    cube_layout.STRIP_BYTES, cube_store.SETTLED_S = 16 * 50 * 33, 0
+    cube_layout.STRIP_BYTES, cube_identity.SETTLED_S = 16 * 50 * 33, 0
     source = array_of(LocalFile.of(path), make_counts())
     cube = make(source)
     return cube, cube.image(3, 20), cube.spectrum(disc(), source)
@@ -954,8 +961,8 @@ def test_replaced_at_the_end(source, tmp_path):
 
 def test_file_of_now_is_waited_for(tmp_path, counts, monkeypatch):
     waited = []
-    monkeypatch.setattr(cube_store, "SETTLED_S", 2)
-    monkeypatch.setattr(cube_store.time, "sleep", waited.append)
+    monkeypatch.setattr(cube_identity, "SETTLED_S", 2)
+    monkeypatch.setattr(cube_identity.time, "sleep", waited.append)
     source = on_disk(tmp_path / "map.raw", counts)
     os.utime(tmp_path / "map.raw")
     source = array_of(LocalFile.of(tmp_path / "map.raw"), counts)
@@ -1017,7 +1024,7 @@ def test_little_room_on_the_disk(source, monkeypatch):
 
 @pytest.mark.parametrize("n_written", [0, 3, 100])
 def test_full_disk(source, counts, monkeypatch, n_written):
-    original, calls = cube_store.ChunkWriter._write, []
+    original, calls = cube_chunks.ChunkWriter._write, []
 
     def write(self, *arguments):
         calls.append(arguments)
@@ -1025,7 +1032,7 @@ def test_full_disk(source, counts, monkeypatch, n_written):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return original(self, *arguments)
 
-    monkeypatch.setattr(cube_store.ChunkWriter, "_write", write)
+    monkeypatch.setattr(cube_chunks.ChunkWriter, "_write", write)
     with pytest.raises(CacheFullError, match=r"RSCIIO_XFM_CACHE_DIR"):
         make(source)
     assert not folders()
@@ -1036,7 +1043,7 @@ def write_too_much(path, folder):
     import resource
 
     os.environ["RSCIIO_XFM_CACHE_DIR"] = folder
-    cube_layout.STRIP_BYTES, cube_store.SETTLED_S = 16 * 50 * 33, 0
+    cube_layout.STRIP_BYTES, cube_identity.SETTLED_S = 16 * 50 * 33, 0
     source = array_of(LocalFile.of(path), make_counts())
     resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))
     try:

@@ -12,16 +12,11 @@ import warnings
 import pytest
 
 from rsciio_xfm.exceptions import PassCancelledError
+from rsciio_xfm.explore.app import make_app
+from rsciio_xfm.explore.door import Door, names_of, new_token
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
-from rsciio_xfm.explore.server import (
-    Door,
-    Place,
-    Running,
-    make_app,
-    names_of,
-    new_token,
-)
+from rsciio_xfm.explore.server import Place, Running
 from tests.builders import edax, ripple
 from tests.explore.asking import explore_file, unpack
 
