@@ -30,11 +30,12 @@ from rsciio_xfm.explore.cube_store import (
     Room,
     discard,
     is_full,
+    is_small,
+    is_suited,
     make_room,
     sizes_of,
     touch,
     unsuited,
-    why_not,
 )
 from rsciio_xfm.kernels.cubes import add_chosen, count_blocks
 
@@ -44,8 +45,10 @@ __all__ = [
     "Cube",
     "CubeError",
     "find",
+    "is_small",
+    "is_suited",
     "make",
-    "why_not",
+    "unsuited",
 ]
 
 _ATTEMPTS = 3  # to make a cache whose parts turn out to be damaged
@@ -300,11 +303,13 @@ class Cube:
             It is damaged, or was deleted.
         """
         touch(self.folder)
+        reader = ChunkReader(self.folder)
         try:
-            with ChunkReader(self.folder) as reader:
+            with reader:
                 yield reader
         except (DamagedError, OSError) as exc:
-            discard(self.folder)
+            if not reader.is_replaced():  # another may have made it anew meanwhile
+                discard(self.folder)
             raise CacheLostError(
                 f"{self.folder}: the cache of the map is damaged or was deleted ({exc}). It "
                 "is made anew."

@@ -195,6 +195,7 @@ class ChunkReader:
     def __init__(self, place: Path) -> None:
         self._blosc = require("numcodecs.blosc", _EXTRA)
         self._place = place
+        self._known: tuple[int, int, int] | None = None
         self._raw = np.empty(2**17, dtype=np.uint8)
         self._plain = np.empty(2**18, dtype=np.uint8)
         self._near = np.empty(_NEAR * _ENTRY.itemsize, dtype=np.uint8)
@@ -204,11 +205,19 @@ class ChunkReader:
             self._index = stack.enter_context(open_unbuffered(self._place / INDEX))
             self._data = stack.enter_context(open_unbuffered(self._place / DATA))
             self._files = stack.pop_all()
-        self._n_data = 0
+        self._n_data, self._known = 0, _known_by(os.fstat(self._index.fileno()))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._files.close()
+
+    def is_replaced(self) -> bool:
+        """Tell whether there is another cache by now than the one that was opened."""
+        try:
+            there = _known_by(os.stat(self._place / INDEX))
+        except OSError:
+            return False
+        return self._known is not None and there != self._known
 
     def count_finished(self, layout: Layout) -> tuple[int, int]:
         """Return how many cells of a cache are finished, and how many bytes these have."""
@@ -336,6 +345,11 @@ class ChunkReader:
         except (RuntimeError, ValueError) as exc:
             raise DamagedError("a chunk cannot be decompressed") from exc
         return plain
+
+
+def _known_by(found: os.stat_result) -> tuple[int, int, int]:
+    """Return what tells a file from another one of its name."""
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _runs(numbers: list[int], most: int) -> Iterator[list[int]]:

@@ -88,6 +88,11 @@ def folder() -> Path:
     return cache.folder() / _FOLDER
 
 
+def is_suited(source: FileArray) -> bool:
+    """Tell whether a map is one of counts, with two axes besides the energy."""
+    return source.ndim == 3 and source.dtype.kind == "u" and 0 not in source.shape
+
+
 def unsuited(source: FileArray) -> str:
     """Return why a map cannot have a cache, nothing if it can.
 
@@ -96,15 +101,15 @@ def unsuited(source: FileArray) -> str:
     source
         The map.
     """
-    if source.ndim != 3 or source.dtype.kind != "u" or 0 in source.shape:
+    if not is_suited(source):
         return "Only maps of counts, with two axes besides the energy, are cached."
     if is_off():
         return f"The environment variable {SWITCH} or {cache.SWITCH} switches caches off."
     return ""
 
 
-def why_not(source: FileArray) -> str:
-    """Return why a map gets no cache, nothing if it does well to have one.
+def is_small(source: FileArray) -> bool:
+    """Tell whether answers from the file of a map are as fast as those from a cache.
 
     Parameters
     ----------
@@ -114,8 +119,7 @@ def why_not(source: FileArray) -> str:
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     if isinstance(source, RecordStream):
         n_bytes = min(n_bytes, _SLOWER * source.file_bytes())
-    small = "A map as small as this one needs no cache."
-    return unsuited(source) or (small if n_bytes < CUBE_MAP_BYTES else "")
+    return n_bytes < CUBE_MAP_BYTES
 
 
 # Folders ----------------------------------------------------------------------------------

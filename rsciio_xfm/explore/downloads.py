@@ -28,13 +28,13 @@ def _download(
 
 def _msa(asked: Asked) -> Answer:
     text, name = asked.one("region"), asked.one("name")[:_MOST_NAME]
+    _check_whole(asked, text)
     if text == "max":
         spectrum, name = asked.opened.overview.highest, name or "maximum"
         times: tuple[float | None, float | None] = (None, None)
     else:
         found = make_spectrum(asked, text, True)
         spectrum, times = found.data, asked.opened.times_of(found.mask)
-    _check_whole(asked, text)
     signal = exports.spectrum_signal(
         asked.opened, spectrum, times, asked.given_energy(), name
     )

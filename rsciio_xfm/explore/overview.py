@@ -1,7 +1,7 @@
 """What is seen first of a map: its counts, and the sum and the maximum of its spectra."""
 
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,15 @@ from rsciio_xfm.analysis.maps import Counts, Highest, Total
 from rsciio_xfm.core.cache import Entry
 from rsciio_xfm.core.reduce import run
 from rsciio_xfm.explore.coarse import smallest
+
+
+class Seen(NamedTuple):
+    """What is known of a map at one time: rows that are read, and what they have."""
+
+    rows_done: int
+    counts: np.ndarray
+    total: np.ndarray
+    highest: np.ndarray
 
 
 class Overview:
@@ -50,10 +59,11 @@ class Overview:
             self._changed.wait_for(lambda: self.is_done or self.error, timeout)
         return self.is_done
 
-    def wait_for_something(self, timeout: float = 1.0) -> None:
-        """Wait until there is something to be seen."""
+    def wait_for_something(self, timeout: float = 1.0) -> Seen:
+        """Wait until there is something to be seen; return what there is now."""
         with self._changed:
             self._changed.wait_for(lambda: self.rows_done or self.error, timeout)
+            return Seen(self.rows_done, self.counts, self.total, self.highest)
 
     def put(self, rows_done: int, counts: np.ndarray, total: Any, highest: Any) -> None:
         """Take what is known so far."""

@@ -100,6 +100,22 @@ def _impatient(protocol: Any) -> Any:
     return Impatient
 
 
+def _listen(place: Place) -> socket.socket:
+    """Return a socket that listens: whoever comes before the server answers waits."""
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    # Only of sockets whose protocol is told asyncio knows that they are TCP, and sends
+    # answers at once (TCP_NODELAY), not after the client's delayed acknowledgement.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((place.host, place.port))
+        found.listen(_BACKLOG)
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
 class Running:
     """A server that runs in a thread of its own.
 
@@ -114,42 +130,33 @@ class Running:
         from uvicorn.protocols.http.h11_impl import H11Protocol
 
         self.explorer, self.place = explorer, place
-        family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-        # Only of sockets whose protocol is told asyncio knows that they are TCP, and sends
-        # answers at once (TCP_NODELAY), not after the client's delayed acknowledgement.
-        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((place.host, place.port))
-            self._socket.listen(_BACKLOG)  # whoever comes first waits
-        except OSError:
-            self._socket.close()
-            raise
-        self.port = self._socket.getsockname()[1]
-        self.token = place.token or new_token()
-        door = Door(
-            self.token, names_of(place.host, place.names), f"rsciio_xfm_{self.port}"
-        )
-        config = uvicorn.Config(
-            make_app(explorer, door),
-            access_log=False,
-            log_level="error",
-            server_header=False,
-            http=_impatient(H11Protocol),
-            ws="none",
-            lifespan="off",
-            h11_max_incomplete_event_size=MOST_URL + 2**14,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
+        with contextlib.ExitStack() as stack:
+            self._socket = stack.enter_context(_listen(place))
+            self.port = self._socket.getsockname()[1]
+            self.token = place.token or new_token()
+            door = Door(
+                self.token, names_of(place.host, place.names), f"rsciio_xfm_{self.port}"
+            )
+            config = uvicorn.Config(
+                make_app(explorer, door),
+                access_log=False,
+                log_level="error",
+                server_header=False,
+                http=_impatient(H11Protocol),
+                ws="none",
+                lifespan="off",
+                h11_max_incomplete_event_size=MOST_URL + 2**14,
+                limit_concurrency=_MOST_CONNECTIONS,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=1,
+            )
+            self._server = uvicorn.Server(config)
+            # A file that somebody writes again must not end the server. Regions cost no more
+            # so; windows of a map that has no cache take twice as long.
+            if isinstance(explorer.listing, Listing):
+                stack.enter_context(mapping_left_out())
+            self._held = stack.pop_all()  # until it is closed
         self._thread: threading.Thread | None = None
-        self._reading = contextlib.ExitStack()
-        # A file that somebody writes again must not end the server. Regions cost no more so;
-        # windows of a map that has no cache take twice as long.
-        if isinstance(explorer.listing, Listing):
-            self._reading.enter_context(mapping_left_out())
 
     @property
     def address(self) -> str:
@@ -188,7 +195,7 @@ class Running:
             self._thread.join(10)
         self._socket.close()
         self.explorer.close()
-        self._reading.close()
+        self._held.close()
 
     def __enter__(self) -> "Running":
         return self.start()

@@ -341,3 +341,10 @@ def test_overview_is_kept(tmp_path, monkeypatch):
     with Asking(path) as ask:
         assert (ask.image("counts") == first).all()
     assert reduce.run
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_nothing_is_said_of_a_cache_that_is_not_needed(tmp_path, is_cached):
+    path = edax.write_map(tmp_path / "map.spd")
+    with Asking(explore_file(path, is_cached=is_cached)) as ask:
+        assert ask.json("info")["cache"] == {"state": "off", "progress": 0, "why": ""}

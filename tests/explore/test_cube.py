@@ -39,8 +39,10 @@ from rsciio_xfm.explore.cube import (
     CacheLostError,
     CubeError,
     find,
+    is_small,
+    is_suited,
     make,
-    why_not,
+    unsuited,
 )
 from rsciio_xfm.explore.cube_layout import Layout, change_window, split_window
 
@@ -1072,27 +1074,41 @@ def test_folder_that_cannot_be_made(source, tmp_path, monkeypatch):
 def test_switched_off(source, monkeypatch, name):
     make(source)
     monkeypatch.setenv(name, "off")
-    assert name in why_not(source)
+    assert name in unsuited(source)
     assert find(source) is None
     with pytest.raises(CubeError, match=name):
         make(source)
 
 
 def test_which_maps_have_one(source, monkeypatch):
-    assert why_not(source) == "A map as small as this one needs no cache."
+    assert is_suited(source)
+    assert is_small(source)
     monkeypatch.setattr(cube_store, "CUBE_MAP_BYTES", 1000)
-    assert why_not(source) == ""
+    assert not is_small(source)
     records = importlib.import_module("tests.builders.geopixe").write_map
     path = records(source.table.sources[0].name + ".GeoPIXE")
     geopixe = importlib.import_module("rsciio_xfm.formats.geopixe")
     sparse = source_of(geopixe.file_reader(path, lazy=True)[0]["data"])
-    assert why_not(sparse) == ""
+    assert not is_small(sparse)
     monkeypatch.setattr(cube_store, "CUBE_MAP_BYTES", 5 * sparse.file_bytes())
-    assert why_not(sparse) == "A map as small as this one needs no cache."
+    assert is_small(sparse)
     for counts in (make_counts(dtype="f4"), make_counts(dtype="i2"), make_counts()[0]):
-        assert "maps of counts" in why_not(in_memory(counts))
-        with pytest.raises(CubeError):
+        assert not is_suited(in_memory(counts))
+        with pytest.raises(CubeError, match="maps of counts"):
             make(in_memory(counts))
+
+
+def test_damage_of_what_was_replaced(source):
+    """Whoever still reads an old cache does not throw the new one away."""
+    cube = make(source)
+    with pytest.raises(CacheLostError), cube.opened():
+        cube_store.discard(cube.folder)
+        make(source)
+        raise cube_chunks.DamagedError("of the old one")
+    assert find(source) is not None
+    with pytest.raises(CacheLostError), cube.opened():
+        raise cube_chunks.DamagedError("of the new one")
+    assert find(source) is None
 
 
 def test_without_numcodecs(source, monkeypatch):
