@@ -11,7 +11,7 @@ from rsciio_xfm._register import read_specifications
 from rsciio_xfm.explore.regions import to_mask
 from rsciio_xfm.signals.maps import get_region_spectra, get_summary, get_window_images
 from tests.builders import edax, geopixe, mda
-from tests.explore.asking import Asking, explore_file
+from tests.explore.asking import LONG, Asking, explore_file
 from tests.test_contract import BUILDERS, short_name
 
 REGIONS = (
@@ -280,7 +280,7 @@ class TestChanged:
             assert str(tmp_path) not in text
             path.write_bytes(kept)
             assert not ask.json("info", fresh="1")["file_changed"]
-            ask.opened.overview.wait(60)
+            ask.opened.overview.wait(LONG)
             assert (ask.image("counts") == before).all()
 
     def test_no_spectra(self, tmp_path):

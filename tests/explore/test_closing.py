@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from rsciio_xfm.explore.server import Place, Running
 from rsciio_xfm.explore.tasks import Tasks
 from rsciio_xfm.explore.turns import Client
 from tests.builders import edax
-from tests.explore.asking import explore_file
+from tests.explore.asking import LONG, explore_file
 from tests.explore.test_opened import make
 
 SOON = 0.2  # seconds, for what is not to happen
@@ -42,7 +43,7 @@ class TestMaps:
         def read(path):
             opened = real(path)
             is_read.set()
-            assert is_closed.wait(30)
+            assert is_closed.wait(LONG)
             return opened
 
         explorer._opened = read
@@ -56,10 +57,10 @@ class TestMaps:
 
         thread = threading.Thread(target=open_it)
         thread.start()
-        assert is_read.wait(30)
+        assert is_read.wait(LONG)
         explorer.close()
         is_closed.set()
-        thread.join(30)
+        thread.join(LONG)
         assert said == [503]
         assert not begun
         assert not explorer._open
@@ -79,18 +80,18 @@ class TestMaps:
         monkeypatch.undo()
         second = explorer.open(number)
         assert second is not first
-        assert second.opened.overview.wait(30)
+        assert second.opened.overview.wait(LONG)
         explorer.close()
 
     def test_of_memory_is_opened_again(self):
         """A map of a notebook, of which reading failed once, is read again."""
         explorer = Explorer({"map": make()})
         first = explorer.open("map")
-        assert first.opened.overview.wait(30)
+        assert first.opened.overview.wait(LONG)
         first.opened.is_broken = True
         second = explorer.open("map", is_fresh=True).opened
         assert not second.is_broken
-        assert second.overview.wait(30)
+        assert second.overview.wait(LONG)
         assert second.overview.rows_done == second.overview.rows
         assert second.overview.counts.sum() == 60 * 50 * 2
         explorer.close()
@@ -134,7 +135,7 @@ class TestLostCaches:
 
         monkeypatch.setattr(cache, "making", making)
         find_it_lost()
-        others[0].join(30)
+        others[0].join(LONG)
         assert begun == [1]
 
     def test_one_finds_the_last_one_lost(self, begun, cache):
@@ -177,14 +178,14 @@ class TestLostCaches:
         opened, cache, go, order = make(), prepare.Cache(), threading.Event(), []
 
         def first():
-            assert go.wait(30)
+            assert go.wait(LONG)
             order.append("first")
 
         prepare._thread(first, opened, cache)
         prepare._thread(lambda: order.append("second"), opened, cache)
         cache.thread.join(SOON)
         go.set()
-        cache.thread.join(30)
+        cache.thread.join(LONG)
         assert order == ["first", "second"]
 
 
@@ -195,22 +196,22 @@ def test_asked_while_questions_are_closed():
 
     def make_answer(cancel):
         begun.set()
-        assert cancel.wait(30)
-        assert go.wait(30)
+        assert cancel.wait(LONG)
+        assert go.wait(LONG)
         return Answer("text/plain", b"")
 
     first = questions.ask(1, (Client(), "image"), make_answer)
-    assert begun.wait(30)
+    assert begun.wait(LONG)
     closing = threading.Thread(target=questions.close)
     closing.start()
     while not questions._is_closed:
-        pass
+        time.sleep(0.01)
     with pytest.raises(QuestionError) as error:
         questions.ask(2, (Client(), "image"), make_answer)
     assert error.value.status == 503
     assert closing.is_alive()
     go.set()
-    closing.join(30)
+    closing.join(LONG)
     assert first.future.done()
 
 

@@ -45,6 +45,7 @@ from rsciio_xfm.explore.cube import (
     unsuited,
 )
 from rsciio_xfm.explore.cube_layout import Layout, change_window, split_window
+from tests.explore.asking import LONG
 
 SHAPE = (70, 50, 33)
 NOTHING = Memory.of(b"")
@@ -734,17 +735,17 @@ def test_killed_process(source, counts, monkeypatch, tmp_path):
     ready = context.Event()
     process = context.Process(target=make_slowly, args=(tmp_path / "map.raw", ready))
     process.start()
-    assert ready.wait(120)
+    assert ready.wait(LONG)
     cells = count_cells(monkeypatch)
     seen = []
     with ThreadPoolExecutor(1) as pool:  # this one waits for the other, and sees its rows
         made = pool.submit(make, source, overview=lambda n, *_: seen.append(n))
-        while len(seen) < 3:
+        while len(seen) < 3 and not made.done():
             time.sleep(0.01)
         assert not made.done() and not cells
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        cube = made.result(120)
+        cube = made.result(LONG)
     assert len(cells) == 2
     assert seen == [16, 32, 48, 64, 70]
     check(cube, source, counts, [disc()], [(3, 20)])
@@ -755,15 +756,15 @@ def test_cancelled_while_another_makes_it(source):
 
     def wait(*_):
         begun.set()
-        go_on.wait(60)
+        go_on.wait(LONG)
 
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(make, source, progress=wait)
-        assert begun.wait(60)
+        assert begun.wait(LONG)
         with pytest.raises(PassCancelledError):
             make(source, cancel=lambda: True)
         go_on.set()
-        assert made.result(60) == find(source)
+        assert made.result(LONG) == find(source)
 
 
 def test_many_threads_make_one(source, counts, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from rsciio_xfm.explore import downloads, prepare
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.overview import Overview
-from tests.explore.asking import Asking
+from tests.explore.asking import LONG, Asking
 from tests.explore.test_opened import make
 
 ROWS, COLUMNS = 60, 50
@@ -64,7 +64,7 @@ def test_rows_are_those_of_what_is_sent(ask, monkeypatch, what, query, array):
 
     monkeypatch.setattr(Overview, name, property(read, write), raising=False)
     header, arrays = ask.arrays(what, **query)
-    others[0].join(30)
+    others[0].join(LONG)
     share = arrays[array].sum() / (ROWS * COLUMNS * 2)
     assert header["rows_done"] == pytest.approx(share * ROWS)
 
