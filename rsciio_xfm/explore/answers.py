@@ -17,7 +17,7 @@ from rsciio_xfm.explore.asked import (
     make_spectrum,
     numbers,
 )
-from rsciio_xfm.explore.coarse import MOST_STEP, coarsen, shrink
+from rsciio_xfm.explore.coarse import MOST_STEP, coarsen, shrink, smallest
 from rsciio_xfm.explore.downloads import DOWNLOADS, thumbnail
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.lines import Axis
@@ -28,7 +28,7 @@ from rsciio_xfm.explore.messages import (
     as_json,
     file_is_gone,
 )
-from rsciio_xfm.explore.opened import NoMapError, Opened, smallest
+from rsciio_xfm.explore.opened import NoMapError, Opened
 from rsciio_xfm.explore.questions import Ticket
 from rsciio_xfm.explore.tasks import Task
 from rsciio_xfm.explore.turns import Client
@@ -189,8 +189,7 @@ def _lines(asked: Asked) -> Answer:
 def _total(asked: Asked) -> np.ndarray:
     """Return the sum of all spectra, as far as it is known."""
     seen = asked.opened.overview
-    seen.wait_for_something()
-    return seen.total.astype(float)
+    return seen.wait_for_something().total.astype(float)
 
 
 def _candidates(asked: Asked) -> Answer:
@@ -253,10 +252,10 @@ def _image(asked: Asked) -> Answer:
 def _spectrum(asked: Asked) -> Answer:
     text, seen = asked.one("region"), asked.opened.overview
     if text == "max":
-        seen.wait_for_something()
+        now = seen.wait_for_something()
         header = {"of": "max", "exact": True, "unit": "counts"}
-        said = {"rows_done": seen.rows_done, "rows": seen.rows}
-        return as_binary({"spectrum": _sent(seen.highest)}, header | said)
+        said = {"rows_done": now.rows_done, "rows": seen.rows}
+        return as_binary({"spectrum": _sent(now.highest)}, header | said)
     found = make_spectrum(asked, text, asked.one("exact") not in ("", "0"))
     real, live = asked.opened.times_of(found.mask)
     header = {
@@ -268,7 +267,7 @@ def _spectrum(asked: Asked) -> Answer:
         "real_time": real,
         "area": asked.opened.area(found.n_pixels),
         "unit": "counts",
-        "rows_done": seen.rows_done if found.mask is None else seen.rows,
+        "rows_done": found.rows_done,
         "rows": seen.rows,
     }
     return as_binary({"spectrum": _sent(found.data)}, header)

@@ -11,13 +11,14 @@ import numpy as np
 
 from rsciio_xfm.analysis.maps import Wanted, make_maps
 from rsciio_xfm.core.eds import PER_KEV
-from rsciio_xfm.core.reduce import run
+from rsciio_xfm.core.reduce import Images, Piece, run
 from rsciio_xfm.explore import lines, prepare, regions
+from rsciio_xfm.explore.coarse import smallest
 from rsciio_xfm.explore.cube import CacheLostError, Cube
 from rsciio_xfm.explore.explorer import Explorer, OpenMap
 from rsciio_xfm.explore.lines import Axis
 from rsciio_xfm.explore.messages import QuestionError
-from rsciio_xfm.explore.opened import Brightest, Opened, smallest
+from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.turns import Client
 from rsciio_xfm.explore.wishes import (
     ClassWish,
@@ -202,8 +203,8 @@ def make_image(asked: Asked, of: str, step: int = 1) -> Image:
     kind, _, rest = of.partition(":")
     if of == "counts":
         seen = asked.opened.overview
-        seen.wait_for_something()
-        return Image(seen.counts, "All counts", extra={"rows_done": seen.rows_done})
+        now = seen.wait_for_something()
+        return Image(now.counts, "All counts", extra={"rows_done": now.rows_done})
     if of == "max":
         return Image(_kept(asked, of, functools.partial(_brightest, asked)), "Maximum")
     if of == "dead":
@@ -255,31 +256,65 @@ def _window_image(asked: Asked, window: tuple[int, int], label: str, step: int) 
     name, extra = f"w:{first}:{stop}", {"channels": [first, stop]}
     if step > 1 and asked.explorer.store.get((asked.map.key, name)) is None:
         # While a window is dragged no image of it is wanted twice.
-        coarse = _from_cube(
-            asked,
-            lambda cube: asked.explorer.windows.make(
-                asked.map.key, cube, window, step, asked.cancel
-            ),
-        )
+        coarse = _from_cube(asked, lambda cube: _coarse_window(asked, cube, window, step))
         if coarse is not None:
             return Image(coarse, label, extra=extra, step=step)
     return Image(_kept(asked, name, make), label, extra=extra)
 
 
+def _coarse_window(
+    asked: Asked, cube: Cube, window: tuple[int, int], step: int
+) -> np.ndarray:
+    """Return the image of a window that is dragged, made of the one that differs least."""
+    kept, own = asked.explorer.windows, (asked.map.key, step)
+    windows = [key[2] for key in kept if key[:2] == own]
+    near = None
+    if windows:
+        nearest = min(
+            windows, key=lambda w: abs(w[0] - window[0]) + abs(w[1] - window[1])
+        )
+        image = kept.get((*own, nearest))
+        if image is not None and nearest == window:
+            return image
+        near = None if image is None else (nearest, image)
+    image = smallest(cube.image(*window, asked.cancel, step, near))
+    if image.dtype.kind == "u":  # others may be rounded
+        kept.put((*own, window), image, image.nbytes)
+    return image
+
+
 def _from_cube(asked: Asked, use: Callable[[Cube], np.ndarray]) -> np.ndarray | None:
     """Return what the cache answers; None if there is none, or it was lost just now."""
     cache = asked.map.cache
-    if cache.cube is None:
+    found = cache.cube  # looked at once: another thread may find it lost meanwhile
+    if found is None:
         return None
     try:
-        return use(cache.cube)
+        return use(found)
     except CacheLostError:
-        prepare.start_again(asked.opened, cache)
+        prepare.start_again(asked.opened, cache, found)
         return None
+
+
+@dataclass(frozen=True)
+class _Brightest(Images):
+    """The highest channel of each spectrum."""
+
+    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
+        """Return how many images there are, and their type."""
+        return 1, dtype.newbyteorder("=")
+
+    def make(self, piece: Piece) -> np.ndarray:
+        """Return the numbers of each spectrum."""
+        return piece.spectra.max(axis=1)[np.newaxis]
+
+    def finish(self, state: Any, whole: Any) -> np.ndarray:
+        """Return the result."""
+        return super().finish(state, whole)[0]
 
 
 def _brightest(asked: Asked) -> np.ndarray:
-    (found,) = run(asked.opened.data, Brightest(), cancel=asked.cancel)
+    (found,) = run(asked.opened.data, _Brightest(), cancel=asked.cancel)
     return smallest(found.reshape(asked.opened.image_shape))
 
 
@@ -316,6 +351,8 @@ class Spectrum:
         Of the region.
     mask
         Its pixels; None is all.
+    rows_done
+        That were read for it.
     is_exact
         Whether it is no estimate.
     """
@@ -323,6 +360,7 @@ class Spectrum:
     data: np.ndarray
     n_pixels: int
     mask: np.ndarray | None
+    rows_done: int
     is_exact: bool = True
 
 
@@ -338,21 +376,22 @@ def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
     is_exact
         Whether an estimate at its border is not enough.
     """
+    seen = asked.opened.overview
     if not text:
-        seen = asked.opened.overview
-        seen.wait_for_something()
-        return Spectrum(seen.total, math.prod(asked.opened.image_shape), None)
+        now, n_all = seen.wait_for_something(), math.prod(asked.opened.image_shape)
+        return Spectrum(now.total, n_all, None, now.rows_done)
+    rows_done = seen.rows_done
     (mask,) = make_masks(asked, [text])
     n_pixels = int(mask.sum())
     source = asked.opened.source
     if not n_pixels:
-        return Spectrum(np.zeros(asked.opened.shape[2], np.uint64), 0, mask)
+        return Spectrum(np.zeros(asked.opened.shape[2], np.uint64), 0, mask, seen.rows)
     if not is_exact:
         estimate = _from_cube(
             asked, lambda cube: cube.spectrum(mask, source, False, asked.cancel)
         )
         if estimate is not None:
-            return Spectrum(estimate, n_pixels, mask, False)
+            return Spectrum(estimate, n_pixels, mask, seen.rows, False)
 
     def make() -> np.ndarray:
         found = _from_cube(
@@ -363,9 +402,10 @@ def make_spectrum(asked: Asked, text: str, is_exact: bool) -> Spectrum:
         wanted = Wanted(regions=[mask.reshape(asked.opened.nav_shape)])
         return make_maps(asked.opened.data, wanted, cancel=asked.cancel)["regions"][0]
 
-    # Regions that are made with images follow the energies, fits and classes.
+    # Regions that are made with images follow the energies, fits and classes, and the image
+    # of all counts as far as it was read.
     made = ""
     if {"@", "c"} & {*text}:
-        made = f"{asked.fit_wish()} {asked.class_wish()}"
+        made = f"{asked.fit_wish()} {asked.class_wish()} {rows_done}"
     found = _kept(asked, f"spectrum {text} {made}", make)
-    return Spectrum(found, n_pixels, mask)
+    return Spectrum(found, n_pixels, mask, seen.rows)

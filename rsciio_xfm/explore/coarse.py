@@ -1,10 +1,8 @@
-"""Coarse images, which are small enough to be sent while something is dragged."""
+"""Images that take few bytes: in the smallest type, or coarse while something is dragged."""
 
 import math
 
 import numpy as np
-
-from rsciio_xfm.explore.opened import smallest
 
 MOST_STEP = 64  # pixels
 MOST_BYTES = 145_000  # of an image, compressed as it is sent
@@ -80,3 +78,20 @@ def sent_bytes(image: np.ndarray) -> float:
     shares = counts[counts > 0] / max(1, looked_at.size)
     bits = max(1.0, float(-(shares * np.log2(shares)).sum()))
     return image.nbytes * bits / 8
+
+
+def smallest(image: np.ndarray) -> np.ndarray:
+    """Return an image in the smallest type that holds it: uint8 to uint32, or float32.
+
+    Whole numbers that are negative or beyond these become real numbers that hold them.
+    """
+    if image.dtype.kind == "b":
+        return image.astype(np.uint8)
+    if image.dtype.kind == "f":
+        return image.astype(np.float32, copy=False)
+    low, high = (int(image.min()), int(image.max())) if image.size else (0, 0)
+    for dtype in (np.uint8, np.uint16, np.uint32):
+        if low >= 0 and high <= np.iinfo(dtype).max:
+            return image.astype(dtype, copy=False)
+    is_small = max(abs(low), abs(high)) < 2**24
+    return image.astype(np.float32 if is_small else np.float64)

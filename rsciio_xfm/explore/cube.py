@@ -16,6 +16,8 @@ import numpy as np
 from rsciio_xfm.core.array import FileArray, Range
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.explore.cube_border import Border, add_border, check_cancel
+from rsciio_xfm.explore.cube_chunks import ChunkReader, DamagedError
+from rsciio_xfm.explore.cube_identity import Identity, are_current
 from rsciio_xfm.explore.cube_layout import GROUP, Layout, change_window, split_window
 from rsciio_xfm.explore.cube_making import Watch, fill, read_summary
 from rsciio_xfm.explore.cube_pixels import add_kept
@@ -23,20 +25,17 @@ from rsciio_xfm.explore.cube_planes import PlaneAdder
 from rsciio_xfm.explore.cube_store import (
     CacheFullError,
     CacheLostError,
-    ChunkReader,
     CubeError,
-    DamagedError,
-    Identity,
     Place,
     Room,
-    are_current,
     discard,
     is_full,
+    is_small,
+    is_suited,
     make_room,
     sizes_of,
     touch,
     unsuited,
-    why_not,
 )
 from rsciio_xfm.kernels.cubes import add_chosen, count_blocks
 
@@ -46,8 +45,10 @@ __all__ = [
     "Cube",
     "CubeError",
     "find",
+    "is_small",
+    "is_suited",
     "make",
-    "why_not",
+    "unsuited",
 ]
 
 _ATTEMPTS = 3  # to make a cache whose parts turn out to be damaged
@@ -302,11 +303,13 @@ class Cube:
             It is damaged, or was deleted.
         """
         touch(self.folder)
+        reader = ChunkReader(self.folder)
         try:
-            with ChunkReader(self.folder) as reader:
+            with reader:
                 yield reader
         except (DamagedError, OSError) as exc:
-            discard(self.folder)
+            if not reader.is_replaced():  # another may have made it anew meanwhile
+                discard(self.folder)
             raise CacheLostError(
                 f"{self.folder}: the cache of the map is damaged or was deleted ({exc}). It "
                 "is made anew."

@@ -11,18 +11,10 @@ from rsciio_xfm.core.array import FileArray, Range, channels_in, place_in
 from rsciio_xfm.core.config import CUBE_POLL_SECONDS
 from rsciio_xfm.core.source import workplace
 from rsciio_xfm.exceptions import PassCancelledError
+from rsciio_xfm.explore.cube_chunks import FAST, SMALL, ChunkReader, ChunkWriter, narrow
 from rsciio_xfm.explore.cube_layout import GROUP, Layout
 from rsciio_xfm.explore.cube_pixels import most_bytes, put_pixels
-from rsciio_xfm.explore.cube_store import (
-    FAST,
-    SMALL,
-    ChunkReader,
-    ChunkWriter,
-    CubeError,
-    Place,
-    Room,
-    narrow,
-)
+from rsciio_xfm.explore.cube_store import CubeError, Place, Room
 from rsciio_xfm.kernels.cubes import add_blocks, sum_planes
 from rsciio_xfm.kernels.transpose import copy
 

@@ -14,8 +14,8 @@ import numpy as np
 from rsciio_xfm.core.array import FileArray, Range
 from rsciio_xfm.core.stream import RecordStream
 from rsciio_xfm.explore.cube_border import Border, check_cancel
+from rsciio_xfm.explore.cube_chunks import FAST, SMALL, ChunkReader, ChunkWriter
 from rsciio_xfm.explore.cube_layout import Layout
-from rsciio_xfm.explore.cube_store import FAST, SMALL, ChunkReader, ChunkWriter
 from rsciio_xfm.kernels.cubes import add_pixels, pack_pixels
 
 # Of the bytes that a file takes up, or is decoded to, a cache with pixels has at most so many.

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsciio_xfm.explore.cube_chunks import ChunkReader
 from rsciio_xfm.explore.cube_layout import Layout
-from rsciio_xfm.explore.cube_store import ChunkReader
 from rsciio_xfm.kernels.cubes import add_bits, add_numbers, add_plane
 
 _BITS = 24  # of sums of planes that are added bit by bit

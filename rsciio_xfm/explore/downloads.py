@@ -14,7 +14,6 @@ from rsciio_xfm.explore import exports, regions, script
 from rsciio_xfm.explore.asked import Asked, make_image, make_masks, make_spectrum
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.messages import Answer, QuestionError, to_json
-from rsciio_xfm.explore.opened import overview_entry
 
 _MOST_SHOWN = 64 * 2**20  # bytes of a map that is read for a small picture of it
 _MOST_NAME = 60  # characters
@@ -29,13 +28,13 @@ def _download(
 
 def _msa(asked: Asked) -> Answer:
     text, name = asked.one("region"), asked.one("name")[:_MOST_NAME]
+    _check_whole(asked, text)
     if text == "max":
         spectrum, name = asked.opened.overview.highest, name or "maximum"
         times: tuple[float | None, float | None] = (None, None)
     else:
         found = make_spectrum(asked, text, True)
         spectrum, times = found.data, asked.opened.times_of(found.mask)
-    _check_whole(asked, text)
     signal = exports.spectrum_signal(
         asked.opened, spectrum, times, asked.given_energy(), name
     )
@@ -116,7 +115,7 @@ def thumbnail(explorer: Explorer, number: str, cancel: threading.Event) -> Answe
         if seen.is_done:
             counts = seen.counts
         else:
-            entry = overview_entry(opened)
+            entry = opened.overview_entry()
             kept = None if entry is None else entry.load()
             if kept is not None:
                 counts = kept["counts"]

@@ -12,10 +12,9 @@ from rsciio_xfm.core import cache
 from rsciio_xfm.core.config import EXPLORER_MIB
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.explore import prepare, ready
-from rsciio_xfm.explore.cube_store import sources_of
-from rsciio_xfm.explore.cube_windows import Windows
+from rsciio_xfm.explore.cube_identity import sources_of
 from rsciio_xfm.explore.listing import Listing, is_inside
-from rsciio_xfm.explore.messages import QuestionError, file_is_gone
+from rsciio_xfm.explore.messages import QuestionError, file_is_gone, is_closed
 from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.questions import Questions, Store
 from rsciio_xfm.explore.tasks import Tasks
@@ -55,7 +54,7 @@ class OpenMap:
 
     def close(self) -> None:
         """Stop what is made of it."""
-        self.opened.overview.stop.set()
+        prepare.stop(self.opened, self.cache)
 
     def is_read(self) -> bool:
         """Tell whether its file is read in the background."""
@@ -95,7 +94,7 @@ class Explorer:
     ) -> None:
         self.listing, self.is_cached = listing, is_cached
         self.memory = memory
-        self.windows = Windows(int(memory * _SHARE_OF_WINDOWS))
+        self.windows = Store(int(memory * _SHARE_OF_WINDOWS))  # coarse images of windows
         self.store = Store(int(memory * (1 - _SHARE_OF_MAPS - _SHARE_OF_WINDOWS)))
         self.questions = Questions(n_threads, most_waiting)
         self.quick = Questions(_QUICK_THREADS, 8 * most_waiting)
@@ -103,6 +102,7 @@ class Explorer:
         self._open: OrderedDict[str, OpenMap] = OrderedDict()
         self._closed: list[OpenMap] = []  # whose files may still be read
         self._opening: dict[str, threading.Lock] = {}
+        self._is_closed = False
         self._lock = threading.Lock()
         ready.begin()
 
@@ -163,7 +163,7 @@ class Explorer:
         Raises
         ------
         QuestionError
-            There is none of this number.
+            There is none of this number, or all is closed.
         OSError, rsciio_xfm.exceptions.FileFormatError
             It cannot be read.
         """
@@ -174,17 +174,30 @@ class Explorer:
             if is_known:
                 self._opening.setdefault(number, lock)
         with lock:
-            held = self._open.get(number)
+            held = self._last_used(number)
             if held is not None and is_fresh and held.needs_opening():
                 self._close(number)
                 held = None
             if held is None:
                 held = self._read(number)
-            with self._lock:
-                self._open[number] = held
-                self._open.move_to_end(number)
+                self._begin(held)
         self._forget()
         return held
+
+    def _last_used(self, number: str) -> OpenMap | None:
+        """Return a map that is open, as the one that was used last; None if it is not."""
+        with self._lock:
+            if number in self._open:
+                self._open.move_to_end(number)
+            return self._open.get(number)
+
+    def _begin(self, held: OpenMap) -> None:
+        """Take a map that was read, and begin what is made of it, unless all is closed."""
+        with self._lock:
+            if self._is_closed:
+                raise is_closed()
+            self._open[held.number] = held
+            prepare.start(held.opened, held.cache, self.is_cached)
 
     def _numbers(self) -> Mapping[str, Any]:
         if isinstance(self.listing, Listing):
@@ -196,14 +209,14 @@ class Explorer:
         if not isinstance(self.listing, Listing):
             if number not in self.listing:
                 raise missing
-            held = OpenMap(number, self.listing[number])
-        else:
-            path = self.listing.path(number)
-            if path is None:
-                raise missing
-            held = OpenMap(number, self._opened(path))
-        prepare.start(held.opened, held.cache, self.is_cached)
-        return held
+            opened = self.listing[number]
+            if opened.overview.stop.is_set():  # it was closed, and is opened again
+                opened = Opened(opened.signal, opened.name)
+            return OpenMap(number, opened)
+        path = self.listing.path(number)
+        if path is None:
+            raise missing
+        return OpenMap(number, self._opened(path))
 
     def _close(self, number: str) -> None:
         with self._lock:
@@ -214,7 +227,7 @@ class Explorer:
         if held is not None:
             key = held.key
             self.store.drop(lambda one: one[0] == key)
-            self.windows.drop(lambda one: one == key)
+            self.windows.drop(lambda one: one[0] == key)
             self.tasks.drop(lambda one: one[0] == key)
 
     def _forget(self) -> None:
@@ -260,11 +273,16 @@ class Explorer:
 
     def close(self) -> None:
         """Stop all, and wait for it."""
-        for number in list(self._open):
+        with self._lock:
+            self._is_closed = True
+            numbers = list(self._open)
+        for number in numbers:
             self._close(number)
         self.questions.close()
         self.quick.close()
         self.tasks.close()
         end = time.monotonic() + _MOST_WAIT
-        for held in self._closed:
+        with self._lock:
+            closed = self._closed
+        for held in closed:
             held.wait(end - time.monotonic())

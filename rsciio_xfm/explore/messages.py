@@ -73,6 +73,11 @@ def file_is_gone(status: int, name: str) -> QuestionError:
     )
 
 
+def is_closed() -> QuestionError:
+    """Return what is said to those who ask when all is closed."""
+    return QuestionError(503, "The explorer was closed.", "Start it again.")
+
+
 def as_json(value: Any, status: int = 200) -> Answer:
     """Return a value as JSON; numbers that JSON does not have are null."""
     return Answer(JSON, to_json(value), status)

@@ -4,9 +4,7 @@ import functools
 import importlib.util
 import inspect
 import math
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm._register import find_reader
-from rsciio_xfm.analysis.maps import Counts, Highest, Total
 from rsciio_xfm.core import beam
 from rsciio_xfm.core.beam import find
 from rsciio_xfm.core.cache import Entry
@@ -24,34 +21,17 @@ from rsciio_xfm.core.dead_time import (
     mean_live_fraction,
 )
 from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV, with_times_of_one_spectrum
-from rsciio_xfm.core.reduce import Images, Piece, run
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import source_of
 from rsciio_xfm.core.warning import collected
 from rsciio_xfm.exceptions import FileFormatError
-from rsciio_xfm.explore.cube_store import sources_of
+from rsciio_xfm.explore.cube_identity import sources_of
 from rsciio_xfm.explore.lines import RESOLUTION, Axis, window_of
+from rsciio_xfm.explore.overview import Overview
 
 _MOST_FILES = 16  # of a map of many files, that are looked at whether they have changed
 _PART = 2**20  # dead times that are looked at together
 _OWN = {"filename", "lazy"}  # options of a reader that the explorer gives
-
-
-@dataclass(frozen=True)
-class Brightest(Images):
-    """The highest channel of each spectrum."""
-
-    def kind(self, dtype: np.dtype) -> tuple[int, np.dtype]:
-        """Return how many images there are, and their type."""
-        return 1, dtype.newbyteorder("=")
-
-    def make(self, piece: Piece) -> np.ndarray:
-        """Return the numbers of each spectrum."""
-        return piece.spectra.max(axis=1)[np.newaxis]
-
-    def finish(self, state: Any, whole: Any) -> np.ndarray:
-        """Return the result."""
-        return super().finish(state, whole)[0]
 
 
 def read_signals(path: Path, options: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -174,7 +154,7 @@ class Opened:
             others = {f for f in sources_of(self.source) if isinstance(f, LocalFile)}
             self.files = (own, *sorted(others - {own}, key=str)[:_MOST_FILES])
         self.is_broken = False  # whether reading it has failed
-        self.overview = Overview(self)
+        self.overview = Overview(self.data, self.shape)
 
     @classmethod
     def read(cls, path: Path, options: Mapping[str, Any], name: str = "") -> "Opened":
@@ -386,6 +366,13 @@ class Opened:
             "warnings": list(self.warnings),
         }
 
+    def overview_entry(self) -> Entry | None:
+        """Return where the overview is kept for the next time; None if there is no file."""
+        if not self.files or self.source is None:
+            return None
+        # What the array is tells other files too that it is made of.
+        return Entry.of("overview-1", self.files[0], str(getattr(self.data, "name", "")))
+
     @property
     def nbytes(self) -> int:
         """How much memory it holds, about."""
@@ -410,136 +397,3 @@ def _is_changed(file: LocalFile) -> bool:
 def has_all(*modules: str) -> bool:
     """Tell whether optional packages are installed."""
     return all(importlib.util.find_spec(module) is not None for module in modules)
-
-
-class Overview:
-    """Counts of each pixel, sum and maximum of the spectra: made in one pass, in strips.
-
-    Attributes
-    ----------
-    counts
-        Shape (rows, columns); zero where nothing has been read yet.
-    total, highest
-        Shape (channels,), of what has been read.
-    """
-
-    def __init__(self, opened: Opened) -> None:
-        height, width, n_channels = opened.shape
-        self.counts = np.zeros((height, width), dtype=np.uint8)
-        self.total = self.highest = np.zeros(n_channels, dtype=np.uint64)
-        self.rows, self.rows_done = height, 0
-        self.error: str | None = None
-        self.is_done = False
-        self.stop = threading.Event()
-        self._opened, self._changed = opened, threading.Condition()
-
-    def state(self) -> dict[str, Any]:
-        """Return how far it is."""
-        return {"rows_done": self.rows_done, "rows": self.rows, "done": self.is_done}
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is done, or failed; tell whether it is done."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.is_done or self.error, timeout)
-        return self.is_done
-
-    def wait_for_something(self, timeout: float = 1.0) -> None:
-        """Wait until there is something to be seen."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.rows_done or self.error, timeout)
-
-    def put(self, rows_done: int, counts: np.ndarray, total: Any, highest: Any) -> None:
-        """Take what is known so far."""
-        with self._changed:
-            self.counts = np.asarray(counts).reshape(self.counts.shape)
-            self.total, self.highest = np.asarray(total), np.asarray(highest)
-            self.rows_done = min(max(rows_done, self.rows_done), self.rows)
-            self._changed.notify_all()
-
-    def finish(self, error: str | None = None) -> None:
-        """Say that it is done, or what went wrong."""
-        with self._changed:
-            self.error, self.is_done = error, error is None
-            if self.is_done:
-                self.rows_done = self.rows
-            self._changed.notify_all()
-
-    def put_rows(
-        self, rows_done: int, counts: np.ndarray, total: Any, highest: Any
-    ) -> None:
-        """Take further rows of the counts, and the spectra of all so far."""
-        image = self.counts if self.counts.dtype == counts.dtype else None
-        image = np.zeros(self.counts.shape, counts.dtype) if image is None else image
-        image[rows_done - len(counts) : rows_done] = counts
-        self.put(rows_done, image, total, highest)
-
-    def take(self, entry: Entry | None) -> bool:
-        """Take what was kept; tell whether anything was."""
-        kept = None if entry is None else entry.load()
-        if kept is None or not {"counts", "total", "highest"} <= kept.keys():
-            return False
-        arrays = kept["counts"], kept["total"], kept["highest"]
-        shapes = (self.counts.shape, self.total.shape, self.highest.shape)
-        if tuple(array.shape for array in arrays) != shapes:
-            return False
-        self.put(self.rows, *arrays)
-        return True
-
-    def make(self, entry: Entry | None) -> None:
-        """Make it by a pass over the file, or take what was kept."""
-        if self.take(entry):
-            return
-        self.rows_done = 0
-        n_done = [0, 1]
-
-        def count(done: int, total: int) -> None:
-            n_done[:] = done, total
-
-        def show(results: tuple) -> None:
-            total, highest, counts = results
-            self.put(self.rows * n_done[0] // n_done[1], counts, total, highest)
-
-        show(
-            run(
-                self._opened.data,
-                Total(),
-                Highest(),
-                Counts(),
-                progress=count,
-                partial=show,
-                cancel=self.stop,
-            )
-        )
-        self.put(self.rows, smallest(self.counts), self.total, self.highest)
-        self.keep(entry)
-
-    def keep(self, entry: Entry | None) -> None:
-        """Keep it for the next time that the file is opened."""
-        if entry is not None:
-            arrays = {"counts": self.counts, "total": self.total, "highest": self.highest}
-            entry.save(arrays)
-
-
-def overview_entry(opened: Opened) -> Entry | None:
-    """Return where the overview of a map is kept; None if it has no file."""
-    if not opened.files or opened.source is None:
-        return None
-    # What the array is tells other files too that it is made of.
-    return Entry.of("overview-1", opened.files[0], str(getattr(opened.data, "name", "")))
-
-
-def smallest(image: np.ndarray) -> np.ndarray:
-    """Return an image in the smallest type that holds it: uint8 to uint32, or float32.
-
-    Whole numbers that are negative or beyond these become real numbers that hold them.
-    """
-    if image.dtype.kind == "b":
-        return image.astype(np.uint8)
-    if image.dtype.kind == "f":
-        return image.astype(np.float32, copy=False)
-    low, high = (int(image.min()), int(image.max())) if image.size else (0, 0)
-    for dtype in (np.uint8, np.uint16, np.uint32):
-        if low >= 0 and high <= np.iinfo(dtype).max:
-            return image.astype(dtype, copy=False)
-    is_small = max(abs(low), abs(high)) < 2**24
-    return image.astype(np.float32 if is_small else np.float64)

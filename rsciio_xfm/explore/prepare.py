@@ -8,7 +8,8 @@ from typing import Any
 
 from rsciio_xfm.exceptions import FileFormatError, PassCancelledError
 from rsciio_xfm.explore import cube, ready
-from rsciio_xfm.explore.opened import Opened, overview_entry, smallest
+from rsciio_xfm.explore.coarse import smallest
+from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.kernels.ahead import of_source
 
 # Each pass uses all processors: more of them would be none the faster, and need memory.
@@ -28,15 +29,18 @@ class Cache:
     progress
         0 to 1.
     why
-        There is none, in words.
+        There is none, in words for people who can do something about it; else nothing.
     thread
         That reads the map for its overview and this.
+    beginning
+        Is held by who begins such a thread, or says that none is to be begun any more.
     """
 
     def __init__(self) -> None:
         self.cube: cube.Cube | None = None
         self.state, self.progress, self.why = "none", 0.0, ""
         self.thread: threading.Thread | None = None
+        self.beginning = threading.Lock()
 
     def said(self) -> dict[str, Any]:
         """Return what the page is told."""
@@ -64,15 +68,26 @@ def start(opened: Opened, cache: Cache, is_cached: bool) -> None:
     _thread(lambda: _make(opened, cache, is_cached), opened, cache)
 
 
-def start_again(opened: Opened, cache: Cache) -> None:
-    """Make a cache that was lost once more, in a thread."""
-    if cache.state == "ready":
-        cache.making()
-        _thread(lambda: _make_cube(opened, cache), opened, cache)
+def start_again(opened: Opened, cache: Cache, lost: cube.Cube) -> None:
+    """Make a cache that was lost once more, in a thread: once, whoever finds it lost."""
+    with cache.beginning:
+        if cache.cube is lost and not opened.overview.stop.is_set():
+            cache.making()
+            _thread(lambda: _make_cube(opened, cache), opened, cache)
+
+
+def stop(opened: Opened, cache: Cache) -> None:
+    """Stop what is made of a map; nothing is begun any more."""
+    with cache.beginning:
+        opened.overview.stop.set()
 
 
 def _thread(make: Callable[[], None], opened: Opened, cache: Cache) -> None:
+    before = cache.thread
+
     def run() -> None:
+        if before is not None:  # It may still write what it made of the map.
+            before.join()
         try:
             make()
         except PassCancelledError:
@@ -93,7 +108,7 @@ def _fail(opened: Opened, cache: Cache, why: str) -> None:
 
 def _make(opened: Opened, cache: Cache, is_cached: bool) -> None:
     seen, why = opened.overview, _why_not(opened, is_cached)
-    if why:
+    if why is not None:
         cache.off(why)
         _make_overview(opened)
         return
@@ -101,7 +116,7 @@ def _make(opened: Opened, cache: Cache, is_cached: bool) -> None:
     found = cube.find(opened.source)
     if found is not None and _take(opened, cache, found):
         return
-    entry = overview_entry(opened)
+    entry = opened.overview_entry()
     if seen.take(entry) or not _CUBES.acquire(blocking=False):
         # Somebody else's cache is being made: pictures come first.
         _make_overview(opened)
@@ -133,7 +148,7 @@ def _take(opened: Opened, cache: Cache, found: cube.Cube) -> bool:
 
 
 def _make_overview(opened: Opened) -> None:
-    seen, entry = opened.overview, overview_entry(opened)
+    seen, entry = opened.overview, opened.overview_entry()
     if not seen.take(entry):
         _load_kernels(opened)
         with _turn(_PASSES, seen.stop):
@@ -144,11 +159,10 @@ def _make_overview(opened: Opened) -> None:
 def _load_kernels(opened: Opened) -> None:
     """Wait for the kernels of a pass, which another process compiles."""
     if opened.source is not None:
-        own = of_source(
-            opened.source
-        )  # of a format, if it decodes spectra in a way of its own
+        own = of_source(opened.source)
         names = [f"explorer {opened.source.dtype}"]
-        names += [own] if own.startswith("formats.") else []
+        if own.startswith("formats."):  # which decodes spectra in a way of its own
+            names.append(own)
         ready.get(names, opened.overview.stop.is_set)
 
 
@@ -188,13 +202,13 @@ def _fill(opened: Opened, cache: Cache, show: Callable[..., None] | None) -> boo
     return True
 
 
-def _why_not(opened: Opened, is_cached: bool) -> str:
-    """Return why a map gets no cache; nothing if it gets one."""
+def _why_not(opened: Opened, is_cached: bool) -> str | None:
+    """Return why a map gets no cache, nothing if nobody can help it; None if it gets one."""
     source = opened.source
+    if source is None or not cube.is_suited(source) or cube.is_small(source):
+        return ""
     if not is_cached:
         return "The cache was switched off."
-    if source is None or source.ndim != 3:
-        return "Only maps in files, with rows and columns, have a cache."
     if importlib.util.find_spec("numcodecs") is None:
         return 'A cache needs numcodecs: pip install "rsciio_xfm[explore]".'
-    return cube.why_not(source)
+    return cube.unsuited(source) or None

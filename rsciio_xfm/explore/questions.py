@@ -6,7 +6,7 @@ nobody waits for any more is cancelled. There is no state of a user here.
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from rsciio_xfm.exceptions import PassCancelledError
-from rsciio_xfm.explore.messages import Answer, QuestionError
+from rsciio_xfm.explore.messages import Answer, QuestionError, is_closed
 from rsciio_xfm.explore.turns import Client, Limits, Turns
 
 # Questions that wait: a class of 25 behind one address has some 75 when all drag at once.
@@ -40,6 +40,12 @@ class Store:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the keys of what is kept now."""
+        with self._lock:
+            keys = list(self._held)
+        return iter(keys)
 
     def get(self, key: Hashable) -> Any:
         """Return what is kept, None if nothing is."""
@@ -150,6 +156,7 @@ class Questions:
         self._turns: Turns[_Job] = Turns(LIMITS)
         self._queued: Counter[Hashable] = Counter()
         self._lock = threading.Lock()
+        self._is_closed = False
         self.n_made = 0  # of answers, for tests and measurements
 
     def ask(
@@ -169,9 +176,11 @@ class Questions:
         Raises
         ------
         QuestionError
-            Too many wait for their turn: of the kind and client, or of all.
+            Too many wait for their turn: of the kind and client, or of all. Or all is closed.
         """
         with self._lock:
+            if self._is_closed:
+                raise is_closed()
             job = self._jobs.get(key)
             if job is None:
                 if self._queued[place] >= self.most_waiting:
@@ -238,6 +247,7 @@ class Questions:
     def close(self) -> None:
         """Cancel all, and wait for what has begun."""
         with self._lock:
+            self._is_closed = True
             for job in self._jobs.values():
                 job.cancel.set()
         self._pool.shutdown(wait=True, cancel_futures=False)

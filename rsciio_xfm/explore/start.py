@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from rsciio_xfm.core.config import EXPLORER_MIB
 from rsciio_xfm.core.extras import require
+from rsciio_xfm.explore.door import LEAST_TOKEN
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
 from rsciio_xfm.explore.opened import Opened, check_options
-from rsciio_xfm.explore.server import LEAST_TOKEN, Place, Running
+from rsciio_xfm.explore.server import Place, Running
 
 if TYPE_CHECKING:
     from rsciio_xfm.explore.widget import ExplorerWidget

@@ -19,6 +19,7 @@ import numpy as np
 from rsciio_xfm.core.warning import collected
 from rsciio_xfm.core.watch import Watch, watched
 from rsciio_xfm.exceptions import PassCancelledError
+from rsciio_xfm.explore.messages import is_closed
 from rsciio_xfm.explore.notes import to_notes
 from rsciio_xfm.explore.opened import Opened
 from rsciio_xfm.explore.turns import Client, Limits, Turns
@@ -127,6 +128,7 @@ class Tasks:
         self._running: dict[Task, threading.Thread] = {}
         self._tasks: OrderedDict[Hashable, Task] = OrderedDict()
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def ask(self, key: Hashable, client: Client, make: Make) -> Task:
         """Return the task of a key; begin it if there is none.
@@ -143,9 +145,11 @@ class Tasks:
         Raises
         ------
         QuestionError
-            Too many wait for their turn.
+            Too many wait for their turn, or all is closed.
         """
         with self._lock:
+            if self._is_closed:
+                raise is_closed()
             task = self._tasks.get(key)
             if task is not None and task.state == "failed":
                 is_old = time.monotonic() - task.ended > _FORGOTTEN
@@ -263,8 +267,12 @@ class Tasks:
 
     def close(self) -> None:
         """Stop all, and wait a moment for it."""
+        with self._lock:
+            self._is_closed = True
         self.drop(lambda key: True)
-        for thread in tuple(self._running.values()):
+        with self._lock:
+            threads = [*self._running.values()]
+        for thread in threads:
             thread.join(_MOST_WAIT)
 
 

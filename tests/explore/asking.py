@@ -10,6 +10,9 @@ from rsciio_xfm.explore.answers import answer
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
 
+# Seconds that a test waits at most for what is to happen: kernels may be compiled first, and
+# machines do other things as well.
+LONG = 300
 DTYPES = ("uint8", "uint16", "uint32", "float32", "float64")
 
 
@@ -44,7 +47,7 @@ class Asking:
             self.explorer = explore_file(explorer, most_waiting=100)
         (self.number, *_) = [one["id"] for one in self.json_of("api/maps")]
         if wait:
-            self.opened.overview.wait(60)
+            self.opened.overview.wait(LONG)
 
     def __enter__(self):
         return self

@@ -15,6 +15,7 @@ import numpy as np
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.explore import (
     cube,
+    cube_identity,
     cube_layout,
     cube_making,
     cube_pixels,
@@ -94,7 +95,7 @@ def record(dtype, shape):
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(cube_store, "CUBE_MAP_BYTES", 0),
-        mock.patch.object(cube_store, "SETTLED_S", 0),
+        mock.patch.object(cube_identity, "SETTLED_S", 0),
         mock.patch.object(cube_layout, "STRIP_BYTES", 2**22),
         mock.patch.dict(os.environ, {"RSCIIO_XFM_CACHE_DIR": folder}),
     ):

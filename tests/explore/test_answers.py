@@ -11,7 +11,7 @@ from rsciio_xfm._register import read_specifications
 from rsciio_xfm.explore.regions import to_mask
 from rsciio_xfm.signals.maps import get_region_spectra, get_summary, get_window_images
 from tests.builders import edax, geopixe, mda
-from tests.explore.asking import Asking, explore_file
+from tests.explore.asking import LONG, Asking, explore_file
 from tests.test_contract import BUILDERS, short_name
 
 REGIONS = (
@@ -280,7 +280,7 @@ class TestChanged:
             assert str(tmp_path) not in text
             path.write_bytes(kept)
             assert not ask.json("info", fresh="1")["file_changed"]
-            ask.opened.overview.wait(60)
+            ask.opened.overview.wait(LONG)
             assert (ask.image("counts") == before).all()
 
     def test_no_spectra(self, tmp_path):
@@ -330,14 +330,21 @@ def test_detector(tmp_path):
 
 def test_overview_is_kept(tmp_path, monkeypatch):
     from rsciio_xfm.core import cache, reduce
-    from rsciio_xfm.explore import opened
+    from rsciio_xfm.explore import overview
 
     monkeypatch.setattr(cache, "CACHED_FILE_BYTES", 0)
     monkeypatch.setattr(cache, "SETTLED_S", -1e9)
     path = edax.write_map(tmp_path / "map.spd")
     with Asking(path) as ask:
         first = ask.image("counts")
-    monkeypatch.setattr(opened, "run", None)
+    monkeypatch.setattr(overview, "run", None)
     with Asking(path) as ask:
         assert (ask.image("counts") == first).all()
     assert reduce.run
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_nothing_is_said_of_a_cache_that_is_not_needed(tmp_path, is_cached):
+    path = edax.write_map(tmp_path / "map.spd")
+    with Asking(explore_file(path, is_cached=is_cached)) as ask:
+        assert ask.json("info")["cache"] == {"state": "off", "progress": 0, "why": ""}

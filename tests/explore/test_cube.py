@@ -26,16 +26,26 @@ from rsciio_xfm.core.chunks import ChunkedArray, Table
 from rsciio_xfm.core.source import LocalFile, Memory, Source
 from rsciio_xfm.core.to_dask import from_source, source_of, take
 from rsciio_xfm.exceptions import CorruptFileError, PassCancelledError
-from rsciio_xfm.explore import cube_layout, cube_making, cube_pixels, cube_store
+from rsciio_xfm.explore import (
+    cube_chunks,
+    cube_identity,
+    cube_layout,
+    cube_making,
+    cube_pixels,
+    cube_store,
+)
 from rsciio_xfm.explore.cube import (
     CacheFullError,
     CacheLostError,
     CubeError,
     find,
+    is_small,
+    is_suited,
     make,
-    why_not,
+    unsuited,
 )
 from rsciio_xfm.explore.cube_layout import Layout, change_window, split_window
+from tests.explore.asking import LONG
 
 SHAPE = (70, 50, 33)
 NOTHING = Memory.of(b"")
@@ -52,7 +62,7 @@ MAPS = {"bruker", "edax", "emd", "geopixe", "oxford", "ripple"}
 def small(monkeypatch):
     """Make several cells of small maps, and do not wait for files to settle."""
     monkeypatch.setattr(cube_layout, "STRIP_BYTES", 16 * 50 * 33)
-    monkeypatch.setattr(cube_store, "SETTLED_S", 0)
+    monkeypatch.setattr(cube_identity, "SETTLED_S", 0)
     monkeypatch.setattr(cube_making, "CUBE_POLL_SECONDS", 0.01)
     monkeypatch.delenv("RSCIIO_XFM_CUBES", raising=False)
     monkeypatch.delenv("RSCIIO_XFM_CUBE_BYTES", raising=False)
@@ -322,7 +332,7 @@ def test_pixels_kept_as_long_as_there_is_room(monkeypatch):
     assert any(kept)
     assert not all(kept)
     cells = [0] * len(kept)
-    index = np.fromfile(cube.folder / "index", dtype=cube_store._ENTRY)
+    index = np.fromfile(cube.folder / "index", dtype=cube_chunks._ENTRY)
     ends = index["offset"][cube.layout.end :: cube.layout.n_chunks][: len(kept)]
     cells = np.diff(ends.astype(int), prepend=0)
     for cell, size in enumerate(cells):
@@ -589,19 +599,19 @@ def test_planes_added_bit_by_bit(monkeypatch, dtype, is_plain):
     source = in_memory(counts) if is_plain else PieceByRow(counts)
     cube = make(source)
     windows = [(3, 4), (40, 60), (50, 51), (7, 251), (90, 119), (0, 300)]
-    decoded, original = [], cube_store.ChunkReader.decode
+    decoded, original = [], cube_chunks.ChunkReader.decode
 
     def decode(self, raw, shape):
         decoded.append(shape)
         return original(self, raw, shape)
 
-    monkeypatch.setattr(cube_store.ChunkReader, "decode", decode)
+    monkeypatch.setattr(cube_chunks.ChunkReader, "decode", decode)
     for first, stop in windows:
         expected = window_images(counts, [(first, stop)])[0]
         np.testing.assert_array_equal(cube.image(first, stop), expected)
     n_planes = sum(len(split_window(cube.layout, *w)) for w in windows)
     assert len(decoded) <= (4 if dtype == "u4" else 0)
-    monkeypatch.setattr(cube_store, "_VERSION", 0)  # Blosc's format were another one
+    monkeypatch.setattr(cube_chunks, "_VERSION", 0)  # Blosc's format were another one
     for first, stop in windows:
         expected = window_images(counts, [(first, stop)])[0]
         np.testing.assert_array_equal(cube.image(first, stop), expected)
@@ -715,7 +725,7 @@ def make_slowly(path, ready):
             ready.set()
             time.sleep(600)
 
-    cube_layout.STRIP_BYTES, cube_store.SETTLED_S = 16 * 50 * 33, 0
+    cube_layout.STRIP_BYTES, cube_identity.SETTLED_S = 16 * 50 * 33, 0
     source = array_of(LocalFile.of(path), make_counts())
     make(source, progress=wait)
 
@@ -725,17 +735,17 @@ def test_killed_process(source, counts, monkeypatch, tmp_path):
     ready = context.Event()
     process = context.Process(target=make_slowly, args=(tmp_path / "map.raw", ready))
     process.start()
-    assert ready.wait(120)
+    assert ready.wait(LONG)
     cells = count_cells(monkeypatch)
     seen = []
     with ThreadPoolExecutor(1) as pool:  # this one waits for the other, and sees its rows
         made = pool.submit(make, source, overview=lambda n, *_: seen.append(n))
-        while len(seen) < 3:
+        while len(seen) < 3 and not made.done():
             time.sleep(0.01)
         assert not made.done() and not cells
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        cube = made.result(120)
+        cube = made.result(LONG)
     assert len(cells) == 2
     assert seen == [16, 32, 48, 64, 70]
     check(cube, source, counts, [disc()], [(3, 20)])
@@ -746,15 +756,15 @@ def test_cancelled_while_another_makes_it(source):
 
     def wait(*_):
         begun.set()
-        go_on.wait(60)
+        go_on.wait(LONG)
 
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(make, source, progress=wait)
-        assert begun.wait(60)
+        assert begun.wait(LONG)
         with pytest.raises(PassCancelledError):
             make(source, cancel=lambda: True)
         go_on.set()
-        assert made.result(60) == find(source)
+        assert made.result(LONG) == find(source)
 
 
 def test_many_threads_make_one(source, counts, monkeypatch):
@@ -773,7 +783,7 @@ def test_many_threads_make_one(source, counts, monkeypatch):
 
 
 def make_in_process(path):
-    cube_layout.STRIP_BYTES, cube_store.SETTLED_S = 16 * 50 * 33, 0
+    cube_layout.STRIP_BYTES, cube_identity.SETTLED_S = 16 * 50 * 33, 0
     source = array_of(LocalFile.of(path), make_counts())
     cube = make(source)
     return cube, cube.image(3, 20), cube.spectrum(disc(), source)
@@ -954,8 +964,8 @@ def test_replaced_at_the_end(source, tmp_path):
 
 def test_file_of_now_is_waited_for(tmp_path, counts, monkeypatch):
     waited = []
-    monkeypatch.setattr(cube_store, "SETTLED_S", 2)
-    monkeypatch.setattr(cube_store.time, "sleep", waited.append)
+    monkeypatch.setattr(cube_identity, "SETTLED_S", 2)
+    monkeypatch.setattr(cube_identity.time, "sleep", waited.append)
     source = on_disk(tmp_path / "map.raw", counts)
     os.utime(tmp_path / "map.raw")
     source = array_of(LocalFile.of(tmp_path / "map.raw"), counts)
@@ -1017,7 +1027,7 @@ def test_little_room_on_the_disk(source, monkeypatch):
 
 @pytest.mark.parametrize("n_written", [0, 3, 100])
 def test_full_disk(source, counts, monkeypatch, n_written):
-    original, calls = cube_store.ChunkWriter._write, []
+    original, calls = cube_chunks.ChunkWriter._write, []
 
     def write(self, *arguments):
         calls.append(arguments)
@@ -1025,7 +1035,7 @@ def test_full_disk(source, counts, monkeypatch, n_written):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return original(self, *arguments)
 
-    monkeypatch.setattr(cube_store.ChunkWriter, "_write", write)
+    monkeypatch.setattr(cube_chunks.ChunkWriter, "_write", write)
     with pytest.raises(CacheFullError, match=r"RSCIIO_XFM_CACHE_DIR"):
         make(source)
     assert not folders()
@@ -1036,7 +1046,7 @@ def write_too_much(path, folder):
     import resource
 
     os.environ["RSCIIO_XFM_CACHE_DIR"] = folder
-    cube_layout.STRIP_BYTES, cube_store.SETTLED_S = 16 * 50 * 33, 0
+    cube_layout.STRIP_BYTES, cube_identity.SETTLED_S = 16 * 50 * 33, 0
     source = array_of(LocalFile.of(path), make_counts())
     resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))
     try:
@@ -1065,27 +1075,41 @@ def test_folder_that_cannot_be_made(source, tmp_path, monkeypatch):
 def test_switched_off(source, monkeypatch, name):
     make(source)
     monkeypatch.setenv(name, "off")
-    assert name in why_not(source)
+    assert name in unsuited(source)
     assert find(source) is None
     with pytest.raises(CubeError, match=name):
         make(source)
 
 
 def test_which_maps_have_one(source, monkeypatch):
-    assert why_not(source) == "A map as small as this one needs no cache."
+    assert is_suited(source)
+    assert is_small(source)
     monkeypatch.setattr(cube_store, "CUBE_MAP_BYTES", 1000)
-    assert why_not(source) == ""
+    assert not is_small(source)
     records = importlib.import_module("tests.builders.geopixe").write_map
     path = records(source.table.sources[0].name + ".GeoPIXE")
     geopixe = importlib.import_module("rsciio_xfm.formats.geopixe")
     sparse = source_of(geopixe.file_reader(path, lazy=True)[0]["data"])
-    assert why_not(sparse) == ""
+    assert not is_small(sparse)
     monkeypatch.setattr(cube_store, "CUBE_MAP_BYTES", 5 * sparse.file_bytes())
-    assert why_not(sparse) == "A map as small as this one needs no cache."
+    assert is_small(sparse)
     for counts in (make_counts(dtype="f4"), make_counts(dtype="i2"), make_counts()[0]):
-        assert "maps of counts" in why_not(in_memory(counts))
-        with pytest.raises(CubeError):
+        assert not is_suited(in_memory(counts))
+        with pytest.raises(CubeError, match="maps of counts"):
             make(in_memory(counts))
+
+
+def test_damage_of_what_was_replaced(source):
+    """Whoever still reads an old cache does not throw the new one away."""
+    cube = make(source)
+    with pytest.raises(CacheLostError), cube.opened():
+        cube_store.discard(cube.folder)
+        make(source)
+        raise cube_chunks.DamagedError("of the old one")
+    assert find(source) is not None
+    with pytest.raises(CacheLostError), cube.opened():
+        raise cube_chunks.DamagedError("of the new one")
+    assert find(source) is None
 
 
 def test_without_numcodecs(source, monkeypatch):

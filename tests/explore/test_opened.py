@@ -8,7 +8,7 @@ import pytest
 from rsciio_xfm.core.dead_time import live_time
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.opened import Opened
-from tests.explore.asking import Asking
+from tests.explore.asking import LONG, Asking
 
 SHAPE = (60, 50)
 
@@ -81,7 +81,7 @@ def test_dead_times_count_as_memory():
     with Asking(explorer):
         for number, one in maps.items():
             assert one.nbytes > 8 * 500 * 400 * 4
-            explorer.open(number).opened.overview.wait(30)
+            explorer.open(number).opened.overview.wait(LONG)
         explorer.open("3")
         assert list(explorer._open) == ["3"]
         held = sum(one.opened.nbytes for one in explorer._open.values())

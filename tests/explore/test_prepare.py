@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from rsciio_xfm.core import cache as index_cache
-from rsciio_xfm.explore import cube, cube_store, prepare
+from rsciio_xfm.explore import cube, cube_identity, cube_store, prepare
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
 from tests.builders import edax
-from tests.explore.asking import Asking, explore_file
+from tests.explore.asking import LONG, Asking, explore_file
 
 pytest.importorskip("numcodecs")
 REGIONS = ("r:2,3,30,35", "o:16,20,9,12|-r:10,10,14,14", "p:0,0;33,5;20,39")
@@ -20,6 +20,7 @@ REGIONS = ("r:2,3,30,35", "o:16,20,9,12|-r:10,10,14,14", "p:0,0;33,5;20,39")
 @pytest.fixture(autouse=True)
 def caches_of_small_maps(monkeypatch):
     monkeypatch.setattr(cube_store, "CUBE_MAP_BYTES", 0)
+    monkeypatch.setattr(cube_identity, "SETTLED_S", 0)
     monkeypatch.setattr(index_cache, "CACHED_FILE_BYTES", 0)
 
 
@@ -31,7 +32,7 @@ def path(tmp_path):
 
 
 def wait_for(ask, *states):
-    end = time.monotonic() + 60
+    end = time.monotonic() + LONG
     while time.monotonic() < end:
         said = ask.json("info")["cache"]
         if said["state"] in states:
@@ -166,7 +167,7 @@ def test_closed_before_its_turn(path):
     with prepare._CUBES:
         explorer = Explorer(Listing(path))
         held = explorer.open(next(iter(explorer.listing.files())))
-        assert held.opened.overview.wait(30)
+        assert held.opened.overview.wait(LONG)
         explorer.close()
         assert not held.is_read()
         assert held.cache.state == "off"
@@ -177,7 +178,7 @@ def test_forgotten_while_it_is_read(path):
     with prepare._CUBES:
         explorer = Explorer(Listing(path), memory=1)
         held = explorer.open(number := next(iter(explorer.listing.files())))
-        assert held.opened.overview.wait(30)
+        assert held.opened.overview.wait(LONG)
         explorer._close(number)
         explorer.close()
         assert not held.is_read()

@@ -7,6 +7,7 @@ import pytest
 from rsciio_xfm.explore import ready
 from rsciio_xfm.kernels import ahead
 from tests.explore import kernels_used
+from tests.explore.asking import LONG
 
 pytest.importorskip("numcodecs")
 
@@ -59,7 +60,7 @@ def test_waits_for_the_other_process(process):
     assert thread.is_alive()
     assert not process.loaded
     process.compiled.add("b")
-    thread.join(10)
+    thread.join(LONG)
     assert process.loaded == ["a", "b"]
     assert {name for names in process.wanted for name in names} <= {"a", "b"}
 
@@ -91,7 +92,7 @@ def test_begun_once(process):
         ready.begin()
     for thread in threading.enumerate():
         if thread.name == "kernels":
-            thread.join(10)
+            thread.join(LONG)
     assert process.loaded == [ready.QUESTIONS]
 
 

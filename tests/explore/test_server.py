@@ -12,18 +12,14 @@ import warnings
 import pytest
 
 from rsciio_xfm.exceptions import PassCancelledError
+from rsciio_xfm.explore import listing
+from rsciio_xfm.explore.app import make_app
+from rsciio_xfm.explore.door import Door, names_of, new_token
 from rsciio_xfm.explore.explorer import Explorer
 from rsciio_xfm.explore.listing import Listing
-from rsciio_xfm.explore.server import (
-    Door,
-    Place,
-    Running,
-    make_app,
-    names_of,
-    new_token,
-)
+from rsciio_xfm.explore.server import Place, Running
 from tests.builders import edax, ripple
-from tests.explore.asking import explore_file, unpack
+from tests.explore.asking import LONG, explore_file, unpack
 
 with warnings.catch_warnings():  # starlette 1 prefers a successor of httpx
     warnings.simplefilter("ignore")
@@ -60,6 +56,12 @@ def stranger(explorer):
 def client(stranger):
     stranger.get(f"/?token={TOKEN}", follow_redirects=False)
     return stranger
+
+
+@pytest.fixture
+def listed_anew(monkeypatch):
+    """See files that are new at once, not after some seconds."""
+    monkeypatch.setattr(listing, "_FRESH", 0)
 
 
 def first(client):
@@ -221,12 +223,11 @@ class TestFolder:
         assert who["name"] == client.cookies[DOOR.cookie].partition(".")[0]
         assert who["address"] == "testclient"
 
-    def test_large_answers_are_compressed(self, folder, client):
+    def test_large_answers_are_compressed(self, folder, client, listed_anew):
         edax.write_map(folder / "a.spd", shape=(90, 100, 8))
         number = Listing(folder).number(folder / "first.spd")
         small = client.get(f"/api/map/{number}/image?of=w:1:3")
         assert "content-encoding" not in small.headers
-        time.sleep(2.1)
         number = Listing(folder).number(folder / "a.spd")
         path = f"/api/map/{number}/image?of=w:1:3"
         packed = client.get(path)
@@ -278,10 +279,9 @@ class TestFolder:
         assert found.headers["content-type"] == "image/png"
         assert found.content[:4] == b"\x89PNG"
 
-    def test_paths_stay(self, client, folder):
+    def test_paths_stay(self, client, folder, listed_anew):
         broken = folder / "broken.spd"
         broken.write_bytes(b"nothing")
-        time.sleep(2.1)
         number = next(
             one["id"]
             for one in client.get("/api/maps").json()
@@ -320,7 +320,7 @@ class TestRunning:
             with opener.open(f"http://127.0.0.1:{server.port}/api/maps") as found:
                 assert json.load(found)[0]["name"] == "map.spd"
                 assert "server" not in {name.lower() for name in found.headers}
-        end = time.monotonic() + 10
+        end = time.monotonic() + LONG
         while threading.active_count() > before and time.monotonic() < end:
             time.sleep(0.05)
         assert threading.active_count() <= before
@@ -329,7 +329,7 @@ class TestRunning:
         path = edax.write_map(tmp_path / "map.spd")
         with Running(explore_file(path), Place()) as server:
             with socket.create_connection(("127.0.0.1", server.port)) as one:
-                one.settimeout(20)
+                one.settimeout(LONG)
                 target = b"/api/map/0/spectrum?region=p:" + b"1,1;" * 10**6
                 with contextlib.suppress(ConnectionError):  # it stops listening
                     one.sendall(
@@ -349,7 +349,7 @@ class TestRunning:
 
         def wait(asked):
             begun.set()
-            if asked.cancel.wait(20):
+            if asked.cancel.wait(LONG):
                 left.set()
             raise PassCancelledError("cancelled")
 
@@ -362,9 +362,9 @@ class TestRunning:
             with socket.create_connection(("127.0.0.1", server.port)) as one:
                 head = f"GET /api/map/{number}/image HTTP/1.1\r\nHost: localhost\r\n"
                 one.sendall(f"{head}Cookie: {cookie}\r\n\r\n".encode())
-                assert begun.wait(20)
+                assert begun.wait(LONG)
                 assert not left.is_set()
-            assert left.wait(20)
+            assert left.wait(LONG)
 
     def test_port_that_is_taken(self, tmp_path):
         path = edax.write_map(tmp_path / "map.spd")

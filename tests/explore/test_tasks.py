@@ -17,14 +17,14 @@ from rsciio_xfm.explore.messages import QuestionError
 from rsciio_xfm.explore.notes import to_notes
 from rsciio_xfm.explore.tasks import Task, Tasks
 from rsciio_xfm.explore.turns import Client
-from tests.explore.asking import Asking
+from tests.explore.asking import LONG, Asking
 from tests.explore.test_exports import run_script
 
 ME, YOU = Client("me"), Client("you")
 
 
 def wait_for(ask, what, **query):
-    end = time.monotonic() + 240
+    end = time.monotonic() + LONG
     while time.monotonic() < end:
         found = ask.json(what, **query)
         if found["state"] not in ("waiting", "running"):
@@ -54,7 +54,7 @@ class Long:
 
 
 def wait(task):
-    end = time.monotonic() + 20
+    end = time.monotonic() + LONG
     while task.is_active and time.monotonic() < end:
         time.sleep(0.01)
     return task
@@ -104,7 +104,7 @@ class TestTasks:
     def test_what_waits_and_nobody_asks_about_makes_room(self, own, monkeypatch):
         gate = Long()
         first = own.ask(0, ME, gate)
-        assert gate.begun.wait(10)
+        assert gate.begun.wait(LONG)
         for k in range(1, 5):
             own.ask(k, ME, Long())
         first.askers[YOU] = math.inf  # who goes on asking
@@ -128,7 +128,7 @@ class TestTasks:
     def test_says_what_it_does(self, own):
         long = Long()
         task = own.ask("k", ME, long)
-        assert long.begun.wait(10)
+        assert long.begun.wait(LONG)
         said = task.said()
         assert (said["state"], said["doing"]) == ("running", "thinking")
         assert said["progress"] is None
@@ -140,7 +140,7 @@ class TestTasks:
         long, second, short = Long(), Long(), Long()
         first = own.ask(1, ME, long)
         waiting = own.ask(2, ME, second)
-        assert long.begun.wait(10)
+        assert long.begun.wait(LONG)
         short.go.set()
         assert wait(own.ask(3, YOU, short)).state == "done"
         assert (first.state, waiting.state, second.n_made) == ("running", "waiting", 0)
@@ -152,7 +152,7 @@ class TestTasks:
         gates = [Long(), Long()]
         for k, gate in enumerate(gates):
             own.ask(("gate", k), Client(f"gate{k}"), gate)
-            assert gate.begun.wait(10)
+            assert gate.begun.wait(LONG)
         made = []
 
         def make(name):
@@ -200,7 +200,7 @@ class TestTasks:
         own.ask("k", YOU, long)
         own.stop("k", Client("stranger"))
         own.stop("k", ME)
-        assert long.begun.wait(10)
+        assert long.begun.wait(LONG)
         assert task.state == "running"
         assert task.client == YOU  # whose turn it is now
         own.stop("k", YOU)
@@ -234,7 +234,7 @@ class TestTasks:
 
 def test_warnings_are_those_of_a_task():
     """Two tasks at once do not get each other's."""
-    own, gate = Tasks(0), threading.Barrier(2, timeout=20)
+    own, gate = Tasks(0), threading.Barrier(2, timeout=LONG)
 
     def make(text):
         def run(task):
@@ -389,7 +389,7 @@ class TestRealMap:
     def test_stops_at_once(self, ask):
         """Looking for elements looks at it too."""
         query = {"elements": "auto", "excitation": "Rh 50 kV"}
-        end, doing = time.monotonic() + 60, ""
+        end, doing = time.monotonic() + LONG, ""
         while doing != "looking for elements" and time.monotonic() < end:
             doing = ask.json("task/fit", **query)["doing"]
         (task,) = ask.explorer.tasks._tasks.values()

@@ -13,7 +13,7 @@ import rsciio_xfm
 from rsciio_xfm import data
 from rsciio_xfm.explore import answers, start, tasks
 from rsciio_xfm.explore.explorer import Explorer
-from tests.explore.asking import Asking, unpack
+from tests.explore.asking import LONG, Asking, unpack
 
 pytest.importorskip("anywidget", reason="the extra explore is not installed")
 pytest.importorskip("uvicorn", reason="the extra explore is not installed")
@@ -49,7 +49,7 @@ def ask(widget, path, **query):
 
     widget.send = send
     widget._handle_custom_msg({"id": "7", "path": path, "query": query}, [])
-    assert answered.wait(30)
+    assert answered.wait(LONG)
     (content, body) = messages[0]
     assert content["id"] == "7"
     return content, body
