@@ -63,9 +63,7 @@ export function createImageBar(app) {
         ["viridis", "cividis", "magma", "grey"].map((name) => [name, name]), state.cmap,
         (cmap) => store.set({ cmap }), { key: "cmap" }));
   }
-  store.on((_, has, live) => {
-    if (!live && has("image", "rgb", "ratio", "cmap", "window", "elements", "energy")) draw();
-  });
+  store.on((_, has) => has("image", "rgb", "ratio", "cmap", "window", "elements", "energy") && draw());
   app.on("info choices", draw);
   draw();
   return element;
