@@ -295,7 +295,8 @@ def calibrate(
     -------
     dict
         ``offset`` and ``scale``, keV, ``units``, ``channels`` of the peaks and ``residuals``,
-        keV, by line.
+        keV, by line; ``uncertainty``, the standard deviation of `scale` as a part of it, None
+        where it is not known.
 
     Raises
     ------
@@ -303,6 +304,9 @@ def calibrate(
         A name is no line, or the lines contradict each other.
     """
     energies = np.array([energy_of(line) for line, _ in pairs])
+    fitted = _fitted(pairs, spectrum)
+    if fitted is not None:
+        return fitted
     places = np.array([_centre(spectrum, channel) for _, channel in pairs])
     if len(pairs) == 1:
         is_known = axis is not None and axis.units in PER_KEV
@@ -327,6 +331,33 @@ def calibrate(
         "units": "keV",
         "channels": dict(zip(names, places.tolist(), strict=True)),
         "residuals": dict(zip(names, left.tolist(), strict=True)),
+        "uncertainty": None,
+    }
+
+
+def _fitted(
+    pairs: list[tuple[str, float]], spectrum: np.ndarray
+) -> dict[str, Any] | None:
+    """Calibrate by a fit of the peaks; None without xraylib, or if they hardly stand out."""
+    known = dict(pairs)
+    if len(known) < max(2, len(pairs)) or not importlib.util.find_spec("xraylib"):
+        return None
+    from rsciio_xfm.analysis.fit.energy import calibrate_energy
+
+    try:
+        found = calibrate_energy(spectrum, known)
+    except ValueError:  # it is weaker than what the fit takes for a peak, or contradicts
+        return None
+    places = np.array([line.channel for line in found.lines])
+    errors = np.array([line.error for line in found.lines])
+    apart = places - places.mean()
+    return {
+        "offset": found.zero,
+        "scale": found.gain,
+        "units": "keV",
+        "channels": {line.name: line.channel for line in found.lines},
+        "residuals": {line.name: line.residual for line in found.lines},
+        "uncertainty": float(np.linalg.norm(apart * errors) / (apart @ apart)),
     }
 
 

@@ -39,3 +39,36 @@ def test_places_of_peaks(width):
         found = calibrate(pointed, None, 1e5 * sum(peaks))
         for line, at in places.items():
             assert found["channels"][line] == pytest.approx(at, abs=0.11)
+
+
+# keV, of K-alpha 1 and 2 (Deslattes et al., 2003).
+DOUBLETS = {
+    "Fe_Ka": (6.40401, 6.39103),
+    "Mn_Ka": (5.89880, 5.88769),
+    "Ca_Ka": (3.69172, 3.68813),
+}
+
+
+@pytest.mark.parametrize(("name", "off"), [("Ca_Ka", 0.0004), ("Mn_Ka", 0.003)])
+def test_how_sure_the_gain_is(name, off):
+    """Doublets do no harm; the closer two lines are, the less sure is the gain."""
+    pytest.importorskip("xraylib", reason="the extra fit is not installed")
+    energies = 0.01 * np.arange(2048)
+    spectrum = np.full(2048, 50.0)
+    for energy in (DOUBLETS["Fe_Ka"], DOUBLETS[name]):
+        for part, height in zip(energy, (20_000, 10_000), strict=True):
+            spectrum += height * np.exp(-0.5 * ((energies - part) / 0.055) ** 2)
+    spectrum = np.random.default_rng(4).poisson(spectrum)
+    pointed = [("Fe_Ka", 641.0), (name, round(100 * DOUBLETS[name][0]))]
+    found = calibrate(pointed, None, spectrum)
+    assert found["scale"] == pytest.approx(0.01, rel=off)
+    assert abs(found["scale"] / 0.01 - 1) < 4 * found["uncertainty"] < 4 * off
+
+
+def test_lines_that_hardly_stand_out():
+    """Where somebody sees a peak, it is taken; nothing says how sure it is."""
+    spectrum = np.random.default_rng(5).poisson(np.full(2048, 4.0))
+    spectrum[[300, 301, 640, 641]] += 9
+    found = calibrate([("Ca_Ka", 300), ("Fe_Ka", 640)], None, spectrum)
+    assert found["uncertainty"] is None
+    assert found["scale"] == pytest.approx(0.008, rel=0.02)

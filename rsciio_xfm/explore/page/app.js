@@ -29,7 +29,7 @@ function createBus() {
 }
 
 /**
- * Show the map of store.get().map in `root`. `api` has get(path, query); `options`: goHome,
+ * Show the map that `store` names in `root`. `api` has get(path, query); `options`: goHome,
  * keys (whose keys are listened to), canLink, systemIsDark.
  */
 export function startApp(root, api, store, options) {
@@ -105,11 +105,11 @@ function layOut(app) {
     classes: ["Classes", createClassesPanel(app)],
   });
   app.selectTab = tabs.select;
-  root.replaceChildren(status.banner, createHeader(app), h("main.xfm-main", {},
+  root.replaceChildren(status.banner, createHeader(app), h("main.xfm-main",
     h("section.xfm-left", { label: "Map" }, createImageBar(app),
-      h("div.xfm-map-row", {}, createTools(app), app.map.element),
+      h("div.xfm-map-row", createTools(app), app.map.element),
       createHistogram(app, app.map)),
-    h("div.xfm-right", {}, createSpectrumPanel(app), tabs.element)), status.element);
+    h("div.xfm-right", createSpectrumPanel(app), tabs.element)), status.element);
   addKeys(app, app.keys ?? root);
   app.hint = () => {
     const { regions } = app.state;
@@ -128,7 +128,7 @@ function addActs(app) {
       store.set({ image, rgb: null, ratio: null, ...part }, options),
     setSpectrum: (part, options) => store.set({ spectrum: { ...store.get().spectrum, ...part } }, options),
     labelOf: (spec) => imageLabel(spec, app.energyOf),
-    isDark: () => store.get().dark ?? app.systemIsDark(),
+    isDark: () => app.state.dark ?? app.systemIsDark(),
     toggleDark: () => store.set({ dark: !app.isDark() }, { step: false }),
     setTool(tool) {
       app.map.cancel();
@@ -163,7 +163,7 @@ function addActs(app) {
     },
     /** Channels [first, stop] of the image that is seen, if it is one of channels. */
     windowShown() {
-      const state = store.get();
+      const state = app.state;
       if (state.rgb || state.ratio) return null;
       if (state.image.startsWith("w:")) return state.window;
       if (!state.image.startsWith("e:")) return null;

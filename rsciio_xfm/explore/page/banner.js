@@ -42,7 +42,7 @@ export function createBanner(app) {
     if (next === kind) return;
     kind = next;
     element.hidden = !kind;
-    if (kind) fill(element, h("span", {}, TEXTS[kind]), act());
+    if (kind) fill(element, h("span", TEXTS[kind]), act());
   }
   return {
     element,

@@ -1,5 +1,5 @@
 /** Classes of pixels that have like spectra; each may become a region. */
-import { CLASS_COLOURS } from "./colours.js";
+import { classColour } from "./colours.js";
 import { coloured, choice, fill, h, numberInput } from "./dom.js";
 import { missing } from "./names.js";
 import { remarks } from "./remarks.js";
@@ -18,14 +18,13 @@ export function createClassesPanel(app) {
     app.runTask("classify", classes, () =>
       app.showImage("class", { classes }));
   }
-  const colourOf = (label) => CLASS_COLOURS[label % CLASS_COLOURS.length];
   const regionOf = (state, label) => withRegion(state, `c:${label}`, {
-    name: `Class ${label}`, colour: colourOf(label),
+    name: `Class ${label}`, colour: classColour(label),
   });
 
   /** Every class that is no region yet becomes one, in one step. */
   function addAll() {
-    let state = store.get();
+    let state = app.state;
     app.classes.forEach(({ label }) => {
       const isThere = state.regions.some((r) => r.region === `c:${label}`);
       if (!isThere) state = { ...state, ...regionOf(state, label) };
@@ -34,20 +33,20 @@ export function createClassesPanel(app) {
   }
 
   function row({ label, pixels }) {
-    return h("li", {},
-      coloured(h("span.xfm-swatch.xfm-round", { "aria-hidden": "true" }), colourOf(label)),
-      h("span.xfm-name", {}, `Class ${label}`),
-      h("span.xfm-size", {}, sizeText(pixels, app.info.pixel)),
+    return h("li",
+      coloured(h("span.xfm-swatch.xfm-round", { "aria-hidden": "true" }), classColour(label)),
+      h("span.xfm-name", `Class ${label}`),
+      h("span.xfm-size", sizeText(pixels, app.info.pixel)),
       h("button", { key: `class ${label}`, title: `Make a region of class ${label}`,
-        onclick: () => store.set(regionOf(store.get(), label)) }, "Region"));
+        onclick: () => store.set(regionOf(app.state, label)) }, "Region"));
   }
 
   function draw() {
     const busy = app.tasks.has("classify");
     const noClasses = app.info && !app.info.classify;
     fill(element,
-      h("div.xfm-bar", {},
-        h("label", {}, "Classes ", numberInput("How many classes", n, (v) => { n = Math.round(v); },
+      h("div.xfm-bar",
+        h("label", "Classes ", numberInput("How many classes", n, (v) => { n = Math.round(v); },
           { min: 2, max: 20, step: 1, key: "n", disabled: method === "hdbscan" })),
         choice("Method", METHODS, method, (v) => {
           method = v;
@@ -59,12 +58,12 @@ export function createClassesPanel(app) {
       app.classes ? [
         h("ul.xfm-regions", { label: "Classes" }, app.classes.map(row)),
         h("button", { onclick: addAll, key: "all" }, "All as regions"),
-      ] : h("p.xfm-muted", {}, noClasses ? missing("Classes", "learning")
+      ] : h("p.xfm-muted", noClasses ? missing("Classes", "learning")
         : "Pixels with like spectra are put together: minerals of a rock, pigments of a painting."));
   }
   /** A link or a session has classes: they are found again, or the server still has them. */
   const again = () => {
-    const { classes } = store.get();
+    const { classes } = app.state;
     if (!classes) return;
     ({ n, method } = classes);
     app.runTask("classify");

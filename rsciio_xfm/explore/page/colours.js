@@ -45,6 +45,7 @@ export const REGION_COLOURS = [
 export const CLASS_COLOURS = [
   "#c7eae5", "#332288", "#648fff", "#dfc27d", "#aa3377", "#8c510a", "#88ccee", "#785ef0",
 ];
+export const classColour = (label) => CLASS_COLOURS[label % CLASS_COLOURS.length];
 export const DASHES = [[], [8, 3], [2, 2], [8, 3, 2, 3]];
 
 export const rgbOf = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));

@@ -5,23 +5,27 @@ const SVG = "http://www.w3.org/2000/svg";
 const SHORT = { label: "aria-label", key: "data-key" };
 
 /**
- * h("button.xfm-tool", {onclick: f, label: "Undo", key: "undo"}, "text", child, ...).
- * Functions become listeners, true and false set or leave out, `value` and such are properties;
- * `label` is what a screen reader says, by `key` the keyboard finds it again after fill().
+ * h("button.xfm-tool", {onclick: f, label: "Undo", key: "undo"}, "text", child, ...); what comes
+ * first may be left out. Functions become listeners, true and false set or leave out, `value` and
+ * such are properties; `label` is what a screen reader says, `pressed` whether a button is, by
+ * `key` the keyboard finds it again after fill().
  */
-export function h(tag, props = {}, ...children) {
+export function h(tag, ...children) {
+  const props = children[0]?.constructor === Object ? children.shift() : {};
   const [name, ...classes] = tag.split(".");
   const element = document.createElement(name);
   if (classes.length) element.className = classes.join(" ");
   if (name === "button") element.type = "button";
-  for (const [key, value] of Object.entries(props)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (["value", "checked", "selected", "indeterminate"].includes(key)) element[key] = value;
-    else element.setAttribute(SHORT[key] ?? key, value === true ? "" : value);
-  }
+  for (const [key, value] of Object.entries(props)) put(element, key, value);
   element.append(...children.flat().filter((child) => child !== null && child !== false));
   return element;
+}
+function put(element, key, value) {
+  if (key === "pressed") element.setAttribute("aria-pressed", value);
+  else if (value === null || value === undefined || value === false) return;
+  else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+  else if (["value", "checked", "selected"].includes(key)) element[key] = value;
+  else element.setAttribute(SHORT[key] ?? key, value === true ? "" : value);
 }
 
 /** A colour is set by the object model: the page allows no style attributes. */
@@ -67,11 +71,10 @@ export function choice(label, options, value, onchange, props = {}) {
   }, options.map(([v, text]) => h("option", { value: v, selected: v === value }, text)));
 }
 
-/** Buttons of which one is pressed. */
 export function segments(label, options, value, onchange) {
   return h("div.xfm-segments", { role: "group", label },
     options.map(([v, text, title]) => h("button", {
-      title, "aria-pressed": String(v === value), onclick: () => onchange(v),
+      title, pressed: v === value, onclick: () => onchange(v),
     }, text)));
 }
 
@@ -117,15 +120,22 @@ export function putPixels(canvas, pixels, height, width) {
   return canvas;
 }
 
-/** Where the mouse is on an element. */
 export function placeOn(element, event) {
-  const box = element.getBoundingClientRect();
-  return { sx: event.clientX - box.left, sy: event.clientY - box.top };
+  const { left, top } = element.getBoundingClientRect();
+  return { sx: event.clientX - left, sy: event.clientY - top };
+}
+export function box(context, colour, [x, y, width, height]) {
+  context.fillStyle = colour;
+  context.fillRect(x, y, width, height);
+}
+/** A text on a canvas; `where` it is anchored: "left bottom". */
+export function write(context, text, [x, y], where = "left bottom") {
+  [context.textAlign, context.textBaseline] = where.split(" ");
+  context.fillText(text, x, y);
 }
 export const pixelRatio = () => window.devicePixelRatio || 1;
 export const FONT = "12px system-ui, sans-serif";
 
-/** A colour of the style sheet. */
 export const styleOf = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
 
 export function download(name, data, type) {
@@ -134,7 +144,6 @@ export function download(name, data, type) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
-/** A box over the page, until it is closed. */
 export function showDialog(root, label, ...children) {
   const dialog = h("dialog.xfm-dialog", { label }, ...children);
   dialog.addEventListener("close", () => dialog.remove());

@@ -12,13 +12,13 @@ export function createElementsPanel(app) {
   const bar = h("div.xfm-bar");
   const notes = h("div");
   const grid = h("div.xfm-multiples", { role: "list", label: "Images of the elements" });
-  const element = h("div.xfm-panel", {}, bar, notes, grid);
+  const element = h("div.xfm-panel", bar, notes, grid);
 
   function add(event) {
     event.preventDefault();
     const input = event.target.elements.added;
     const { found, unknown } = parseElements(input.value);
-    const { elements } = store.get();
+    const { elements } = app.state;
     input.value = unknown.join(" "); // what is left can be mended
     input.setAttribute("aria-invalid", String(unknown.length > 0));
     if (unknown.length) app.say(`No element: ${unknown.join(", ")}.`);
@@ -31,7 +31,7 @@ export function createElementsPanel(app) {
     app.say(`${names.length} elements found.`);
   });
   const fit = () => {
-    const { elements, excitation } = store.get();
+    const { elements, excitation } = app.state;
     app.runTask("fit", wishOf("fit", { fit: elements, excitation }), (result) => {
       const now = elements.length ? elements : result.elements;
       const first = result.maps.find((name) => name.startsWith(`${now[0]}_`)) ?? result.maps[0];
@@ -39,7 +39,7 @@ export function createElementsPanel(app) {
     });
   };
   /** A link or a session has images of a fit: it is done again, or the server still has it. */
-  const fitAgain = () => store.get().fit && app.runTask("fit");
+  const fitAgain = () => app.state.fit && app.runTask("fit");
   app.on("opened session reopened", fitAgain);
 
   /** What somebody typed is taken if the server understands it. */
@@ -49,7 +49,7 @@ export function createElementsPanel(app) {
     try {
       if (excitation) await app.data.ask("info", { excitation });
       input.removeAttribute("aria-invalid");
-      if (excitation !== store.get().excitation) store.set({ excitation });
+      if (excitation !== app.state.excitation) store.set({ excitation });
     } catch (error) {
       input.setAttribute("aria-invalid", "true");
       app.tell(error);
@@ -59,15 +59,15 @@ export function createElementsPanel(app) {
     const { text } = app.info?.excitation ?? {};
     const title = "What made the X-rays: a tube (Rh 50 kV), photons (17.44 keV) or electrons (electrons 20 kV). " +
       `Lines that it cannot excite are left out. ${text ? `The file says ${text}.` : "The file does not say it."}`;
-    return h("label", {}, "Excitation ", h("input", { title, size: 13, maxlength: 40,
-      value: store.get().excitation ?? "", placeholder: text ?? "Rh 50 kV", list: "xfm-excitations",
+    return h("label", "Excitation ", h("input", { title, size: 13, maxlength: 40,
+      value: app.state.excitation ?? "", placeholder: text ?? "Rh 50 kV", list: "xfm-excitations",
       key: "excitation", onchange: setExcitation }),
     h("datalist", { id: "xfm-excitations" }, ["Rh 50 kV", "17.44 keV", "electrons 20 kV"].map((value) =>
       h("option", { value }))));
   }
 
   function drawBar() {
-    const { elements } = store.get();
+    const { elements } = app.state;
     const isBusy = app.tasks.has("fit") || app.tasks.has("elements");
     const disabled = isBusy || !app.energyOf;
     const why = app.energyOf ? "" : " (the map has to be calibrated first)";
@@ -88,31 +88,31 @@ export function createElementsPanel(app) {
 
   const pictures = new Map(); // of a spec: canvas
   function specs() {
-    const lines = store.get().elements.map((e) => app.lineOf(e)).filter(Boolean);
+    const lines = app.state.elements.map((e) => app.lineOf(e)).filter(Boolean);
     return [...app.fitted.map((name) => `fit:${name}`), ...lines.map((line) => `e:${line}`)];
   }
 
   function tile(spec) {
-    const { image, rgb } = store.get();
+    const { image, rgb } = app.state;
     const canvas = h("canvas", { "aria-hidden": "true" });
     pictures.set(spec, canvas);
     const label = imageLabel(spec, app.energyOf);
     const isShown = !rgb && image === spec;
     const channels = ["red", "green", "blue"].map((colour, k) => h("button", {
-      class: `xfm-${colour}`, key: `${spec} ${k}`, "aria-pressed": String(rgb?.[k] === spec),
+      class: `xfm-${colour}`, key: `${spec} ${k}`, pressed: rgb?.[k] === spec,
       label: `${label} in ${colour}`, title: `Show in ${colour}`, onclick: () => setRgb(k, spec),
     }, "RGB"[k]));
     const name = spec.startsWith("e:") ? spec.slice(2).split("_")[0] : null;
     return h("div.xfm-tile", { role: "listitem" },
-      h("button.xfm-picture", { "aria-pressed": String(isShown),
+      h("button.xfm-picture", { pressed: isShown,
         label: `Show ${label}`, key: spec, onclick: () => app.showImage(spec) }, canvas,
-      h("span", {}, label)),
-      h("div.xfm-row", {}, channels,
+      h("span", label)),
+      h("div.xfm-row", channels,
         name ? iconButton("remove", `Remove ${name}`, () => store.set({
-          elements: store.get().elements.filter((e) => e !== name) })) : null));
+          elements: app.state.elements.filter((e) => e !== name) })) : null));
   }
   function setRgb(k, spec) {
-    const { rgb, image } = store.get();
+    const { rgb, image } = app.state;
     const others = rgb ?? [image, image, image];
     store.set({ rgb: others.map((old, i) => (i === k ? spec : old)), ratio: null });
   }
@@ -124,7 +124,7 @@ export function createElementsPanel(app) {
     fill(notes, remarks(app, notes, "elements", "fit"));
     pictures.clear();
     const wanted = specs();
-    fill(grid, wanted.length ? wanted.map(tile) : h("p.xfm-muted", {}, app.info ? hint() : ""));
+    fill(grid, wanted.length ? wanted.map(tile) : h("p.xfm-muted", app.info ? hint() : ""));
     wanted.forEach(paint);
     poke();
   });
@@ -134,7 +134,7 @@ export function createElementsPanel(app) {
     const canvas = pictures.get(spec);
     if (!kept || !canvas) return;
     const limits = limitsOf(sortedSample(kept.image), { low: 0, high: 99.8 });
-    const pixels = paintOne(kept.image, limits, 1, colourTable(store.get().cmap));
+    const pixels = paintOne(kept.image, limits, 1, colourTable(app.state.cmap));
     putPixels(canvas, pixels, ...app.info.shape);
   }
   const { poke, retry } = trying(app,

@@ -1,5 +1,5 @@
 /** What can be taken away: spectra, images, regions, session, Python lines. */
-import { FONT, closer, download, h, pixelRatio, showDialog, styleOf } from "./dom.js";
+import { FONT, box, closer, download, h, pixelRatio, showDialog, styleOf, write } from "./dom.js";
 import { imageChoices } from "./image_bar.js";
 import { geometry } from "./map.js";
 import { drawOverlay } from "./map_overlay.js";
@@ -21,13 +21,13 @@ export function createExportMenu(app) {
     download(name(file), bytes, media_type);
   }
   function shownRegions(most = MOST_REGIONS) {
-    const regions = store.get().regions.filter((r) => r.on);
+    const regions = app.state.regions.filter((r) => r.on);
     if (regions.length > most) app.say(`Of the first ${most} regions; hide some to have others.`);
     return regions.slice(0, most);
   }
   /** As in the chart: the whole map and the maximum too, where they are shown. */
   function shownSpectra() {
-    const { regions, spectrum } = store.get();
+    const { regions, spectrum } = app.state;
     const isWhole = spectrum.whole || !regions.some((r) => r.on);
     const more = [isWhole && { region: "", name: "Whole map" },
       spectrum.max && { region: "max", name: "Most in any pixel" }].filter(Boolean);
@@ -35,8 +35,8 @@ export function createExportMenu(app) {
   }
   const saved = (file, object) => download(name(file), JSON.stringify(object, null, 2), "application/json");
   const textsOf = (regions) => (regions.length ? regions.map((r) => r.region) : [""]);
-  const activeText = () => activeOf(store.get())?.region ?? "";
-  const activeName = () => activeOf(store.get())?.name ?? "whole map";
+  const activeText = () => activeOf(app.state)?.region ?? "";
+  const activeName = () => activeOf(app.state)?.name ?? "whole map";
 
   const acts = [
     ["Spectrum of the chosen region (MSA)", () =>
@@ -51,7 +51,7 @@ export function createExportMenu(app) {
       download(name("spectrum.png"), blob, "image/png"))],
     ["Image with its numbers (TIFF)", async () => {
       // Of a ratio or of colours, each image by itself.
-      for (const of of new Set(wantedImages(store.get()))) {
+      for (const of of new Set(wantedImages(app.state))) {
         await fetched("image.tif", { of }, `${of.replaceAll(":", "_")}.tif`);
       }
     }],
@@ -59,14 +59,13 @@ export function createExportMenu(app) {
       download(name("map.png"), blob, "image/png"))],
     ["Chosen region as an image (TIFF)", () =>
       fetched("region.tif", { region: activeText(), name: activeName() }, `${activeName()}.tif`)],
-    ["Regions (JSON)", () => saved("regions.json", { regions: store.get().regions })],
-    ["Session (JSON)", () => saved("session.json", store.get())],
+    ["Regions (JSON)", () => saved("regions.json", { regions: app.state.regions })],
+    ["Session (JSON)", () => saved("session.json", app.state)],
     ["Open a session or regions ...", openSession],
     ["Python lines ...", () => python(app)],
   ];
   if (app.canLink) acts.push(["Copy the link to this view", () => copy(app, location.href)]);
 
-  /** A row for each region and image. */
   async function statistics() {
     const regions = shownRegions();
     const specs = imageChoices(app).map(([spec]) => spec)
@@ -88,7 +87,7 @@ export function createExportMenu(app) {
     input.addEventListener("change", async () => {
       try {
         const given = JSON.parse(await input.files[0].text());
-        const state = store.get();
+        const state = app.state;
         const isSession = given.v === 1;
         store.set(isSession ? { ...checked(given), map: state.map }
           : { regions: checked({ regions: given.regions }).regions });
@@ -100,7 +99,7 @@ export function createExportMenu(app) {
     input.click();
   }
 
-  const menu = h("details.xfm-menu", {}, h("summary", { key: "export" }, "Export"),
+  const menu = h("details.xfm-menu", h("summary", { key: "export" }, "Export"),
     h("div", { role: "menu" }, acts.map(([text, act]) => h("button", {
       role: "menuitem",
       onclick: async () => {
@@ -158,20 +157,17 @@ export function spectrumPicture(app) {
   [canvas.width, canvas.height] = [seen.width, seen.height];
   const context = canvas.getContext("2d");
   const scale = pixelRatio();
-  context.fillStyle = styleOf(app.root, "--ground");
-  context.fillRect(0, 0, canvas.width, canvas.height);
+  box(context, styleOf(app.root, "--ground"), [0, 0, canvas.width, canvas.height]);
   context.drawImage(seen, 0, 0);
   const { left, top, width } = plot.bbox;
   context.scale(scale, scale);
   context.font = FONT;
-  context.textAlign = "right";
-  context.textBaseline = "middle";
   context.lineWidth = 2;
   const right = (left + width) / scale - 6;
   series.forEach(({ name, colour, dash }, k) => {
     const y = top / scale + 12 + 16 * k;
     context.fillStyle = styleOf(app.root, "--text");
-    context.fillText(name, right, y);
+    write(context, name, [right, y], "right middle");
     const end = right - context.measureText(name).width - 6;
     context.strokeStyle = colour;
     context.setLineDash(dash ?? []);
@@ -183,13 +179,12 @@ export function spectrumPicture(app) {
   return canvas;
 }
 
-/** The lines that make what is seen, in a box. */
 async function python(app) {
   const { json, text } = await app.data.ask("script.py", { state: JSON.stringify(app.state) });
   const lines = text ?? json?.script ?? "";
   const code = h("pre", { tabindex: 0 }, lines);
-  showDialog(app.root, "Python lines", h("h2", {}, "Python lines that make the same"), code,
-    h("div.xfm-row", {},
+  showDialog(app.root, "Python lines", h("h2", "Python lines that make the same"), code,
+    h("div.xfm-row",
       h("button", { onclick: () => copy(app, lines, code) }, "Copy"),
       h("button", { onclick: () => download("explored.py", lines, "text/x-python") }, "Save"),
       closer()));

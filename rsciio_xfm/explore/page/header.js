@@ -4,11 +4,11 @@ import { fill, h, iconButton, space } from "./dom.js";
 import { showHelp } from "./help.js";
 
 export function createHeader(app) {
-  const name = h("h1", {}, "");
+  const name = h("h1", "");
   const size = h("span.xfm-muted");
   const undo = iconButton("undo", "Undo (Ctrl Z)", () => app.undo());
   const redo = iconButton("redo", "Redo (Ctrl Y)", () => app.redo());
-  const element = h("header.xfm-header", {},
+  const element = h("header.xfm-header",
     app.goHome ? h("button", { onclick: app.goHome, title: "All maps of the folder" }, "Maps") : null,
     name, size, space(), undo, redo, createExportMenu(app),
     iconButton("dark", "Dark or light (D)", () => app.toggleDark()),
@@ -20,6 +20,7 @@ export function createHeader(app) {
     const [h_, w, n] = app.info.shape;
     name.textContent = app.info.name;
     size.textContent = `${w} × ${h_} pixels, ${n} channels`;
+    name.title = `${app.info.name}, ${size.textContent}`;
   };
   app.store.on(draw);
   app.on("info", draw);
@@ -45,10 +46,10 @@ export function createTools(app) {
     app.map.canvas.clientHeight / 2);
   const draw = () => fill(element,
     TOOLS.map(([tool, label]) => iconButton(tool, label, () => app.setTool(tool),
-      { "aria-pressed": String(app.tool === tool), key: tool })),
+      { pressed: app.tool === tool, key: tool })),
     h("hr"),
     MODES.map(([mode, text, label]) => h("button", { title: label, label,
-      "aria-pressed": String(app.mode === mode), key: mode, onclick: () => app.setMode(mode) }, text)),
+      pressed: app.mode === mode, key: mode, onclick: () => app.setMode(mode) }, text)),
     h("hr"),
     iconButton("plus", "Enlarge (+)", () => zoom(1.5), { key: "in" }),
     iconButton("minus", "Make smaller (−)", () => zoom(1 / 1.5), { key: "out" }),

@@ -28,12 +28,12 @@ const KEYS = [
 
 export function showHelp(app) {
   if (app.root.querySelector("dialog[open]")) return;
-  const part = ([title, keys]) => h("section", {}, h("h3", {}, title),
-    h("dl", {}, keys.flatMap(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])));
+  const part = ([title, keys]) => h("section", h("h3", title),
+    h("dl", keys.flatMap(([key, text]) => [h("dt", h("kbd", key)), h("dd", text)])));
   showDialog(app.root, "Help",
-    h("h2", {}, "How to look at a map"),
-    h("p", {}, "Draw on the map: the spectrum of these pixels follows. Drag in the spectrum: the image of " +
+    h("h2", "How to look at a map"),
+    h("p", "Draw on the map: the spectrum of these pixels follows. Drag in the spectrum: the image of " +
       "these energies follows. Click a peak to learn which element it may be. Everything can be undone, and " +
       "the address of the page keeps all that you see."),
-    h("div.xfm-columns", {}, KEYS.map(part)), closer());
+    h("div.xfm-columns", KEYS.map(part)), closer());
 }

@@ -22,7 +22,7 @@ export function createImageBar(app) {
   const kindOf = (state) => (state.rgb ? "rgb" : state.ratio ? "ratio" : "one");
 
   function setKind(kind) {
-    const now = wantedImages(store.get());
+    const now = wantedImages(app.state);
     const others = imageChoices(app).map(([spec]) => spec);
     const isElement = (spec) => /^(fit|e):/.test(spec);
     const better = [...now.filter(isElement), ...others.filter(isElement), ...now, ...others];
@@ -49,7 +49,7 @@ export function createImageBar(app) {
   }
 
   function draw() {
-    const state = store.get();
+    const state = app.state;
     const kind = kindOf(state);
     fill(element,
       segments("What the map shows", [
@@ -63,9 +63,7 @@ export function createImageBar(app) {
         ["viridis", "cividis", "magma", "grey"].map((name) => [name, name]), state.cmap,
         (cmap) => store.set({ cmap }), { key: "cmap" }));
   }
-  store.on((_, has, live) => {
-    if (!live && has("image", "rgb", "ratio", "cmap", "window", "elements", "energy")) draw();
-  });
+  store.on((_, has) => has("image", "rgb", "ratio", "cmap", "window", "elements", "energy") && draw());
   app.on("info choices", draw);
   draw();
   return element;

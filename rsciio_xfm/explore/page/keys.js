@@ -27,9 +27,8 @@ export function addKeys(app, target) {
     if (event.key === "Escape") return app.map.cancel() ? () => {} : () => app.setCalibrating(false);
     if (event.target.matches?.(TYPED) || event.altKey) return null;
     const key = event.key.toLowerCase();
-    const { store } = app;
     if (key in TOOLS) return () => app.setTool(TOOLS[key]);
-    const { spectrum, active } = store.get();
+    const { spectrum, active } = app.state;
     return {
       "?": () => showHelp(app),
       n: () => chooseNext(app, event.shiftKey ? -1 : 1),

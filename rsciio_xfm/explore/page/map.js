@@ -38,7 +38,7 @@ export function createMap(app) {
     label: "Map. Arrow keys move the cross or the chosen region, Enter draws; ? for all keys.",
   });
   const hint = h("div.xfm-hint", { hidden: true });
-  const element = h("div.xfm-map-box", {}, canvas, hint);
+  const element = h("div.xfm-map-box", canvas, hint);
   const painted = h("canvas");
   const map = { element, canvas, painted, cursor: null, drawing: null, limits: [] };
   const sorted = new WeakMap();
@@ -48,7 +48,6 @@ export function createMap(app) {
     return sorted.get(image);
   };
 
-  /** The numbers that are seen. */
   let ratio = { a: null, b: null, image: null };
   map.imageShown = () => {
     const { kind, answers } = app.shown;
@@ -60,7 +59,7 @@ export function createMap(app) {
 
   map.paint = () => {
     if (!app.shown) return;
-    const state = store.get();
+    const state = app.state;
     const { kind, answers } = app.shown;
     let pixels;
     if (kind === "rgb") {
@@ -79,7 +78,7 @@ export function createMap(app) {
   /** Rows and columns of the image; of a coarse one the last ones are parts. */
   const sizeShown = () => app.info.shape.map((size) => size / (app.shown.step ?? 1));
 
-  map.geometry = () => geometry(app.info, store.get().view, {
+  map.geometry = () => geometry(app.info, app.state.view, {
     width: canvas.clientWidth, height: canvas.clientHeight,
   });
 

@@ -1,37 +1,46 @@
 /** What lies over the image: regions, what is being drawn, the cross of the keyboard. */
 import { pixel, rgbOf } from "./colours.js";
-import { FONT, h, putPixels } from "./dom.js";
+import { FONT, box, h, putPixels, write } from "./dom.js";
 import { boundsOf, boundsOfAll, isDrawn, parseRegion } from "./regions.js";
 
 const FILL = 34; // of 255: how much a region's colour covers the image
 const middles = new WeakMap(); // of a mask
-const kept = new Map(); // of a region's text and colour: its picture
+const kept = new Map(); // of a region's text, colour and tint: its picture
 
 export function drawOverlay(context, app, map, place) {
-  const { regions, active } = app.state;
-  for (const region of regions.filter((r) => r.on)) drawRegion(context, app, place, region, active);
-  const chosen = regions.find((r) => r.on && r.id === active);
-  if (app.tool === "move" && chosen) drawCorners(context, place, parseRegion(chosen.region));
+  drawRegions(context, app, place);
   if (map.drawing?.places) drawPlaces(context, place, map.drawing.places);
   if (map.cursor && document.activeElement === map.canvas) drawCross(context, place, map.cursor);
 }
 
-function drawRegion(context, app, place, region, active) {
-  const terms = parseRegion(region.region);
-  const isSimple = terms.length === 1 && isDrawn(terms);
-  const mask = isSimple ? null : app.maskOf(region.region);
-  if (mask) drawMask(context, app, place, { mask, colour: region.colour, key: region.region });
+function drawRegions(context, app, place) {
+  const { regions, active } = app.state;
+  // A tint would make other colours of those of classes, and of three images.
+  const alpha = ["class", "rgb"].includes(app.shown?.kind) ? 0 : FILL;
+  const seen = regions.filter((r) => r.on).map((region) => {
+    const terms = parseRegion(region.region);
+    const isSimple = terms.length === 1 && isDrawn(terms);
+    return { ...region, terms, alpha, isSimple, mask: isSimple ? null : app.maskOf(region.region) };
+  });
+  for (const region of seen) if (region.mask) drawMask(context, app.info.shape, place, region);
+  for (const region of seen) drawTerms(context, place, region, region.id === active);
+  for (const { name, terms, mask } of seen) {
+    const first = terms.find((term) => boundsOf(term));
+    const at = first ? boundsOf(first) : middleOf(mask, app.info.shape[1]);
+    if (at) drawName(context, place, name, at);
+  }
+  const chosen = seen.find((r) => r.id === active);
+  if (app.tool === "move" && chosen) drawCorners(context, place, chosen.terms);
+}
+
+function drawTerms(context, place, { terms, isSimple, colour, alpha }, isActive) {
   for (const term of terms) {
     outline(context, place, term);
-    if (isSimple) tint(context, region.colour);
-    const isActive = region.id === active;
+    if (isSimple) tint(context, colour, alpha);
     stroke(context, "rgba(0, 0, 0, 0.75)", isActive ? 6 : 4, []);
     stroke(context, "#ffffff", isActive ? 4 : 2.6, []);
-    stroke(context, region.colour, isActive ? 2.4 : 1.6, term.minus ? [4, 4] : []);
+    stroke(context, colour, isActive ? 2.4 : 1.6, term.minus ? [4, 4] : []);
   }
-  const first = terms.find((term) => boundsOf(term));
-  const at = first ? boundsOf(first) : middleOf(mask, app.info.shape[1]);
-  if (at) drawName(context, place, region, at);
 }
 
 /** [y, x] in the middle of the longest row of a region's pixels; null if it has none. */
@@ -53,24 +62,19 @@ function drawCorners(context, place, terms) {
   const [y0, x0, y1, x1] = boundsOfAll(terms);
   for (const [y, x] of [[y0, x0], [y0, x1], [y1, x0], [y1, x1]]) {
     const [sx, sy] = place.toScreen(y, x);
-    context.fillStyle = "#000";
-    context.fillRect(sx - 5, sy - 5, 10, 10);
-    context.fillStyle = "#fff";
-    context.fillRect(sx - 3.5, sy - 3.5, 7, 7);
+    box(context, "#000", [sx - 5, sy - 5, 10, 10]);
+    box(context, "#fff", [sx - 3.5, sy - 3.5, 7, 7]);
   }
 }
 
-function drawName(context, place, region, [y0, x0]) {
+function drawName(context, place, name, [y0, x0]) {
   const [x, top] = place.toScreen(y0, x0);
   const y = Math.max(top, 20);
   context.font = `600 ${FONT}`;
-  context.textAlign = "left";
-  context.textBaseline = "bottom";
-  const width = context.measureText(region.name).width;
-  context.fillStyle = "rgba(0, 0, 0, 0.65)";
-  context.fillRect(x - 1, y - 18, width + 8, 16);
+  const width = context.measureText(name).width;
+  box(context, "rgba(0, 0, 0, 0.65)", [x - 1, y - 18, width + 8, 16]);
   context.fillStyle = "#fff";
-  context.fillText(region.name, x + 3, y - 3);
+  write(context, name, [x + 3, y - 3]);
 }
 
 function outline(context, place, term) {
@@ -87,8 +91,8 @@ function outline(context, place, term) {
   }
 }
 
-function tint(context, colour) {
-  context.globalAlpha = FILL / 255;
+function tint(context, colour, alpha) {
+  context.globalAlpha = alpha / 255;
   context.fillStyle = colour;
   context.fill("evenodd");
   context.globalAlpha = 1;
@@ -108,8 +112,7 @@ function drawPlaces(context, place, places) {
   stroke(context, "rgba(0, 0, 0, 0.7)", 4, []);
   stroke(context, "#fff", 1.5, []);
   const [x, y] = place.toScreen(places[0].y, places[0].x);
-  context.fillStyle = "#fff";
-  context.fillRect(x - 4, y - 4, 8, 8);
+  box(context, "#fff", [x - 4, y - 4, 8, 8]);
 }
 
 function drawCross(context, place, cursor) {
@@ -125,19 +128,18 @@ function drawCross(context, place, cursor) {
   stroke(context, "#fff", 2, []);
 }
 
-function drawMask(context, app, place, painted) {
-  const [height, width] = app.info.shape;
-  const picture = pictureOf(painted, height, width);
+function drawMask(context, [height, width], place, region) {
   context.imageSmoothingEnabled = false;
-  context.drawImage(picture, place.left, place.top, width * place.zoom, height * place.zoomY);
+  context.drawImage(pictureOf(region, height, width), place.left, place.top,
+    width * place.zoom, height * place.zoomY);
 }
 
 /** The region's pixels in its colour; without an outline, those at its border fully. */
-function pictureOf({ mask, colour, key }, height, width) {
-  const name = `${key} ${colour}`;
+function pictureOf({ mask, colour, alpha, terms, region }, height, width) {
+  const name = `${region} ${colour} ${alpha}`;
   if (kept.get(name)?.mask === mask) return kept.get(name).picture;
-  const [border, inside] = [pixel(...rgbOf(colour)), pixel(...rgbOf(colour), FILL)];
-  const isBorder = isDrawn(parseRegion(key)) ? () => false : borderOf(mask, width);
+  const [border, inside] = [255, alpha].map((part) => pixel(...rgbOf(colour), part));
+  const isBorder = isDrawn(terms) ? () => false : borderOf(mask, width);
   const pixels = new Uint32Array(mask.length);
   for (let i = 0; i < mask.length; i++) if (mask[i]) pixels[i] = isBorder(i) ? border : inside;
   const picture = putPixels(h("canvas"), pixels, height, width);

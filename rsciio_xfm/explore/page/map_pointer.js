@@ -49,7 +49,6 @@ export function addPointer(app, map) {
     map.zoomAt(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), sx, sy);
   }, { passive: false });
 
-  /** Escape: leave what was begun. */
   map.cancel = () => {
     const busy = Boolean(drag || map.drawing);
     drag?.cancel?.();
@@ -209,7 +208,6 @@ export function addPointer(app, map) {
     if (x < 0 || y < 0 || x >= width || y >= height) return false;
     return Boolean(app.maskOf(region.region)?.[Math.floor(y) * width + Math.floor(x)]);
   }
-  /** A click chooses the region that lies there. */
   function choose(place) {
     const found = app.state.regions.findLast((r) => r.on && isInside(r, place));
     if (found) app.store.set({ active: found.id }, { step: false });

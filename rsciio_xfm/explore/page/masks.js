@@ -53,30 +53,22 @@ const PAINTERS = {
     }
     return true;
   },
-  t(mask, t, value, { imageOf }) {
-    const image = imageOf(t.of);
-    if (!image) return false;
-    for (let i = 0; i < mask.length; i++) {
-      if (image[i] >= t.low && image[i] <= t.high) mask[i] = value;
-    }
-    return true;
-  },
-  b(mask, t, value, { imageOf }) {
-    const [x, y] = [imageOf(t.x), imageOf(t.y)];
-    if (!x || !y) return false;
-    for (let i = 0; i < mask.length; i++) {
-      const inside = x[i] >= t.xLow && x[i] <= t.xHigh && y[i] >= t.yLow && y[i] <= t.yHigh;
-      if (inside) mask[i] = value;
-    }
-    return true;
-  },
-  c(mask, t, value, { imageOf }) {
-    const labels = imageOf("class");
-    if (!labels) return false;
-    for (let i = 0; i < mask.length; i++) if (labels[i] === t.label) mask[i] = value;
-    return true;
-  },
+  t: (mask, t, value, { imageOf }) => within(mask, value, [[imageOf(t.of), t.low, t.high]]),
+  b: (mask, t, value, { imageOf }) => within(mask, value,
+    [[imageOf(t.x), t.xLow, t.xHigh], [imageOf(t.y), t.yLow, t.yHigh]]),
+  c: (mask, t, value, { imageOf }) => within(mask, value, [[imageOf("class"), t.label, t.label]]),
 };
+
+/** Pixels of which each image is between two values; false without one of the images. */
+function within(mask, value, images) {
+  if (!images.every(([image]) => image)) return false;
+  const inside = new Uint8Array(mask.length).fill(1);
+  for (const [image, low, high] of images) {
+    for (let i = 0; i < mask.length; i++) if (!(image[i] >= low && image[i] <= high)) inside[i] = 0;
+  }
+  for (let i = 0; i < mask.length; i++) if (inside[i]) mask[i] = value;
+  return true;
+}
 
 /** Where the sides of a polygon cross a row, in their order (even-odd rule). */
 function crossingsOf(points, y) {
@@ -90,7 +82,6 @@ function crossingsOf(points, y) {
   return found.sort((a, b) => a - b);
 }
 
-/** Images that a region needs. */
 export function imagesOf(terms) {
   return terms.flatMap((t) => ({ t: [t.of], b: [t.x, t.y], c: ["class"] })[t.kind] ?? []);
 }

@@ -2,7 +2,6 @@
 
 const GREEK = { a: "α", b: "β", g: "γ", l: "ℓ", n: "η" };
 
-/** "Fe_Ka" is shown as "Fe Kα". */
 export function lineLabel(line) {
   const [, element, shell, letter, rest] = /^(\w+?)_([KLM])([a-z])(\w*)$/.exec(line) ?? [];
   if (!element) return line.replace("_", " ");

@@ -23,7 +23,6 @@ export function limitsOf(sorted, { low, high }) {
   return last > a ? [a, last] : [a - (a && 0.5), a + 0.5];
 }
 
-/** 1025 numbers, 0 to 255. */
 const stepsOf = (gamma) => Uint32Array.from({ length: 1025 }, (_, i) => Math.round(255 * (i / 1024) ** (1 / gamma)));
 
 /** For each pixel one of 1025 values, or another where there is no number. */

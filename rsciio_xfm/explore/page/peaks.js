@@ -1,7 +1,8 @@
 /** A peak was clicked: which line may it be? Its image, or one of two lines to calibrate by. */
 import { clamp, fill, h, iconButton, placeOn, space } from "./dom.js";
-import { lineLabel, parseLine } from "./names.js";
-import { centreOf } from "./spectrum_mouse.js";
+import { lineLabel, parseLine, shown } from "./names.js";
+
+const MOST_DOUBT = 0.001; // of a gain: 10 eV at 10 keV
 
 export function createPeaks(app, chart) {
   const { store } = app;
@@ -31,32 +32,30 @@ export function createPeaks(app, chart) {
     const x = event ? placeOn(chart.element, event).sx : chart.plot.valToPos(chart.xOf(channel), "x") + 60;
     element.style.left = `${clamp(x + 12, 8, Math.max(8, chart.element.clientWidth - 270))}px`;
     back = chart.focusable;
-    const values = chart.series.find((s) => s.values.length)?.values ?? [];
-    const place = (app.calibrating || !app.energyOf) && values.length ? centreOf(values, channel) : channel;
     let found = [];
     if (app.energyOf) {
       try {
-        found = (await app.data.ask("candidates", { energy: app.energyOf(place).toFixed(4) })).json;
+        found = (await app.data.ask("candidates", { energy: app.energyOf(channel).toFixed(4) })).json;
       } catch (error) {
         app.tell(error);
       }
     }
-    show(place, found);
+    show(channel, found);
   }
 
   function show(place, found) {
-    const energy = app.energyOf ? `${app.energyOf(place).toFixed(3)} keV` : `Channel ${place.toFixed(1)}`;
+    const energy = app.energyOf ? `${app.energyOf(place).toFixed(3)} keV` : `Channel ${place}`;
     const title = app.calibrating
       ? `${energy}: which line is it? (${pairs.length + 1} of 2)` : energy;
     const doubt = found.length && found.reduce((sum, c) => sum + c.likely, 0) < 0.4
-      ? h("p.xfm-muted", {}, "There is hardly a peak here.") : [];
+      ? h("p.xfm-muted", "There is hardly a peak here.") : [];
     const buttons = found.slice(0, 6).map((c) => candidateButton(c, place));
     const nothing = app.energyOf ? "No line lies near." :
       "This map has no energies: name the line by which it is to be calibrated.";
     fill(element,
-      h("div.xfm-row", {}, h("strong", {}, title), space(),
+      h("div.xfm-row", h("strong", title), space(),
         iconButton("remove", "Close", close)),
-      doubt, buttons.length ? buttons : h("p.xfm-muted", {}, nothing),
+      doubt, buttons.length ? buttons : h("p.xfm-muted", nothing),
       lineInput(place));
     element.hidden = false;
     (element.querySelector("button.xfm-line") ?? element.querySelector("input")).focus();
@@ -75,7 +74,7 @@ export function createPeaks(app, chart) {
       class: "xfm-line", onfocus: point, onmouseenter: point,
       onclick: () => choose(line, place),
       title: `Likely: ${per} of 100, judged by the element's other lines`,
-    }, h("span", {}, lineLabel(line)), h("span.xfm-muted", {}, `${energy.toFixed(3)} keV`),
+    }, h("span", lineLabel(line)), h("span.xfm-muted", `${energy.toFixed(3)} keV`),
       meter);
   }
 
@@ -100,7 +99,7 @@ export function createPeaks(app, chart) {
     close();
     if (app.calibrating || !app.energyOf) return pair(line, place);
     const element_ = line.split("_")[0];
-    const { elements } = store.get();
+    const { elements } = app.state;
     app.chooseLine(element_, line);
     app.showImage(`e:${line}`, { elements: elements.includes(element_) ? elements : [...elements, element_] });
     return null;
@@ -110,14 +109,20 @@ export function createPeaks(app, chart) {
     app.setCalibrating(true);
     pairs.push([line, place]);
     if (pairs.length < 2) return app.say(`${lineLabel(line)}: now click a second peak.`);
-    const query = { pairs: pairs.map(([name, at]) => `${name}:${at.toFixed(2)}`).join(",") };
+    const query = { pairs: pairs.map((one) => one.join(":")).join(",") };
+    const names = pairs.map(([name]) => lineLabel(name)).join(" and ");
     pairs = [];
     app.setCalibrating(false);
     try {
-      const { json } = await app.data.ask("calibrate", query);
-      store.set({ energy: [json.offset, json.scale], spectrum: { ...store.get().spectrum, x: null } });
-      app.say(`Calibrated: ${(json.scale * 1000).toFixed(3)} eV a channel, ` +
-        `the first at ${json.offset.toFixed(4)} keV. Undo takes it back.`);
+      const { offset, scale, channels, uncertainty: doubt } = (await app.data.ask("calibrate", query)).json;
+      store.set({ energy: [offset, scale], spectrum: { ...store.get().spectrum, x: null } });
+      const sure = doubt === null ? "" : ` ± ${shown(1000 * scale * doubt, 2)}`;
+      const text = `Calibrated: ${(scale * 1000).toFixed(3)}${sure} eV a channel, ` +
+        `the first at ${offset.toFixed(4)} keV. Undo takes it back.`;
+      if (doubt < MOST_DOUBT) return app.say(text);
+      const apart = Math.abs(Object.values(channels).reduce((a, b) => a - b));
+      app.tell({ message: `${text} ${names} are only ${Math.round(apart)} channels apart: all energies are ` +
+        `uncertain by ${shown(100 * doubt, 2)} %. Choose lines further apart.` });
     } catch (error) {
       app.tell(error);
     }

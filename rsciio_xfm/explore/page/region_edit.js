@@ -1,5 +1,6 @@
 /** Regions are made, changed and taken away: by mouse, keyboard, histogram, scatter, classes. */
 import { nextColour } from "./colours.js";
+import { dragged } from "./dom.js";
 import { boundsOfAll, formatRegion, isDrawn, moved, parseRegion, placed } from "./regions.js";
 
 const MOST = 24;
@@ -16,7 +17,6 @@ function newId(regions) {
   return `r${Math.max(0, ...numbers) + 1}`;
 }
 
-/** The part of the state with one region more. */
 export function withRegion(state, region, { name = null, colour = null } = {}) {
   const added = {
     id: newId(state.regions),
@@ -28,7 +28,6 @@ export function withRegion(state, region, { name = null, colour = null } = {}) {
   return { regions: [...state.regions, added].slice(-MOST), active: added.id };
 }
 
-/** The part of the state with the active region changed. */
 export function withChanged(state, id, change) {
   return { regions: state.regions.map((r) => (r.id === id ? { ...r, ...change(r) } : r)) };
 }
@@ -49,6 +48,23 @@ export function beginTerm(app, mode) {
     done: (term) => app.store.set(part(term)),
     cancel: () => app.store.cancel(),
   };
+}
+
+/**
+ * A drag on a canvas makes a term: begin(event) returns what makes it of the place of the mouse,
+ * or null; end() when it is let go.
+ */
+export function brushed(app, canvas, begin, end) {
+  canvas.addEventListener("pointerdown", (event) => {
+    const make = event.button === 0 ? begin(event) : null;
+    if (!make) return;
+    const term = beginTerm(app, app.mode);
+    dragged(canvas, event, (moving) => term.put(make(moving)), (last, isDrag) => {
+      if (isDrag) term.done(make(last));
+      else term.cancel();
+      end();
+    });
+  });
 }
 
 /** Move or stretch the active region that was drawn; false if there is none. */
@@ -77,7 +93,6 @@ export function remove(app, id) {
   app.store.set({ regions, active: state.active === id ? next?.id ?? null : state.active });
 }
 
-/** The next region becomes the active one. */
 export function chooseNext(app, step = 1) {
   const { regions, active } = app.state;
   if (!regions.length) return;

@@ -11,7 +11,6 @@ const numbers = (text) => text.split(",").map((part) => (part.trim() ? Number(pa
 const short = (v) => String(Math.round(v * 100) / 100);
 const joined = (values) => values.map(short).join(",");
 
-/** Four numbers and their names. */
 const named = (...names) => ({
   parse(text) {
     const values = numbers(text);
@@ -99,7 +98,6 @@ export function formatRegion(terms) {
 /** [y0, x0, y1, x1] of a drawn term, null of others. */
 export const boundsOf = (term) => KINDS[term.kind].bounds?.(term) ?? null;
 
-/** Whether all of the region was drawn, so that it can be moved. */
 export const isDrawn = (terms) => terms.length > 0 && terms.every((t) => boundsOf(t));
 
 /** [y0, x0, y1, x1] of a region that was drawn, of what is not taken away. */

@@ -12,10 +12,10 @@ export function createRegionsPanel(app) {
   const counts = new WeakMap(); // of a mask: how many pixels
   const list = h("div");
   const values = h("div");
-  const element = h("div.xfm-panel", {}, list, values);
+  const element = h("div.xfm-panel", list, values);
 
   const change = (region, part, options) =>
-    store.set(withChanged(store.get(), region.id, () => part), options);
+    store.set(withChanged(app.state, region.id, () => part), options);
 
   function nextColour(region) {
     const at = REGION_COLOURS.indexOf(region.colour);
@@ -25,7 +25,7 @@ export function createRegionsPanel(app) {
   /** Another region is added to this one, or taken away from it. */
   function combine(region, value) {
     const [act, id] = value.split(" ");
-    const other = store.get().regions.find((r) => r.id === id);
+    const other = app.state.regions.find((r) => r.id === id);
     if (!other) return;
     const terms = other.region.split("|");
     if (act === "take" && terms.some((t) => t.startsWith("-"))) {
@@ -46,7 +46,7 @@ export function createRegionsPanel(app) {
   function row(region, state) {
     const others = state.regions.filter((r) => r.id !== region.id);
     const isActive = region.id === state.active;
-    const choose = () => region.id !== store.get().active &&
+    const choose = () => region.id !== app.state.active &&
       store.set({ active: region.id }, { step: false });
     return h("li", { class: isActive ? "xfm-active" : "", "data-id": region.id, onclick: choose },
       h("input", { type: "checkbox", checked: region.on, key: `on ${region.id}`,
@@ -60,7 +60,7 @@ export function createRegionsPanel(app) {
         label: `Name of ${region.name}`, class: "xfm-name",
         onfocus: choose,
         onchange: (e) => change(region, { name: e.target.value.trim() || region.name }) }),
-      h("span.xfm-size", {}, sizeOf(region)),
+      h("span.xfm-size", sizeOf(region)),
       others.length ? choice("Join with another region", [["", "Join"],
         ...others.map((o) => [`add ${o.id}`, `add ${o.name}`]),
         ...others.map((o) => [`take ${o.id}`, `take away ${o.name}`])], "",
@@ -81,17 +81,17 @@ export function createRegionsPanel(app) {
     const image = app.map.imageShown();
     const label = app.shown.specs.map((spec) => imageLabel(spec, app.energyOf)).join(" / ");
     const head = [label, "Sum", "Mean", "Deviation", "Least", "Most"];
-    return h("table", {}, h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
-      h("tbody", {}, regions.map((region) => {
+    return h("table", h("thead", h("tr", head.map((text) => h("th", { scope: "col" }, text)))),
+      h("tbody", regions.map((region) => {
         const { n, sum, mean, deviation, min, max } = statistics(image, app.maskOf(region.region));
         const numbers = n ? [sum, mean, deviation, min, max] : [0, null, null, null, null];
-        return h("tr", {}, h("th", { scope: "row" }, region.name),
-          numbers.map((v) => h("td", {}, shown(v))));
+        return h("tr", h("th", { scope: "row" }, region.name),
+          numbers.map((v) => h("td", shown(v))));
       })));
   }
 
   function rest() {
-    const { regions, active } = store.get();
+    const { regions, active } = app.state;
     const chosen = regions.find((r) => r.id === active);
     if (!chosen || !chosen.region) return;
     const [height, width] = app.info.shape;
@@ -99,33 +99,33 @@ export function createRegionsPanel(app) {
     const terms = parseRegion(chosen.region);
     if (terms.some((t) => t.minus)) return app.say("All else can be made of regions without parts taken away.");
     const region = [all, ...chosen.region.split("|").map((t) => `-${t}`)].join("|");
-    store.set(withRegion(store.get(), region, { name: `All but ${chosen.name}` }));
+    store.set(withRegion(app.state, region, { name: `All but ${chosen.name}` }));
   }
 
   function draw() {
-    const state = store.get();
+    const state = app.state;
     fill(list,
       state.regions.length
         ? h("ul.xfm-regions", { label: "Regions" }, state.regions.map((r) => row(r, state)))
-        : h("p.xfm-muted", {}, HINT),
-      state.regions.length ? h("div.xfm-row", {},
+        : h("p.xfm-muted", HINT),
+      state.regions.length ? h("div.xfm-row",
         h("button", { key: "rest", onclick: rest,
           title: "A region of all pixels that are not in the chosen one" }, "All but the chosen one"),
-        h("span.xfm-muted", {},
+        h("span.xfm-muted",
           "Move (V): arrow keys move it, with Alt they change its size.")) : null);
     drawValues();
   }
-  const drawValues = () => fill(values, table(store.get()));
+  const drawValues = () => fill(values, table(app.state));
   /** Another region is chosen: no row is made anew, as somebody may be typing in it. */
   function mark() {
-    const { active } = store.get();
+    const { active } = app.state;
     for (const item of list.querySelectorAll("li")) {
       item.classList.toggle("xfm-active", item.dataset.id === active);
     }
   }
   /** While a region is dragged, only its size and the values follow. */
   const drawSizes = onceAFrame(() => {
-    const { regions } = store.get();
+    const { regions } = app.state;
     const items = [...list.querySelectorAll("li")];
     if (items.length !== regions.length) return draw();
     drawValues();

@@ -1,4 +1,5 @@
 /** A scale bar of a round length, and lengths with their units. */
+import { box, write } from "./dom.js";
 import { shown } from "./names.js";
 
 const MICROMETRES = { nm: 1e-3, µm: 1, μm: 1, um: 1, mm: 1e3, cm: 1e4, m: 1e6 };
@@ -47,16 +48,10 @@ export function sizeText(pixels, pixel) {
   return `${shown(pixels)} px${area ? ` · ${area}` : ""}`;
 }
 
-/** Draw it at the lower left of a canvas. */
 export function drawScaleBar(context, { pixels, text }, { x, y, scale = 1 }) {
-  const height = 5 * scale;
   context.font = `600 ${13 * scale}px system-ui, sans-serif`;
   const width = Math.max(pixels, context.measureText(text).width) + 14 * scale;
-  context.fillStyle = "rgba(0, 0, 0, 0.6)";
-  context.fillRect(x, y - 32 * scale, width, 32 * scale);
-  context.fillStyle = "#fff";
-  context.fillRect(x + 7 * scale, y - 12 * scale, pixels, height);
-  context.textBaseline = "alphabetic";
-  context.textAlign = "left";
-  context.fillText(text, x + 7 * scale, y - 17 * scale);
+  box(context, "rgba(0, 0, 0, 0.6)", [x, y - 32 * scale, width, 32 * scale]);
+  box(context, "#fff", [x + 7 * scale, y - 12 * scale, pixels, 5 * scale]);
+  write(context, text, [x + 7 * scale, y - 17 * scale], "left alphabetic");
 }

@@ -1,10 +1,10 @@
 /** Two images against each other; brushing both ways. */
-import { FONT, choice, dragged, fill, h, numberInput, onceAFrame, placeOn, prepared, putPixels, styleOf } from "./dom.js";
+import { FONT, choice, fill, h, numberInput, onceAFrame, placeOn, prepared, putPixels, styleOf, write } from "./dom.js";
 import { colourTable } from "./colours.js";
 import { imageChoices } from "./image_bar.js";
 import { trying } from "./latest.js";
 import { shown } from "./names.js";
-import { activeOf, beginTerm } from "./region_edit.js";
+import { activeOf, beginTerm, brushed } from "./region_edit.js";
 
 const BINS = 128;
 const LEFT = 52;
@@ -16,14 +16,14 @@ export function createScatter(app) {
   const canvas = h("canvas.xfm-scatter", { role: "img",
     label: "Scatter of two images; the numbers above do what the mouse does here" });
   const hint = h("p.xfm-muted");
-  const element = h("div.xfm-panel.xfm-scatter-panel", {}, bar, hint, canvas);
+  const element = h("div.xfm-panel.xfm-scatter-panel", bar, hint, canvas);
   let found = null; // {key, histogram, x: [lo, hi], y: [lo, hi]}
   let brush = null; // [x0, x1, y0, y1] while it is dragged
 
   const keyOf = ({ x, y }) => `${x}|${y}|${app.data.wishesOf(x)}${app.data.wishesOf(y)}`;
   const { poke, retry } = trying(app,
     (isFine) => {
-      const { scatter } = store.get();
+      const { scatter } = app.state;
       if (!scatter || element.hidden || !app.info || ![scatter.x, scatter.y].every(app.isMade)) return null;
       return found?.key !== keyOf(scatter) && isFine(scatter) && scatter;
     },
@@ -52,7 +52,7 @@ export function createScatter(app) {
     if (element.hidden || !canvas.clientWidth) return;
     const { context, width, height } = prepared(canvas);
     canvas.dataset.ready = Boolean(found);
-    if (!found || !store.get().scatter) return;
+    if (!found || !app.state.scatter) return;
     const at = place();
     context.imageSmoothingEnabled = false;
     context.drawImage(cells(), LEFT, 8, at.width, at.height);
@@ -68,7 +68,7 @@ export function createScatter(app) {
   /** How many pixels in each cell; cells of the active region's pixels in its colour. */
   function cells() {
     const pixels = new Uint32Array(BINS * BINS);
-    const table = colourTable(store.get().cmap);
+    const table = colourTable(app.state.cmap);
     const most = Math.log1p(found.histogram.reduce((a, b) => Math.max(a, b), 0));
     const chosen = chosenCells();
     for (let y = 0; y < BINS; y++) {
@@ -82,7 +82,7 @@ export function createScatter(app) {
     return putPixels(h("canvas"), pixels, BINS, BINS);
   }
   function chosenCells() {
-    const state = store.get();
+    const state = app.state;
     const region = activeOf(state);
     const [x, y] = [state.scatter.x, state.scatter.y].map((spec) => app.data.pixelsOf(spec));
     const mask = region?.on ? app.maskOf(region.region) : null;
@@ -98,68 +98,57 @@ export function createScatter(app) {
   }
 
   function drawAxes(context, at, width, height) {
-    const { scatter } = store.get();
+    const { scatter } = app.state;
     context.fillStyle = context.strokeStyle = styleOf(canvas, "--text");
     context.lineWidth = 1;
     context.strokeRect(LEFT - 0.5, 7.5, at.width + 1, at.height + 1);
     context.font = FONT;
-    context.textBaseline = "top";
-    context.textAlign = "left";
-    context.fillText(shown(found.x[0], 3), LEFT, height - BOTTOM + 4);
-    context.textAlign = "right";
-    context.fillText(shown(found.x[1], 3), LEFT + at.width, height - BOTTOM + 4);
-    context.fillText(shown(found.y[1], 3), LEFT - 4, 8);
-    context.textBaseline = "bottom";
-    context.fillText(shown(found.y[0], 3), LEFT - 4, 8 + at.height);
-    context.textAlign = "center";
-    context.fillText(app.labelOf(scatter.x), LEFT + at.width / 2, height - 4);
+    const ends = [...found.x, ...found.y].map((v) => shown(v, 3));
+    write(context, ends[0], [LEFT, height - BOTTOM + 4], "left top");
+    write(context, ends[1], [LEFT + at.width, height - BOTTOM + 4], "right top");
+    write(context, ends[2], [LEFT - 4, 8 + at.height], "right bottom");
+    write(context, ends[3], [LEFT - 4, 8], "right top");
+    write(context, app.labelOf(scatter.x), [LEFT + at.width / 2, height - 4], "center bottom");
     context.save();
     context.translate(14, 8 + at.height / 2);
     context.rotate(-Math.PI / 2);
-    context.fillText(app.labelOf(scatter.y), 0, 6);
+    write(context, app.labelOf(scatter.y), [0, 6], "center bottom");
     context.restore();
   }
 
   const tidy = (v) => Number(v.toPrecision(6));
   function termOf([x0, x1, y0, y1]) {
-    const { x, y } = store.get().scatter;
+    const { x, y } = app.state.scatter;
     return { kind: "b", minus: false, x, xLow: tidy(x0), xHigh: tidy(x1), y, yLow: tidy(y0), yHigh: tidy(y1) };
   }
-  canvas.addEventListener("pointerdown", (event) => {
-    if (!found || event.button !== 0) return;
+  brushed(app, canvas, (event) => {
+    if (!found) return null;
     const at = place();
     const read = (e) => {
       const { sx, sy } = placeOn(canvas, e);
       return [at.xOf(sx), at.yOf(sy)];
     };
     const start = read(event);
-    const term = beginTerm(app, app.mode);
-    const grow = (e) => {
-      const end = read(e);
-      brush = [Math.min(start[0], end[0]), Math.max(start[0], end[0]),
-        Math.min(start[1], end[1]), Math.max(start[1], end[1])];
+    return (moving) => {
+      brush = read(moving).flatMap((end, k) => [Math.min(start[k], end), Math.max(start[k], end)]);
       draw();
       return termOf(brush);
     };
-    dragged(canvas, event, (e) => term.put(grow(e)), (e, isDrag) => {
-      if (isDrag) term.done(grow(e));
-      else term.cancel();
-      brush = null;
-      draw();
-    });
+  }, () => {
+    brush = null;
+    draw();
   });
 
-  /** Brushing by numbers. */
   function limits() {
     const inputs = ["x from", "x to", "y from", "y to"].map((label, k) => numberInput(label,
       tidy((k < 2 ? found.x : found.y)[k % 2]), () => {}, { step: "any", key: label }));
     const make = () => beginTerm(app, app.mode).done(termOf(inputs.map((i) => i.valueAsNumber)));
-    return h("details", {}, h("summary", {}, "By numbers"), h("div.xfm-row", {}, inputs,
+    return h("details", h("summary", "By numbers"), h("div.xfm-row", inputs,
       h("button", { onclick: make }, "Region")));
   }
 
   function drawBar() {
-    const { scatter } = store.get();
+    const { scatter } = app.state;
     const choices = imageChoices(app, scatter ? [scatter.x, scatter.y] : []);
     const now = scatter ?? { x: choices[0][0], y: (choices[1] ?? choices[0])[0] };
     const set = (part) => store.set({ scatter: { ...now, ...part } });

@@ -6,12 +6,11 @@ import { parseRegion } from "./regions.js";
 
 const COARSE = 205_000; // pixels of an image while a window is dragged
 
-/** The images of the map: one, three or two. */
 export const wantedImages = (state) => state.rgb ?? state.ratio ?? [state.image];
 
 /** Keeps app.shown = {kind, specs, answers, step}; tells "seen" and, where it is not coarse, "shown". */
 export function createShow(app) {
-  const { store, data } = app;
+  const { data } = app;
   let live = false;
 
   /** While a window is dragged, it is shown no finer than the screen is. */
@@ -23,7 +22,7 @@ export function createShow(app) {
   }
 
   function needed() {
-    const state = store.get();
+    const state = app.state;
     const regions = state.regions.filter((r) => r.on)
       .flatMap((r) => imagesOf(parseRegion(r.region)));
     const scatter = state.scatter ? [state.scatter.x, state.scatter.y] : [];
@@ -41,7 +40,7 @@ export function createShow(app) {
   }
   /** What came last is shown while a window is dragged. */
   function show(answer) {
-    const state = store.get();
+    const state = app.state;
     const specs = wantedImages(state);
     const answers = specs.map((spec) => data.kept(spec));
     const isWindow = specs.length === 1 && /^w:/.test(specs[0]) && /^w:/.test(answer?.spec ?? "");
@@ -71,13 +70,13 @@ export function createShow(app) {
 
 /** Keeps app.spectra, a Map of {id, region, exact, values, header}; tells "spectra". */
 export function createSpectra(app) {
-  const { store, data } = app;
+  const { data } = app;
   let live = false;
 
   const keyOf = (region) => `${region} ${data.wishesOf(region)}`;
 
   function wanted() {
-    const { regions, active, spectrum } = store.get();
+    const { regions, active, spectrum } = app.state;
     const on = regions.filter((r) => r.on && imagesOf(parseRegion(r.region)).every(app.isMade))
       .map(({ id, region }) => ({ id, region }));
     on.sort((a, b) => (b.id === active) - (a.id === active));

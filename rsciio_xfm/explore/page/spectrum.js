@@ -14,7 +14,7 @@ export function divisorOf(per, header) {
   return 1;
 }
 
-/** Series in the order of the regions: {id, name, colour, dash, values, pixels, isExact}. */
+/** Series in the order of the regions: {id, name, colour, dash, values, isExact}. */
 export function seriesOf(app, element) {
   const { regions, spectrum } = app.state;
   const ground = styleOf(element, "--ground");
@@ -30,7 +30,7 @@ export function seriesOf(app, element) {
     // The most of any pixel is in each channel of another pixel: it has no live time.
     const divisor = divisorOf(spectrum.per, series.id === "max" ? { pixels: 1 } : header);
     const scaled = divisor === null ? [] : divisor === 1 ? values : values.map((v) => v / divisor);
-    return { ...series, values: scaled, pixels: header.pixels, isExact };
+    return { ...series, values: scaled, isExact };
   });
 }
 
@@ -56,6 +56,7 @@ export function createSpectrum(app) {
   chart.channelAt = (x) => Math.round(app.energyOf ? app.channelOf(x) : x);
   chart.xOf = (channel) => (app.energyOf ? app.energyOf(channel) : channel);
   chart.full = () => [chart.xOf(0), chart.xOf(app.info.shape[2] - 1)];
+  chart.range = () => app.state.spectrum.x ?? chart.full();
 
   function options(series, y) {
     const [text, grid] = [styleOf(box, "--text"), styleOf(box, "--grid")];
@@ -66,21 +67,21 @@ export function createSpectrum(app) {
       legend: { show: false },
       cursor: { drag: { setScale: false, x: false, y: false }, points: { show: false }, y: false },
       scales: {
-        x: { time: false, range: () => store.get().spectrum.x ?? chart.full() },
+        x: { time: false, range: () => chart.range() },
         y: { ...SCALES[y], range: (_, min, max) => rangeOf(y, min, max) },
       },
       axes: [
         { ...axis, font, labelFont: font, size: 34, labelSize: 18,
           label: app.energyOf ? "Energy (keV)" : "Channel",
           values: (_, splits) => splits.map((v) => shown(v)) },
-        { ...axis, font, labelFont: font, size: roomFor, labelSize: 18, label: LABELS[store.get().spectrum.per],
+        { ...axis, font, labelFont: font, size: roomFor, labelSize: 18, label: LABELS[app.state.spectrum.per],
           filter: (_, splits) => splits,
           ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max) } : {}),
           values: (_, splits) => splits.map((v) => (v === null ? "" : tick(v, y))) },
       ],
       series: [{}, ...series.map(({ name, colour, dash, id }) => ({
         label: name, stroke: colour, dash, points: { show: false },
-        width: id === store.get().active ? 2 : 1.4,
+        width: id === app.state.active ? 2 : 1.4,
       }))],
       hooks: { draw: [(plot) => drawMarks(plot, app, chart)] },
     };
@@ -98,7 +99,7 @@ export function createSpectrum(app) {
   chart.update = onceAFrame(() => {
     if (!app.info || !box.clientWidth || !box.clientHeight) return;
     chart.series = seriesOf(app, box);
-    const { spectrum, active } = store.get();
+    const { spectrum, active } = app.state;
     const look = chart.series.map(({ id, name, colour }) => [id, name, colour]);
     const wanted = JSON.stringify([look, spectrum.y, spectrum.per, active, app.isDark(),
       app.energyOf ? 1 : 0]);
@@ -118,7 +119,7 @@ export function createSpectrum(app) {
   chart.redraw = () => chart.plot?.redraw(false);
   chart.rescale = () => {
     if (!chart.plot) return;
-    const [min, max] = store.get().spectrum.x ?? chart.full();
+    const [min, max] = chart.range();
     chart.plot.setScale("x", { min, max });
   };
   chart.setX = (x) => {
@@ -164,7 +165,6 @@ function rangeOf(y, min, max) {
   return y === "log" ? [Math.min(min, max / 10), max * 1.5] : [0, max * 1.05];
 }
 
-/** Half of the least count that is not zero. */
 function leastOf(series) {
   let least = Infinity;
   for (const { values } of series) {
@@ -173,7 +173,6 @@ function leastOf(series) {
   return Number.isFinite(least) ? least / 2 : 0.5;
 }
 
-/** Powers of ten. */
 function decades(min, max) {
   const [first, last] = [Math.ceil(Math.log10(min)), Math.floor(Math.log10(max))];
   if (last - first < 2) return finer(min, max, first - 1, last);
@@ -181,7 +180,6 @@ function decades(min, max) {
   return Array.from({ length: Math.floor((last - first) / step) + 1 }, (_, k) => 10 ** (first + k * step));
 }
 
-/** 1, 2 and 5 times powers of ten. */
 function finer(min, max, first, last) {
   const found = [];
   for (let power = first; power <= last; power++) found.push(...[1, 2, 5].map((k) => k * 10 ** power));

@@ -1,5 +1,5 @@
 /** In the spectrum: the window, lines of the elements with labels, the cross of the keyboard. */
-import { pixelRatio, styleOf } from "./dom.js";
+import { box, pixelRatio, styleOf, write } from "./dom.js";
 import { placeLabels } from "./labels.js";
 import { lineLabel } from "./names.js";
 
@@ -22,18 +22,15 @@ export function drawMarks(plot, app, chart) {
   context.restore();
 }
 
-/** Channels that the image shows are shaded. */
 function drawWindow(context, app, chart, x, { left, right, top, bottom, scale }) {
   const range = chart.window ?? app.windowShown();
   if (!range) return;
   const [a, b] = [x(chart.xOf(range[0] - 0.5)), x(chart.xOf(range[1] - 0.5))];
   const [from, to] = [Math.max(a, left), Math.min(Math.max(b, a + scale), right)];
   if (to < left || from > right) return;
-  context.fillStyle = "rgba(230, 159, 0, 0.28)";
-  context.fillRect(from, top, to - from, bottom - top);
-  context.fillStyle = "rgba(200, 130, 0, 0.9)";
-  for (const at of [a, b]) {
-    if (at >= left && at <= right) context.fillRect(at - scale / 2, top, scale, bottom - top);
+  box(context, "rgba(230, 159, 0, 0.28)", [from, top, to - from, bottom - top]);
+  for (const at of [a, b].filter((v) => v >= left && v <= right)) {
+    box(context, "rgba(200, 130, 0, 0.9)", [at - scale / 2, top, scale, bottom - top]);
   }
 }
 
@@ -70,8 +67,6 @@ function drawLines(context, chart, x, area) {
   const placed = placeLabels(labels, {
     left, right, rows: 3, gap: 5 * scale, reach: 44 * scale,
   });
-  context.textAlign = "left";
-  context.textBaseline = "bottom";
   for (const { left: at, row, x: from, width, label, colour } of placed) {
     const base = top - 3 * scale - row * ROW * scale;
     context.strokeStyle = colour;
@@ -83,7 +78,7 @@ function drawLines(context, chart, x, area) {
     context.stroke();
     context.globalAlpha = 1;
     context.fillStyle = colour;
-    context.fillText(label, at, base);
+    write(context, label, [at, base]);
   }
   chart.element.dataset.labels = placed.map((p) => p.label).join(", ");
 }

@@ -5,8 +5,6 @@ import { shown } from "./names.js";
 const EDGE = 6; // pixels from the border of the window: it is taken hold of
 
 export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
-  const { store } = app;
-
   const xAt = (over, event) => chart.plot.posToVal(placeOn(over, event).sx, "x");
 
   /** Set the window while dragging or for good; its image is shown. */
@@ -16,7 +14,6 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
     const range = [low, high + 1];
     app.showImage(`w:${range.join(":")}`, { window: range }, { live });
   }
-  chart.setWindow = setWindow;
 
   chart.onBuilt = (plot) => {
     const { over } = plot;
@@ -35,19 +32,19 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
   };
 
   function zoom(factor, at) {
-    const [low, high] = store.get().spectrum.x ?? chart.full();
+    const [low, high] = chart.range();
     chart.setX([at - (at - low) * factor, at + (high - at) * factor]);
   }
   function pan(part) {
-    const [low, high] = store.get().spectrum.x ?? chart.full();
+    const [low, high] = chart.range();
     const shift = (high - low) * part;
     chart.setX([low + shift, high + shift]);
   }
 
   /** The other end of the window, if the mouse is at its border. */
   function edgeAt(over, event) {
-    const { window: range } = store.get();
-    if (!range || !/^w:/.test(store.get().image)) return null;
+    const { window: range } = app.state;
+    if (!range || !/^w:/.test(app.state.image)) return null;
     const { sx } = placeOn(over, event);
     const [a, b] = [range[0] - 0.5, range[1] - 0.5].map((c) => chart.plot.valToPos(chart.xOf(c), "x"));
     const [near, far] = [Math.abs(sx - a), Math.abs(sx - b)];
@@ -62,7 +59,7 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
     const isPan = event.button === 1 || event.altKey;
     const isZoom = event.shiftKey || app.zooming;
     const from = edgeAt(over, event) ?? chart.channelAt(xAt(over, event));
-    const range = store.get().spectrum.x ?? chart.full();
+    const range = chart.range();
     const width = over.clientWidth;
     const move = (moving) => {
       const dx = moving.clientX - event.clientX;
@@ -87,7 +84,7 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
 
   /** The channel of the top of the peak that was clicked: the highest near the mouse. */
   function peakNear(channel, over) {
-    const [low, high] = store.get().spectrum.x ?? chart.full();
+    const [low, high] = chart.range();
     const reach = Math.max(2, Math.round(Math.abs(chart.channelAt(low + ((high - low) * 6) / over.clientWidth) -
       chart.channelAt(low))));
     return topNear(chart, channel, reach, app);
@@ -108,7 +105,7 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
 
   function key(event) {
     const n = app.info.shape[2];
-    const [low, high] = (store.get().spectrum.x ?? chart.full()).map(chart.channelAt);
+    const [low, high] = (chart.range()).map(chart.channelAt);
     chart.cursor = clamp(chart.cursor ?? Math.round((low + high) / 2), 0, n - 1);
     const acts = {
       ArrowLeft: () => step(event.shiftKey ? -10 : -1),
@@ -121,8 +118,8 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
       "=": () => zoom(0.7, chart.xOf(chart.cursor)),
       "-": () => zoom(1.4, chart.xOf(chart.cursor)),
       0: () => chart.setX(null),
-      "[": () => setWindow(chart.cursor, Math.max(chart.cursor, (store.get().window ?? [0, 0])[1] - 1), false),
-      "]": () => setWindow(Math.min(chart.cursor, (store.get().window ?? [chart.cursor])[0]), chart.cursor, false),
+      "[": () => setWindow(chart.cursor, Math.max(chart.cursor, (app.state.window ?? [0, 0])[1] - 1), false),
+      "]": () => setWindow(Math.min(chart.cursor, (app.state.window ?? [chart.cursor])[0]), chart.cursor, false),
       Enter: () => onPeak(topNear(chart, chart.cursor, 2, app), null),
     };
     if (!(event.key in acts)) return false;
@@ -143,18 +140,6 @@ function topNear(chart, channel, reach, app) {
     if (values[c] > values[best]) best = c;
   }
   return best;
-}
-
-/** Its place between channels: the centre of the counts around the top of a peak. */
-export function centreOf(values, top) {
-  let [sum, moment] = [0, 0];
-  const floor = values[top] / 2;
-  for (let c = Math.max(0, top - 6); c <= Math.min(values.length - 1, top + 6); c++) {
-    const over = Math.max(0, values[c] - floor);
-    sum += over;
-    moment += over * c;
-  }
-  return sum > 0 ? moment / sum : top;
 }
 
 /** What the spectra are at a channel, for the line below them. */

@@ -32,11 +32,11 @@ export function createSpectrumPanel(app) {
 
   const set = (part) => app.setSpectrum(part);
   const toggle = (text, title, pressed, onclick, key) => h("button", {
-    title, "aria-pressed": String(pressed), onclick, key,
+    title, pressed: pressed, onclick, key,
   }, text);
 
   function draw() {
-    const { spectrum, energy } = store.get();
+    const { spectrum, energy } = app.state;
     const headers = [...app.spectra.values()].map((s) => s.header);
     const noTime = headers.length > 0 && headers.every((header) => divisorOf("s", header) === null);
     fill(bar,
@@ -66,7 +66,7 @@ export function createSpectrumPanel(app) {
         () => store.set({ energy: null }), "energies") : null);
   }
   function drawLegend() {
-    fill(legend, chart.series.map(({ name, colour, isExact, values, dash }) => h("div", {},
+    fill(legend, chart.series.map(({ name, colour, isExact, values, dash }) => h("div",
       swatchOf(colour, dash), name, isExact ? "" : " ≈",
       values.length ? "" : " (no live time)")));
   }

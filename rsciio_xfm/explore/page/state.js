@@ -25,7 +25,6 @@ export const DEFAULT = Object.freeze({
   view: { x: null, y: null, zoom: null }, // all of the map, if null
   dark: null, // as the system has it, if null
 });
-/** What undo leaves as it is. */
 const LASTING = ["view", "dark", "map", "fit", "classes"];
 
 const isNumber = (v) => typeof v === "number" && Number.isFinite(v);
@@ -151,7 +150,6 @@ export function createStore(initial) {
       }
       change({ ...state, ...part }, live);
     },
-    /** Leave what was begun to be dragged. */
     cancel() {
       if (before) change(before);
       before = null;

@@ -10,7 +10,7 @@ export function createStatus(app) {
   const value = h("span.xfm-value", { "aria-live": "polite" });
   const work = h("span.xfm-work");
   const message = h("span.xfm-message", { role: "status", "aria-live": "polite" });
-  const element = h("footer.xfm-status", {}, value, message, work);
+  const element = h("footer.xfm-status", value, message, work);
   const banner = createBanner(app);
   let timer = null;
   let place = null; // pixel under mouse or cross
@@ -95,14 +95,14 @@ export function createStatus(app) {
   /** A task with its Stop; else how far the first pass or the cache is. */
   function drawWork() {
     const [task] = app.tasks.values();
-    const { overview, cache } = app.info ?? {};
+    const { done, rows_done: row, rows } = app.info?.overview ?? {};
+    const { state, why, progress: part } = app.info?.cache ?? {};
     if (task) {
       progress(`${task.text} ...`, task.progress, h("button", { key: "stop", onclick: task.stop }, "Stop"));
-    } else if (!(overview?.done || overview?.rows_done)) progress("The map is being opened ...", null);
-    else if (!overview.done) {
-      progress(`Reading: row ${overview.rows_done} of ${overview.rows}`, overview.rows_done / overview.rows);
-    } else if (cache?.state === "making") progress("Making the cache, which makes all faster", cache.progress);
-    else fill(work, cache?.state === "off" && cache.why ? h("span", { title: cache.why }, cache.why) : null);
+    } else if (!done && !row) progress("The map is being opened ...", null);
+    else if (!done) progress(`Reading: row ${row} of ${rows}`, row / rows);
+    else if (state === "making") progress("Making the cache, which makes all faster", part);
+    else fill(work, state === "off" && why ? h("span", { title: why }, why) : null);
   }
   drawWork();
   function progress(text, part, more = null) {
