@@ -66,6 +66,7 @@ def maps(
     with errors_as_messages():
         check_pictures(pictures["cmap"], pixel_size)
         chosen = chosen_model(elements, excitation, energy, model)
+        from rsciio_xfm.signals.areas import group_of
         from rsciio_xfm.signals.element_maps import Pictures, results_in
 
         how = Pictures(**pictures)
@@ -83,12 +84,11 @@ def maps(
             energy_range=energy,
             nonnegative=nonnegative,
         )
-        missing = [name for name in how.rgb or () if name and name not in found]
-        if missing:  # the fit has taken its time: what is whole is written
-            warn(
-                f"--rgb: {missing[0]!r} is not fitted, expected some of "
-                f"{', '.join(found.names)}: rgb.{how.format} is not written."
-            )
+        try:
+            each = [name and group_of(name, found.names) for name in how.rgb or ()]
+            how = replace(how, rgb=each or None)
+        except KeyError as error:  # the fit has taken its time: what is whole is written
+            warn(f"--rgb: {error.args[0]} rgb.{how.format} is not written.")
             how = replace(how, rgb=None)
         head, _, table = repr(found).partition("\n")
         quality = head.partition(" pixels, ")[2]

@@ -18,6 +18,7 @@ from rsciio_xfm.cli._options import (
     output_options,
     pixel_size_option,
     region_options,
+    rgb_option,
 )
 from rsciio_xfm.cli._outputs import refuse_existing
 from rsciio_xfm.cli._pictures import check_pictures, resize
@@ -40,6 +41,10 @@ class _Remembering(click.Command):
 @region_options
 @calibrate_option
 @model_options
+@rgb_option(
+    "What is red, green and blue in the first picture, as Fe_Ka,Ca_Ka,Ti_Ka; a colour is left "
+    "out by Fe_Ka,,Ti_Ka; those whose maps show most contrast by default."
+)
 @pixel_size_option
 @mask_option(", of which the report tells counts and spectrum. Repeat it for several.")
 @n_classes_option(0, AUTO)
@@ -54,6 +59,7 @@ def report(
     excitation: str | None,
     energy: tuple[float, float] | None,
     model: Path | None,
+    rgb: tuple[str | None, ...] | None,
     pixel_size: str | None,
     masks: tuple[Path, ...],
     n_classes: int | str,
@@ -84,8 +90,10 @@ def report(
             signal = select(signal, x, y)
             resize(signal, pixel_size)
         source = Source(signal, file, _command(), found, tuple(dict.fromkeys(texts)))
-        asked = Asked(chosen, excitation, energy, regions, n_classes)
-        for text in write_page(source, asked, output):
+        asked = Asked(chosen, excitation, energy, regions, n_classes, rgb)
+        content = write_page(source, asked, output)
+        missing = [content.fitted] if isinstance(content.fitted, str) else []
+        for text in (*content.warnings, *missing):
             click.echo(f"Warning: {text}", err=True)
         click.echo(f"Wrote  {output}, {show_size(output.stat().st_size)}")
 
