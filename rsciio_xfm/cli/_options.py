@@ -120,8 +120,8 @@ def n_classes_option(least: int, default: int | str) -> Decorator:
 pixel_size_option = click.option(
     "--pixel-size",
     metavar="SIZE",
-    help="Of a pixel, with its unit, as 50um, or 50um,40um along x and y; instead of that of "
-    "FILE.",
+    help="Size of a pixel with its unit, as 50um, or 50um,40um along x and y, instead of that "
+    "of FILE, in all that is written.",
 )
 
 
