@@ -1,6 +1,6 @@
 """What a report tells of a map: all that is computed, before any of it is drawn."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,9 +9,9 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.core.eds import PER_KEV
-from rsciio_xfm.core.warning import collected
+from rsciio_xfm.core.warning import collected, warn
 from rsciio_xfm.core.watch import begin
-from rsciio_xfm.signals.areas import Areas
+from rsciio_xfm.signals.areas import Areas, group_of
 from rsciio_xfm.signals.checks import check_spectra
 from rsciio_xfm.signals.classify import classify, estimate_n_classes
 from rsciio_xfm.signals.dead_time import dead_times_of
@@ -62,12 +62,25 @@ class Asked:
     energy_range: tuple[float, float] | None = None
     regions: Any = None
     n_classes: int | str = AUTO
+    rgb: Sequence[str | None] | None = None
     show_progressbar: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no names of colours, before anything is read."""
+        rgb = self.rgb
+        if rgb is None:
+            return
+        is_names = isinstance(rgb, list | tuple) and 1 <= len(rgb) <= 3 and any(rgb)
+        if not (is_names and all(one is None or isinstance(one, str) for one in rgb)):
+            raise ValueError(
+                f"rgb is {rgb!r:.60}, expected up to three names of lines or elements, None "
+                'where a colour is left out: ("Fe_Ka", "Ca_Ka", "Ti_Ka").'
+            )
 
     @property
     def is_of_elements(self) -> bool:
         """Whether something was said of the fit, so that what is wrong is an error."""
-        given = self.model, self.excitation, self.energy_range
+        given = self.model, self.excitation, self.energy_range, self.rgb
         return any(one is not None for one in given)
 
 
@@ -115,6 +128,8 @@ class Content:
         Counts of elements in the classes and in the regions, by the name of each.
     dead_times
         Percent, of each detector; empty if the file records none.
+    rgb
+        Names of the maps that the user wants as red, green and blue; None: as it seems best.
     warnings
         All that were given on the way, each once.
     """
@@ -128,6 +143,7 @@ class Content:
     regions: Mapping[str, BaseSignal] = field(default_factory=dict)
     parts: Mapping[str, Areas] = field(default_factory=dict)
     dead_times: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rgb: tuple[str | None, ...] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -159,11 +175,14 @@ def gather(source: Source, asked: Asked) -> Content:
             f"The signal is {signal}, expected a map of x and y, a line scan or a spectrum: "
             "choose a part of it, s.inav[...], or add up the detectors, s.sum('detector')."
         )
+    if asked.rgb is not None and n_axes != _MOST_AXES:
+        raise ValueError(f"rgb is given for {signal}, expected a map of x and y.")
     with collected() as texts:
         total, counts, regions = _sums(signal, asked)
         fitted = _elements(signal, asked, total)
         classes = _classes(signal, asked, counts)
         parts = _parts(signal, asked, fitted, classes)
+        rgb = _composite(asked, fitted)
     return Content(
         source,
         asked,
@@ -174,6 +193,7 @@ def gather(source: Source, asked: Asked) -> Content:
         regions,
         parts,
         _dead_times(signal),
+        rgb,
         tuple(dict.fromkeys([*source.warnings, *texts])),
     )
 
@@ -210,15 +230,18 @@ def _sums(
 def _elements(signal: BaseSignal, asked: Asked, total: BaseSignal) -> Fitted | str:
     """Fit the elements, or say why there are none."""
     (axis,) = signal.axes_manager.signal_axes
+    missing = ""
     if axis.units not in PER_KEV:
-        return (
+        missing = (
             "The energies of the channels are not known, so no elements were looked for. "
             "Calibrate the map by lines that are in it: rsciio-xfm report FILE --calibrate "
-            "Fe_Ka=640,Ca_Ka=369 (lines and their channels)."
+            "Fe_Ka=640,Ca_Ka=369 (lines and their channels), in Python s.calibrate_energy."
         )
-    if not np.asarray(total.data).any():
-        return "There are no counts, so no elements were looked for."
-    return _tried(lambda: _fit(signal, asked), is_asked=asked.is_of_elements)
+    elif not np.asarray(total.data).any():
+        missing = "There are no counts, so no elements were looked for."
+    if missing and asked.is_of_elements:
+        raise ValueError(missing)
+    return missing or _tried(lambda: _fit(signal, asked), is_asked=asked.is_of_elements)
 
 
 def _fit(signal: BaseSignal, asked: Asked) -> Fitted:
@@ -293,6 +316,18 @@ def _parts(
         name: fitted.maps.get_region({name: region})[name]
         for name, region in wanted.items()
     }
+
+
+def _composite(asked: Asked, fitted: Fitted | str) -> tuple[str | None, ...] | None:
+    """Return the maps that the user wants together, if all of them were made."""
+    if asked.rgb is None or isinstance(fitted, str) or fitted.maps is None:
+        return None
+    names = fitted.maps.names
+    try:
+        return tuple(one and group_of(one, names) for one in asked.rgb)
+    except KeyError as error:  # the fit has taken its time: what is whole is written
+        warn(f"rgb: {error.args[0]} The composite is of others.")
+        return None
 
 
 def _dead_times(signal: BaseSignal) -> dict[str, np.ndarray]:

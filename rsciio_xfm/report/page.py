@@ -162,10 +162,11 @@ def _first_picture(content: Content) -> str:
         caption = "Counts of all channels of each pixel."
         return _figure(pictures.counts(content), caption, "first")
     picture, names = found
+    why = "elements whose maps show most contrast, and different places"
     caption = (
-        f"{words.spelt(', '.join(names))} together: elements whose maps "
-        "show most contrast, and different places. Each is as bright as can be at its 99.5th "
-        "percentile."
+        f"{words.spelt(', '.join(names))} together: "
+        f"{why if content.rgb is None else 'as was asked for'}. Each is as bright as can be "
+        "at its 99.5th percentile."
     )
     return _figure(picture, escape(caption), "first")
 

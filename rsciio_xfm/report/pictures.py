@@ -132,15 +132,22 @@ def counts(content: Content) -> Picture:
 
 
 def composite(content: Content) -> tuple[Picture, list[str]] | None:
-    """Draw three telling elements as red, green and blue; None where there are not two."""
+    """Draw three elements as red, green and blue: those that the user names, or that tell.
+
+    None where there are not two that tell.
+    """
     fitted = content.fitted
-    names = [] if isinstance(fitted, str) else telling(fitted)
-    if isinstance(fitted, str) or fitted.maps is None or len(names) < 2:
+    if isinstance(fitted, str) or fitted.maps is None:
         return None
-    panels = [coarse(panel) for panel in fitted.maps.as_panels(names)]
-    said = ", ".join(map(" ".join, zip(names, ("red", "green", "blue"), strict=False)))
-    ax = plot_rgb(*panels)
-    return picture_of(ax, f"Composite of maps: {said}", is_rgb=True), names
+    each = content.rgb or telling(fitted)
+    if content.rgb is None and len(each) < 2:
+        return None
+    named = zip(each, ("red", "green", "blue"), strict=False)
+    names = {name: colour for name, colour in named if name}
+    maps = fitted.maps
+    ax = plot_rgb(*(name and coarse(maps.as_panels(name)[0]) for name in each))
+    said = ", ".join(map(" ".join, names.items()))
+    return picture_of(ax, f"Composite of maps: {said}", is_rgb=True), list(names)
 
 
 def telling(fitted: Fitted, most: int = 3) -> list[str]:

@@ -51,23 +51,30 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 4px
 @media (max-width: 34rem) {
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .4rem; }
   h1 { font-size: 1.4rem; } .maps { grid-template-columns: 1fr; } }
-@page { size: A4; margin: 14mm 15mm 16mm; }
+@page { size: A4; margin: 10mm 12mm 11mm; }
 @media print {
   :root { color-scheme: light; --text: #000; --soft: #000; --line: #999; --page: #fff;
     --card: #fff; --good: #000; --doubt: #000; --link: #000; }
-  body { font-size: 10pt; line-height: 1.35; }
+  body { font-size: 9pt; line-height: 1.3; }
   main, header, footer { max-width: none; padding: 0; }
+  footer { padding-top: 6pt; font-size: 8pt; }
   nav { display: none; }
-  h1 { font-size: 17pt; } h2 { font-size: 13pt; margin-top: 14pt; } h3 { font-size: 10.5pt; }
+  h1 { font-size: 15pt; } h2 { font-size: 11.5pt; margin: 9pt 0 4pt; padding-bottom: 2pt; }
+  h3 { font-size: 9.5pt; margin: 6pt 0 2pt; }
   h2, h3, caption { break-after: avoid; }
-  p, li, dl { orphans: 3; widows: 3; }
+  p, ul { max-width: none; margin: 3pt 0; } p, li, dl { orphans: 3; widows: 3; }
+  dl { margin: 4pt 0; gap: 0 12pt; }
+  figure { margin: 4pt 0; } figcaption { margin-top: 1pt; }
   figure, tr, pre, .short { break-inside: avoid; } thead { break-after: avoid; }
   thead { display: table-header-group; }
-  table, figcaption { font-size: 9pt; } p, ul { max-width: none; }
-  td, th { padding: 2pt 8pt 2pt 0; }
+  table, figcaption { font-size: 8.5pt; } table { margin: 4pt 0; }
+  td, th { padding: 1pt 8pt 1pt 0; }
+  pre { padding: 3pt 6pt; margin: 4pt 0; font-size: 8pt; }
   .scroll { overflow: visible; } .wide img { min-width: 0; }
-  .first { max-width: 130mm; } .first img { max-height: 125mm; width: auto; }
-  .maps { grid-template-columns: repeat(2, 1fr); gap: 4pt 12pt; }
-  .wide img { max-height: 225mm; width: auto; max-width: 100%; }
+  .first { max-width: none; }
+  .first img { max-height: 74mm; width: auto; max-width: 110mm; }
+  .maps { grid-template-columns: repeat(2, 1fr); gap: 2pt 12pt; }
+  .maps img { max-height: 66mm; width: auto; }
+  .wide img { max-height: 106mm; width: auto; }
   a { text-decoration: none; } }
 """

@@ -1,7 +1,7 @@
 """Write a report of a map to a file."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from rsciio_xfm.core.atomic import check_replaceable, replacing
 from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.warning import collected, warn
 from rsciio_xfm.core.watch import begin
-from rsciio_xfm.report.content import AUTO, Asked, Source, gather
+from rsciio_xfm.report.content import AUTO, Asked, Content, Source, gather
 from rsciio_xfm.report.page import page
 
 EXTENSIONS = (".html", ".htm")
@@ -28,6 +28,7 @@ def write_report(
     energy_range: tuple[float, float] | None = None,
     regions: Any = None,
     n_classes: int | str = AUTO,
+    rgb: Sequence[str | None] | None = None,
     overwrite: bool = False,
     show_progressbar: bool | None = None,
 ) -> Path:
@@ -51,6 +52,10 @@ def write_report(
     n_classes
         How many classes of spectra there are; ``"auto"``: as many as
         :func:`rsciio_xfm.estimate_n_classes` suggests; 0: none are looked for.
+    rgb
+        What is red, green and blue in the first picture, ``("Fe_Ka", "Ca_Ka", "Ti_Ka")``:
+        lines, groups of lines or elements that are fitted, None where a colour is left out.
+        Without it the picture shows those whose maps show most contrast.
     overwrite
         Replace a page that is there, when the new one is whole.
     show_progressbar
@@ -69,8 +74,13 @@ def write_report(
         The folder of the page is not there.
     ValueError
         The extension is another one; the file holds no map of spectra, or several; or what is
-        asked for does not suit it. What cannot be known of a map (elements without energies,
-        say) is no error: the page says why.
+        asked for does not suit it: elements of a map without energies, say. If nothing is
+        asked for, that is no error: the page says why there are none.
+
+    Warns
+    -----
+    UserWarning
+        All that is said in the page as a warning.
 
     Notes
     -----
@@ -86,22 +96,25 @@ def write_report(
     """
     destination = Path(destination)
     check_page(destination, overwrite)
-    asked = Asked(model, excitation, energy_range, regions, n_classes, show_progressbar)
+    asked = Asked(
+        model, excitation, energy_range, regions, n_classes, rgb, show_progressbar
+    )
     given = {
         "model": model,
         "excitation": excitation,
         "energy_range": energy_range,
         "regions": regions,
         "n_classes": None if n_classes == AUTO else n_classes,
+        "rgb": rgb,
     }
     source = _source_of(signal, destination, given)
-    for text in write_page(source, asked, destination):
+    for text in write_page(source, asked, destination).warnings:
         warn(text)
     return destination
 
 
-def write_page(source: Source, asked: Asked, destination: Path) -> tuple[str, ...]:
-    """Write the report of a map that is open, and return the warnings that are in it."""
+def write_page(source: Source, asked: Asked, destination: Path) -> Content:
+    """Write the report of a map that is open, and return what it tells."""
     with progress(asked.show_progressbar):
         content = gather(source, asked)
         begin("drawing the pictures")
@@ -109,7 +122,7 @@ def write_page(source: Source, asked: Asked, destination: Path) -> tuple[str, ..
             text = page(content)
     with replacing(destination) as file:
         file.write(text.encode("utf-8"))
-    return content.warnings
+    return content
 
 
 def check_page(destination: Path, overwrite: bool) -> None:

@@ -102,6 +102,23 @@ def index_of(name: str, names: Sequence[str]) -> int:
     raise KeyError(f"{name!r} is not fitted, expected one of {', '.join(names)}.")
 
 
+def group_of(line: str, names: Sequence[str]) -> str:
+    """Return the component that has a line, or is named as of :func:`index_of`.
+
+    Raises
+    ------
+    KeyError
+        As of :func:`index_of`.
+
+    Examples
+    --------
+    >>> group_of("Pb_La", ("Fe_K", "Pb_L", "Pb_M")), group_of("Fe", ("Fe_K", "Pb_L"))
+    ('Pb_L', 'Fe_K')
+    """
+    has_line = (name for name in names if "_" in name and line.startswith(name))
+    return next(has_line, None) or names[index_of(line, names)]
+
+
 def order_of(names: Sequence[str], kinds: Sequence[str]) -> list[int]:
     """Return the places of all components but the background: elements first, by their number.
 

@@ -64,8 +64,8 @@ def plot_maps(
     colorbar
         Draw a colour bar beside each map.
     pixel_size
-        A length with its unit, ``"50um"``, or one for x and one for y, ``"50um,40um"``;
-        None: that of the images' axes.
+        Size of a pixel with its unit, ``"50um"``, or one for x and one for y,
+        ``"50um,40um"``, instead of that of the images' axes, which stay as they are.
     labels
         Names to be drawn instead of those of `images`, in their order.
 

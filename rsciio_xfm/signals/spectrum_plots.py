@@ -86,7 +86,7 @@ def plot_spectra(
         line that exspy chooses) in a list, or a dictionary of any text and its energy, in
         units of the axis. ``"auto"``: lines, or else elements, of the metadata; or else the
         elements that :func:`rsciio_xfm.find_elements` is clear about. What is beyond the
-        energies that are drawn has no name.
+        energies that are drawn has no name, and of lines in a list a warning says so.
     energy_range
         That is drawn, in units of the axis; None: from the first channel to the last that has
         counts.
@@ -114,8 +114,8 @@ def plot_spectra(
     Warns
     -----
     UserWarning
-        With ``lines="auto"`` nothing says which elements are there; or there is no room for
-        all names.
+        With ``lines="auto"`` nothing says which elements are there; a line is beyond the
+        energies that are drawn; or there is no room for all names.
 
     Notes
     -----
@@ -151,6 +151,8 @@ def plot_spectra(
             named = _automatic(found, units, excitation)
         else:
             named = _energies_of(lines, found)
+            if not isinstance(lines, Mapping):
+                _warn_of_lines_beyond(ax, named, units)
         _name_lines(ax, named)
     return ax
 
@@ -292,6 +294,24 @@ def _name_lines(ax: "Axes", named: Mapping[str, float]) -> None:
         warn(
             f"There is no room for the names of {', '.join(left_out)}: draw fewer lines, a "
             "part of the energies (energy_range), or a wider picture (ax)."
+        )
+
+
+def _warn_of_lines_beyond(
+    ax: "Axes", named: Mapping[str, float], units: str | None
+) -> None:
+    """Say which lines are not among the energies that are drawn."""
+    first, last = sorted(ax.get_xlim())
+    beyond = [
+        f"{name}, {energy:.4g} {units},"
+        for name, energy in named.items()
+        if not first <= energy <= last
+    ]
+    if beyond:
+        lie = "lies" if len(beyond) == 1 else "lie"
+        warn(
+            f"{' and '.join(beyond)} {lie} outside of the {first:.4g} to {last:.4g} {units} "
+            "that are drawn."
         )
 
 

@@ -180,10 +180,16 @@ def test_names_of_lines(regions):
     ax = rsciio_xfm.plot_spectra(regions, lines=["Fe", "Ca_Ka", "Cu_Ka", "Pb_La"])
     # Copper has no peak, and is named all the same; lead is beyond what is drawn.
     assert set(boxes_of(ax)) == {"Fe K\u03b1", "Ca K\u03b1", "Cu K\u03b1", "Pb L\u03b1"}
-    ax = rsciio_xfm.plot_spectra(
-        regions, lines=["Fe", "Ca", "Pb_La"], energy_range=(1, 7)
-    )
+    with pytest.warns(
+        UserWarning, match=r"^Pb_La, 10\.55 keV, lies outside of the 1 to 7 keV that are"
+    ):
+        ax = rsciio_xfm.plot_spectra(
+            regions, lines=["Fe", "Ca", "Pb_La"], energy_range=(1, 7)
+        )
     assert set(boxes_of(ax)) == {"Fe K\u03b1", "Ca K\u03b1"}
+    match = r"^Fe_Ka, 6\.404 keV, and Pb_La, 10\.55 keV, lie outside of the 1 to 5 keV"
+    with pytest.warns(UserWarning, match=match):
+        rsciio_xfm.plot_spectra(regions, lines=["Fe", "Pb_La"], energy_range=(1, 5))
     boxes = boxes_of(rsciio_xfm.plot_spectra(regions, lines={"sum peak": 10.0}))
     assert list(boxes) == ["sum peak"]
 
