@@ -213,6 +213,6 @@ def _draw_spectra(summary: dict[str, Any], excitation: Any) -> Any:
 
 
 def _draw_counts(summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.pictures import plot_maps
+    from rsciio_xfm.signals.map_plots import plot_maps
 
     return plot_maps({"Counts of all channels": summary["counts"]})

@@ -228,7 +228,7 @@ def _draw(images: Mapping[str, Any], asked: _Asked) -> Any:
     """Draw images in one picture."""
     import matplotlib as mpl
 
-    from rsciio_xfm.signals.pictures import plot_maps, plot_rgb
+    from rsciio_xfm.signals.map_plots import plot_maps, plot_rgb
 
     mpl.use("agg")
     if asked.rgb:

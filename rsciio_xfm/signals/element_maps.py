@@ -16,6 +16,8 @@ from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.analysis.fit.response import line_share
 from rsciio_xfm.analysis.quantify.setup import Setup
+from rsciio_xfm.drawing.composites import Composite
+from rsciio_xfm.drawing.panels import COUNTS, Panel
 from rsciio_xfm.signals.areas import (
     IN_PART,
     NOT_DETECTED,
@@ -37,8 +39,7 @@ from rsciio_xfm.signals.folders import (
     save_lines,
 )
 from rsciio_xfm.signals.made import Signals, blank_of, image_of, picture_of
-from rsciio_xfm.signals.map_drawing import COUNTS, Composite, Panel
-from rsciio_xfm.signals.pictures import plot_maps, plot_rgb
+from rsciio_xfm.signals.map_plots import plot_maps, plot_rgb
 from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_live_time
 from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.selections import resolve_regions

@@ -17,8 +17,9 @@ import pytest
 import rsciio_xfm
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.eds import DETECTOR_AXIS
+from rsciio_xfm.drawing import contrast
 from rsciio_xfm.exceptions import PassCancelledError
-from rsciio_xfm.signals import fit, fit_sums, map_drawing
+from rsciio_xfm.signals import fit, fit_sums
 from rsciio_xfm.signals.areas import Areas
 from rsciio_xfm.signals.element_maps import Pictures, _remark
 from tests.builders import xrf
@@ -395,11 +396,11 @@ class TestPictures:
         """A few bright pixels do not make the rest dark, nor noise bright."""
         image = np.ones((50, 50))
         image[0, 0] = 1e6
-        assert map_drawing.brightest(image, 0.1) == 1.0
-        assert map_drawing.brightest(image * 0, 2.0) == 8.0
-        assert map_drawing.brightest(image * np.nan, 0.0) == 1.0
+        assert contrast.brightest(image, 0.1) == 1.0
+        assert contrast.brightest(image * 0, 2.0) == 8.0
+        assert contrast.brightest(image * np.nan, 0.0) == 1.0
         image[0, :6] = [400, 410, 420, 430, 440, 1e6]  # grains that are few
-        assert map_drawing.brightest(image, 10.0) == 425.0
+        assert contrast.brightest(image, 10.0) == 425.0
 
     def test_options(self, maps):
         axes = maps.plot(
