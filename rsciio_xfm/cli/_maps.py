@@ -72,7 +72,7 @@ def maps(
             raise click.ClickException(f"{output} is a file, expected a folder or none")
         import matplotlib as mpl
 
-        from rsciio_xfm.signals.element_maps import Pictures, results_in
+        from rsciio_xfm.signals.element_map_files import Pictures, results_in
 
         how = Pictures(**pictures)
         refuse_existing(results_in(output), overwrite)
