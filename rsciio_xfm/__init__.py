@@ -42,8 +42,8 @@ _FUNCTIONS = {
     "load_standard": "standards",
     "make_setup": "setups",
     "pca": "components",
-    "plot_maps": "pictures",
-    "plot_rgb": "pictures",
+    "plot_maps": "map_plots",
+    "plot_rgb": "map_plots",
     "plot_spectra": "spectrum_plots",
     "umap": "components",
 }

@@ -16,6 +16,7 @@ LAYERS = (
     "_register",
     "analysis",
     "formats",
+    "drawing",
     "signals",
     "data",
     "report",

@@ -11,7 +11,8 @@ from rsciio_xfm import datastack, geopixe, msa
 from rsciio_xfm.cli import main
 from rsciio_xfm.explore import start
 from rsciio_xfm.signals import EDSXFMSpectrum
-from rsciio_xfm.signals.element_maps import ElementMaps, Pictures
+from rsciio_xfm.signals.element_map_files import Pictures
+from rsciio_xfm.signals.element_maps import ElementMaps
 from tests.builders import geopixe as builder
 
 # Of each option that has a default: the function that gets its value, and as which argument.

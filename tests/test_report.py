@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import rsciio_xfm
+from rsciio_xfm.drawing.panels import Panel
 from rsciio_xfm.report import pictures, words
 from rsciio_xfm.signals.areas import Areas
-from rsciio_xfm.signals.map_drawing import Panel
 from tests.reading import Page
 
 SECTIONS = [

@@ -218,6 +218,6 @@ def _find_peaks(total: Any, excitation: Any) -> list[tuple[str, float]]:
 
 
 def _draw_counts(summary: dict[str, Any]) -> Any:
-    from rsciio_xfm.signals.pictures import plot_maps
+    from rsciio_xfm.signals.map_plots import plot_maps
 
     return plot_maps({"Counts of all channels": summary["counts"]})

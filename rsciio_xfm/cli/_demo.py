@@ -194,8 +194,8 @@ def _fit(signal: Any) -> Any:
 
 def _panel(signal: Any, name: str, image: np.ndarray, sigma: float = 0.0) -> Any:
     """Return a map to be drawn, of counts or of colours."""
+    from rsciio_xfm.drawing.panels import COUNTS, Panel
     from rsciio_xfm.signals.checks import steps_of_axes
-    from rsciio_xfm.signals.map_drawing import COUNTS, Panel
 
     steps = steps_of_axes(signal.axes_manager.navigation_axes)
     unit = "counts" if image.ndim == 2 else ""
@@ -313,7 +313,8 @@ def _program() -> str:
 
 def _draw(total: Any, panels: list[Any], labels: list[tuple[str, float]]) -> Any:
     """Draw the maps, and above them the spectrum."""
-    from rsciio_xfm.signals.map_drawing import Style, draw_maps
+    from rsciio_xfm.drawing.maps import draw_maps
+    from rsciio_xfm.drawing.panels import Style
 
     figure = draw_maps(panels, Style(per_row=_COLUMNS))[0].figure
     width, below = figure.get_size_inches()
@@ -331,12 +332,8 @@ def _draw(total: Any, panels: list[Any], labels: list[tuple[str, float]]) -> Any
 
 
 def _draw_spectrum(ax: Any, total: Any, labels: list[tuple[str, float]]) -> None:
-    from rsciio_xfm.signals.spectrum_drawing import (
-        Curve,
-        Frame,
-        draw_spectra,
-        name_peaks,
-    )
+    from rsciio_xfm.drawing.peak_names import name_peaks
+    from rsciio_xfm.drawing.spectra import Curve, Frame, draw_spectra
 
     (axis,) = total.axes_manager.signal_axes
     title = str(total.metadata.get_item("General.title", ""))

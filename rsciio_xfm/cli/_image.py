@@ -218,7 +218,7 @@ def _check_square(region: Any) -> None:
 
 def _draw(images: Mapping[str, Any], asked: _Asked) -> Any:
     """Draw images in one picture."""
-    from rsciio_xfm.signals.pictures import plot_maps, plot_rgb
+    from rsciio_xfm.signals.map_plots import plot_maps, plot_rgb
 
     if asked.rgb:
         each = [None if name is None else images[name] for name in asked.rgb]

@@ -67,7 +67,7 @@ def maps(
         check_pictures(pictures["cmap"], pixel_size)
         chosen = chosen_model(elements, excitation, energy, model)
         from rsciio_xfm.signals.areas import group_of
-        from rsciio_xfm.signals.element_maps import Pictures, results_in
+        from rsciio_xfm.signals.element_map_files import Pictures, results_in
 
         how = Pictures(**pictures)
         check_folder(output, results_in(output), overwrite)

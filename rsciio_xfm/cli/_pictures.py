@@ -9,8 +9,8 @@ PICTURES = (".png", *VECTOR)
 
 def check_pictures(cmap: str | None, pixel_size: str | None) -> None:
     """Refuse options before anything is read."""
-    from rsciio_xfm.signals.map_drawing import check_cmap
-    from rsciio_xfm.signals.scale_bar import parse_pixel_size
+    from rsciio_xfm.drawing.lengths import parse_pixel_size
+    from rsciio_xfm.drawing.panels import check_cmap
 
     check_cmap(cmap)
     if pixel_size is not None:
@@ -19,7 +19,7 @@ def check_pictures(cmap: str | None, pixel_size: str | None) -> None:
 
 def resize(signal: Any, pixel_size: str | None) -> None:
     """Give a map the size of pixels that was asked for."""
-    from rsciio_xfm.signals.scale_bar import parse_pixel_size
+    from rsciio_xfm.drawing.lengths import parse_pixel_size
 
     if pixel_size is None:
         return

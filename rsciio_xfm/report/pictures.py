@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm.core.eds import PER_KEV
+from rsciio_xfm.drawing.contrast import brightest
+from rsciio_xfm.drawing.dead_times import draw_histogram
+from rsciio_xfm.drawing.maps import draw_map
+from rsciio_xfm.drawing.panels import Panel
 from rsciio_xfm.report import words
 from rsciio_xfm.report.content import Content, Fitted
-from rsciio_xfm.signals import drawing
 from rsciio_xfm.signals.checks import steps_of_axes
-from rsciio_xfm.signals.map_drawing import Panel, brightest, draw_map
-from rsciio_xfm.signals.pictures import panels_of, plot_rgb
+from rsciio_xfm.signals.map_plots import panels_of, plot_rgb
 from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.spectrum_plots import plot_spectra
 
@@ -248,7 +250,7 @@ def dead_times(content: Content) -> Iterator[tuple[str, Picture]]:
             panel = Panel(name, values, steps, "%")
             yield name, _map(coarse(panel, side), f"Dead times of {name}")
     ax = _wide_axes(0.5, _COLUMN / _PAGE)
-    drawing.draw_histogram(ax, list(each.values()), list(each))
+    draw_histogram(ax, list(each.values()), list(each))
     ax.set_title("")
     ax.legend(fontsize=_TEXT - 1)
     yield "How often each dead time occurs", picture_of(ax, "Histogram of the dead times")

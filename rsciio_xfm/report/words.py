@@ -12,13 +12,13 @@ import numpy as np
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.analysis.dead_time import summarise_dead_time
 from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV, XRF
+from rsciio_xfm.drawing.lengths import METRES
+from rsciio_xfm.drawing.texts import show_name
 from rsciio_xfm.report.content import Content, Fitted, class_key
 from rsciio_xfm.signals.areas import IN_PART, NO_NUMBER, NOT_DETECTED, POSSIBLE, Areas
 from rsciio_xfm.signals.areas import show as show_plain
 from rsciio_xfm.signals.excitation import has_excitation, layers_of
 from rsciio_xfm.signals.fit_checks import fair_chi2, is_bad
-from rsciio_xfm.signals.map_drawing import show_name
-from rsciio_xfm.signals.scale_bar import METRES
 from rsciio_xfm.signals.timekeeping import times_of
 
 DETECTED, OTHER = "detected", ""

@@ -1,10 +1,6 @@
 """Maps of elements by a linear fit of whole spectra, and what is known of them."""
 
-import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,85 +12,28 @@ from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.project import Projected
 from rsciio_xfm.analysis.fit.response import line_share
 from rsciio_xfm.analysis.quantify.setup import Setup
+from rsciio_xfm.drawing.composites import Composite
+from rsciio_xfm.drawing.panels import Panel
 from rsciio_xfm.signals.areas import (
-    IN_PART,
-    NOT_DETECTED,
-    POSSIBLE,
     Areas,
     index_of,
     order_of,
 )
 from rsciio_xfm.signals.checks import steps_of_axes
 from rsciio_xfm.signals.concentrations import Concentrations, Pixels
+from rsciio_xfm.signals.element_map_files import Pictures, save_maps
+from rsciio_xfm.signals.element_map_panels import panel_of
 from rsciio_xfm.signals.element_model import ElementModel
 from rsciio_xfm.signals.fit_checks import show_chi2
 from rsciio_xfm.signals.fit_regions import areas_of_regions
-from rsciio_xfm.signals.folders import (
-    Writers,
-    save_figure,
-    save_files,
-    save_image,
-    save_lines,
-)
 from rsciio_xfm.signals.made import Signals, blank_of, image_of, picture_of
-from rsciio_xfm.signals.map_drawing import COUNTS, Composite, Panel
-from rsciio_xfm.signals.pictures import plot_maps, plot_rgb
+from rsciio_xfm.signals.map_plots import plot_maps, plot_rgb
 from rsciio_xfm.signals.quantify import make_plan, quantify, standard_of, total_live_time
 from rsciio_xfm.signals.results import Classification
 from rsciio_xfm.signals.selections import resolve_regions
 from rsciio_xfm.signals.standards import Standard
 
-_FILES = re.compile(
-    r"(maps|rgb|fit(_\d+)?)\.(png|pdf|svg)|(elements|regions)\.csv|model(_\d+)?\.yaml"
-)
-_SIGMA = "_sigma.tif"
-FORMATS = ("png", "pdf", "svg")  # of pictures
 _SAME = 1e-5  # relative, of counts that were added up in different ways
-_TABLE = "component,kind,counts,sigma,detection_limit,remark"
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """How element maps are drawn into a folder.
-
-    Attributes
-    ----------
-    format
-        ``"png"``, ``"pdf"`` or ``"svg"``.
-    cmap
-        As of :func:`rsciio_xfm.plot_maps`.
-    rgb
-        Names of what is red, green and blue in a picture of its own; None: there is none.
-
-    Raises
-    ------
-    ValueError
-        The format is none of these.
-    """
-
-    format: str = "png"
-    cmap: str | None = None
-    rgb: Sequence[str | None] | None = None
-
-    def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise ValueError(
-                f"format is {self.format!r}, expected {' or '.join(FORMATS)}."
-            )
-
-    def writers(self, maps: "ElementMaps") -> Writers:
-        """Return what writes each picture, by the name of its file."""
-        own = {
-            f"maps.{self.format}": lambda path: save_figure(
-                maps.plot(cmap=self.cmap), path
-            )
-        }
-        if self.rgb is not None:
-            rgb = self.rgb
-            own[f"rgb.{self.format}"] = lambda path: save_figure(
-                maps.plot_rgb(*rgb), path
-            )
-        return own
 
 
 class ElementMaps(Mapping[str, BaseSignal]):
@@ -148,6 +87,12 @@ class ElementMaps(Mapping[str, BaseSignal]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state | {"_frame": blank_of(*state["_frame"])})
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What each of the names is: ``"element"``, ``"scatter"`` or ``"sum peak"``."""
+        known = dict(zip(self._names, self._kinds, strict=True))
+        return {name: known[name] for name in self.names}
 
     @property
     def model(self) -> ElementModel:
@@ -515,14 +460,10 @@ class ElementMaps(Mapping[str, BaseSignal]):
         return [self._panel(name) for name in chosen]
 
     def _panel(self, name: str) -> Panel:
-        k = index_of(name, self._names)
-        name, variance = self._names[k], self._projected.own_variance[k]
-        remark, is_found = _remark(self.totals.note(name) if name in self.totals else "")
-        known = variance[np.isfinite(variance)]
-        sigma = math.sqrt(max(0.0, float(known.mean()))) if known.size else 0.0
+        own = self._names[index_of(name, self._names)]
+        note = self.totals.note(own) if own in self.totals else ""
         steps = steps_of_axes(self._frame.axes_manager.navigation_axes)
-        image = self._projected.maps[k]
-        return Panel(name, image, steps, "counts", COUNTS, sigma, remark, is_found)
+        return panel_of(self._projected, own, note, steps)
 
     def rgb(
         self, red: str, green: str | None = None, blue: str | None = None,
@@ -605,91 +546,4 @@ class ElementMaps(Mapping[str, BaseSignal]):
         The files are moved to the folder one by one, when all are whole. A process that is
         killed while it does so leaves new files beside old ones, but none that is cut off.
         """
-        # Without our table, what is there is another's, and stays.
-        has_maps = _maps_in(Path(folder)) is not None
-        old = results_in(folder) if has_maps else []
-        writers = self._writers(sigma, pictures or Pictures())
-        return save_files(folder, writers, old, overwrite)
-
-    def _writers(self, sigma: bool, pictures: Pictures) -> Writers:
-        """Return what writes each file, by its name."""
-        found: dict[str, Callable[[Path], None]] = {}
-        for name in self.names:
-            found[f"{_file_name(name)}.tif"] = partial(_save_map, self, name)
-            if sigma:
-                found[f"{_file_name(name)}{_SIGMA}"] = partial(
-                    _save_map, self.sigma, name
-                )
-        if self._projected.chi2.ndim <= 2:
-            found |= pictures.writers(self)
-        found["elements.csv"] = lambda path: save_lines(self._rows(), path)
-        if self.regions:
-            found["regions.csv"] = lambda path: save_lines(self._region_rows(), path)
-        for k, model in enumerate(self.models):
-            number = f"_{k}" * (len(self.models) > 1)  # of the detector
-            found[f"fit{number}.{pictures.format}"] = partial(_save_fit, model)
-            found[f"model{number}.yaml"] = model.save
-        return found
-
-    def _rows(self) -> list[str]:
-        return [_TABLE, *self._rows_of(self.totals)]
-
-    def _region_rows(self) -> list[str]:
-        rows = [f"region,pixels,{_TABLE}"]
-        for name, areas in self.regions.items():
-            quoted = '"' + name.replace('"', '""') + '"'
-            rows += [f"{quoted},{areas.n_pixels},{row}" for row in self._rows_of(areas)]
-        return rows
-
-    def _rows_of(self, areas: Areas) -> list[str]:
-        kinds = dict(zip(self._names, self._kinds, strict=True))
-        each = zip(areas.names, areas.counts, areas.sigma, areas.limits, strict=True)
-        return [
-            f'{name},{kinds[name]},{counts:.9g},{sigma:.6g},{limit:.6g},"{areas.note(name)}"'
-            for name, counts, sigma, limit in each
-        ]
-
-
-def results_in(folder: str | Path) -> list[Path]:
-    """Return what :meth:`ElementMaps.save` has written to a folder before."""
-    folder = Path(folder)
-    names = _maps_in(folder) or []
-    found = [folder / name for name in names if (folder / name).is_file()]
-    others = sorted(folder.iterdir()) if folder.is_dir() else []
-    return found + [path for path in others if _FILES.fullmatch(path.name)]
-
-
-def _maps_in(folder: Path) -> list[str] | None:
-    """Return the files of the maps that a folder's table lists; None without a table."""
-    table = folder / "elements.csv"
-    if not table.is_file():
-        return None
-    with table.open(encoding="utf-8", errors="replace") as file:
-        first, *rows = file.read(2**20).splitlines() or [""]
-    if first != _TABLE:
-        return None
-    names = [_file_name(row.partition(",")[0]) for row in rows]
-    return [f"{name}{end}" for name in names for end in (".tif", _SIGMA)]
-
-
-def _remark(note: str) -> tuple[str, bool]:
-    """Return what of a table's note is said above a map, and whether there is something."""
-    is_absent = note.startswith(NOT_DETECTED)
-    if is_absent and IN_PART in note and POSSIBLE not in note:
-        return IN_PART, True
-    if is_absent:
-        return NOT_DETECTED, False
-    return POSSIBLE if note.startswith(POSSIBLE) else "", True
-
-
-def _file_name(name: str) -> str:
-    """Return the name of a component as one of a file: ``"Ca+Ca"`` stays as it is."""
-    return re.sub(r"[^\w+-]", "_", name)
-
-
-def _save_map(maps: Mapping[str, BaseSignal], name: str, path: Path) -> None:
-    save_image(maps[name], path)
-
-
-def _save_fit(model: ElementModel, path: Path) -> None:
-    save_figure(model.plot(), path)
+        return save_maps(self, folder, overwrite, sigma, pictures or Pictures())

@@ -18,7 +18,7 @@ from rsciio_xfm.analysis.fit.unexplained import unexplained
 from rsciio_xfm.analysis.quantify.setup import Setup
 from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.warning import warn
-from rsciio_xfm.signals import spectrum_drawing
+from rsciio_xfm.drawing.fits import draw_fit
 from rsciio_xfm.signals.areas import Areas, as_table, order_of, show
 from rsciio_xfm.signals.concentrations import Concentrations
 from rsciio_xfm.signals.excitation import (
@@ -335,7 +335,7 @@ class ElementModel:
             name: basis.columns[:, k] * basis.areas[k]
             for k, name in enumerate(basis.names)
         }
-        return spectrum_drawing.draw_fit(
+        return draw_fit(
             own.zero + own.gain * channels,
             np.asarray(fit.spectrum)[basis.first : basis.stop],
             spectra,

@@ -15,7 +15,7 @@ from hyperspy.signal import BaseSignal
 from rsciio_xfm.analysis.classify.features import Features
 from rsciio_xfm.analysis.classify.methods import Components
 from rsciio_xfm.core.eds import DETECTOR_NODES, PER_KEV
-from rsciio_xfm.signals import drawing
+from rsciio_xfm.drawing.classes import draw_classes
 from rsciio_xfm.signals.folders import (
     Writers,
     save_figure,
@@ -98,7 +98,7 @@ class Classification:
             (getattr(axis, "scale", 1.0), _text(axis.units))
             for axis in self.labels.axes_manager.signal_axes
         )
-        return drawing.draw_classes(
+        return draw_classes(
             labels,
             self.embedding.data.reshape(-1, self.embedding.data.shape[-1]),
             self.spectra.data.reshape(-1, energy.size),

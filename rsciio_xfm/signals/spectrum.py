@@ -1,5 +1,6 @@
 """The class of the signals: what it can do are functions of a signal, here as methods."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -23,13 +24,14 @@ from rsciio_xfm.core.eds import (
 from rsciio_xfm.signals import (
     arithmetic,
     classify,
+    colour_map_plots,
     components,
     dead_time,
+    dead_time_plots,
     elements,
     fit,
     maps,
     operations,
-    plots,
     saving,
     timekeeping,
 )
@@ -77,19 +79,18 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     fill_dead_time = dead_time.fill_dead_time
     apply_live_time_correction = dead_time.apply_live_time_correction
     get_dead_time_statistics = dead_time.get_dead_time_statistics
-    plot_dead_time = plots.plot_dead_time
-    plot_dead_time_histogram = plots.plot_dead_time_histogram
-    plot_dead_time_against_counts = plots.plot_dead_time_against_counts
-    plot_detector_difference = plots.plot_detector_difference
-    plot_filled_dead_time = plots.plot_filled_dead_time
-    explore = plots.explore
+    plot_dead_time = dead_time_plots.plot_dead_time
+    plot_dead_time_histogram = dead_time_plots.plot_dead_time_histogram
+    plot_dead_time_against_counts = dead_time_plots.plot_dead_time_against_counts
+    plot_detector_difference = dead_time_plots.plot_detector_difference
+    plot_filled_dead_time = dead_time_plots.plot_filled_dead_time
 
     get_window_images = maps.get_window_images
     get_region_spectra = maps.get_region_spectra
     get_summary = maps.get_summary
     get_colour_map = maps.get_colour_map
     get_maps = maps.get_maps
-    plot_colour_map = plots.plot_colour_map
+    plot_colour_map = colour_map_plots.plot_colour_map
 
     calibrate_energy = elements.calibrate_energy
     find_elements = elements.find_elements
@@ -185,6 +186,32 @@ class EDSXFMSpectrum(EDSSEMSpectrum):
     def __reduce__(self) -> tuple:
         """Pickle what HyperSpy saves: its signals hold functions that do not pickle."""
         return timekeeping.from_dictionary, (type(self), self._to_dictionary())
+
+    def explore(self, **options: Any) -> Any:
+        """Look at the map in the browser; in a notebook, in the output of the cell.
+
+        Parameters
+        ----------
+        **options
+            Of :func:`rsciio_xfm.explore.start.explore`: ``browser``, ``wait``, ``memory``.
+
+        Returns
+        -------
+        rsciio_xfm.explore.server.Running or rsciio_xfm.explore.widget.ExplorerWidget
+            The server, which ``.close()`` ends; in a notebook the page.
+
+        Raises
+        ------
+        ImportError
+            The extra ``explore`` is not installed.
+
+        Examples
+        --------
+        >>> explorer = s.explore(browser=False, wait=False)
+        >>> explorer.close()
+        """
+        # The explorer lies above signals, which do not import it: this is what users call.
+        return importlib.import_module("rsciio_xfm").explore(self, **options)
 
     def get_calibration_from(self, ref: BaseSignal, nb_pix: int = 1) -> None:
         """Copy calibration and metadata of a reference; dead and live times stay one's own.

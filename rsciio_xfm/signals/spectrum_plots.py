@@ -10,18 +10,13 @@ from hyperspy.signal import BaseSignal
 from rsciio_xfm.core.eds import PER_KEV
 from rsciio_xfm.core.progress import progress
 from rsciio_xfm.core.warning import warn
+from rsciio_xfm.drawing.page import new_axes
+from rsciio_xfm.drawing.peak_names import name_peaks
+from rsciio_xfm.drawing.spectra import NORMS, Curve, Frame, draw_spectra
 from rsciio_xfm.signals.checks import check_labels, check_spectra
-from rsciio_xfm.signals.drawing import new_axes
 from rsciio_xfm.signals.elements import labels_of
 from rsciio_xfm.signals.lines import check_element, check_line
 from rsciio_xfm.signals.made import spectrum_of
-from rsciio_xfm.signals.spectrum_drawing import (
-    NORMS,
-    Curve,
-    Frame,
-    draw_spectra,
-    name_peaks,
-)
 from rsciio_xfm.signals.timekeeping import live_map, times_of
 
 if TYPE_CHECKING:

@@ -17,10 +17,12 @@ import pytest
 import rsciio_xfm
 from rsciio_xfm._register import read_specifications
 from rsciio_xfm.core.eds import DETECTOR_AXIS
+from rsciio_xfm.drawing import contrast
 from rsciio_xfm.exceptions import PassCancelledError
-from rsciio_xfm.signals import fit, fit_sums, map_drawing
+from rsciio_xfm.signals import fit, fit_sums
 from rsciio_xfm.signals.areas import Areas
-from rsciio_xfm.signals.element_maps import Pictures, _remark
+from rsciio_xfm.signals.element_map_files import Pictures
+from rsciio_xfm.signals.element_map_panels import remark_of
 from tests.builders import xrf
 from tests.signals.test_element_model import (  # noqa: F401 (fixtures)
     ELEMENTS,
@@ -366,7 +368,7 @@ def test_what_is_said_of_an_element(counts, said, note, remark):
     each = (np.array([n]) for n in (counts, 5.0, 30.0))
     areas = Areas(("Y_K",), *each, 12, {"Y_K": said} if said else {})
     assert areas.note("Y_K") == note
-    assert _remark(areas.note("Y_K")) == remark
+    assert remark_of(areas.note("Y_K")) == remark
 
 
 class TestPictures:
@@ -395,11 +397,11 @@ class TestPictures:
         """A few bright pixels do not make the rest dark, nor noise bright."""
         image = np.ones((50, 50))
         image[0, 0] = 1e6
-        assert map_drawing.brightest(image, 0.1) == 1.0
-        assert map_drawing.brightest(image * 0, 2.0) == 8.0
-        assert map_drawing.brightest(image * np.nan, 0.0) == 1.0
+        assert contrast.brightest(image, 0.1) == 1.0
+        assert contrast.brightest(image * 0, 2.0) == 8.0
+        assert contrast.brightest(image * np.nan, 0.0) == 1.0
         image[0, :6] = [400, 410, 420, 430, 440, 1e6]  # grains that are few
-        assert map_drawing.brightest(image, 10.0) == 425.0
+        assert contrast.brightest(image, 10.0) == 425.0
 
     def test_options(self, maps):
         axes = maps.plot(
@@ -466,6 +468,7 @@ class TestSaving:
         assert float(rows["Fe_K"]["counts"]) == pytest.approx(counts)
         assert float(rows["Fe_K"]["sigma"]) == pytest.approx(sigma, rel=1e-5)
         assert rows["Ni_K"]["remark"] == "not detected"
+        assert {name: row["kind"] for name, row in rows.items()} == made.kinds
         with (folder / "regions.csv").open(newline="") as file:
             row = next(csv.DictReader(file))
         assert row["region"] == 'a "b", c' and row["pixels"] == "2"

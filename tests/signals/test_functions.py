@@ -8,17 +8,18 @@ from rsciio_xfm.signals import (
     EDSXFMSpectrum,
     LazyEDSXFMSpectrum,
     classify,
+    colour_map_plots,
     components,
     dead_time,
+    dead_time_plots,
     maps,
     operations,
-    plots,
     saving,
 )
 
 COUNTS = np.random.default_rng(0).poisson(3, (4, 5, 32)).astype(np.uint16)
 MASK = np.arange(20).reshape(4, 5) % 3 == 0
-MODULES = (classify, components, dead_time, maps, plots)
+MODULES = (classify, colour_map_plots, components, dead_time, dead_time_plots, maps)
 OTHERS = {"": None, "EDS_SEM": "SEM", "EDS_TEM": "TEM"}
 
 
@@ -87,7 +88,7 @@ class TestOfAnyType:
         np.testing.assert_array_equal(images["a"].data, COUNTS[..., 3:9].sum(-1))
         picture = maps.get_colour_map(s, show_progressbar=False)
         assert picture.data.shape == (4, 5)
-        axes = plots.plot_colour_map(s, show_progressbar=False)
+        axes = colour_map_plots.plot_colour_map(s, show_progressbar=False)
         assert len(axes) == 2
 
     def test_spectra(self, make, signal_type):

@@ -13,10 +13,12 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from PIL import Image
 
 import rsciio_xfm
-from rsciio_xfm.signals import map_drawing, scale_bar
+from rsciio_xfm.drawing import maps, scale_bar
+from rsciio_xfm.drawing.composites import Composite
+from rsciio_xfm.drawing.layout import Margins, Wanted, arrange
+from rsciio_xfm.drawing.palette import class_colours
+from rsciio_xfm.drawing.panels import Panel, Style
 from rsciio_xfm.signals.folders import save_figure
-from rsciio_xfm.signals.map_drawing import Composite, Panel, Style, class_colours
-from rsciio_xfm.signals.map_layout import Margins, Wanted, arrange
 
 RNG = np.random.default_rng(0)
 NAMES = [
@@ -265,7 +267,7 @@ class TestContrast:
 
     def test_what_was_not_found_is_grey(self):
         panel = Panel("Ni_K", counts((9, 9)), remark="not detected", is_found=False)
-        (ax,) = map_drawing.draw_maps([panel])
+        (ax,) = maps.draw_maps([panel])
         assert ax.images[0].get_cmap().name == "gray"
         assert ax.get_title(loc="right") == "not detected"
 
@@ -415,7 +417,7 @@ class TestPage:
             )
             for k, name in enumerate(NAMES[:n])
         ]
-        axes = map_drawing.draw_maps(panels)
+        axes = maps.draw_maps(panels)
         check_page(axes[0].figure)
         check_bars(axes)
         rows = {round(ax.get_position().y0, 4) for ax in axes}
@@ -450,7 +452,7 @@ class TestPage:
             Panel(name, counts((30, 30)), remark="in a part of the map")
             for name in NAMES[:12]
         ]
-        axes = map_drawing.draw_maps(panels)
+        axes = maps.draw_maps(panels)
         assert not axes[0].get_title(loc="right")
         (text,) = axes[0].texts
         assert text.get_text().replace("\n", " ") == "in a part of the map"

@@ -9,8 +9,9 @@ import pytest
 from matplotlib.colors import to_hex
 
 import rsciio_xfm
+from rsciio_xfm.drawing.peak_names import name_peaks
+from rsciio_xfm.drawing.spectra import Curve, Frame, draw_spectra
 from rsciio_xfm.signals import EDSXFMSpectrum, spectrum_plots
-from rsciio_xfm.signals.spectrum_drawing import Curve, Frame, draw_spectra, name_peaks
 
 TOP = np.arange(12).reshape(3, 4) < 5
 KEV = 0.02 * np.arange(600)

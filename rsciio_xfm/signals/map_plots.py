@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rsciio_xfm.drawing.composites import Composite, draw_rgb
+from rsciio_xfm.drawing.lengths import parse_pixel_size
+from rsciio_xfm.drawing.maps import draw_maps
+from rsciio_xfm.drawing.panels import CLASSES, COUNTS, PERCENTILE, Panel, Style
 from rsciio_xfm.signals.checks import check_labels, steps_of_axes
-from rsciio_xfm.signals.map_drawing import (
-    CLASSES,
-    COUNTS,
-    PERCENTILE,
-    Composite,
-    Panel,
-    Style,
-    draw_maps,
-    draw_rgb,
-)
-from rsciio_xfm.signals.scale_bar import parse_pixel_size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-PAGE = (180 / 25.4, 236 / 25.4)  # inches of width and height
+from rsciio_xfm.drawing.page import PAGE
+
 _LONGEST = 4.4  # inches, of the longer side of a map
 _WIDE = 0.5  # height to width of a map that may be longer than that
 _SMALLEST = 0.3  # inches, of a side of a map

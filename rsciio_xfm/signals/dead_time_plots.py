@@ -1,16 +1,21 @@
-"""Dead times and colour maps of a signal, drawn; and all of it in the explorer."""
+"""Dead times of a signal, drawn."""
 
-import importlib
 from typing import Any
 
 import numpy as np
 from hyperspy.signal import BaseSignal
 
-from rsciio_xfm.analysis.colour import channel_colours
 from rsciio_xfm.core.dead_time import combine_dead_time
 from rsciio_xfm.core.progress import progress
-from rsciio_xfm.signals import drawing
-from rsciio_xfm.signals.checks import check_axes, check_uniform, steps_of
+from rsciio_xfm.drawing.dead_times import (
+    draw_against_counts,
+    draw_histogram,
+    draw_predicted,
+)
+from rsciio_xfm.drawing.maps import draw_maps
+from rsciio_xfm.drawing.page import new_axes
+from rsciio_xfm.drawing.panels import DIFFERENCE, Panel
+from rsciio_xfm.signals.checks import check_axes, steps_of
 from rsciio_xfm.signals.dead_time import (
     FILL,
     counts_of,
@@ -19,9 +24,6 @@ from rsciio_xfm.signals.dead_time import (
     detector_axis,
     require_times,
 )
-from rsciio_xfm.signals.made import title_of
-from rsciio_xfm.signals.map_drawing import DIFFERENCE, Panel, draw_maps
-from rsciio_xfm.signals.maps import get_colour_map
 
 
 def plot_dead_time(signal: BaseSignal) -> np.ndarray:
@@ -79,8 +81,8 @@ def plot_dead_time_histogram(signal: BaseSignal, ax: Any = None) -> Any:
     >>> ax = s.plot_dead_time_histogram()
     """
     found = dead_times_of(signal)
-    ax = drawing.new_axes() if ax is None else ax
-    return drawing.draw_histogram(ax, list(found.values()), list(found))
+    ax = new_axes() if ax is None else ax
+    return draw_histogram(ax, list(found.values()), list(found))
 
 
 def plot_dead_time_against_counts(
@@ -123,8 +125,8 @@ def plot_dead_time_against_counts(
         found = {"Sum": combine_dead_time(dead, axis=(0,))}
         axis = None
     counts = counts[np.newaxis] if axis is None else np.moveaxis(counts, axis, 0)
-    ax = drawing.new_axes() if ax is None else ax
-    return drawing.draw_against_counts(ax, list(found.values()), counts, list(found))
+    ax = new_axes() if ax is None else ax
+    return draw_against_counts(ax, list(found.values()), counts, list(found))
 
 
 def plot_detector_difference(signal: BaseSignal) -> np.ndarray:
@@ -200,84 +202,10 @@ def plot_filled_dead_time(signal: BaseSignal, ax: Any = None) -> Any:
             "No dead times of this signal were filled in by a fit: use fill_dead_time "
             "first, if any are missing."
         )
-    ax = drawing.new_axes() if ax is None else ax
-    return drawing.draw_predicted(
+    ax = new_axes() if ax is None else ax
+    return draw_predicted(
         ax,
         [np.asarray(e["_measured"]) for e in fits.values()],
         [np.asarray(e["_predicted"]) for e in fits.values()],
         [name.replace("_", " ").capitalize() for name in fits],
     )
-
-
-def plot_colour_map(
-    signal: BaseSignal,
-    scale: str = "linear",
-    energy_range: tuple[float, float] | None = None,
-    percentile: float = 99.5,
-    show_progressbar: bool | None = None,
-    *,
-    colours: str = "hue",
-) -> np.ndarray:
-    """Draw the picture of :meth:`get_colour_map` above the colours of its energies.
-
-    Parameters
-    ----------
-    signal
-        Spectra with axes to navigate, lazy or not, of any type.
-    scale, energy_range, percentile, show_progressbar, colours
-        As of :meth:`get_colour_map`.
-
-    Returns
-    -------
-    numpy.ndarray
-        matplotlib's axes: of the picture, and of the colours.
-
-    Examples
-    --------
-    >>> axes = s.plot_colour_map("log", colours="safe")
-    """
-    check_uniform(signal.axes_manager.signal_axes)
-    steps = steps_of(signal)
-    picture = get_colour_map(
-        signal, scale, energy_range, percentile, show_progressbar, colours=colours
-    )
-    ends = picture.metadata.Signal.energy_range
-    pixels = picture.data.view(np.uint8).reshape(*picture.data.shape, 3)
-    energy = signal.axes_manager.signal_axes[0]
-    n_channels = round((ends[1] - ends[0]) / energy.scale) + 1
-    return drawing.draw_colour_map(
-        pixels,
-        steps,
-        title_of(signal, scale),
-        channel_colours(n_channels, colours),
-        (ends[0], ends[1], energy.units),
-    )
-
-
-def explore(signal: BaseSignal, **options: Any) -> Any:
-    """Look at the map in the browser; in a notebook, in the output of the cell.
-
-    Parameters
-    ----------
-    signal
-        Spectra, lazy or not. ``rsciio_xfm.explore(signal)`` takes those of any type.
-    **options
-        Of :func:`rsciio_xfm.explore.start.explore`: ``browser``, ``wait``, ``memory``.
-
-    Returns
-    -------
-    rsciio_xfm.explore.server.Running or rsciio_xfm.explore.widget.ExplorerWidget
-        The server, which ``.close()`` ends; in a notebook the page.
-
-    Raises
-    ------
-    ImportError
-        The extra ``explore`` is not installed.
-
-    Examples
-    --------
-    >>> explorer = s.explore(browser=False, wait=False)
-    >>> explorer.close()
-    """
-    # The explorer lies above signals, which do not import it: this is what users call.
-    return importlib.import_module("rsciio_xfm").explore(signal, **options)

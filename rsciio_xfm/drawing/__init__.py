@@ -1,0 +1,1 @@
+"""Drawing for print: arrays in, matplotlib's axes out."""
