@@ -37,11 +37,8 @@ from rsciio_xfm.formats.text_spectra.folder import (
     read_shape,
 )
 from rsciio_xfm.formats.text_spectra.kernels import describe
-from rsciio_xfm.formats.text_spectra.parse import (
-    Spectrum,
-    parse_moment,
-    read_spectrum,
-)
+from rsciio_xfm.formats.text_spectra.parse import read_spectrum
+from rsciio_xfm.formats.text_spectra.spectrum import Spectrum, parse_moment
 from rsciio_xfm.formats.text_spectra.times import combine
 
 DESTINATIONS = (".datastack", ".h5", ".rpl", ".GeoPIXE", ".hspy", ".zspy", ".emd")
