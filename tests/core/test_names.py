@@ -1,8 +1,9 @@
-"""Names of files that have numbers in them."""
+"""Names of files that have numbers in them, and files of a series."""
 
 import pytest
 
-from rsciio_xfm.core.names import find_matching, natural
+from rsciio_xfm.core.names import natural
+from rsciio_xfm.core.series import find_matching, list_numbered
 from rsciio_xfm.exceptions import FileFormatError
 
 
@@ -30,3 +31,18 @@ def test_files_that_match_a_pattern(tmp_path):
         find_matching(own, "line_*")
     with pytest.raises(ValueError, match="expected a pattern for files beside it"):
         find_matching(own, str(tmp_path / "row_*.h5"))
+
+
+def test_files_that_differ_in_a_number(tmp_path):
+    names = ("a_9.edf", "a_010.edf", "a_2.edf", "b_3.edf", "a_4.h5", "a.h5", "x.0001")
+    for name in (*names, "x.0003", "a_5_dark.edf", "a_7_dark.edf"):
+        (tmp_path / name).touch()
+    (tmp_path / "a_3.edf").mkdir()
+
+    def found(name):
+        return {n: p.name for n, p in list_numbered(tmp_path / name).items()}
+
+    assert found("a_2.edf") == {2: "a_2.edf", 9: "a_9.edf", 10: "a_010.edf"}
+    assert found("x.0001") == {1: "x.0001", 3: "x.0003"}
+    assert found("a_5_dark.edf") == {5: "a_5_dark.edf", 7: "a_7_dark.edf"}
+    assert found("a.h5") == {}

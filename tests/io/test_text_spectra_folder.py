@@ -235,6 +235,29 @@ def test_dialects(tmp_path, dialect):
         assert s.get_live_time().data == pytest.approx(np.full((4, 6), 10))
 
 
+def test_msa_with_units_and_energies(tmp_path):
+    """Units behind keywords, and energies beside the counts, are as for one file."""
+
+    def write(own):
+        body = "".join(f"{100 + 10 * i}, {c}\n" for i, c in enumerate(own))
+        lines = ["#LIVETIME  -ms: 900", "#REALTIME  -s : 1.5"]
+        text = msa_builder.make_text(
+            body, DATATYPE="XY", XUNITS="eV", XPERCHAN="10", OFFSET="100",
+            NPOINTS=str(len(own)), lines=lines, without=("LIVETIME",),
+        )  # fmt: skip
+        return text.encode()
+
+    counts = builder.write_folder(tmp_path / "spectra", name="a{}.msa", write=write)
+    s = convert(tmp_path, suffix=".hspy")
+    np.testing.assert_array_equal(s.data, counts)
+    energy = s.axes_manager[-1]
+    assert (energy.offset, energy.scale, energy.units) == pytest.approx(
+        (0.1, 0.01, "keV")
+    )
+    assert s.get_live_time().data == pytest.approx(np.full((4, 6), 0.9))
+    assert s.metadata.Acquisition_instrument.SEM.beam_energy == 20
+
+
 @pytest.mark.parametrize(
     ("values", "dtype"),
     [

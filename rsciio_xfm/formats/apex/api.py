@@ -61,7 +61,6 @@ _REQUEST = (
 class _Options:
     lazy: bool
     chunks: Any
-    assumed: list[str]  # what is, for the warning
 
 
 def file_reader(
@@ -133,7 +132,7 @@ def file_reader(
     """
     path = Path(filename)
     check_choice("select_type", select_type, _SELECTIONS)
-    options = _Options(lazy, chunks, [])
+    options = _Options(lazy, chunks)
     with open_checked(path) as root, np.errstate(all="ignore"):
         items = find_items(path, root)
         chosen = _choose(path, items, dataset_path)
@@ -146,7 +145,8 @@ def file_reader(
             raise FileFormatError(_say_what_is_there(path, chosen, select_type))
     if len(signals) == 1 and select_type != "image":
         signals[0]["metadata"]["General"]["title"] = path.stem
-    assumed = f" Assumed: {'; '.join(options.assumed)}." if options.assumed else ""
+    texts = dict.fromkeys(text for item in chosen for text in item.assumed)
+    assumed = f" Assumed: {'; '.join(texts)}." if texts else ""
     warn(f"{path}: {_REQUEST}{assumed}")
     return signals
 
@@ -185,7 +185,7 @@ def _read_spectra(
 
 def _read_map(item: Item, options: _Options) -> dict[str, Any]:
     """Read the spectra of a map, or of a line."""
-    source = _make_source(item, options)
+    source = _make_source(item)
     chunks = options.chunks
     is_row = item.kind == "line" and len(source.shape) == 3
     if is_row and isinstance(chunks, tuple | list):
@@ -203,20 +203,20 @@ def _read_map(item: Item, options: _Options) -> dict[str, Any]:
         counts = data if isinstance(data, np.ndarray) else source[...]
         total = counts.reshape(-1, n_channels).sum(axis=0, dtype=np.uint64)
     is_sum = _is_sum(item, total)
-    signal = _describe(item, [*axes, _energy_axis(item, n_channels, is_sum, options)])
+    signal = _describe(item, [*axes, _energy_axis(item, n_channels, is_sum)])
     live = item.number(LIVE)
     if live is not None and live > 0:
         build_live_time(signal["metadata"], live, n_spectra)
         if not is_sum:
             why = "was not looked at" if is_sum is None else "is not the sum of these"
-            options.assumed.append(
-                f"{item.name}: the live time, {live:g} s, is that of all spectra together "
+            item.assume(
+                f"the live time, {live:g} s, is that of all spectra together "
                 f"(the sum spectrum {why})"
             )
     return signal | {"data": data}
 
 
-def _make_source(item: Item, options: _Options) -> FileArray:
+def _make_source(item: Item) -> FileArray:
     """Make the array-like over spectra, rows first; a line is one row."""
     dataset = item.spectra
     where = f"{item.where}/{SPECTRA[item.kind]}"
@@ -231,7 +231,7 @@ def _make_source(item: Item, options: _Options) -> FileArray:
             f"{where} is {shape}{kind}, expected integers, {what} {item.byte}. Please send "
             "the authors the file."
         )
-    order = () if is_line else _find_order(item, shape, options)
+    order = () if is_line else _find_order(item, shape)
     source = make_source(item.path, dataset, Arrangement(order=order))
     if source.dtype.kind == "i":
         source = Unsigned(source, where)
@@ -253,7 +253,7 @@ def _check_sizes(item: Item, shape: tuple[int, ...]) -> None:
             )
 
 
-def _find_order(item: Item, shape: tuple[int, ...], options: _Options) -> tuple[int, ...]:
+def _find_order(item: Item, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Tell which axis of a map's spectra are the rows, from what the file says beside."""
     sizes = shape[:2]
     said = tuple(meta.number(item.own.get(name)) for name in (ROWS, COLUMNS))
@@ -272,8 +272,8 @@ def _find_order(item: Item, shape: tuple[int, ...], options: _Options) -> tuple[
     known = [
         f"{what} are {found}" for found, what in others if found and None not in found
     ]
-    options.assumed.append(
-        f"{item.name}: the first axis of {sizes} is y"
+    item.assume(
+        f"the first axis of {sizes} is y"
         + (f" ({' and '.join(known)})" if known else " (nothing tells)")
     )
     return ()
@@ -294,9 +294,7 @@ def _is_sum(item: Item, total: np.ndarray | None) -> bool | None:
     return bool((own[:n] == total[:n]).all() and not total[n:].any())
 
 
-def _energy_axis(
-    item: Item, n: int, is_sum: bool | None, options: _Options
-) -> dict[str, Any]:
+def _energy_axis(item: Item, n: int, is_sum: bool | None) -> dict[str, Any]:
     """Describe the energies: those of SPC, if it has as many channels or is the sum."""
     width, offset = item.number(*EV), item.number(OFFSET)
     if offset is None and not item.has(OFFSET):
@@ -311,15 +309,14 @@ def _energy_axis(
         or abs(offset) > _MOST_STEP
     ):
         if item.has(*EV, OFFSET):
-            options.assumed.append(
-                f"{item.name}: energies are not known, since evPerChannel is {width} and "
+            item.assume(
+                f"energies are not known, since evPerChannel is {width} and "
                 f"eVOffset is {offset}"
             )
         return meta.energy_axis(item.where, n, None)
     if item.kind != "spectrum" and n not in (n_own, points) and not is_sum:
-        options.assumed.append(
-            f"{item.name}: energies are not known, since SPC has {n_own} channels and the "
-            f"spectra {n}"
+        item.assume(
+            f"energies are not known, since SPC has {n_own} channels and the spectra {n}"
         )
         return meta.energy_axis(item.where, n, None)
     return meta.energy_axis(item.where, n, (offset / 1000, width / 1000))
@@ -332,7 +329,7 @@ def _read_spot(item: Item, options: _Options) -> dict[str, Any]:
     points = meta.number(item.record.get(N_POINTS))
     n = int(points) if points is not None and 1 < points <= counts.size else counts.size
     counts = counts[:n].astype(counts.dtype.newbyteorder("="))
-    signal = _describe(item, [_energy_axis(item, n, True, options)])
+    signal = _describe(item, [_energy_axis(item, n, True)])
     live = item.number(LIVE)
     if live is not None and live > 0:
         build_live_time(signal["metadata"], live)
@@ -420,7 +417,7 @@ def _read_windows(item: Item, options: _Options) -> list[dict[str, Any]]:
     if item.kind != "map" or not isinstance(group, Group) or dataset is None:
         return []
     shape = shape_of(dataset)
-    order = _find_order(item, shape, options)
+    order = _find_order(item, shape)
     images = {}
     for name in group:
         image = image_of(item.path, get(group, name), shape[:2])

@@ -51,6 +51,8 @@ class Item:
     record, own
         Fields and attributes of SPC, and attributes of the spectra, by their names in small
         letters.
+    assumed
+        What whoever read it could not know, in words; more is added by :meth:`assume`.
     """
 
     path: Path
@@ -60,6 +62,11 @@ class Item:
     parent: Group
     record: dict[str, Any] = field(repr=False)
     own: dict[str, Any] = field(repr=False)
+    assumed: list[str] = field(default_factory=list, repr=False)
+
+    def assume(self, text: str) -> None:
+        """Note what is assumed, for the warning."""
+        self.assumed.append(f"{self.name}: {text}")
 
     @property
     def where(self) -> str:

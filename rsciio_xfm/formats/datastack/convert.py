@@ -122,15 +122,9 @@ def convert(
     >>> datastack.convert("scan.raw", "scan.rpl", flip_vertical=True)
     PosixPath('scan.datastack')
     """
-    how = _How(
-        _check_sigma(sigma),
-        (bool(flip_vertical), bool(flip_horizontal), False),
-        chunks,
-        compressor,
-        show_progressbar,
-        keep_integers,
-        zarr_format,
-    )
+    flips = bool(flip_vertical), bool(flip_horizontal), False
+    of_counts = _check_sigma(sigma), flips, keep_integers
+    how = _How(*of_counts, chunks, compressor, zarr_format, show_progressbar)
     raw = Path(raw)
     destination = _checked(raw, destination, how)
     for read in (raw, rpl):
@@ -188,15 +182,9 @@ def convert_map(
     >>> datastack.convert_map("painting.HDF5", map_, "map.datastack")
     PosixPath('map.datastack')
     """
-    how = _How(
-        _check_sigma(sigma),
-        (bool(flip_vertical), bool(flip_horizontal), False),
-        chunks,
-        compressor,
-        show_progressbar,
-        keep_integers,
-        zarr_format,
-    )
+    flips = bool(flip_vertical), bool(flip_horizontal), False
+    of_counts = _check_sigma(sigma), flips, keep_integers
+    how = _How(*of_counts, chunks, compressor, zarr_format, show_progressbar)
     path = Path(filename)
     destination = _checked(path, destination, how)
     check_destination(path, destination, overwrite, is_original)
@@ -216,15 +204,18 @@ def convert_map(
 
 @dataclass(frozen=True)
 class _How:
-    """Options of :func:`convert`; `flips` are of each axis."""
+    """Options of :func:`convert`: what is made of counts, and how it is stored.
+
+    `flips` are of each axis.
+    """
 
     sigma: float
     flips: tuple[bool, bool, bool]
+    keep_integers: bool
     chunks: Any
     compressor: Any
-    show_progressbar: bool | None
-    keep_integers: bool
     zarr_format: int
+    show_progressbar: bool | None
 
 
 @dataclass(frozen=True, eq=False)

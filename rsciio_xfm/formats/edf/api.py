@@ -16,6 +16,7 @@ from rsciio_xfm.core.codecs import PLAIN, Padded
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.eds import build_axis, order_axes
 from rsciio_xfm.core.packed import EXTRA, restore
+from rsciio_xfm.core.series import split_number
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.to_dask import default_chunks, from_source, read_all
 from rsciio_xfm.core.warning import collected, warn
@@ -27,7 +28,6 @@ from rsciio_xfm.formats.edf.layout import (
     PIXEL_SIZES,
 )
 from rsciio_xfm.formats.edf.parse import (
-    SERIES,
     Frame,
     find_calibration,
     find_frames,
@@ -216,8 +216,8 @@ def _build(
     title = (headers[0].get("title") if EXTRA in headers[0] else "") or path.stem
     if isinstance(series, str):
         title = re.split(r"[*?\[]", series)[0].rstrip("_-. ") or title
-    elif series and (own := SERIES.fullmatch(path.name)):
-        title = own["prefix"].rstrip("_-. ") or title
+    elif series and (own := split_number(path.name)):
+        title = own[0].rstrip("_-. ") or title
     folded = fold(headers[0])
     date = parse_datetime(folded.get("date")) or parse_datetime(folded.get("time"))
     instrument = {kind: _pairs(headers, *keys) for kind, keys in PAIRS.items()}

@@ -11,8 +11,8 @@ import numpy as np
 
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.chunks import NO_CHUNK
-from rsciio_xfm.core.names import find_matching
 from rsciio_xfm.core.packed import EXTRA
+from rsciio_xfm.core.series import find_matching, list_numbered, no_number
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError, TruncatedFileError
 from rsciio_xfm.formats.edf.fabio_files import opened
@@ -26,9 +26,6 @@ from rsciio_xfm.formats.edf.layout import (
 _KINDS = "biufc"
 _PADDING = 512  # bytes, to a multiple of which some programs round sizes
 _LEAST_SHARE = 0.001  # of what a header promises: less is no image
-SERIES = re.compile(
-    r"(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.[^.\d][^.]*(\.gz|\.bz2)?)"
-)
 _PACKED = ("GZIP", "BZ", "Z", "OFFSET")  # compressions that fabio knows
 
 
@@ -81,25 +78,17 @@ def find_series(path: Path, series: bool | str) -> list[Path]:
     """
     if isinstance(series, str):
         return find_matching(path, series)
-    own = SERIES.fullmatch(path.name)
-    if own is None:
-        raise FileFormatError(
-            f"{path}: its name has no number before the extension, expected one as in "
-            "image_0001.edf for series=True."
-        )
-    found_by_number = {}
-    for other in path.parent.iterdir():
-        match = SERIES.fullmatch(other.name)
-        if match and (match["prefix"], match["suffix"]) == (own["prefix"], own["suffix"]):
-            found_by_number[int(match["number"])] = other
-    numbers = sorted(found_by_number)
+    numbered = list_numbered(path)
+    if not numbered:
+        raise no_number(path, "image_0001.edf")
+    numbers = [*numbered]
     n_missing = numbers[-1] - numbers[0] + 1 - len(numbers)
     if n_missing:
         warn(
             f"{path}: {n_missing} of the files numbered {numbers[0]} to {numbers[-1]} are not "
             "there: the others follow each other."
         )
-    return [found_by_number[n] for n in numbers]
+    return [*numbered.values()]
 
 
 def find_frames(path: Path) -> list[Frame]:

@@ -19,6 +19,7 @@ from rsciio_xfm.core.hdf5.sizes import check_size, is_numeric
 from rsciio_xfm.core.hdf5.small import MOST_SMALL, read_small, text_of
 from rsciio_xfm.core.hdf5.stored import Arrangement, make_source
 from rsciio_xfm.core.scan import Grid, Planned, make_grid, parse_command
+from rsciio_xfm.core.series import list_numbered
 from rsciio_xfm.core.to_dask import load
 from rsciio_xfm.core.views import Joined, Placed, with_detectors
 from rsciio_xfm.core.warning import warn
@@ -35,7 +36,7 @@ from rsciio_xfm.formats.hdf5_maps.layouts import (
     group_at,
     match,
 )
-from rsciio_xfm.formats.hdf5_maps.series import find_rows, list_numbered
+from rsciio_xfm.formats.hdf5_maps.series import find_rows
 
 _LEAST_TICKS = 5  # of a frame that was measured: the first one of a row may be none
 _SHOWN = 8

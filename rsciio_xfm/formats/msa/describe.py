@@ -129,18 +129,28 @@ def find_signal_type(spectrum: Spectrum) -> str:
             f"{', '.join(layout.KNOWN_SIGNAL_TYPES)}"
         )
     if keyword.upper() == "EDS":
-        return "EDS_TEM" if _beam_energy(spectrum) > layout.MOST_OF_SEM else "EDS_SEM"
+        beam = number_of(spectrum, "BEAMKV") or 0.0
+        return "EDS_TEM" if beam > layout.MOST_OF_SEM else "EDS_SEM"
     return layout.SIGNAL_TYPES.get(keyword.upper(), "")
 
 
-def _beam_energy(spectrum: Spectrum) -> float:
-    """Return kV, 0 if it is not known."""
+def number_of(spectrum: Spectrum, keyword: str) -> float | None:
+    """Return the number of a keyword in the units of the standard; None if there is none.
+
+    Parameters
+    ----------
+    spectrum
+        What the file holds.
+    keyword
+        In capitals, without units, as they may stand behind it: ``#LIVETIME  -ms``.
+    """
     for name, value in spectrum.keywords.items():
-        keyword, units = spectrum.names[name]
-        if keyword == "BEAMKV" and isinstance(value, float):
+        own, units = spectrum.names[name]
+        if own == keyword and isinstance(value, float):
             behind = (spectrum.units.get(name) or "").partition(" ")[0]
-            return value * (_find_factor(units or behind, "kV") or 1.0)
-    return 0.0
+            factor = _find_factor(units or behind, layout.UNITS.get(keyword))
+            return value * (factor or 1.0)
+    return None
 
 
 def _build_quantity(keywords: dict[str, Any], signal_type: str) -> str:

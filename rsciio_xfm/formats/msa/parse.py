@@ -114,7 +114,27 @@ def parse(path: Path, encoding: str | None) -> Spectrum:
     rsciio_xfm.exceptions.TruncatedFileError
         The file ends before the first number.
     """
-    content, encoding = _read(path, encoding)
+    return parse_text(path, *_read(path, encoding))
+
+
+def parse_text(path: Path, content: bytes, encoding: str | None) -> Spectrum:
+    """Read a file whose bytes are there; see :func:`parse`.
+
+    Parameters
+    ----------
+    path
+        Of the file, for messages.
+    content
+        Its text, without a mark of the encoding before it, and without padding behind it.
+    encoding
+        See :func:`parse`.
+    """
+    n_lines = content.count(b"\n") + content.count(b"\r")
+    if len(content) > _MOST_BYTES or n_lines > 2 * _MOST_LINES:  # two marks end a line
+        raise FileFormatError(
+            f"{path}: the file has more than {_MOST_BYTES} bytes or {_MOST_LINES} lines, "
+            "expected a spectrum, which has less (byte 0)."
+        )
     lines = [(found.start(), found.group()) for found in _LINE.finditer(content)]
     lines = [(at, line) for at, line in lines if line.strip()]
     start = next((i for i, (_, line) in enumerate(lines) if _is(line, SPECTRUM)), None)
@@ -139,12 +159,6 @@ def _read(path: Path, encoding: str | None) -> tuple[bytes, str | None]:
         if found is None and not content.lstrip().startswith(b"#"):
             raise _no_msa(path, content)
         content += file.read(_MOST_BYTES + 1 - len(content))
-    n_lines = content.count(b"\n") + content.count(b"\r")
-    if len(content) > _MOST_BYTES or n_lines > 2 * _MOST_LINES:  # two marks end a line
-        raise FileFormatError(
-            f"{path}: the file has more than {_MOST_BYTES} bytes or {_MOST_LINES} lines, "
-            "expected a spectrum, which has less (byte 0)."
-        )
     if found is not None:
         mark, encoding = found
         content = content[len(mark) :].decode(encoding, "replace").encode()

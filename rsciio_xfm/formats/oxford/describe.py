@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,10 @@ import numpy as np
 from rsciio_xfm.core import xrf as meta
 from rsciio_xfm.core.dates import parse_datetime
 from rsciio_xfm.core.dead_time import dead_time_of_times, live_fraction
-from rsciio_xfm.core.eds import ELECTRONS, ELEMENTS, MOST_SEM_KV, build_share, put
+from rsciio_xfm.core.eds import ELECTRONS, ELEMENTS, MOST_SEM_KV, put
 from rsciio_xfm.core.hdf5.links import Dataset, Group, get
 from rsciio_xfm.core.hdf5.small import text_of
+from rsciio_xfm.core.times import Times, put_share
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.formats.oxford.layout import (
     ANGLES,
@@ -48,28 +48,7 @@ _AT_ONCE = 2**18  # pixels
 _EVEN = 1e-5  # by which real times may differ: they are float32
 
 
-@dataclass(frozen=True)
-class PixelTimes:
-    """Live and real times of the pixels of some detectors.
-
-    Attributes
-    ----------
-    dead
-        float32, percent, (detectors, pixels); NaN where nothing was measured. None if live or
-        real times are not there.
-    real, live
-        Of a spectrum of one detector in s, the means of those that were measured.
-    share
-        float32, real time of each pixel / `real`, if they differ.
-    """
-
-    dead: np.ndarray | None
-    real: float | None
-    live: float | None
-    share: np.ndarray | None = None
-
-
-def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
+def read_times(parts: Sequence[Part], n_pixels: int) -> Times:
     """Read the times of all pixels.
 
     Real times of several detectors are taken as their mean, in which the dead times are then:
@@ -86,7 +65,7 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
             meta.warn_of_uneven(part.where, values, is_live=True)
         sound = [seconds for seconds in means if seconds is not None]
         is_known = len(sound) == len(parts)
-        return PixelTimes(None, mean, sum(sound) / len(sound) if is_known else None)
+        return Times(None, mean, sum(sound) / len(sound) if is_known else None)
     dead = np.empty((len(parts), n_pixels), np.float32)
     for part, own, values in zip(parts, dead, known, strict=True):
         for some in _parts(n_pixels):
@@ -98,7 +77,7 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
             f"{parts[0].where}: no pixel has a {LIVE} of 0 s or more and a {REAL} above that, "
             f"expected them: live and dead times stay unknown {parts[0].byte}."
         )
-        return PixelTimes(None, mean, None)
+        return Times(None, mean, None)
     # What is not needed any more goes first: there may be millions of pixels.
     del live, known, values
     share = np.ones(n_pixels, np.float32)
@@ -107,8 +86,8 @@ def read_times(parts: Sequence[Part], n_pixels: int) -> PixelTimes:
     )
     del real
     if np.abs(share - 1).max() <= _EVEN:
-        return PixelTimes(dead, mean, mean * _mean_live(dead))
-    return PixelTimes(dead, mean, mean * _mean_live(dead, share), share)
+        return Times(dead, mean, mean * _mean_live(dead))
+    return Times(dead, mean, mean * _mean_live(dead, share), share)
 
 
 def _warn_of_other_sizes(parts: Sequence[Part], n_pixels: int) -> None:
@@ -193,9 +172,7 @@ def energy_axis(parts: Sequence[Part], n_channels: int) -> dict[str, Any]:
     return meta.energy_axis(parts[0].where, n_channels, known[0] if known else None)
 
 
-def add_metadata(
-    signal: dict[str, Any], parts: Sequence[Part], times: PixelTimes
-) -> None:
+def add_metadata(signal: dict[str, Any], parts: Sequence[Part], times: Times) -> None:
     """Put microscope, detector, sample and uneven real times into the metadata of a map."""
     metadata, first = signal["metadata"], parts[0]
     beam = first.number(BEAM)
@@ -205,17 +182,7 @@ def add_metadata(
         metadata["Signal"]["signal_type"] = "EDS_TEM"
     for name, value in _microscope(first).items():
         put(metadata, f"Acquisition_instrument.SEM.{name}", value)
-    node = (
-        metadata["Acquisition_instrument"].get("SEM", {}).get("Detector", {}).get("EDS")
-    )
-    if times.share is not None and "_sig_dead_time" in (node or {}):
-        axes = [dict(axis) for axis in signal["axes"] if axis["navigate"]]
-        shape = [axis["size"] for axis in axes]
-        share = np.broadcast_to(
-            times.share, (math.prod(shape) // times.share.size, times.share.size)
-        )
-        node["_sig_relative_real_time"] = build_share(share.reshape(shape), axes)
-        node["live_time"] = node["real_time"] * (times.live or 0.0) / (times.real or 1.0)
+    put_share(signal, times)
     specimen = first.text(SPECIMEN)
     sample: dict[str, Any] = {"description": specimen} if specimen else {}
     elements = _elements(first)
@@ -261,7 +228,7 @@ def _elements(part: Part) -> list[str]:
     return [str(ELEMENTS[n]) for n in sorted(numbers) if 0 < n < len(ELEMENTS)]
 
 
-def instrument(parts: Sequence[Part], n_pixels: int, times: PixelTimes) -> dict[str, Any]:
+def instrument(parts: Sequence[Part], n_pixels: int, times: Times) -> dict[str, Any]:
     """Return what is kept of an acquisition."""
     first = parts[0]
     found: dict[str, Any] = {"slice": first.owner.name, "source": ELECTRONS}

@@ -14,12 +14,8 @@ from rsciio_xfm.formats.esrf import file_reader as read_esrf
 from rsciio_xfm.formats.msa import file_reader as read_msa
 from rsciio_xfm.formats.spec.api import is_spec
 from rsciio_xfm.formats.text_spectra.kernels import describe
-from rsciio_xfm.formats.text_spectra.parse import (
-    Spectrum,
-    find_dialect,
-    parse_moment,
-    read_text,
-)
+from rsciio_xfm.formats.text_spectra.parse import find_dialect, read_text
+from rsciio_xfm.formats.text_spectra.spectrum import Spectrum, parse_moment
 from rsciio_xfm.formats.text_spectra.times import combine
 
 _EXACT = 2**53

@@ -20,6 +20,7 @@ from rsciio_xfm.core.later import cpu_count
 from rsciio_xfm.core.progress import count_bar
 from rsciio_xfm.core.source import LocalFile
 from rsciio_xfm.core.table import Table
+from rsciio_xfm.core.times import put_share
 from rsciio_xfm.core.to_dask import from_source
 from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
@@ -36,12 +37,9 @@ from rsciio_xfm.formats.text_spectra.folder import (
     read_shape,
 )
 from rsciio_xfm.formats.text_spectra.kernels import describe
-from rsciio_xfm.formats.text_spectra.parse import (
-    Spectrum,
-    parse_moment,
-    read_spectrum,
-)
-from rsciio_xfm.formats.text_spectra.times import combine, put_share
+from rsciio_xfm.formats.text_spectra.parse import read_spectrum
+from rsciio_xfm.formats.text_spectra.spectrum import Spectrum, parse_moment
+from rsciio_xfm.formats.text_spectra.times import combine
 
 DESTINATIONS = (".datastack", ".h5", ".rpl", ".GeoPIXE", ".hspy", ".zspy", ".emd")
 _BATCH_BYTES = 4 * 2**20
