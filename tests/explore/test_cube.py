@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm._register import read_specifications
@@ -39,10 +39,7 @@ from rsciio_xfm.explore.cube_layout import Layout, change_window, split_window
 
 SHAPE = (70, 50, 33)
 NOTHING = Memory.of(b"")
-SETTINGS = settings(
-    max_examples=8,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+SETTINGS = settings(max_examples=8)
 BUILDERS = {"datastack": "write_stack", "emd": "write_ncem", "esrf": "write_line"}
 # Whose builder makes a map of counts with two navigation axes.
 MAPS = {"bruker", "edax", "emd", "geopixe", "oxford", "ripple"}
