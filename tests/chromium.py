@@ -26,6 +26,7 @@ def start_chromium():
     """Start it, and give what playwright has for it."""
     from playwright import sync_api
 
+    sync_api.expect.set_options(timeout=60_000)  # machines are shared
     with sync_api.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
