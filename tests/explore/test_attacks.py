@@ -373,11 +373,20 @@ class TestClients:
         assert not is_refused
 
     def test_who_takes_no_answer_is_sent_away(self, running, monkeypatch):
-        monkeypatch.setattr(server, "_MOST_SILENCE", 0.5)
-        monkeypatch.setattr(server, "_static", lambda _: self.large())
+        monkeypatch.setattr(server, "_MOST_SILENCE", 0.2)
+        asked = threading.Event()
+
+        def large(_):
+            asked.set()
+            return self.large()
+
+        monkeypatch.setattr(server, "_static", large)
         with connect(running) as one:
             one.sendall(question(running, "/page/x"))
-            time.sleep(4)
+            assert asked.wait(120)
+            end = time.monotonic() + 120
+            while running._server.server_state.connections and time.monotonic() < end:
+                time.sleep(0.05)
             n_bytes = 0
             with pytest.raises(ConnectionError):
                 while part := one.recv(2**20):
