@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -115,6 +116,14 @@ def no_open_files(request, tmp_path_factory):
 
 def _open_files(roots):
     return [f.path for f in psutil.Process().open_files() if f.path.startswith(roots)]
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    """Close the figures of a test: others count theirs, and 20 of them are too many."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(autouse=True)
