@@ -16,7 +16,7 @@ import pytest
 
 import rsciio_xfm
 from rsciio_xfm import data
-from tests.chromium import MARKS, start_chromium
+from tests.chromium import MARKS, PATIENCE, start_chromium
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed"
@@ -67,7 +67,6 @@ REST = """(ms) => {
   const drawn = Promise.race([frame().then(frame), wait(2000)]);
   return drawn.then(() => wait(ms));
 }"""
-PATIENCE = 60  # seconds
 
 
 class Looking:
@@ -77,12 +76,14 @@ class Looking:
         self.page = page
         self.wrong = []
         self.asked = set()  # what the server has not answered yet
-        page.set_default_timeout(2000 * PATIENCE)
         page.on("request", lambda r: "/api/map/" in r.url and self.asked.add(r))
         for event in ("requestfinished", "requestfailed"):
-            page.on(event, lambda request: self.asked.discard(request))
+            page.on(event, self.answered)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("console", lambda m: m.type == "error" and self.wrong.append(m.text))
+
+    def answered(self, request):
+        self.asked.discard(request)
 
     def open(self, address):
         self.page.goto(address)
@@ -96,7 +97,7 @@ class Looking:
     def settle(self):
         """Wait until all is answered and drawn: spectra that are wanted are there, exactly."""
         self.rest(100)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + PATIENCE / 1000
         while self.asked:
             assert time.monotonic() < end, [request.url for request in self.asked]
             self.page.wait_for_timeout(20)
@@ -106,7 +107,7 @@ class Looking:
 
     def until(self, condition):
         """Wait until something is true in the page."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + PATIENCE / 1000
         while not self.page.evaluate(condition):
             assert time.monotonic() < end, condition
             self.page.wait_for_timeout(50)
@@ -724,7 +725,7 @@ def test_exports_have_the_names_of_regions(looking, counts, tmp_path):
 
     looking.page.on("download", keep)
     looking.export("Image with its numbers")
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + PATIENCE / 1000
     while len(names) < 2 and time.monotonic() < end:
         looking.page.wait_for_timeout(50)
     looking.settle()
