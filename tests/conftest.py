@@ -3,6 +3,8 @@
 import itertools
 import os
 import re
+import sys
+import time
 from pathlib import Path
 
 import hypothesis
@@ -14,8 +16,19 @@ from click.testing import CliRunner
 mpl.use("agg")
 # Of all processes that tests start: those of tests/test_ahead.py are told otherwise.
 os.environ["RSCIIO_XFM_COMPILE"] = "0"
-# Kernels are compiled or loaded in the first example, and machines are shared.
-hypothesis.settings.register_profile("project", deadline=None)
+# Kernels are compiled or loaded in the first example, and machines are shared: nothing that
+# hypothesis times is an error. The examples are those of the last run, so that nobody's change
+# fails by another's; `--hypothesis-profile search` looks for new ones.
+UNCHECKED = (
+    hypothesis.HealthCheck.too_slow,
+    hypothesis.HealthCheck.function_scoped_fixture,  # a folder, which examples share
+)
+hypothesis.settings.register_profile(
+    "search", deadline=None, suppress_health_check=UNCHECKED
+)
+hypothesis.settings.register_profile(
+    "project", hypothesis.settings.get_profile("search"), derandomize=True
+)
 hypothesis.settings.load_profile("project")
 
 DATA = Path(
@@ -58,6 +71,7 @@ THOROUGH_WORDS = re.compile(
     re.IGNORECASE,
 )
 NUMBERS = itertools.count()
+MOST_WAIT = 10  # seconds, for files that are closed by threads
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -85,13 +99,31 @@ def real_geopixe() -> Path:
 
 @pytest.fixture(autouse=True)
 def no_open_files(request, tmp_path_factory):
-    """Fail a test that leaves one of its files, or a real one, open."""
+    """Fail a test that leaves one of its files, or a real one, open.
+
+    What is closed may still be read to the end of a part, in a thread: that is waited for.
+    """
     if "tmp_path" in request.fixturenames:
         request.getfixturevalue("tmp_path")  # it is removed after this is looked at
     yield
-    roots = (str(tmp_path_factory.getbasetemp()), str(DATA))
-    left = [f.path for f in psutil.Process().open_files() if f.path.startswith(roots)]
-    assert not left
+    roots = tuple(map(os.path.realpath, (tmp_path_factory.getbasetemp(), DATA)))
+    end = time.monotonic() + MOST_WAIT
+    while left := _open_files(roots):
+        if time.monotonic() > end:
+            pytest.fail(f"left open: {left}", pytrace=False)
+        time.sleep(0.05)
+
+
+def _open_files(roots):
+    return [f.path for f in psutil.Process().open_files() if f.path.startswith(roots)]
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    """Close the figures of a test: others count theirs, and 20 of them are too many."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(autouse=True)

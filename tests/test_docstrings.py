@@ -60,7 +60,13 @@ def files(tmp_path_factory):
     return folder
 
 
-@pytest.mark.filterwarnings("default")
+# What is said of the map of the examples, which has such pixels, and what is not said by us;
+# anything else is in pytest's summary.
+@pytest.mark.filterwarnings(
+    "default",
+    r"ignore:.*\d+ of \d+ dead times are not recorded:UserWarning",
+    "ignore::hyperspy.exceptions.VisibleDeprecationWarning",
+)
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(name, files, tmp_path, monkeypatch, capsys):
     for path in files.iterdir():

@@ -132,7 +132,7 @@ def test_notebook(name, tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "PYTHONWARNINGS", "ignore")
     notebook = nbformat.read(DOCS / "notebooks" / f"{name}.ipynb", as_version=4)
     where = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=300, resources=where).execute()
+    nbclient.NotebookClient(notebook, timeout=1200, resources=where).execute()
     CHECKS[name](tmp_path, printed_by(notebook))
     assert all(len(picture) > 5000 for picture in pictures_of(notebook))
     # What it draws is in the notebook.

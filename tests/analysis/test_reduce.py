@@ -352,9 +352,14 @@ def test_threads_stop_after_an_interrupt(monkeypatch):
 
     def interrupt(*_):
         assert is_second_read.wait(60)
-        threading.Timer(0.1, is_over.set).start()
         raise KeyboardInterrupt
 
+    class Executor(passes.ThreadPoolExecutor):
+        def shutdown(self, *arguments, **options):
+            is_over.set()
+            super().shutdown(*arguments, **options)
+
+    monkeypatch.setattr(passes, "ThreadPoolExecutor", Executor)
     with dask.config.set(num_workers=2), pytest.raises(KeyboardInterrupt):
         run(data, Slow(), progress=interrupt)
     assert len(pieces) <= 2

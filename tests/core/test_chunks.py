@@ -156,7 +156,7 @@ def check_all(source, expected, ranges):
 
 @pytest.mark.parametrize("place", ["files", "memory"])
 @given(st.data())
-@settings(max_examples=150, suppress_health_check=["function_scoped_fixture"])
+@settings(max_examples=150)
 def test_any_layout(tmp_path_factory, limits, place, data):
     folder = tmp_path_factory.mktemp("chunks") if place == "files" else None
     source, expected = make(folder, **data.draw(layouts()))

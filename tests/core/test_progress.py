@@ -1,6 +1,7 @@
 """Progress: one line in words, that moves, where somebody waits; and nothing else."""
 
 import io
+import re
 import sys
 import threading
 import time
@@ -29,6 +30,31 @@ def terminal(monkeypatch):
     return stream
 
 
+class Clock:
+    """The time as the module reads it, which passes when it is told to."""
+
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "_STEP", 0.02)
+    return clock
+
+
+def wait_for(condition):
+    """Wait for what the thread draws."""
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
 def lines_of(stream):
     """The lines that are left when all is done, as a terminal shows them."""
     left = []
@@ -53,7 +79,7 @@ class TestWhere:
             time.sleep(0.05)
         out, err = capfd.readouterr()
         assert not out
-        assert "Waiting [00:00]" in err
+        assert re.search(r"Waiting \[00:\d\d\]", err)
 
     def test_terminal(self, terminal):
         with bytes_bar(10, "Writing a.emd") as bar:
@@ -81,7 +107,7 @@ class TestWhere:
         assert found == [False]
         assert is_wanted()
 
-    def test_notebook(self, monkeypatch, capfd):
+    def test_notebook(self, monkeypatch, capfd, clock):
         """There it is one output, not red as errors, that ends with what took long."""
         display = pytest.importorskip("IPython.display")
         shown = []
@@ -95,17 +121,14 @@ class TestWhere:
             return Handle()
 
         monkeypatch.setattr(display, "display", show)
-        monkeypatch.setattr(module, "_STEP", 0.02)
-        monkeypatch.setattr(module, "_DELAY", 0.2)
         monkeypatch.setattr(module, "_is_notebook", lambda: True)
         with count_bar(4, "Reading") as bar:
             bar.update(2)
-            time.sleep(0.4)
+            clock.now += 3
+            wait_for(lambda: any(text.startswith("Reading:  50%|█") for text in shown))
             bar.update(2)
             begin("a short one")
-            time.sleep(0.1)
-        assert any(text.startswith("Reading:  50%|█") for text in shown)
-        assert any("A short one" in text for text in shown)
+            wait_for(lambda: any("A short one" in text for text in shown))
         assert len(shown[-1].splitlines()) == 1
         assert shown[-1].startswith("Reading: 100%|██████████| ")
         assert capfd.readouterr() == ("", "")
@@ -116,30 +139,30 @@ class TestWhere:
 
 
 class TestWhen:
-    def test_what_is_quick_is_not_told(self, terminal, monkeypatch):
+    def test_what_is_quick_is_not_told(self, terminal, clock, monkeypatch):
         monkeypatch.setattr(module, "_DELAY", 2.0)
         with progress(doing="waiting"):
-            time.sleep(0.02)
+            clock.now += 1.9
+            time.sleep(0.1)
         assert not terminal.getvalue()
 
-    def test_it_moves_while_nothing_ends(self, terminal, monkeypatch):
-        monkeypatch.setattr(module, "_STEP", 0.02)
-        monkeypatch.setattr(module, "_DELAY", 0.1)
+    def test_it_moves_while_nothing_ends(self, terminal, clock, monkeypatch):
+        monkeypatch.setattr(module, "_DELAY", 2.0)
         with progress(doing="waiting"):
-            time.sleep(0.5)
-        assert terminal.getvalue().count("Waiting") > 4
-        assert lines_of(terminal) == ["Waiting [00:00]"]
+            clock.now += 3
+            wait_for(lambda: terminal.getvalue().count("Waiting") > 4)
+        (line,) = lines_of(terminal)
+        assert re.fullmatch(r"Waiting \[00:\d\d\]", line)
 
-    def test_short_steps_leave_nothing(self, terminal, monkeypatch):
-        monkeypatch.setattr(module, "_STEP", 0.02)
-        monkeypatch.setattr(module, "_DELAY", 0.2)
+    def test_short_steps_leave_nothing(self, terminal, clock, monkeypatch):
+        monkeypatch.setattr(module, "_DELAY", 2.0)
         with progress():
             begin("the long one")
-            time.sleep(0.4)
+            clock.now += 3
             begin("a short one")
-            time.sleep(0.05)
-        assert "A short one" in terminal.getvalue()
-        assert lines_of(terminal) == ["The long one [00:00]"]
+            wait_for(lambda: "A short one" in terminal.getvalue())
+        (line,) = lines_of(terminal)
+        assert re.fullmatch(r"The long one \[00:\d\d\]", line)
 
     def test_no_thread_is_left(self, terminal):
         with pytest.raises(KeyError), progress(doing="waiting"):

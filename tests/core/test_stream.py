@@ -9,7 +9,7 @@ from typing import ClassVar
 import dask.base
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm.core import cache, stream
@@ -193,11 +193,7 @@ def path(tmp_path):
     return tmp_path / "map.toy"
 
 
-@settings(
-    max_examples=80,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_any_part_is_that_of_numpy(tmp_path, monkeypatch, data):
     shape = data.draw(st.tuples(*(st.integers(1, n) for n in (3, 4, 5, 7))))

@@ -200,6 +200,7 @@ class TestQuestions:
             assert said["again"] == "fit"
             state, end = "waiting", time.monotonic() + LONG
             while state in ("waiting", "running") and time.monotonic() < end:
+                time.sleep(0.01)
                 body = answer(served, f"api/map/{number}/task/fit", wish).body
                 state = json.loads(body)["state"]
             assert state == "done"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm._register import read_specifications
@@ -49,10 +49,7 @@ from tests.explore.asking import LONG
 
 SHAPE = (70, 50, 33)
 NOTHING = Memory.of(b"")
-SETTINGS = settings(
-    max_examples=8,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+SETTINGS = settings(max_examples=8)
 BUILDERS = {"datastack": "write_stack", "emd": "write_ncem", "esrf": "write_line"}
 # Whose builder makes a map of counts with two navigation axes.
 MAPS = {"bruker", "edax", "emd", "geopixe", "oxford", "ripple"}
@@ -1188,7 +1185,7 @@ def processor_time(action):
         start = time.process_time()
         action()
         times.append(time.process_time() - start)
-    return sorted(times)[3]
+    return min(times)  # other threads take some too
 
 
 def test_processor_time_and_memory_beside_the_file(tmp_path, monkeypatch):

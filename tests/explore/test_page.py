@@ -25,7 +25,7 @@ def node(*arguments, **options):
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         **options,
     )
 

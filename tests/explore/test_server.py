@@ -305,7 +305,7 @@ class TestFolder:
 class TestRunning:
     def test_from_start_to_end(self, tmp_path):
         path = edax.write_map(tmp_path / "map.spd")
-        before = threading.active_count()
+        before = set(threading.enumerate())
         with Running(explore_file(path), Place()) as server:
             assert server.address.startswith(f"http://127.0.0.1:{server.port}/?token=")
             opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
@@ -320,10 +320,9 @@ class TestRunning:
             with opener.open(f"http://127.0.0.1:{server.port}/api/maps") as found:
                 assert json.load(found)[0]["name"] == "map.spd"
                 assert "server" not in {name.lower() for name in found.headers}
-        end = time.monotonic() + LONG
-        while threading.active_count() > before and time.monotonic() < end:
-            time.sleep(0.05)
-        assert threading.active_count() <= before
+        for thread in set(threading.enumerate()) - before:
+            thread.join(LONG)
+            assert not thread.is_alive(), thread.name
 
     def test_a_million_vertices(self, tmp_path):
         path = edax.write_map(tmp_path / "map.spd")

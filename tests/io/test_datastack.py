@@ -579,7 +579,9 @@ def test_lines_of_a_map_that_is_calibrated_later(tmp_path):
 def test_spectra_of_a_smoothed_map(tmp_path):
     raw, rpl = builder.write_raw(tmp_path, more="\nev-per-chan\t20")
     path = datastack.convert(raw, rpl, sigma=3, show_progressbar=False)
-    for spectrum in hs.load(path, select_type="single_spectrum"):
+    spectra = hs.load(path, select_type="single_spectrum")
+    assert len(spectra) == 2
+    for spectrum in spectra:
         assert spectrum.metadata.Signal.smoothing_sigma == 3
         assert "(smoothed)" in spectrum.metadata.General.title
         eds = spectrum.metadata.Acquisition_instrument.SEM.Detector.EDS

@@ -454,10 +454,7 @@ def test_threads_and_synchronous_agree(pair, tmp_path):
     flips=st.tuples(st.booleans(), st.booleans()),
     record=st.sampled_from(["vector", "image"]),
 )
-@hypothesis.settings(
-    max_examples=25,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
-)
+@hypothesis.settings(max_examples=25)
 def test_any_chunks(tmp_path, shape, chunks, flips, record):
     counts = builder.make_counts(shape)
     pair = builder.write_raw(tmp_path, counts, record=record)

@@ -109,10 +109,7 @@ def test_every_truncation(path):
 
 
 @hypothesis.given(data=st.data())
-@hypothesis.settings(
-    max_examples=300,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
-)
+@hypothesis.settings(max_examples=300)
 def test_flipped_bytes(path, data):
     whole = getattr(test_flipped_bytes, "whole", {}).setdefault(path, path.read_bytes())
     damaged = bytearray(whole)

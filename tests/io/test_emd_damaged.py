@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 import warnings
 from contextlib import suppress
 
@@ -182,6 +183,7 @@ def test_changed_in_place_while_open(tmp_path):
 def rewrite(path, order):
     """Put the rows of each frame into another order; size, time and number stay."""
     before = path.stat()
+    time.sleep(0.02)  # the time of the change is not finer than some ms
     with h5py.File(path, "r+") as file:
         for group in file["Data/SpectrumStream"].values():
             stream = np.append(group["Data"][:, 0], MARK)

@@ -9,7 +9,7 @@ import tracemalloc
 import dask.array as da
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm.core import to_dask
@@ -377,9 +377,7 @@ class TestSizes:
 
 
 class TestSlices:
-    @settings(
-        max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(max_examples=60)
     @given(data=st.data())
     def test_any_slice_is_that_of_the_array(self, small, data):
         array = read(small, lazy=True, sum_detectors=False)["data"]
@@ -403,9 +401,7 @@ class TestSlices:
         with pytest.raises(IndexError):
             source[5]
 
-    @settings(
-        max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(max_examples=40)
     @given(data=st.data(), is_summed=st.booleans())
     def test_sums_of_any_block(self, small, data, is_summed):
         array = read(small, lazy=True, sum_detectors=is_summed)["data"]

@@ -16,7 +16,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rsciio_xfm import data, geopixe
@@ -92,7 +92,6 @@ class TestCrop:
         for old, new in zip(before.splitlines(), after.splitlines(), strict=True):
             assert (old == new) != any(f'"{name}' in old for name in changed)
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_any_box_in_any_order(self, tmp_path, data):
         seed = data.draw(st.integers(0, 99))

@@ -8,7 +8,7 @@ import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsciio_xfm import geopixe
@@ -90,9 +90,7 @@ class TestIdentity:
         load(path, lazy=True, chunks=chunks).save(out)
         assert builder.unmarked(out) == path.read_bytes()
 
-    @settings(
-        suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50
-    )
+    @settings(max_examples=50)
     @given(data=st.data())
     def test_any_map(self, tmp_path, data):
         size = {

@@ -409,11 +409,11 @@ def test_a_large_file_of_another_kind_is_not_read(tmp_path):
 )
 def test_time_that_does_not_grow_with_the_square(read, text):
     """Of the size; of these the first took minutes, the last seconds."""
-    start = time.perf_counter()
+    start = time.thread_time()  # of the processor: machines are shared
     with contextlib.suppress(CorruptFileError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         read(text)
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def test_a_file_that_is_no_single_spectrum(read):

@@ -1,7 +1,6 @@
 """The battery finds what it is to find: readers with faults on purpose."""
 
 import sys
-import time
 import warnings
 from dataclasses import replace
 
@@ -101,13 +100,12 @@ def serve(*arguments, serve=battery._serve):
 """
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(battery, "TIME_LIMIT", 5.0)
+    if kind == "hang":
+        monkeypatch.setattr(battery, "TIME_LIMIT", 10.0)
     import faulty
 
     monkeypatch.setattr(battery, "_serve", faulty.serve)
-    start = time.monotonic()
     outcomes = battery.run("EDAX .ipr of a map", 0)
     bad = [o for o in outcomes if o.kind in battery.BAD]
     assert len(outcomes) > 100
     assert [(o.kind, o.case) for o in bad] == [(kind, "cut at byte 96")]
-    assert time.monotonic() - start < 120

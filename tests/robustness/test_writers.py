@@ -48,7 +48,7 @@ def do(fault, name, times, folder):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60 + 20 * times,
+        timeout=300 + 60 * times,
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -106,7 +106,7 @@ writers.main()
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=600,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == 1

@@ -344,7 +344,7 @@ def replace(path: Path, write: Write, read: Read, times: int) -> None:
 
     def check() -> bool:
         known, found = np.load(versions), [0, 0, 0]
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while sum(found) < times or not all(found[:2]):
             if time.monotonic() > deadline:
                 break

@@ -166,10 +166,10 @@ class TestRegions:
         s = make(counts)
         model = s.create_element_model(ELEMENTS, ENERGY, RANGE).fit(make(p.counts))
         found = s.get_element_maps(model)
-        if not found.totals.is_detected("Ni_K"):
-            assert "in a part of the map" in found.totals.note("Ni_K")
-            (ax,) = found.plot(["Ni"])
-            assert ax.get_title(loc="right") == "in a part of the map"
+        assert not found.totals.is_detected("Ni_K")
+        assert "in a part of the map" in found.totals.note("Ni_K")
+        (ax,) = found.plot(["Ni"])
+        assert ax.get_title(loc="right") == "in a part of the map"
 
 
 class TestWays:
