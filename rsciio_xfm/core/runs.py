@@ -170,7 +170,7 @@ def read_ranges(
         The source ends before one of them does.
     """
     n_done = 0
-    if reader.descriptor is not None and can_stream:
+    if len(offsets) > 1 and reader.descriptor is not None and can_stream:
         n_done = pread_ranges(reader.descriptor, offsets, sizes, out)
     # All that is left; the first of them tells what was wrong with it.
     ends = np.cumsum(sizes)

@@ -299,7 +299,7 @@ class TestOrders:
         """The compiled kernel has the constant built in: its Python is run instead."""
         monkeypatch.setattr(_index, "_MAX_RUN_BYTES", 300)
         monkeypatch.setattr(_index, "_RUNS_PER_PART", 3)
-        monkeypatch.setattr(_index, "_index_block", _index._index_block.py_func)
+        monkeypatch.setattr(_index, "_index_block", _index._index_block.function)
         path = builder.write_map(tmp_path / "a.GeoPIXE", order=order)
         index = build_index(path, read_header(path))
         assert len(index.run_start) > 5
