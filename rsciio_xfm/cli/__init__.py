@@ -9,7 +9,6 @@ import click
 import rsciio_xfm
 from rsciio_xfm.cli._analyse import analyse
 from rsciio_xfm.cli._classify import classify
-from rsciio_xfm.cli._common import FiniteRange
 from rsciio_xfm.cli._compile import compile_kernels
 from rsciio_xfm.cli._datastack import convert, preview, repack, tree
 from rsciio_xfm.cli._demo import demo
@@ -24,6 +23,7 @@ from rsciio_xfm.cli._maps import maps
 from rsciio_xfm.cli._quantify import quantify, standard
 from rsciio_xfm.cli._report import report
 from rsciio_xfm.cli._spectra import spectrum
+from rsciio_xfm.cli._values import FiniteRange
 
 __all__ = ["main"]
 

@@ -8,21 +8,18 @@ from typing import Any
 import click
 import numpy as np
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    FiniteRange,
+from rsciio_xfm._register import extension, find_reader
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import load_map
+from rsciio_xfm.cli._info import describe
+from rsciio_xfm.cli._options import excitation_option, output_options
+from rsciio_xfm.cli._outputs import check_folder
+from rsciio_xfm.cli._reader_options import (
     dataset_option,
     detector_option,
     detector_options,
-    errors_as_messages,
-    excitation_option,
-    extension,
-    find_peaks_of,
-    find_reader,
-    load_map,
-    refuse_existing,
 )
-from rsciio_xfm.cli._info import describe
+from rsciio_xfm.cli._values import FILE, FiniteRange
 from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.core.warning import warn
 
@@ -50,10 +47,7 @@ from rsciio_xfm.core.warning import warn
     help="Of energies: from red to magenta, or from yellow to blue, which the colour-blind "
     "tell apart.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
-)
-@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@output_options("Folder.")
 def analyse(
     file: Path,
     detector: int | str | None,
@@ -75,11 +69,8 @@ def analyse(
     with errors_as_messages():
         if table and extension(file) != "geopixe":
             raise click.ClickException(f"{file}: --table is for .GeoPIXE")
-        import matplotlib as mpl
-
         from rsciio_xfm.analysis.fit.sources import parse_excitation
 
-        mpl.use("agg")
         signal = load_map(file, detector, n_axes=(2,))
         source = None if excitation is None else parse_excitation(excitation)
         results = _results(file, signal, saturation, detector, source)
@@ -88,7 +79,7 @@ def analyse(
             results[f"colours_{scale}.png"] = partial(_save_drawn, draw)
         if table:
             results["records.csv"] = lambda path: _write_table(file, path)
-        refuse_existing([output / name for name in results], overwrite)
+        check_folder(output, [output / name for name in results], overwrite)
         output.mkdir(parents=True, exist_ok=True)
         for name, write in results.items():
             with replacing_in(output, output / name) as temporary:
@@ -208,8 +199,22 @@ def _draw_spectra(summary: dict[str, Any], excitation: Any) -> Any:
         "Highest counts of a spectrum": summary["max"],
     }
     factor = PER_KEV.get(summary["sum"].axes_manager[-1].units, 1)
-    found = find_peaks_of(summary["sum"], excitation)
+    found = _find_peaks(summary["sum"], excitation)
     return plot_spectra(spectra, lines={name: factor * kev for name, kev in found})
+
+
+def _find_peaks(total: Any, excitation: Any) -> list[tuple[str, float]]:
+    """Return names and energies, keV, of the elements' peaks in a spectrum.
+
+    There are none where the extra for it is not installed, where nothing says what excites
+    the sample, or where no element is found.
+    """
+    from rsciio_xfm.signals.elements import labels_of
+
+    try:
+        return labels_of(total, excitation)
+    except ImportError:
+        return []
 
 
 def _draw_counts(summary: dict[str, Any]) -> Any:

@@ -1,46 +1,27 @@
 """``rsciio-xfm classify``."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    Finite,
-    FiniteRange,
-    errors_as_messages,
-    load_map,
-    refuse_existing,
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import load_map, select
+from rsciio_xfm.cli._options import (
+    energy_option,
+    n_classes_option,
+    output_options,
     region_options,
-    region_size,
-    select,
 )
-
-_AUTO = "auto"
-
-
-class ClassesOrAuto(click.IntRange):
-    """A number of classes, or the word for as many as there seem to be."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
-        return _AUTO if value == _AUTO else super().convert(value, param, ctx)
+from rsciio_xfm.cli._outputs import check_folder
+from rsciio_xfm.cli._says import region_size
+from rsciio_xfm.cli._values import AUTO, FILE, FiniteRange
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @region_options
-@click.option(
-    "--n-classes",
-    type=ClassesOrAuto(min=1),
-    default=6,
-    show_default=True,
-    metavar="N",
-    help="How many classes; auto: as many as a sample of the map suggests.",
-)
+@n_classes_option(1, 6)
 @click.option(
     "--reducer",
     type=click.Choice(["umap", "pca"]),
@@ -77,9 +58,7 @@ class ClassesOrAuto(click.IntRange):
     show_default=True,
     help="Of the counts.",
 )
-@click.option(
-    "--energy", nargs=2, type=Finite(), metavar="A B", help="Energies that are looked at."
-)
+@energy_option("Energies that are looked at.")
 @click.option(
     "--min-counts",
     type=FiniteRange(min=0),
@@ -94,10 +73,7 @@ class ClassesOrAuto(click.IntRange):
     show_default=True,
     help="Random seed.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
-)
-@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@output_options("Folder.")
 def classify(
     file: Path,
     x: tuple[int, int] | None,
@@ -126,22 +102,16 @@ def classify(
             raise click.ClickException(
                 "--n-classes is not for hdbscan, which finds it out"
             )
-        if output.exists() and not output.is_dir():
-            raise click.ClickException(f"{output} is a file, expected a folder or none")
-        import matplotlib as mpl
-
         from rsciio_xfm.signals.results import results_in
 
-        refuse_existing(results_in(output), overwrite)
-
-        mpl.use("agg")
+        check_folder(output, results_in(output), overwrite)
         region = select(load_map(file, detector), x, y)
         options = {
             "scaling": scaling,
             "energy_range": energy,
             "min_counts": min_counts,
         }
-        if n_classes == _AUTO:
+        if n_classes == AUTO:
             n_classes = region.estimate_n_classes(
                 n_components=n_pca, random_state=seed, **options
             )

@@ -6,16 +6,12 @@ from typing import Any
 
 import click
 
-from rsciio_xfm.cli._common import (
-    extension,
-    one_map,
-    read_lazily,
-    refuse_existing,
-    show_size,
-    timed,
-)
+from rsciio_xfm._register import extension
 from rsciio_xfm.cli._esrf import refuse_other_options
+from rsciio_xfm.cli._files import one_map, read_lazily
 from rsciio_xfm.cli._info import is_map
+from rsciio_xfm.cli._outputs import refuse_existing
+from rsciio_xfm.cli._says import show_size, timed
 from rsciio_xfm.core.atomic import check_destination
 
 # Modules of formats by extension; each has a writer, and `write.is_original`.

@@ -1,66 +1,40 @@
 """``rsciio-xfm convert``, ``preview``, ``tree`` and ``repack``."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    Finite,
-    FiniteRange,
-    check_extension,
-    chosen_options,
-    errors_as_messages,
-    extension,
-    find_reader,
-    load_map,
-    outside_links_option,
-    refuse_existing,
-    show_size,
-    timed,
-    wrong_extension,
-)
+from rsciio_xfm._register import extension, find_reader
 from rsciio_xfm.cli._convert import OTHERS, convert_to_other, read_one
-from rsciio_xfm.cli._elements import KNOWN, write_energies
+from rsciio_xfm.cli._elements import write_energies
+from rsciio_xfm.cli._errors import errors_as_messages
 from rsciio_xfm.cli._esrf import convert_to_hdf5, describe_tree, is_esrf, is_hdf5
+from rsciio_xfm.cli._files import load_map, wrong_extension
 from rsciio_xfm.cli._folder import (
     convert_folder,
     folder_options,
     refuse_folder_options,
 )
+from rsciio_xfm.cli._options import calibrate_option, output_options, together
+from rsciio_xfm.cli._outputs import check_extension, refuse_existing
+from rsciio_xfm.cli._reader_options import chosen_options, outside_links_option
+from rsciio_xfm.cli._says import show_size, timed
+from rsciio_xfm.cli._values import FILE, Finite, FiniteRange
 
 _RAW = {"raw", "rpl"}
 
 
-def _raw_options(command: Callable) -> Callable:
-    for option in (
-        click.option(
-            "--rpl",
-            type=FILE,
-            help="Text that describes FILE; by default that of the same name beside it.",
-        ),
-        click.option("--flip-horizontal", is_flag=True, help="Mirror left to right."),
-        click.option("--flip-vertical", is_flag=True, help="Mirror top to bottom."),
-    ):
-        command = option(command)
-    return command
-
-
-def _output_options(default: str) -> Callable:
-    """Make the options of a command whose output has a name by default."""
-
-    def add(command: Callable) -> Callable:
-        for option in (
-            click.option("-o", "--output", type=click.Path(path_type=Path), help=default),
-            click.option("--overwrite", is_flag=True, help="Replace what is there."),
-        ):
-            command = option(command)
-        return command
-
-    return add
+_raw_options = together(
+    click.option("--flip-vertical", is_flag=True, help="Mirror top to bottom."),
+    click.option("--flip-horizontal", is_flag=True, help="Mirror left to right."),
+    click.option(
+        "--rpl",
+        type=FILE,
+        help="Text that describes FILE; by default that of the same name beside it.",
+    ),
+)
 
 
 @click.command()
@@ -90,13 +64,7 @@ def _output_options(default: str) -> Callable:
     default=0.0,
     help="With --kev-per-channel; 0 by default.",
 )
-@click.option(
-    "--calibrate",
-    type=KNOWN,
-    metavar="LINES",
-    help="Calibrate the energy axis by lines: Fe_Ka=640,Ca_Ka=369 (channels), or elements, "
-    "Fe,Ca.",
-)
+@calibrate_option
 @click.option(
     "--compressor",
     type=click.Choice(["blosc", "zstd", "gzip", "none"]),
@@ -110,7 +78,9 @@ def _output_options(default: str) -> Callable:
     show_default=True,
     help="2 is for programs that use zarr 2.",
 )
-@_output_options("By default FILE with the extension .datastack, or .h5.")
+@output_options(
+    "By default FILE with the extension .datastack, or .h5.", is_required=False
+)
 def convert(
     file: Path,
     rpl: Path | None,
@@ -226,7 +196,9 @@ def _calibrate(output: Path, known: Any) -> None:
 @click.command()
 @click.argument("file", type=FILE)
 @_raw_options
-@_output_options("A PNG; by default FILE with _preview.png behind its name.")
+@output_options(
+    "A PNG; by default FILE with _preview.png behind its name.", is_required=False
+)
 def preview(
     file: Path,
     rpl: Path | None,
@@ -302,7 +274,7 @@ def tree(file: Path) -> None:
     metavar="NAME",
     help="Array to keep; may be given several times. By default all of them.",
 )
-@_output_options("The new file; by default it takes the place of FILE.")
+@output_options("The new file; by default it takes the place of FILE.", is_required=False)
 def repack(
     file: Path, select: tuple[str, ...], overwrite: bool, output: Path | None
 ) -> None:

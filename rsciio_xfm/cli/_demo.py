@@ -15,20 +15,14 @@ import click
 import numpy as np
 from numpy.lib.recfunctions import structured_to_unstructured
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    compute,
-    errors_as_messages,
-    find_reader,
-    load_map,
-    own_extensions,
-    peak_memory,
-    refuse_existing,
-    show_size,
-    timed,
-    wrong_extension,
-)
+from rsciio_xfm._register import find_reader
+from rsciio_xfm.cli._errors import errors_as_messages
 from rsciio_xfm.cli._explore import explore as explorer
+from rsciio_xfm.cli._files import load_map, own_extensions, wrong_extension
+from rsciio_xfm.cli._options import output_options
+from rsciio_xfm.cli._outputs import refuse_existing
+from rsciio_xfm.cli._says import compute, peak_memory, show_size, timed
+from rsciio_xfm.cli._values import FILE
 from rsciio_xfm.core.atomic import replacing_in
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.progress import progress
@@ -49,11 +43,8 @@ _NEXT = (
 
 @click.command()
 @click.argument("file", type=FILE, required=False)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder for results."
-)
+@output_options("Folder for results.", is_required=False)
 @click.option("--element", help="Element to map; those that tell most by default.")
-@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
 @click.option(
     "--explore", is_flag=True, help="Open the explorer at the end, until Ctrl-C."
 )
@@ -322,11 +313,8 @@ def _program() -> str:
 
 def _draw(total: Any, panels: list[Any], labels: list[tuple[str, float]]) -> Any:
     """Draw the maps, and above them the spectrum."""
-    import matplotlib as mpl
-
     from rsciio_xfm.signals.map_drawing import Style, draw_maps
 
-    mpl.use("agg")
     figure = draw_maps(panels, Style(per_row=_COLUMNS))[0].figure
     width, below = figure.get_size_inches()
     space, left, bottom, top = _SPECTRUM

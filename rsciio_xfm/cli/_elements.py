@@ -1,7 +1,6 @@
 """``rsciio-xfm elements`` and ``calibrate``."""
 
 import itertools
-import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,32 +8,20 @@ from typing import Any
 import click
 import numpy as np
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    chosen_as_text,
-    dataset_option,
-    detector_option,
-    errors_as_messages,
-    excitation_option,
-    extension,
-    load_map,
-    load_spectra,
-    region_options,
-)
+from rsciio_xfm._register import extension
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import load_map, load_spectra
+from rsciio_xfm.cli._options import element_option, excitation_option, region_options
+from rsciio_xfm.cli._reader_options import chosen_as_text, dataset_option, detector_option
+from rsciio_xfm.cli._values import FILE, KNOWN
 
 _RIPPLE = ("rpl", "raw")
-_KNOWN = "lines with channels, like Fe_Ka=640,Ca_Ka=369, or elements, like Fe,Ca"
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @region_options
-@click.option(
-    "--element",
-    "elements",
-    multiple=True,
-    help="Look for this one, and others that are named; for all by default.",
-)
+@element_option("Look for this one, and others that are named; for all by default.")
 @click.option("--exclude", multiple=True, help="Element that is not there.")
 @excitation_option
 def elements(
@@ -57,37 +44,6 @@ def elements(
         signal = load_spectra(file, x, y, detector)
         found = find_elements(signal, elements or None, exclude, excitation)
         click.echo(repr(found))
-
-
-class Known(click.ParamType):
-    """Lines and where they are, or elements, with commas between."""
-
-    name = "lines"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
-        """Return a dictionary of lines, or a list of elements."""
-        if not isinstance(value, str):
-            return value
-        pairs = [part.partition("=") for part in value.split(",")]
-        names = [name.strip() for name, _, _ in pairs]
-        has_place = [bool(equals) for _, equals, _ in pairs]
-        is_sound = all(names) and len(set(names)) == len(names)
-        if not is_sound or any(has_place) != all(has_place):
-            self.fail(f"{value!r} is not {_KNOWN}", param, ctx)
-        if not any(has_place):
-            return names
-        try:
-            places = [float(place) for _, _, place in pairs]
-        except ValueError:
-            places = [math.nan]
-        if not all(map(math.isfinite, places)):
-            self.fail(f"{value!r} is not {_KNOWN}", param, ctx)
-        return dict(zip(names, places, strict=True))
-
-
-KNOWN = Known()
 
 
 @click.command()

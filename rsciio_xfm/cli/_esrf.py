@@ -5,16 +5,11 @@ from pathlib import Path
 
 import click
 
-from rsciio_xfm.cli._common import (
-    check_extension,
-    chosen_options,
-    find_reader,
-    given_options,
-    refuse_existing,
-    refuse_given,
-    show_size,
-    timed,
-)
+from rsciio_xfm._register import find_reader
+from rsciio_xfm.cli._options import given_options, refuse_given
+from rsciio_xfm.cli._outputs import check_extension, refuse_existing
+from rsciio_xfm.cli._reader_options import chosen_options
+from rsciio_xfm.cli._says import show_size, timed
 
 _HDF5 = (".h5", ".hdf5", ".nxs")
 _LONGEST_TYPE = 40

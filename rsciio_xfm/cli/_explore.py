@@ -1,43 +1,41 @@
 """``rsciio-xfm explore`` and ``rsciio-xfm serve``."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 import rsciio_xfm
-from rsciio_xfm.cli._common import (
-    FILE,
-    FiniteRange,
+from rsciio_xfm._register import find_reader
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import own_extensions, wrong_extension
+from rsciio_xfm.cli._reader_options import (
     chosen_options,
     dataset_option,
     detector_option,
     detector_options,
-    errors_as_messages,
-    find_reader,
-    own_extensions,
-    wrong_extension,
 )
+from rsciio_xfm.cli._values import FILE, FiniteRange
 from rsciio_xfm.core.config import EXPLORER_MIB
 
-
-def _memory_option(command: Callable) -> Callable:
-    return click.option(
-        "--memory",
-        type=FiniteRange(min=16),
-        default=EXPLORER_MIB,
-        show_default=True,
-        metavar="MIB",
-        help="What answers and open maps may take, besides the program.",
-    )(command)
-
-
-def _cache_option(command: Callable) -> Callable:
-    return click.option(
-        "--no-map-cache",
-        is_flag=True,
-        help="Answer from the files alone; do not keep the caches that make large maps fast.",
-    )(command)
+_port_option = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="One that is free by default.",
+)
+_memory_option = click.option(
+    "--memory",
+    type=FiniteRange(min=16),
+    default=EXPLORER_MIB,
+    show_default=True,
+    metavar="MIB",
+    help="What answers and open maps may take, besides the program.",
+)
+_cache_option = click.option(
+    "--no-map-cache",
+    is_flag=True,
+    help="Answer from the files alone; do not keep the caches that make large maps fast.",
+)
 
 
 @click.command()
@@ -45,12 +43,7 @@ def _cache_option(command: Callable) -> Callable:
 @dataset_option
 @detector_option
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    help="One that is free by default.",
-)
+@_port_option
 @_memory_option
 @_cache_option
 def explore(
@@ -94,12 +87,7 @@ def explore(
     show_default=True,
     help="Address to listen at; 0.0.0.0 lets other machines in.",
 )
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    help="One that is free by default.",
-)
+@_port_option
 @_memory_option
 @click.option(
     "--token",

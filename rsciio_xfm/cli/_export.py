@@ -5,21 +5,14 @@ from typing import Any
 
 import click
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    check_extension,
-    check_outputs,
-    errors_as_messages,
-    extension,
-    find_reader,
-    has_option,
-    load_map,
-    output_options,
-    region_options,
-    select,
-    show_size,
-)
-from rsciio_xfm.cli._elements import KNOWN
+from rsciio_xfm._register import extension, find_reader
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import load_map, select
+from rsciio_xfm.cli._options import calibrate_option, output_options, region_options
+from rsciio_xfm.cli._outputs import check_extension, check_outputs
+from rsciio_xfm.cli._reader_options import has_option
+from rsciio_xfm.cli._says import show_size
+from rsciio_xfm.cli._values import FILE
 from rsciio_xfm.core.progress import progress
 
 _FORMATS = (
@@ -46,14 +39,8 @@ _OWN = ("geopixe", "emd", "datastack", "h5", "hmsa")
     is_flag=True,
     help="Keep the detectors of a .GeoPIXE or EDF map apart, as an axis, not their sum.",
 )
-@click.option(
-    "--calibrate",
-    type=KNOWN,
-    metavar="LINES",
-    help="Calibrate the energy axis of what is written by lines: Fe_Ka=640,Ca_Ka=369 "
-    "(channels), or elements, Fe,Ca.",
-)
-@output_options
+@calibrate_option
+@output_options()
 def export(
     file: Path,
     x: tuple[int, int] | None,
@@ -95,13 +82,10 @@ def export(
                 raise click.ClickException("--calibrate: a .npy has no energies")
             n_axes = (1, 2, 3) if kind in _MAPS_ONLY else (0, 1, 2, 3)
             signal = load_map(file, detector, n_axes=n_axes, **separate)
-            is_map = signal.axes_manager.navigation_dimension > 0
-            if not is_map and (x or y):
-                raise click.ClickException(f"{file}: --x and --y are for maps")
             if calibrate:
                 found = signal.calibrate_energy(calibrate)
                 click.echo(str(found))
-            _write(select(signal, x, y) if is_map else signal, output, overwrite)
+            _write(select(signal, x, y), output, overwrite)
         click.echo(f"{output}: {show_size(_output_bytes(output))}")
 
 

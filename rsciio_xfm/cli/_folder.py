@@ -1,21 +1,15 @@
 """``rsciio-xfm convert`` of a folder of spectra."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rsciio_xfm.cli._common import (
-    Shape,
-    check_extension,
-    extension,
-    given_options,
-    refuse_existing,
-    refuse_given,
-    show_size,
-    timed,
-)
+from rsciio_xfm._register import extension
+from rsciio_xfm.cli._options import given_options, refuse_given, together
+from rsciio_xfm.cli._outputs import check_extension, refuse_existing
+from rsciio_xfm.cli._says import show_size, timed
+from rsciio_xfm.cli._values import SHAPE
 
 _OWN = {"shape", "snake", "pattern", "unfinished"}
 _COMMON = {"file", "output", "overwrite", "kev_per_channel", "kev_of_channel_0"}
@@ -23,32 +17,29 @@ _COMMON = {"file", "output", "overwrite", "kev_per_channel", "kev_of_channel_0"}
 _OF_DATASTACK = {"integers", "compressor", "zarr_format"}
 
 
-def folder_options(command: Callable) -> Callable:
-    """Let the user say what a folder of spectra is the map of."""
-    for option in (
-        click.option(
-            "--unfinished",
-            is_flag=True,
-            help="The scan was stopped: pixels that are missing at its end are zeros.",
-        ),
-        click.option(
-            "--pattern",
-            help='Names of the spectra of a folder, if there are others, too: "scan_*.mca".',
-        ),
-        click.option(
-            "--snake/--no-snake",
-            default=None,
-            help="Every other row of a folder's spectra was measured backwards.",
-        ),
-        click.option(
-            "--shape",
-            type=Shape(),
-            metavar="WxH",
-            help="Columns and rows of the map that a folder's spectra make: 40x30.",
-        ),
-    ):
-        command = option(command)
-    return command
+# What a folder of spectra is the map of.
+folder_options = together(
+    click.option(
+        "--shape",
+        type=SHAPE,
+        metavar="WxH",
+        help="Columns and rows of the map that a folder's spectra make: 40x30.",
+    ),
+    click.option(
+        "--snake/--no-snake",
+        default=None,
+        help="Every other row of a folder's spectra was measured backwards.",
+    ),
+    click.option(
+        "--pattern",
+        help='Names of the spectra of a folder, if there are others, too: "scan_*.mca".',
+    ),
+    click.option(
+        "--unfinished",
+        is_flag=True,
+        help="The scan was stopped: pixels that are missing at its end are zeros.",
+    ),
+)
 
 
 def refuse_folder_options(file: Path) -> None:

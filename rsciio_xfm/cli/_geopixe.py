@@ -5,19 +5,13 @@ from pathlib import Path
 
 import click
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    Finite,
-    check_extension,
-    check_outputs,
-    errors_as_messages,
-    extension,
-    output_options,
-    range_options,
-    show_size,
-    timed,
-    wrong_extension,
-)
+from rsciio_xfm._register import extension
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import wrong_extension
+from rsciio_xfm.cli._options import output_options, range_options
+from rsciio_xfm.cli._outputs import check_extension, check_outputs
+from rsciio_xfm.cli._says import show_size, timed
+from rsciio_xfm.cli._values import FILE, Finite
 
 
 @click.command()
@@ -64,7 +58,7 @@ def index(file: Path) -> None:
     type=int,
     help="Detector to keep, 0 being the first; may be given several times.",
 )
-@output_options
+@output_options()
 def crop(
     file: Path,
     x: tuple[int, int] | None,
@@ -112,7 +106,7 @@ def crop(
     type=Finite(),
     help="Of a polynomial of your own, for percent, that of power 0 first.",
 )
-@output_options
+@output_options()
 def fill_dead_time(
     file: Path,
     model: str | None,

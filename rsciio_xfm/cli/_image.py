@@ -8,27 +8,19 @@ from typing import Any
 
 import click
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    Finite,
-    FiniteRange,
-    check_extension,
-    check_outputs,
-    errors_as_messages,
-    load_map,
-    output_options,
-    region_options,
-    select,
-)
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import load_map, select
+from rsciio_xfm.cli._options import output_options, picture_options, region_options
+from rsciio_xfm.cli._outputs import check_extension, check_outputs
 from rsciio_xfm.cli._pictures import (
     PICTURES,
     VECTOR,
     check_pictures,
-    picture_options,
     resize,
     write_figure,
 )
-from rsciio_xfm.cli._spectra import show_counts
+from rsciio_xfm.cli._says import show_counts
+from rsciio_xfm.cli._values import FILE, Finite, FiniteRange
 
 _PIXELS = 800  # of the longer side of a plain picture, at least
 _IMAGES = (".tif", ".tiff", *PICTURES, ".hspy")
@@ -129,7 +121,7 @@ class _Asked:
 @click.option(
     "--scale-bar", is_flag=True, help="Of a .png: as --plain, with a scale bar."
 )
-@output_options
+@output_options()
 def image(
     file: Path,
     x: tuple[int, int] | None,
@@ -226,11 +218,8 @@ def _check_square(region: Any) -> None:
 
 def _draw(images: Mapping[str, Any], asked: _Asked) -> Any:
     """Draw images in one picture."""
-    import matplotlib as mpl
-
     from rsciio_xfm.signals.pictures import plot_maps, plot_rgb
 
-    mpl.use("agg")
     if asked.rgb:
         each = [None if name is None else images[name] for name in asked.rgb]
         return plot_rgb(*each, labels=list(images))

@@ -8,15 +8,12 @@ import click
 import numpy as np
 import yaml
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    dataset_option,
-    errors_as_messages,
-    find_reader,
-    one_map,
-    read_lazily,
-    show_size,
-)
+from rsciio_xfm._register import find_reader
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import one_map, read_lazily
+from rsciio_xfm.cli._reader_options import dataset_option
+from rsciio_xfm.cli._says import show_size
+from rsciio_xfm.cli._values import FILE
 from rsciio_xfm.core.eds import SIGNAL_TYPE
 
 _MOST_SHOWN = 16  # numbers of an array in the header

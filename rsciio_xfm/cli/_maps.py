@@ -6,18 +6,19 @@ from typing import Any
 
 import click
 
-from rsciio_xfm.cli._common import (
-    FILE,
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import load_map, select
+from rsciio_xfm.cli._options import (
     chosen_model,
-    errors_as_messages,
-    load_map,
     model_options,
-    refuse_existing,
+    output_options,
+    picture_options,
     region_options,
-    region_size,
-    select,
 )
-from rsciio_xfm.cli._pictures import check_pictures, picture_options, resize
+from rsciio_xfm.cli._outputs import check_folder
+from rsciio_xfm.cli._pictures import check_pictures, resize
+from rsciio_xfm.cli._says import region_size
+from rsciio_xfm.cli._values import FILE
 from rsciio_xfm.core.warning import warn
 
 
@@ -39,10 +40,7 @@ from rsciio_xfm.core.warning import warn
     show_default=True,
     help="Of the pictures.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
-)
-@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@output_options("Folder.")
 def maps(
     file: Path,
     x: tuple[int, int] | None,
@@ -68,15 +66,10 @@ def maps(
     with errors_as_messages():
         check_pictures(pictures["cmap"], pixel_size)
         chosen = chosen_model(elements, excitation, energy, model)
-        if output.exists() and not output.is_dir():
-            raise click.ClickException(f"{output} is a file, expected a folder or none")
-        import matplotlib as mpl
-
         from rsciio_xfm.signals.element_maps import Pictures, results_in
 
         how = Pictures(**pictures)
-        refuse_existing(results_in(output), overwrite)
-        mpl.use("agg")
+        check_folder(output, results_in(output), overwrite)
         region = select(load_map(file, detector), x, y)
         resize(region, pixel_size)
         n_axes = region.axes_manager.navigation_dimension

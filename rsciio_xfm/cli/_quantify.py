@@ -1,21 +1,21 @@
 """``rsciio-xfm standard`` and ``quantify``."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    FiniteRange,
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import load_spectra
+from rsciio_xfm.cli._options import (
     chosen_model,
-    errors_as_messages,
-    load_spectra,
     model_options,
-    refuse_existing,
+    output_options,
     region_options,
+    together,
 )
+from rsciio_xfm.cli._outputs import check_folder, refuse_existing
+from rsciio_xfm.cli._values import FILE, FiniteRange, Parsed
 
 _ABOVE_0 = FiniteRange(min=0, min_open=True)
 _SETUP = ("incidence", "takeoff", "atmosphere", "distance", "window", "crystal", "flux",
@@ -23,78 +23,54 @@ _SETUP = ("incidence", "takeoff", "atmosphere", "distance", "window", "crystal",
 _KNOWN = "amounts like Fe=64.3,Cr=18.4,SiO2=1.1"
 
 
-class Known(click.ParamType):
-    """What a sample consists of, with commas between."""
-
-    name = "amounts"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
-        """Return a dictionary of elements or compounds."""
-        if not isinstance(value, str):
-            return value
-        pairs = [part.partition("=") for part in value.split(",")]
-        try:
-            known = {name.strip(): float(amount) for name, _, amount in pairs}
-        except ValueError:
-            known = {}
-        if len(known) != len(pairs) or not all(known):
-            self.fail(f"{value!r} is not {_KNOWN}", param, ctx)
-        return known
+def _parse_amounts(text: str) -> dict[str, float]:
+    """Return elements or compounds, and how much there is of each."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    try:
+        known = {name.strip(): float(amount) for name, _, amount in pairs}
+    except ValueError:
+        known = {}
+    if len(known) != len(pairs) or not all(known):
+        raise ValueError(f"{text!r} is not {_KNOWN}")
+    return known
 
 
-class SampleType(click.ParamType):
-    """Thick, thin, or a thickness."""
+def _parse_sample(text: str) -> str:
+    """Return what ``sample`` may be, as it is: thick, thin, or a thickness."""
+    from rsciio_xfm.signals.standards import thickness_of
 
-    name = "sample"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
-        """Return what ``sample`` may be."""
-        from rsciio_xfm.signals.standards import thickness_of
-
-        try:
-            thickness_of(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return value
+    thickness_of(text)
+    return text
 
 
-def setup_options(command: Callable) -> Callable:
-    """Let the user say how the sample was excited and seen, and what it is."""
-    degrees = FiniteRange(0, 90, min_open=True)
-    for option in (
-        click.option("--live-time", type=_ABOVE_0, metavar="S",
-                     help="Of one spectrum, of a map the mean; what FILE says by default."),
-        click.option("--sample", type=SampleType(), default="thick", show_default=True,
-                     help="thick, thin (absorbs nothing), or g/cm2."),
-        click.option("--crystal", help='Of the detector: "Si 0.5 mm".'),
-        click.option("--window", multiple=True,
-                     help='Before the detector: "Be 8 um". Repeat it for several.'),
-        click.option("--distance", type=_ABOVE_0, metavar="CM",
-                     help="From sample to detector, with --atmosphere."),
-        click.option("--atmosphere", type=click.Choice(["air", "helium", "vacuum"]),
-                     help="Between sample and detector."),
-        click.option("--takeoff", type=degrees, metavar="DEGREES",
-                     help="Between surface and detector."),
-        click.option("--incidence", type=degrees, metavar="DEGREES",
-                     help="Between surface and beam."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+_DEGREES = FiniteRange(0, 90, min_open=True)
+# How the sample was excited and seen, and what it is.
+setup_options = together(
+    click.option("--incidence", type=_DEGREES, metavar="DEGREES",
+                 help="Between surface and beam."),
+    click.option("--takeoff", type=_DEGREES, metavar="DEGREES",
+                 help="Between surface and detector."),
+    click.option("--atmosphere", type=click.Choice(["air", "helium", "vacuum"]),
+                 help="Between sample and detector."),
+    click.option("--distance", type=_ABOVE_0, metavar="CM",
+                 help="From sample to detector, with --atmosphere."),
+    click.option("--window", multiple=True,
+                 help='Before the detector: "Be 8 um". Repeat it for several.'),
+    click.option("--crystal", help='Of the detector: "Si 0.5 mm".'),
+    click.option("--sample", type=Parsed("sample", _parse_sample), default="thick",
+                 show_default=True, help="thick, thin (absorbs nothing), or g/cm2."),
+    click.option("--live-time", type=_ABOVE_0, metavar="S",
+                 help="Of one spectrum, of a map the mean; what FILE says by default."),
+)  # fmt: skip
 
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.argument("known", type=Known(), metavar="AMOUNTS")
+@click.argument("known", type=Parsed("amounts", _parse_amounts), metavar="AMOUNTS")
 @region_options
 @model_options
 @setup_options
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
-              help="A .yaml file.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace a standard that is there.")
+@output_options("A .yaml file.")
 def standard(
     file: Path, known: dict[str, float], output: Path, overwrite: bool, **options: Any
 ) -> None:
@@ -146,10 +122,7 @@ def standard(
     type=FILE,
     help="A labels.tif of rsciio-xfm classify: each class has a composition of its own.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder."
-)
-@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@output_options("Folder.")
 def quantify(
     file: Path,
     standards: tuple[Path, ...],
@@ -165,12 +138,10 @@ def quantify(
     a map of X-rays, not of electrons. A table, what was assumed, and a .tif of each element.
     """
     with errors_as_messages():
-        if output.exists() and not output.is_dir():
-            raise click.ClickException(f"{output} is a file, expected a folder or none")
         from rsciio_xfm import load_standard
         from rsciio_xfm.signals.concentrations import results_in
 
-        refuse_existing(results_in(output), overwrite)
+        check_folder(output, results_in(output), overwrite)
         known = [load_standard(path) for path in standards]
         found, own, signal = _fitted(file, options)
         more: dict[str, Any] = {}

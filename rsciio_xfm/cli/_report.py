@@ -6,22 +6,23 @@ from typing import Any
 
 import click
 
-from rsciio_xfm.cli._classify import ClassesOrAuto
-from rsciio_xfm.cli._common import (
-    FILE,
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import load_map, select
+from rsciio_xfm.cli._masks import read_masks
+from rsciio_xfm.cli._options import (
+    calibrate_option,
     chosen_model,
-    errors_as_messages,
-    load_map,
+    mask_option,
     model_options,
-    refuse_existing,
+    n_classes_option,
+    output_options,
+    pixel_size_option,
     region_options,
-    select,
-    show_size,
 )
-from rsciio_xfm.cli._elements import KNOWN
-from rsciio_xfm.cli._pictures import check_pictures, resize, size_option
-from rsciio_xfm.cli._spectra import read_mask
-from rsciio_xfm.core.names import unique
+from rsciio_xfm.cli._outputs import refuse_existing
+from rsciio_xfm.cli._pictures import check_pictures, resize
+from rsciio_xfm.cli._says import show_size
+from rsciio_xfm.cli._values import AUTO, FILE
 
 _ARGUMENTS = "rsciio_xfm.arguments"  # of the command, as they were typed
 
@@ -37,39 +38,12 @@ class _Remembering(click.Command):
 @click.command(cls=_Remembering)
 @click.argument("file", type=FILE)
 @region_options
-@click.option(
-    "--calibrate",
-    type=KNOWN,
-    metavar="LINES",
-    help="Calibrate the energy axis by lines first: Fe_Ka=640,Ca_Ka=369 (channels), or "
-    "elements, Fe,Ca. FILE stays as it is.",
-)
+@calibrate_option
 @model_options
-@size_option
-@click.option(
-    "--mask",
-    "masks",
-    multiple=True,
-    type=FILE,
-    help="Image (.npy, .png, .tif, .bmp) of the size of the map whose pixels that are not "
-    "0 make a region, of which the report tells counts and spectrum. Repeat it for several.",
-)
-@click.option(
-    "--n-classes",
-    type=ClassesOrAuto(min=0),
-    default="auto",
-    show_default=True,
-    metavar="N",
-    help="How many classes; auto: as many as a sample of the map suggests; 0: none.",
-)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The .html page.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a page that is there.")
+@pixel_size_option
+@mask_option(", of which the report tells counts and spectrum. Repeat it for several.")
+@n_classes_option(0, AUTO)
+@output_options("The .html page.")
 def report(
     file: Path,
     x: tuple[int, int] | None,
@@ -101,19 +75,13 @@ def report(
 
         refuse_existing([output], overwrite)
         check_page(output, overwrite)
-        import matplotlib as mpl
-
-        mpl.use("agg")
         with collected() as texts:
             signal = load_map(file, detector, (0, 1, 2))
             regions = _regions(masks, signal, x, y)
             found = ""
             if calibrate:
                 found = str(signal.calibrate_energy(calibrate))
-            if signal.axes_manager.navigation_dimension:
-                signal = select(signal, x, y)
-            elif x or y:
-                raise click.ClickException(f"{file}: --x and --y are for maps")
+            signal = select(signal, x, y)
             resize(signal, pixel_size)
         source = Source(signal, file, _command(), found, tuple(dict.fromkeys(texts)))
         asked = Asked(chosen, excitation, energy, regions, n_classes)
@@ -139,10 +107,9 @@ def _regions(
         return None
     part = tuple(slice(*ends) if ends else slice(None) for ends in (y, x))
     n_axes = signal.axes_manager.navigation_dimension
-    names = unique([mask.stem for mask in masks])
-    named = {}
-    for name, mask in zip(names, masks, strict=True):
-        named[name] = read_mask(mask, signal)[part[2 - n_axes :]]
-        if not named[name].any():
+    regions = read_masks(masks, signal).items()
+    named = {name: region[part[2 - n_axes :]] for name, region in regions}
+    for mask, region in zip(masks, named.values(), strict=True):
+        if not region.any():
             raise click.ClickException(f"{mask}: no pixel of the mask is in this part")
     return named

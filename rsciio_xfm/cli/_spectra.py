@@ -7,55 +7,30 @@ from typing import Any
 import click
 import numpy as np
 
-from rsciio_xfm.cli._common import (
-    FILE,
-    Finite,
-    check_extension,
-    check_outputs,
-    compute,
-    errors_as_messages,
+from rsciio_xfm.cli._errors import errors_as_messages
+from rsciio_xfm.cli._files import load_map, select
+from rsciio_xfm.cli._masks import names_of, read_masks
+from rsciio_xfm.cli._options import (
+    energy_option,
     excitation_option,
-    load_map,
+    mask_option,
     output_options,
     refuse_given,
     region_options,
-    region_size,
-    select,
 )
+from rsciio_xfm.cli._outputs import check_extension, check_outputs
 from rsciio_xfm.cli._pictures import PICTURES, write_figure
-from rsciio_xfm.core.names import unique
+from rsciio_xfm.cli._says import compute, region_size, show_counts
+from rsciio_xfm.cli._values import FILE, LINES
 from rsciio_xfm.core.warning import warn
 
 _SPECTRA = (".msa", ".hspy")
 
 
-class Lines(click.ParamType):
-    """Lines and elements with commas between, or ``auto``."""
-
-    name = "lines"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return a list, or ``"auto"``."""
-        if not isinstance(value, str) or value == "auto":
-            return value
-        names = [name.strip() for name in value.split(",")]
-        if not all(names):
-            text = f"{value!r} is not lines or elements, like Fe_Ka,Ca, or auto"
-            self.fail(text, param, ctx)
-        return names
-
-
 @click.command()
 @click.argument("file", type=FILE)
 @region_options
-@click.option(
-    "--mask",
-    "masks",
-    multiple=True,
-    type=FILE,
-    help="Image (.npy, .png, .tif, .bmp) of the size of the map whose pixels that are not "
-    "0 make a region. Several give several spectra, in one pass over FILE.",
-)
+@mask_option(". Several give several spectra, in one pass over FILE.")
 @click.option(
     "--statistic",
     type=click.Choice(["sum", "mean", "max"]),
@@ -72,7 +47,7 @@ class Lines(click.ParamType):
 )
 @click.option(
     "--lines",
-    type=Lines(),
+    type=LINES,
     metavar="LINES",
     help="Names over the peaks of a picture: lines or elements, like Fe_Ka,Ca, or auto, "
     "those of FILE or else the elements that are found.",
@@ -89,15 +64,9 @@ class Lines(click.ParamType):
     show_default=True,
     help="Scale of the counts in a picture.",
 )
-@click.option(
-    "--energy",
-    nargs=2,
-    type=Finite(),
-    metavar="A B",
-    help="Energies that a picture shows, keV.",
-)
+@energy_option("Energies that a picture shows, keV.")
 @excitation_option
-@output_options
+@output_options()
 def spectrum(
     file: Path,
     x: tuple[int, int] | None,
@@ -121,11 +90,11 @@ def spectrum(
         is_picture = _check(output, masks, statistic, x or y, msa_format)
         if excitation is not None and look["lines"] != "auto":
             raise click.ClickException("--excitation is for --lines auto")
-        names = unique([mask.stem for mask in masks])
+        names = names_of(masks)
         outputs = check_outputs(file, output, [] if is_picture else names, overwrite)
         signal = load_map(file, detector)
         if masks:
-            sums = _sum_masks(signal, dict(zip(names, masks, strict=True)))
+            sums = _sum_masks(signal, masks)
         else:
             sums = _sum_region(select(signal, x, y), statistic)
         if is_picture:
@@ -178,8 +147,8 @@ class _Sum:
     size: str
 
 
-def _sum_masks(signal: Any, masks: dict[str, Path]) -> list[_Sum]:
-    regions = {name: read_mask(path, signal) for name, path in masks.items()}
+def _sum_masks(signal: Any, masks: tuple[Path, ...]) -> list[_Sum]:
+    regions = read_masks(masks, signal)
     found = signal.get_region_spectra(regions)
     sizes = {name: np.count_nonzero(region) for name, region in regions.items()}
     return [_Sum(name, total, str(sizes[name])) for name, total in found.items()]
@@ -200,12 +169,9 @@ def _draw(
     sums: list[_Sum], output: Path, look: dict[str, Any], excitation: str | None
 ) -> None:
     """Draw spectra in one picture for print."""
-    import matplotlib as mpl
-
     from rsciio_xfm import plot_spectra
     from rsciio_xfm.core.eds import PER_KEV
 
-    mpl.use("agg")
     spectra = {one.name or output.stem: one.total for one in sums}
     (axis,) = sums[0].total.axes_manager.signal_axes
     energy = look["energy"]
@@ -221,38 +187,3 @@ def _draw(
         excitation=excitation,
     )
     write_figure(axes, output)
-
-
-def show_counts(number: Any) -> str:
-    """Show all digits of an integer, and those of other numbers that mean something."""
-    return f"{number:.7g}" if isinstance(number, np.floating) else str(number)
-
-
-def read_mask(path: Path, signal: Any) -> np.ndarray:
-    from PIL import Image
-
-    if path.suffix.lower() == ".npy":
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (EOFError, ValueError) as error:
-            raise click.ClickException(
-                f"{path}: no array of numbers can be read from it: {error}"
-            ) from error
-    else:
-        try:
-            with Image.open(path) as picture:
-                # Black is outside, in colours too; transparency does not matter.
-                is_grey = picture.mode in ("1", "L", "F") or picture.mode.startswith("I")
-                values = np.asarray(picture if is_grey else picture.convert("RGB"))
-        except Image.DecompressionBombError as error:
-            raise click.ClickException(f"{path}: {error}") from error
-        if values.ndim == 3:
-            values = values.any(axis=-1)
-    expected = signal.axes_manager.navigation_shape[::-1]
-    if values.shape != expected:
-        raise click.ClickException(
-            f"{path}: the mask has {values.shape} rows and columns, the map has {expected}"
-        )
-    if values.dtype.kind not in "biuf":
-        raise click.ClickException(f"{path}: the mask is of {values.dtype}, not numbers")
-    return (values != 0) & ~np.isnan(values)

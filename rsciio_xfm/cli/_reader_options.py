@@ -1,0 +1,177 @@
+"""Options of readers: those that commands have by a name, and any other as NAME=VALUE."""
+
+import ast
+import inspect
+import keyword
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rsciio_xfm.cli._values import DETECTOR, SHAPE, SUM, Parsed
+
+# What readers call them, options, and what these are for.
+_CHOSEN = {
+    "dataset_path": ("--dataset", "files of several maps"),
+    "axes": ("--axes", "HDF5 files"),
+    "allow_outside_links": ("--allow-outside-links", "HDF5 files"),
+    "series": ("--series", "HDF5 files and images"),
+    "navigation_shape": ("--navigation-shape", "HDF5 and SPEC files"),
+}
+_OTHER = "other options"  # where they are kept
+_OF_COMMANDS = ("filename", "lazy")
+
+
+def _parse_option(text: str) -> tuple[str, Any]:
+    """Return the name of an option, and its value as Python or else as it stands."""
+    name, equals, value = text.partition("=")
+    if not (equals and value and name.isidentifier() and not keyword.iskeyword(name)):
+        raise ValueError(
+            f"{text!r} is no option of a reader, expected NAME=VALUE, like "
+            "calibration=fit.txt"
+        )
+    if name in _OF_COMMANDS:
+        raise ValueError(f"{name} is not to be chosen: the commands give it")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
+
+
+def _kept_option(name: str, option: str, text: str, **look: Any) -> Callable:
+    """Make an option whose value is kept for `chosen_options`."""
+
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
+        options = context.find_object(dict)
+        if value not in (None, False, ()) and options is not None:
+            options[name] = value
+
+    return click.option(option, expose_value=False, callback=keep, help=text, **look)
+
+
+# Let the user allow links out of the folder of a file: used by `load`.
+outside_links_option = _kept_option(
+    "allow_outside_links",
+    "--allow-outside-links",
+    "Follow links of HDF5 files out of the file's folder.",
+    is_flag=True,
+)
+
+
+def dataset_option(command: Callable) -> Callable:
+    """Let the user choose a map of a file, and say what its axes are: used by `load`."""
+    for add in (
+        _kept_option(
+            _OTHER,
+            "--option",
+            "Any other option of the reader of FILE, by the name that it has in Python and in "
+            "messages: calibration=fit.txt. Repeat it for several.",
+            metavar="NAME=VALUE",
+            multiple=True,
+            type=Parsed("option", _parse_option),
+        ),
+        _kept_option(
+            "axes",
+            "--axes",
+            'What the axes of HDF5 datasets are, where nothing tells: "y x detector channel".',
+            metavar="NAMES",
+        ),
+        _kept_option(
+            "dataset_path",
+            "--dataset",
+            "This map of a file that holds several, as `tree` lists them.",
+            metavar="PATH",
+        ),
+        _kept_option(
+            "navigation_shape",
+            "--navigation-shape",
+            "Columns and rows of an HDF5 or SPEC map that does not say them: 201x101.",
+            metavar="XxY",
+            type=SHAPE,
+        ),
+        _kept_option(
+            "series",
+            "--series",
+            "Files whose names differ in the last number are one map.",
+            is_flag=True,
+        ),
+        outside_links_option,
+    ):
+        command = add(command)
+    return command
+
+
+detector_option = click.option(
+    "--detector",
+    type=DETECTOR,
+    metavar="N",
+    help=f"This detector only, 0 being the first; {SUM}: all of them added up, which HDF5 "
+    "maps are not without it.",
+)
+
+
+def chosen_options(file: Path, reader: Any) -> dict[str, Any]:
+    """Return what the user chose as options of the reader; None is one of RosettaSciIO's."""
+    settings = find_settings()
+    chosen = {name: settings[name] for name in _CHOSEN if name in settings}
+    for name in chosen:
+        if not has_option(reader, name):
+            option, of = _CHOSEN[name]
+            raise click.ClickException(f"{file}: {option} is for {of}")
+    others = dict(settings.get(_OTHER, ()))
+    for name in others:
+        if reader is not None and not has_option(reader, name):
+            known = [n for n in _options_of(reader) if n not in _OF_COMMANDS]
+            raise click.ClickException(
+                f"{file}: --option {name} is none of its reader, expected one of "
+                f"{', '.join(known)}"
+            )
+    return chosen | others
+
+
+def chosen_as_text(detector: int | str | None = None) -> str:
+    """Return options of the reader as the user gave them, for a command that is suggested."""
+    settings = find_settings()
+    words = []
+    for name, (option, _) in _CHOSEN.items():
+        value = settings.get(name)
+        if value is None:
+            continue
+        words.append(option)
+        if value is not True:
+            is_shape = isinstance(value, tuple)
+            words.append("x".join(map(str, value)) if is_shape else str(value))
+    for name, value in settings.get(_OTHER, ()):
+        words += ["--option", f"{name}={value}"]
+    if detector is not None:
+        words += ["--detector", str(detector)]
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+def has_option(reader: Any, name: str) -> bool:
+    """Tell whether a reader of ours has an option; None has none."""
+    return reader is not None and name in _options_of(reader)
+
+
+def _options_of(reader: Any) -> list[str]:
+    return list(inspect.signature(reader.file_reader).parameters)
+
+
+def find_settings() -> dict[str, Any]:
+    """Return what belongs to the command line as a whole."""
+    context = click.get_current_context(silent=True)
+    return (context.find_object(dict) if context else None) or {}
+
+
+def detector_options(
+    file: Path, reader: Any, detector: int | str | None
+) -> dict[str, int | str]:
+    """Return the detector that the user chose as an option of the reader."""
+    if detector is None:
+        return {}
+    option = "sum_detectors" if detector == SUM else "detector"
+    if not has_option(reader, option):
+        raise click.ClickException(f"{file}: --detector is for maps of several detectors")
+    return {option: True if detector == SUM else detector}
