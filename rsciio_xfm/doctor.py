@@ -339,8 +339,7 @@ def _kernels() -> Iterator[Finding]:
         how = "Unset NUMBA_DISABLE_JIT: without kernels all is a hundred times slower."
         yield Finding("Kernels", "numba", "is told not to compile", how)
         return
-    kernel: Any = sums.add_rows
-    place = kernel.stats.cache_path
+    place = sums.add_rows.compiled.stats.cache_path
     why = "no folder was found" if place is None else _why_unwritable(Path(place))
     if why:
         how = (

@@ -16,7 +16,7 @@ import numpy as np
 
 from rsciio_xfm._register import find_reader
 from rsciio_xfm.kernels import ahead
-from rsciio_xfm.kernels.compiled import _CheckedCache
+from rsciio_xfm.kernels.kept import CheckedCache
 
 _FEWEST_CHANNELS = 16
 _LEAST_CHANNELS = 256  # that elements are fitted in
@@ -26,21 +26,37 @@ _LEAST_CHANNELS = 256  # that elements are fitted in
 def recorded():
     """Give the list of kernels that are called from Python, in their order."""
     found = []
-    real = _CheckedCache.load_overload
+    real = CheckedCache.load_overload
 
     def load_overload(cache, sig, context):
         function = cache._py_func
         name = f"{function.__module__}.{function.__name__}".removeprefix("rsciio_xfm.")
-        line = [name, *map(ahead.from_type, sig)]
+        line = [name, *map(from_type, sig)]
         if line not in found:
             found.append(line)
         return real(cache, sig, context)
 
-    _CheckedCache.load_overload = load_overload
+    CheckedCache.load_overload = load_overload
     try:
         yield found
     finally:
-        _CheckedCache.load_overload = real
+        CheckedCache.load_overload = real
+
+
+def from_type(kind):
+    """Return what the list has for a type of numba's, the opposite of `ahead.to_type`."""
+    from numba import types
+
+    if isinstance(kind, types.BaseTuple):
+        fields = [from_type(one) for one in kind]
+        if not hasattr(kind, "instance_class") or kind.instance_class is tuple:
+            return fields
+        of = kind.instance_class
+        return {f"{of.__module__}.{of.__name__}".removeprefix("rsciio_xfm."): fields}
+    if isinstance(kind, types.Array):
+        text = f"{kind.dtype} {kind.ndim}{kind.layout}"
+        return text if kind.mutable else f"{text} readonly"
+    return str(kind)
 
 
 def forget():

@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import numba
 import pytest
 
 import rsciio_xfm
 from rsciio_xfm import doctor
-from rsciio_xfm.kernels import ahead, sums
+from rsciio_xfm.kernels import ahead, kept, sums
+from tests import kernels_used
 from tests.builders import ripple as ripple_builder
 
 NAME = "core.chunks uint8"
@@ -47,8 +49,8 @@ def test_kernels_of_the_list_are_there(name):
     """Their types are numba's, and written as they are read."""
     for kernel_name, *kinds in ahead.parts()[name]:
         kernel = ahead._find(kernel_name)
-        assert kernel.py_func.__code__.co_argcount == len(kinds)
-        assert [ahead.from_type(ahead.to_type(kind)) for kind in kinds] == kinds
+        assert kernel.function.__code__.co_argcount == len(kinds)
+        assert [kernels_used.from_type(ahead.to_type(kind)) for kind in kinds] == kinds
 
 
 def test_part_of_a_source(tmp_path):
@@ -151,9 +153,7 @@ def test_path_that_is_no_text(monkeypatch):
     [
         (ahead, "cache_folder", lambda: None),
         (ahead, "_count_processors", lambda: 1),
-        (ahead, "_is_dask_worker", lambda: True),
         (ahead.multiprocessing, "parent_process", lambda: "pool"),
-        (ahead.numba.config, "DISABLE_JIT", 1),
         (ahead.sys, "executable", "/usr/bin/uwsgi"),
         (ahead.sys, "frozen", True),
     ],
@@ -178,10 +178,6 @@ def test_folder_that_cannot_be_made(started, tmp_path):
     assert not started
 
 
-def test_no_dask_worker():
-    assert not ahead._is_dask_worker()
-
-
 # What it makes ----------------------------------------------------------------------------
 
 USE = """
@@ -198,8 +194,8 @@ total = sum_spectrum(signal["data"]).compute()
 from rsciio_xfm.kernels import sums
 print(json.dumps({
     "started": thread is not None,
-    "misses": sum(sums.stream_spectra.stats.cache_misses.values()),
-    "hits": sum(sums.stream_spectra.stats.cache_hits.values()),
+    "misses": sum(sums.stream_spectra.compiled.stats.cache_misses.values()),
+    "hits": sum(sums.stream_spectra.compiled.stats.cache_hits.values()),
     "compiled": ahead.is_compiled("core.chunks uint8"),
     "total": int(total.sum()),
 }))
@@ -242,16 +238,14 @@ def test_process_ends_without_its_parent(tmp_path, monkeypatch):
 
 def test_kernel_of_other_types_is_not_taken(monkeypatch):
     """As numba's index has it after two processes wrote to it at the same time."""
-    from numba import types
-
-    from rsciio_xfm.kernels import compiled
+    types = numba.types
 
     class Found:
         class signature:  # noqa: N801
             args = (types.int64,)
 
-    monkeypatch.setattr(compiled.FunctionCache, "load_overload", lambda *a: Found)
-    cache = sums.add_rows._cache
+    monkeypatch.setattr(kept.FunctionCache, "load_overload", lambda *a: Found)
+    cache = sums.add_rows.compiled._cache
     assert cache.load_overload((types.int64,), None) is Found
     assert cache.load_overload((types.int32,), None) is None
 
@@ -272,20 +266,18 @@ FULL_DISK = OSError(28, "No space left on device")
 
 def test_disk_is_full(run, monkeypatch, tmp_path):
     """Kernels are used without being kept, and who wants them kept is told."""
-    from rsciio_xfm.kernels import compiled
 
     def save_overload(*arguments):
         raise FULL_DISK
 
-    monkeypatch.setattr(compiled, "not_kept", errors := [])
-    monkeypatch.setattr(ahead, "not_kept", errors)
-    monkeypatch.setattr(compiled.FunctionCache, "save_overload", save_overload)
-    sums.add_rows._cache.save_overload((), None)
+    monkeypatch.setattr(kept, "not_kept", errors := [])
+    monkeypatch.setattr(kept.FunctionCache, "save_overload", save_overload)
+    sums.add_rows.compiled._cache.save_overload((), None)
     assert errors == [FULL_DISK]
 
     def compile_now(names):
         for name in names:
-            sums.add_rows._cache.save_overload((), None)
+            sums.add_rows.compiled._cache.save_overload((), None)
             yield name, True
 
     monkeypatch.setattr(ahead, "parts", lambda: {NAME: []})
@@ -295,38 +287,97 @@ def test_disk_is_full(run, monkeypatch, tmp_path):
     assert f"{tmp_path}: compiled kernels cannot be kept there: No space left" in text
 
 
-def test_kept_kernel_is_not_whole(tmp_path):
-    """As after a computer lost its power: it is compiled and kept anew."""
-    code = """
+SCRIPT = """
 import json, sys
 import numpy as np
-from rsciio_xfm.kernels import compiled
+from helping import more
+from rsciio_xfm.kernels.compiled import kernel
 
-@compiled.kernel
+@kernel
 def twice(n):
-    return 2 * n
+    return more(2 * n)
 
-assert twice(21) == 42
-print(json.dumps([twice.stats.cache_path, sum(twice.stats.cache_hits.values())]))
+found = twice(20)
+hits = sum(twice.compiled.stats.cache_hits.values())
+print(json.dumps([found, hits, twice.compiled.stats.cache_path]))
 """
-    script = tmp_path / "script.py"
-    script.write_text(code)
-    again = f"import runpy; runpy.run_path({str(script)!r}, run_name='script')"
-    folder = {"NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
-    kept, n_found = run_python(again, **folder)
-    assert n_found == 0
-    for ending in ("nbi", "nbc"):
-        assert run_python(again, **folder)[1] == 1
-        (path,) = Path(kept).glob(f"*.{ending}")
-        path.write_bytes(path.read_bytes()[:20])
-        assert run_python(again, **folder)[1] == 0
-    assert run_python(again, **folder)[1] == 1
+HELPING = """
+from rsciio_xfm.kernels.compiled import kernel
+
+@kernel
+def more(n):
+    return n + {}
+"""
+
+
+@pytest.fixture
+def call_kept(tmp_path):
+    """Return a function that calls a kernel in a new process.
+
+    It returns its result, whether it was there, and where it is kept.
+    """
+    script, helping = tmp_path / "script.py", tmp_path / "helping.py"
+    script.write_text(SCRIPT)
+    helping.write_text(HELPING.format(2))
+    code = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); "
+    code += f"runpy.run_path({str(script)!r}, run_name='script')"
+    folder = {
+        "NUMBA_CACHE_DIR": str(tmp_path / "kernels"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return lambda: run_python(code, **folder)
+
+
+def flip(content):
+    """Change a bit in the middle: unpickling it would give other machine code."""
+    at = len(content) // 2
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", [lambda content: content[:20], flip, lambda _: b""])
+def test_kept_kernel_is_not_whole(call_kept, damage, ending):
+    """As after a computer lost its power: it is compiled and kept anew."""
+    assert call_kept()[:2] == [42, 0]
+    found, n_hits, kept_in = call_kept()
+    assert (found, n_hits) == (42, 1)
+    (path,) = Path(kept_in).glob(f"script.twice*.{ending}")
+    path.write_bytes(damage(path.read_bytes()))
+    assert call_kept()[:2] == [42, 0]
+    assert call_kept()[:2] == [42, 1]
+
+
+def test_kernel_that_is_called_was_changed(call_kept, tmp_path):
+    """What calls it has its machine code, and is compiled anew."""
+    assert call_kept()[:2] == [42, 0]
+    (tmp_path / "helping.py").write_text(HELPING.format(30))
+    assert call_kept()[:2] == [70, 0]
+    assert call_kept()[:2] == [70, 1]
+
+
+@pytest.mark.parametrize("error", [AttributeError, ImportError])
+def test_classes_of_a_kept_kernel_were_moved(tmp_path, monkeypatch, error):
+    """It was kept by another version of this package."""
+    file = kept.CheckedFile(str(tmp_path), "name", "stamp")
+    file.save("key", "data")
+    assert file.load("key") == "data"
+
+    def unpickle(*arguments):
+        raise error("moved")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kept.IndexDataCacheFile, "_load_data", unpickle)
+        assert file.load("key") is None
+        patched.setattr(kept.IndexDataCacheFile, "_load_index", unpickle)
+        assert file.load("key") is None
+        file.save("key", "other")
+    assert file.load("key") == "other"
 
 
 def test_compile_without_a_folder(run, monkeypatch):
     monkeypatch.setattr(ahead, "cache_folder", lambda: None)
     assert "set NUMBA_CACHE_DIR" in run("compile", code=1)
-    monkeypatch.setattr(ahead.numba.config, "DISABLE_JIT", 1)
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     assert "NUMBA_DISABLE_JIT is set" in run("compile", code=1)
 
 

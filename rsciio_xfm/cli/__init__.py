@@ -1,31 +1,62 @@
 """The command line: ``rsciio-xfm``."""
 
 import contextlib
+import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 
 import rsciio_xfm
-from rsciio_xfm.cli._analyse import analyse
-from rsciio_xfm.cli._classify import classify
-from rsciio_xfm.cli._compile import compile_kernels
-from rsciio_xfm.cli._datastack import convert, preview, repack, tree
-from rsciio_xfm.cli._demo import demo
-from rsciio_xfm.cli._doctor import doctor
-from rsciio_xfm.cli._elements import calibrate, elements
-from rsciio_xfm.cli._explore import explore, serve
-from rsciio_xfm.cli._export import export
-from rsciio_xfm.cli._geopixe import crop, fill_dead_time, index
-from rsciio_xfm.cli._image import image
-from rsciio_xfm.cli._info import info
-from rsciio_xfm.cli._maps import maps
-from rsciio_xfm.cli._quantify import quantify, standard
-from rsciio_xfm.cli._report import report
-from rsciio_xfm.cli._spectra import spectrum
 from rsciio_xfm.cli._values import FiniteRange
 
 __all__ = ["main"]
+
+# In which modules of this folder they are; what one of them imports, the others do without.
+_COMMANDS = {
+    "analyse": "_analyse",
+    "calibrate": "_elements",
+    "classify": "_classify",
+    "compile": "_compile",
+    "convert": "_datastack",
+    "crop": "_geopixe",
+    "demo": "_demo",
+    "doctor": "_doctor",
+    "elements": "_elements",
+    "explore": "_explore",
+    "export": "_export",
+    "fill-dead-time": "_geopixe",
+    "image": "_image",
+    "index": "_geopixe",
+    "info": "_info",
+    "maps": "_maps",
+    "preview": "_datastack",
+    "quantify": "_quantify",
+    "repack": "_datastack",
+    "report": "_report",
+    "serve": "_explore",
+    "spectrum": "_spectra",
+    "standard": "_quantify",
+    "tree": "_datastack",
+}
+
+
+class _Commands(Mapping[str, click.Command]):
+    """Commands by their names, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module = importlib.import_module(f"{__name__}.{_COMMANDS[name]}")
+        return next(
+            one
+            for one in vars(module).values()
+            if isinstance(one, click.Command) and one.name == name
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,30 +108,4 @@ def _no_cache() -> Iterator[None]:
             os.environ[SWITCH] = before
 
 
-for command in (
-    info,
-    index,
-    spectrum,
-    image,
-    elements,
-    maps,
-    report,
-    standard,
-    quantify,
-    calibrate,
-    analyse,
-    classify,
-    crop,
-    fill_dead_time,
-    export,
-    convert,
-    preview,
-    tree,
-    repack,
-    demo,
-    doctor,
-    compile_kernels,
-    explore,
-    serve,
-):
-    main.add_command(command)
+main.commands = _Commands()  # type: ignore[assignment]

@@ -14,7 +14,7 @@ def compile_kernels() -> None:
     import numba
 
     from rsciio_xfm.kernels import ahead
-    from rsciio_xfm.kernels.compiled import not_kept
+    from rsciio_xfm.kernels.kept import not_kept
 
     settings: Any = numba.config
     if settings.DISABLE_JIT:

@@ -4,6 +4,8 @@ It is shown on a terminal, or below the cell of a notebook, once the waiting tak
 two seconds. What is done is said in words: :func:`rsciio_xfm.core.watch.begin`.
 """
 
+from __future__ import annotations
+
 import re
 import sys
 import threading
@@ -14,12 +16,11 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tqdm import tqdm
-
 from rsciio_xfm.core.watch import begin, watched, who_waits
 
 if TYPE_CHECKING:
     from dask.callbacks import Callback
+    from tqdm import tqdm
 
 _DELAY = 2.0  # seconds that are waited for without a word
 _STEP = 0.5  # seconds after which the line moves
@@ -80,7 +81,7 @@ class Line:
                 self._done = self._total
             self._end_stage()
 
-    def callback(self) -> "Callback":
+    def callback(self) -> Callback:
         """Return what counts tasks of dask's."""
         from dask.callbacks import Callback
 
@@ -106,6 +107,8 @@ class Line:
 
     def _draw(self) -> tqdm:
         if self._bar is None:
+            from tqdm import tqdm
+
             # With a delay it draws nothing by itself.
             self._bar = tqdm(
                 file=self._stream, unit_scale=True, dynamic_ncols=True, delay=1e-9

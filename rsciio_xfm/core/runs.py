@@ -4,16 +4,21 @@ They lie in a file of their own (:class:`FileBytes`) or in a dataset of an HDF5 
 (:class:`DatasetBytes`); :mod:`rsciio_xfm.core.stream` makes an array-like of them.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rsciio_xfm.core.hdf5.values import Values
 from rsciio_xfm.core.source import LocalFile, Reader, Source
 from rsciio_xfm.kernels.sums import can_stream, pread_ranges
+
+if TYPE_CHECKING:
+    from rsciio_xfm.core.hdf5.values import Values
 
 NOTHING = -1  # the place of a range that is not in the file
 
@@ -170,7 +175,7 @@ def read_ranges(
         The source ends before one of them does.
     """
     n_done = 0
-    if reader.descriptor is not None and can_stream:
+    if len(offsets) > 1 and reader.descriptor is not None and can_stream:
         n_done = pread_ranges(reader.descriptor, offsets, sizes, out)
     # All that is left; the first of them tells what was wrong with it.
     ends = np.cumsum(sizes)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import psutil
 
 from rsciio_xfm.core.array import ArrayLike, FileArray, Range, split_key
 from rsciio_xfm.core.config import (
@@ -388,6 +387,8 @@ def read_all(source: ArrayLike, path: str, chunks: Any = "auto") -> np.ndarray:
     MemoryError
         The array is larger than the memory that is available.
     """
+    import psutil
+
     n_bytes = math.prod(source.shape) * source.dtype.itemsize
     available = psutil.virtual_memory().available
     if n_bytes > MEMORY_SHARE * available:

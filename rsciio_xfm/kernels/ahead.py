@@ -22,13 +22,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
-from llvmlite import binding
-from numba import types
 
 from rsciio_xfm.kernels import sums
-from rsciio_xfm.kernels.compiled import not_kept
 
 SWITCH = "RSCIIO_XFM_COMPILE"
 OFF = ("0", "false", "no", "off")
@@ -103,8 +99,7 @@ def is_off() -> bool:
 
 def cache_folder() -> Path | None:
     """Return where numba keeps the kernels of this folder; None if it keeps none."""
-    kernel: Any = sums.add_rows
-    place = getattr(getattr(kernel, "stats", None), "cache_path", None)
+    place = getattr(getattr(sums.add_rows.compiled, "stats", None), "cache_path", None)
     return None if place is None else Path(place)
 
 
@@ -142,6 +137,9 @@ def to_type(one: Any) -> Any:
         ``"int64"``; ``"uint16 2C"``, an array of two axes, C-contiguous; ``"uint8 1C
         readonly"``; a list of such, a tuple; ``{"core.stream.Block": [...]}``, a named one.
     """
+    import numba
+    from numba import types
+
     if isinstance(one, list):
         return types.BaseTuple.from_types(tuple(map(to_type, one)))
     if isinstance(one, dict):
@@ -152,21 +150,6 @@ def to_type(one: Any) -> Any:
     if not rest:
         return number
     return types.Array(number, int(rest[0][:-1]), rest[0][-1], "readonly" in rest)
-
-
-def from_type(kind: Any) -> Any:
-    """Return what the list has for a type of numba's, the opposite of :func:`to_type`."""
-    if isinstance(kind, types.BaseTuple):
-        entries: Any = kind  # numba's base class does not say that it has them
-        fields = [from_type(one) for one in entries]
-        if not hasattr(kind, "instance_class") or kind.instance_class is tuple:
-            return fields
-        of = kind.instance_class
-        return {f"{of.__module__}.{of.__name__}".removeprefix("rsciio_xfm."): fields}
-    if isinstance(kind, types.Array):
-        text = f"{kind.dtype} {kind.ndim}{kind.layout}"
-        return text if kind.mutable else f"{text} readonly"
-    return str(kind)
 
 
 def _find(name: str) -> Any:
@@ -192,11 +175,13 @@ def compile_now(names: Iterable[str]) -> Iterator[tuple[str, bool]]:
     is_new : bool
         Whether it was compiled, and not kept before.
     """
+    from rsciio_xfm.kernels.kept import not_kept
+
     folder = cache_folder()
     for name in names:
         n_before = len(not_kept)
         for kernel_name, *kinds in parts()[name]:
-            kernel = _find(kernel_name)
+            kernel = _find(kernel_name).compiled
             before = sum(kernel.stats.cache_misses.values())
             kernel.compile(tuple(map(to_type, kinds)))
             yield kernel_name, sum(kernel.stats.cache_misses.values()) > before
@@ -207,6 +192,9 @@ def compile_now(names: Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 def _stamp(folder: Path, name: str) -> Path:
     """Return the name of an empty file that is there once a part is compiled."""
+    import numba
+    from llvmlite import binding
+
     lines = parts()[name]
     files = {line[0].rpartition(".")[0] for line in lines}
     sources = [_PACKAGE / f"{one.replace('.', '/')}.py" for one in sorted(files)]
@@ -221,13 +209,12 @@ def _stamp(folder: Path, name: str) -> Path:
 
 
 def _may_start() -> bool:
-    settings: Any = numba.config
-    if is_off() or settings.DISABLE_JIT or multiprocessing.parent_process():
+    if is_off() or multiprocessing.parent_process():
         return False
     program = Path(sys.executable or "").name.lower()
     if getattr(sys, "frozen", False) or not program.startswith("python"):
         return False  # it would start another program
-    return _count_processors() > 1 and not _is_dask_worker()
+    return _count_processors() > 1
 
 
 def _count_processors() -> int:
@@ -235,17 +222,6 @@ def _count_processors() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on Windows and macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _is_dask_worker() -> bool:
-    worker = sys.modules.get("distributed.worker")
-    if worker is None:
-        return False
-    try:
-        worker.get_worker()
-    except ValueError:
-        return False
-    return True
 
 
 def _is_held(lock: Path) -> bool:
@@ -314,6 +290,8 @@ def _start(names: list[str]) -> subprocess.Popen[bytes]:
 
 def main(parent: int, names: list[str]) -> None:
     """Compile in the process that was started, until it has all or its parent is gone."""
+    from rsciio_xfm.kernels.kept import not_kept
+
     lock = (cache_folder() or Path()) / _LOCK
     is_posix = os.name == "posix"
     try:

@@ -1,43 +1,96 @@
-"""Compilation of kernels, cached on disk wherever that is possible."""
+"""Kernels: loops over arrays that numba compiles when they are first called.
 
-import contextlib
+numba takes half a second of processor time before its first kernel runs, and is imported only
+then: who looks at a file often needs none.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
-import numba
-from numba.core.caching import FunctionCache
-
-not_kept: list[OSError] = []  # why kernels that this process compiled are not on disk
+# Steps that Python has done before numba is imported.
+_FEW = 10_000
 
 
-class _CheckedCache(FunctionCache):
-    """numba's cache on disk, which takes no kernel of other types than those asked for.
+class Kernel:
+    """A function that numba compiles, see :func:`kernel`.
 
-    Two processes that compile one kernel for different types at the same time may give both
-    results one name, and the index of the cache then has the wrong one.
-
-    What cannot be read, since a computer lost its power, is compiled anew; what cannot be
-    kept, since the disk is full, is used nevertheless.
+    Attributes
+    ----------
+    function
+        As it was written.
+    options
+        Of numba.
     """
 
-    def load_overload(self, sig: tuple, target_context: Any) -> Any:
-        try:
-            found = super().load_overload(sig, target_context)
-        except Exception:  # whatever pickle makes of a file that is not whole
-            with contextlib.suppress(OSError):
-                self.flush()
-            return None
-        return None if found is None or found.signature.args != sig else found
+    __qualname__: str
 
-    def save_overload(self, sig: tuple, data: Any) -> None:
-        try:
-            super().save_overload(sig, data)
-        except OSError as error:
-            not_kept.append(error)
+    def __init__(self, function: Callable, options: dict[str, Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.function: Any = function
+        self.options = options
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call what was compiled."""
+        return self.compiled(*arguments)
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # another process imports it
+
+    @property
+    def compiled(self) -> Any:
+        """The dispatcher of numba; the function itself if ``NUMBA_DISABLE_JIT`` is set."""
+        if "_compiled" not in self.__dict__:
+            from rsciio_xfm.kernels.kept import compile_kept
+
+            # Of two threads that come here at the same time, both take the same.
+            self.__dict__.setdefault("_compiled", compile_kept(self))
+        return self._compiled
+
+    @functools.cached_property
+    def plain(self) -> Callable:
+        """The function as it was written, which calls those of other kernels."""
+        return self._calling({name: other.plain for name, other in self._called()})
+
+    def compilable(self) -> Callable:
+        """Return the function, which calls dispatchers: numba knows nothing of this class."""
+        return self._calling({name: other.compiled for name, other in self._called()})
+
+    def _calling(self, others: dict[str, Callable]) -> Callable:
+        made = self.function
+        held = made.__globals__ | others
+        return types.FunctionType(
+            made.__code__, held, made.__name__, made.__defaults__, made.__closure__
+        )
+
+    def files(self) -> set[str]:
+        """Return the files that this and the kernels that it calls are written in."""
+        own = {self.function.__code__.co_filename}
+        return own.union(*(other.files() for _, other in self._called()))
+
+    def _called(self) -> list[tuple[str, Kernel]]:
+        """Return the kernels that are called by their names, not as attributes of modules."""
+        known = self.function.__globals__
+        named = [(name, known.get(name)) for name in self.function.__code__.co_names]
+        return [(name, other) for name, other in named if isinstance(other, Kernel)]
+
+    def for_steps(self, n: int) -> Callable:
+        """Return what is done sooner: of a few steps the plain function, without numba.
+
+        Parameters
+        ----------
+        n
+            How many steps the loops have at most.
+        """
+        return self.plain if n <= _FEW and "numba" not in sys.modules else self.compiled
 
 
-def kernel(function: Callable, **options: Any) -> Callable:
-    """Compile a kernel when it is first called, without the GIL.
+def kernel(function: Callable, **options: Any) -> Kernel:
+    """Compile a function when it is first called, without the GIL.
 
     The machine code is cached on disk, so that only the first call after installation
     waits for the compiler; :mod:`rsciio_xfm.kernels.ahead` compiles it before. numba refuses
@@ -50,14 +103,8 @@ def kernel(function: Callable, **options: Any) -> Callable:
     Parameters
     ----------
     function
-        A function that numba can compile in nopython mode.
+        That numba can compile in nopython mode.
     **options
         Of :func:`numba.njit`.
     """
-    compiled: Any = numba.njit(nogil=True, **options)(function)
-    if hasattr(compiled, "_cache"):  # not if NUMBA_DISABLE_JIT is set
-        try:
-            compiled._cache = _CheckedCache(function)
-        except RuntimeError:  # "cannot cache function: no locator available"
-            return compiled
-    return compiled
+    return Kernel(function, options)

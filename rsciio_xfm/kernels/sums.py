@@ -8,7 +8,6 @@ import os
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from rsciio_xfm.kernels.compiled import kernel
 
@@ -63,9 +62,20 @@ def raise_to(spectra, first, highest):
 
 
 can_stream = os.name == "posix"
-_pread: Any = types.ExternalFunction(
-    "pread", types.intp(types.int32, types.voidptr, types.uintp, types.int64)
-)
+
+
+class _Pread:
+    """``pread`` of the C library, for kernels that call it."""
+
+    @property
+    def _numba_type_(self) -> Any:
+        from numba import types
+
+        taken = types.int32, types.voidptr, types.uintp, types.int64
+        return types.ExternalFunction("pread", types.intp(*taken))
+
+
+_pread: Any = _Pread()
 
 
 def spectra_at_once(spectrum_bytes: int) -> int:

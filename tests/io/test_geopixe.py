@@ -299,7 +299,8 @@ class TestOrders:
         """The compiled kernel has the constant built in: its Python is run instead."""
         monkeypatch.setattr(_index, "_MAX_RUN_BYTES", 300)
         monkeypatch.setattr(_index, "_RUNS_PER_PART", 3)
-        monkeypatch.setattr(_index, "_index_block", _index._index_block.py_func)
+        kernel = _index._index_block
+        monkeypatch.setattr(kernel, "for_steps", lambda n: kernel.function)
         path = builder.write_map(tmp_path / "a.GeoPIXE", order=order)
         index = build_index(path, read_header(path))
         assert len(index.run_start) > 5
@@ -547,7 +548,7 @@ class TestLazy:
         class Memory:
             available = 1000
 
-        monkeypatch.setattr(to_dask.psutil, "virtual_memory", lambda: Memory)
+        monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
         with pytest.raises(MemoryError, match="Use lazy=True"):
             read(small)
         assert read(small, lazy=True)["data"].shape == (5, 7, 32)

@@ -190,6 +190,7 @@ def build_index(filename: str | Path, header: Header) -> Index:
     longest = RECORD_BYTES + ENTRY_BYTES * header.n_channels
     parts = [_new_part()]
     buffer = np.empty(BLOCK_BYTES, dtype=np.uint8)
+    index_block = _index_block.for_steps(math.prod(header.map_shape))
     position = header.data_offset
     with (
         open_unbuffered(path) as file,
@@ -203,7 +204,7 @@ def build_index(filename: str | Path, header: Header) -> Index:
             if n_bytes < RECORD_BYTES:
                 _check_cut_header(buffer[:n_bytes], path, position)
                 break
-            consumed, status = _index_block(
+            consumed, status = index_block(
                 little_endian(buffer, np.uint16),
                 little_endian(buffer, np.float32),
                 _Piece(n_bytes, position, end, longest),
@@ -354,9 +355,10 @@ def _sort_runs(
     run_length = np.empty(row_pointer[-1], dtype=np.uint32)
     next_slot = row_pointer[:-1].copy()
     start = header.data_offset
+    place_runs = _place_runs.for_steps(len(run_start))
     for part in parts:
         lengths, rows = (values[: part.state[0]] for values in part[:2])
-        start = _place_runs(lengths, rows, start, next_slot, run_start, run_length)
+        start = place_runs(lengths, rows, start, next_slot, run_start, run_length)
     return run_start, run_length, row_pointer
 
 

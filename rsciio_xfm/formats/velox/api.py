@@ -9,7 +9,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-import pint
 
 from rsciio_xfm.core.array import Range
 from rsciio_xfm.core.eds import order_axes
@@ -327,6 +326,8 @@ def _choose_unit(
     if _UNIT.fullmatch(unit) is None:  # what else is there would be computed
         warn(f"{path}: {unit!r:.40} is no unit, expected one as m: it is kept as it is.")
         return unit, 1.0
+    import pint
+
     registry = pint.get_application_registry()
     try:
         extent = registry.Quantity(step * size / 2, unit)

@@ -21,6 +21,7 @@ from rsciio_xfm.core.progress import Bar, bytes_bar
 from rsciio_xfm.core.runs import DatasetBytes, Runs
 from rsciio_xfm.core.source import little_endian
 from rsciio_xfm.formats.velox import kernels
+from rsciio_xfm.formats.velox.kernels import checksum, skip_marks
 from rsciio_xfm.formats.velox.layout import MARK, VALUE
 from rsciio_xfm.formats.velox.parse import VeloxHeader
 from rsciio_xfm.kernels.compiled import kernel
@@ -245,9 +246,9 @@ def _find_rows(
     column, row = state
     at: Any = np.int64(0)
     while at < values.size:
-        stop, left = kernels.skip_marks(values, at, values.size, n_columns - column)
+        stop, left = skip_marks(values, at, values.size, n_columns - column)
         if row < row_sum.size:
-            row_sum[row] += kernels.checksum(values[at:stop], base + at)
+            row_sum[row] += checksum(values[at:stop], base + at)
         column = n_columns - left
         if left == 0:
             column = 0
