@@ -36,7 +36,14 @@ from rsciio_xfm.analysis.fit.parameters import apply_values, held_ratios, values
 from rsciio_xfm.analysis.fit.parts import find_in_parts, make_parts
 from rsciio_xfm.analysis.fit.peaks import check_spectrum
 from rsciio_xfm.analysis.fit.pool import Pool
-from rsciio_xfm.analysis.fit.problem import less_sure, make_problem, minimise, solve_at
+from rsciio_xfm.analysis.fit.problem import (
+    SIGNIFICANT,
+    less_sure,
+    make_problem,
+    minimise,
+    significances,
+    solve_at,
+)
 from rsciio_xfm.analysis.fit.response import Response
 from rsciio_xfm.analysis.fit.scale import range_of, scaled
 from rsciio_xfm.analysis.fit.scatter import make_scatter
@@ -58,6 +65,7 @@ _HIDING = {"_L L1": (0.05, 0.05), "_L L2": (0.05, 0.05), "_M M4": (0.1, 0.15)}
 # Root of chi2 per channel near a line of which nothing is believed. In phantoms and a steel it
 # is up to 1.6 beside what is there, in spectra of pure metals up to 3.5.
 _MOST_OFF = 5.0
+_MOST_OUTER = 3.0  # times what a thin sample has beside another shell, as tables differ
 _WORSE = 1.5  # times chi2: so much no group may take along that is dropped
 
 
@@ -127,9 +135,11 @@ def find_elements(
         model = replace(model, response=scaled(model, counts, within))
         pool = Pool.of(candidates, model, counts)
         model = _add_sure(model, counts, pool)
+        shells: tuple[str, ...] = ()
         if model.groups:
             model = _drop_weak(approach(model, counts, held_ratios(model)), counts, pool)
-        model = _drop_weak(_add_all(model, counts, pool), counts, pool)
+            model, shells = _with_shells(model, counts, pool)
+        model = _drop_weak(_add_all(model, counts, pool), counts, pool, shells)
         parts = make_parts(blocks, len(counts))
         in_parts = find_in_parts(model, counts, parts, pool)
         groups = (*model.groups, *(candidates[k].group for k in in_parts))
@@ -137,7 +147,7 @@ def find_elements(
             return [], model
         model = calibrate(replace(model, groups=groups, fit=None), counts)
         model, hidden = _with_hidden(model, counts, pool)
-        names: dict[str, tuple[int | None, float]] = {**hidden}
+        names: dict[str, tuple[int | None, float]] = {**hidden, **_clear(model, shells)}
         names |= {candidates[k].group.name: found for k, found in in_parts.items()}
         model = _drop_again(model, counts, pool, names)
         if elements is None:  # or peaks beside those that are named may widen them
@@ -227,6 +237,75 @@ def _add_all(model: Model, counts: np.ndarray, pool: Pool) -> Model:
             n_summed = len(model.groups)
             model = _with_sum_peaks(model, counts)
     return model
+
+
+# What others have taken the place of.
+
+
+def _with_shells(
+    model: Model, counts: np.ndarray, pool: Pool
+) -> tuple[Model, tuple[str, ...]]:
+    """Return a model with the other shells of its elements where they help, and their names.
+
+    N K takes the place of Sn M, F K that of Mn L, and S K most of Pb M, if it is first; Cu L,
+    moved and widened, takes Zn L along. So all shells that have to be seen, as the one that
+    was found is, are fitted beside those at once, and what is needless then goes. Of an
+    element that is there anyway, what is wrong with other lines is no reason against them.
+    """
+    most = _missing_shells(model, counts, pool)
+    if not most:
+        return model, ()
+    more = [one.group for one in pool.candidates if one.group.name in most]
+    trial = replace(model, groups=(*model.groups, *more), fit=None)
+    trial = approach(trial, counts, held_ratios(trial))
+    values, n = values_of(trial), len(model.groups)
+    problem = make_problem(trial, counts, values)
+    state = solve_at(problem, values)
+    clear = significances(less_sure(problem, state), state, range(n, n + len(more)))
+    areas = state.solution.areas[n : n + len(more)]
+    each = zip(more, clear, areas, strict=True)
+    kept = [g for g, one, area in each if one > SIGNIFICANT and area < most[g.name]]
+    names = tuple(group.name for group in kept)
+    trial = replace(trial, groups=(*model.groups, *kept))
+    trial = _drop_weak(trial, counts, pool, names)
+    is_better = bool(kept) and _misfit(trial, counts) < _misfit(model, counts)
+    return (trial, names) if is_better else (model, ())
+
+
+def _missing_shells(model: Model, counts: np.ndarray, pool: Pool) -> dict[str, float]:
+    """Return groups that have to be seen, as others of their elements say, and most counts."""
+    fitted = fit_doubted(model, counts, FINE)
+    sizes = np.linalg.norm(pool.columns(fitted) * fitted.roots, axis=1)
+    place = {one.name: k for k, one in enumerate(model.groups)}
+    shares: dict[str, float] = {}  # counts, relative to the strength of lines
+    for one in pool.candidates:
+        if one.group.name in place:
+            share = fitted.areas[place[one.group.name]] / one.strength
+            shares[one.group.element] = max(shares.get(one.group.element, 0.0), share)
+    found = {}
+    each = zip(pool.candidates, pool.is_new(model), pool.needed, sizes, strict=True)
+    for one, is_new, needed, size in each:
+        expected = shares.get(one.group.element, 0.0) * one.strength
+        if is_new and expected * size > needed:
+            found[one.group.name] = _MOST_OUTER * expected
+    return found
+
+
+def _clear(model: Model, names: Iterable[str]) -> dict[str, tuple[None, float]]:
+    """Return those groups of some names that are clear in a calibrated model, and how much."""
+    areas = calibrated(model).areas
+    evidence = {name: areas[name][0] / areas[name][1] for name in names}
+    return {name: (None, own) for name, own in evidence.items() if own > SIGNIFICANT}
+
+
+def _misfit(model: Model, counts: np.ndarray) -> float:
+    """Return chi2 per channel of a model with its parameters as they are."""
+    values = values_of(model)
+    problem = make_problem(model, counts, values)
+    left = (
+        counts[slice(*problem.channels)] - solve_at(problem, values).expected
+    ) * problem.roots
+    return float(left @ left) / len(left)
 
 
 # What lies under L and M lines.
