@@ -105,11 +105,11 @@ function layOut(app) {
     classes: ["Classes", createClassesPanel(app)],
   });
   app.selectTab = tabs.select;
-  root.replaceChildren(status.banner, createHeader(app), h("main.xfm-main",
-    h("section.xfm-left", { label: "Map" }, createImageBar(app),
-      h("div.xfm-map-row", createTools(app), app.map.element),
+  root.replaceChildren(status.banner, createHeader(app), h("main.main",
+    h("section.left", { label: "Map" }, createImageBar(app),
+      h("div.map-row", createTools(app), app.map.element),
       createHistogram(app, app.map)),
-    h("div.xfm-right", createSpectrumPanel(app), tabs.element)), status.element);
+    h("div.right", createSpectrumPanel(app), tabs.element)), status.element);
   addKeys(app, app.keys ?? root);
   app.hint = () => {
     const { regions } = app.state;
@@ -158,16 +158,11 @@ function addActs(app) {
       app.classes = sizes.map((pixels, k) => ({ pixels, label: labels?.[k] ?? k }));
       app.emit("choices");
     },
-    chooseLine(element, line) {
-      app.chosenLines[element] = line;
-    },
     /** Channels [first, stop] of the image that is seen, if it is one of channels. */
     windowShown() {
-      const state = app.state;
-      if (state.rgb || state.ratio) return null;
-      if (state.image.startsWith("w:")) return state.window;
-      if (!state.image.startsWith("e:")) return null;
-      return app.data.kept(state.image)?.header.channels ?? null;
+      const { rgb, ratio, image, window: range } = app.state;
+      if (rgb || ratio || !/^[we]:/.test(image)) return null;
+      return image[0] === "w" ? range : app.data.kept(image)?.header.channels ?? null;
     },
   });
 }

@@ -70,6 +70,6 @@ function keepAddress(app) {
 }
 
 start().catch((error) => {
-  root.replaceChildren(h("p.xfm-banner", { role: "alert" },
+  root.replaceChildren(h("p.banner", { role: "alert" },
     [error.message, error.hint].filter(Boolean).join(" ")));
 });

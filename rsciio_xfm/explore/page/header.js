@@ -5,10 +5,10 @@ import { showHelp } from "./help.js";
 
 export function createHeader(app) {
   const name = h("h1", "");
-  const size = h("span.xfm-muted");
+  const size = h("span.muted");
   const undo = iconButton("undo", "Undo (Ctrl Z)", () => app.undo());
   const redo = iconButton("redo", "Redo (Ctrl Y)", () => app.redo());
-  const element = h("header.xfm-header",
+  const element = h("header.header",
     app.goHome ? h("button", { onclick: app.goHome, title: "All maps of the folder" }, "Maps") : null,
     name, size, space(), undo, redo, createExportMenu(app),
     iconButton("dark", "Dark or light (D)", () => app.toggleDark()),
@@ -40,7 +40,7 @@ const MODES = [
 ];
 
 export function createTools(app) {
-  const element = h("div.xfm-tools", { role: "toolbar", "aria-orientation": "vertical",
+  const element = h("div.tools", { role: "toolbar", "aria-orientation": "vertical",
     label: "Tools of the map" });
   const zoom = (factor) => app.map.zoomAt(factor, app.map.canvas.clientWidth / 2,
     app.map.canvas.clientHeight / 2);
@@ -61,7 +61,7 @@ export function createTools(app) {
 
 /** Panels of which one is seen: {name: [text, {element, draw}]}. */
 export function createTabs(app, panels) {
-  const list = h("div.xfm-tabs", { role: "tablist", label: "Panels" });
+  const list = h("div.tabs", { role: "tablist", label: "Panels" });
   const names = Object.keys(panels);
   const select = (chosen, focus = false) => {
     fill(list, names.map((name) => h("button", {
@@ -86,7 +86,7 @@ export function createTabs(app, panels) {
     element.setAttribute("aria-labelledby", `xfm-tab-${name}`);
   }
   return {
-    element: h("section.xfm-side", { label: "Regions, elements, scatter, classes" },
+    element: h("section.side", { label: "Regions, elements, scatter, classes" },
       list, names.map((name) => panels[name][1].element)),
     select,
   };

@@ -5,7 +5,7 @@ import { shown } from "./names.js";
 const MICROMETRES = { nm: 1e-3, µm: 1, μm: 1, um: 1, mm: 1e3, cm: 1e4, m: 1e6 };
 
 /** Micrometres of a unit of length, null of others. */
-export const micrometres = (units) => MICROMETRES[units] ?? null;
+const micrometres = (units) => MICROMETRES[units] ?? null;
 
 /** 1, 2 or 5 times a power of ten, at most `most`. */
 export function roundLength(most) {
