@@ -113,6 +113,7 @@ export function createPeaks(app, chart) {
     const names = pairs.map(([name]) => lineLabel(name)).join(" and ");
     pairs = [];
     app.setCalibrating(false);
+    app.say("The peaks are being fitted ...");
     try {
       const { offset, scale, channels, uncertainty: doubt } = (await app.data.ask("calibrate", query)).json;
       store.set({ energy: [offset, scale], spectrum: { ...store.get().spectrum, x: null } });

@@ -7,7 +7,7 @@ export function remarks(app, place, ...kinds) {
   if (!notes.length) return null;
   const isOpen = place.querySelector(".xfm-notes")?.open ?? false;
   const warns = ({ kind }) => kind === "warning";
-  const worst = notes.find(warns) ?? notes[0];
+  const worst = notes.find(({ text }) => text.includes("may be wrong")) ?? notes.find(warns) ?? notes[0];
   const more = notes.filter((note) => note !== worst);
   return [
     warns(worst) ? h("p.error", `⚠ ${worst.text}`) : h("p", worst.text),
