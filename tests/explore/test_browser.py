@@ -581,6 +581,8 @@ def test_calibrate_by_two_peaks_that_are_close(looking):
     assert re.search(r"10\.0\d\d ± 0\.00\d+ eV a channel", said)
     assert "only" not in said
     assert looking.state["energy"][1] == pytest.approx(KEV, rel=0.0006)
+    bar = looking.page.locator(".xfm-spectrum .xfm-bar")
+    assert bar.bounding_box()["height"] < 50  # one row, with one button more
     looking.button("File's energies").click()
     said = calibrate((6.4, "Fe Ka"), (7.06, "Fe Kb"))
     assert re.search("Fe Kα and Fe Kβ are only 6[56] channels apart", said)

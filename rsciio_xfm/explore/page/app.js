@@ -38,6 +38,15 @@ export function startApp(root, api, store, options) {
     get state() {
       return store.get();
     },
+    /** Of a channel, in keV; null without energies. */
+    get energyOf() {
+      const energy = energiesOf(app);
+      return energy && ((channel) => energy.offset + energy.scale * channel);
+    },
+    channelOf(value) {
+      const { offset, scale } = energiesOf(app);
+      return (value - offset) / scale;
+    },
     info: null, shown: null, spectra: new Map(), versions: { file: 0 },
     fitted: [], notes: {}, classes: null, lines: {}, chosenLines: {},
     tool: "rectangle", mode: "new", zooming: false, calibrating: false, ended: false,
@@ -47,7 +56,6 @@ export function startApp(root, api, store, options) {
   app.maskOf = createMasks(app);
   createTasks(app);
   addActs(app);
-  addEnergies(app);
   const lines = addLines(app);
   layOut(app);
   const [show, spectra] = [createShow(app), createSpectra(app)];
@@ -167,20 +175,8 @@ function addActs(app) {
   });
 }
 
-/** app.energyOf(channel) and app.channelOf(energy), null without energies. */
-function addEnergies(app) {
-  const own = () => {
-    const { energy } = app.state;
-    if (energy) return { offset: energy[0], scale: energy[1] };
-    return app.info?.energy ?? null;
-  };
-  Object.defineProperty(app, "energyOf", {
-    get() {
-      const energy = own();
-      return energy && ((channel) => energy.offset + energy.scale * channel);
-    },
-  });
-  app.channelOf = (value) => (value - own().offset) / own().scale;
+function energiesOf({ state: { energy }, info }) {
+  return energy ? { offset: energy[0], scale: energy[1] } : info?.energy ?? null;
 }
 
 /** Lines of the elements, for labels and images; returns what asks for them. */

@@ -65,7 +65,7 @@ function keepAddress(app) {
     if (location.hash === written) return;
     const next = fromHash(location.hash);
     if (next.map !== store.get().map) location.reload();
-    else store.replace(next);
+    else store.set(next);
   });
 }
 

@@ -20,7 +20,7 @@ export function createElementsPanel(app) {
     const { found, unknown } = parseElements(input.value);
     const { elements } = app.state;
     input.value = unknown.join(" "); // what is left can be mended
-    input.setAttribute("aria-invalid", String(unknown.length > 0));
+    input.setAttribute("aria-invalid", unknown.length > 0);
     if (unknown.length) app.say(`No element: ${unknown.join(", ")}.`);
     if (found.length) store.set({ elements: [...new Set([...elements, ...found])] });
   }

@@ -42,8 +42,6 @@ const MODES = [
 export function createTools(app) {
   const element = h("div.tools", { role: "toolbar", "aria-orientation": "vertical",
     label: "Tools of the map" });
-  const zoom = (factor) => app.map.zoomAt(factor, app.map.canvas.clientWidth / 2,
-    app.map.canvas.clientHeight / 2);
   const draw = () => fill(element,
     TOOLS.map(([tool, label]) => iconButton(tool, label, () => app.setTool(tool),
       { pressed: app.tool === tool, key: tool })),
@@ -51,8 +49,8 @@ export function createTools(app) {
     MODES.map(([mode, text, label]) => h("button", { title: label, label,
       pressed: app.mode === mode, key: mode, onclick: () => app.setMode(mode) }, text)),
     h("hr"),
-    iconButton("plus", "Enlarge (+)", () => zoom(1.5), { key: "in" }),
-    iconButton("minus", "Make smaller (−)", () => zoom(1 / 1.5), { key: "out" }),
+    iconButton("plus", "Enlarge (+)", () => app.map.zoomAt(1.5), { key: "in" }),
+    iconButton("minus", "Make smaller (−)", () => app.map.zoomAt(1 / 1.5), { key: "out" }),
     iconButton("fit", "Show all of the map (0)", () => app.map.showAll(), { key: "all" }));
   app.on("tool", draw);
   draw();

@@ -18,8 +18,6 @@ export function createImageBar(app) {
   const { store } = app;
   const element = h("div.bar");
 
-  const kindOf = (state) => (state.rgb ? "rgb" : state.ratio ? "ratio" : "one");
-
   function setKind(kind) {
     const now = wantedImages(app.state);
     const others = imageChoices(app).map(([spec]) => spec);
@@ -49,7 +47,7 @@ export function createImageBar(app) {
 
   function draw() {
     const state = app.state;
-    const kind = kindOf(state);
+    const kind = state.rgb ? "rgb" : state.ratio ? "ratio" : "one";
     fill(element,
       segments("What the map shows", [
         ["one", "Image", "One image"],

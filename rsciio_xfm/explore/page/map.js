@@ -121,7 +121,7 @@ export function createMap(app) {
     });
   };
 
-  map.zoomAt = (factor, sx, sy) => {
+  map.zoomAt = (factor, sx = canvas.clientWidth / 2, sy = canvas.clientHeight / 2) => {
     const place = map.geometry();
     const fixed = place.toMap(sx, sy);
     const zoom = clamp(place.zoom * factor, place.all / 2, 64);

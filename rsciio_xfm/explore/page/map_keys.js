@@ -106,6 +106,6 @@ export function addMapKeys(app, map) {
 
   function zoom(factor) {
     const place = map.cursor && map.geometry().toScreen(map.cursor.y, map.cursor.x);
-    map.zoomAt(factor, ...(place ?? [canvas.clientWidth / 2, canvas.clientHeight / 2]));
+    map.zoomAt(factor, ...(place ?? []));
   }
 }

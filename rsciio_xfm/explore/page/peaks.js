@@ -123,7 +123,7 @@ export function createPeaks(app, chart) {
       if (doubt < MOST_DOUBT) return app.say(text);
       const apart = Math.abs(Object.values(channels).reduce((a, b) => a - b));
       app.tell({ message: `${text} ${names} are only ${Math.round(apart)} channels apart: all energies are ` +
-        `uncertain by ${shown(100 * doubt, 2)} %. Choose lines further apart.` });
+        `uncertain by ${shown(100 * doubt, 2)}\u00a0%. Choose lines further apart.` });
     } catch (error) {
       app.tell(error);
     }
