@@ -435,6 +435,11 @@ def test_by_keyboard_alone(looking):
     expect(looking.page.locator(".xfm-plot-box")).to_be_focused()
     looking.press("y")
     assert looking.state["spectrum"]["y"] == "lin"
+    root = looking.button("√")
+    root.focus()
+    looking.press("Enter")
+    assert looking.state["spectrum"]["y"] == "sqrt"
+    expect(root).to_be_focused()  # although it was made anew
     looking.press("Delete")
     assert "regions" not in looking.state
     looking.press("?")
@@ -509,6 +514,7 @@ def test_exports(looking, tmp_path):
     head, row, *_ = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()
     assert head.startswith("region,image,n,sum,mean")
     assert row.startswith('"Region 1","All counts",600,')
+    expect(looking.page.locator("summary", has_text="Export")).to_be_focused()
     looking.export("Regions (JSON)").save_as(tmp_path / "regions.json")
     regions = json.loads((tmp_path / "regions.json").read_text(encoding="utf-8"))
     assert regions["regions"] == looking.state["regions"]
@@ -575,6 +581,8 @@ def test_calibrate_by_two_peaks_that_are_close(looking):
     assert re.search(r"10\.0\d\d ± 0\.00\d+ eV a channel", said)
     assert "only" not in said
     assert looking.state["energy"][1] == pytest.approx(KEV, rel=0.0006)
+    bar = looking.page.locator(".xfm-spectrum .xfm-bar")
+    assert bar.bounding_box()["height"] < 50  # one row, with one button more
     looking.button("File's energies").click()
     said = calibrate((6.4, "Fe Ka"), (7.06, "Fe Kb"))
     assert re.search("Fe Kα and Fe Kβ are only 6[56] channels apart", said)
@@ -910,8 +918,8 @@ def test_excitation(looking):
 
 NOTES = [
     {"text": "Fe and Mn overlap.", "kind": "hint"},
-    {"text": "The fit does not describe the spectrum.", "kind": "warning"},
     {"text": "Some counts are below 0.", "kind": "warning"},
+    {"text": "Counts may be wrong, as ilmenite is not in the fit.", "kind": "warning"},
 ]
 
 
@@ -923,7 +931,7 @@ def test_remarks_on_a_fit(looking):
     looking.page.route("**/image?*fit:*", lambda route: route.abort())
     looking.button("Fit these").click()
     worst = looking.page.locator(".xfm-panel .xfm-error")
-    expect(worst).to_have_text(f"⚠ {NOTES[1]['text']}")
+    expect(worst).to_have_text(f"⚠ {NOTES[2]['text']}")
     expect(worst).to_be_in_viewport()
     notes = looking.page.locator(".xfm-notes")
     expect(notes.locator("summary")).to_have_text("2 more")
@@ -931,7 +939,7 @@ def test_remarks_on_a_fit(looking):
     notes.locator("summary").focus()
     looking.press("Enter")
     expect(notes.locator("li").first).to_have_text(NOTES[0]["text"])
-    expect(notes.locator("strong")).to_have_text(NOTES[2]["text"])
+    expect(notes.locator("strong")).to_have_text(NOTES[1]["text"])
     expect(looking.page.locator(".xfm-message")).to_be_empty()
     looking.wrong.clear()  # of the image that was not answered
 

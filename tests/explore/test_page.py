@@ -258,3 +258,19 @@ def test_lines_of_the_spectrum_are_seen():
         expected = contrast(ground[1:], colour[1:])
         assert found == pytest.approx(expected, rel=0.05)
         assert expected >= 2.95, (ground, colour)
+
+
+def test_worst_remarks_are_known_by_their_words():
+    """The page shows at once what says so, of all that the server says of a fit."""
+    from rsciio_xfm.explore.notes import to_notes
+
+    (words,) = re.findall(
+        r'text\.includes\("([^"]+)"\)', (HERE / "remarks.js").read_text(encoding="utf-8")
+    )
+    texts = [
+        "The model does not describe the spectra of the map: chi2/n of a pixel is 12.",
+        "The model does not describe the spectrum: chi2/n is 1234.",
+    ]
+    for note in to_notes(texts):
+        assert note["kind"] == "warning"
+        assert words in note["text"]

@@ -38,6 +38,15 @@ export function startApp(root, api, store, options) {
     get state() {
       return store.get();
     },
+    /** Of a channel, in keV; null without energies. */
+    get energyOf() {
+      const energy = energiesOf(app);
+      return energy && ((channel) => energy.offset + energy.scale * channel);
+    },
+    channelOf(value) {
+      const { offset, scale } = energiesOf(app);
+      return (value - offset) / scale;
+    },
     info: null, shown: null, spectra: new Map(), versions: { file: 0 },
     fitted: [], notes: {}, classes: null, lines: {}, chosenLines: {},
     tool: "rectangle", mode: "new", zooming: false, calibrating: false, ended: false,
@@ -47,7 +56,6 @@ export function startApp(root, api, store, options) {
   app.maskOf = createMasks(app);
   createTasks(app);
   addActs(app);
-  addEnergies(app);
   const lines = addLines(app);
   layOut(app);
   const [show, spectra] = [createShow(app), createSpectra(app)];
@@ -105,11 +113,11 @@ function layOut(app) {
     classes: ["Classes", createClassesPanel(app)],
   });
   app.selectTab = tabs.select;
-  root.replaceChildren(status.banner, createHeader(app), h("main.xfm-main",
-    h("section.xfm-left", { label: "Map" }, createImageBar(app),
-      h("div.xfm-map-row", createTools(app), app.map.element),
+  root.replaceChildren(status.banner, createHeader(app), h("main.main",
+    h("section.left", { label: "Map" }, createImageBar(app),
+      h("div.map-row", createTools(app), app.map.element),
       createHistogram(app, app.map)),
-    h("div.xfm-right", createSpectrumPanel(app), tabs.element)), status.element);
+    h("div.right", createSpectrumPanel(app), tabs.element)), status.element);
   addKeys(app, app.keys ?? root);
   app.hint = () => {
     const { regions } = app.state;
@@ -158,34 +166,17 @@ function addActs(app) {
       app.classes = sizes.map((pixels, k) => ({ pixels, label: labels?.[k] ?? k }));
       app.emit("choices");
     },
-    chooseLine(element, line) {
-      app.chosenLines[element] = line;
-    },
     /** Channels [first, stop] of the image that is seen, if it is one of channels. */
     windowShown() {
-      const state = app.state;
-      if (state.rgb || state.ratio) return null;
-      if (state.image.startsWith("w:")) return state.window;
-      if (!state.image.startsWith("e:")) return null;
-      return app.data.kept(state.image)?.header.channels ?? null;
+      const { rgb, ratio, image, window: range } = app.state;
+      if (rgb || ratio || !/^[we]:/.test(image)) return null;
+      return image[0] === "w" ? range : app.data.kept(image)?.header.channels ?? null;
     },
   });
 }
 
-/** app.energyOf(channel) and app.channelOf(energy), null without energies. */
-function addEnergies(app) {
-  const own = () => {
-    const { energy } = app.state;
-    if (energy) return { offset: energy[0], scale: energy[1] };
-    return app.info?.energy ?? null;
-  };
-  Object.defineProperty(app, "energyOf", {
-    get() {
-      const energy = own();
-      return energy && ((channel) => energy.offset + energy.scale * channel);
-    },
-  });
-  app.channelOf = (value) => (value - own().offset) / own().scale;
+function energiesOf({ state: { energy }, info }) {
+  return energy ? { offset: energy[0], scale: energy[1] } : info?.energy ?? null;
 }
 
 /** Lines of the elements, for labels and images; returns what asks for them. */

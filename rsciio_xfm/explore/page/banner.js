@@ -13,7 +13,7 @@ const TEXTS = {
 };
 
 export function createBanner(app) {
-  const element = h("div.xfm-banner", { role: "alert", hidden: true });
+  const element = h("div.banner", { role: "alert", hidden: true });
   let kind = null;
 
   function goOn(event) {
@@ -33,7 +33,7 @@ export function createBanner(app) {
     if (kind === "kernel") return null;
     if (kind === "changed") return h("button", { onclick: app.reopen }, "Open it anew");
     if (kind === "missing") return h("button", { onclick: app.reopen }, "Look again");
-    return h("form.xfm-row", { onsubmit: goOn },
+    return h("form.row", { onsubmit: goOn },
       h("input", { name: "address", size: 34, placeholder: `${location.protocol}//...`,
         label: "The new address of the explorer" }), h("button", { type: "submit" }, "Go on there"));
   }

@@ -65,11 +65,11 @@ function keepAddress(app) {
     if (location.hash === written) return;
     const next = fromHash(location.hash);
     if (next.map !== store.get().map) location.reload();
-    else store.replace(next);
+    else store.set(next);
   });
 }
 
 start().catch((error) => {
-  root.replaceChildren(h("p.xfm-banner", { role: "alert" },
+  root.replaceChildren(h("p.banner", { role: "alert" },
     [error.message, error.hint].filter(Boolean).join(" ")));
 });

@@ -10,7 +10,7 @@ const METHODS = [["kmeans", "k-means"], ["hdbscan", "HDBSCAN"]];
 
 export function createClassesPanel(app) {
   const { store } = app;
-  const element = h("div.xfm-panel");
+  const element = h("div.panel");
   let [n, method] = [5, "kmeans"];
 
   function run() {
@@ -34,9 +34,9 @@ export function createClassesPanel(app) {
 
   function row({ label, pixels }) {
     return h("li",
-      coloured(h("span.xfm-swatch.xfm-round", { "aria-hidden": "true" }), classColour(label)),
-      h("span.xfm-name", `Class ${label}`),
-      h("span.xfm-size", sizeText(pixels, app.info.pixel)),
+      coloured(h("span.swatch.round", { "aria-hidden": "true" }), classColour(label)),
+      h("span.name", `Class ${label}`),
+      h("span.size", sizeText(pixels, app.info.pixel)),
       h("button", { key: `class ${label}`, title: `Make a region of class ${label}`,
         onclick: () => store.set(regionOf(app.state, label)) }, "Region"));
   }
@@ -45,7 +45,7 @@ export function createClassesPanel(app) {
     const busy = app.tasks.has("classify");
     const noClasses = app.info && !app.info.classify;
     fill(element,
-      h("div.xfm-bar",
+      h("div.bar",
         h("label", "Classes ", numberInput("How many classes", n, (v) => { n = Math.round(v); },
           { min: 2, max: 20, step: 1, key: "n", disabled: method === "hdbscan" })),
         choice("Method", METHODS, method, (v) => {
@@ -56,9 +56,9 @@ export function createClassesPanel(app) {
           "Find classes")),
       remarks(app, element, "classify"),
       app.classes ? [
-        h("ul.xfm-regions", { label: "Classes" }, app.classes.map(row)),
+        h("ul.regions", { label: "Classes" }, app.classes.map(row)),
         h("button", { onclick: addAll, key: "all" }, "All as regions"),
-      ] : h("p.xfm-muted", noClasses ? missing("Classes", "learning")
+      ] : h("p.muted", noClasses ? missing("Classes", "learning")
         : "Pixels with like spectra are put together: minerals of a rock, pigments of a painting."));
   }
   /** A link or a session has classes: they are found again, or the server still has them. */

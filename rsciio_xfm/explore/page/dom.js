@@ -5,8 +5,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const SHORT = { label: "aria-label", key: "data-key" };
 
 /**
- * h("button.xfm-tool", {onclick: f, label: "Undo", key: "undo"}, "text", child, ...); what comes
- * first may be left out. Functions become listeners, true and false set or leave out, `value` and
+ * h("button.tool", {onclick: f, label: "Undo", key: "undo"}, "text", child, ...), of the class
+ * xfm-tool; the properties may be left out. Functions become listeners, true and false set or leave out, `value` and
  * such are properties; `label` is what a screen reader says, `pressed` whether a button is, by
  * `key` the keyboard finds it again after fill().
  */
@@ -14,7 +14,7 @@ export function h(tag, ...children) {
   const props = children[0]?.constructor === Object ? children.shift() : {};
   const [name, ...classes] = tag.split(".");
   const element = document.createElement(name);
-  if (classes.length) element.className = classes.join(" ");
+  if (classes.length) element.className = classes.filter(Boolean).map((own) => `xfm-${own}`).join(" ");
   if (name === "button") element.type = "button";
   for (const [key, value] of Object.entries(props)) put(element, key, value);
   element.append(...children.flat().filter((child) => child !== null && child !== false));
@@ -50,7 +50,7 @@ const ICONS = {
   minus: "M3 8h10",
 };
 
-export function icon(name) {
+function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 16 16");
   svg.setAttribute("aria-hidden", "true");
@@ -72,9 +72,9 @@ export function choice(label, options, value, onchange, props = {}) {
 }
 
 export function segments(label, options, value, onchange) {
-  return h("div.xfm-segments", { role: "group", label },
+  return h("div.segments", { role: "group", label },
     options.map(([v, text, title]) => h("button", {
-      title, pressed: v === value, onclick: () => onchange(v),
+      title, pressed: v === value, key: `${label} ${v}`, onclick: () => onchange(v),
     }, text)));
 }
 
@@ -109,7 +109,7 @@ export function prepared(canvas) {
   return { context, width, height };
 }
 
-export const space = () => h("span.xfm-space");
+export const space = () => h("span.space");
 export const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
 /** Put pixels (32 bits each) on a canvas of their size; returns it. */
@@ -145,7 +145,7 @@ export function download(name, data, type) {
 }
 
 export function showDialog(root, label, ...children) {
-  const dialog = h("dialog.xfm-dialog", { label }, ...children);
+  const dialog = h("dialog.dialog", { label }, ...children);
   dialog.addEventListener("close", () => dialog.remove());
   root.append(dialog);
   dialog.showModal();

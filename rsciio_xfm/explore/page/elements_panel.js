@@ -2,17 +2,17 @@
 import { fill, h, iconButton, onceAFrame, putPixels, space } from "./dom.js";
 import { colourTable } from "./colours.js";
 import { trying } from "./latest.js";
-import { imageLabel, missing, parseElements } from "./names.js";
+import { missing, parseElements } from "./names.js";
 import { limitsOf, paintOne, sortedSample } from "./paint.js";
 import { remarks } from "./remarks.js";
 import { wishOf } from "./wish.js";
 
 export function createElementsPanel(app) {
   const { store } = app;
-  const bar = h("div.xfm-bar");
+  const bar = h("div.bar");
   const notes = h("div");
-  const grid = h("div.xfm-multiples", { role: "list", label: "Images of the elements" });
-  const element = h("div.xfm-panel", bar, notes, grid);
+  const grid = h("div.multiples", { role: "list", label: "Images of the elements" });
+  const element = h("div.panel", bar, notes, grid);
 
   function add(event) {
     event.preventDefault();
@@ -20,7 +20,7 @@ export function createElementsPanel(app) {
     const { found, unknown } = parseElements(input.value);
     const { elements } = app.state;
     input.value = unknown.join(" "); // what is left can be mended
-    input.setAttribute("aria-invalid", String(unknown.length > 0));
+    input.setAttribute("aria-invalid", unknown.length > 0);
     if (unknown.length) app.say(`No element: ${unknown.join(", ")}.`);
     if (found.length) store.set({ elements: [...new Set([...elements, ...found])] });
   }
@@ -72,7 +72,7 @@ export function createElementsPanel(app) {
     const disabled = isBusy || !app.energyOf;
     const why = app.energyOf ? "" : " (the map has to be calibrated first)";
     fill(bar,
-      h("form.xfm-row", { onsubmit: add },
+      h("form.row", { onsubmit: add },
         h("input", { name: "added", size: 10, placeholder: "Fe, Ca, Ti", key: "added",
           label: "Elements to add, such as Fe, Ca" }),
         h("button", { type: "submit", key: "add" }, "Add")),
@@ -96,18 +96,18 @@ export function createElementsPanel(app) {
     const { image, rgb } = app.state;
     const canvas = h("canvas", { "aria-hidden": "true" });
     pictures.set(spec, canvas);
-    const label = imageLabel(spec, app.energyOf);
+    const label = app.labelOf(spec);
     const isShown = !rgb && image === spec;
-    const channels = ["red", "green", "blue"].map((colour, k) => h("button", {
-      class: `xfm-${colour}`, key: `${spec} ${k}`, pressed: rgb?.[k] === spec,
+    const channels = ["red", "green", "blue"].map((colour, k) => h(`button.${colour}`, {
+      key: `${spec} ${k}`, pressed: rgb?.[k] === spec,
       label: `${label} in ${colour}`, title: `Show in ${colour}`, onclick: () => setRgb(k, spec),
     }, "RGB"[k]));
     const name = spec.startsWith("e:") ? spec.slice(2).split("_")[0] : null;
-    return h("div.xfm-tile", { role: "listitem" },
-      h("button.xfm-picture", { pressed: isShown,
+    return h("div.tile", { role: "listitem" },
+      h("button.picture", { pressed: isShown,
         label: `Show ${label}`, key: spec, onclick: () => app.showImage(spec) }, canvas,
       h("span", label)),
-      h("div.xfm-row", channels,
+      h("div.row", channels,
         name ? iconButton("remove", `Remove ${name}`, () => store.set({
           elements: app.state.elements.filter((e) => e !== name) })) : null));
   }
@@ -124,7 +124,7 @@ export function createElementsPanel(app) {
     fill(notes, remarks(app, notes, "elements", "fit"));
     pictures.clear();
     const wanted = specs();
-    fill(grid, wanted.length ? wanted.map(tile) : h("p.xfm-muted", app.info ? hint() : ""));
+    fill(grid, wanted.length ? wanted.map(tile) : h("p.muted", app.info ? hint() : ""));
     wanted.forEach(paint);
     poke();
   });

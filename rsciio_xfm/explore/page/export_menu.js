@@ -35,30 +35,29 @@ export function createExportMenu(app) {
   }
   const saved = (file, object) => download(name(file), JSON.stringify(object, null, 2), "application/json");
   const textsOf = (regions) => (regions.length ? regions.map((r) => r.region) : [""]);
-  const activeText = () => activeOf(app.state)?.region ?? "";
-  const activeName = () => activeOf(app.state)?.name ?? "whole map";
+  function ofChosen(path, ending) {
+    const { region, name: own } = activeOf(app.state) ?? { region: "", name: "whole map" };
+    return fetched(path, { region, name: own }, `${own}.${ending}`);
+  }
+  const drawn = (make, file) => make(app).toBlob((blob) => download(name(file), blob, "image/png"));
 
   const acts = [
-    ["Spectrum of the chosen region (MSA)", () =>
-      fetched("spectrum.msa", { region: activeText(), name: activeName() }, `${activeName()}.msa`)],
+    ["Spectrum of the chosen region (MSA)", () => ofChosen("spectrum.msa", "msa")],
     ["All spectra shown (CSV)", () => {
       const spectra = shownSpectra();
       return fetched("spectra.csv",
         { region: spectra.map((s) => s.region), name: spectra.map((s) => s.name) }, "spectra.csv");
     }],
     ["Statistics of the regions in all images (CSV)", statistics],
-    ["Picture of the spectrum (PNG)", () => spectrumPicture(app).toBlob((blob) =>
-      download(name("spectrum.png"), blob, "image/png"))],
+    ["Picture of the spectrum (PNG)", () => drawn(spectrumPicture, "spectrum.png")],
     ["Image with its numbers (TIFF)", async () => {
       // Of a ratio or of colours, each image by itself.
       for (const of of new Set(wantedImages(app.state))) {
         await fetched("image.tif", { of }, `${of.replaceAll(":", "_")}.tif`);
       }
     }],
-    ["Picture with scale bar (PNG)", () => picture(app).toBlob((blob) =>
-      download(name("map.png"), blob, "image/png"))],
-    ["Chosen region as an image (TIFF)", () =>
-      fetched("region.tif", { region: activeText(), name: activeName() }, `${activeName()}.tif`)],
+    ["Picture with scale bar (PNG)", () => drawn(picture, "map.png")],
+    ["Chosen region as an image (TIFF)", () => ofChosen("region.tif", "tif")],
     ["Regions (JSON)", () => saved("regions.json", { regions: app.state.regions })],
     ["Session (JSON)", () => saved("session.json", app.state)],
     ["Open a session or regions ...", openSession],
@@ -99,11 +98,12 @@ export function createExportMenu(app) {
     input.click();
   }
 
-  const menu = h("details.xfm-menu", h("summary", { key: "export" }, "Export"),
+  const menu = h("details.menu", h("summary", { key: "export" }, "Export"),
     h("div", { role: "menu" }, acts.map(([text, act]) => h("button", {
       role: "menuitem",
       onclick: async () => {
         menu.open = false;
+        menu.firstChild.focus(); // the keyboard goes on there
         try {
           await act();
         } catch (error) {
@@ -132,7 +132,7 @@ export function createExportMenu(app) {
 }
 
 /** The whole map as it is shown, with regions and scale bar, on a canvas of its own. */
-export function picture(app) {
+function picture(app) {
   const [height, width] = app.info.shape;
   const all = geometry(app.info, { x: null, y: null, zoom: 1 }, { width, height });
   const zoom = Math.max(1, Math.ceil(WIDTH / width));
@@ -150,7 +150,7 @@ export function picture(app) {
 }
 
 /** The spectra as they are shown, with their names, on the colour of the page. */
-export function spectrumPicture(app) {
+function spectrumPicture(app) {
   const { plot, series } = app.chart;
   const seen = plot.ctx.canvas;
   const canvas = h("canvas");
@@ -184,7 +184,7 @@ async function python(app) {
   const lines = text ?? json?.script ?? "";
   const code = h("pre", { tabindex: 0 }, lines);
   showDialog(app.root, "Python lines", h("h2", "Python lines that make the same"), code,
-    h("div.xfm-row",
+    h("div.row",
       h("button", { onclick: () => copy(app, lines, code) }, "Copy"),
       h("button", { onclick: () => download("explored.py", lines, "text/x-python") }, "Save"),
       closer()));

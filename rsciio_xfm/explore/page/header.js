@@ -5,10 +5,10 @@ import { showHelp } from "./help.js";
 
 export function createHeader(app) {
   const name = h("h1", "");
-  const size = h("span.xfm-muted");
+  const size = h("span.muted");
   const undo = iconButton("undo", "Undo (Ctrl Z)", () => app.undo());
   const redo = iconButton("redo", "Redo (Ctrl Y)", () => app.redo());
-  const element = h("header.xfm-header",
+  const element = h("header.header",
     app.goHome ? h("button", { onclick: app.goHome, title: "All maps of the folder" }, "Maps") : null,
     name, size, space(), undo, redo, createExportMenu(app),
     iconButton("dark", "Dark or light (D)", () => app.toggleDark()),
@@ -40,10 +40,8 @@ const MODES = [
 ];
 
 export function createTools(app) {
-  const element = h("div.xfm-tools", { role: "toolbar", "aria-orientation": "vertical",
+  const element = h("div.tools", { role: "toolbar", "aria-orientation": "vertical",
     label: "Tools of the map" });
-  const zoom = (factor) => app.map.zoomAt(factor, app.map.canvas.clientWidth / 2,
-    app.map.canvas.clientHeight / 2);
   const draw = () => fill(element,
     TOOLS.map(([tool, label]) => iconButton(tool, label, () => app.setTool(tool),
       { pressed: app.tool === tool, key: tool })),
@@ -51,8 +49,8 @@ export function createTools(app) {
     MODES.map(([mode, text, label]) => h("button", { title: label, label,
       pressed: app.mode === mode, key: mode, onclick: () => app.setMode(mode) }, text)),
     h("hr"),
-    iconButton("plus", "Enlarge (+)", () => zoom(1.5), { key: "in" }),
-    iconButton("minus", "Make smaller (−)", () => zoom(1 / 1.5), { key: "out" }),
+    iconButton("plus", "Enlarge (+)", () => app.map.zoomAt(1.5), { key: "in" }),
+    iconButton("minus", "Make smaller (−)", () => app.map.zoomAt(1 / 1.5), { key: "out" }),
     iconButton("fit", "Show all of the map (0)", () => app.map.showAll(), { key: "all" }));
   app.on("tool", draw);
   draw();
@@ -61,7 +59,7 @@ export function createTools(app) {
 
 /** Panels of which one is seen: {name: [text, {element, draw}]}. */
 export function createTabs(app, panels) {
-  const list = h("div.xfm-tabs", { role: "tablist", label: "Panels" });
+  const list = h("div.tabs", { role: "tablist", label: "Panels" });
   const names = Object.keys(panels);
   const select = (chosen, focus = false) => {
     fill(list, names.map((name) => h("button", {
@@ -86,7 +84,7 @@ export function createTabs(app, panels) {
     element.setAttribute("aria-labelledby", `xfm-tab-${name}`);
   }
   return {
-    element: h("section.xfm-side", { label: "Regions, elements, scatter, classes" },
+    element: h("section.side", { label: "Regions, elements, scatter, classes" },
       list, names.map((name) => panels[name][1].element)),
     select,
   };

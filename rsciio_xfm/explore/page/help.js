@@ -35,5 +35,5 @@ export function showHelp(app) {
     h("p", "Draw on the map: the spectrum of these pixels follows. Drag in the spectrum: the image of " +
       "these energies follows. Click a peak to learn which element it may be. Everything can be undone, and " +
       "the address of the page keeps all that you see."),
-    h("div.xfm-columns", KEYS.map(part)), closer());
+    h("div.columns", KEYS.map(part)), closer());
 }

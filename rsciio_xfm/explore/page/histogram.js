@@ -9,13 +9,13 @@ const CHANNELS = ["#e8503a", "#2ca25f", "#4a8df0"];
 
 export function createHistogram(app, map) {
   const { store } = app;
-  const canvas = h("canvas", {
-    class: "xfm-histogram", role: "img",
+  const canvas = h("canvas.histogram", {
+    role: "img",
     title: "How many pixels have which value. Drag to make a region of those between two values.",
     label: "Histogram of the image; the numbers beside it do what the mouse does here",
   });
-  const controls = h("div.xfm-controls");
-  const element = h("div.xfm-histogram-box", canvas, controls);
+  const controls = h("div.controls");
+  const element = h("div.histogram-box", canvas, controls);
   let channel = 0;
   let bars = [];
   let chosen = null; // [low, high] while it is dragged
@@ -72,11 +72,8 @@ export function createHistogram(app, map) {
     const state = app.state;
     const next = { ...contrast(), ...part };
     if (!(next.low < next.high)) return;
-    if (!state.rgb) store.set({ contrast: next }, { merge: "contrast" });
-    else {
-      const rgbContrast = state.rgbContrast.map((c, k) => (k === channel ? next : c));
-      store.set({ rgbContrast }, { merge: "contrast" });
-    }
+    const rgbContrast = state.rgbContrast.map((c, k) => (k === channel ? next : c));
+    store.set(state.rgb ? { rgbContrast } : { contrast: next }, { merge: "contrast" });
   }
   const percent = (key, label, value) => numberInput(label, value,
     (v) => setContrast({ [key]: clamp(v, 0, 100) }),
@@ -84,9 +81,8 @@ export function createHistogram(app, map) {
 
   /** A threshold by numbers, for the keyboard. */
   function threshold() {
-    const [low, high] = ["low", "high"].map((key) => h("input", {
-      type: "number", step: "any", label: `${key === "low" ? "Least" : "Greatest"} value`,
-      placeholder: key === "low" ? "from" : "to", key: `threshold ${key}`,
+    const [low, high] = [["Least", "from"], ["Greatest", "to"]].map(([word, placeholder]) => h("input", {
+      type: "number", step: "any", label: `${word} value`, placeholder, key: `threshold ${placeholder}`,
     }));
     const make = () => {
       const values = [low, high].map((input, k) =>
@@ -95,14 +91,14 @@ export function createHistogram(app, map) {
       const term = { kind: "t", minus: false, of: app.shown.specs[0], low: values[0], high: values[1] };
       beginTerm(app, app.mode).done(term);
     };
-    return [h("span.xfm-label", "Threshold"), low, high,
+    return [h("span.label", "Threshold"), low, high,
       h("button", { key: "threshold", onclick: make,
         title: "Make a region of the pixels between these values" }, "Region")];
   }
 
   /** In place of the contrast: what the colours of classes are. */
-  const legend = () => (app.classes ?? []).map(({ label }) => h("span.xfm-row",
-    coloured(h("span.xfm-swatch.xfm-round"), classColour(label)), String(label)));
+  const legend = () => (app.classes ?? []).map(({ label }) => h("span.row",
+    coloured(h("span.swatch.round"), classColour(label)), String(label)));
 
   function fillControls() {
     if (app.shown?.kind === "class") return fill(controls, "Classes", legend());
@@ -114,10 +110,10 @@ export function createHistogram(app, map) {
         channel = Number(k);
         fillControls();
         changed();
-      }, { key: "channel" }) : h("span.xfm-label", "Contrast"),
+      }, { key: "channel" }) : h("span.label", "Contrast"),
       percent("low", "Darkest at this per cent of the pixels", low),
       percent("high", "Brightest at this per cent of the pixels", high), "%",
-      h("span.xfm-label", "gamma"),
+      h("span.label", "gamma"),
       numberInput("Gamma: more than 1 makes dark places brighter", gamma,
         (v) => setContrast({ gamma: clamp(v, 0.1, 10) }),
         { min: 0.1, max: 10, step: 0.1, key: "gamma" }),
@@ -135,10 +131,9 @@ export function createHistogram(app, map) {
     if (range) canvas.title = `${shown(range[0])} to ${shown(range[1])}. ${canvas.title.split(". ").pop()}`;
     draw();
   }
-  app.on("shown", changed);
   app.on("shown", () => {
-    const state = app.state;
-    const key = `${app.shown.kind} ${channel} ${JSON.stringify(contrast())} ${Boolean(state.rgb)}`;
+    changed();
+    const key = JSON.stringify([app.classes?.length, app.shown.kind, channel, contrast()]);
     if (key !== element.dataset.drawn) fillControls();
     element.dataset.drawn = key;
   });

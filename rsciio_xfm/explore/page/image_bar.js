@@ -1,6 +1,5 @@
 /** Above the map: which image, one or three or a ratio, and its colours. */
 import { choice, fill, h, segments, space } from "./dom.js";
-import { imageLabel } from "./names.js";
 import { wantedImages } from "./show.js";
 
 /** [spec, text] of all images that can be chosen now; `more` are kept even if unusual. */
@@ -12,14 +11,12 @@ export function imageChoices(app, more = []) {
   specs.push(...app.fitted.map((name) => `fit:${name}`), "max");
   if (app.info?.dead_time) specs.push("dead");
   if (app.classes) specs.push("class");
-  return [...new Set([...specs, ...more])].map((spec) => [spec, imageLabel(spec, app.energyOf)]);
+  return [...new Set([...specs, ...more])].map((spec) => [spec, app.labelOf(spec)]);
 }
 
 export function createImageBar(app) {
   const { store } = app;
-  const element = h("div.xfm-bar");
-
-  const kindOf = (state) => (state.rgb ? "rgb" : state.ratio ? "ratio" : "one");
+  const element = h("div.bar");
 
   function setKind(kind) {
     const now = wantedImages(app.state);
@@ -39,7 +36,7 @@ export function createImageBar(app) {
     }, { key: `${key}${i}` });
     if (state.rgb) {
       return ["Red", "Green", "Blue"].flatMap((name, i) => [
-        h("span", { class: `xfm-dot xfm-${name.toLowerCase()}`, "aria-hidden": "true" }, name[0]),
+        h(`span.dot.${name.toLowerCase()}`, { "aria-hidden": "true" }, name[0]),
         one(name, "rgb", i),
       ]);
     }
@@ -50,7 +47,7 @@ export function createImageBar(app) {
 
   function draw() {
     const state = app.state;
-    const kind = kindOf(state);
+    const kind = state.rgb ? "rgb" : state.ratio ? "ratio" : "one";
     fill(element,
       segments("What the map shows", [
         ["one", "Image", "One image"],

@@ -33,12 +33,12 @@ export function geometry(info, view, box) {
 
 export function createMap(app) {
   const { store } = app;
-  const canvas = h("canvas", {
-    class: "xfm-map", tabindex: 0, role: "application", key: "map",
+  const canvas = h("canvas.map", {
+    tabindex: 0, role: "application", key: "map",
     label: "Map. Arrow keys move the cross or the chosen region, Enter draws; ? for all keys.",
   });
-  const hint = h("div.xfm-hint", { hidden: true });
-  const element = h("div.xfm-map-box", canvas, hint);
+  const hint = h("div.hint", { hidden: true });
+  const element = h("div.map-box", canvas, hint);
   const painted = h("canvas");
   const map = { element, canvas, painted, cursor: null, drawing: null, limits: [] };
   const sorted = new WeakMap();
@@ -121,7 +121,7 @@ export function createMap(app) {
     });
   };
 
-  map.zoomAt = (factor, sx, sy) => {
+  map.zoomAt = (factor, sx = canvas.clientWidth / 2, sy = canvas.clientHeight / 2) => {
     const place = map.geometry();
     const fixed = place.toMap(sx, sy);
     const zoom = clamp(place.zoom * factor, place.all / 2, 64);

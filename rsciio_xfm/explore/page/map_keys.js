@@ -34,34 +34,35 @@ export function addMapKeys(app, map) {
 
   map.isBegun = () => corner !== null;
 
+  /** False of keys that do nothing here. */
   function handle(event) {
-    if (event.key in ARROWS) return arrow(event);
-    if (event.key === "c" && !map.drawing?.places) return false;
-    return acts[event.key]?.() ?? false;
+    const act = event.key in ARROWS ? arrow : acts[event.key];
+    return Boolean(act) && act(event) !== false;
   }
   const acts = {
     Enter: enter,
     " ": enter,
-    c: () => done(() => {
+    c() {
+      if (!map.drawing?.places) return false;
       map.closePolygon();
       app.tellRegion();
-    }),
+    },
     "+": () => zoom(1.25),
     "=": () => zoom(1.25),
     "-": () => zoom(0.8),
-    0: () => done(map.showAll),
-    Delete: () => done(() => remove(app, app.state.active)),
-    Backspace: () => done(() => remove(app, app.state.active)),
+    0: () => map.showAll(),
+    Delete: () => remove(app, app.state.active),
+    Backspace: () => remove(app, app.state.active),
   };
 
   function arrow(event) {
     const step = event.shiftKey ? 10 : 1;
     const [dy, dx] = ARROWS[event.key].map((v) => v * step);
     if (app.tool === "move") {
-      if (nudge(app, dy, dx, event.altKey)) return true;
+      if (nudge(app, dy, dx, event.altKey)) return;
       map.pan(-dx * 20, -dy * 20);
       app.say("No region is chosen that was drawn: the arrow keys move the map.");
-      return true;
+      return;
     }
     const [height, width] = app.info.shape;
     const from = map.cursor ?? middle();
@@ -76,7 +77,6 @@ export function addMapKeys(app, map) {
     }
     if (map.drawing?.places) map.drawing.places.splice(-1, 1, centre(map.cursor));
     map.draw();
-    return true;
   }
 
   /** The first Enter begins a region at the cross, the second ends it; corners of a polygon. */
@@ -92,7 +92,7 @@ export function addMapKeys(app, map) {
       corner = { ...map.cursor, term: beginTerm(app, app.mode) };
       corner.term.put(between(kind(), centre(corner), centre(corner)));
     }
-    return done(map.draw);
+    map.draw();
   }
   function polygonCorner() {
     const place = centre(map.cursor);
@@ -106,11 +106,6 @@ export function addMapKeys(app, map) {
 
   function zoom(factor) {
     const place = map.cursor && map.geometry().toScreen(map.cursor.y, map.cursor.x);
-    map.zoomAt(factor, ...(place ?? [canvas.clientWidth / 2, canvas.clientHeight / 2]));
-    return true;
+    map.zoomAt(factor, ...(place ?? []));
   }
-  const done = (act) => {
-    act();
-    return true;
-  };
 }

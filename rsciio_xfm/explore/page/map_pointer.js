@@ -29,12 +29,12 @@ export function addPointer(app, map) {
     if (!app.info) return;
     hover(event);
     if (map.drawing?.places && map.drawing.kind === "polygon") follow(event);
-    drag?.move(placeOf(event), event);
+    drag?.move?.(placeOf(event), event);
   });
   canvas.addEventListener("pointerup", (event) => {
     const ended = drag;
     drag = null;
-    ended?.up(placeOf(event), event);
+    ended?.up?.(placeOf(event), event);
   });
   canvas.addEventListener("pointercancel", () => {
     drag?.cancel?.();
@@ -110,7 +110,7 @@ export function addPointer(app, map) {
 
   function corners(event, mode) {
     map.startPolygon(placeOf(event), mode);
-    return { move() {}, up() {} };
+    return {};
   }
   /** A polygon is drawn corner by corner; the last place follows the mouse. */
   map.startPolygon = (place, mode = app.mode) => {
@@ -199,7 +199,6 @@ export function addPointer(app, map) {
         map.pan(now.sx - last.sx, now.sy - last.sy);
         last = now;
       },
-      up() {},
     };
   }
 

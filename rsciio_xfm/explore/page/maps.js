@@ -8,7 +8,7 @@ export function showMaps(root, maps, api) {
   window.onhashchange = () => location.reload();
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "dark" : "light";
-  const list = h("ul.xfm-maps", maps.map(card));
+  const list = h("ul.maps", maps.map(card));
   showPictures([...list.querySelectorAll("img")], api);
   const search = h("input", { type: "search", placeholder: "Search", label: "Search the maps",
     oninput: () => {
@@ -18,10 +18,10 @@ export function showMaps(root, maps, api) {
       });
     } });
   root.replaceChildren(
-    h("header.xfm-header", h("h1", "Maps"),
-      h("span.xfm-muted", `${maps.length} in this folder`),
+    h("header.header", h("h1", "Maps"),
+      h("span.muted", `${maps.length} in this folder`),
       space(), maps.length > 8 ? search : null),
-    maps.length ? list : h("p.xfm-muted.xfm-empty",
+    maps.length ? list : h("p.muted.empty",
       "There is no map in this folder that the package can read."));
 }
 
@@ -29,7 +29,7 @@ function card({ id, name, size_bytes: bytes, shape }) {
   const size = shape ? `${shape[1]} × ${shape[0]} pixels, ` : "";
   const picture = h("img", { alt: "", "data-path": `api/map/${encodeURIComponent(id)}/thumbnail.png` });
   return h("li", h("a", { href: `#${encodeURIComponent(JSON.stringify({ map: id }))}` }, picture,
-    h("strong", name), h("span.xfm-muted", `${size}${sizeOfFile(bytes)}`)));
+    h("strong", name), h("span.muted", `${size}${sizeOfFile(bytes)}`)));
 }
 
 /** Those that are seen, one after the other: the server reads a map for each. */
@@ -43,7 +43,7 @@ function showPictures(pictures, api) {
         const { bytes, media_type: type } = await api.get(picture.dataset.path);
         picture.src = URL.createObjectURL(new Blob([bytes], { type }));
       } catch (error) {
-        picture.replaceWith(h("span.xfm-muted.xfm-empty", [error.message, error.hint].join(" ")));
+        picture.replaceWith(h("span.muted.empty", [error.message, error.hint].join(" ")));
       }
     },
   );

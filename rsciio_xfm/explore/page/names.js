@@ -40,10 +40,8 @@ const SYMBOLS = new Set(
 /** What an image shows, for people; `energyOf` is null where there are no energies. */
 export function imageLabel(spec, energyOf = null) {
   const [kind, ...rest] = spec.split(":");
-  if (kind === "counts") return "All counts";
-  if (kind === "max") return "Most in a channel";
-  if (kind === "dead") return "Dead time";
-  if (kind === "class") return "Classes";
+  const fixed = { counts: "All counts", max: "Most in a channel", dead: "Dead time", class: "Classes" };
+  if (kind in fixed) return fixed[kind];
   if (kind === "e") return lineLabel(rest[0]);
   if (kind === "fit") return `${lineLabel(rest[0])}, fitted`;
   if (kind === "w" && energyOf) {
@@ -54,16 +52,18 @@ export function imageLabel(spec, energyOf = null) {
   return spec;
 }
 
+const grouped = (digits) => digits.replace(/\B(?=(\d{3})+$)/g, "\u202f");
+
 /** A number for people: 12 345, 0.0123, 1.2e+9. */
 export function shown(value, digits = 4) {
   if (value === null || value === undefined || Number.isNaN(value)) return "none";
   if (Number.isInteger(value) && Math.abs(value) < 1e9) {
-    return String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+    return grouped(String(value));
   }
   const size = Math.abs(value);
   if (size >= 1e9 || (size < 1e-3 && size > 0)) return value.toExponential(digits - 2);
   const [whole, part] = String(Number(value.toPrecision(digits))).split(".");
-  return whole.replace(/\B(?=(\d{3})+$)/g, "\u202f") + (part ? `.${part}` : "");
+  return grouped(whole) + (part ? `.${part}` : "");
 }
 
 export const missing = (what, extra) =>

@@ -6,7 +6,7 @@ const MOST_DOUBT = 0.001; // of a gain: 10 eV at 10 keV
 
 export function createPeaks(app, chart) {
   const { store } = app;
-  const element = h("div.xfm-popover", { role: "dialog", label: "Which line is it?",
+  const element = h("div.popover", { role: "dialog", label: "Which line is it?",
     hidden: true });
   let pairs = []; // [line, channel] of the calibration so far
   let back = null;
@@ -48,14 +48,14 @@ export function createPeaks(app, chart) {
     const title = app.calibrating
       ? `${energy}: which line is it? (${pairs.length + 1} of 2)` : energy;
     const doubt = found.length && found.reduce((sum, c) => sum + c.likely, 0) < 0.4
-      ? h("p.xfm-muted", "There is hardly a peak here.") : [];
+      ? h("p.muted", "There is hardly a peak here.") : [];
     const buttons = found.slice(0, 6).map((c) => candidateButton(c, place));
     const nothing = app.energyOf ? "No line lies near." :
       "This map has no energies: name the line by which it is to be calibrated.";
     fill(element,
-      h("div.xfm-row", h("strong", title), space(),
+      h("div.row", h("strong", title), space(),
         iconButton("remove", "Close", close)),
-      doubt, buttons.length ? buttons : h("p.xfm-muted", nothing),
+      doubt, buttons.length ? buttons : h("p.muted", nothing),
       lineInput(place));
     element.hidden = false;
     (element.querySelector("button.xfm-line") ?? element.querySelector("input")).focus();
@@ -70,11 +70,11 @@ export function createPeaks(app, chart) {
     };
     const per = Math.round(100 * (likely ?? 0));
     const meter = h("meter", { min: 0, max: 1, value: likely ?? 0, "aria-hidden": "true" });
-    return h("button", {
-      class: "xfm-line", onfocus: point, onmouseenter: point,
+    return h("button.line", {
+      onfocus: point, onmouseenter: point,
       onclick: () => choose(line, place),
       title: `Likely: ${per} of 100, judged by the element's other lines`,
-    }, h("span", lineLabel(line)), h("span.xfm-muted", `${energy.toFixed(3)} keV`),
+    }, h("span", lineLabel(line)), h("span.muted", `${energy.toFixed(3)} keV`),
       meter);
   }
 
@@ -91,7 +91,7 @@ export function createPeaks(app, chart) {
         app.say("Element and line: Pb La.");
       }
     };
-    return h("form.xfm-row", { onsubmit: accept }, input,
+    return h("form.row", { onsubmit: accept }, input,
       h("button", { type: "submit" }, "Take it"));
   }
 
@@ -100,7 +100,7 @@ export function createPeaks(app, chart) {
     if (app.calibrating || !app.energyOf) return pair(line, place);
     const element_ = line.split("_")[0];
     const { elements } = app.state;
-    app.chooseLine(element_, line);
+    app.chosenLines[element_] = line;
     app.showImage(`e:${line}`, { elements: elements.includes(element_) ? elements : [...elements, element_] });
     return null;
   }
@@ -113,6 +113,7 @@ export function createPeaks(app, chart) {
     const names = pairs.map(([name]) => lineLabel(name)).join(" and ");
     pairs = [];
     app.setCalibrating(false);
+    app.say("The peaks are being fitted ...");
     try {
       const { offset, scale, channels, uncertainty: doubt } = (await app.data.ask("calibrate", query)).json;
       store.set({ energy: [offset, scale], spectrum: { ...store.get().spectrum, x: null } });
@@ -122,7 +123,7 @@ export function createPeaks(app, chart) {
       if (doubt < MOST_DOUBT) return app.say(text);
       const apart = Math.abs(Object.values(channels).reduce((a, b) => a - b));
       app.tell({ message: `${text} ${names} are only ${Math.round(apart)} channels apart: all energies are ` +
-        `uncertain by ${shown(100 * doubt, 2)} %. Choose lines further apart.` });
+        `uncertain by ${shown(100 * doubt, 2)}\u00a0%. Choose lines further apart.` });
     } catch (error) {
       app.tell(error);
     }

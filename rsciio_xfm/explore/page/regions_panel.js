@@ -2,9 +2,8 @@
 import { REGION_COLOURS } from "./colours.js";
 import { choice, coloured, fill, h, iconButton, onceAFrame } from "./dom.js";
 import { countOf, statistics } from "./masks.js";
-import { imageLabel, shown } from "./names.js";
-import { remove, withChanged, withRegion } from "./region_edit.js";
-import { parseRegion } from "./regions.js";
+import { shown } from "./names.js";
+import { activeOf, remove, withChanged, withRegion } from "./region_edit.js";
 import { sizeText } from "./scale_bar.js";
 
 export function createRegionsPanel(app) {
@@ -12,10 +11,9 @@ export function createRegionsPanel(app) {
   const counts = new WeakMap(); // of a mask: how many pixels
   const list = h("div");
   const values = h("div");
-  const element = h("div.xfm-panel", list, values);
+  const element = h("div.panel", list, values);
 
-  const change = (region, part, options) =>
-    store.set(withChanged(app.state, region.id, () => part), options);
+  const change = (region, part) => store.set(withChanged(app.state, region.id, () => part));
 
   function nextColour(region) {
     const at = REGION_COLOURS.indexOf(region.colour);
@@ -27,13 +25,15 @@ export function createRegionsPanel(app) {
     const [act, id] = value.split(" ");
     const other = app.state.regions.find((r) => r.id === id);
     if (!other) return;
-    const terms = other.region.split("|");
-    if (act === "take" && terms.some((t) => t.startsWith("-"))) {
-      app.say(`${other.name} has parts taken away itself: what is left of it cannot be taken away.`);
-      return;
-    }
-    const added = act === "take" ? terms.map((t) => `-${t}`) : terms;
-    change(region, { region: [region.region, ...added].join("|") });
+    const added = act === "take" ? without(other) : other.region;
+    if (added) change(region, { region: `${region.region}|${added}` });
+  }
+  /** What takes a region away from another; null, and said so, if it has such parts itself. */
+  function without({ name, region }) {
+    const terms = region.split("|");
+    if (!terms.some((t) => t.startsWith("-"))) return terms.map((t) => `-${t}`).join("|");
+    app.say(`${name} has parts taken away itself: what is left of it cannot be taken away.`);
+    return null;
   }
 
   function sizeOf(region) {
@@ -48,19 +48,18 @@ export function createRegionsPanel(app) {
     const isActive = region.id === state.active;
     const choose = () => region.id !== app.state.active &&
       store.set({ active: region.id }, { step: false });
-    return h("li", { class: isActive ? "xfm-active" : "", "data-id": region.id, onclick: choose },
+    return h(`li.${isActive ? "active" : ""}`, { "data-id": region.id, onclick: choose },
       h("input", { type: "checkbox", checked: region.on, key: `on ${region.id}`,
         label: `Show ${region.name}`, title: "Show or hide",
         onchange: (e) => change(region, { on: e.target.checked }) }),
-      coloured(h("button", { class: `xfm-swatch ${region.region.startsWith("c:") ? "xfm-round" : ""}`,
+      coloured(h(`button.swatch.${region.region.startsWith("c:") ? "round" : ""}`, {
         key: `colour ${region.id}`,
         label: `Colour of ${region.name}: another one`, title: "Another colour",
         onclick: () => change(region, { colour: nextColour(region) }) }), region.colour),
-      h("input", { value: region.name, maxlength: 60, key: `name ${region.id}`,
-        label: `Name of ${region.name}`, class: "xfm-name",
-        onfocus: choose,
+      h("input.name", { value: region.name, maxlength: 60, key: `name ${region.id}`,
+        label: `Name of ${region.name}`, onfocus: choose,
         onchange: (e) => change(region, { name: e.target.value.trim() || region.name }) }),
-      h("span.xfm-size", sizeOf(region)),
+      h("span.size", sizeOf(region)),
       others.length ? choice("Join with another region", [["", "Join"],
         ...others.map((o) => [`add ${o.id}`, `add ${o.name}`]),
         ...others.map((o) => [`take ${o.id}`, `take away ${o.name}`])], "",
@@ -79,7 +78,7 @@ export function createRegionsPanel(app) {
     const regions = state.regions.filter((r) => r.on && app.maskOf(r.region));
     if (!shownOne || !regions.length) return null;
     const image = app.map.imageShown();
-    const label = app.shown.specs.map((spec) => imageLabel(spec, app.energyOf)).join(" / ");
+    const label = app.shown.specs.map(app.labelOf).join(" / ");
     const head = [label, "Sum", "Mean", "Deviation", "Least", "Most"];
     return h("table", h("thead", h("tr", head.map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", regions.map((region) => {
@@ -91,27 +90,22 @@ export function createRegionsPanel(app) {
   }
 
   function rest() {
-    const { regions, active } = app.state;
-    const chosen = regions.find((r) => r.id === active);
-    if (!chosen || !chosen.region) return;
+    const chosen = activeOf(app.state);
+    const taken = chosen && without(chosen);
     const [height, width] = app.info.shape;
-    const all = `r:0,0,${height},${width}`;
-    const terms = parseRegion(chosen.region);
-    if (terms.some((t) => t.minus)) return app.say("All else can be made of regions without parts taken away.");
-    const region = [all, ...chosen.region.split("|").map((t) => `-${t}`)].join("|");
-    store.set(withRegion(app.state, region, { name: `All but ${chosen.name}` }));
+    if (taken) store.set(withRegion(app.state, `r:0,0,${height},${width}|${taken}`, { name: `All but ${chosen.name}` }));
   }
 
   function draw() {
     const state = app.state;
     fill(list,
       state.regions.length
-        ? h("ul.xfm-regions", { label: "Regions" }, state.regions.map((r) => row(r, state)))
-        : h("p.xfm-muted", HINT),
-      state.regions.length ? h("div.xfm-row",
+        ? h("ul.regions", { label: "Regions" }, state.regions.map((r) => row(r, state)))
+        : h("p.muted", HINT),
+      state.regions.length ? h("div.row",
         h("button", { key: "rest", onclick: rest,
           title: "A region of all pixels that are not in the chosen one" }, "All but the chosen one"),
-        h("span.xfm-muted",
+        h("span.muted",
           "Move (V): arrow keys move it, with Alt they change its size.")) : null);
     drawValues();
   }

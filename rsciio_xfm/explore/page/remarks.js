@@ -7,11 +7,11 @@ export function remarks(app, place, ...kinds) {
   if (!notes.length) return null;
   const isOpen = place.querySelector(".xfm-notes")?.open ?? false;
   const warns = ({ kind }) => kind === "warning";
-  const worst = notes.find(warns) ?? notes[0];
+  const worst = notes.find(({ text }) => text.includes("may be wrong")) ?? notes.find(warns) ?? notes[0];
   const more = notes.filter((note) => note !== worst);
   return [
-    h("p", { class: warns(worst) ? "xfm-error" : "" }, `${warns(worst) ? "⚠ " : ""}${worst.text}`),
-    more.length ? h("details.xfm-notes", { open: isOpen }, h("summary", { key: "notes" }, `${more.length} more`),
+    warns(worst) ? h("p.error", `⚠ ${worst.text}`) : h("p", worst.text),
+    more.length ? h("details.notes", { open: isOpen }, h("summary", { key: "notes" }, `${more.length} more`),
       h("ul", more.map((note) => h("li", warns(note) ? h("strong", note.text) : note.text)))) : null,
   ];
 }

@@ -4,8 +4,8 @@ import { shown } from "./names.js";
 
 const MICROMETRES = { nm: 1e-3, µm: 1, μm: 1, um: 1, mm: 1e3, cm: 1e4, m: 1e6 };
 
-/** Micrometres of a unit of length, null of others. */
-export const micrometres = (units) => MICROMETRES[units] ?? null;
+/** Micrometres of the unit in which pixels are told, if it is one of length. */
+const factorOf = (pixel) => MICROMETRES[pixel?.units];
 
 /** 1, 2 or 5 times a power of ten, at most `most`. */
 export function roundLength(most) {
@@ -15,7 +15,7 @@ export function roundLength(most) {
 
 /** {pixels, text} of a bar not longer than `most` pixels of the screen. */
 export function scaleBar(pixel, zoom, most) {
-  const factor = pixel && micrometres(pixel.units);
+  const factor = factorOf(pixel);
   if (!factor) {
     const length = Math.max(1, roundLength(most / zoom));
     return { pixels: length * zoom, text: `${length} pixel${length > 1 ? "s" : ""}` };
@@ -35,7 +35,7 @@ export function lengthText(um) {
 
 /** Area of so many pixels, null without their size. */
 export function areaText(pixels, pixel) {
-  const factor = pixel && micrometres(pixel.units);
+  const factor = factorOf(pixel);
   if (!factor) return null;
   const area = pixels * pixel.size_x * pixel.size_y * factor * factor;
   const tidy = (v) => shown(Number(v.toPrecision(3)));

@@ -12,11 +12,13 @@ const BOTTOM = 34;
 
 export function createScatter(app) {
   const { store } = app;
-  const bar = h("div.xfm-bar");
-  const canvas = h("canvas.xfm-scatter", { role: "img",
+  const bar = h("div.bar");
+  const canvas = h("canvas.scatter", { role: "img",
+    title: "Drag here: the pixels are marked in the map. The chosen region is marked here.",
     label: "Scatter of two images; the numbers above do what the mouse does here" });
-  const hint = h("p.xfm-muted");
-  const element = h("div.xfm-panel.xfm-scatter-panel", bar, hint, canvas);
+  const hint = h("p.muted", "Two images against each other, pixel by pixel: choose them and press Show. " +
+    "Drag in them: the pixels are marked in the map; the chosen region is marked in them.");
+  const element = h("div.panel.scatter-panel", bar, hint, canvas);
   let found = null; // {key, histogram, x: [lo, hi], y: [lo, hi]}
   let brush = null; // [x0, x1, y0, y1] while it is dragged
 
@@ -143,7 +145,7 @@ export function createScatter(app) {
     const inputs = ["x from", "x to", "y from", "y to"].map((label, k) => numberInput(label,
       tidy((k < 2 ? found.x : found.y)[k % 2]), () => {}, { step: "any", key: label }));
     const make = () => beginTerm(app, app.mode).done(termOf(inputs.map((i) => i.valueAsNumber)));
-    return h("details", h("summary", "By numbers"), h("div.xfm-row", inputs,
+    return h("details", h("summary", "By numbers"), h("div.row", inputs,
       h("button", { onclick: make }, "Region")));
   }
 
@@ -154,14 +156,9 @@ export function createScatter(app) {
     const set = (part) => store.set({ scatter: { ...now, ...part } });
     fill(bar, "Across", choice("Across", choices, now.x, (x) => set({ x }), { key: "x" }),
       "up", choice("Up", choices, now.y, (y) => set({ y }), { key: "y" }),
-      scatter ? h("button", { key: "off",
-        onclick: () => store.set({ scatter: null }) }, "Off")
-        : h("button", { key: "off", onclick: () => set({}) }, "Show"),
+      h("button", { key: "off", onclick: () => store.set({ scatter: scatter ? null : now }) }, scatter ? "Off" : "Show"),
       scatter && found ? limits() : null);
     hint.hidden = Boolean(scatter);
-    canvas.title = "Drag here: the pixels are marked in the map. The chosen region is marked here.";
-    hint.textContent = "Two images against each other, pixel by pixel: choose them and press Show. " +
-      "Drag in them: the pixels are marked in the map; the chosen region is marked in them.";
     canvas.hidden = !scatter;
   }
   function all() {

@@ -15,7 +15,7 @@ export function divisorOf(per, header) {
 }
 
 /** Series in the order of the regions: {id, name, colour, dash, values, isExact}. */
-export function seriesOf(app, element) {
+function seriesOf(app, element) {
   const { regions, spectrum } = app.state;
   const ground = styleOf(element, "--ground");
   const named = [
@@ -42,7 +42,7 @@ function roomFor(_, values) {
 
 export function createSpectrum(app) {
   const { store } = app;
-  const box = h("div.xfm-plot");
+  const box = h("div.plot");
   const chart = {
     element: box, plot: null, series: [], marks: [], faint: [], cursor: null, window: null,
   };
@@ -60,8 +60,8 @@ export function createSpectrum(app) {
 
   function options(series, y) {
     const [text, grid] = [styleOf(box, "--text"), styleOf(box, "--grid")];
-    const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
-    const font = FONT;
+    const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 },
+      font: FONT, labelFont: FONT, labelSize: 18 };
     return {
       width: box.clientWidth, height: box.clientHeight, padding: [TOP, 12, 0, 0],
       legend: { show: false },
@@ -71,10 +71,9 @@ export function createSpectrum(app) {
         y: { ...SCALES[y], range: (_, min, max) => rangeOf(y, min, max) },
       },
       axes: [
-        { ...axis, font, labelFont: font, size: 34, labelSize: 18,
-          label: app.energyOf ? "Energy (keV)" : "Channel",
+        { ...axis, size: 34, label: app.energyOf ? "Energy (keV)" : "Channel",
           values: (_, splits) => splits.map((v) => shown(v)) },
-        { ...axis, font, labelFont: font, size: roomFor, labelSize: 18, label: LABELS[app.state.spectrum.per],
+        { ...axis, size: roomFor, label: LABELS[app.state.spectrum.per],
           filter: (_, splits) => splits,
           ...(y === "log" ? { splits: (_, __, min, max) => decades(min, max) } : {}),
           values: (_, splits) => splits.map((v) => (v === null ? "" : tick(v, y))) },

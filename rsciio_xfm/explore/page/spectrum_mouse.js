@@ -8,7 +8,7 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
   const xAt = (over, event) => chart.plot.posToVal(placeOn(over, event).sx, "x");
 
   /** Set the window while dragging or for good; its image is shown. */
-  function setWindow(a, b, live) {
+  function setWindow(a, b, live = false) {
     const n = app.info.shape[2];
     const [low, high] = [Math.min(a, b), Math.max(a, b)].map((c) => clamp(c, 0, n - 1));
     const range = [low, high + 1];
@@ -77,7 +77,7 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
       chart.window = null;
       if (!isDrag) return onPeak(peakNear(to, over), last);
       if (isZoom && !isPan) chart.setX([chart.xOf(Math.min(from, to)), chart.xOf(Math.max(from, to))]);
-      else if (!isPan) setWindow(from, to, false);
+      else if (!isPan) setWindow(from, to);
     };
     dragged(over, event, move, up);
   }
@@ -105,7 +105,7 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
 
   function key(event) {
     const n = app.info.shape[2];
-    const [low, high] = (chart.range()).map(chart.channelAt);
+    const [low, high] = chart.range().map(chart.channelAt);
     chart.cursor = clamp(chart.cursor ?? Math.round((low + high) / 2), 0, n - 1);
     const acts = {
       ArrowLeft: () => step(event.shiftKey ? -10 : -1),
@@ -118,8 +118,8 @@ export function addSpectrumMouse(app, chart, { onPeak, onHover }) {
       "=": () => zoom(0.7, chart.xOf(chart.cursor)),
       "-": () => zoom(1.4, chart.xOf(chart.cursor)),
       0: () => chart.setX(null),
-      "[": () => setWindow(chart.cursor, Math.max(chart.cursor, (app.state.window ?? [0, 0])[1] - 1), false),
-      "]": () => setWindow(Math.min(chart.cursor, (app.state.window ?? [chart.cursor])[0]), chart.cursor, false),
+      "[": () => setWindow(chart.cursor, Math.max(chart.cursor, (app.state.window?.[1] ?? 0) - 1)),
+      "]": () => setWindow(Math.min(chart.cursor, app.state.window?.[0] ?? chart.cursor), chart.cursor),
       Enter: () => onPeak(topNear(chart, chart.cursor, 2, app), null),
     };
     if (!(event.key in acts)) return false;

@@ -9,15 +9,15 @@ export function createSpectrumPanel(app) {
   const chart = createSpectrum(app);
   const peaks = createPeaks(app, chart);
   app.chart = chart;
-  const bar = h("div.xfm-bar");
-  const legend = h("div.xfm-legend", { label: "Spectra shown" });
-  const line = h("div.xfm-readout", { "aria-live": "polite" });
-  const frame = h("div", {
-    class: "xfm-plot-box", tabindex: 0, role: "application", key: "spectrum",
+  const bar = h("div.bar");
+  const legend = h("div.legend", { label: "Spectra shown" });
+  const line = h("div.readout", { "aria-live": "polite" });
+  const frame = h("div.plot-box", {
+    tabindex: 0, role: "application", key: "spectrum",
     label: "Spectrum. Arrow keys move the cross, Enter asks which line it is, [ and ] set " +
       "the window; ? for all keys.",
   }, chart.element, legend, peaks.element);
-  const element = h("section.xfm-spectrum", { label: "Spectrum" }, bar, frame, line);
+  const element = h("section.spectrum", { label: "Spectrum" }, bar, frame, line);
 
   const hint = () => (app.energyOf || !app.info
     ? "Drag: image of these energies. Click a peak: its element. Wheel: zoom."
@@ -30,10 +30,8 @@ export function createSpectrumPanel(app) {
   frame.addEventListener("keydown", (event) => event.key === "Escape" && !peaks.element.hidden && peaks.close());
   say(null);
 
-  const set = (part) => app.setSpectrum(part);
-  const toggle = (text, title, pressed, onclick, key) => h("button", {
-    title, pressed: pressed, onclick, key,
-  }, text);
+  const set = app.setSpectrum;
+  const toggle = (text, title, pressed, onclick, key) => h("button", { title, pressed, onclick, key }, text);
 
   function draw() {
     const { spectrum, energy } = app.state;
@@ -71,12 +69,11 @@ export function createSpectrumPanel(app) {
       values.length ? "" : " (no live time)")));
   }
   function swatchOf(colour, dash) {
-    const swatch = h("span.xfm-key", { "aria-hidden": "true" });
-    swatch.style.borderTopColor = colour;
+    const swatch = coloured(h("span.key", { "aria-hidden": "true" }), colour, "borderTopColor");
     swatch.style.borderTopStyle = dash.length ? (dash[0] > 2 ? "dashed" : "dotted") : "solid";
-    return coloured(swatch, "transparent");
+    return swatch;
   }
-  store.on((_, has) => (has("spectrum", "energy")) && draw());
+  store.on((_, has) => has("spectrum", "energy") && draw());
   app.on("calibrating", () => {
     draw();
     line.textContent = app.calibrating ? "Calibrate: click a peak whose line you know." : hint();

@@ -116,7 +116,7 @@ export function createStore(initial) {
   let future = [];
   let before = null; // the state before something was dragged
   let merged = null;
-  const listeners = new Set();
+  const listeners = [];
 
   function change(next, live = false) {
     const last = state;
@@ -136,10 +136,7 @@ export function createStore(initial) {
   }
   return {
     get: () => state,
-    on(tell) {
-      listeners.add(tell);
-      return () => listeners.delete(tell);
-    },
+    on: (tell) => listeners.push(tell),
     set(part, { live = false, step = true, merge = null } = {}) {
       if (live) before ??= state;
       else if (step) {
@@ -153,9 +150,6 @@ export function createStore(initial) {
     cancel() {
       if (before) change(before);
       before = null;
-    },
-    replace(next) {
-      this.set(checked(next));
     },
     undo: () => move(past, future),
     redo: () => move(future, past),

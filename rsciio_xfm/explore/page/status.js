@@ -7,10 +7,10 @@ import { activeOf } from "./region_edit.js";
 import { boundsOfAll, isDrawn, parseRegion } from "./regions.js";
 
 export function createStatus(app) {
-  const value = h("span.xfm-value", { "aria-live": "polite" });
-  const work = h("span.xfm-work");
-  const message = h("span.xfm-message", { role: "status", "aria-live": "polite" });
-  const element = h("footer.xfm-status", value, message, work);
+  const value = h("span.value", { "aria-live": "polite" });
+  const work = h("span.work");
+  const message = h("span.message", { role: "status", "aria-live": "polite" });
+  const element = h("footer.status", value, message, work);
   const banner = createBanner(app);
   let timer = null;
   let place = null; // pixel under mouse or cross

@@ -74,10 +74,8 @@ test("steps of one name are one; the view is none and is kept by undo", () => {
 test("listeners hear what has changed", () => {
   const store = createStore(checked({}));
   const heard = [];
-  const stop = store.on((_, has, live) => heard.push([["cmap", "image"].filter((key) => has(key)).join(), live]));
+  store.on((_, has, live) => heard.push([["cmap", "image"].filter((key) => has(key)).join(), live]));
   store.set({ cmap: "grey" });
   store.set({ cmap: "magma" }, { live: true });
-  stop();
-  store.set({ cmap: "cividis" });
   assert.deepEqual(heard, [["cmap", false], ["cmap", true]]);
 });
