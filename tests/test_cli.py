@@ -347,7 +347,7 @@ class TestEDAX:
         output = ("-o", tmp_path / "b.msa")
         assert "has x only" in run("spectrum", path, "--y", 0, 1, *output, code=1)
         output = ("-o", tmp_path / "b.tif")
-        assert "has 1 axes to navigate" in run("image", path, *output, code=1)
+        assert "is a line scan, expected x and y" in run("image", path, *output, code=1)
 
     @pytest.mark.parametrize(
         ("command", "name"),
@@ -805,8 +805,8 @@ def test_installed_command(tmp_path):
 def test_one_spectrum_where_a_map_is_expected(run, tmp_path):
     edax_builder.write_spc(tmp_path / "point.spc", 1000, kV=15.0)
     path = tmp_path / "point.spc"
-    text = run("spectrum", path, "-o", tmp_path / "a.msa", code=1)
-    assert "is one spectrum, expected a map of them" in text and ".save(" in text
+    text = run("image", path, "-o", tmp_path / "a.tif", code=1)
+    assert "is one spectrum, expected a map of them" in text and "`spectrum`" in text
     text = run("convert", path, "-o", tmp_path / "a.h5", code=1)
     assert "expected .raw or .rpl; rsciio-xfm export" in text
     text = run("export", path, "-o", tmp_path / "a.npy", code=1)
@@ -815,6 +815,45 @@ def test_one_spectrum_where_a_map_is_expected(run, tmp_path):
     assert "--x and --y are for maps" in text
     run("export", path, "-o", tmp_path / "a.h5")
     assert "Energy      1000 from 0 to 9.99" in run("info", tmp_path / "a.h5")
+
+
+def test_one_spectrum_is_written_and_drawn(run, tmp_path):
+    edax_builder.write_spc(tmp_path / "point.spc", 1000, kV=15.0)
+    counts = hs.load(tmp_path / "point.spc").data
+    for name in ("a.msa", "a.png"):
+        said = run("spectrum", tmp_path / "point.spc", "-o", tmp_path / name)
+        assert said == f"{tmp_path / name}: {counts.sum()} counts of one spectrum\n"
+    np.testing.assert_array_equal(hs.load(tmp_path / "a.msa").data, counts)
+    for wrong in (("--x", 0, 1), (f"--mask={tmp_path / 'point.spc'}",)):
+        said = run(
+            "spectrum", tmp_path / "point.spc", *wrong, "-o", tmp_path / "b.msa", code=1
+        )
+        assert "for maps" in said
+
+
+class TestReaderOptions:
+    """--option: whatever else a reader of a format has."""
+
+    def test_value(self, run, path):
+        text = run("info", path, "--option", "sum_detectors=False")
+        assert "detector    2 from 0 to 1" in text
+        assert "detector    2" not in run("info", path)
+
+    @pytest.mark.parametrize("option", ["detector", "=1", "a b=1", "lazy=False", "if=1"])
+    def test_wrong_words(self, run, path, option):
+        assert "Invalid value for '--option'" in run(
+            "info", path, "--option", option, code=2
+        )
+
+    def test_no_option_of_this_reader(self, run, path, tmp_path):
+        text = run("info", path, "--option", "calibration=fit.txt", code=1)
+        assert "--option calibration is none of its reader" in text
+        assert "sum_detectors" in text and "lazy" not in text
+
+    def test_kept_in_a_command_that_is_suggested(self, run, path):
+        given = ("--option", "select_type=a b", "--detector", 0)
+        text = run("calibrate", path, "Fe,Ca", *given, code=1)
+        assert f"{path} --option 'select_type=a b' --detector 0 --calibrate Fe,Ca" in text
 
 
 class TestPicturesOfSpectra:

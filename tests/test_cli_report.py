@@ -165,6 +165,49 @@ def test_warnings_are_told(run, path, tmp_path):
     assert "1 warning was given" in page.text
 
 
+def test_elements_without_energies(run, tmp_path):
+    """What was asked for is an error; what was not is told, and there is a report."""
+    s = hs.signals.Signal1D(np.ones((3, 4, 64), np.uint16))
+    s.set_signal_type("EDS_XFM")
+    s.save(tmp_path / "map.h5", file_format="ESRF")
+    common = [tmp_path / "map.h5", "--n-classes", 0, "-o", tmp_path / "r.html"]
+    for asked in (["--element", "Fe"], ["--rgb", "Fe_Ka,Ca_Ka"], ["--energy", 1, 9]):
+        said = run("report", *common, *asked, code=1)
+        assert "Error: The energies of the channels are not known" in said
+        assert "--calibrate Fe_Ka=640,Ca_Ka=369" in said
+    assert not (tmp_path / "r.html").exists()
+    said = run("report", *common)
+    assert "Warning: The energies of the channels are not known" in said
+    assert "No warning was given" in read(tmp_path / "r.html").text
+
+
+def test_composite_of_what_is_named(run, path, tmp_path):
+    common = [*CHOSEN[:6], *FIT, "--n-classes", 0, "-o", tmp_path / "r.html"]
+    run("report", path, *common, "--rgb", "Mn_Ka,,Ti")
+    page = read(tmp_path / "r.html")
+    assert "Composite of maps: Mn_K red, Ti_K blue" in page.values("alt")
+    assert "Mn K, Ti K together: as was asked for" in page.text
+    said = run("report", path, *common, "--rgb", "Mn_Ka,Ag", "--overwrite")
+    assert "Warning: rgb: 'Ag' is not fitted, expected one of Ti_K, Cr_K, Mn_K" in said
+    assert "together: elements whose maps show most contrast" in (
+        read(tmp_path / "r.html").text
+    )
+    said = run("report", path, *common, "--rgb", "a,b,c,d", code=2)
+    assert "expected up to three names" in said
+
+
+@pytest.mark.parametrize("rgb", ["Fe_K", ("a", "b", "c", "d"), (None,), (1, 2)])
+def test_no_names_of_colours(path, tmp_path, rgb):
+    with pytest.raises(ValueError, match=r"expected up to three names"):
+        rsciio_xfm.write_report(path, tmp_path / "r.html", rgb=rgb)
+
+
+def test_colours_of_a_line_scan(path, tmp_path):
+    line = hs.load(path, lazy=True).inav[:, 2]
+    with pytest.raises(ValueError, match=r"rgb is given .* expected a map of x and y"):
+        rsciio_xfm.write_report(line, tmp_path / "r.html", rgb=("Fe_K",))
+
+
 def test_energies_by_lines(run, tmp_path):
     made = rsciio_xfm.data.painting(tmp_path / "scan.raw", (24, 32))
     options = ["--excitation", "Rh 50 kV", "--n-classes", 0]
@@ -173,7 +216,7 @@ def test_energies_by_lines(run, tmp_path):
     path = made.path.with_suffix(".rpl")
     run("report", path, *lines, *size, *options, "-o", tmp_path / "r.html")
     page = read(tmp_path / "r.html")
-    assert "a pixel is 0.5 mm" in page.text
+    assert "a pixel is 500 µm" in page.text
     assert "scan.raw, 1.57 MB" in page.text  # not the few bytes of the .rpl alone
     assert "from 2 lines (numbers taken as channels)" in page.text
     assert {"Cu K", "Pb L", "Fe K"} < set(table_of(page, "Lines"))
@@ -203,9 +246,9 @@ def test_printed(run, path, tmp_path):
             tab.emulate_media(media="print")
             assert tab.evaluate(body) == "rgb(255, 255, 255)"
         pdf = tab.pdf(prefer_css_page_size=True)
-        tab.set_viewport_size({"width": 680, "height": 900})  # A4 within its margins
-        assert max(tab.evaluate(widths)) <= 681
-    assert pdf.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 9
+        tab.set_viewport_size({"width": 703, "height": 900})  # A4 within its margins
+        assert max(tab.evaluate(widths)) <= 704
+    assert pdf.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 4
     assert all(url.startswith(("file:", "data:")) for url in asked)
 
 

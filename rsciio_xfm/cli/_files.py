@@ -31,31 +31,36 @@ def load_map(
         raise click.ClickException(
             f"{file} holds {len(signals)} signals, "
             f"{sum(map(_is_map, signals))} of them maps of X-ray spectra, not one: choose "
-            "with --dataset"
-            + (
-                f" or --detector, a number or {SUM}"
-                if has_option(reader, "detector")
-                else ""
-            )
-        )
-    shape = signal.axes_manager.navigation_shape
-    if not shape and 0 not in n_axes:
-        raise click.ClickException(
-            f"{file} is one spectrum, expected a map of them. In Python, "
-            'hs.load(...).save("spectrum.msa") writes it in another format'
-        )
-    if len(shape) not in n_axes:
-        expected = "x and y" if n_axes == (2,) else "x, or x and y"
-        raise click.ClickException(
-            f"{file} has {len(shape)} axes to navigate, not {expected}"
+            f"{_how_to_choose(reader)}"
         )
     if signal.axes_manager.signal_dimension != 1:
         raise click.ClickException(f"{file} holds images, expected X-ray spectra")
+    shape = signal.axes_manager.navigation_shape
+    if not shape and 0 not in n_axes:
+        raise click.ClickException(
+            f"{file} is one spectrum, expected a map of them. `spectrum`, `elements`, "
+            "`report`, `quantify` and `export` take it, too"
+        )
+    if len(shape) not in n_axes:
+        is_line = len(shape) == 1
+        found = "is a line scan" if is_line else f"has {len(shape)} axes to navigate"
+        expected = "x and y" if is_line or n_axes == (2,) else "x, or x and y"
+        raise click.ClickException(f"{file} {found}, expected {expected}")
     if not hasattr(signal, "get_window_images"):
         held = signal.metadata.get_item("Signal.signal_type")
         signal.set_signal_type("EDS_XFM")
         signal.tmp_parameters.set_item("type_of_file", held)
     return signal
+
+
+def _how_to_choose(reader: Any) -> str:
+    """Return options that choose one of the maps of a file."""
+    options = {
+        "dataset_path": "--dataset",
+        "detector": f"--detector, a number or {SUM}",
+    }
+    found = [text for name, text in options.items() if has_option(reader, name)]
+    return f"with {' or '.join(found)}" if found else "one in Python"
 
 
 def select(signal: Any, x: tuple[int, int] | None, y: tuple[int, int] | None) -> Any:

@@ -12,9 +12,10 @@ from rsciio_xfm.core.progress import progress
 
 
 def compute(signal: Any, doing: str) -> Any:
-    """Compute a lazy signal, and show its progress: `doing` says what it is, in words."""
-    with progress(doing=doing):
-        signal.compute(show_progressbar=False)
+    """Compute a signal if it is lazy, and show progress: `doing` says what it is, in words."""
+    if signal._lazy:
+        with progress(doing=doing):
+            signal.compute(show_progressbar=False)
     return signal
 
 

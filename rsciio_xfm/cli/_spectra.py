@@ -82,6 +82,7 @@ def spectrum(
 ) -> None:
     """Sum the spectra of FILE, or of regions of it, and write the sum to OUTPUT.
 
+    The one spectrum of a file that is no map is written, or drawn, as it is.
     The extension of OUTPUT chooses the format: .msa, or .hspy to go on with HyperSpy; with
     several masks, their names are added to the name of OUTPUT. Or it is a picture for print,
     .png, .pdf or .svg, in which the spectra of several masks are compared.
@@ -92,7 +93,10 @@ def spectrum(
             raise click.ClickException("--excitation is for --lines auto")
         names = names_of(masks)
         outputs = check_outputs(file, output, [] if is_picture else names, overwrite)
-        signal = load_map(file, detector)
+        signal = load_map(file, detector, (0, 1, 2))
+        is_map = signal.axes_manager.navigation_dimension > 0
+        if masks and not is_map:
+            raise click.ClickException(f"{file} is one spectrum: --mask is for maps")
         if masks:
             sums = _sum_masks(signal, masks)
         else:
@@ -111,7 +115,7 @@ def spectrum(
         where = [f"{output}: {one.name}".removesuffix(": ") for one in sums]
         for said, one in zip(where if is_picture else outputs, sums, strict=True):
             counts = one.total.data.sum()
-            click.echo(f"{said}: {show_counts(counts)} counts of {one.size} pixels")
+            click.echo(f"{said}: {show_counts(counts)} counts of {one.size}")
             if not counts:
                 warn(f"there are no counts in this region: {said}")
 
@@ -144,25 +148,27 @@ class _Sum:
 
     name: str
     total: Any
-    size: str
+    size: str  # with its unit
 
 
 def _sum_masks(signal: Any, masks: tuple[Path, ...]) -> list[_Sum]:
     regions = read_masks(masks, signal)
     found = signal.get_region_spectra(regions)
     sizes = {name: np.count_nonzero(region) for name, region in regions.items()}
-    return [_Sum(name, total, str(sizes[name])) for name, total in found.items()]
+    return [_Sum(name, total, f"{sizes[name]} pixels") for name, total in found.items()]
 
 
 def _sum_region(region: Any, statistic: str) -> list[_Sum]:
     from rsciio_xfm.signals.operations import with_n_pixels
 
+    if not region.axes_manager.navigation_dimension:
+        return [_Sum("", compute(region, "reading the spectrum"), "one spectrum")]
     if statistic == "sum":
         total = compute(region.sum(), "adding up the spectra")
         with_n_pixels(total, region.axes_manager.navigation_size)
     else:
         total = region.get_summary()[statistic]
-    return [_Sum("", total, region_size(region))]
+    return [_Sum("", total, f"{region_size(region)} pixels")]
 
 
 def _draw(

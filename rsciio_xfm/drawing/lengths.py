@@ -21,7 +21,6 @@ METRES = {  # of lengths, by their unit
 }
 _SHOWN = {"pm": 1e-12, "nm": 1e-9, "µm": 1e-6, "mm": 1e-3, "m": 1.0, "km": 1e3}
 _LEAST, _MOST = 1e-15, 1e6  # metres, of a pixel
-_LEAST, _MOST = 1e-15, 1e6  # metres, of a pixel
 PIXELS = ("", "px", "pix", "pixel", "pixels")
 _SIZE = re.compile(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*([^\W\d_]*)\s*")
 

@@ -10,7 +10,7 @@ from hyperspy.signal import BaseSignal
 
 from rsciio_xfm.analysis.dead_time import summarise_dead_time
 from rsciio_xfm.core.dead_time import SATURATION
-from rsciio_xfm.report import pictures, words
+from rsciio_xfm.report import facts, pictures, texts, words
 from rsciio_xfm.report.content import Content, Fitted, region_key
 from rsciio_xfm.report.pictures import Picture
 from rsciio_xfm.report.style import STYLE
@@ -46,7 +46,7 @@ def page(content: Content) -> str:
         A whole document of HTML 5, with its pictures in it: it needs neither scripts nor
         other files.
     """
-    title = escape(words.title_of(content))
+    title = escape(facts.title_of(content))
     sections = list(_sections(content))
     links = " ".join(f'<a href="#{s.anchor}">{escape(s.heading)}</a>' for s in sections)
     body = "\n".join(
@@ -73,12 +73,12 @@ def page(content: Content) -> str:
 <nav aria-label="Sections">{links}</nav>
 </header>
 <main>
-{_list_of_facts(words.facts(content))}
+{_list_of_facts(facts.facts_of(content))}
 {lead}
 {_first_picture(content)}
 {body}
 </main>
-<footer>{escape(words.versions())}</footer>
+<footer>{escape(facts.versions())}</footer>
 </body>
 </html>
 """
@@ -164,7 +164,7 @@ def _first_picture(content: Content) -> str:
     picture, names = found
     why = "elements whose maps show most contrast, and different places"
     caption = (
-        f"{words.spelt(', '.join(names))} together: "
+        f"{texts.spelt(', '.join(names))} together: "
         f"{why if content.rgb is None else 'as was asked for'}. Each is as bright as can be "
         "at its 99.5th percentile."
     )
@@ -221,13 +221,13 @@ def _cells_of(areas: Areas, name: str) -> list[str]:
     counts, sigma = areas[name]
     limit = float(areas.limits[areas.names.index(name)])
     said = words.verdict(areas, name)
-    numbers = [_cell(words.show(number), "n") for number in (counts, sigma, limit)]
-    return [_cell(words.spelt(name)), _cell(said, _MARKS.get(said, "")), *numbers]
+    numbers = [_cell(texts.show(number), "n") for number in (counts, sigma, limit)]
+    return [_cell(texts.spelt(name)), _cell(said, _MARKS.get(said, "")), *numbers]
 
 
 def _row_of_other(areas: Areas, name: str, kind: str) -> str:
-    numbers = "".join(_cell(words.show(number), "n") for number in areas[name])
-    return f"{_cell(words.spelt(name))}{_cell(kind)}{numbers}"
+    numbers = "".join(_cell(texts.show(number), "n") for number in areas[name])
+    return f"{_cell(texts.spelt(name))}{_cell(kind)}{numbers}"
 
 
 def _maps(content: Content) -> str:
@@ -249,14 +249,14 @@ def _maps(content: Content) -> str:
     absent = words.names_by_verdict(fitted).get(NOT_DETECTED, [])
     if absent:
         parts.append(
-            _paragraph(f"Not detected, and not shown: {words.spelt(', '.join(absent))}.")
+            _paragraph(f"Not detected, and not shown: {texts.spelt(', '.join(absent))}.")
         )
     return "\n".join(parts)
 
 
 def _how_maps_are_shown(step: int) -> str:
     means = (
-        f" Each pixel that is shown is the mean of {step}{words.TIMES}{step}."
+        f" Each pixel that is shown is the mean of {step}{texts.TIMES}{step}."
         if step > 1
         else ""
     )
@@ -270,9 +270,9 @@ def _caption(fitted: Fitted, name: str) -> str:
     counts, sigma = fitted.totals[name]
     said = words.verdict(fitted.totals, name)
     remark = "" if said == words.DETECTED else f", {said}"
-    numbers = f"{words.show(counts)} ± {words.show(sigma)} counts"
+    numbers = f"{texts.show(counts)} ± {texts.show(sigma)} counts"
     return (
-        f"<strong>{escape(words.spelt(name))}</strong> {escape(numbers)}{escape(remark)}"
+        f"<strong>{escape(texts.spelt(name))}</strong> {escape(numbers)}{escape(remark)}"
     )
 
 
@@ -288,7 +288,7 @@ def _classes(content: Content) -> str:
             ("Live time", "n"), ("Richer than the map on average in", "remark"),
             ("Poorer in", "remark")]  # fmt: skip
     rows = [_row_of_class(content, found, k) for k in range(len(found.sums))]
-    said = f"Classes, the largest first;{words.TIMES}2 is twice the map's counts a pixel."
+    said = f"Classes, the largest first;{texts.TIMES}2 is twice the map's counts a pixel."
     masked = int(found.parameters.get("pixels_masked", 0))
     parts = [_figure(pictures.classes(found), caption, "wide"), _table(said, head, rows)]
     if masked:
@@ -301,16 +301,16 @@ def _classes(content: Content) -> str:
 def _row_of_class(content: Content, found: Classification, k: int) -> str:
     n_pixels = int(np.count_nonzero(found.labels.data == k))
     each = float(found.sums[k].data.sum()) / max(1, n_pixels)
-    numbers = [str(k), words.show(n_pixels), f"{100 * found.fractions[k]:.1f} %",
-               words.show(each), _live_time(found.sums[k])]  # fmt: skip
+    numbers = [str(k), texts.show(n_pixels), f"{100 * found.fractions[k]:.1f} %",
+               texts.show(each), _live_time(found.sums[k])]  # fmt: skip
     cells = [_cell(number, "n") for number in numbers]
-    cells += [_cell(text or words.NONE, "remark") for text in words.enriched(content, k)]
+    cells += [_cell(text or texts.NONE, "remark") for text in words.enriched(content, k)]
     return "".join(cells)
 
 
 def _live_time(spectrum: BaseSignal) -> str:
     live = live_time_of(spectrum)
-    return words.NONE if live is None else words.seconds(live)
+    return texts.NONE if live is None else texts.seconds(live)
 
 
 def _regions(content: Content) -> str:
@@ -321,11 +321,11 @@ def _regions(content: Content) -> str:
     ]
     for name, spectrum in content.regions.items():
         areas = content.parts.get(region_key(name))
-        total = words.show(float(spectrum.data.sum()))
+        total = texts.show(float(spectrum.data.sum()))
         live = live_time_of(spectrum)
-        time = "not known" if live is None else words.seconds(live)
+        time = "not known" if live is None else texts.seconds(live)
         said = f"{total} counts, live time {time}"
-        n_pixels = "" if areas is None else f"{words.show(areas.n_pixels)} pixels, "
+        n_pixels = "" if areas is None else f"{texts.show(areas.n_pixels)} pixels, "
         parts.append(f"<h3>{escape(name)}</h3>\n{_paragraph(n_pixels + said + '.')}")
         if areas is not None:
             parts.append(_table_of_region(areas))
@@ -338,7 +338,7 @@ def _table_of_region(areas: Areas) -> str:
     rows = []
     for name in areas:
         if name not in areas.others:
-            each = words.show(areas[name][0] / areas.n_pixels)
+            each = texts.show(areas[name][0] / areas.n_pixels)
             rows.append("".join([*_cells_of(areas, name), _cell(each, "n")]))
     return _table("Counts of the elements in this region.", head, rows)
 
@@ -359,18 +359,18 @@ def _dead_times(content: Content) -> str:
 def _row_of_detector(name: str, values: np.ndarray) -> str:
     own = summarise_dead_time(values)
     numbers = [
-        words.show(own["n_spectra"]),
-        words.show(own["n_spectra"] - own["n_recorded"]),
+        texts.show(own["n_spectra"]),
+        texts.show(own["n_spectra"] - own["n_recorded"]),
         _percent(own["median"]),
         f"{_percent(own['p5'])} to {_percent(own['p95'])}",
         _percent(own["max"]),
-        words.show(own["n_saturated"]),
+        texts.show(own["n_saturated"]),
     ]
     return _cell(name) + "".join(_cell(number, "n") for number in numbers)
 
 
 def _percent(value: float) -> str:
-    return f"{value:.1f} %" if np.isfinite(value) else words.NONE
+    return f"{value:.1f} %" if np.isfinite(value) else texts.NONE
 
 
 def _calibration(content: Content) -> str:

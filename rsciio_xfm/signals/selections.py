@@ -179,10 +179,12 @@ def _resolve_lines(
             )
     units = signal.axes_manager.signal_axes[0].units
     if not isinstance(units, str) or not units.endswith("eV"):
+        said = repr(units) if isinstance(units, str) else "not known"
         raise ValueError(
-            f"The line {name} has no window: the units of the energy axis are {units!r}, "
-            "expected eV or keV. Calibrate it: scale, offset and units of "
-            "s.axes_manager.signal_axes[0]; or give channels."
+            f"The line {name} has no window: the units of the energy axis are {said}, "
+            "expected eV or keV. Calibrate it: s.calibrate_energy, in a terminal rsciio-xfm "
+            "calibrate, or scale, offset and units of s.axes_manager.signal_axes[0]; or give "
+            "channels."
         )
     resolution = f"{EDS_DETECTOR}.energy_resolution_MnKa"
     if not signal.metadata.get_item(
