@@ -4,7 +4,6 @@ import contextlib
 import json
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
 import warnings
@@ -221,12 +220,12 @@ class TestFolder:
         assert who["name"] == client.cookies[DOOR.cookie].partition(".")[0]
         assert who["address"] == "testclient"
 
-    def test_large_answers_are_compressed(self, folder, client):
+    def test_large_answers_are_compressed(self, folder, client, monkeypatch):
         edax.write_map(folder / "a.spd", shape=(90, 100, 8))
         number = Listing(folder).number(folder / "first.spd")
         small = client.get(f"/api/map/{number}/image?of=w:1:3")
         assert "content-encoding" not in small.headers
-        time.sleep(2.1)
+        monkeypatch.setattr("rsciio_xfm.explore.listing._FRESH", 0.0)
         number = Listing(folder).number(folder / "a.spd")
         path = f"/api/map/{number}/image?of=w:1:3"
         packed = client.get(path)
@@ -278,10 +277,10 @@ class TestFolder:
         assert found.headers["content-type"] == "image/png"
         assert found.content[:4] == b"\x89PNG"
 
-    def test_paths_stay(self, client, folder):
+    def test_paths_stay(self, client, folder, monkeypatch):
         broken = folder / "broken.spd"
         broken.write_bytes(b"nothing")
-        time.sleep(2.1)
+        monkeypatch.setattr("rsciio_xfm.explore.listing._FRESH", 0.0)
         number = next(
             one["id"]
             for one in client.get("/api/maps").json()
