@@ -377,7 +377,7 @@ def _place_runs(
         next_slot[rows[i]] += 1
         run_start[slot] = start
         run_length[slot] = lengths[i]
-        start += lengths[i]
+        start += np.int64(lengths[i])  # of 32 bits
     return start
 
 
