@@ -1,10 +1,9 @@
 """What importing, looking at a file and its first sum take, in fresh processes.
 
 ``python benchmarks/start.py map.GeoPIXE map.bcf`` prints processor time and time of each,
-medians of several turns, beside what importing HyperSpy takes; all maps are looked at. First
-results are measured of the first map, without
-compiled kernels, with a process that compiles them while the file is looked at, and with all
-of them kept. ``NUMBA_CACHE_DIR`` is a folder of its own.
+medians of several turns, beside what importing HyperSpy takes. First results, of the first
+map, are measured without compiled kernels, with a process that compiles them while the file is
+looked at, and with all of them kept. ``NUMBA_CACHE_DIR`` is a folder of its own.
 """
 
 import argparse

@@ -28,6 +28,7 @@ class Kernel:
     """
 
     __qualname__: str
+    _compiled: Any
 
     def __init__(self, function: Callable, options: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)

@@ -366,7 +366,7 @@ def _sort_runs(
 def _place_runs(
     lengths: np.ndarray,
     rows: np.ndarray,
-    start: int,
+    start: Any,
     next_slot: np.ndarray,
     run_start: np.ndarray,
     run_length: np.ndarray,
