@@ -1,9 +1,9 @@
 """What importing, looking at a file and its first sum take, in fresh processes.
 
-``python benchmarks/start.py map.GeoPIXE`` prints processor time and time of each, medians of
-several turns, beside what importing HyperSpy takes. First results are measured without
-compiled kernels, with a process that compiles them while the file is looked at, and with all
-of them kept. ``NUMBA_CACHE_DIR`` is a folder of its own.
+``python benchmarks/start.py map.GeoPIXE map.bcf`` prints processor time and time of each,
+medians of several turns, beside what importing HyperSpy takes. First results, of the first
+map, are measured without compiled kernels, with a process that compiles them while the file is
+looked at, and with all of them kept. ``NUMBA_CACHE_DIR`` is a folder of its own.
 """
 
 import argparse
@@ -60,10 +60,12 @@ def show(name, runs):
     print(f"| {name} | {cpu:.2f} | {took:.2f} |", flush=True)
 
 
-def measure_imports(path, turns, place):
+def measure_imports(paths, turns, place):
     print("| what | CPU (s) | time (s) |\n|---|---|---|")
-    commands = {"--version": ["--version"], "--help": ["--help"], "info": ["info", path]}
-    run(CLI, "info", path, **place)
+    commands = {"--version": ["--version"], "--help": ["--help"]}
+    commands |= {f"info {Path(path).name}": ["info", path] for path in paths}
+    for path in paths:
+        run(CLI, "info", path, **place)
     runs = {name: [] for name in (*IMPORTS, *commands)}
     for _ in range(turns):
         for name, code in IMPORTS.items():
@@ -107,14 +109,14 @@ def wait_for_others(place):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("path", help="of a map")
+    parser.add_argument("paths", nargs="+", help="of maps")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--wait", type=float, default=5, help="seconds before the sum")
     options = parser.parse_args()
     os.environ["RSCIIO_XFM_CACHE"] = "0"  # of indices: each time, the file is opened anew
     with tempfile.TemporaryDirectory() as place:
-        measure_imports(options.path, options.turns, {"NUMBA_CACHE_DIR": place})
-    measure_first(options.path, options.turns, options.wait)
+        measure_imports(options.paths, options.turns, {"NUMBA_CACHE_DIR": place})
+    measure_first(options.paths[0], options.turns, options.wait)
 
 
 if __name__ == "__main__":

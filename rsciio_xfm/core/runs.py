@@ -175,7 +175,8 @@ def read_ranges(
         The source ends before one of them does.
     """
     n_done = 0
-    if len(offsets) > 1 and reader.descriptor is not None and can_stream:
+    is_local = reader.descriptor is not None and can_stream
+    if is_local and pread_ranges.is_worth(len(offsets)):
         n_done = pread_ranges(reader.descriptor, offsets, sizes, out)
     # All that is left; the first of them tells what was wrong with it.
     ends = np.cumsum(sizes)

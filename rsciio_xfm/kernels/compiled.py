@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-# Steps that Python has done before numba is imported.
+# Steps that Python has done before numba is imported and its first kernel runs.
 _FEW = 10_000
 
 
@@ -28,6 +28,7 @@ class Kernel:
     """
 
     __qualname__: str
+    _compiled: Any
 
     def __init__(self, function: Callable, options: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)
@@ -78,15 +79,23 @@ class Kernel:
         named = [(name, known.get(name)) for name in self.function.__code__.co_names]
         return [(name, other) for name, other in named if isinstance(other, Kernel)]
 
-    def for_steps(self, n: int) -> Callable:
-        """Return what is done sooner: of a few steps the plain function, without numba.
+    def is_worth(self, n: int) -> bool:
+        """Tell whether this is done sooner than by Python, if numba is not there yet.
 
         Parameters
         ----------
         n
             How many steps the loops have at most.
         """
-        return self.plain if n <= _FEW and "numba" not in sys.modules else self.compiled
+        return n > _FEW or "numba" in sys.modules
+
+    def for_steps(self, n: int) -> Callable:
+        """Return what is done sooner for so many steps: this, or the plain function.
+
+        Only for a kernel that names the types of what it adds up: a number of 32 bits and one
+        that has no type are 64 bits in what is compiled, and 32 in Python.
+        """
+        return self.compiled if self.is_worth(n) else self.plain
 
 
 def kernel(function: Callable, **options: Any) -> Kernel:

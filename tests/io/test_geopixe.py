@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from rsciio_xfm.core import to_dask
 from rsciio_xfm.core.config import BLOCK_BYTES
+from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.formats.geopixe import file_reader
 from rsciio_xfm.formats.geopixe import index as _index
 from rsciio_xfm.formats.geopixe.index import build_index
 from rsciio_xfm.formats.geopixe.layout import RECORD, RECORD_MARK
 from rsciio_xfm.formats.geopixe.parse import read_header
+from rsciio_xfm.kernels.compiled import Kernel
 from tests.builders import geopixe as builder
 
 
@@ -307,6 +309,40 @@ class TestOrders:
         assert index.run_length.max() <= 300
         data = read(path, lazy=True, sum_detectors=False)["data"]
         np.testing.assert_array_equal(data.compute(), expected_counts(path, SMALL))
+
+    @pytest.mark.parametrize("order", [None, serpentine, columns])
+    def test_without_numba(self, tmp_path, monkeypatch, order):
+        """As a small map is indexed where numba was not imported yet."""
+        path = builder.write_map(tmp_path / "a.GeoPIXE", order=order)
+        header = read_header(path)
+        expected = build_index(path, header)
+        monkeypatch.setattr(Kernel, "is_worth", lambda self, n: False)
+        monkeypatch.setattr(Kernel, "compiled", property(lambda self: 1 / 0))
+        found = build_index(path, header)
+        for name, array in vars(expected).items():
+            np.testing.assert_array_equal(getattr(found, name), array, strict=True)
+
+    @pytest.mark.parametrize("where", ["mark", "length", "x", "detector"])
+    def test_damage_without_numba(self, tmp_path, monkeypatch, where):
+        path = builder.write_map(tmp_path / "a.GeoPIXE")
+        header = read_header(path)
+        content = bytearray(path.read_bytes())
+        at, size = RECORD.fields[where][1] + header.data_offset, RECORD[where].itemsize
+        content[at : at + size] = b"\xff" * size
+        path.write_bytes(content)
+        with pytest.raises(CorruptFileError) as compiled:
+            build_index(path, read_header(path))
+        monkeypatch.setattr(Kernel, "is_worth", lambda self, n: False)
+        with pytest.raises(CorruptFileError) as plain:
+            build_index(path, read_header(path))
+        assert str(plain.value) == str(compiled.value)
+
+    def test_places_beyond_32_bits_without_numba(self):
+        lengths = np.full(3, 2**32 - 4, dtype=np.uint32)
+        rows, slots = np.arange(3, dtype=np.uint16), np.arange(3)
+        start, length = np.zeros(3, np.int64), np.zeros(3, np.uint32)
+        end = _index._place_runs.plain(lengths, rows, 7, slots, start, length)
+        assert [*start, end] == [7 + k * (2**32 - 4) for k in range(4)]
 
     @pytest.mark.parametrize(("is_shuffled", "most"), [(False, 5), (True, 24)])
     def test_memory_of_the_index(self, tmp_path, is_shuffled, most):

@@ -366,7 +366,7 @@ def _sort_runs(
 def _place_runs(
     lengths: np.ndarray,
     rows: np.ndarray,
-    start: int,
+    start: Any,
     next_slot: np.ndarray,
     run_start: np.ndarray,
     run_length: np.ndarray,
@@ -377,7 +377,7 @@ def _place_runs(
         next_slot[rows[i]] += 1
         run_start[slot] = start
         run_length[slot] = lengths[i]
-        start += lengths[i]
+        start += np.int64(lengths[i])  # of 32 bits
     return start
 
 
