@@ -11,6 +11,7 @@ from rsciio_xfm.analysis.fit.basis import DETECTION
 from rsciio_xfm.analysis.fit.calibrate import (
     approach,
     calibrate,
+    calibrate_again,
     finish,
 )
 from rsciio_xfm.analysis.fit.candidates import (
@@ -136,7 +137,8 @@ def find_elements(
         pool = Pool.of(candidates, model, counts)
         model = _add_sure(model, counts, pool)
         shells: tuple[str, ...] = ()
-        if model.groups:
+        is_near = bool(model.groups)  # or nothing has told the energies yet
+        if is_near:
             model = _drop_weak(approach(model, counts, held_ratios(model)), counts, pool)
             model, shells = _with_shells(model, counts, pool)
         model = _drop_weak(_add_all(model, counts, pool), counts, pool, shells)
@@ -145,7 +147,8 @@ def find_elements(
         groups = (*model.groups, *(candidates[k].group for k in in_parts))
         if not groups:
             return [], model
-        model = calibrate(replace(model, groups=groups, fit=None), counts)
+        model = replace(model, groups=groups, fit=None)
+        model = (calibrate_again if is_near else calibrate)(model, counts)
         model, hidden = _with_hidden(model, counts, pool)
         names: dict[str, tuple[int | None, float]] = {**hidden, **_clear(model, shells)}
         names |= {candidates[k].group.name: found for k, found in in_parts.items()}
@@ -327,7 +330,9 @@ def _with_hidden(
         if not is_new or one.group.shell != "K" or one.factor < 1 or not any(near):
             continue
         groups = (*(own[group.name] for group in model.groups), one.group)
-        trial = calibrate(replace(model, groups=groups, ratios={}, fit=None), counts)
+        trial = calibrate_again(
+            replace(model, groups=groups, ratios={}, fit=None), counts
+        )
         area, sigma = calibrated(trial).areas[one.group.name]
         is_better = calibrated(trial).chi2 < calibrated(model).chi2
         if is_better and area > one.needed * sigma:
