@@ -139,8 +139,8 @@ def find_elements(
         shells: tuple[str, ...] = ()
         is_near = bool(model.groups)  # or nothing has told the energies yet
         if is_near:
-            model = _drop_weak(approach(model, counts, held_ratios(model)), counts, pool)
-            model, shells = _with_shells(model, counts, pool)
+            near = _drop_weak(approach(model, counts, held_ratios(model)), counts, pool)
+            model, shells = _with_shells(near, counts, pool, model)
         model = _drop_weak(_add_all(model, counts, pool), counts, pool, shells)
         parts = make_parts(blocks, len(counts))
         in_parts = find_in_parts(model, counts, parts, pool)
@@ -246,7 +246,7 @@ def _add_all(model: Model, counts: np.ndarray, pool: Pool) -> Model:
 
 
 def _with_shells(
-    model: Model, counts: np.ndarray, pool: Pool
+    model: Model, counts: np.ndarray, pool: Pool, start: Model
 ) -> tuple[Model, tuple[str, ...]]:
     """Return a model with the other shells of its elements where they help, and their names.
 
@@ -254,13 +254,16 @@ def _with_shells(
     moved and widened, takes Zn L along. So all shells that have to be seen, as the one that
     was found is, are fitted beside those at once, and what is needless then goes. Of an
     element that is there anyway, what is wrong with other lines is no reason against them.
+    Without them the parameters may have run away: those of `start` are tried as well.
     """
     most = _missing_shells(model, counts, pool)
     if not most:
         return model, ()
     more = [one.group for one in pool.candidates if one.group.name in most]
-    trial = replace(model, groups=(*model.groups, *more), fit=None)
-    trial = approach(trial, counts, held_ratios(trial))
+    groups = (*model.groups, *more)
+    trials = [replace(one, groups=groups, fit=None) for one in (model, start)]
+    trials = [approach(one, counts, held_ratios(one)) for one in trials]
+    trial = min(trials, key=lambda one: _misfit(one, counts))
     values, n = values_of(trial), len(model.groups)
     problem = make_problem(trial, counts, values)
     state = solve_at(problem, values)
