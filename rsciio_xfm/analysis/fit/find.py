@@ -119,9 +119,10 @@ def find_elements(
     :mod:`rsciio_xfm.analysis.fit.candidates`; a group is refused where another of its element
     would have to be seen as well and is not. With all that is likely, 10 sigma, the model is
     calibrated, with sum peaks; ratios of lines are held at the tables until all elements were
-    tried, or As would be taken for Pb L, and Mn for K-beta of Cr. Then all is free, and an
-    element that L lines may hide is tried once more. Backward: what is below 5 sigma beside
-    all others goes.
+    tried, or As would be taken for Pb L, and Mn for K-beta of Cr. Other shells of what was
+    found are fitted beside what may have taken their place. Then all is free, and an element
+    that L lines may hide is tried once more. Backward: what is below 5 sigma beside all others
+    goes.
     """
     counts = check_spectrum(spectrum)
     energy_range, last = range_of(counts, excitation, response)
