@@ -119,10 +119,10 @@ def find_elements(
     :mod:`rsciio_xfm.analysis.fit.candidates`; a group is refused where another of its element
     would have to be seen as well and is not. With all that is likely, 10 sigma, the model is
     calibrated, with sum peaks; ratios of lines are held at the tables until all elements were
-    tried, or As would be taken for Pb L, and Mn for K-beta of Cr. Other shells of what was
-    found are fitted beside what may have taken their place. Then all is free, and an element
-    that L lines may hide is tried once more. Backward: what is below 5 sigma beside all others
-    goes.
+    tried, or As would be taken for Pb L, and Mn for K-beta of Cr. Under electrons
+    other shells of what was found are fitted beside what may have taken their place. Then all
+    is free, and an element that L lines may hide is tried once more. Backward: what is below
+    5 sigma beside all others goes.
     """
     counts = check_spectrum(spectrum)
     energy_range, last = range_of(counts, excitation, response)
@@ -255,8 +255,12 @@ def _with_shells(
     moved and widened, takes Zn L along. So all shells that have to be seen, as the one that
     was found is, are fitted beside those at once, and what is needless then goes. Of an
     element that is there anyway, what is wrong with other lines is no reason against them.
-    Without them the parameters may have run away: those of `start` are tried as well.
+    Without them the parameters may have run away: those of `start` are tried as well. Of
+    photons air and windows leave few such lines, which are found one by one.
     """
+    beam = model.excitation
+    if beam is None or beam.kind != "electrons":
+        return model, ()
     most = _missing_shells(model, counts, pool)
     if not most:
         return model, ()
