@@ -32,6 +32,7 @@ from rsciio_xfm.analysis.fit.found import (
     describe,
     telling,
 )
+from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.analysis.fit.parameters import apply_values, held_ratios, values_of
 from rsciio_xfm.analysis.fit.parts import find_in_parts, make_parts
@@ -67,6 +68,7 @@ _HIDING = {"_L L1": (0.05, 0.05), "_L L2": (0.05, 0.05), "_M M4": (0.1, 0.15)}
 # is up to 1.6 beside what is there, in spectra of pure metals up to 3.5.
 _MOST_OFF = 5.0
 _MOST_OUTER = 3.0  # times what a thin sample has beside another shell, as tables differ
+_FAIR = 1.5  # chi2 per channel of parameters that have not run away
 _WORSE = 1.5  # times chi2: so much no group may take along that is dropped
 
 
@@ -255,7 +257,7 @@ def _with_shells(
     moved and widened, takes Zn L along. So all shells that have to be seen, as the one that
     was found is, are fitted beside those at once, and what is needless then goes. Of an
     element that is there anyway, what is wrong with other lines is no reason against them.
-    Without them the parameters may have run away: those of `start` are tried as well. Of
+    Without them the parameters may have run away: those of `start` are tried then. Of
     photons air and windows leave few such lines, which are found one by one.
     """
     beam = model.excitation
@@ -266,9 +268,10 @@ def _with_shells(
         return model, ()
     more = [one.group for one in pool.candidates if one.group.name in most]
     groups = (*model.groups, *more)
-    trials = [replace(one, groups=groups, fit=None) for one in (model, start)]
-    trials = [approach(one, counts, held_ratios(one)) for one in trials]
-    trial = min(trials, key=lambda one: _misfit(one, counts))
+    trial = _approached(model, groups, counts)
+    if _misfit(trial, counts) > _FAIR:
+        other = _approached(start, groups, counts)
+        trial = min(trial, other, key=lambda one: _misfit(one, counts))
     values, n = values_of(trial), len(model.groups)
     problem = make_problem(trial, counts, values)
     state = solve_at(problem, values)
@@ -281,6 +284,12 @@ def _with_shells(
     trial = _drop_weak(trial, counts, pool, names)
     is_better = bool(kept) and _misfit(trial, counts) < _misfit(model, counts)
     return (trial, names) if is_better else (model, ())
+
+
+def _approached(model: Model, groups: tuple[Group, ...], counts: np.ndarray) -> Model:
+    """Return a model with other groups, its parameters about right."""
+    trial = replace(model, groups=groups, fit=None)
+    return approach(trial, counts, held_ratios(trial))
 
 
 def _missing_shells(model: Model, counts: np.ndarray, pool: Pool) -> dict[str, float]:
