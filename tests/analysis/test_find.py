@@ -14,12 +14,14 @@ from rsciio_xfm.analysis.fit.candidates import make_candidates
 from rsciio_xfm.analysis.fit.excitation import Layer, air
 from rsciio_xfm.analysis.fit.find import find_elements
 from rsciio_xfm.analysis.fit.found import describe
+from rsciio_xfm.analysis.fit.lines import emission, group
 from rsciio_xfm.analysis.fit.model import calibrated
 from rsciio_xfm.analysis.fit.pool import Pool
 from rsciio_xfm.analysis.fit.response import Response
 from rsciio_xfm.analysis.fit.scale import _explain
 from rsciio_xfm.analysis.fit.sources import parse_excitation
 from rsciio_xfm.analysis.fit.sum_peaks import Candidate, _of_one_rate
+from rsciio_xfm.kernels.peaks import add_lines
 from rsciio_xfm.signals.fit_checks import fair_chi2
 from tests.builders import xrf
 from tests.conftest import DATA
@@ -402,3 +404,59 @@ def test_electrons_of_half_a_kilovolt():
     excitation = parse_excitation("electrons 0.5 kV")
     chosen, _ = find_elements(counts, excitation, Response(gain=0.01, zero=0.0))
     assert chosen == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "most_off"),
+    [
+        ({"Zn": 0.8, "Cu": 1.2}, {"Cu_L": 0.02, "Zn_L": 0.03, "Zn_K": 0.02}),
+        (
+            {"Pb": 0.6, "S": 1.0, "Zn": 0.2, "O": 0.1},
+            {"S_K": 0.03, "Pb_M": 0.02, "Zn_L": 0.03, "O_K": 0.05},
+        ),
+        (
+            {"Ce": 0.5, "La": 0.3, "Nd": 0.2, "P": 1.0, "O": 1.0, "F": 0.1},
+            {"O_K": 0.02, "Ce_M": 0.1, "La_M": 0.15, "F_K": 0.15, "P_K": 0.02},
+        ),
+        (
+            {"Fe": 1.4, "Cr": 0.4, "Ni": 0.2, "Mn": 0.05, "O": 0.2},
+            {"O_K": 0.05, "Fe_L": 0.05, "Cr_L": 0.05, "Fe_K": 0.02},
+        ),
+    ],
+    ids=["brass", "galena", "monazite", "steel"],
+)
+def test_other_shells_under_electrons(parts, most_off):
+    """Another element takes their place else: S K that of Pb M, F K that of Mn L."""
+    beam = parse_excitation("electrons 20 kV")
+    spectrum, truth = electron_spectrum(parts, beam)
+    found, model = find_elements(spectrum, beam, Response())
+    areas = {one.name: one.counts for one in found}
+    assert set(areas) == set(truth)
+    assert model.fit.chi2 < 1.3
+    for name, most in most_off.items():
+        assert areas[name] == pytest.approx(truth[name], rel=most)
+
+
+def electron_spectrum(parts, beam):
+    """Counts of elements, outer shells a half as strong as in a thin sample, and the truth."""
+    energies, areas = 0.01 * np.arange(2048), {}
+    soft = np.maximum(energies, 0.1)
+    expected = np.clip(20 - energies, 0, None) / soft * np.exp(-((0.9 / soft) ** 2))
+    expected = (expected / expected.sum())[None]
+    for element, share in parts.items():
+        shells = [shell for shell in "KLM" if group(element, shell, beam) is not None]
+        inner = emission(element, shells[0], beam)
+        for shell in shells:
+            own = group(element, shell, beam)
+            if own.energy < 0.22:  # windows absorb them
+                continue
+            times = min(emission(element, shell, beam) / inner, 6.0) / 2
+            area = share * (1 if shell == shells[0] else times)
+            sigma = np.sqrt(0.03**2 + 0.00044 * own.energies)
+            lines = np.stack([own.energies, sigma, area * own.weights], axis=1)
+            owners = np.zeros(len(lines), dtype=int)
+            add_lines(expected, 0.0, 0.01, lines, owners, 0.02, 0.15, 0.004)
+            areas[own.name] = area
+    scale = 3e6 / expected.sum()
+    spectrum = np.random.default_rng(1).poisson(scale * expected[0]).astype(float)
+    return spectrum, {name: scale * area for name, area in areas.items()}

@@ -100,6 +100,24 @@ def calibrate(
     if fixed:
         check_names(model, fixed)
     values = find_scale(model, counts, fixed)
+    return _from_values(model, counts, values, (n_pixels, fixed))
+
+
+@one_thread()
+def calibrate_again(model: Model, spectrum: np.ndarray) -> Model:
+    """Fit a model, as :func:`calibrate`, whose energies are right within a tenth of a peak."""
+    counts = check_spectrum(model, spectrum)
+    return _from_values(model, counts, values_of(model), (1, ()))
+
+
+def _from_values(
+    model: Model,
+    counts: np.ndarray,
+    values: dict[str, float],
+    asked: tuple[int, Sequence[str]],
+) -> Model:
+    """Return the fit from some values on; `asked` are pixels, and parameters that stay."""
+    n_pixels, fixed = asked
     for tolerance in _TOLERANCES:
         model, values, names = _round(model, counts, values, (tolerance, fixed))
     if not is_pile_up(values):

@@ -11,6 +11,7 @@ from rsciio_xfm.analysis.fit.basis import DETECTION
 from rsciio_xfm.analysis.fit.calibrate import (
     approach,
     calibrate,
+    calibrate_again,
     finish,
 )
 from rsciio_xfm.analysis.fit.candidates import (
@@ -31,6 +32,7 @@ from rsciio_xfm.analysis.fit.found import (
     describe,
     telling,
 )
+from rsciio_xfm.analysis.fit.lines import Group
 from rsciio_xfm.analysis.fit.model import Model, calibrated
 from rsciio_xfm.analysis.fit.parameters import apply_values, held_ratios, values_of
 from rsciio_xfm.analysis.fit.parts import find_in_parts, make_parts
@@ -66,6 +68,7 @@ _HIDING = {"_L L1": (0.05, 0.05), "_L L2": (0.05, 0.05), "_M M4": (0.1, 0.15)}
 # is up to 1.6 beside what is there, in spectra of pure metals up to 3.5.
 _MOST_OFF = 5.0
 _MOST_OUTER = 3.0  # times what a thin sample has beside another shell, as tables differ
+_FAIR = 1.5  # chi2 per channel of parameters that have not run away
 _WORSE = 1.5  # times chi2: so much no group may take along that is dropped
 
 
@@ -118,9 +121,10 @@ def find_elements(
     :mod:`rsciio_xfm.analysis.fit.candidates`; a group is refused where another of its element
     would have to be seen as well and is not. With all that is likely, 10 sigma, the model is
     calibrated, with sum peaks; ratios of lines are held at the tables until all elements were
-    tried, or As would be taken for Pb L, and Mn for K-beta of Cr. Then all is free, and an
-    element that L lines may hide is tried once more. Backward: what is below 5 sigma beside
-    all others goes.
+    tried, or As would be taken for Pb L, and Mn for K-beta of Cr. Under electrons
+    other shells of what was found are fitted beside what may have taken their place. Then all
+    is free, and an element that L lines may hide is tried once more. Backward: what is below
+    5 sigma beside all others goes.
     """
     counts = check_spectrum(spectrum)
     energy_range, last = range_of(counts, excitation, response)
@@ -136,16 +140,18 @@ def find_elements(
         pool = Pool.of(candidates, model, counts)
         model = _add_sure(model, counts, pool)
         shells: tuple[str, ...] = ()
-        if model.groups:
-            model = _drop_weak(approach(model, counts, held_ratios(model)), counts, pool)
-            model, shells = _with_shells(model, counts, pool)
+        is_near = bool(model.groups)  # or nothing has told the energies yet
+        if is_near:
+            near = _drop_weak(approach(model, counts, held_ratios(model)), counts, pool)
+            model, shells = _with_shells(near, counts, pool, model)
         model = _drop_weak(_add_all(model, counts, pool), counts, pool, shells)
         parts = make_parts(blocks, len(counts))
         in_parts = find_in_parts(model, counts, parts, pool)
         groups = (*model.groups, *(candidates[k].group for k in in_parts))
         if not groups:
             return [], model
-        model = calibrate(replace(model, groups=groups, fit=None), counts)
+        model = replace(model, groups=groups, fit=None)
+        model = (calibrate_again if is_near else calibrate)(model, counts)
         model, hidden = _with_hidden(model, counts, pool)
         names: dict[str, tuple[int | None, float]] = {**hidden, **_clear(model, shells)}
         names |= {candidates[k].group.name: found for k, found in in_parts.items()}
@@ -243,7 +249,7 @@ def _add_all(model: Model, counts: np.ndarray, pool: Pool) -> Model:
 
 
 def _with_shells(
-    model: Model, counts: np.ndarray, pool: Pool
+    model: Model, counts: np.ndarray, pool: Pool, start: Model
 ) -> tuple[Model, tuple[str, ...]]:
     """Return a model with the other shells of its elements where they help, and their names.
 
@@ -251,13 +257,21 @@ def _with_shells(
     moved and widened, takes Zn L along. So all shells that have to be seen, as the one that
     was found is, are fitted beside those at once, and what is needless then goes. Of an
     element that is there anyway, what is wrong with other lines is no reason against them.
+    Without them the parameters may have run away: those of `start` are tried then. Of
+    photons air and windows leave few such lines, which are found one by one.
     """
+    beam = model.excitation
+    if beam is None or beam.kind != "electrons":
+        return model, ()
     most = _missing_shells(model, counts, pool)
     if not most:
         return model, ()
     more = [one.group for one in pool.candidates if one.group.name in most]
-    trial = replace(model, groups=(*model.groups, *more), fit=None)
-    trial = approach(trial, counts, held_ratios(trial))
+    groups = (*model.groups, *more)
+    trial = _approached(model, groups, counts)
+    if _misfit(trial, counts) > _FAIR:
+        other = _approached(start, groups, counts)
+        trial = min(trial, other, key=lambda one: _misfit(one, counts))
     values, n = values_of(trial), len(model.groups)
     problem = make_problem(trial, counts, values)
     state = solve_at(problem, values)
@@ -270,6 +284,12 @@ def _with_shells(
     trial = _drop_weak(trial, counts, pool, names)
     is_better = bool(kept) and _misfit(trial, counts) < _misfit(model, counts)
     return (trial, names) if is_better else (model, ())
+
+
+def _approached(model: Model, groups: tuple[Group, ...], counts: np.ndarray) -> Model:
+    """Return a model with other groups, its parameters about right."""
+    trial = replace(model, groups=groups, fit=None)
+    return approach(trial, counts, held_ratios(trial))
 
 
 def _missing_shells(model: Model, counts: np.ndarray, pool: Pool) -> dict[str, float]:
@@ -327,7 +347,9 @@ def _with_hidden(
         if not is_new or one.group.shell != "K" or one.factor < 1 or not any(near):
             continue
         groups = (*(own[group.name] for group in model.groups), one.group)
-        trial = calibrate(replace(model, groups=groups, ratios={}, fit=None), counts)
+        trial = calibrate_again(
+            replace(model, groups=groups, ratios={}, fit=None), counts
+        )
         area, sigma = calibrated(trial).areas[one.group.name]
         is_better = calibrated(trial).chi2 < calibrated(model).chi2
         if is_better and area > one.needed * sigma:
