@@ -15,7 +15,7 @@ from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.answers import begin
 from rsciio_xfm.explore.door import Door
 from rsciio_xfm.explore.explorer import Explorer
-from rsciio_xfm.explore.messages import Answer, QuestionError
+from rsciio_xfm.explore.messages import Answer, QuestionError, is_closed
 from rsciio_xfm.explore.questions import Ticket
 from rsciio_xfm.explore.turns import Client
 
@@ -214,6 +214,8 @@ async def _ask(explorer: Explorer, request: "Request") -> Answer:
             if not future.done() and await request.is_disconnected():
                 return QuestionError(499, "The client has gone.").answer()
         return future.result()
+    except asyncio.CancelledError:  # The server ends, and waits no longer.
+        return is_closed().answer()
     except PassCancelledError:
         return QuestionError(503, "The question was cancelled.", "Ask again.").answer()
     finally:

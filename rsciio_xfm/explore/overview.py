@@ -51,7 +51,8 @@ class Overview:
 
     def state(self) -> dict[str, Any]:
         """Return how far it is."""
-        return {"rows_done": self.rows_done, "rows": self.rows, "done": self.is_done}
+        with self._changed:
+            return {"rows_done": self.rows_done, "rows": self.rows, "done": self.is_done}
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is done, or failed; tell whether it is done."""

@@ -19,6 +19,9 @@ from rsciio_xfm.explore.listing import Listing
 _MOST_CONNECTIONS = 512
 _MOST_OF_ADDRESS = 256  # of these: 25 browsers behind one address have some 150
 _BACKLOG = 256
+_LOOKS = 0.5  # seconds, between looks whether it has ended: Windows tells of Ctrl-C then
+_GRACE = 5  # seconds, for answers that are being sent when it is closed
+_MOST_WAIT = 10.0  # seconds, for all that is done then
 _MOST_SILENCE = 15.0  # seconds, of a connection that asks nothing
 _MOST_PATIENCE = 4  # times as long, with one that takes nothing of its answer
 
@@ -148,7 +151,7 @@ class Running:
                 h11_max_incomplete_event_size=MOST_URL + 2**14,
                 limit_concurrency=_MOST_CONNECTIONS,
                 timeout_keep_alive=30,
-                timeout_graceful_shutdown=1,
+                timeout_graceful_shutdown=_GRACE,
             )
             self._server = uvicorn.Server(config)
             # A file that somebody writes again must not end the server. Regions cost no more
@@ -157,6 +160,7 @@ class Running:
                 stack.enter_context(mapping_left_out())
             self._held = stack.pop_all()  # until it is closed
         self._thread: threading.Thread | None = None
+        self._has_ended = threading.Event()
 
     @property
     def address(self) -> str:
@@ -179,22 +183,29 @@ class Running:
 
     def run(self) -> None:
         """Answer until it is closed."""
-        with contextlib.suppress(KeyboardInterrupt):
-            self._server.run(sockets=[self._socket])
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                self._server.run(sockets=[self._socket])
+        finally:
+            self._has_ended.set()
 
     def wait(self) -> None:
-        """Wait until it is closed, or Ctrl-C."""
+        """Wait until it is closed, or Ctrl-C.
+
+        Not for the thread: before Python 3.13 one that somebody waits for passes for ended
+        after Ctrl-C, and its socket would be closed under it.
+        """
         with contextlib.suppress(KeyboardInterrupt):
-            while self._thread is not None and self._thread.is_alive():
-                self._thread.join(0.5)
+            while self._thread is not None and not self._has_ended.wait(_LOOKS):
+                pass
 
     def close(self) -> None:
         """Stop, and close all maps."""
         self._server.should_exit = True
+        self.explorer.close()  # so that who still waits for an answer is told
         if self._thread is not None:
-            self._thread.join(10)
+            self._has_ended.wait(_MOST_WAIT)
         self._socket.close()
-        self.explorer.close()
         self._held.close()
 
     def __enter__(self) -> "Running":

@@ -1,17 +1,23 @@
 """What is under way when a map, or all, is closed or lost: it ends, and is done once."""
 
 import json
+import signal
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from rsciio_xfm.explore import asked, prepare, server
+from rsciio_xfm.exceptions import PassCancelledError
+from rsciio_xfm.explore import answers, asked, prepare, server
 from rsciio_xfm.explore.answers import answer
 from rsciio_xfm.explore.cube import CacheLostError
+from rsciio_xfm.explore.door import Door
 from rsciio_xfm.explore.explorer import Explorer, OpenMap
 from rsciio_xfm.explore.listing import Listing
 from rsciio_xfm.explore.messages import Answer, QuestionError
@@ -221,6 +227,60 @@ def test_no_task_is_begun_after_the_end():
     with pytest.raises(QuestionError) as error:
         tasks.ask(1, Client(), None)
     assert error.value.status == 503
+
+
+def test_ctrl_c(path):
+    """The server ends in order, with what it sends; nothing is closed under it."""
+    running, main = Running(explore_file(path), Place()).start(), threading.get_ident()
+    thread = running._thread
+
+    def press():
+        names = []
+        while ("server.py", "wait") not in names:
+            time.sleep(0.01)
+            stack = traceback.extract_stack(sys._current_frames()[main])
+            names = [(Path(one.filename).name, one.name) for one in stack]
+        time.sleep(0.05)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    running.wait()
+    pressing.join(LONG)
+    assert thread in threading.enumerate()  # it still answers
+    assert thread.is_alive()
+    running.close()
+    assert running._has_ended.is_set()
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_who_waits_for_an_answer_is_told(path, monkeypatch, capfd, is_quick):
+    """And no traceback is shown."""
+    begun, go = threading.Event(), threading.Event()
+
+    def take_long(asked):
+        begun.set()
+        assert asked.cancel.wait(LONG)
+        assert is_quick or go.wait(LONG)
+        raise PassCancelledError
+
+    monkeypatch.setitem(answers.HANDLERS, "image", take_long)
+    monkeypatch.setattr(server, "_GRACE", 1)
+    with Running(explore_file(path), Place()) as running:
+        door = Door(running.token, frozenset())
+        cookie = f"rsciio_xfm_{running.port}={door.new_cookie()}"
+        number = running.explorer.list_maps()[0]["id"]
+        head = f"GET /api/map/{number}/image HTTP/1.1\r\nHost: localhost\r\n"
+        one = socket.create_connection(("127.0.0.1", running.port), timeout=LONG)
+        one.sendall(f"{head}Cookie: {cookie}\r\n\r\n".encode())
+        assert begun.wait(LONG)
+        closing = threading.Thread(target=running.close)
+        closing.start()
+        assert one.recv(2**12).startswith(b"HTTP/1.1 503")
+        go.set()
+        closing.join(LONG)
+        one.close()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_server_that_cannot_be_made_does_not_listen(path, monkeypatch):
