@@ -1482,6 +1482,12 @@ def test_open_a_session_of_many_things(looking, tmp_path):
     expect(page.locator(".xfm-value")).to_contain_text("Ti Kα")
     looking.button("Undo (Ctrl Z)").click()
     assert "rgb" not in looking.state
-    (tmp_path / "rubbish.json").write_text("[1, 2", encoding="utf-8")
-    open_session(looking, tmp_path / "rubbish.json")
-    expect(page.locator(".xfm-error")).to_contain_text("neither a session nor regions")
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    regions = looking.state["regions"]
+    message = page.locator(".xfm-error")
+    for rubbish in ("[1, 2", "5", "null", '{"v": 2}', '{"regions": [{"id": "r1"}]}'):
+        (tmp_path / "rubbish.json").write_text(rubbish, encoding="utf-8")
+        open_session(looking, tmp_path / "rubbish.json")
+        expect(message).to_contain_text("neither a session nor regions")
+        looking.button("Put away").click()
+        assert looking.state["regions"] == regions  # they are not lost
