@@ -1400,6 +1400,9 @@ def test_narrow_screen(looking, width):
         assert 0 <= box["x"] < box["x"] + box["width"] <= width
     looking.press("Escape")
     assert page.evaluate("document.querySelector('.xfm').scrollWidth") <= width
+    looking.button("Help and keys (?)").click()
+    expect(page.get_by_role("heading", name="How to look at a map")).to_be_in_viewport()
+    looking.button("Close").click()
     looking.tab("Elements")
     page.get_by_label("Excitation").fill("yellow light")
     looking.press("Enter")
