@@ -1400,6 +1400,9 @@ def test_narrow_screen(looking, width):
         assert 0 <= box["x"] < box["x"] + box["width"] <= width
     looking.press("Escape")
     assert page.evaluate("document.querySelector('.xfm').scrollWidth") <= width
+    looking.button("Help and keys (?)").click()
+    expect(page.get_by_role("heading", name="How to look at a map")).to_be_in_viewport()
+    looking.button("Close").click()
     looking.tab("Elements")
     page.get_by_label("Excitation").fill("yellow light")
     looking.press("Enter")
@@ -1482,6 +1485,12 @@ def test_open_a_session_of_many_things(looking, tmp_path):
     expect(page.locator(".xfm-value")).to_contain_text("Ti Kα")
     looking.button("Undo (Ctrl Z)").click()
     assert "rgb" not in looking.state
-    (tmp_path / "rubbish.json").write_text("[1, 2", encoding="utf-8")
-    open_session(looking, tmp_path / "rubbish.json")
-    expect(page.locator(".xfm-error")).to_contain_text("neither a session nor regions")
+    looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
+    regions = looking.state["regions"]
+    message = page.locator(".xfm-error")
+    for rubbish in ("[1, 2", "5", "null", '{"v": 2}', '{"regions": [{"id": "r1"}]}'):
+        (tmp_path / "rubbish.json").write_text(rubbish, encoding="utf-8")
+        open_session(looking, tmp_path / "rubbish.json")
+        expect(message).to_contain_text("neither a session nor regions")
+        looking.button("Put away").click()
+        assert looking.state["regions"] == regions  # they are not lost

@@ -149,6 +149,7 @@ export function showDialog(root, label, ...children) {
   dialog.addEventListener("close", () => dialog.remove());
   root.append(dialog);
   dialog.showModal();
+  dialog.scrollTop = 0; // the button that has the keyboard is at its end
 }
 export const closer = () => h("button", { autofocus: true,
   onclick: (event) => event.target.closest("dialog").close() }, "Close");

@@ -86,11 +86,11 @@ export function createExportMenu(app) {
     input.addEventListener("change", async () => {
       try {
         const given = JSON.parse(await input.files[0].text());
-        const state = app.state;
-        const isSession = given.v === 1;
-        store.set(isSession ? { ...checked(given), map: state.map }
-          : { regions: checked({ regions: given.regions }).regions });
-        if (isSession) app.emit("session");
+        const state = checked(given);
+        const [first] = state.regions;
+        if (given.v === 1) store.set({ ...state, map: app.state.map });
+        else store.set({ regions: state.regions, active: first.id }); // fails without any
+        if (given.v === 1) app.emit("session");
       } catch {
         app.tell(new Error("This file is neither a session nor regions of the explorer."));
       }
