@@ -831,6 +831,25 @@ def test_one_spectrum_is_written_and_drawn(run, tmp_path):
         assert "for maps" in said
 
 
+def test_spectra_that_cannot_be(run, path, tmp_path):
+    """What is wrong with the options is said before the map is read."""
+    output = ("-o", tmp_path / "a.png")
+    said = run("spectrum", path, "--lines", "auto", "--excitation", "x", *output, code=1)
+    assert "The excitation is 'x', expected one like" in said
+    said = run("spectrum", path, "--statistic", "max", "--per", "pixel", *output, code=1)
+    assert "--per divides sums: leave out --statistic" in said
+    for command in ("spectrum", "image"):
+        said = run(command, path, "-o", tmp_path / "none" / "a.png", code=1)
+        assert f"there is no folder {tmp_path / 'none'}" in said
+    assert [one.name for one in tmp_path.iterdir()] == ["map.GeoPIXE"]
+
+
+def test_line_beyond_what_is_drawn(run, path, tmp_path):
+    drawn = ("--energy", 0.1, 1, "--lines", "Fe_Ka", "-o", tmp_path / "a.png")
+    said = run("spectrum", path, *drawn)
+    assert "Fe_Ka, 6.404 keV, lies outside of the 0.1 to 1 keV that are drawn." in said
+
+
 class TestReaderOptions:
     """--option: whatever else a reader of a format has."""
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("xraylib")
 from rsciio_xfm import data, datastack
-from rsciio_xfm.cli import _common
+from rsciio_xfm.cli import _analyse
 from rsciio_xfm.formats.ripple.energies import write_energies
 from tests.builders import datastack as builder
 from tests.builders import xrf
@@ -192,4 +192,4 @@ def test_no_labels_without_the_extra(monkeypatch):
         raise ImportError("xraylib is needed")
 
     monkeypatch.setattr(elements, "labels_of", missing)
-    assert _common.find_peaks_of(None) == []
+    assert _analyse._find_peaks(None, None) == []

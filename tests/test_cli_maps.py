@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rsciio_xfm
+from rsciio_xfm.cli._pictures import resize
 from tests.builders import esrf, xrf
 from tests.builders import geopixe as builder
 
@@ -116,7 +117,7 @@ def test_a_file_is_there(run, path, tmp_path):
 
 
 def test_pictures(run, path, tmp_path):
-    chosen = ["--rgb", "Fe,,Ti_K", "--cmap", "viridis", "--pixel-size", "50um,40um"]
+    chosen = ["--rgb", "Fe,,Ti_Ka", "--cmap", "viridis", "--pixel-size", "50um,40um"]
     run("maps", path, *CHOSEN, *FIT, *chosen, "--format", "svg", "-o", tmp_path / "r")
     names = {file.name for file in (tmp_path / "r").iterdir()}
     assert {"maps.svg", "rgb.svg", "fit.svg"} < names and "maps.png" not in names
@@ -160,3 +161,13 @@ def test_wrong_pictures(run, path, tmp_path, options, match):
     given = [*CHOSEN, *FIT, *options, "-o", tmp_path / "r"]
     assert match in run("maps", path, *given, code=1)
     assert not (tmp_path / "r").exists()
+
+
+def test_pixel_size_of_uneven_steps():
+    """One size is said, so the steps are even from then on."""
+    x = {"name": "x", "axis": [0.0, 1.0, 3.0, 7.0], "navigate": True}
+    axes = [{"name": "y", "size": 3}, x, {"name": "Energy", "size": 5}]
+    s = hs.signals.Signal1D(np.ones((3, 4, 5)), axes=axes)
+    resize(s, "50um,40um")
+    found = [(a.axis.tolist(), a.units) for a in s.axes_manager.navigation_axes]
+    assert found == [([0.0, 50.0, 100.0, 150.0], "µm"), ([0.0, 40.0, 80.0], "µm")]

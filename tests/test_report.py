@@ -10,7 +10,7 @@ import pytest
 
 import rsciio_xfm
 from rsciio_xfm.drawing.panels import Panel
-from rsciio_xfm.report import pictures, words
+from rsciio_xfm.report import facts, pictures, words
 from rsciio_xfm.signals.areas import Areas
 from tests.reading import Page
 
@@ -104,7 +104,7 @@ def test_axes(tmp_path):
 def test_title(title, expected):
     """Many programs give all of their maps one title."""
     source = SimpleNamespace(signal=signal(np.ones(9), title), path=Path("grain_7.bcf"))
-    assert words.title_of(SimpleNamespace(source=source)) == expected
+    assert facts.title_of(SimpleNamespace(source=source)) == expected
 
 
 @pytest.mark.parametrize(

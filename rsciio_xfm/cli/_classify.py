@@ -124,6 +124,7 @@ def classify(
             classify_on=classify_on,
             **options,
         )
-        click.echo(f"{file}: {len(found.sums)} classes of {region_size(region)} pixels")
+        n = len(found.sums)
+        click.echo(f"{file}: {n} class{'es' * (n > 1)} of {region_size(region)} pixels")
         for path in found.save(output, overwrite=overwrite):
             click.echo(f"Wrote  {path}")

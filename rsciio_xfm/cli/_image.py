@@ -11,7 +11,7 @@ import click
 from rsciio_xfm.cli._errors import errors_as_messages
 from rsciio_xfm.cli._files import load_map, select
 from rsciio_xfm.cli._options import output_options, picture_options, region_options
-from rsciio_xfm.cli._outputs import check_extension, check_outputs
+from rsciio_xfm.cli._outputs import check_extension, check_folder_of, check_outputs
 from rsciio_xfm.cli._pictures import (
     PICTURES,
     VECTOR,
@@ -57,6 +57,7 @@ class _Asked:
     def check(self) -> None:
         """Refuse options that do not go with each other."""
         check_extension(self.output, _IMAGES)
+        check_folder_of(self.output)
         plain = "--scale-bar" if self.scale_bar else "--plain"
         if self.is_plain and self.output.suffix.lower() != ".png":
             raise click.ClickException(

@@ -1,4 +1,4 @@
-"""Options of the commands that draw maps."""
+"""What commands share that draw maps."""
 
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ def resize(signal: Any, pixel_size: str | None) -> None:
     steps = parse_pixel_size(pixel_size)
     axes = signal.axes_manager.navigation_axes
     for axis, (scale, units) in zip(axes, steps, strict=False):
+        if not axis.is_uniform:
+            axis.convert_to_uniform_axis(log_scale_error=False)
         axis.scale, axis.units, axis.offset = scale, units, 0.0
 
 

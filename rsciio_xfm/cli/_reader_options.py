@@ -36,7 +36,7 @@ def _parse_option(text: str) -> tuple[str, Any]:
         raise ValueError(f"{name} is not to be chosen: the commands give it")
     try:
         return name, ast.literal_eval(value)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, TypeError, ValueError):
         return name, value
 
 

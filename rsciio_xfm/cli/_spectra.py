@@ -18,10 +18,10 @@ from rsciio_xfm.cli._options import (
     refuse_given,
     region_options,
 )
-from rsciio_xfm.cli._outputs import check_extension, check_outputs
+from rsciio_xfm.cli._outputs import check_extension, check_folder_of, check_outputs
 from rsciio_xfm.cli._pictures import PICTURES, write_figure
 from rsciio_xfm.cli._says import compute, region_size, show_counts
-from rsciio_xfm.cli._values import FILE, LINES
+from rsciio_xfm.cli._values import AUTO, FILE, LINES
 from rsciio_xfm.core.warning import warn
 
 _SPECTRA = (".msa", ".hspy")
@@ -89,8 +89,9 @@ def spectrum(
     """
     with errors_as_messages():
         is_picture = _check(output, masks, statistic, x or y, msa_format)
-        if excitation is not None and look["lines"] != "auto":
-            raise click.ClickException("--excitation is for --lines auto")
+        if look["per"] and statistic != "sum":
+            raise click.ClickException("--per divides sums: leave out --statistic")
+        source = _excitation(excitation, look["lines"])
         names = names_of(masks)
         outputs = check_outputs(file, output, [] if is_picture else names, overwrite)
         signal = load_map(file, detector, (0, 1, 2))
@@ -102,7 +103,7 @@ def spectrum(
         else:
             sums = _sum_region(select(signal, x, y), statistic)
         if is_picture:
-            _draw(sums, output, look, excitation)
+            _draw(sums, output, look, source)
         else:
             # A map of an electron microscope was made one of X-ray fluorescence to be summed:
             # its spectrum is saved as what it was.
@@ -129,6 +130,7 @@ def _check(
 ) -> bool:
     """Refuse options that do not go together; tell whether OUTPUT is a picture."""
     check_extension(output, _SPECTRA + PICTURES)
+    check_folder_of(output)
     if masks and (is_part or statistic != "sum"):
         raise click.ClickException(
             "--mask gives sums of its own regions: leave out --x, --y and --statistic"
@@ -171,9 +173,18 @@ def _sum_region(region: Any, statistic: str) -> list[_Sum]:
     return [_Sum("", total, f"{region_size(region)} pixels")]
 
 
-def _draw(
-    sums: list[_Sum], output: Path, look: dict[str, Any], excitation: str | None
-) -> None:
+def _excitation(text: str | None, lines: list[str] | str | None) -> Any:
+    """Return what excites the sample, which is of use where elements are looked for."""
+    if text is None:
+        return None
+    if lines != AUTO:
+        raise click.ClickException(f"--excitation is for --lines {AUTO}")
+    from rsciio_xfm.analysis.fit.sources import parse_excitation
+
+    return parse_excitation(text)
+
+
+def _draw(sums: list[_Sum], output: Path, look: dict[str, Any], excitation: Any) -> None:
     """Draw spectra in one picture for print."""
     from rsciio_xfm import plot_spectra
     from rsciio_xfm.core.eds import PER_KEV

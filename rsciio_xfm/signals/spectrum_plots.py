@@ -390,7 +390,8 @@ def _automatic(
     if not labels:
         warn(
             'lines="auto": no line is named: no element is found, or nothing says what '
-            'excites the sample. Name lines, as lines=["Fe", "Ca"].'
+            'excites the sample. Name lines, as lines=["Fe", "Ca"], in a terminal --lines '
+            "Fe,Ca."
         )
     return {text: PER_KEV[units] * energy for text, energy in labels}
 
