@@ -449,13 +449,14 @@ def test_live_times_of_an_edax_map(tmp_path):
     assert sum(eds(one).live_time for one in found.sums) == pytest.approx(seconds)
 
 
+@pytest.fixture(scope="module")
+def rock(tmp_path_factory):
+    return rsciio_xfm.data.thin_section(tmp_path_factory.mktemp("rock") / "a.GeoPIXE")
+
+
 @pytest.mark.thorough
 class TestFewCounts:
     """Of a thin section whose minerals are known."""
-
-    @pytest.fixture(scope="class")
-    def rock(self, tmp_path_factory):
-        return rsciio_xfm.data.thin_section(tmp_path_factory.mktemp("rock") / "a.GeoPIXE")
 
     @staticmethod
     def measured(rock, counts):
@@ -471,9 +472,8 @@ class TestFewCounts:
 
     def test_classes_of_noise(self, rock):
         s = self.measured(rock, 1)
-        with pytest.warns(
-            UserWarning, match=r"too few .* s.rebin\(scale=\((\d), \1, 1\)\)"
-        ) as said:
+        hint = r"too few .* s.rebin\(scale=\((\d), \1, 1\)\)"
+        with pytest.warns(UserWarning, match=hint) as said:
             assert s.estimate_n_classes() == 1
         assert self.likeness(s.classify("pca", n_classes=6), rock.labels) < 0.1
         n = int(str(said[0].message).partition("scale=(")[2][0])
