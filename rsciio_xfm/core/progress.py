@@ -6,6 +6,8 @@ two seconds. What is done is said in words: :func:`rsciio_xfm.core.watch.begin`.
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import sys
 import threading
@@ -13,8 +15,9 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 from rsciio_xfm.core.watch import begin, watched, who_waits
 
@@ -27,59 +30,107 @@ _STEP = 0.5  # seconds after which the line moves
 _UNKNOWN = "{desc} [{elapsed}]"
 _PARTS = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
 _BYTES = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
+# Who says how far a stage is. Parts of a pass are known better than by tasks of dask's, and
+# what is counted, in bytes or files, best of all.
+_NOBODY, _DASK, _PASS, _COUNTED = range(4)
+_TURN = threading.RLock()  # of who draws, and of who forks
+
+
+@dataclass
+class _Stage:
+    """What is being done now.
+
+    Attributes
+    ----------
+    label
+        In words; "" before the first.
+    since
+        When it began, by :func:`time.monotonic`.
+    done, total
+        Of what it consists of; 0 if that is not known.
+    by
+        Who says so.
+    is_bytes
+        Whether these are bytes.
+    """
+
+    label: str = ""
+    since: float = field(default_factory=time.monotonic)
+    done: int = 0
+    total: int = 0
+    by: int = _NOBODY
+    is_bytes: bool = False
+
+    @property
+    def form(self) -> str:
+        """How the line looks, in tqdm's words."""
+        if not self.total:
+            return _UNKNOWN
+        return _BYTES if self.is_bytes else _PARTS
+
+    def is_long(self) -> bool:
+        """Tell whether it has taken so long that its line is left when it ends."""
+        return bool(self.label) and time.monotonic() - self.since >= _DELAY
+
+
+@functools.cache
+def _bar_type() -> type[tqdm]:
+    """Return bars without tqdm's own thread, which would not wait for its turn."""
+    from tqdm import tqdm
+
+    return type("_Bar", (tqdm,), {"monitor_interval": 0})
 
 
 class Line:
     """The line: it is drawn by a thread of its own, which moves it even if nothing ends."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_over = threading.Event()
-        self._began = time.monotonic()
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._stage = _Stage()
+        self._began = self._stage.since
         self._bar: tqdm | None = None
-        self._stream = _stream()
-        self._label, self._done, self._total = "", 0, 0
-        self._is_counted = False  # in bytes or files, not in tasks of dask's
-        self._is_told = (
-            False  # by a pass, which knows better than dask what its parts are
-        )
-        self._is_bytes = False
-        self._since = self._began
+        self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+        _LINES.add(self)
         self._thread.start()
 
     def begin(self, label: str) -> None:
         """Say what is done from now on."""
-        with self._lock:
+        with _TURN:
             self._end_stage()
-            self._label = label[:1].upper() + label[1:]
+            self._stage = _Stage(label[:1].upper() + label[1:])
 
     def count(self, done: int, total: int) -> None:
         """Say how many parts of a pass are done."""
-        with self._lock:
-            self._is_told = True
-            if not self._is_counted:
-                self._done, self._total = done, total
+        with _TURN:
+            self._expect(done, total, _PASS)
 
     def expect(self, total: int, is_bytes: bool) -> None:
         """Say how much there is to do; :meth:`update` says how much of it is done."""
-        with self._lock:
-            self._is_counted, self._is_bytes = True, is_bytes
-            self._done, self._total = 0, total
+        with _TURN:
+            self._stage.by = _NOBODY  # a later count replaces an earlier one
+            self._expect(0, total, _COUNTED)
+            self._stage.is_bytes = is_bytes
 
     def update(self, n: int) -> None:
         """Say that so much more is done, in any thread."""
-        with self._lock:
-            self._done += int(n)
+        with _TURN:
+            self._stage.done += int(n)
 
     def close(self, is_done: bool) -> None:
         """Leave the line as it is, and draw no more."""
         self._is_over.set()
         self._thread.join()
-        with self._lock:
+        with _TURN:
             if is_done:
-                self._done = self._total
+                self._stage.done = self._stage.total
             self._end_stage()
+
+    def be_silent(self) -> None:
+        """Draw no more: nobody sees it, or another process draws it."""
+        self._stream = None
+        if self._bar is not None:
+            self._bar.disable = True
 
     def callback(self) -> Callback:
         """Return what counts tasks of dask's."""
@@ -88,50 +139,69 @@ class Line:
         return Callback(start_state=self._start_graph, posttask=self._end_task)
 
     def _start_graph(self, _: Any, state: dict[str, Any]) -> None:
-        with self._lock:
-            self._is_told = False
-            if not self._is_counted:
-                kinds = ("ready", "waiting", "running")
-                self._done, self._total = 0, sum(len(state[kind]) for kind in kinds)
+        kinds = ("ready", "waiting", "running")
+        with _TURN:
+            self._expect(0, sum(len(state[kind]) for kind in kinds), _DASK)
 
     def _end_task(self, *_: Any) -> None:
-        with self._lock:
-            if not (self._is_counted or self._is_told):
-                self._done += 1
+        with _TURN:
+            if self._stage.by == _DASK:
+                self._stage.done += 1
+
+    def _expect(self, done: int, total: int, by: int) -> None:
+        if self._stage.by != _COUNTED:
+            self._stage.by, self._stage.done, self._stage.total = by, done, total
 
     def _run(self) -> None:
         while not self._is_over.wait(min(_STEP, _DELAY or 0.01)):
-            with self._lock:
-                if self._label and time.monotonic() - self._began >= _DELAY:
-                    self._draw()
-
-    def _draw(self) -> tqdm:
-        if self._bar is None:
-            from tqdm import tqdm
-
-            # With a delay it draws nothing by itself.
-            self._bar = tqdm(
-                file=self._stream, unit_scale=True, dynamic_ncols=True, delay=1e-9
-            )
-            self._bar.start_t -= time.monotonic() - self._since
-        bar = self._bar
-        bar.desc = self._label
-        bar.n, bar.total = min(self._done, self._total), self._total or None
-        known = _BYTES if self._is_bytes else _PARTS
-        bar.bar_format = known if self._total else _UNKNOWN
-        bar.refresh()
-        return bar
+            with _TURN:
+                if self._stage.label and time.monotonic() - self._began >= _DELAY:
+                    self._draw(self._stage)
 
     def _end_stage(self) -> None:
         """Leave the line of what took long, and wipe out any other."""
-        is_long = bool(self._label) and time.monotonic() - self._since >= _DELAY
-        if self._bar is not None or is_long:
-            bar = self._draw()
-            bar.leave = is_long
-            bar.close()
-        self._bar, self._since = None, time.monotonic()
-        self._done = self._total = 0
-        self._is_counted = self._is_told = self._is_bytes = False
+        if self._bar is not None or self._stage.is_long():
+            self._draw(self._stage, is_last=True)
+        self._bar = None
+
+    def _draw(self, stage: _Stage, is_last: bool = False) -> None:
+        if self._stream is None:
+            return
+        try:
+            if self._bar is None:
+                # With a delay it draws nothing by itself.
+                self._bar = _bar_type()(
+                    file=self._stream, unit_scale=True, dynamic_ncols=True, delay=1e-9
+                )
+                self._bar.start_t -= time.monotonic() - stage.since
+            bar = self._bar
+            bar.desc, bar.bar_format = stage.label, stage.form
+            bar.n, bar.total = min(stage.done, stage.total), stage.total or None
+            bar.refresh()
+            if is_last:
+                bar.leave = stage.is_long()
+                bar.close()
+        except (OSError, ValueError):  # the terminal is gone, or the stream closed
+            self.be_silent()
+
+
+_LINES: WeakSet[Line] = WeakSet()
+
+
+def _begin_in_fork() -> None:
+    """Be silent in a process that was forked while a line is drawn: its parent draws it."""
+    for line in list(_LINES):
+        line.be_silent()
+    _TURN.release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    # Nobody draws meanwhile: all locks that drawing takes are free in the new process.
+    os.register_at_fork(
+        before=_TURN.acquire,
+        after_in_parent=_TURN.release,
+        after_in_child=_begin_in_fork,
+    )
 
 
 class Bar(Protocol):
@@ -171,7 +241,12 @@ def is_wanted(show_progressbar: bool | None = None) -> bool:
 
 
 def _is_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
+    return _is_open(sys.stderr) and sys.stderr.isatty()
+
+
+def _is_open(stream: Any) -> bool:
+    """Tell whether somebody may read it: programs without a console have no stream."""
+    return stream is not None and not getattr(stream, "closed", False)
 
 
 def _is_notebook() -> bool:
@@ -218,8 +293,10 @@ class _Cell:
 
 
 def _stream() -> Any:
-    """Return where the line goes."""
-    return _Cell() if _is_notebook() else sys.stderr
+    """Return where the line goes; None: nowhere."""
+    if _is_notebook():
+        return _Cell()
+    return sys.stderr if _is_open(sys.stderr) else None
 
 
 @contextmanager
@@ -249,14 +326,15 @@ def _joined(show_progressbar: bool | None) -> Iterator[Line | None]:
     if _LINE.get() is not None:
         yield _LINE.get()
         return
-    if not is_wanted(show_progressbar):
+    stream = _stream() if is_wanted(show_progressbar) else None
+    if stream is None:
         held = _IS_HIDDEN.set(True)
         try:
             yield None
         finally:
             _IS_HIDDEN.reset(held)
         return
-    line = Line()
+    line = Line(stream)
     token = _LINE.set(line)
     is_done = False
     watch = replace(who_waits(), doing=line.begin, progress=line.count)

@@ -7,7 +7,7 @@ import numpy as np
 
 from rsciio_xfm.drawing.lengths import Scale
 from rsciio_xfm.drawing.maps import draw_map
-from rsciio_xfm.drawing.page import LARGE, MIDDLE, PAGE, SMALL
+from rsciio_xfm.drawing.page import LARGE, PAGE, SMALL, set_text_sizes
 from rsciio_xfm.drawing.palette import class_colours
 from rsciio_xfm.drawing.panels import CLASSES, Panel
 from rsciio_xfm.drawing.peak_names import name_peaks
@@ -83,7 +83,7 @@ def _class_axes(
     room, bar, page = 0.62, 0.45, PAGE[0]
     width = page - bar - 0.1 if is_wide else min(3.3, 3.4 / ratio)
     top, low = width * ratio if is_wide else max(2.1, width * ratio), 2.0
-    between = 0.55 + 0.17 * -(-n_classes // (4 if is_wide else 8))  # legend, labels
+    between = 0.55 + 0.17 * -(-n_classes // (3 if is_wide else 6))  # legend, labels
     height = 0.25 + top + between + low + 0.45
     first = height - 0.25 - top
     edge = 0.06 if len(shape) == 2 else 0.25  # a line has ticks
@@ -120,5 +120,5 @@ def _draw_embedding(
         c=[known[k + 1] for k in labels[shown]],
     )  # fmt: skip
     ax.set_title("Embedding", loc="left", fontsize=LARGE)
-    ax.set_xlabel("Component 0", fontsize=MIDDLE)
-    ax.set_ylabel("Component 1", fontsize=MIDDLE)
+    ax.set(xlabel="Component 0", ylabel="Component 1")
+    set_text_sizes(ax)

@@ -1,6 +1,5 @@
 """Colour bars beside maps, as tall as they are."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +7,13 @@ import numpy as np
 from rsciio_xfm.drawing.contrast import choose_limits
 from rsciio_xfm.drawing.page import RAISED, SMALL, TICKS, size_of
 from rsciio_xfm.drawing.panels import CLASSES, COUNTS, Panel, Style
-from rsciio_xfm.drawing.texts import text_width, verbatim
+from rsciio_xfm.drawing.texts import (
+    power_of,
+    show_number,
+    text_width,
+    verbatim,
+    with_power,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,12 +21,17 @@ if TYPE_CHECKING:
 
 _BAR, _PAD, _TICK = 0.085, 0.05, 0.06  # inches: colour bar, beside its map, its ticks
 _APART = 0.11  # inches from number to number, at least
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def has_bar(panel: Panel, style: Style) -> bool:
+    """Tell whether a map has a colour bar: of colours, and where there is no number, not."""
+    is_of_numbers = panel.image.ndim == 2 and bool(np.isfinite(panel.image).any())
+    return style.colorbar and is_of_numbers
 
 
 def bar_width(panel: Panel, style: Style) -> float:
     """Return the inches that a colour bar needs beside its map."""
-    if not style.colorbar or panel.image.ndim != 2:
+    if not has_bar(panel, style):
         return 0.0
     unit, ticks = _bar_texts(panel, style)
     widest = max((text_width(text, SMALL) for text in ticks), default=0.0)
@@ -48,9 +58,9 @@ def _bar_texts(panel: Panel, style: Style) -> tuple[str, list[str]]:
     if panel.kind == CLASSES:
         return "", [str(max(0, int(panel.image.max(initial=0))))]
     low, high, _ = choose_limits(panel, style)
-    power = _power(max(abs(low), abs(high)))
+    power = power_of(max(abs(low), abs(high)))
     ticks = [v for v in _locator(5).tick_values(low, high) if low <= v <= high]
-    return _unit(panel.unit, power), [_show(value, power) for value in ticks]
+    return with_power(panel.unit, power), [show_number(value, power) for value in ticks]
 
 
 def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
@@ -61,17 +71,17 @@ def _numbers_bar(ax: "Axes", bar_axes: "Axes", drawn: Any, panel: Panel) -> Any:
     is_less = bool(finite.min(initial=high) < low) and panel.kind != COUNTS
     extend = {(0, 0): "neither", (0, 1): "max", (1, 0): "min", (1, 1): "both"}
     height = size_of(ax)[1]
-    power = _power(max(abs(low), abs(high)))
+    power = power_of(max(abs(low), abs(high)))
     bar = ax.figure.colorbar(
         drawn,
         cax=bar_axes,
         extend=extend[is_less, is_more],
         extendfrac=float(np.clip(0.07 / height, 0.02, 0.15)),
         ticks=_ticks(low, high, height),
-        format=lambda value, _: _show(value, power),
+        format=lambda value, _: show_number(value, power),
     )
     bar.ax.set_title(
-        verbatim(_unit(panel.unit, power)), loc="left", fontsize=SMALL, pad=RAISED
+        verbatim(with_power(panel.unit, power)), loc="left", fontsize=SMALL, pad=RAISED
     )
     return bar
 
@@ -108,19 +118,3 @@ def _ticks(low: float, high: float, height: float) -> Any:
         return locator
     # The bar is as low as the text is high: its ends do, or its upper one.
     return [low, high] if height > 2 * _APART else [high]
-
-
-def _power(highest: float) -> int:
-    """Return the power of ten that numbers on a scale are written in."""
-    if not highest or 0.01 <= highest < 10_000:
-        return 0
-    return 3 * math.floor(math.log10(highest) / 3)
-
-
-def _show(value: float, power: int) -> str:
-    return f"{value / 10.0**power:.6g}".replace("-", "−")  # noqa: RUF001
-
-
-def _unit(unit: str, power: int) -> str:
-    factor = f"10{str(power).translate(_SUPERSCRIPTS)}" if power else ""
-    return f"{factor} {unit}".strip()

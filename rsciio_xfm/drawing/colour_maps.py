@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rsciio_xfm.drawing.lengths import Scale
-from rsciio_xfm.drawing.maps import draw_map
+from rsciio_xfm.drawing.maps import as_drawn, draw_map, shown_ratio
 from rsciio_xfm.drawing.page import MIDDLE, PANEL, SMALL
 from rsciio_xfm.drawing.panels import Panel
 
@@ -38,7 +38,8 @@ def draw_colour_map(
     import matplotlib.pyplot as plt
 
     start, stop, units = energies
-    height = float(np.clip(2 * PANEL * picture.shape[0] / picture.shape[1], 1.6, 12))
+    panel = as_drawn(Panel(title, picture, steps))
+    height = float(np.clip(2 * PANEL * shown_ratio(panel), 0.4, 12))
     _, axes = plt.subplots(
         2,
         1,
@@ -46,7 +47,7 @@ def draw_colour_map(
         height_ratios=(height, 0.25),
         layout="constrained",
     )
-    draw_map(axes[0], Panel(title, picture, steps))
+    draw_map(axes[0], panel)
     axes[1].imshow(colours[np.newaxis], extent=(start, stop, 0, 1), aspect="auto")
     axes[1].set(yticks=[])
     axes[1].set_xlabel(f"Energy ({units})" if units else "Channel", fontsize=MIDDLE)

@@ -124,9 +124,9 @@ def _make_room(ax: "Axes", below: float, width: float) -> None:
     """Make a figure higher at its lower end, and at least as wide as text."""
     figure: Figure = ax.figure  # type: ignore[assignment]
     old = figure.get_size_inches()
-    new = np.array([max(old[0], width + 0.1), old[1] + below])
     place = ax.get_position(original=True)
     left, width_, height = place.x0 * old[0], place.width * old[0], place.height * old[1]
+    new = np.array([max(old[0], left + width + 0.06), old[1] + below])
     bottom = place.y0 * old[1] + below
     figure.set_size_inches(*new)
     ax.set_position((left / new[0], bottom / new[1], width_ / new[0], height / new[1]))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rsciio_xfm.core.dead_time import SATURATION, is_recorded
+from rsciio_xfm.drawing.page import SMALL, set_text_sizes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,8 @@ def draw_histogram(
         counts, _ = np.histogram(known, edges)
         median = f", median {np.median(known):.1f} %" if known.size else ", none recorded"
         ax.stairs(counts, edges, label=f"{name}{median}", lw=1.5)
-    ax.axvline(SATURATION, color="0.5", ls=":", lw=1)
+    label = f"{SATURATION:g} %: saturated"
+    ax.axvline(SATURATION, color="0.5", ls=":", lw=1, label=label)
     ax.set(
         xlabel="Dead time (%)",
         ylabel="Spectra per 1 %",
@@ -41,7 +43,8 @@ def draw_histogram(
         xlim=(0, 100),
     )
     ax.set_ylim(bottom=0)
-    ax.legend()
+    ax.legend(fontsize=SMALL)
+    set_text_sizes(ax)
     return ax
 
 
@@ -85,7 +88,8 @@ def draw_against_counts(
         ylim=(0, 100),
     )
     ax.set_xlim(left=0)
-    ax.legend(markerscale=1 if size > 3 else 3)
+    ax.legend(fontsize=SMALL, markerscale=1 if size > 3 else 3)
+    set_text_sizes(ax)
     return ax
 
 
@@ -120,5 +124,6 @@ def draw_predicted(
         ylim=(0, top),
         aspect="equal",
     )
-    ax.legend(loc="upper left", fontsize="small")
+    ax.legend(loc="upper left", fontsize=SMALL)
+    set_text_sizes(ax)
     return ax

@@ -110,9 +110,43 @@ def show_length(length: float, unit: str) -> str:
     if unit not in METRES:
         return f"{length:g} {unit}"
     metres = float(f"{length * METRES[unit]:.6g}")
-    fitting = [name for name, size in _SHOWN.items() if size <= metres * (1 + 1e-9)]
-    name = fitting[-1] if fitting else "pm"
+    name = _unit_of(metres)
     return f"{metres / _SHOWN[name]:.6g} {name}"
+
+
+def handy_unit(length: float, unit: str | None) -> tuple[float, str | None]:
+    """Return another unit for an axis of which the numbers would be long.
+
+    Parameters
+    ----------
+    length
+        Of the axis, in its unit.
+    unit
+        Its unit.
+
+    Returns
+    -------
+    tuple of float and str
+        What a number is multiplied by, and the unit then: the same unless the unit is one of
+        length, and the axis 10 000 of them or more, or less than 0.01.
+
+    Examples
+    --------
+    >>> handy_unit(20_000.0, "um")
+    (0.001, 'mm')
+    >>> handy_unit(500.0, "um"), handy_unit(1e6, None)
+    ((1.0, 'um'), (1.0, None))
+    """
+    if unit not in METRES or 0.01 <= length < 10_000:
+        return 1.0, unit
+    name = _unit_of(length * METRES[unit])
+    return float(f"{METRES[unit] / _SHOWN[name]:.6g}"), name
+
+
+def _unit_of(metres: float) -> str:
+    """Return the unit that makes the number of a length 1 to 999."""
+    fitting = [name for name, size in _SHOWN.items() if size <= metres * (1 + 1e-9)]
+    return fitting[-1] if fitting else "pm"
 
 
 def with_unit(name: str, unit: str | None) -> str:

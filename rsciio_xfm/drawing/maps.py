@@ -4,22 +4,29 @@ Figures are as wide as a page of a journal at most, 180 mm, and their text is 7 
 then. Everything is placed in inches and points, so that colour bars are as tall as their maps.
 """
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rsciio_xfm.drawing.colour_bars import bar_width, draw_bar
+from rsciio_xfm.drawing.colour_bars import bar_width, draw_bar, has_bar
 from rsciio_xfm.drawing.contrast import choose_limits
 from rsciio_xfm.drawing.layout import Grid, Margins, Wanted, arrange
-from rsciio_xfm.drawing.lengths import Scale, in_one_unit, with_unit
+from rsciio_xfm.drawing.lengths import Scale, handy_unit, in_one_unit, with_unit
 from rsciio_xfm.drawing.page import LARGE, RAISED, SMALL, TICKS, shifted, size_of
 from rsciio_xfm.drawing.palette import SAFE, class_colours
 from rsciio_xfm.drawing.panels import CLASSES, Panel, Style
 from rsciio_xfm.drawing.scale_bar import BELOW, draw_scale_bar, is_within
-from rsciio_xfm.drawing.texts import show_name, text_width, verbatim
+from rsciio_xfm.drawing.texts import (
+    power_of,
+    show_name,
+    show_number,
+    text_width,
+    verbatim,
+    with_power,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 _NAN = "0.75"
 _LINE = 0.155  # inches, of a line of text above a map
 _STRETCHED = 20.0  # a map that is longer than this is not drawn to scale
+_LONGEST_NAME = 2.3  # inches: a longer one is written in lines
 _LINE_RATIO = 0.45  # height to width of the graph of a line scan
 
 
@@ -55,7 +63,7 @@ def draw_maps(panels: Sequence[Panel], style: Style | None = None) -> np.ndarray
     if not panels:
         raise ValueError("There is no map to draw, expected one or more.")
     style = style or Style()
-    panels = [replace(one, steps=_steps(one)) for one in panels]
+    panels = [as_drawn(one) for one in panels]
     grid, lines = _make_grid(panels, style)
     figure = plt.figure(figsize=grid.figsize)
     scales: set[tuple[float, str | None]] = set()
@@ -67,7 +75,7 @@ def draw_maps(panels: Sequence[Panel], style: Style | None = None) -> np.ndarray
         draw_map(ax, panel, replace(style, scalebar=style.scalebar and own not in scales))
         scales.add(own)
         if lines > 1:
-            _lift_name(ax)
+            _lift_name(ax, panel, grid.size[0] + grid.margins.right)
         axes.append(ax)
     return np.array(axes)
 
@@ -91,20 +99,22 @@ def draw_map(ax: "Axes", panel: Panel, style: Style | None = None) -> "Axes":
         scale; otherwise axes have ticks.
     """
     style = style or Style()
-    panel = replace(panel, steps=_steps(panel))
+    panel = as_drawn(panel)
     _write_name(ax, panel, _drawn_size(panel, size_of(ax)))
     if panel.image.ndim == 1:
         return _draw_line(ax, panel)
     drawn = _draw_pixels(ax, panel, style)
     _draw_axes(ax, panel, style)
-    if style.colorbar and panel.image.ndim == 2:
+    if has_bar(panel, style):
         draw_bar(ax, drawn, panel, style)
     return ax
 
 
-def _steps(panel: Panel) -> tuple[Scale, ...]:
+def as_drawn(panel: Panel) -> Panel:
+    """Return a map with pixels of sizes above 0, in one unit if both are lengths."""
     steps = tuple((abs(size) or 1.0, unit) for size, unit in panel.steps)
-    return in_one_unit((steps[0], steps[1])) if len(steps) > 1 else steps
+    is_map = len(steps) > 1
+    return replace(panel, steps=in_one_unit((steps[0], steps[1])) if is_map else steps)
 
 
 # Where everything is.
@@ -125,7 +135,7 @@ def _is_to_scale(panel: Panel) -> bool:
     return is_one_unit and 1 / _STRETCHED <= _ratio(panel) <= _STRETCHED
 
 
-def _shown_ratio(panel: Panel) -> float:
+def shown_ratio(panel: Panel) -> float:
     """Return height to width of a map as it is drawn."""
     if not _is_to_scale(panel):
         n_rows, n_columns = panel.image.shape[:2]
@@ -137,20 +147,23 @@ def _shown_ratio(panel: Panel) -> float:
 
 def _make_grid(panels: Sequence[Panel], style: Style) -> tuple[Grid, int]:
     """Return where maps lie, and how many lines of text are above each."""
-    ratio = max(_shown_ratio(panel) for panel in panels)
-    least = max(_name_width(panel) for panel in panels)
+    ratio = max(shown_ratio(panel) for panel in panels)
+    least = min(_LONGEST_NAME, max(_name_width(panel) for panel in panels))
     wanted = Wanted(len(panels), ratio, least, style.per_row)
-    has_ticks = any(p.image.ndim == 1 or not _is_to_scale(p) for p in panels)
+    has_ticks = any(not _is_to_scale(panel) for panel in panels)
+    has_axes = has_ticks or any(panel.image.ndim == 1 for panel in panels)
     margins = Margins(
-        left=0.55 if has_ticks else 0.04,
-        right=0.08 + max(bar_width(panel, style) for panel in panels),
+        left=0.6 if has_ticks else 0.55 if has_axes else 0.04,
+        right=max(
+            0.08 + max(bar_width(panel, style) for panel in panels),
+            0.2 if has_ticks else 0.0,  # half of the last number
+        ),
         top=0.24 if least > 0.06 else 0.06,  # without names
-        bottom=0.45 if has_ticks else 0.08,
+        bottom=0.45 if has_axes else 0.08,
     )
     grid = arrange(wanted, margins)
-    lines = 2 if any(_name_width(panel) > grid.size[0] for panel in panels) else 1
-    if lines > 1:
-        margins = replace(margins, top=margins.top + _LINE)
+    lines = max(_name_lines(panel, grid) for panel in panels)
+    margins = replace(margins, top=margins.top + (lines - 1) * _LINE)
     if style.scalebar and not all(_is_bar_inside(panel, grid) for panel in panels):
         margins = replace(margins, bottom=max(margins.bottom, BELOW))
     return arrange(wanted, margins), lines
@@ -175,6 +188,14 @@ def _scale(panel: Panel, size: Sequence[float]) -> tuple[float, str | None]:
 def _name_width(panel: Panel) -> float:
     """Return the inches that the name of a map needs."""
     return text_width(show_name(panel.name), LARGE) + 0.06
+
+
+def _name_lines(panel: Panel, grid: Grid) -> int:
+    """Return how many lines of text are above a map, if the unit is one of them."""
+    if _name_width(panel) <= grid.size[0]:
+        return 1
+    room = grid.size[0] + grid.margins.right - 0.06
+    return 2 + wrapped(show_name(panel.name), room, LARGE).count("\n")
 
 
 def _is_bar_inside(panel: Panel, grid: Grid) -> bool:
@@ -210,8 +231,7 @@ def _write_name(ax: "Axes", panel: Panel, size: tuple[float, float]) -> None:
     longest = max(text_width(word, SMALL) for word in panel.remark.split())
     is_upright = longest > width - 0.1
     room = size[1] if is_upright else width
-    n_letters = int((room - 0.1) / needed * len(panel.remark))
-    text = verbatim(textwrap.fill(panel.remark, max(8, n_letters)))
+    text = verbatim(wrapped(panel.remark, room - 0.1, SMALL))
     ax.text(
         0, 1, text, va="top", color="white",
         transform=ax.transAxes + shifted(ax, 0.05, -0.05), fontsize=SMALL,
@@ -220,10 +240,13 @@ def _write_name(ax: "Axes", panel: Panel, size: tuple[float, float]) -> None:
     )  # fmt: skip
 
 
-def _lift_name(ax: "Axes") -> None:
-    """Put the name of a map one line higher than the unit beside it."""
-    title = ax.get_title(loc="left")
-    ax.set_title(title, loc="left", fontsize=LARGE, pad=RAISED + 72 * _LINE)
+def _lift_name(ax: "Axes", panel: Panel, width: float) -> None:
+    """Put the name of a map one line higher than the unit beside it; a long one in lines."""
+    name = verbatim(wrapped(show_name(panel.name), width - 0.06, LARGE))
+    options: dict[str, Any] = {"fontsize": LARGE, "pad": RAISED + 72 * _LINE}
+    if "\n" in name:
+        options |= {"va": "bottom", "pad": options["pad"] - 2, "linespacing": 1.1}
+    ax.set_title(name, loc="left", **options)
 
 
 def _draw_pixels(ax: "Axes", panel: Panel, style: Style) -> Any:
@@ -274,25 +297,37 @@ def _draw_ticks(ax: "Axes", panel: Panel) -> None:
     ax.tick_params(**TICKS)
     size = size_of(ax)
     each = zip((ax.xaxis, ax.yaxis), "xy", panel.steps, (1, 0), strict=True)
-    for axis, name, (_, unit), along in each:
+    for axis, name, step, along in each:
         if panel.image.shape[along] == 1 and panel.image.shape[1 - along] > 1:
             axis.set_ticks([])  # a single row, drawn as high as can be seen
             continue
         n = int(np.clip(size[1 - along] / 0.35, 1, 6))
         axis.set_major_locator(MaxNLocator(n, steps=[1, 2, 5, 10]))
-        axis.set_label_text(with_unit(name, unit), fontsize=SMALL)
+        _label_axis(axis, name, step, panel.image.shape[along])
+
+
+def _label_axis(axis: Any, name: str, step: Scale, n_pixels: int) -> None:
+    """Write lengths on an axis, in a unit that makes them short."""
+    factor, unit = handy_unit(n_pixels * step[0], step[1])
+    if factor != 1:
+        axis.set_major_formatter(lambda value, _: f"{value * factor:.6g}")
+    axis.set_label_text(with_unit(name, unit), fontsize=SMALL)
 
 
 def _draw_line(ax: "Axes", panel: Panel) -> "Axes":
-    size, unit = panel.steps[0]
+    size, _ = panel.steps[0]
     colour = SAFE[0] if panel.is_found else "0.5"
     ax.axhline(0, color="0.8", lw=0.8, zorder=0)
     x = np.arange(panel.image.size) * size
     marker = "o" if panel.image.size == 1 else None
     ax.plot(x, panel.image, lw=1, color=colour, marker=marker, ms=3)
     ax.tick_params(**TICKS)
-    ax.set_xlabel(with_unit("x", unit), fontsize=SMALL, labelpad=2)
-    ax.set_ylabel(verbatim(panel.unit), fontsize=SMALL, labelpad=2)
+    _label_axis(ax.xaxis, "x", panel.steps[0], panel.image.size)
+    low, high = ax.get_ylim()
+    power = power_of(max(abs(low), abs(high)))
+    ax.yaxis.set_major_formatter(lambda value, _: show_number(value, power))
+    ax.set_ylabel(verbatim(with_power(panel.unit, power)), fontsize=SMALL)
+    ax.xaxis.labelpad = ax.yaxis.labelpad = 2
     for side in ax.spines.values():
         side.set_linewidth(0.6)
     return ax

@@ -20,6 +20,14 @@ def new_axes(is_wide: bool = False) -> "Axes":
     return plt.subplots(figsize=(2 * PANEL, height), layout="constrained")[1]
 
 
+def set_text_sizes(ax: "Axes") -> None:
+    """Give the text of a graph the sizes that it has in print."""
+    ax.title.set_fontsize(LARGE)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_fontsize(MIDDLE)
+    ax.tick_params(labelsize=SMALL)
+
+
 def size_of(ax: "Axes") -> tuple[float, float]:
     """Return width and height of axes."""
     return ax.bbox.width / ax.figure.dpi, ax.bbox.height / ax.figure.dpi

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rsciio_xfm.drawing.page import LARGE, MIDDLE, SMALL
+from rsciio_xfm.drawing.page import LARGE, SMALL, set_text_sizes
 from rsciio_xfm.drawing.palette import SAFE
 from rsciio_xfm.drawing.texts import verbatim
 
@@ -106,9 +106,7 @@ def draw_spectra(
         ylabel=verbatim(frame.ylabel),
         xlim=(left, right),
     )
-    for label in (ax.xaxis.label, ax.yaxis.label):
-        label.set_fontsize(MIDDLE)
-    ax.tick_params(labelsize=SMALL)
+    set_text_sizes(ax)
     inside = [(c.energy >= left) & (c.energy <= right) for c in curves]
     drawn = [counts[is_in] for counts, is_in in zip(shown, inside, strict=True)]
     bottom, top = _count_range(np.concatenate(drawn), is_log)

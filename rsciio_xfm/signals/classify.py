@@ -1,5 +1,6 @@
 """Classes of the spectra of a signal; see :mod:`rsciio_xfm.analysis.classify`."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from rsciio_xfm.analysis.maps import region_spectra
 from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.progress import progress
+from rsciio_xfm.core.warning import warn
 from rsciio_xfm.signals import times
 from rsciio_xfm.signals.components import PREPARATION, find_components
 from rsciio_xfm.signals.made import image_of, map_of, spectrum_of
@@ -246,8 +248,9 @@ def estimate_n_classes(
     Returns
     -------
     int
-        The number with the highest mean silhouette of a sample of 5000 pixels. All of
-        them are in ``signal.learning_results``: ``signal.plot_cluster_metric()`` draws them.
+        The number with the highest mean silhouette of a sample of 5000 pixels; 1 where counts
+        are too few to tell pixels apart. All silhouettes are in
+        ``signal.learning_results``: ``signal.plot_cluster_metric()`` draws them.
 
     Raises
     ------
@@ -255,9 +258,14 @@ def estimate_n_classes(
         scikit-learn is not installed; names the extra.
     ValueError
         As of :func:`rsciio_xfm.pca`, or there are fewer than 3 pixels.
+
+    Warns
+    -----
+    UserWarning
+        Counts are too few. It says how many pixels to add up.
     """
     require("sklearn", "learning")
-    _, found = find_components(
+    features, found = find_components(
         "estimate_n_classes", signal, n_components, show_progressbar, preparation
     )
     points = found.scores
@@ -266,12 +274,29 @@ def estimate_n_classes(
     best = max(silhouettes, key=lambda n: silhouettes[n]) if silhouettes else 1
     if silhouettes and silhouettes[best] <= 0:
         best = 1  # all spectra are the same
+    contrast = methods.contrast(features, found)
+    if best > 1 and contrast < methods.LEAST_CONTRAST:
+        _warn_of_noise(signal, contrast)
+        best = 1
     results = signal.learning_results
     results.cluster_metric = "silhouette"
     results.cluster_metric_index = list(silhouettes)
     results.cluster_metric_data = list(silhouettes.values())
     results.estimated_number_of_clusters = best
     return best
+
+
+def _warn_of_noise(signal: BaseSignal, contrast: float) -> None:
+    """Say that pixels are to be added up before they can be told apart."""
+    n_axes = signal.axes_manager.navigation_dimension
+    wanted = 2 * methods.LEAST_CONTRAST / max(contrast, 0.1)
+    n = max(2, math.ceil(wanted ** (1 / n_axes)))
+    scale = ", ".join([str(n)] * n_axes + ["1"])
+    warn(
+        "The counts of a pixel are too few to tell classes: spectra differ less by what is in "
+        "the pixels than by counting noise, so that 1 class is suggested. Add up neighbouring "
+        f"pixels, as s.rebin(scale=({scale})), or say how many classes there are."
+    )
 
 
 def _check_options(**options: str) -> None:

@@ -1,10 +1,13 @@
 """Progress: one line in words, that moves, where somebody waits; and nothing else."""
 
 import io
+import os
 import re
+import signal
 import sys
 import threading
 import time
+import warnings
 
 import dask
 import dask.array as da
@@ -134,8 +137,35 @@ class TestWhere:
         assert capfd.readouterr() == ("", "")
 
     def test_no_standard_error(self, monkeypatch):
+        monkeypatch.setattr(module, "_DELAY", 0)
         monkeypatch.setattr(sys, "stderr", None)  # of a program without a console
         assert not is_wanted()
+        with count_bar(4, "Reading", True) as bar:
+            bar.update(4)
+
+    def test_closed_standard_error(self, monkeypatch):
+        monkeypatch.setattr(module, "_DELAY", 0)
+        monkeypatch.setattr(module, "_STEP", 0.01)
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", stream)
+        with progress(True, "waiting"):
+            time.sleep(0.05)
+            stream.close()
+            time.sleep(0.05)
+            begin("more")
+        assert not is_wanted()
+        with count_bar(4, "Reading", True) as bar:
+            bar.update(4)
+
+    def test_a_terminal_that_is_gone(self, terminal, monkeypatch):
+        def write(_):
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(terminal, "write", write)
+        with progress(doing="waiting"):
+            time.sleep(0.05)
+            begin("more")
+        assert not terminal.getvalue()
 
 
 class TestWhen:
@@ -171,6 +201,73 @@ class TestWhen:
         assert not dask.callbacks.Callback.active
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+class TestFork:
+    """A new process has neither the thread that draws, nor who would free its locks."""
+
+    @pytest.fixture
+    def in_child(self):
+        """Run something in a fork; return how it ends."""
+        children = []
+
+        def in_child(do):
+            with warnings.catch_warnings():
+                # Of newer versions of Python: there are threads.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+            if not child:
+                try:
+                    do()
+                except BaseException:
+                    os._exit(2)
+                os._exit(7)
+            children.append(child)
+            until = time.monotonic() + 20
+            while time.monotonic() < until:
+                done, status = os.waitpid(child, os.WNOHANG)
+                if done:
+                    children.remove(child)
+                    return os.waitstatus_to_exitcode(status)
+                time.sleep(0.01)
+            return None
+
+        yield in_child
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+    def test_a_fork_while_the_line_is_drawn(self, terminal, monkeypatch, in_child):
+        monkeypatch.setattr(module, "_STEP", 0.001)
+        write, is_drawn = terminal.write, threading.Event()
+
+        def write_slowly(text):
+            is_drawn.set()
+            time.sleep(0.05)
+            return write(text)
+
+        monkeypatch.setattr(terminal, "write", write_slowly)
+
+        def work():
+            before = terminal.getvalue()
+            with count_bar(4, "Reading") as bar:
+                bar.update(4)
+                begin("the end")
+            assert terminal.getvalue() == before
+
+        with progress(doing="waiting"):
+            assert is_drawn.wait(20)
+            assert in_child(work) == 7
+        assert lines_of(terminal) == ["Waiting [00:00]"]
+
+    def test_a_line_of_the_fork(self, terminal, in_child):
+        def work():
+            with progress(doing="waiting"):
+                time.sleep(0.05)
+            assert "Waiting" in terminal.getvalue()
+
+        assert in_child(work) == 7
+
+
 class TestWhat:
     DATA = da.from_array(np.ones((8, 4, 16), np.uint16), chunks=(2, 4, 16))
 
@@ -190,7 +287,7 @@ class TestWhat:
         with progress(doing="first"), bytes_bar(7, "Writing") as bar:
             bar.update(3)
             self.DATA.sum().compute()  # which has nothing to say about bytes
-            assert (bar._done, bar._total) == (3, 7)
+            assert (bar._stage.done, bar._stage.total) == (3, 7)
             bar.update(4)
             with progress(doing="last"):
                 pass

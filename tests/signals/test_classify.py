@@ -447,3 +447,53 @@ def test_live_times_of_an_edax_map(tmp_path):
     assert eds(found.spectra).live_time == pytest.approx(seconds / 168)
     assert eds(found.spectra.inav[0]).live_time == pytest.approx(seconds / 168)
     assert sum(eds(one).live_time for one in found.sums) == pytest.approx(seconds)
+
+
+@pytest.fixture(scope="module")
+def rock(tmp_path_factory):
+    return rsciio_xfm.data.thin_section(tmp_path_factory.mktemp("rock") / "a.GeoPIXE")
+
+
+@pytest.mark.thorough
+class TestFewCounts:
+    """Of a thin section whose minerals are known."""
+
+    @staticmethod
+    def measured(rock, counts):
+        spectra = rock.spectra.reshape(len(rock.spectra), 256, -1).sum(axis=-1)
+        expected = spectra[rock.labels] * rock.brightness[..., np.newaxis]
+        expected *= counts / expected.sum(axis=-1).mean()
+        return make(np.random.default_rng(0).poisson(expected).astype(np.uint16))
+
+    @staticmethod
+    def likeness(classes, truth):
+        found = classes.labels.data
+        return adjusted_rand_score(truth[found >= 0], found[found >= 0])
+
+    def test_classes_of_noise(self, rock):
+        s = self.measured(rock, 1)
+        hint = r"too few .* s.rebin\(scale=\((\d), \1, 1\)\)"
+        with pytest.warns(UserWarning, match=hint) as said:
+            assert s.estimate_n_classes() == 1
+        assert self.likeness(s.classify("pca", n_classes=6), rock.labels) < 0.1
+        n = int(str(said[0].message).partition("scale=(")[2][0])
+        assert 3 <= n <= 6
+        # What it says is done.
+        coarse = s.rebin(scale=(n, n, 1))
+        shape = coarse.data.shape[:2]
+        middle = rock.labels[n // 2 :: n, n // 2 :: n][: shape[0], : shape[1]]
+        n_classes = coarse.estimate_n_classes()
+        assert n_classes > 1
+        assert self.likeness(coarse.classify("pca", n_classes=6), middle) > 0.2
+
+    @pytest.mark.parametrize(("counts", "least"), [(10, 0.2), (100, 0.7), (1000, 0.8)])
+    def test_enough(self, rock, counts, least):
+        s = self.measured(rock, counts)
+        assert s.estimate_n_classes() > 1
+        assert self.likeness(s.classify("pca", n_classes=7), rock.labels) > least
+
+    def test_what_differs_in_thickness_only(self):
+        thick = np.where(np.arange(400).reshape(20, 20) % 20 < 10, 50.0, 200.0)
+        counts = thick[..., np.newaxis] * np.full(32, 1 / 32)
+        s = make(np.random.default_rng(0).poisson(counts).astype(np.uint16))
+        assert s.estimate_n_classes() == 2

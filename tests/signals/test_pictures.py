@@ -14,6 +14,8 @@ from PIL import Image
 
 import rsciio_xfm
 from rsciio_xfm.drawing import maps, scale_bar
+from rsciio_xfm.drawing.classes import draw_classes
+from rsciio_xfm.drawing.colour_maps import draw_colour_map
 from rsciio_xfm.drawing.composites import Composite
 from rsciio_xfm.drawing.layout import Margins, Wanted, arrange
 from rsciio_xfm.drawing.palette import class_colours
@@ -447,6 +449,17 @@ class TestPage:
         axes = rsciio_xfm.plot_maps({name: counts((60, 20)), "b": counts((60, 20))})
         check_page(axes[0].figure)
 
+    @pytest.mark.parametrize("n", [1, 6])
+    def test_names_that_are_longer_than_a_map_have_lines(self, n):
+        name = "the part of the map that is rich in iron, titanium and $chromium$ as well"
+        images = {f"{name} {name} {k}": counts((60, 80)) for k in range(n)}
+        axes = rsciio_xfm.plot_maps(images)
+        shown = axes[-1].get_title(loc="left")
+        assert "\n" in shown
+        assert shown.replace("\n", " ").replace("\\$", "$") == f"{name} {name} {n - 1}"
+        assert axes[0].figure.get_figwidth() > (6 if n > 1 else 4)
+        check_page(axes[0].figure)
+
     def test_what_is_said_of_a_small_map_is_in_it(self):
         panels = [
             Panel(name, counts((30, 30)), remark="in a part of the map")
@@ -472,6 +485,33 @@ class TestPage:
         np.testing.assert_array_equal(drawn.get_ydata(), line.data)
         assert drawn.get_xdata()[-1] == 98 and axes[0].get_xlabel() == "x (µm)"
         check_page(axes[0].figure)
+
+    @pytest.mark.parametrize(
+        ("shape", "labels"),
+        [((20, 1000), ["x (mm)", "y (µm)"]), ((1000, 20), ["x (µm)", "y (mm)"])],
+    )
+    def test_long_axes_have_short_numbers(self, shape, labels):
+        image = signal(counts(shape), 50.0, "um")
+        (ax,) = rsciio_xfm.plot_maps(image)
+        assert [ax.get_xlabel(), ax.get_ylabel()] == labels
+        check_page(ax.figure)
+        ax = rsciio_xfm.plot_rgb(image)  # which has no colour bar beside it
+        ax.figure.draw_without_rendering()
+        long = ax.xaxis if shape[1] == 1000 else ax.yaxis
+        assert long.get_ticklabels()[-1].get_text() == "50"
+        check_page(ax.figure)
+
+    def test_of_a_line_with_large_numbers(self):
+        line = hs.signals.Signal1D(1e7 + 1e6 * counts(50))
+        line.axes_manager[0].scale, line.axes_manager[0].units = 500.0, "um"
+        line.metadata.Signal.quantity = "X-rays (Counts)"
+        (ax,) = rsciio_xfm.plot_maps({"Fe_Ka": line})
+        assert ax.get_ylabel() == "10⁶ counts" and ax.get_xlabel() == "x (mm)"
+        check_page(ax.figure)
+
+    def test_where_there_is_no_number_is_no_colour_bar(self):
+        axes = rsciio_xfm.plot_maps([np.full((4, 5), np.nan), counts((4, 5))])
+        assert [len(ax.child_axes) for ax in axes] == [0, 1]
 
 
 class TestWrong:
@@ -549,8 +589,34 @@ class TestClasses:
             assert apart.min() > 15
             assert apart.reshape(-1)[:5].min() > 20  # of the first class to the next
 
+    @pytest.mark.parametrize("shape", [(60, 100), (20, 200)])
+    def test_the_legend_of_many_is_below_what_is_above_it(self, shape):
+        labels = np.arange(shape[0] * shape[1]).reshape(shape) % 16
+        spectra = 1.0 + counts((16, 40))
+        scores = np.stack([labels.ravel(), -labels.ravel()], axis=1).astype(float)
+        axes = draw_classes(
+            labels, scores, spectra, np.arange(40.0), "keV",
+            [(0.05, "mm")] * 2, np.full(16, 1 / 16), {},
+        )  # fmt: skip
+        axes[0].figure.draw_without_rendering()
+        legend = axes[2].get_legend().get_window_extent()
+        assert legend.y1 < axes[1].xaxis.label.get_window_extent().y0 or (
+            legend.x0 > axes[1].get_window_extent().x1
+            and legend.y1 < axes[0].get_window_extent().y0
+        )
+
 
 class TestColours:
+    @pytest.mark.parametrize("shape", [(40, 60), (4, 100)])
+    def test_figure_is_as_high_as_the_map(self, shape):
+        picture = np.zeros((*shape, 3), np.uint8)
+        steps = [(0.05, "mm"), (0.1, "mm")]
+        colours = np.zeros((8, 3))
+        axes = draw_colour_map(picture, steps, "map", colours, (0.0, 10.0, "keV"))
+        axes[0].figure.draw_without_rendering()
+        height = axes[0].get_window_extent().height / axes[0].figure.dpi
+        assert axes[0].figure.get_figheight() - height < 1.6
+
     @pytest.mark.parametrize(
         ("highest", "said"),
         [(0.01234, "0.0123"), (99.96, "100"), (999.7, "1000"), (12345.6, "12346")],

@@ -4,6 +4,7 @@ What they start from, features of the spectra, is in
 :mod:`rsciio_xfm.analysis.classify.features`.
 """
 
+import math
 import threading
 import warnings
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _COMPONENT_BITS = 26
 _TRANSFORMED_AT_ONCE = 20_000
 _CELLS = 64  # of a coarse clustering that samples are drawn from
 _N_INIT = 5
+LEAST_CONTRAST = 2.0  # of spectra whose classes are not classes of noise
 _fitting = threading.Lock()
 
 
@@ -106,6 +108,42 @@ def reduce_pca(features: Features, n_components: int = 10) -> Components:
     scores = np.ascontiguousarray(images[:, features.used].T)
     ratio = variance / variance.sum() if variance.sum() > 0 else variance
     return Components(scores, components, variance, ratio)
+
+
+def contrast(features: Features, found: Components) -> float:
+    """Tell how much spectra of single pixels differ by more than their counting noise.
+
+    Parameters
+    ----------
+    features, found
+        Counts, scaled by ``"poisson"``, and all of their components.
+
+    Returns
+    -------
+    float
+        The variance of what they differ in most, in units of the variance of the noise, which
+        is 1 along each component. Below about 2, classes of pixels are classes of noise.
+        Infinite where the noise is not known: of other scalings, and of what are no counts.
+
+    Notes
+    -----
+    With this scaling, noise has a variance of 1 whatever the channel (Keenan & Kotula, Surface
+    and Interface Analysis 36 (2004) 203). Of few spectra it makes the variances of components
+    larger than they are; this is taken away (Baik & Silverstein, Journal of Multivariate
+    Analysis 97 (2006) 1382). The first component is the mean: that it differs from pixel to
+    pixel is looked at, not that it is there.
+    """
+    if features.scaling != "poisson" or features.data.dtype.kind not in "biu":
+        return math.inf
+    ratio = np.count_nonzero(features.weights) / features.n_used
+    brightness = float(np.var(found.scores[:, 0], dtype=float)) - 1
+    if len(found.explained_variance) < 2:
+        return brightness
+    variance = float(found.explained_variance[1])
+    half = (1 + variance - ratio) / 2
+    if variance <= (1 + math.sqrt(ratio)) ** 2:  # as noise alone would have it
+        return max(brightness, 0.0)
+    return max(brightness, half + math.sqrt(max(0.0, half**2 - variance)) - 1)
 
 
 def reduce_umap(
