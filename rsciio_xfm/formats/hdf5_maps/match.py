@@ -12,8 +12,8 @@ from rsciio_xfm.formats.hdf5_maps.layouts import LAYOUTS, Layout
 if TYPE_CHECKING:
     from rsciio_xfm.formats.hdf5_maps.find import Found
 
-
 _LEAST_CHANNELS, _MOST_DETECTORS = 64, 32
+_MOST_DIGITS = 9  # of the number of a detector
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Match:
     def detector(self) -> int | None:
         """The number of the detector that the dataset is of; None if it tells none."""
         text = self.groups.get("detector")
-        if text is None:
+        if text is None or len(text) > _MOST_DIGITS:
             return None
         if text.isdecimal():
             return int(text)

@@ -52,7 +52,7 @@ class Part:
 
     @property
     def place(self) -> tuple[int, int, int]:
-        """For :class:`rsciio_xfm.core.views.Joined`."""
+        """One of the `places` of :class:`rsciio_xfm.core.views.Joined`."""
         return self.start, self.stop, self.size
 
 
