@@ -7,7 +7,7 @@ eager reading and sums that never build the map, follows from it.
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import Field, fields, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from rsciio_xfm.core.config import PIECE_BYTES
-from rsciio_xfm.core.source import workplace
 from rsciio_xfm.core.wide import add_channels, add_spectra
+from rsciio_xfm.core.workplace import workplace
 
 # What repr tells apart, and what it says of it in any process.
 _PLAIN = str, bytes, bool, int, float, complex, type(None), np.generic
@@ -399,3 +399,34 @@ class CountedArray(FileArray):
             sums = add_channels(block.reshape(-1, block.shape[-1]), start, stop)
             total[place_in(held, ranges)] = sums.reshape(block.shape[:-1])
         return total
+
+
+def read_rows(
+    array: ArrayLike,
+    ranges: tuple[Range, ...],
+    step: int,
+    read: Callable[[tuple[Range, ...]], np.ndarray] | None = None,
+) -> Pieces:
+    """Read a block piece by piece along its first axis.
+
+    Parameters
+    ----------
+    array
+        What is read.
+    ranges
+        Of the block.
+    step
+        How many rows are read together at least, from a multiple of it on: those of a chunk
+        of the file, which would be read several times otherwise.
+    read
+        What reads a piece; by default that of the array.
+    """
+    read = array.read if read is None else read
+    row_bytes = math.prod(b - a for a, b in ranges[1:]) * array.dtype.itemsize
+    height = -(-max(1, PIECE_BYTES // max(1, row_bytes)) // step) * step
+    start, stop = ranges[0]
+    while start < stop and row_bytes:
+        end = min(stop, (start // height + 1) * height)
+        held = ((start, end), *ranges[1:])
+        yield held, read(held)
+        start = end

@@ -32,6 +32,37 @@ def check_whole(name: str, value: Any, least: int = 1) -> None:
         )
 
 
+def check_number_of(where: str, name: str, value: Any, n: int, more: str = "") -> int:
+    """Return the number of one of several things, which count from 0.
+
+    Parameters
+    ----------
+    where
+        Path of the file, for the message.
+    name, value
+        Of an argument.
+    n
+        How many things there are.
+    more
+        What the message ends with.
+
+    Raises
+    ------
+    ValueError
+        It names the argument, and what it may be.
+
+    Examples
+    --------
+    >>> check_number_of("map.h5", "detector", 3, 4)
+    3
+    """
+    if not is_whole(value) or not 0 <= value < n:
+        raise ValueError(
+            f"{where}: {name} is {value!r:.40}, expected 0 to {n - 1}{more}."
+        )
+    return int(value)
+
+
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Refuse a value that is none of some.
 

@@ -15,7 +15,7 @@ import numpy as np
 from rsciio_xfm.core.array import CountedArray, Pieces, Range
 from rsciio_xfm.core.codecs import PLAIN, Decoder, Place
 from rsciio_xfm.core.config import BLOCK_BYTES, GAP_BYTES, PIECE_BYTES, RAW_BYTES
-from rsciio_xfm.core.source import Readers, scratch
+from rsciio_xfm.core.source import Readers
 from rsciio_xfm.core.table import (
     NO_CHUNK,
     Cell,
@@ -39,6 +39,7 @@ from rsciio_xfm.core.wide import (
     check_unsigned,
     is_wide,
 )
+from rsciio_xfm.core.workplace import scratch
 from rsciio_xfm.kernels.transpose import copy
 
 __all__ = ["NO_CHUNK", "ChunkedArray", "Table"]

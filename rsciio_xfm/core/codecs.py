@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from rsciio_xfm.core.source import scratch
+from rsciio_xfm.core.workplace import scratch
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.kernels.lzf import decompress
 from rsciio_xfm.kernels.transpose import unshuffle

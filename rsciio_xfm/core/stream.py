@@ -19,7 +19,8 @@ import numpy as np
 from rsciio_xfm.core.array import FileArray, Matrices, Range
 from rsciio_xfm.core.config import BLOCK_BYTES
 from rsciio_xfm.core.runs import Read, Runs, Stream
-from rsciio_xfm.core.source import little_endian, scratch
+from rsciio_xfm.core.source import little_endian
+from rsciio_xfm.core.workplace import scratch
 from rsciio_xfm.exceptions import CorruptFileError
 from rsciio_xfm.kernels.project import multiply_sparse
 

@@ -26,7 +26,8 @@ from rsciio_xfm.core.config import (
     NARROW_BYTES,
     STREAM_MOST_BYTES,
 )
-from rsciio_xfm.core.source import LocalFile, Reader, Source, scratch
+from rsciio_xfm.core.source import LocalFile, Reader, Source
+from rsciio_xfm.core.workplace import scratch
 from rsciio_xfm.kernels.sums import (
     can_stream,
     is_counts,

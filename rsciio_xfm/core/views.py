@@ -1,4 +1,4 @@
-"""Views of arrays over files: blocks, points in their places of a map, detectors."""
+"""Views of arrays over files: blocks, points in their places of a map, parts joined."""
 
 import bisect
 import itertools
@@ -9,10 +9,16 @@ from functools import cached_property
 
 import numpy as np
 
-from rsciio_xfm.core.array import CountedArray, FileArray, Matrices, Pieces, Range
-from rsciio_xfm.core.config import PIECE_BYTES
-from rsciio_xfm.core.detectors import StackedMaps, add_to, sum_dtype
-from rsciio_xfm.core.wide import add_exactly, check_unsigned, is_wide
+from rsciio_xfm.core.array import (
+    CountedArray,
+    FileArray,
+    Matrices,
+    Pieces,
+    Range,
+    read_rows,
+)
+from rsciio_xfm.core.detectors import Detectors, StackedMaps
+from rsciio_xfm.core.wide import add_exactly, check_unsigned
 from rsciio_xfm.exceptions import CorruptFileError
 
 Ranges = tuple[Range, ...]
@@ -237,7 +243,7 @@ class Placed(CountedArray):
 
     def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block piece by piece, each chunk once; see :meth:`FileArray.pieces`."""
-        yield from _pieces_of_rows(self, ranges, self._row_step)
+        yield from read_rows(self, ranges, self._row_step)
 
     @cached_property
     def _row_step(self) -> int:
@@ -434,124 +440,6 @@ class Unsigned(CountedArray):
         return counts.view(self.dtype)
 
 
-@dataclass(frozen=True, eq=False)
-class Detectors(CountedArray):
-    """A detector of an array that has them along its first axis, or the sum of several.
-
-    Attributes
-    ----------
-    source
-        All detectors.
-    numbers
-        Which, one after the other.
-    where
-        Named in errors.
-    """
-
-    source: FileArray
-    numbers: tuple[int, ...]
-    where: str = ""
-
-    @cached_property
-    def shape(self) -> tuple[int, ...]:
-        """That of a detector."""
-        return self.source.shape[1:]
-
-    @cached_property
-    def dtype(self) -> np.dtype:
-        """Of the counts; of sums of short ones, of 32 bits."""
-        return sum_dtype(self.source.dtype, len(self.numbers))
-
-    @cached_property
-    def stored_chunks(self) -> tuple[int, ...] | None:
-        """Those of the detectors."""
-        stored = self.source.stored_chunks
-        return None if stored is None else stored[1:]
-
-    @property
-    def _all(self) -> Range:
-        return self.numbers[0], self.numbers[-1] + 1
-
-    def row_axis(self) -> int:
-        """Return the first axis."""
-        return 0
-
-    def row_step(self) -> int:
-        """Return how many rows a chunk has."""
-        stored = self.stored_chunks
-        return 1 if stored is None else stored[0]
-
-    def file_bytes(self) -> int:
-        """Estimate the share of these detectors."""
-        return math.ceil(
-            self.source.file_bytes() * len(self.numbers) / self.source.shape[0]
-        )
-
-    def by_detector(self) -> FileArray | None:
-        """Return the same with the detectors apart."""
-        if len(self.numbers) < 2:
-            return None
-        return StackedMaps(tuple(replace(self, numbers=(i,)) for i in self.numbers))
-
-    def read(self, ranges: Ranges) -> np.ndarray:
-        """Read a block; see :meth:`ArrayLike.read`."""
-        total = None
-        for group in self._groups():
-            for part in self.source.read((group, *ranges)):
-                if total is None:
-                    total = part.astype(self.dtype, copy=False)
-                else:
-                    add_to(total, part, self.where)
-        return np.ascontiguousarray(total)
-
-    def _groups(self) -> Iterator[Range]:
-        """Yield the detectors that are read together: those of a chunk of the file."""
-        first, stop = self._all
-        stored = self.source.stored_chunks
-        step = 1 if stored is None else stored[0]
-        while first < stop:
-            end = min(stop, (first // step + 1) * step)
-            yield first, end
-            first = end
-
-    def pieces(self, ranges: Ranges) -> Pieces:
-        """Read a block piece by piece, each chunk once; see :meth:`FileArray.pieces`."""
-        if len(self.numbers) == 1:
-            for held, counts in self.source.pieces((self._all, *ranges)):
-                yield held[1:], counts[0]
-        else:
-            yield from _pieces_of_rows(self, ranges, self.row_step())
-
-    def sum_navigation(self, ranges: Ranges) -> np.ndarray:
-        """Sum the spectra of a block; see :meth:`FileArray.sum_navigation`."""
-        if not self._is_exact:
-            return super().sum_navigation(ranges)
-        sums = self.source.sum_navigation((self._all, *ranges))
-        return sums if self._fit(sums) else super().sum_navigation(ranges)
-
-    def sum_signal(self, ranges: Ranges) -> np.ndarray:
-        """Sum the channels of a block; see :meth:`FileArray.sum_signal`."""
-        if not self._is_exact:
-            return super().sum_signal(ranges)
-        sums = self.source.sum_signal((self._all, *ranges)).sum(axis=0, dtype=np.uint64)
-        return sums if self._fit(sums) else super().sum_signal(ranges)
-
-    @property
-    def _is_exact(self) -> bool:
-        """Whether sums of all detectors are as exact as of one."""
-        return len(self.numbers) == 1 or not is_wide(self.dtype)
-
-    def _fit(self, sums: np.ndarray) -> bool:
-        """Tell whether no sum of the detectors can be too large for its type.
-
-        None is larger than what it is added to.
-        """
-        is_one = (
-            len(self.numbers) == 1 or self.source.dtype.itemsize < self.dtype.itemsize
-        )
-        return is_one or int(sums.max(initial=0)) <= np.iinfo(self.dtype).max
-
-
 def with_detectors(source: FileArray, numbers: tuple[int, ...]) -> FileArray:
     """Return the same of other detectors.
 
@@ -568,20 +456,6 @@ def with_detectors(source: FileArray, numbers: tuple[int, ...]) -> FileArray:
         return source
     parts = (None if p is None else with_detectors(p, numbers) for p in source.parts)
     return replace(source, parts=tuple(parts))
-
-
-def _pieces_of_rows(array: FileArray, ranges: Ranges, step: int) -> Pieces:
-    """Read rows some at a time, as many as a step has at least."""
-    row_bytes = (
-        math.prod(stop - start for start, stop in ranges[1:]) * array.dtype.itemsize
-    )
-    height = -(-max(1, PIECE_BYTES // max(1, row_bytes)) // step) * step
-    start, stop = ranges[0]
-    while start < stop and row_bytes:
-        end = min(stop, (start // height + 1) * height)
-        held = ((start, end), *ranges[1:])
-        yield held, array.read(held)
-        start = end
 
 
 def add_detectors(sources: Sequence[FileArray]) -> FileArray | None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from rsciio_xfm.core.array import FileArray, Range, channels_in, place_in
 from rsciio_xfm.core.chunks import ChunkedArray
-from rsciio_xfm.core.source import scratch, workplace
 from rsciio_xfm.core.stream import RecordStream
 from rsciio_xfm.core.views import View
+from rsciio_xfm.core.workplace import scratch, workplace
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.kernels.regions import add_regions
 from rsciio_xfm.kernels.sums import can_stream, is_counts, spectra_at_once, stream_runs

@@ -9,7 +9,7 @@ import numpy as np
 
 from rsciio_xfm.core.array import FileArray, Range, channels_in, place_in
 from rsciio_xfm.core.config import CUBE_POLL_SECONDS
-from rsciio_xfm.core.source import workplace
+from rsciio_xfm.core.workplace import workplace
 from rsciio_xfm.exceptions import PassCancelledError
 from rsciio_xfm.explore.cube_chunks import FAST, SMALL, ChunkReader, ChunkWriter, narrow
 from rsciio_xfm.explore.cube_layout import GROUP, Layout

@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from rsciio_xfm.core.source import LocalFile, Memory, scratch, workplace
+from rsciio_xfm.core.source import LocalFile, Memory
+from rsciio_xfm.core.workplace import scratch, workplace
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 
 CONTENT = bytes(range(100))

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsciio_xfm.core.chunks import ChunkedArray, Table
+from rsciio_xfm.core.detectors import Detectors
 from rsciio_xfm.core.source import Memory
-from rsciio_xfm.core.views import Detectors, Placed, add_detectors
+from rsciio_xfm.core.views import Placed, add_detectors
 
 N_CHANNELS = 9
 

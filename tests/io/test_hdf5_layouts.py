@@ -495,6 +495,20 @@ class TestRows:
         np.testing.assert_array_equal(image, expected)
 
 
+def test_number_of_a_detector_that_is_none(tmp_path):
+    """Python does not read numbers of more than 4300 digits."""
+    path = tmp_path / "a.nxs"
+    truth = build.write_soleil(path, n_detectors=1)
+    with h5py.File(path, "r+") as file:
+        (name,) = file
+        group = file[f"{name}/scan_data"]
+        (old,) = [n for n in group if n.startswith("channel")]
+        group.move(old, "channel" + "1" * 5000)
+    signal = read(path)[0]
+    np.testing.assert_array_equal(signal["data"], truth["counts"][0])
+    assert "detector" not in signal["metadata"]["Acquisition_instrument"]["XRF"]
+
+
 class TestMasters:
     def test_missing_row(self, tmp_path):
         path, truth = build.write_aps_u(tmp_path, missing=(2,))

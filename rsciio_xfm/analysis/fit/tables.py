@@ -10,7 +10,7 @@ import numpy as np
 from rsciio_xfm.analysis.fit.bins import Bins
 from rsciio_xfm.analysis.fit.matrix import Projection
 from rsciio_xfm.core.array import Matrices
-from rsciio_xfm.core.source import scratch
+from rsciio_xfm.core.workplace import scratch
 from rsciio_xfm.kernels.project import LANES
 
 _AT_ONCE = 8  # numbers that products of float32 make side by side

@@ -11,23 +11,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from errno import ENOENT
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from rsciio_xfm.core.array import CountedArray, FileArray, Pieces, Range
+from rsciio_xfm.core.array import CountedArray, FileArray, Pieces, Range, read_rows
 from rsciio_xfm.core.chunks import NO_CHUNK, ChunkedArray, Table
 from rsciio_xfm.core.codecs import PLAIN, Deflate, Lzf, Place
-from rsciio_xfm.core.config import HDF5_CACHE_BYTES, PIECE_BYTES
+from rsciio_xfm.core.config import HDF5_CACHE_BYTES
+from rsciio_xfm.core.detectors import Detectors
 from rsciio_xfm.core.extras import require
 from rsciio_xfm.core.hdf5.links import Dataset, file_of
 from rsciio_xfm.core.hdf5.open import is_elsewhere, open_dataset
 from rsciio_xfm.core.hdf5.sizes import check_size, is_plain_type
 from rsciio_xfm.core.scan import Grid
 from rsciio_xfm.core.source import LocalFile
-from rsciio_xfm.core.views import Detectors, Joined, Placed
+from rsciio_xfm.core.views import Joined, Placed
 from rsciio_xfm.exceptions import CorruptFileError, FileFormatError
 from rsciio_xfm.kernels.transpose import copy
 
@@ -329,17 +331,10 @@ class Hdf5Array(CountedArray):
 
     def pieces(self, ranges: Ranges) -> Pieces:
         """Read a block piece by piece, the file open; see :meth:`FileArray.pieces`."""
-        row = int(np.prod([b - a for a, b in ranges[1:]])) * self.dtype.itemsize
-        step = self.row_step()
-        # Chunks of the file as they are, rather than each of them several times.
-        height = -(-max(1, PIECE_BYTES // max(1, row)) // step) * step
         with self._opened() as dataset:
-            start, stop = ranges[0]
-            while start < stop:
-                end = min(stop, (start // height + 1) * height)
-                held = ((start, end), *ranges[1:])
-                yield held, self._read(dataset, held)
-                start = end
+            yield from read_rows(
+                self, ranges, self.row_step(), partial(self._read, dataset)
+            )
 
 
 def check_filters(path: str | Path, dataset: h5py.Dataset) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm.core.array import FileArray
-from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.core.checks import check_number_of, is_whole
 from rsciio_xfm.core.dead_time import live_fraction
 from rsciio_xfm.core.detectors import StackedMaps
 from rsciio_xfm.core.eds import (
@@ -258,13 +258,10 @@ def _choose_spectra(
         )
     if options.detector is None:
         return [group]
-    detector = options.detector
-    if not is_whole(detector) or not 0 <= detector < len(group):
-        raise ValueError(
-            f"{path}: detector is {detector!r:.40}, expected 0 to {len(group) - 1}: the "
-            f"map has {len(group)} detectors."
-        )
-    return [[group[detector]]]
+    n = len(group)
+    more = f": the map has {n} detectors"
+    number = check_number_of(str(path), "detector", options.detector, n, more)
+    return [[group[number]]]
 
 
 def _read_map(

@@ -13,8 +13,8 @@ from rsciio_xfm.exceptions import FileFormatError
 from rsciio_xfm.formats.edf.api import read_images
 from rsciio_xfm.formats.hdf5_maps.api import read_counters, read_hdf5
 from rsciio_xfm.formats.hdf5_maps.axes import parse_axes
+from rsciio_xfm.formats.hdf5_maps.options import Options
 from rsciio_xfm.formats.hdf5_maps.series import list_series
-from rsciio_xfm.formats.hdf5_maps.spectra import Options
 from rsciio_xfm.formats.spec.api import Options as SpecOptions
 from rsciio_xfm.formats.spec.api import is_spec, read_spec
 from rsciio_xfm.formats.xia.api import read_single, read_xia

@@ -13,8 +13,9 @@ from rsciio_xfm.formats.hdf5_maps import bliss
 from rsciio_xfm.formats.hdf5_maps.bliss import Scan
 from rsciio_xfm.formats.hdf5_maps.find import Found, choose, find_contents, join_rows
 from rsciio_xfm.formats.hdf5_maps.known import check_kinds
+from rsciio_xfm.formats.hdf5_maps.options import Options
 from rsciio_xfm.formats.hdf5_maps.programs import read_scalers
-from rsciio_xfm.formats.hdf5_maps.spectra import Options, read_dataset
+from rsciio_xfm.formats.hdf5_maps.spectra import read_dataset
 
 _OWN_SUMS = ("map", "MAPS", "saved")
 

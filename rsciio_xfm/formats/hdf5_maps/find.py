@@ -24,7 +24,8 @@ from rsciio_xfm.formats.hdf5_maps.layout import (
     SPECTRA,
     XRM_ROOTS,
 )
-from rsciio_xfm.formats.hdf5_maps.layouts import MASTER_ROWS, Match, match
+from rsciio_xfm.formats.hdf5_maps.layouts import MASTER_ROWS
+from rsciio_xfm.formats.hdf5_maps.match import Match, match
 
 IMAGE = ("image", "rgb-image", "rgba-image")
 _MOST_DEPTH = 32
@@ -69,6 +70,13 @@ class Found:
     root: Group | None = None
     match: Match | None = None
     rows: dict[str, "Found | Link | None"] = field(default_factory=dict)
+
+    @property
+    def known(self) -> Match:
+        """How it is one of the layouts in the table, of spectra that are."""
+        if self.match is None:
+            raise ValueError(f"{self.name} is of no layout, expected one of the table.")
+        return self.match
 
     @property
     def interpretation(self) -> str:

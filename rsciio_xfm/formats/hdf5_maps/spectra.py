@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core import xrf as meta
-from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.core.checks import check_number_of
 from rsciio_xfm.core.eds import (
     build_axis,
     clean_units,
@@ -37,40 +36,8 @@ from rsciio_xfm.formats.hdf5_maps.axes import detector_axis as axis_of_detectors
 from rsciio_xfm.formats.hdf5_maps.bliss import Detector, Scan, grid_of, read_counter
 from rsciio_xfm.formats.hdf5_maps.find import IMAGE, Found, listed_axes
 from rsciio_xfm.formats.hdf5_maps.known import read_known
+from rsciio_xfm.formats.hdf5_maps.options import Options
 from rsciio_xfm.formats.hdf5_maps.programs import read_map
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of :func:`rsciio_xfm.esrf.file_reader` that are for HDF5.
-
-    Attributes
-    ----------
-    lazy, chunks, navigation_shape, detector
-        As there.
-    paths
-        ``dataset_path``, as a list.
-    axes
-        From :func:`rsciio_xfm.formats.hdf5_maps.axes.parse_axes`.
-    is_sum
-        ``sum_detectors``.
-    series
-        As there: files that are rows or parts of one map.
-    allow_outside, advice
-        See :func:`rsciio_xfm.core.hdf5.links.open_checked`.
-    """
-
-    lazy: bool = False
-    chunks: Any = "auto"
-    paths: list[str] | None = None
-    navigation_shape: tuple[int, ...] | None = None
-    axes: tuple[str, ...] | None = None
-    detector: int | None = None
-    is_sum: bool = False
-    series: bool | str = False
-    allow_outside: bool = False
-    advice: str = ""
-
 
 _TOLD = ("saved", "map")  # layouts whose axes are known
 
@@ -286,9 +253,7 @@ def _choose_detectors(
     n = dataset.shape[axis]
     if number is None:
         return range(n)
-    if not is_whole(number) or not 0 <= number < n:
-        raise ValueError(f"{where}: detector is {number!r}, expected 0 to {n - 1}.")
-    return [int(number)]
+    return [check_number_of(where, "detector", number, n)]
 
 
 def _finder(

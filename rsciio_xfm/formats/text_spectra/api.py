@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rsciio_xfm.core import xrf as meta
-from rsciio_xfm.core.checks import is_whole
+from rsciio_xfm.core.checks import check_number_of
 from rsciio_xfm.core.eds import DETECTOR_AXIS, build_axis
 from rsciio_xfm.core.to_dask import in_memory
 from rsciio_xfm.core.warning import warn
@@ -110,12 +110,9 @@ def _choose_detector(path: Path, spectrum: Spectrum, detector: Any) -> None:
     if detector is None:
         return
     n = spectrum.counts.shape[1]
-    if not is_whole(detector) or not 0 <= detector < n:
-        raise ValueError(
-            f"{path}: detector is {detector!r:.40}, expected 0 to {n - 1}: the file has {n} "
-            f"detector{'s' if n > 1 else ''}."
-        )
-    own = slice(detector, detector + 1)
+    more = f": the file has {n} detector{'s' if n > 1 else ''}"
+    number = check_number_of(str(path), "detector", detector, n, more)
+    own = slice(number, number + 1)
     spectrum.counts = spectrum.counts[:, own]
     spectrum.live, spectrum.real = spectrum.live[own], spectrum.real[own]
     spectrum.calibrations = spectrum.calibrations[own]
