@@ -44,7 +44,7 @@ class Asking:
             self.explorer = explore_file(explorer, most_waiting=100)
         (self.number, *_) = [one["id"] for one in self.json_of("api/maps")]
         if wait:
-            self.opened.overview.wait(120)
+            self.opened.overview.wait(60)
 
     def __enter__(self):
         return self

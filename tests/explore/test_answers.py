@@ -280,7 +280,7 @@ class TestChanged:
             assert str(tmp_path) not in text
             path.write_bytes(kept)
             assert not ask.json("info", fresh="1")["file_changed"]
-            ask.opened.overview.wait(120)
+            ask.opened.overview.wait(60)
             assert (ask.image("counts") == before).all()
 
     def test_no_spectra(self, tmp_path):

@@ -72,7 +72,7 @@ class TestFiles:
         monkeypatch.setenv("RSCIIO_XFM_CACHE_DIR", str(tmp_path / "home"))
         number = served.list_maps()[0]["id"]
         error = OSError(13, "Permission denied", str(tmp_path / "home's" / "cubes"))
-        served.open(number).wait(120)
+        served.open(number).wait(30)
         served.open(number).cache.off(f"The cache cannot be written: {error}.")
         found = answer(served, f"api/map/{number}/info", {})
         why = json.loads(found.body)["cache"]["why"]
@@ -109,7 +109,7 @@ class TestFiles:
             [sys.executable, "-c", textwrap.dedent(code)],
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=120,
             check=False,
         )
         assert (ended.returncode, ended.stdout) == (0, 3 * "read\n"), ended.stderr
@@ -185,7 +185,7 @@ class TestQuestions:
         monkeypatch.setattr(answers, "check_excitation", lambda text: None)
         monkeypatch.setattr(Asked, "axis", lambda asked: None)
         number = served.list_maps()[0]["id"]
-        served.open(number).opened.overview.wait(120)
+        served.open(number).opened.overview.wait(30)
         wishes = ({"elements": "Fe"}, {"elements": "Fe,Cu"},
                   {"elements": "Fe", "excitation": "Rh 50 kV"})  # fmt: skip
 
@@ -196,7 +196,7 @@ class TestQuestions:
         for wish in wishes:
             said = json.loads(image(wish).body)
             assert said["again"] == "fit"
-            state, end = "waiting", time.monotonic() + 120
+            state, end = "waiting", time.monotonic() + 30
             while state in ("waiting", "running") and time.monotonic() < end:
                 time.sleep(0.01)
                 body = answer(served, f"api/map/{number}/task/fit", wish).body
@@ -233,7 +233,7 @@ class TestQuestions:
     def test_wishes_that_are_none(self, served, monkeypatch, what, query, text):
         monkeypatch.setattr(Asked, "axis", lambda asked: None)
         number = served.list_maps()[0]["id"]
-        served.open(number).opened.overview.wait(120)
+        served.open(number).opened.overview.wait(30)
         found = answer(served, f"api/map/{number}/{what}", query)
         assert found.status == 400
         assert text in json.loads(found.body)["error"]
@@ -251,14 +251,14 @@ class TestQuestions:
 
         monkeypatch.setitem(tasks.MAKES, "classify", classify)
         number = served.list_maps()[0]["id"]
-        served.open(number).opened.overview.wait(120)
+        served.open(number).opened.overview.wait(30)
 
         def ask(name, **query):
             path = f"api/map/{number}/task/classify"
             return json.loads(answer(served, path, query, Client(name)).body)["state"]
 
         assert ask("mine") in ("waiting", "running")
-        assert begun.wait(120)
+        assert begun.wait(20)
         assert ask("yours", stop="1") == "stopped"  # for you; you had not asked
         assert ask("mine") == "running"
         assert ask("mine", stop="1") == "stopped"
@@ -325,7 +325,7 @@ def running(tmp_path):
 
 def connect(running):
     found = socket.create_connection(("127.0.0.1", running.port))
-    found.settimeout(120)
+    found.settimeout(20)
     return found
 
 
@@ -335,7 +335,7 @@ def question(running, path):
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode()
 
 
-def is_closed(one, timeout=120):
+def is_closed(one, timeout=20):
     one.settimeout(timeout)
     try:
         while one.recv(2**16):
@@ -364,27 +364,18 @@ class TestClients:
             monkeypatch.setattr(server, "LOOPBACK", ())
             with connect(running) as one:
                 assert is_closed(one)
-        end, is_refused = time.monotonic() + 120, True
+        end, is_refused = time.monotonic() + 20, True
         while is_refused and time.monotonic() < end:
             with connect(running) as one:
                 is_refused = is_closed(one, 0.3)
         assert not is_refused
 
     def test_who_takes_no_answer_is_sent_away(self, running, monkeypatch):
-        monkeypatch.setattr(server, "_MOST_SILENCE", 0.2)
-        asked = threading.Event()
-
-        def large(_):
-            asked.set()
-            return self.large()
-
-        monkeypatch.setattr(server, "_static", large)
+        monkeypatch.setattr(server, "_MOST_SILENCE", 0.5)
+        monkeypatch.setattr(server, "_static", lambda _: self.large())
         with connect(running) as one:
             one.sendall(question(running, "/page/x"))
-            assert asked.wait(120)
-            end = time.monotonic() + 120
-            while running._server.server_state.connections and time.monotonic() < end:
-                time.sleep(0.05)
+            time.sleep(4)
             n_bytes = 0
             with pytest.raises(ConnectionError):
                 while part := one.recv(2**20):

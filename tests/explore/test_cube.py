@@ -722,12 +722,12 @@ def test_killed_process(source, counts, monkeypatch, tmp_path):
     ready = context.Event()
     process = context.Process(target=make_slowly, args=(tmp_path / "map.raw", ready))
     process.start()
-    assert ready.wait(300)
+    assert ready.wait(120)
     cells = count_cells(monkeypatch)
     seen = []
     with ThreadPoolExecutor(1) as pool:  # this one waits for the other, and sees its rows
         made = pool.submit(make, source, overview=lambda n, *_: seen.append(n))
-        while len(seen) < 3 and not made.done():
+        while len(seen) < 3:
             time.sleep(0.01)
         assert not made.done() and not cells
         os.kill(process.pid, signal.SIGKILL)
@@ -743,15 +743,15 @@ def test_cancelled_while_another_makes_it(source):
 
     def wait(*_):
         begun.set()
-        go_on.wait(120)
+        go_on.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(make, source, progress=wait)
-        assert begun.wait(120)
+        assert begun.wait(60)
         with pytest.raises(PassCancelledError):
             make(source, cancel=lambda: True)
         go_on.set()
-        assert made.result(120) == find(source)
+        assert made.result(60) == find(source)
 
 
 def test_many_threads_make_one(source, counts, monkeypatch):

@@ -81,7 +81,7 @@ def test_dead_times_count_as_memory():
     with Asking(explorer):
         for number, one in maps.items():
             assert one.nbytes > 8 * 500 * 400 * 4
-            explorer.open(number).opened.overview.wait(120)
+            explorer.open(number).opened.overview.wait(30)
         explorer.open("3")
         assert list(explorer._open) == ["3"]
         held = sum(one.opened.nbytes for one in explorer._open.values())

@@ -31,7 +31,7 @@ def path(tmp_path):
 
 
 def wait_for(ask, *states):
-    end = time.monotonic() + 120
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         said = ask.json("info")["cache"]
         if said["state"] in states:
@@ -166,7 +166,7 @@ def test_closed_before_its_turn(path):
     with prepare._CUBES:
         explorer = Explorer(Listing(path))
         held = explorer.open(next(iter(explorer.listing.files())))
-        assert held.opened.overview.wait(120)
+        assert held.opened.overview.wait(30)
         explorer.close()
         assert not held.is_read()
         assert held.cache.state == "off"
@@ -177,7 +177,7 @@ def test_forgotten_while_it_is_read(path):
     with prepare._CUBES:
         explorer = Explorer(Listing(path), memory=1)
         held = explorer.open(number := next(iter(explorer.listing.files())))
-        assert held.opened.overview.wait(120)
+        assert held.opened.overview.wait(30)
         explorer._close(number)
         explorer.close()
         assert not held.is_read()

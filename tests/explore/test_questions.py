@@ -60,7 +60,7 @@ class TestQuestions:
     def test_one_of_a_kind_in_the_queue(self, questions):
         gate = Gate()
         first = questions.ask(1, place("me", "image"), gate)
-        assert gate.begun.wait(120)
+        assert gate.begun.wait(10)
         second = questions.ask(2, place("me", "image"), gate)
         with pytest.raises(QuestionError) as error:
             questions.ask(3, place("me", "image"), gate)
@@ -81,18 +81,18 @@ class TestQuestions:
         tickets = [
             questions.ask("q", place(client, "image"), gate) for client in range(2)
         ]
-        assert gate.begun.wait(120)
+        assert gate.begun.wait(10)
         tickets[0].leave()
         time.sleep(0.05)
         assert not tickets[1].future.done()
         tickets[1].leave()
         with pytest.raises(PassCancelledError):
-            tickets[1].future.result(120)
+            tickets[1].future.result(10)
 
     def test_what_waits_in_the_queue_is_not_made(self, questions):
         gate, never = Gate(), Gate()
         first = questions.ask(1, place("me", "image"), gate)
-        assert gate.begun.wait(120)
+        assert gate.begun.wait(10)
         questions.ask(2, place("me", "image"), never).leave()
         again = questions.ask(3, place("me", "image"), gate)  # the place is free
         gate.go.set()
@@ -113,7 +113,7 @@ class TestQuestions:
         for ticket in tickets:
             ticket.leave()
         with pytest.raises(PassCancelledError):
-            tickets[0].future.result(120)
+            tickets[0].future.result(10)
 
     def test_errors_reach_all(self, questions):
         def fail(cancel):
@@ -131,7 +131,7 @@ class TestQuestions:
         """Clients take turns; what others ask is not behind all of one's own."""
         gate, made = Gate(), []
         first = questions.ask("first", place("first", "image"), gate)
-        assert gate.begun.wait(120)
+        assert gate.begun.wait(10)
 
         def make(name):
             return lambda cancel: made.append(name) or Answer("text/plain", b"")
@@ -180,7 +180,7 @@ class TestQuestions:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(120)
+            thread.join(60)
             assert not thread.is_alive()
         questions.close()
         assert not failed

@@ -59,7 +59,7 @@ def test_waits_for_the_other_process(process):
     assert thread.is_alive()
     assert not process.loaded
     process.compiled.add("b")
-    thread.join(120)
+    thread.join(10)
     assert process.loaded == ["a", "b"]
     assert {name for names in process.wanted for name in names} <= {"a", "b"}
 
@@ -91,7 +91,7 @@ def test_begun_once(process):
         ready.begin()
     for thread in threading.enumerate():
         if thread.name == "kernels":
-            thread.join(120)
+            thread.join(10)
     assert process.loaded == [ready.QUESTIONS]
 
 

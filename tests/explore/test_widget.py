@@ -49,7 +49,7 @@ def ask(widget, path, **query):
 
     widget.send = send
     widget._handle_custom_msg({"id": "7", "path": path, "query": query}, [])
-    assert answered.wait(120)
+    assert answered.wait(30)
     (content, body) = messages[0]
     assert content["id"] == "7"
     return content, body
