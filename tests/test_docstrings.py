@@ -60,11 +60,12 @@ def files(tmp_path_factory):
     return folder
 
 
-# What is said of the map of the examples, which has such pixels, and what is not said by us;
-# anything else is in pytest's summary.
+# What is said of the maps of the examples, and what is not said by us; anything else is in
+# pytest's summary.
 @pytest.mark.filterwarnings(
     "default",
     r"ignore:.*\d+ of \d+ dead times are not recorded:UserWarning",
+    "ignore:.*EDAX APEX files are read by the names:UserWarning",
     "ignore::hyperspy.exceptions.VisibleDeprecationWarning",
 )
 @pytest.mark.parametrize("name", EXAMPLES)

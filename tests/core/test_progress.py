@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import signal
 import sys
 import threading
@@ -33,21 +32,11 @@ def terminal(monkeypatch):
     return stream
 
 
-class Clock:
-    """The time as the module reads it, which passes when it is told to."""
-
-    now = 1000.0
-
-    def monotonic(self):
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
+def busy(monkeypatch):
+    """What is short is so on a busy machine too."""
     monkeypatch.setattr(module, "_STEP", 0.02)
-    return clock
+    monkeypatch.setattr(module, "_DELAY", 3.0)
 
 
 def wait_for(condition):
@@ -82,7 +71,7 @@ class TestWhere:
             time.sleep(0.05)
         out, err = capfd.readouterr()
         assert not out
-        assert re.search(r"Waiting \[00:\d\d\]", err)
+        assert "Waiting [00:" in err
 
     def test_terminal(self, terminal):
         with bytes_bar(10, "Writing a.emd") as bar:
@@ -110,7 +99,7 @@ class TestWhere:
         assert found == [False]
         assert is_wanted()
 
-    def test_notebook(self, monkeypatch, capfd, clock):
+    def test_notebook(self, monkeypatch, capfd, busy):
         """There it is one output, not red as errors, that ends with what took long."""
         display = pytest.importorskip("IPython.display")
         shown = []
@@ -127,7 +116,6 @@ class TestWhere:
         monkeypatch.setattr(module, "_is_notebook", lambda: True)
         with count_bar(4, "Reading") as bar:
             bar.update(2)
-            clock.now += 3
             wait_for(lambda: any(text.startswith("Reading:  50%|█") for text in shown))
             bar.update(2)
             begin("a short one")
@@ -169,30 +157,28 @@ class TestWhere:
 
 
 class TestWhen:
-    def test_what_is_quick_is_not_told(self, terminal, clock, monkeypatch):
-        monkeypatch.setattr(module, "_DELAY", 2.0)
+    def test_what_is_quick_is_not_told(self, terminal, monkeypatch):
+        monkeypatch.setattr(module, "_DELAY", 600.0)
         with progress(doing="waiting"):
-            clock.now += 1.9
             time.sleep(0.1)
         assert not terminal.getvalue()
 
-    def test_it_moves_while_nothing_ends(self, terminal, clock, monkeypatch):
-        monkeypatch.setattr(module, "_DELAY", 2.0)
+    def test_it_moves_while_nothing_ends(self, terminal, monkeypatch):
+        monkeypatch.setattr(module, "_STEP", 0.02)
+        monkeypatch.setattr(module, "_DELAY", 0.1)
         with progress(doing="waiting"):
-            clock.now += 3
             wait_for(lambda: terminal.getvalue().count("Waiting") > 4)
         (line,) = lines_of(terminal)
-        assert re.fullmatch(r"Waiting \[00:\d\d\]", line)
+        assert line.startswith("Waiting [00:")
 
-    def test_short_steps_leave_nothing(self, terminal, clock, monkeypatch):
-        monkeypatch.setattr(module, "_DELAY", 2.0)
+    def test_short_steps_leave_nothing(self, terminal, busy):
         with progress():
             begin("the long one")
-            clock.now += 3
+            time.sleep(3.1)
             begin("a short one")
             wait_for(lambda: "A short one" in terminal.getvalue())
         (line,) = lines_of(terminal)
-        assert re.fullmatch(r"The long one \[00:\d\d\]", line)
+        assert line.startswith("The long one [00:")
 
     def test_no_thread_is_left(self, terminal):
         with pytest.raises(KeyError), progress(doing="waiting"):

@@ -143,7 +143,7 @@ def test_a_region_in_the_output_of_a_cell(looking, folder):
     page.locator(".xfm-map").scroll_into_view_if_needed()
     looking.settle()
     looking.drag(looking.on_map(5, 10), looking.on_map(24, 39), steps=8)
-    looking.shows("whole", "r1")
+    sync_api.expect(looking.plot).to_have_attribute("data-series", "whole r1")
     page.wait_for_timeout(500)  # until the state has reached the kernel
     output = run_cell(page, 1).locator(".jp-OutputArea-output")
     sync_api.expect(output).to_contain_text("counts", timeout=PATIENCE * 1000)
