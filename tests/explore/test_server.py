@@ -304,7 +304,7 @@ class TestFolder:
 class TestRunning:
     def test_from_start_to_end(self, tmp_path):
         path = edax.write_map(tmp_path / "map.spd")
-        before = threading.active_count()
+        before = set(threading.enumerate())
         with Running(explore_file(path), Place()) as server:
             assert server.address.startswith(f"http://127.0.0.1:{server.port}/?token=")
             opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
