@@ -34,7 +34,7 @@ region_options = together(dataset_option, range_options, detector_option)
 
 
 def mask_option(what_for: str) -> Decorator:
-    """Let the user name images of regions: of --mask, used by `read_mask`."""
+    """Let the user name images of regions, which `read_masks` reads."""
     text = (
         "Image (.npy, .png, .tif, .bmp) of the size of the map whose pixels that are not 0 "
         f"make a region{what_for}"
