@@ -47,7 +47,7 @@ THOROUGH = (
     HERE / "io" / "test_raw_types.py",
     HERE / "robustness",
     HERE / "signals" / "test_elements.py",
-    HERE / "signals" / "test_pictures.py",
+    HERE / "signals" / "test_map_plots.py",
     HERE / "test_cli_classify.py",
     HERE / "test_cli_elements.py",
     HERE / "test_cli_folder.py",

@@ -633,11 +633,6 @@ class TestSpectrum:
         assert "is the map itself" in run("spectrum", *arguments, code=1)
         assert (tmp_path / "map.hspy").stat().st_size == size
 
-    def test_no_map(self, run, path, tmp_path):
-        hs.load(path).sum().save(tmp_path / "sum.msa")
-        text = run("spectrum", tmp_path / "sum.msa", "-o", tmp_path / "a.msa", code=1)
-        assert text.startswith("Error: ") and "Traceback" not in text
-
     def test_empty_region(self, run, tmp_path):
         records = builder.random_records()[:41]
         path = builder.write(tmp_path / "cut.GeoPIXE", builder.header_tree(), records)
@@ -844,6 +839,12 @@ def test_spectra_that_cannot_be(run, path, tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["map.GeoPIXE"]
 
 
+@pytest.mark.parametrize("name", ["a.tif", "a.hspy"])
+def test_folders_of_images_are_made(run, path, tmp_path, name):
+    run("image", path, "-o", tmp_path / "new" / name)
+    assert (tmp_path / "new" / name).is_file()
+
+
 def test_line_beyond_what_is_drawn(run, path, tmp_path):
     drawn = ("--energy", 0.1, 1, "--lines", "Fe_Ka", "-o", tmp_path / "a.png")
     said = run("spectrum", path, *drawn)
@@ -912,7 +913,7 @@ class TestPicturesOfSpectra:
         assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
         assert "exists" in run("spectrum", edax, "-o", tmp_path / "a.png", code=1)
         options = ["--statistic", "max", "--per", "live-time", "-o", tmp_path / "b.png"]
-        assert "live time of 'b' is not known" in run("spectrum", edax, *options, code=1)
+        assert "--per divides sums" in run("spectrum", edax, *options, code=1)
         assert not (tmp_path / "b.png").exists()
 
     def test_options_of_pictures(self, run, edax, tmp_path):

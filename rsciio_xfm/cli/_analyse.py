@@ -15,9 +15,9 @@ from rsciio_xfm.cli._info import describe
 from rsciio_xfm.cli._options import excitation_option, output_options
 from rsciio_xfm.cli._outputs import check_folder
 from rsciio_xfm.cli._reader_options import (
-    dataset_option,
     detector_option,
     detector_options,
+    reader_options,
 )
 from rsciio_xfm.cli._values import FILE, FiniteRange
 from rsciio_xfm.core.atomic import replacing_in
@@ -27,7 +27,7 @@ from rsciio_xfm.core.warning import warn
 @click.command()
 @click.argument("file", type=FILE)
 @detector_option
-@dataset_option
+@reader_options
 @excitation_option
 @click.option(
     "--saturation",

@@ -12,7 +12,7 @@ from rsciio_xfm._register import extension
 from rsciio_xfm.cli._errors import errors_as_messages
 from rsciio_xfm.cli._files import load_map, load_spectra
 from rsciio_xfm.cli._options import element_option, excitation_option, region_options
-from rsciio_xfm.cli._reader_options import chosen_as_text, dataset_option, detector_option
+from rsciio_xfm.cli._reader_options import chosen_as_text, detector_option, reader_options
 from rsciio_xfm.cli._values import FILE, KNOWN
 
 _RIPPLE = ("rpl", "raw")
@@ -52,7 +52,7 @@ def elements(
 @click.option("--dry-run", is_flag=True, help="Print the calibration, write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace the energies that the file has.")
 @detector_option
-@dataset_option
+@reader_options
 def calibrate(
     file: Path, known: Any, dry_run: bool, overwrite: bool, detector: int | str | None
 ) -> None:

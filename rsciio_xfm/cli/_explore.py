@@ -10,9 +10,9 @@ from rsciio_xfm.cli._errors import errors_as_messages
 from rsciio_xfm.cli._files import own_extensions, wrong_extension
 from rsciio_xfm.cli._reader_options import (
     chosen_options,
-    dataset_option,
     detector_option,
     detector_options,
+    reader_options,
 )
 from rsciio_xfm.cli._values import FILE, FiniteRange
 from rsciio_xfm.core.config import EXPLORER_MIB
@@ -40,7 +40,7 @@ _cache_option = click.option(
 
 @click.command()
 @click.argument("file", type=FILE)
-@dataset_option
+@reader_options
 @detector_option
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @_port_option

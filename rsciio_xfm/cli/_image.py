@@ -11,10 +11,11 @@ import click
 from rsciio_xfm.cli._errors import errors_as_messages
 from rsciio_xfm.cli._files import load_map, select
 from rsciio_xfm.cli._options import output_options, picture_options, region_options
-from rsciio_xfm.cli._outputs import check_extension, check_folder_of, check_outputs
+from rsciio_xfm.cli._outputs import check_extension, check_outputs
 from rsciio_xfm.cli._pictures import (
     PICTURES,
     VECTOR,
+    check_folder_of,
     check_pictures,
     resize,
     write_figure,

@@ -11,7 +11,7 @@ import yaml
 from rsciio_xfm._register import find_reader
 from rsciio_xfm.cli._errors import errors_as_messages
 from rsciio_xfm.cli._files import one_map, read_lazily
-from rsciio_xfm.cli._reader_options import dataset_option
+from rsciio_xfm.cli._reader_options import reader_options
 from rsciio_xfm.cli._says import show_size
 from rsciio_xfm.cli._values import FILE
 from rsciio_xfm.core.eds import SIGNAL_TYPE
@@ -22,7 +22,7 @@ _MOST_LINES = 200  # of the header
 
 @click.command()
 @click.argument("file", type=FILE)
-@dataset_option
+@reader_options
 @click.option("--all", "whole", is_flag=True, help="All lines of a long header.")
 def info(file: Path, whole: bool) -> None:
     """Print header, size, detectors and dead times of FILE, without reading counts."""

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from rsciio_xfm.cli._reader_options import dataset_option, detector_option
+from rsciio_xfm.cli._reader_options import detector_option, reader_options
 from rsciio_xfm.cli._values import COLOURS, FILE, KNOWN, Finite, NumberOrAuto
 
 Decorator = Callable[[Callable], Callable]
@@ -30,11 +30,11 @@ def _range_option(name: str, what: str) -> Decorator:
 
 
 range_options = together(_range_option("x", "Columns"), _range_option("y", "Rows"))
-region_options = together(dataset_option, range_options, detector_option)
+region_options = together(reader_options, range_options, detector_option)
 
 
 def mask_option(what_for: str) -> Decorator:
-    """Let the user name images of regions: of --mask, used by `read_mask`."""
+    """Let the user name images of regions, which `read_masks` reads."""
     text = (
         "Image (.npy, .png, .tif, .bmp) of the size of the map whose pixels that are not 0 "
         f"make a region{what_for}"

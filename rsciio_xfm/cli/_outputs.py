@@ -17,12 +17,6 @@ def check_extension(output: Path, known: tuple[str, ...]) -> None:
         )
 
 
-def check_folder_of(output: Path) -> None:
-    """Refuse a name in a folder that is not there."""
-    if not output.parent.is_dir():
-        raise click.ClickException(f"{output}: there is no folder {output.parent}")
-
-
 def check_outputs(
     file: Path, output: Path, names: list[str], overwrite: bool
 ) -> list[Path]:

@@ -3,8 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import click
+
 VECTOR = (".pdf", ".svg")
 PICTURES = (".png", *VECTOR)
+
+
+def check_folder_of(output: Path) -> None:
+    """Refuse a picture in a folder that is not there; HyperSpy makes those of its files."""
+    if output.suffix.lower() in PICTURES and not output.parent.is_dir():
+        raise click.ClickException(f"{output}: there is no folder {output.parent}")
 
 
 def check_pictures(cmap: str | None, pixel_size: str | None) -> None:

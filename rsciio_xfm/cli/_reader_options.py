@@ -60,8 +60,8 @@ outside_links_option = _kept_option(
 )
 
 
-def dataset_option(command: Callable) -> Callable:
-    """Let the user choose a map of a file, and say what its axes are: used by `load`."""
+def reader_options(command: Callable) -> Callable:
+    """Let the user choose a map of a file, and give its reader any option, for `load`."""
     for add in (
         _kept_option(
             _OTHER,

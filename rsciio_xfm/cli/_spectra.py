@@ -18,8 +18,8 @@ from rsciio_xfm.cli._options import (
     refuse_given,
     region_options,
 )
-from rsciio_xfm.cli._outputs import check_extension, check_folder_of, check_outputs
-from rsciio_xfm.cli._pictures import PICTURES, write_figure
+from rsciio_xfm.cli._outputs import check_extension, check_outputs
+from rsciio_xfm.cli._pictures import PICTURES, check_folder_of, write_figure
 from rsciio_xfm.cli._says import compute, region_size, show_counts
 from rsciio_xfm.cli._values import AUTO, FILE, LINES
 from rsciio_xfm.core.warning import warn

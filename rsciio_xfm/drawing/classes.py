@@ -7,7 +7,7 @@ import numpy as np
 
 from rsciio_xfm.drawing.lengths import Scale
 from rsciio_xfm.drawing.maps import draw_map
-from rsciio_xfm.drawing.page import LARGE, PAGE, SMALL, set_text_sizes
+from rsciio_xfm.drawing.page import LARGE, MOST_POINTS, PAGE, SMALL, set_text_sizes
 from rsciio_xfm.drawing.palette import class_colours
 from rsciio_xfm.drawing.panels import CLASSES, Panel
 from rsciio_xfm.drawing.peak_names import name_peaks
@@ -15,8 +15,6 @@ from rsciio_xfm.drawing.spectra import Curve, Frame, draw_spectra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_MOST_POINTS = 20_000  # of a scatter plot, per detector
 
 
 def draw_classes(
@@ -111,8 +109,8 @@ def _draw_embedding(
     colours: Sequence[tuple[float, float, float]],
 ) -> None:
     shown = np.flatnonzero(np.isfinite(embedding[:, 0]))
-    if shown.size > _MOST_POINTS:
-        shown = np.random.default_rng(0).choice(shown, _MOST_POINTS, replace=False)
+    if shown.size > MOST_POINTS:
+        shown = np.random.default_rng(0).choice(shown, MOST_POINTS, replace=False)
     second = embedding[:, 1] if embedding.shape[1] > 1 else np.zeros(len(embedding))
     known = [(0.85, 0.85, 0.85), *colours]
     ax.scatter(

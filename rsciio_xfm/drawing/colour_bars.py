@@ -24,7 +24,7 @@ _APART = 0.11  # inches from number to number, at least
 
 
 def has_bar(panel: Panel, style: Style) -> bool:
-    """Tell whether a map has a colour bar: of colours, and where there is no number, not."""
+    """Tell whether a map has a colour bar: pictures in colours, and maps of NaN, have none."""
     is_of_numbers = panel.image.ndim == 2 and bool(np.isfinite(panel.image).any())
     return style.colorbar and is_of_numbers
 
@@ -116,5 +116,5 @@ def _ticks(low: float, high: float, height: float) -> Any:
     gaps = np.diff(places) * height / (high - low)
     if gaps.min(initial=1.0) > _APART:
         return locator
-    # The bar is as low as the text is high: its ends do, or its upper one.
+    # There is room for the numbers of both ends only, or for that of the upper one.
     return [low, high] if height > 2 * _APART else [high]

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rsciio_xfm.core.dead_time import SATURATION, is_recorded
-from rsciio_xfm.drawing.page import SMALL, set_text_sizes
+from rsciio_xfm.drawing.page import MOST_POINTS, SMALL, set_text_sizes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_MOST_POINTS = 20_000  # of a scatter plot, per detector
 
 
 def draw_histogram(
@@ -70,8 +68,8 @@ def draw_against_counts(
     size = 12
     for values, total, name in zip(dead_time, counts, names, strict=True):
         known = np.flatnonzero(is_recorded(values))
-        if known.size > _MOST_POINTS:
-            known = rng.choice(known, _MOST_POINTS, replace=False)
+        if known.size > MOST_POINTS:
+            known = rng.choice(known, MOST_POINTS, replace=False)
         size = min(size, 12 if known.size < 1000 else 3)
         ax.scatter(
             total.ravel()[known],

@@ -10,6 +10,7 @@ RAISED = 5.0  # points, of text above a map
 TICKS: dict[str, Any] = {"labelsize": SMALL, "length": 2.5, "width": 0.6, "pad": 2}
 PAGE = (180 / 25.4, 236 / 25.4)  # inches of width and height
 PANEL = 3.4  # inches
+MOST_POINTS = 20_000  # of a scatter plot: more would not be seen, and take long
 
 
 def new_axes(is_wide: bool = False) -> "Axes":

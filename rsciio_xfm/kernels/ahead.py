@@ -46,9 +46,9 @@ def compile_ahead(*names: str) -> bool:
 
     Nothing waits for it. It has a low priority, and ends after the kernel at hand if this
     process ends. There is one at a time: what is wanted meanwhile comes next, and what another
-    program's process compiles is left to that. It is never started by a worker, on a single
-    processor, without a folder to keep kernels in, or if the environment variable
-    ``RSCIIO_XFM_COMPILE`` is 0.
+    program's process compiles is left to that. It is never started by a process that
+    :mod:`multiprocessing` began, as workers are, on a single processor, without a folder to
+    keep kernels in, or if the environment variable ``RSCIIO_XFM_COMPILE`` is 0.
 
     Parameters
     ----------

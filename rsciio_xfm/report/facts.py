@@ -119,7 +119,7 @@ def _source(content: Content) -> str:
 
 
 def who_says(content: Content) -> str:
-    """Return where it comes from what excites the sample."""
+    """Return who says what excites the sample."""
     if content.asked.excitation is not None:
         return "as it was given"
     if has_excitation(content.source.signal):

@@ -27,6 +27,7 @@ from rsciio_xfm.analysis.fit.problem import (
     Problem,
     State,
     absorbed,
+    chi2_of,
     informed,
     less_sure,
     line_columns,
@@ -351,8 +352,7 @@ def finish(
     for _ in range(_REWEIGHTINGS):
         problem = reweighted(problem, state)
         state = solve_by(problem, values, made, signed=True)
-    misfit = (problem.spectrum - state.expected) * problem.roots
-    chi2 = float(misfit @ misfit / np.count_nonzero(problem.roots))
+    chi2 = chi2_of(problem, state)
     # Where the model is not right its parameters are not known as well as the counts tell.
     covariance = joint_covariance(problem, state) * max(chi2, 1.0)
     basis = _basis(model, problem, state, covariance)

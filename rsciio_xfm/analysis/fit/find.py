@@ -40,6 +40,7 @@ from rsciio_xfm.analysis.fit.peaks import check_spectrum
 from rsciio_xfm.analysis.fit.pool import Pool
 from rsciio_xfm.analysis.fit.problem import (
     SIGNIFICANT,
+    chi2_of,
     less_sure,
     make_problem,
     minimise,
@@ -67,7 +68,7 @@ _HIDING = {"_L L1": (0.05, 0.05), "_L L2": (0.05, 0.05), "_M M4": (0.1, 0.15)}
 # Root of chi2 per channel near a line of which nothing is believed. In phantoms and a steel it
 # is up to 1.6 beside what is there, in spectra of pure metals up to 3.5.
 _MOST_OFF = 5.0
-_MOST_OUTER = 3.0  # times what a thin sample has beside another shell, as tables differ
+_MOST_SHELL = 3.0  # times what a thin sample has beside another shell, as tables differ
 _FAIR = 1.5  # chi2 per channel of parameters that have not run away
 _WORSE = 1.5  # times chi2: so much no group may take along that is dropped
 
@@ -121,10 +122,10 @@ def find_elements(
     :mod:`rsciio_xfm.analysis.fit.candidates`; a group is refused where another of its element
     would have to be seen as well and is not. With all that is likely, 10 sigma, the model is
     calibrated, with sum peaks; ratios of lines are held at the tables until all elements were
-    tried, or As would be taken for Pb L, and Mn for K-beta of Cr. Under electrons
-    other shells of what was found are fitted beside what may have taken their place. Then all
-    is free, and an element that L lines may hide is tried once more. Backward: what is below
-    5 sigma beside all others goes.
+    tried, or As would be taken for Pb L, and Mn for K-beta of Cr. Under electrons other shells
+    of what was found are fitted beside what may have taken their place. Then all is free, and
+    an element that L lines may hide is tried once more. Backward: what is below 5 sigma beside
+    all others goes.
     """
     counts = check_spectrum(spectrum)
     energy_range, last = range_of(counts, excitation, response)
@@ -272,18 +273,28 @@ def _with_shells(
     if _misfit(trial, counts) > _FAIR:
         other = _approached(start, groups, counts)
         trial = min(trial, other, key=lambda one: _misfit(one, counts))
-    values, n = values_of(trial), len(model.groups)
-    problem = make_problem(trial, counts, values)
-    state = solve_at(problem, values)
-    clear = significances(less_sure(problem, state), state, range(n, n + len(more)))
-    areas = state.solution.areas[n : n + len(more)]
-    each = zip(more, clear, areas, strict=True)
-    kept = [g for g, one, area in each if one > SIGNIFICANT and area < most[g.name]]
+    kept = _clear_groups(trial, counts, most)
+    if not kept:
+        return model, ()
     names = tuple(group.name for group in kept)
     trial = replace(trial, groups=(*model.groups, *kept))
     trial = _drop_weak(trial, counts, pool, names)
-    is_better = bool(kept) and _misfit(trial, counts) < _misfit(model, counts)
+    is_better = _misfit(trial, counts) < _misfit(model, counts)
     return (trial, names) if is_better else (model, ())
+
+
+def _clear_groups(
+    model: Model, counts: np.ndarray, most: Mapping[str, float]
+) -> list[Group]:
+    """Return those of the last groups that are clear, and have no more counts than allowed."""
+    values, n = values_of(model), len(model.groups)
+    problem = make_problem(model, counts, values)
+    state = solve_at(problem, values)
+    first = n - len(most)
+    clear = significances(less_sure(problem, state), state, range(first, n))
+    areas = state.solution.areas[first:n]
+    each = zip(model.groups[first:], clear, areas, strict=True)
+    return [g for g, one, area in each if one > SIGNIFICANT and area < most[g.name]]
 
 
 def _approached(model: Model, groups: tuple[Group, ...], counts: np.ndarray) -> Model:
@@ -307,7 +318,7 @@ def _missing_shells(model: Model, counts: np.ndarray, pool: Pool) -> dict[str, f
     for one, is_new, needed, size in each:
         expected = shares.get(one.group.element, 0.0) * one.strength
         if is_new and expected * size > needed:
-            found[one.group.name] = _MOST_OUTER * expected
+            found[one.group.name] = _MOST_SHELL * expected
     return found
 
 
@@ -322,10 +333,7 @@ def _misfit(model: Model, counts: np.ndarray) -> float:
     """Return chi2 per channel of a model with its parameters as they are."""
     values = values_of(model)
     problem = make_problem(model, counts, values)
-    left = (
-        counts[slice(*problem.channels)] - solve_at(problem, values).expected
-    ) * problem.roots
-    return float(left @ left) / len(left)
+    return chi2_of(problem, solve_at(problem, values))
 
 
 # What lies under L and M lines.

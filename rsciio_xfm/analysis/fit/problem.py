@@ -274,6 +274,12 @@ def project_out(problem: Problem, state: State, spectra: np.ndarray) -> np.ndarr
     return spectra - parts.T @ (weighted / scale[:, None])
 
 
+def chi2_of(problem: Problem, state: State) -> float:
+    """Return chi2 per channel, of those that are not dead."""
+    misfit = (problem.spectrum - state.expected) * problem.roots
+    return float(misfit @ misfit / np.count_nonzero(problem.roots))
+
+
 def significances(problem: Problem, state: State, which: Iterable[int]) -> np.ndarray:
     """Return the areas of some components in standard deviations, all others being there."""
     found = []

@@ -73,7 +73,7 @@ class Found:
 
     @property
     def known(self) -> Match:
-        """How it is one of the layouts in the table, of spectra that are."""
+        """Its layout in the table; an error for spectra that have none."""
         if self.match is None:
             raise ValueError(f"{self.name} is of no layout, expected one of the table.")
         return self.match
