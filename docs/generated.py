@@ -65,8 +65,9 @@ def commands() -> str:
     """Return each command of the command line with its options, in reStructuredText."""
     context = click.Context(main, info_name="rsciio-xfm")
     parts = [_command(main, context, "Before any command")]
-    for name in sorted(main.commands):
-        command = main.commands[name]
+    for name in sorted(main.list_commands(context)):
+        command = main.get_command(context, name)
+        assert command is not None
         parts.append(_command(command, click.Context(command, context, name), name))
     return "\n".join(parts)
 

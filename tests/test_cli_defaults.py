@@ -14,6 +14,7 @@ from rsciio_xfm.signals import EDSXFMSpectrum
 from rsciio_xfm.signals.element_map_files import Pictures
 from rsciio_xfm.signals.element_maps import ElementMaps
 from tests.builders import geopixe as builder
+from tests.commands import all_commands
 
 # Of each option that has a default: the function that gets its value, and as which argument.
 FUNCTIONS = {
@@ -55,7 +56,7 @@ LEFT = {
 def options():
     return {
         (name, option.name): option
-        for name, command in main.commands.items()
+        for name, command in all_commands().items()
         for option in command.params
         if isinstance(option, click.Option)
     }

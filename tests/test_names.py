@@ -11,7 +11,7 @@ import pytest
 
 import rsciio_xfm
 from rsciio_xfm._register import read_specifications
-from rsciio_xfm.cli import main
+from tests.commands import all_commands
 
 PACKAGE = Path(rsciio_xfm.__file__).parent
 # By the name that is used for it, what it is not called.
@@ -79,7 +79,8 @@ def test_dead_time():
 
 
 def test_commands():
-    assert "fill-dead-time" in main.commands
-    for command in main.commands.values():
+    commands = all_commands()
+    assert "fill-dead-time" in commands
+    for command in commands.values():
         for parameter in command.params:
             assert not re.search(r"deadtime|color|centre", str(parameter.name))

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from rsciio_xfm.cli import main
+from tests.commands import all_commands
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "release"
@@ -148,7 +148,7 @@ def test_container():
     assert int(last["USER"]) > 0
     words = yaml.safe_load(last["ENTRYPOINT"])
     assert words[0] in PROJECT["scripts"]
-    command = main.commands[words[1]]
+    command = all_commands()[words[1]]
     options = {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
     assert {word for word in words if word.startswith("--")} <= options
     for extra in re.search(r"\.whl\)\[(.*?)\]", DOCKERFILE)[1].split(","):

@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import click
 
@@ -41,25 +41,26 @@ _COMMANDS = {
 }
 
 
-class _Commands(Mapping[str, click.Command]):
-    """Commands by their names, each imported when it is asked for."""
+class _Commands(click.Group):
+    """A group whose commands are imported when one is asked for."""
 
-    def __getitem__(self, name: str) -> click.Command:
-        module = importlib.import_module(f"{__name__}.{_COMMANDS[name]}")
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one of them, or None."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{_COMMANDS[cmd_name]}")
         return next(
             one
             for one in vars(module).values()
-            if isinstance(one, click.Command) and one.name == name
+            if isinstance(one, click.Command) and one.name == cmd_name
         )
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(_COMMANDS)
 
-    def __len__(self) -> int:
-        return len(_COMMANDS)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(rsciio_xfm.__version__)
 @click.option(
     "--workers",
@@ -106,6 +107,3 @@ def _no_cache() -> Iterator[None]:
         del os.environ[SWITCH]
         if before is not None:
             os.environ[SWITCH] = before
-
-
-main.commands = _Commands()  # type: ignore[assignment]

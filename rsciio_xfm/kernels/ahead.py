@@ -196,9 +196,8 @@ def _stamp(folder: Path, name: str) -> Path:
     from llvmlite import binding
 
     lines = parts()[name]
-    files = {line[0].rpartition(".")[0] for line in lines}
-    sources = [_PACKAGE / f"{one.replace('.', '/')}.py" for one in sorted(files)]
-    changed = [path.stat().st_mtime_ns for path in sources]
+    files = set().union(*(_find(line[0]).files() for line in lines))
+    changed = [Path(file).stat().st_mtime_ns for file in sorted(files)]
     made_by = numba.__version__, sys.version, binding.get_host_cpu_name()
     text = repr((lines, changed, made_by))
     digest = hashlib.sha256(text.encode()).hexdigest()
