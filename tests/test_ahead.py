@@ -449,6 +449,18 @@ def test_what_info_imports(tmp_path):
     assert (tmp_path / "said").read_text(encoding="utf-8").count("Counts ") == len(found)
 
 
+def test_what_a_kernel_calls_was_changed(monkeypatch, tmp_path):
+    """Then it is compiled ahead once more."""
+    called = tmp_path / "called.py"
+    called.touch()
+    monkeypatch.setattr(compiled.Kernel, "files", lambda kernel: {str(called)})
+    stamps = set()
+    for time_ns in (1, 2, 2):
+        os.utime(called, ns=(time_ns, time_ns))
+        stamps.add(ahead._stamp(tmp_path, next(iter(ahead.parts()))))
+    assert len(stamps) == 2
+
+
 def test_a_command_imports_no_other():
     code = (
         "import json, sys, click; from rsciio_xfm.cli import main;"
