@@ -579,6 +579,8 @@ def test_calibrate_by_two_peaks_that_are_close(looking):
 
     said = calibrate((6.4, "Fe Ka"), (3.69, "Ca Ka"))
     assert re.search(r"10\.0\d+ ± 0\.00\d+ eV a channel", said)
+    gain, sure = re.search(r"([\d.]+) ± ([\d.]+) eV", said).groups()
+    assert len(gain.partition(".")[2]) == len(sure.partition(".")[2])
     assert "only" not in said
     assert looking.state["energy"][1] == pytest.approx(KEV, rel=0.0006)
     bar = looking.page.locator(".xfm-spectrum .xfm-bar")
