@@ -114,6 +114,9 @@ def _answer(
         asked = Asked(explorer, held, query, *asker)
         if kind not in CALM and opened.is_changed():
             raise _changed(opened)
+        # What the asker sees may be of a file that somebody else has opened anew.
+        if asked.one("identity", opened.identity) != opened.identity:
+            raise _changed(opened)
         return HANDLERS[kind](asked)
     except QuestionError as error:
         return error.answer()

@@ -5,6 +5,7 @@ asked, within a budget of bytes.
 """
 
 import copy
+import importlib
 import logging
 import math
 import threading
@@ -36,6 +37,7 @@ _N_WORKERS = 2  # so that a long task does not hold up a short one of somebody e
 LIMITS = Limits(client=4, address=48, everybody=64)
 # What is wrong with a file, a question or the machine.
 _ERRORS = (ImportError, MemoryError, OSError, OverflowError, TypeError, ValueError)
+_loading = threading.Lock()
 Said = dict[str, Any]
 Arrays = Mapping[str, np.ndarray]
 
@@ -276,6 +278,16 @@ class Tasks:
             thread.join(_MOST_WAIT)
 
 
+def _load_signals() -> None:
+    """Import the signals, in one thread at a time.
+
+    Two threads that import parts of one package for the first time, which import each other,
+    see parts that are not complete.
+    """
+    with _loading:
+        importlib.import_module("rsciio_xfm.signals")
+
+
 def signal_of(opened: Opened, energy: tuple[float, float] | None) -> Any:
     """Return a map as a signal of HyperSpy's, lazy if the map is.
 
@@ -316,6 +328,7 @@ def _copied(tree: Any) -> Any:
 
 def fit(opened: Opened, wish: FitWish) -> tuple[Said, Arrays]:
     """Fit the elements of each pixel; return what is said, and the maps by name."""
+    _load_signals()
     from rsciio_xfm.signals.fit import get_element_maps
 
     found = get_element_maps(
@@ -346,6 +359,7 @@ def _map(found: Any, name: str, opened: Opened) -> np.ndarray:
 
 def find_elements(opened: Opened, wish: FitWish) -> tuple[Said, Arrays]:
     """Find the elements of a map; return what is said of each."""
+    _load_signals()
     from rsciio_xfm.signals.elements import find_elements, how_sure
 
     found = find_elements(
@@ -370,6 +384,7 @@ def find_elements(opened: Opened, wish: FitWish) -> tuple[Said, Arrays]:
 
 def classify(opened: Opened, wish: ClassWish) -> tuple[Said, Arrays]:
     """Sort the pixels into classes; return what is said, and the class of each pixel."""
+    _load_signals()
     from rsciio_xfm.signals.classify import classify
 
     found = classify(

@@ -283,6 +283,22 @@ class TestChanged:
             ask.opened.overview.wait(LONG)
             assert (ask.image("counts") == before).all()
 
+    def test_opened_anew_by_somebody_else(self, tmp_path):
+        """What is asked of the file as it was gets no answer of the new one."""
+        path = edax.write_map(tmp_path / "map.spd", shape=(4, 6, 16))
+        with Asking(path) as ask:
+            seen = ask.json("info")["identity"]
+            ask.image("counts", identity=seen)
+            edax.write_map(path, shape=(4, 6, 16), seed=5)
+            own = ask.json("info", fresh="1")["identity"]
+            assert own != seen
+            ask.opened.overview.wait(LONG)
+            for kind, query in (("image", {"of": "counts"}), ("lines", {})):
+                status, text = ask.error(kind, **query, identity=seen)
+                assert status == 409
+                assert "since it was opened" in text
+            ask.image("counts", identity=own)
+
     def test_no_spectra(self, tmp_path):
         """The page says so, and what the reader knows of where they may be."""
         path = mda.write_fly(tmp_path / "2xfm_0011.mda")

@@ -578,7 +578,9 @@ def test_calibrate_by_two_peaks_that_are_close(looking):
         return message.inner_text()
 
     said = calibrate((6.4, "Fe Ka"), (3.69, "Ca Ka"))
-    assert re.search(r"10\.0\d\d ± 0\.00\d+ eV a channel", said)
+    assert re.search(r"10\.0\d+ ± 0\.00\d+ eV a channel", said)
+    gain, sure = re.search(r"([\d.]+) ± ([\d.]+) eV", said).groups()
+    assert len(gain.partition(".")[2]) == len(sure.partition(".")[2])
     assert "only" not in said
     assert looking.state["energy"][1] == pytest.approx(KEV, rel=0.0006)
     bar = looking.page.locator(".xfm-spectrum .xfm-bar")
@@ -668,7 +670,7 @@ def test_file_replaced(chromium, tmp_path, rock):
     ) as server:
         looking = Looking(context.new_page())
         looking.open(server.address)
-        data.thin_section(path, SHAPE, n_detectors=2, overwrite=True)
+        data.thin_section(path, (20, 30), n_detectors=2, overwrite=True)
         looking.page.mouse.move(*looking.on_map(5, 10))
         looking.page.mouse.down()
         looking.page.mouse.move(*looking.on_map(24, 39), steps=5)
@@ -680,6 +682,7 @@ def test_file_replaced(chromium, tmp_path, rock):
         expect(looking.page.locator(".xfm-message")).to_be_empty()
         looking.settle()
         assert looking.plot.get_attribute("data-series") == "whole r1"
+        expect(looking.page.locator(".xfm-size")).to_contain_text("300 px")
         context.close()
 
 
@@ -697,25 +700,56 @@ def test_file_replaced_by_a_map_of_another_size(chromium, tmp_path, rock):
         looking.drag(looking.on_map(5, 10), looking.on_map(24, 39))
         add_elements(looking, "Ca Fe")
         looking.settle()
-        data.thin_section(path, (30, 40), n_detectors=1, overwrite=True)
+        data.thin_section(path, (20, 30), n_detectors=1, overwrite=True)
         page.locator(".xfm-banner button").click()
-        expect(page.locator("header")).to_contain_text("40 × 30 pixels")
+        expect(page.locator("header")).to_contain_text("30 × 20 pixels")
         looking.settle()
         page.wait_for_selector("[data-ready=true]")
         expect(page.locator(".xfm-message")).to_be_empty()
-        expect(page.locator(".xfm-tile canvas[width='40']")).to_have_count(2)
+        expect(page.locator(".xfm-tile canvas[width='30']")).to_have_count(2)
         sizes = "found => found.map((c) => [c.width, c.height])"
-        assert page.locator(".xfm-tile canvas").evaluate_all(sizes) == [[40, 30]] * 2
+        assert page.locator(".xfm-tile canvas").evaluate_all(sizes) == [[30, 20]] * 2
         looking.tab("Regions")  # the pixels of the region that this map has
-        expect(page.locator(".xfm-size")).to_contain_text("600 px")
+        expect(page.locator(".xfm-size")).to_contain_text("300 px")
         page.mouse.move(*looking.place(".xfm-map", 0.5, 0.5))
         expect(page.locator(".xfm-value")).to_contain_text("All counts")
         from rsciio_xfm.formats.geopixe import file_reader
 
-        total = int(file_reader(str(path))[0]["data"][5:25, 10:40].sum())
+        total = int(file_reader(str(path))[0]["data"][5:20, 10:30].sum())
         text = page.locator(".xfm-panel table td").first.inner_text()
         assert re.sub(r"\D", "", text) == str(total)
         assert not looking.wrong
+        context.close()
+
+
+def test_file_replaced_and_opened_anew_by_somebody_else(chromium, tmp_path, rock):
+    """The other page still shows the old map, and says so, until it opens the new one."""
+    path = tmp_path / "rock.GeoPIXE"
+    shutil.copy(rock, path)
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    with contextlib.closing(
+        rsciio_xfm.explore(path, browser=False, wait=False)
+    ) as server:
+        other, looking = Looking(context.new_page()), Looking(context.new_page())
+        for one in (other, looking):
+            one.open(server.address)
+        shown = "document.querySelector('.xfm-plot').dataset.series"
+        data.thin_section(path, SHAPE, n_detectors=2, overwrite=True)
+        other.page.reload()
+        other.page.locator(".xfm-banner button").click()
+        expect(other.page.locator(".xfm-banner")).to_be_hidden()
+        looking.page.bring_to_front()
+        looking.page.mouse.move(*looking.on_map(5, 10))
+        looking.page.mouse.down()
+        looking.page.mouse.move(*looking.on_map(24, 39), steps=5)
+        looking.page.mouse.up()
+        banner = looking.page.locator(".xfm-banner")
+        expect(banner).to_contain_text("replaced or changed")
+        assert looking.page.evaluate(shown) == "whole"  # no spectrum of the new file
+        banner.get_by_role("button").click()
+        expect(banner).to_be_hidden()
+        looking.settle()
+        assert looking.page.evaluate(shown) == "whole r1"
         context.close()
 
 

@@ -2,6 +2,9 @@
 
 import json
 import math
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 
@@ -17,6 +20,7 @@ from rsciio_xfm.explore.messages import QuestionError
 from rsciio_xfm.explore.notes import to_notes
 from rsciio_xfm.explore.tasks import Task, Tasks
 from rsciio_xfm.explore.turns import Client
+from tests.builders import geopixe
 from tests.explore.asking import LONG, Asking
 from tests.explore.test_exports import run_script
 
@@ -418,3 +422,41 @@ class TestRealMap:
             found.append(images)
         for first, second in zip(*found, strict=True):
             assert (first == second).all()
+
+
+def test_the_first_two_are_asked_at_once(tmp_path):
+    """Of a server just started, by two students: each loads the signals for the first time."""
+    path = geopixe.write_map(tmp_path / "map.GeoPIXE")
+    code = f"""
+        import threading
+        from pathlib import Path
+        from rsciio_xfm.explore import tasks
+        from rsciio_xfm.explore.opened import Opened
+        from rsciio_xfm.explore.wishes import ClassWish, FitWish
+
+        opened = Opened.read(Path({str(path)!r}), {{}})
+        tasks.signal_of = lambda *_: 1 / 0  # called when all is loaded
+        failed = []
+
+        def make(kind, wish):
+            try:
+                tasks.MAKES[kind](opened, wish)
+            except Exception as error:
+                failed.append(repr(error))
+
+        wishes = {{"fit": FitWish(), "classify": ClassWish(), "elements": FitWish()}}
+        threads = [threading.Thread(target=make, args=one) for one in wishes.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(*sorted(failed), sep="\\n")
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert ended.stdout == 3 * "ZeroDivisionError('division by zero')\n", ended.stderr

@@ -91,7 +91,7 @@ export function startApp(root, api, store, options) {
     app.data.forget();
     app.spectra.clear();
     [app.shown, app.classes, app.notes] = [null, null, {}];
-    take(app, info, changed);
+    take(app, info, changed, true);
     app.watchNow?.();
     app.setFitted([]);
     return app.emit("reopened");
@@ -243,8 +243,11 @@ async function watch(app, changed) {
   }
 }
 
-function take(app, info, changed) {
+function take(app, given, changed, isAnew = false) {
   const before = app.info;
+  // Another page has opened the new file: what is seen here is of the old one until this page does.
+  const isOther = !isAnew && before && before.identity !== given.identity;
+  const info = isOther ? { ...before, file_changed: true, file_gone: given.file_gone } : given;
   app.info = info;
   app.root.dataset.ready = Boolean(info.overview.done);
   if (JSON.stringify(info) !== JSON.stringify(before)) app.emit("info");

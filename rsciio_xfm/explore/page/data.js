@@ -10,7 +10,11 @@ export function createData(app) {
   let last = Promise.resolve(); // images are asked one after the other, as the server wants it
 
   const place = (name) => `api/map/${encodeURIComponent(app.state.map)}/${name}`;
-  const plain = (name, query) => app.api.get(place(name), query);
+  /** Answers are of the file that is seen, which another page may have opened anew meanwhile. */
+  function plain(name, query) {
+    const identity = name !== "info" && app.info?.identity;
+    return app.api.get(place(name), identity ? { ...query, identity } : query);
+  }
 
   /** With a calibration of one's own; of candidates `energy` is the peak's. */
   function own(name, query) {

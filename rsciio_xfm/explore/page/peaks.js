@@ -117,8 +117,10 @@ export function createPeaks(app, chart) {
     try {
       const { offset, scale, channels, uncertainty: doubt } = (await app.data.ask("calibrate", query)).json;
       store.set({ energy: [offset, scale], spectrum: { ...store.get().spectrum, x: null } });
-      const sure = doubt === null ? "" : ` ± ${shown(1000 * scale * doubt, 2)}`;
-      const text = `Calibrated: ${(scale * 1000).toFixed(3)}${sure} eV a channel, ` +
+      const [gain, error] = [1000 * scale, 1000 * scale * doubt];
+      const digits = error > 0 ? Math.min(Math.max(-Math.floor(Math.log10(error)), 3), 6) : 3;
+      const sure = doubt === null ? "" : ` ± ${error.toFixed(digits)}`;
+      const text = `Calibrated: ${gain.toFixed(digits)}${sure} eV a channel, ` +
         `the first at ${offset.toFixed(4)} keV. Undo takes it back.`;
       if (doubt < MOST_DOUBT) return app.say(text);
       const apart = Math.abs(Object.values(channels).reduce((a, b) => a - b));

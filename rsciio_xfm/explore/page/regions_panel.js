@@ -134,6 +134,6 @@ export function createRegionsPanel(app) {
   });
   app.on("images", () => (list.textContent.includes("...") ? draw() : drawValues()));
   app.on("shown", drawValues);
-  app.on("opened", draw);
+  app.on("opened reopened", draw);
   return { element, draw };
 }
