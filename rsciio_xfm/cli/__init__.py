@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
@@ -59,7 +60,23 @@ class _Commands(Mapping[str, click.Command]):
         return len(_COMMANDS)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Program(click.Group):
+    """The commands; each of them may be the first to import HyperSpy."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RuntimeError as error:
+            # numba's, of HyperSpy's kernels: neither its folder nor the user's can be written.
+            if "no locator available" not in str(error):
+                raise
+            raise click.ClickException(
+                "HyperSpy cannot be imported: there is no folder to keep compiled kernels in: "
+                "set NUMBA_CACHE_DIR to a folder of yours"
+            ) from error
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(rsciio_xfm.__version__)
 @click.option(
     "--workers",
