@@ -240,6 +240,28 @@ def test_process_ends_without_its_parent(tmp_path, monkeypatch):
     assert not (tmp_path / ahead._LOCK).exists()
 
 
+READ = """
+import json, os, sys
+import numpy as np
+from rsciio_xfm.kernels.sums import pread_ranges
+descriptor = os.open(sys.argv[1], os.O_RDONLY)
+out = np.zeros(8, np.uint8)
+offsets, sizes = np.array([4, -1, 0, 7]), np.array([3, 1, 2, 2])
+n = pread_ranges(descriptor, offsets, sizes, out)
+os.close(descriptor)
+print(json.dumps([int(n), out.tolist(), int(pread_ranges(descriptor, offsets, sizes, out))]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no pread on Windows")
+def test_ranges_are_read_without_a_compiler(tmp_path):
+    """The last one ends behind the file; then the file is closed."""
+    (tmp_path / "file").write_bytes(bytes(range(10, 18)))
+    expected = [3, [14, 15, 16, 0, 10, 11, 17, 0], 0]
+    found = run_python(READ, tmp_path / "file", NUMBA_DISABLE_JIT="1")
+    assert found == expected
+
+
 def test_kernel_in_another_process():
     """Another process imports it."""
     assert pickle.loads(pickle.dumps(sums.add_rows)) is sums.add_rows
@@ -403,6 +425,20 @@ def test_compile_without_a_folder(run, monkeypatch):
     assert "set NUMBA_CACHE_DIR" in run("compile", code=1)
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     assert "NUMBA_DISABLE_JIT is set" in run("compile", code=1)
+
+
+def test_hyperspy_has_no_folder_either(run, monkeypatch):
+    """It keeps kernels when it is imported, and cannot be without a folder."""
+
+    def command():
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(main, "commands", {"x": click.Command("x", callback=command)})
+    said = "cannot cache function 'loop': no locator available for file 'tools.py'"
+    assert "set NUMBA_CACHE_DIR to a folder" in run("x", code=1)
+    said = "another"
+    with pytest.raises(RuntimeError, match="another"):
+        main(["x"], standalone_mode=False)
 
 
 # What is imported -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -58,6 +59,19 @@ class _Commands(click.Group):
             for one in vars(module).values()
             if isinstance(one, click.Command) and one.name == cmd_name
         )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, each of which may be the first to import HyperSpy."""
+        try:
+            return super().invoke(ctx)
+        except RuntimeError as error:
+            # numba's, of HyperSpy's kernels: neither its folder nor the user's can be written.
+            if "no locator available" not in str(error):
+                raise
+            raise click.ClickException(
+                "HyperSpy cannot be imported: there is no folder to keep compiled kernels in: "
+                "set NUMBA_CACHE_DIR to a folder of yours"
+            ) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -33,6 +33,9 @@ _BYTES = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{rema
 # Who says how far a stage is. Parts of a pass are known better than by tasks of dask's, and
 # what is counted, in bytes or files, best of all.
 _NOBODY, _DASK, _PASS, _COUNTED = range(4)
+# What drawing raises where the terminal is gone, the stream closed, the window that it was in
+# gone, or the stream is one of bytes.
+_GONE = (OSError, RuntimeError, TypeError, ValueError)
 _TURN = threading.RLock()  # of who draws, and of who forks
 
 
@@ -78,7 +81,15 @@ def _bar_type() -> type[tqdm]:
     """Return bars without tqdm's own thread, which would not wait for its turn."""
     from tqdm import tqdm
 
-    return type("_Bar", (tqdm,), {"monitor_interval": 0})
+    class Bar(tqdm):
+        monitor_interval = 0
+
+        def refresh(self, nolock: bool = False, lock_args: Any = None) -> None:
+            """Draw, and let go of the lock of all bars, whatever the stream raises."""
+            with self.get_lock():
+                super().refresh(nolock=True)
+
+    return Bar
 
 
 class Line:
@@ -181,7 +192,7 @@ class Line:
             if is_last:
                 bar.leave = stage.is_long()
                 bar.close()
-        except (OSError, ValueError):  # the terminal is gone, or the stream closed
+        except _GONE:
             self.be_silent()
 
 

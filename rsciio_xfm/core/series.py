@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rsciio_xfm.core.names import natural
 from rsciio_xfm.core.source import is_file
+from rsciio_xfm.core.warning import warn
 from rsciio_xfm.exceptions import FileFormatError
 
 # The last number before the extension, or the extension itself, as in xsp3.0001.
@@ -74,18 +75,33 @@ def list_numbered(path: Path) -> dict[int, Path]:
     -------
     dict
         By number, in their order; empty if the name has none.
+
+    Warns
+    -----
+    UserWarning
+        Names have the same number, with zeros before it and without: one of them is taken,
+        the file itself if it is among them.
     """
     own = split_number(path.name)
     if own is None:
         return {}
-    found = {}
+    found: dict[int, list[str]] = {}
     with os.scandir(path.parent) as entries:
         for entry in entries:
             parts = split_number(entry.name)
             if parts is None or parts[::2] != own[::2] or not is_file(entry):
                 continue
-            found[parts[1]] = path.parent / entry.name
-    return dict(sorted(found.items()))
+            found.setdefault(parts[1], []).append(entry.name)
+    chosen = {}
+    for number, names in sorted(found.items()):
+        names.sort(key=lambda name: (name != path.name, name))
+        chosen[number] = path.parent / names[0]
+        if len(names) > 1:
+            warn(
+                f"{path}: {' and '.join(names)} have the same number, expected one file of "
+                f"each: {names[0]} is taken."
+            )
+    return chosen
 
 
 def no_number(path: Path, example: str) -> FileFormatError:

@@ -4,6 +4,7 @@ Of twenty users in threads of one process, each would wait for the interpreter a
 piece that it read. Where there is ``pread``, on all systems but Windows, a kernel calls it.
 """
 
+import ctypes
 import os
 from typing import Any
 
@@ -73,6 +74,15 @@ class _Pread:
 
         taken = types.int32, types.voidptr, types.uintp, types.int64
         return types.ExternalFunction("pread", types.intp(*taken))
+
+    def __call__(self, descriptor: Any, pointer: Any, n_bytes: Any, offset: Any) -> int:
+        """Do the same where nothing is compiled."""
+        try:
+            found = os.pread(int(descriptor), int(n_bytes), int(offset))
+        except OSError:
+            return -1
+        ctypes.memmove(pointer.data, found, len(found))
+        return len(found)
 
 
 _pread: Any = _Pread()

@@ -155,6 +155,26 @@ class TestWhere:
             begin("more")
         assert not terminal.getvalue()
 
+    @pytest.mark.parametrize("error", [OSError, RuntimeError, TypeError, ValueError])
+    def test_other_bars_are_drawn_where_one_cannot_be(self, terminal, monkeypatch, error):
+        """Its thread lets go of the lock that all bars of tqdm share."""
+        tried = threading.Event()
+
+        def write(_):
+            tried.set()
+            raise error("gone")
+
+        monkeypatch.setattr(terminal, "write", write)
+        with progress(doing="waiting"):
+            assert tried.wait(60)
+        bars = module._bar_type()
+        drawn = io.StringIO()
+        thread = threading.Thread(target=lambda: bars(file=drawn).close(), daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert drawn.getvalue()
+
 
 class TestWhen:
     def test_what_is_quick_is_not_told(self, terminal, monkeypatch):

@@ -178,6 +178,16 @@ class TestSeries:
             (signal,) = esrf.file_reader(folder / "img_7.edf", series=True)
         np.testing.assert_array_equal(values(signal), FRAMES[[0, 1, 3, 4]])
 
+    @pytest.mark.parametrize("own", ["img_9.edf", "img_009.edf"])
+    def test_one_number_twice(self, folder, own):
+        """The file that was asked for is among those that are read."""
+        build.write_edf(folder / "img_009.edf", FRAMES[0])
+        with pytest.warns(UserWarning, match=f"the same number.*: {own} is taken"):
+            (signal,) = esrf.file_reader(folder / own, series=True)
+        third = FRAMES[2 if own == "img_9.edf" else 0]
+        np.testing.assert_array_equal(values(signal)[2], third)
+        assert len(values(signal)) == 5
+
     def test_through_hyperspy(self, folder):
         import hyperspy.api as hs
 
