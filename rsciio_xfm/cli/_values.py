@@ -48,7 +48,13 @@ class NumberOrAuto(click.IntRange):
     """A whole number, or the word for as many as there seem to be."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        return AUTO if value == AUTO else super().convert(value, param, ctx)
+        if value == AUTO:
+            return AUTO
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor {AUTO!r}.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Parsed(click.ParamType):

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core.array import Range
+from rsciio_xfm.core.checks import check_whole
 from rsciio_xfm.core.eds import order_axes
 from rsciio_xfm.core.hdf5.values import find_values
 from rsciio_xfm.core.source import LocalFile
@@ -223,9 +224,10 @@ def _check_alike(path: Path, streams: list[Stream]) -> None:
 
 
 def _check_rebin(path: Path, rebin_energy: int, streams: list[Stream]) -> int:
-    rebin = operator.index(rebin_energy)
+    check_whole("rebin_energy", rebin_energy)
+    rebin = int(rebin_energy)
     for stream in streams:
-        if rebin < 1 or stream.n_channels % rebin:
+        if stream.n_channels % rebin:
             raise ValueError(
                 f"{path}: rebin_energy is {rebin}, expected a divisor of the "
                 f"{stream.n_channels} channels of {stream.detector}."
