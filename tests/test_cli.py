@@ -854,6 +854,18 @@ def test_line_beyond_what_is_drawn(run, path, tmp_path):
     assert "Fe_Ka, 6.404 keV, lies outside of the 0.1 to 1 keV that are drawn." in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--chunk-size", "x", "info"), "'x' is not a valid number."),
+        (("--workers", "2.5", "info"), "'2.5' is not a valid whole number."),
+        (("image", "--width", "x", "-o", "a.png"), "'x' is not a valid number."),
+    ],
+)
+def test_what_is_no_number(run, path, arguments, expected):
+    assert expected in run(*arguments, path, code=2)
+
+
 class TestReaderOptions:
     """--option: whatever else a reader of a format has."""
 

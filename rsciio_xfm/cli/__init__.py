@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import click
 
 import rsciio_xfm
-from rsciio_xfm.cli._values import FiniteRange
+from rsciio_xfm.cli._values import FiniteRange, WholeRange
 
 __all__ = ["main"]
 
@@ -63,7 +63,7 @@ class _Commands(Mapping[str, click.Command]):
 @click.version_option(rsciio_xfm.__version__)
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=WholeRange(min=1),
     metavar="N",
     help="Threads that compute; as many as there are processors by default.",
 )
