@@ -898,7 +898,7 @@ class TestReaderOptions:
                 "sum_detectors=no",
                 "--option sum_detectors is 'no', expected True or False",
             ),
-            ("rebin_energy=x", "rebin_energy is 'x', expected a whole number"),
+            ("rebin_energy=x", "rebin_energy is 'x', expected a divisor"),
             ("detector=x", "detector is 'x', expected 0 to 1"),
         ],
     )

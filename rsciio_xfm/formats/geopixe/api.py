@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rsciio_xfm.core.checks import check_whole, is_whole
+from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.dead_time import count_recorded, mean_live_fraction
 from rsciio_xfm.core.eds import (
     DETECTOR_AXIS,
@@ -190,10 +190,10 @@ def _choose_dtype(dtype: Any) -> np.dtype:
 
 
 def _count_bins(header: Header, rebin_energy: int, cutoff: float | None) -> int:
-    check_whole("rebin_energy", rebin_energy)
-    if header.n_channels % rebin_energy:
+    is_size = is_whole(rebin_energy) and rebin_energy >= 1
+    if not is_size or header.n_channels % rebin_energy:
         raise ValueError(
-            f"rebin_energy is {rebin_energy}, expected a divisor of the map's "
+            f"rebin_energy is {rebin_energy!r}, expected a divisor of the map's "
             f"{header.n_channels} channels."
         )
     n_bins = header.n_channels // rebin_energy
