@@ -89,7 +89,7 @@ def _command(command: click.Command, context: click.Context, title: str) -> str:
     for option in options:
         names, text = option.get_help_record(context) or ("--help", "")
         if "--help" not in names:
-            names = re.sub("(?:FLOAT|INTEGER) RANGE|FLOAT|INTEGER", "NUMBER", names)
+            names = re.sub("WHOLE NUMBER|INTEGER", "NUMBER", names)
             lines += [f".. option:: {names}", "", f"   {_plain(text)}", ""]
     return "\n".join(lines)
 

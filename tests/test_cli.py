@@ -819,10 +819,14 @@ def test_one_spectrum_is_written_and_drawn(run, tmp_path):
         said = run("spectrum", tmp_path / "point.spc", "-o", tmp_path / name)
         assert said == f"{tmp_path / name}: {counts.sum()} counts of one spectrum\n"
     np.testing.assert_array_equal(hs.load(tmp_path / "a.msa").data, counts)
-    for wrong in (("--x", 0, 1), (f"--mask={tmp_path / 'point.spc'}",)):
-        said = run(
-            "spectrum", tmp_path / "point.spc", *wrong, "-o", tmp_path / "b.msa", code=1
-        )
+    mask = f"--mask={tmp_path / 'point.spc'}"
+    for name, *wrong in (
+        ("b.msa", "--x", 0, 1),
+        ("b.msa", mask),
+        ("b.png", "--per", "pixel"),
+    ):
+        output = ("-o", tmp_path / name)
+        said = run("spectrum", tmp_path / "point.spc", *wrong, *output, code=1)
         assert "for maps" in said
 
 
@@ -851,6 +855,18 @@ def test_line_beyond_what_is_drawn(run, path, tmp_path):
     assert "Fe_Ka, 6.404 keV, lies outside of the 0.1 to 1 keV that are drawn." in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--chunk-size", "x", "info"), "'x' is not a valid number."),
+        (("--workers", "2.5", "info"), "'2.5' is not a valid whole number."),
+        (("image", "--width", "x", "-o", "a.png"), "'x' is not a valid number."),
+    ],
+)
+def test_what_is_no_number(run, path, arguments, expected):
+    assert expected in run(*arguments, path, code=2)
+
+
 class TestReaderOptions:
     """--option: whatever else a reader of a format has."""
 
@@ -869,6 +885,32 @@ class TestReaderOptions:
         text = run("info", path, "--option", "calibration=fit.txt", code=1)
         assert "--option calibration is none of its reader" in text
         assert "sum_detectors" in text and "lazy" not in text
+
+    @pytest.mark.parametrize("word", ["false", "FALSE", "0"])
+    def test_no(self, run, path, word):
+        """What is not True in Python would be a text, which is taken for yes."""
+        text = run("info", path, "--option", f"sum_detectors={word}")
+        assert "detector    2 from 0 to 1" in text
+
+    @pytest.mark.parametrize(
+        ("option", "expected"),
+        [
+            (
+                "sum_detectors=no",
+                "--option sum_detectors is 'no', expected True or False",
+            ),
+            ("rebin_energy=x", "rebin_energy is 'x', expected a divisor"),
+            ("detector=x", "detector is 'x', expected 0 to 1"),
+        ],
+    )
+    def test_wrong_values(self, run, path, option, expected):
+        assert expected in run("info", path, "--option", option, code=1)
+
+    @pytest.mark.parametrize("second", [("--option", "detector=0"), ("--detector", 0)])
+    def test_twice(self, run, path, tmp_path, second):
+        given = ("--option", "detector=1", *second, "-o", tmp_path / "a.msa")
+        said = run("spectrum", path, *given, code=1)
+        assert "is given twice" in said or "expected one of them" in said
 
     def test_kept_in_a_command_that_is_suggested(self, run, path):
         given = ("--option", "select_type=a b", "--detector", 0)

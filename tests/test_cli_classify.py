@@ -94,4 +94,8 @@ def test_wrong(tmp_path, arguments, match):
 def test_number_of_classes_that_is_none(tmp_path, n_classes):
     small = builder.write_map(tmp_path / "map.GeoPIXE")
     arguments = ["--n-classes", n_classes, "-o", tmp_path / "r"]
-    assert "'--n-classes'" in run("classify", small, *arguments, code=2)
+    said = run("classify", small, *arguments, code=2)
+    assert "'--n-classes'" in said
+    assert (
+        n_classes == "0" or f"{n_classes!r} is neither a whole number nor 'auto'" in said
+    )

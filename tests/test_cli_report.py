@@ -208,6 +208,13 @@ def test_colours_of_a_line_scan(path, tmp_path):
         rsciio_xfm.write_report(line, tmp_path / "r.html", rgb=("Fe_K",))
 
 
+def test_colours_of_a_spectrum(run, path, tmp_path):
+    spectrum = tmp_path / "sum.msa"
+    hs.load(path).sum().save(spectrum)
+    said = run("report", spectrum, "--rgb", "Fe_K", "-o", tmp_path / "r.html", code=1)
+    assert f"Error: {spectrum}: --rgb is for maps of x and y" in said
+
+
 def test_energies_by_lines(run, tmp_path):
     made = rsciio_xfm.data.painting(tmp_path / "scan.raw", (24, 32))
     options = ["--excitation", "Rh 50 kV", "--n-classes", 0]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import rsciio_xfm
-from rsciio_xfm.cli._values import FiniteRange
+from rsciio_xfm.cli._values import FiniteRange, WholeRange
 
 __all__ = ["main"]
 
@@ -78,7 +78,7 @@ class _Commands(click.Group):
 @click.version_option(rsciio_xfm.__version__)
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=WholeRange(min=1),
     metavar="N",
     help="Threads that compute; as many as there are processors by default.",
 )

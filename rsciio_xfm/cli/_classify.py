@@ -15,7 +15,7 @@ from rsciio_xfm.cli._options import (
 )
 from rsciio_xfm.cli._outputs import check_folder
 from rsciio_xfm.cli._says import region_size
-from rsciio_xfm.cli._values import AUTO, FILE, FiniteRange
+from rsciio_xfm.cli._values import AUTO, FILE, FiniteRange, WholeRange
 
 
 @click.command()
@@ -46,7 +46,7 @@ from rsciio_xfm.cli._values import AUTO, FILE, FiniteRange
 )
 @click.option(
     "--n-pca",
-    type=click.IntRange(1, 50),
+    type=WholeRange(1, 50),
     default=10,
     show_default=True,
     help="Principal components.",
@@ -68,7 +68,7 @@ from rsciio_xfm.cli._values import AUTO, FILE, FiniteRange
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=WholeRange(min=0),
     default=0,
     show_default=True,
     help="Random seed.",

@@ -14,12 +14,12 @@ from rsciio_xfm.cli._reader_options import (
     detector_options,
     reader_options,
 )
-from rsciio_xfm.cli._values import FILE, FiniteRange
+from rsciio_xfm.cli._values import FILE, FiniteRange, WholeRange
 from rsciio_xfm.core.config import EXPLORER_MIB
 
 _port_option = click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeRange(0, 65535),
     default=0,
     help="One that is free by default.",
 )

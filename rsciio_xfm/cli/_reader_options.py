@@ -22,6 +22,7 @@ _CHOSEN = {
 }
 _OTHER = "other options"  # where they are kept
 _OF_COMMANDS = ("filename", "lazy")
+_WORDS = {"true": True, "false": False, "none": None}  # however they are written
 
 
 def _parse_option(text: str) -> tuple[str, Any]:
@@ -34,6 +35,8 @@ def _parse_option(text: str) -> tuple[str, Any]:
         )
     if name in _OF_COMMANDS:
         raise ValueError(f"{name} is not to be chosen: the commands give it")
+    if value.lower() in _WORDS:
+        return name, _WORDS[value.lower()]
     try:
         return name, ast.literal_eval(value)
     except (SyntaxError, TypeError, ValueError):
@@ -120,15 +123,29 @@ def chosen_options(file: Path, reader: Any) -> dict[str, Any]:
         if not has_option(reader, name):
             option, of = _CHOSEN[name]
             raise click.ClickException(f"{file}: {option} is for {of}")
-    others = dict(settings.get(_OTHER, ()))
-    for name in others:
-        if reader is not None and not has_option(reader, name):
-            known = [n for n in _options_of(reader) if n not in _OF_COMMANDS]
-            raise click.ClickException(
-                f"{file}: --option {name} is none of its reader, expected one of "
-                f"{', '.join(known)}"
-            )
+    others: dict[str, Any] = {}
+    for name, value in settings.get(_OTHER, ()):
+        if name in chosen | others:
+            raise click.ClickException(f"{file}: {name} is given twice, expected it once")
+        if reader is not None:
+            _check_option(file, reader, name, value)
+        others[name] = value
     return chosen | others
+
+
+def _check_option(file: Path, reader: Any, name: str, value: Any) -> None:
+    """Refuse an option that the reader has not, and words for one that is yes or no."""
+    if not has_option(reader, name):
+        known = [n for n in _options_of(reader) if n not in _OF_COMMANDS]
+        raise click.ClickException(
+            f"{file}: --option {name} is none of its reader, expected one of "
+            f"{', '.join(known)}"
+        )
+    default = inspect.signature(reader.file_reader).parameters[name].default
+    if isinstance(default, bool) and value not in (True, False):
+        raise click.ClickException(
+            f"{file}: --option {name} is {value!r}, expected True or False"
+        )
 
 
 def chosen_as_text(detector: int | str | None = None) -> str:
@@ -174,4 +191,8 @@ def detector_options(
     option = "sum_detectors" if detector == SUM else "detector"
     if not has_option(reader, option):
         raise click.ClickException(f"{file}: --detector is for maps of several detectors")
+    if option in dict(find_settings().get(_OTHER, ())):
+        raise click.ClickException(
+            f"{file}: --detector and --option {option} are given, expected one of them"
+        )
     return {option: True if detector == SUM else detector}

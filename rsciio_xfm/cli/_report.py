@@ -83,6 +83,8 @@ def report(
         check_page(output, overwrite)
         with collected() as texts:
             signal = load_map(file, detector, (0, 1, 2))
+            if rgb and signal.axes_manager.navigation_dimension < 2:
+                raise click.ClickException(f"{file}: --rgb is for maps of x and y")
             regions = _regions(masks, signal, x, y)
             found = ""
             if calibrate:

@@ -98,6 +98,8 @@ def spectrum(
         is_map = signal.axes_manager.navigation_dimension > 0
         if masks and not is_map:
             raise click.ClickException(f"{file} is one spectrum: --mask is for maps")
+        if look["per"] == "pixel" and not is_map:
+            raise click.ClickException(f"{file} is one spectrum: --per pixel is for maps")
         if masks:
             sums = _sum_masks(signal, masks)
         else:

@@ -33,6 +33,8 @@ FILE = _File(exists=True, dir_okay=False, path_type=Path)
 class Finite(click.types.FloatParamType):
     """A number: neither NaN nor an infinite one, which no option has a use for."""
 
+    name = "number"
+
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
@@ -43,12 +45,26 @@ class Finite(click.types.FloatParamType):
 class FiniteRange(Finite, click.FloatRange):
     """Such a number in a range: NaN compares with no end of it."""
 
+    name = "number"  # in messages and in --help, where click's own is "float range"
+
+
+class WholeRange(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
+
 
 class NumberOrAuto(click.IntRange):
     """A whole number, or the word for as many as there seem to be."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        return AUTO if value == AUTO else super().convert(value, param, ctx)
+        if value == AUTO:
+            return AUTO
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor {AUTO!r}.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Parsed(click.ParamType):

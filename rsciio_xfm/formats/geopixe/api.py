@@ -1,13 +1,13 @@
 """``file_reader`` for ``.GeoPIXE`` maps."""
 
 import math
-import operator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.dead_time import count_recorded, mean_live_fraction
 from rsciio_xfm.core.eds import (
     DETECTOR_AXIS,
@@ -171,13 +171,12 @@ def file_reader(
 def _choose_detectors(header: Header, detector: int | None) -> tuple[int, ...]:
     if detector is None:
         return tuple(range(header.n_detectors))
-    detector = operator.index(detector)
-    if not 0 <= detector < header.n_detectors:
+    if not is_whole(detector) or not 0 <= detector < header.n_detectors:
         raise ValueError(
-            f"detector is {detector}, expected 0 to {header.n_detectors - 1}: the map has "
+            f"detector is {detector!r}, expected 0 to {header.n_detectors - 1}: the map has "
             f"{header.n_detectors} detectors."
         )
-    return (detector,)
+    return (int(detector),)
 
 
 def _choose_dtype(dtype: Any) -> np.dtype:
@@ -191,10 +190,10 @@ def _choose_dtype(dtype: Any) -> np.dtype:
 
 
 def _count_bins(header: Header, rebin_energy: int, cutoff: float | None) -> int:
-    rebin_energy = operator.index(rebin_energy)
-    if rebin_energy < 1 or header.n_channels % rebin_energy:
+    is_size = is_whole(rebin_energy) and rebin_energy >= 1
+    if not is_size or header.n_channels % rebin_energy:
         raise ValueError(
-            f"rebin_energy is {rebin_energy}, expected a divisor of the map's "
+            f"rebin_energy is {rebin_energy!r}, expected a divisor of the map's "
             f"{header.n_channels} channels."
         )
     n_bins = header.n_channels // rebin_energy

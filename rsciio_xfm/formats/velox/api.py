@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from rsciio_xfm.core.array import Range
+from rsciio_xfm.core.checks import is_whole
 from rsciio_xfm.core.eds import order_axes
 from rsciio_xfm.core.hdf5.values import find_values
 from rsciio_xfm.core.source import LocalFile
@@ -223,14 +224,14 @@ def _check_alike(path: Path, streams: list[Stream]) -> None:
 
 
 def _check_rebin(path: Path, rebin_energy: int, streams: list[Stream]) -> int:
-    rebin = operator.index(rebin_energy)
+    is_size = is_whole(rebin_energy) and rebin_energy >= 1
     for stream in streams:
-        if rebin < 1 or stream.n_channels % rebin:
+        if not is_size or stream.n_channels % rebin_energy:
             raise ValueError(
-                f"{path}: rebin_energy is {rebin}, expected a divisor of the "
+                f"{path}: rebin_energy is {rebin_energy!r}, expected a divisor of the "
                 f"{stream.n_channels} channels of {stream.detector}."
             )
-    return rebin
+    return int(rebin_energy)
 
 
 def _check_dtype(dtype: Any) -> np.dtype:
