@@ -48,6 +48,7 @@ THOROUGH = (
     HERE / "robustness",
     HERE / "signals" / "test_elements.py",
     HERE / "signals" / "test_map_plots.py",
+    HERE / "test_ahead.py",
     HERE / "test_cli_classify.py",
     HERE / "test_cli_elements.py",
     HERE / "test_cli_folder.py",
