@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rsciio_xfm.analysis.maps import window_images
-from rsciio_xfm.core import source as binary
+from rsciio_xfm.core import workplace
 from rsciio_xfm.core.sums import sum_spectrum
 from rsciio_xfm.core.to_dask import take
 from rsciio_xfm.formats.edax import file_reader
@@ -110,12 +110,12 @@ def test_processes(path):
 
 def test_places_after_a_fork():
     """A child has all places to work, though threads of its parent held some."""
-    held, n_held = binary._places, binary._n_places
+    held, n_held = workplace._places, workplace._n_places
     try:
-        binary._n_places = 1000  # all are taken
-        binary._set_up_places()  # what is registered to run in the child
-        assert binary._places is not held
-        with binary.workplace(), binary.scratch(10) as memory:
+        workplace._n_places = 1000  # all are taken
+        workplace._set_up_places()  # what is registered to run in the child
+        assert workplace._places is not held
+        with workplace.workplace(), workplace.scratch(10) as memory:
             assert memory.size == 10
     finally:
-        binary._places, binary._n_places = held, n_held
+        workplace._places, workplace._n_places = held, n_held
