@@ -17,9 +17,9 @@ from rsciio_xfm.cli._folder import (
     folder_options,
     refuse_folder_options,
 )
-from rsciio_xfm.cli._options import calibrate_option, output_options, together
+from rsciio_xfm.cli._options import calibrate_option, output_options
 from rsciio_xfm.cli._outputs import check_extension, refuse_existing
-from rsciio_xfm.cli._reader_options import chosen_options, outside_links_option
+from rsciio_xfm.cli._reader_options import chosen_options, outside_links_option, together
 from rsciio_xfm.cli._says import show_size, timed
 from rsciio_xfm.cli._values import FILE, Finite, FiniteRange
 

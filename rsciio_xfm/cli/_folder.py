@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from rsciio_xfm._register import extension
-from rsciio_xfm.cli._options import given_options, refuse_given, together
+from rsciio_xfm.cli._options import given_options, refuse_given
 from rsciio_xfm.cli._outputs import check_extension, refuse_existing
+from rsciio_xfm.cli._reader_options import together
 from rsciio_xfm.cli._says import show_size, timed
 from rsciio_xfm.cli._values import SHAPE
 

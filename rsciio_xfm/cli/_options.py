@@ -1,27 +1,18 @@
 """Options of several commands, each of which is defined once."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from rsciio_xfm.cli._reader_options import detector_option, reader_options
+from rsciio_xfm.cli._reader_options import (
+    Decorator,
+    detector_option,
+    reader_options,
+    together,
+)
 from rsciio_xfm.cli._values import COLOURS, FILE, KNOWN, Finite, NumberOrAuto
-
-Decorator = Callable[[Callable], Callable]
-
-
-def together(*options: Decorator) -> Decorator:
-    """Make one decorator of several, in the order in which --help shows them."""
-
-    def add(command: Callable) -> Callable:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
 
 
 def _range_option(name: str, what: str) -> Decorator:

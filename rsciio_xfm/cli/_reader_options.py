@@ -12,6 +12,8 @@ import click
 
 from rsciio_xfm.cli._values import DETECTOR, SHAPE, SUM, Parsed
 
+Decorator = Callable[[Callable], Callable]
+
 # What readers call them, options, and what these are for.
 _CHOSEN = {
     "dataset_path": ("--dataset", "files of several maps"),
@@ -23,6 +25,17 @@ _CHOSEN = {
 _OTHER = "other options"  # where they are kept
 _OF_COMMANDS = ("filename", "lazy")
 _WORDS = {"true": True, "false": False, "none": None}  # however they are written
+
+
+def together(*options: Decorator) -> Decorator:
+    """Make one decorator of several, in the order in which --help shows them."""
+
+    def add(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def _parse_option(text: str) -> tuple[str, Any]:
@@ -43,7 +56,7 @@ def _parse_option(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _kept_option(name: str, option: str, text: str, **look: Any) -> Callable:
+def _kept_option(name: str, option: str, text: str, **look: Any) -> Decorator:
     """Make an option whose value is kept for `chosen_options`."""
 
     def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
@@ -63,49 +76,44 @@ outside_links_option = _kept_option(
 )
 
 
-def reader_options(command: Callable) -> Callable:
-    """Let the user choose a map of a file, and give its reader any option, for `load`."""
-    for add in (
-        _kept_option(
-            _OTHER,
-            "--option",
-            "Any other option of the reader of FILE, by the name that it has in Python and in "
-            "messages: calibration=fit.txt. Repeat it for several.",
-            metavar="NAME=VALUE",
-            multiple=True,
-            type=Parsed("option", _parse_option),
-        ),
-        _kept_option(
-            "axes",
-            "--axes",
-            'What the axes of HDF5 datasets are, where nothing tells: "y x detector channel".',
-            metavar="NAMES",
-        ),
-        _kept_option(
-            "dataset_path",
-            "--dataset",
-            "This map of a file that holds several, as `tree` lists them.",
-            metavar="PATH",
-        ),
-        _kept_option(
-            "navigation_shape",
-            "--navigation-shape",
-            "Columns and rows of an HDF5 or SPEC map that does not say them: 201x101.",
-            metavar="XxY",
-            type=SHAPE,
-        ),
-        _kept_option(
-            "series",
-            "--series",
-            "Files whose names differ in the last number are one map.",
-            is_flag=True,
-        ),
-        outside_links_option,
-    ):
-        command = add(command)
-    return command
-
-
+# Let the user choose a map of a file, and give its reader any option: used by `load`.
+reader_options = together(
+    outside_links_option,
+    _kept_option(
+        "series",
+        "--series",
+        "Files whose names differ in the last number are one map.",
+        is_flag=True,
+    ),
+    _kept_option(
+        "navigation_shape",
+        "--navigation-shape",
+        "Columns and rows of an HDF5 or SPEC map that does not say them: 201x101.",
+        metavar="XxY",
+        type=SHAPE,
+    ),
+    _kept_option(
+        "dataset_path",
+        "--dataset",
+        "This map of a file that holds several, as `tree` lists them.",
+        metavar="PATH",
+    ),
+    _kept_option(
+        "axes",
+        "--axes",
+        'What the axes of HDF5 datasets are, where nothing tells: "y x detector channel".',
+        metavar="NAMES",
+    ),
+    _kept_option(
+        _OTHER,
+        "--option",
+        "Any other option of the reader of FILE, by the name that it has in Python and in "
+        "messages: calibration=fit.txt. Repeat it for several.",
+        metavar="NAME=VALUE",
+        multiple=True,
+        type=Parsed("option", _parse_option),
+    ),
+)
 detector_option = click.option(
     "--detector",
     type=DETECTOR,
